@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Neuron names: how they are made, read, and turned into layers."""
+
+import numpy as np
+import pandas as pd
+
+# "decoder.attention.3.h5.17", with whatever "prefix__" a FeatureUnion put before it.
+_NAME = (
+    r"^(?:.*__)?(?:(?P<stack>encoder|decoder)\.)?(?P<component>[A-Za-z_]\w*(?::.+?)?)"
+    r"\.(?P<layer>\d+)\.(?:h(?P<head>\d+)\.)?(?P<unit>\d+)$"
+)
+
+
+def neuron_names(layers, n_units, *, component="hidden", stack=None):
+    """Name the columns of a layer-major activation matrix.
+
+    Parameters
+    ----------
+    layers : sequence of int
+        The layers, in matrix order.
+
+    n_units : int
+        How many neurons each layer has.
+
+    component : str, default="hidden"
+        The component the neurons belong to.
+
+    stack : {"encoder", "decoder"} or None, default=None
+        The stack, for encoder-decoder models.
+
+    Returns
+    -------
+    names : ndarray of shape (len(layers) * n_units,), dtype=object
+        Names such as ``"hidden.3.127"``.
+    """
+    prefix = f"{stack}.{component}" if stack else component
+    return np.array(
+        [f"{prefix}.{layer}.{unit}" for layer in layers for unit in range(n_units)], dtype=object
+    )
+
+
+def parse_neuron_names(names):
+    """Take neuron names apart.
+
+    Parameters
+    ----------
+    names : array-like of str, of shape (n_neurons,)
+        Feature names; a ``prefix__`` is skipped.
+
+    Returns
+    -------
+    parts : DataFrame of shape (n_neurons, 6)
+        Columns ``neuron`` (the name as given), ``stack``, ``component``, ``layer``, ``head`` and
+        ``unit``. What a name does not say is missing; a name of another form (``"x0"``) has only
+        its ``neuron``.
+    """
+    names = pd.Series(np.asarray(names, dtype=object), dtype=object)
+    parts = names.astype(str).str.extract(_NAME)
+    for column in ("layer", "head", "unit"):
+        parts[column] = pd.to_numeric(parts[column]).astype("Int64")
+    parts.insert(0, "neuron", names)
+    return parts
+
+
+def neuron_layers(names, n_features, *, n_layers, caller):
+    """Tell the layer of every column.
+
+    Parameters
+    ----------
+    names : array-like of str, of shape (n_features,), or None
+        Feature names, None where there are none.
+
+    n_features : int
+        The number of columns.
+
+    n_layers : int or None
+        How many equal, layer-major blocks the columns form; overrides the names.
+
+    caller : str
+        The class that asks, for the error message.
+
+    Returns
+    -------
+    layers : ndarray of shape (n_features,), dtype=intp
+
+    Raises
+    ------
+    ValueError
+        If neither the names nor ``n_layers`` tell.
+    """
+    if n_layers is not None:
+        if n_features % n_layers:
+            raise ValueError(
+                f"The 'n_layers' parameter of {caller} is {n_layers}, which does not divide the "
+                f"{n_features} columns into equal layers."
+            )
+        return np.repeat(np.arange(n_layers), n_features // n_layers)
+    layers = None if names is None else parse_neuron_names(names)["layer"]
+    if layers is None or layers.isna().any():
+        example = (
+            ""
+            if names is None
+            else f" (the first name that tells none: {names[_first_na(layers)]!r})"
+        )
+        raise ValueError(
+            f"{caller} needs to know the layer of every column{example}. Either give the columns "
+            "neuron names such as 'hidden.3.127' (call set_output(transform='pandas') on what "
+            "makes the matrix), or say into how many equal layers the columns divide, with "
+            "n_layers=."
+        )
+    return layers.to_numpy(dtype=np.intp)
+
+
+def _first_na(column):
+    return int(np.flatnonzero(column.isna().to_numpy())[0])
+
+
+def neuron_indices(neurons, *, names, n_features, caller):
+    """Turn a choice of neurons into column indices.
+
+    Parameters
+    ----------
+    neurons : array-like of int, of str or of bool, or None
+        Indices (negative ones count from the end), names, or a mask of shape (n_features,). None
+        chooses none.
+
+    names : array-like of str, of shape (n_features,), or None
+        The feature names.
+
+    n_features : int
+        The number of columns.
+
+    caller : str
+        The class that asks, for the error message.
+
+    Returns
+    -------
+    indices : ndarray of shape (n_chosen,), dtype=intp
+        In the order given.
+
+    Raises
+    ------
+    ValueError
+        For an index out of range, an unknown name, or a mask of another length.
+    """
+    neurons = np.asarray([] if neurons is None else neurons)
+    if neurons.size == 0:
+        return np.empty(0, dtype=np.intp)
+    if neurons.ndim != 1:
+        raise ValueError(f"{caller} needs a flat list of neurons, got shape {neurons.shape}.")
+    if neurons.dtype.kind == "b":
+        if len(neurons) != n_features:
+            raise ValueError(
+                f"The mask of neurons given to {caller} has {len(neurons)} entries, but there "
+                f"are {n_features} columns."
+            )
+        return np.flatnonzero(neurons)
+    if neurons.dtype.kind in "iu":
+        outside = (neurons < -n_features) | (neurons >= n_features)
+        if outside.any():
+            raise ValueError(
+                f"{caller} was given neuron {neurons[outside][0]}, but the {n_features} columns "
+                f"are numbered 0 to {n_features - 1} ({outside.sum()} such)."
+            )
+        return neurons.astype(np.intp) % n_features
+    if neurons.dtype.kind not in "OUST":
+        raise ValueError(
+            f"{caller} takes neurons as indices, names or a mask, got dtype {neurons.dtype}."
+        )
+    if names is None:
+        raise ValueError(
+            f"{caller} was given neurons by name, but X has no feature names. Give indices, or "
+            "make X a DataFrame (set_output(transform='pandas') on what makes the matrix)."
+        )
+    indices = pd.Index(names).get_indexer(neurons)
+    if (indices < 0).any():
+        raise ValueError(
+            f"{caller} was given the neuron {neurons[indices < 0][0]!r}, which is not a column "
+            f"of X ({(indices < 0).sum()} such); the first columns are {list(names[:3])}."
+        )
+    return indices.astype(np.intp)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every numeric estimator checks about its input, float16 and large matrices included."""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import validate_data
+
+# Rows per block are chosen so that one block and its upcast stay in the processor's cache.
+_BLOCK_BYTES = 4_000_000
+
+
+def row_blocks(X):
+    """Yield slices that cut the rows of a matrix into blocks of a few megabytes."""
+    rows = max(1, _BLOCK_BYTES // max(1, X.shape[1] * 8))
+    for start in range(0, X.shape[0], rows):
+        yield slice(start, min(start + rows, X.shape[0]))
+
+
+def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
+    """Validate a matrix of activations for an estimator.
+
+    scikit-learn's own validation upcasts float16 whole; this keeps it, and finds what is not
+    finite block by block.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Gets ``n_features_in_`` and ``feature_names_in_`` when ``reset``.
+
+    X : array-like of shape (n_samples, n_features)
+        The activations.
+
+    y : array-like of shape (n_samples,), default="no_validation"
+        The labels or targets, checked for missing values.
+
+    reset : bool
+        True in ``fit``, False afterwards.
+
+    **check_params : dict
+        Passed on to `sklearn.utils.validation.validate_data`.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features), dtype float64, float32 or float16
+
+    y : ndarray of shape (n_samples,)
+        Only if ``y`` was given.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity in X, naming the column, and for missing labels.
+    """
+    has_y = not (isinstance(y, str) and y == "no_validation")
+    if has_y and y is not None:
+        check_no_missing_labels(y)
+    checked = validate_data(
+        estimator,
+        X,
+        *((y,) if has_y else ()),
+        reset=reset,
+        dtype=[np.float64, np.float32, np.float16],
+        ensure_all_finite=False,
+        **check_params,
+    )
+    X = checked[0] if has_y else checked
+    check_all_finite(X, estimator)
+    return checked
+
+
+def check_all_finite(X, estimator):
+    """Raise an error that names the first column and row of X that are not finite."""
+    for block in row_blocks(X):
+        finite = np.isfinite(X[block])
+        if finite.all():
+            continue
+        row, column = np.argwhere(~finite)[0]
+        value = X[block][row, column]
+        kind = "NaN" if np.isnan(value) else "infinity"
+        names = getattr(estimator, "feature_names_in_", None)
+        where = f"column {column}" if names is None else f"column {names[column]!r}"
+        raise ValueError(
+            f"Input X contains {kind}: {where}, row {block.start + row} is {value}. "
+            f"{type(estimator).__name__} does not accept missing or infinite values; words that "
+            "the tokenizer dropped are NaN under missing='nan', remove their rows first."
+        )
+
+
+def check_no_missing_labels(y):
+    """Raise an error that counts missing labels and says how to drop their rows.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+
+    Raises
+    ------
+    ValueError
+        If any label is None, NaN or ``pd.NA``.
+    """
+    name = getattr(y, "name", None)
+    missing = np.asarray(pd.isna(y if hasattr(y, "dtype") else np.asarray(y, dtype=object)))
+    if missing.ndim == 2:
+        missing = missing.any(axis=1)
+    if not missing.any():
+        return
+    first = int(np.flatnonzero(missing)[0])
+    column = name if isinstance(name, str) else "label"
+    raise ValueError(
+        f"Input y contains NaN: {missing.sum()} of {len(missing)} labels are missing, the first "
+        f"at row {first}. Choose the rows that have one before fitting, for a frame of words: "
+        f"words = words.dropna(subset=[{column!r}])"
+    )
