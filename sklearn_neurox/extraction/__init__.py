@@ -1,1 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
+"""From words in their sentences to a matrix of activations; alone in knowing transformers."""
+
+from sklearn_neurox.extraction._activations import Activations
+from sklearn_neurox.extraction._aggregator import SubwordAggregator
+from sklearn_neurox.extraction._cache import ActivationCache
+from sklearn_neurox.extraction._extractor import ActivationExtractor
+from sklearn_neurox.extraction._loading import clear_loaded_models
+
+__all__ = [
+    "ActivationCache",
+    "ActivationExtractor",
+    "Activations",
+    "SubwordAggregator",
+    "clear_loaded_models",
+]

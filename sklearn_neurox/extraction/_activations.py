@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numbers
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_array
+
+from sklearn_neurox.extraction._alignment import ranges
+from sklearn_neurox.extraction._sources import ArraySource
+
+
+class Activations:
+    """Subword activations of words or texts, not computed before they are pooled.
+
+    What `ActivationExtractor.transform` returns: validated, tokenized and aligned, so that errors
+    have surfaced, but the model has not run. `SubwordAggregator` pulls the activations through,
+    batch by batch, straight into its matrix. It has one entry a row and can be sliced like an
+    array, so it goes through `~sklearn.model_selection.cross_validate` in a pipeline that starts
+    with a `SubwordAggregator`.
+
+    Activations that are already there, from whatever source, enter through `from_arrays`.
+
+    Attributes
+    ----------
+    shape : tuple
+        ``(n_samples,)``.
+
+    n_subwords : ndarray of shape (n_samples,)
+        How many subwords each row has; 0 for rows whose characters the tokenizer dropped.
+
+    See Also
+    --------
+    ActivationExtractor : Makes it from a model.
+    SubwordAggregator : Makes a matrix of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_neurox.extraction import Activations, SubwordAggregator
+    >>> stored = Activations.from_arrays([np.array([[1.0, 2.0], [3.0, 0.0]]), np.ones((1, 2))])
+    >>> stored
+    <Activations of 2 rows, 3 subwords, 2 neurons>
+    >>> SubwordAggregator("mean").fit_transform(stored)
+    array([[2., 1.],
+           [1., 1.]], dtype=float32)
+    """
+
+    def __init__(self, source, sequence, position, ptr, *, first_token, missing, index):
+        self._source = source
+        self._sequence = sequence
+        self._position = position
+        self._ptr = ptr
+        self._first_token = first_token  # (sequence, position) of [CLS], or a reason there is none
+        self._missing = missing
+        self._index = index
+
+    @classmethod
+    def from_arrays(cls, arrays, *, feature_names=None, index=None):
+        """Wrap activations that were computed elsewhere.
+
+        Parameters
+        ----------
+        arrays : list of array-like of shape (n_subwords, n_neurons)
+            The subword activations of each row. A row may have no subwords; it then becomes a row
+            of zeros.
+
+        feature_names : array-like of str of shape (n_neurons,), default=None
+            Names of the neurons, such as ``"hidden.3.127"``; None generates ``x0``, ``x1``, ...
+
+        index : Index or array-like of shape (n_samples,), default=None
+            Row labels of the DataFrame that pandas output makes.
+
+        Returns
+        -------
+        activations : Activations
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not two-dimensional or differ in their number of neurons.
+        """
+        checked = [
+            check_array(array, dtype=[np.float32, np.float64, np.float16], ensure_min_samples=0)
+            for array in arrays
+        ]
+        if not checked:
+            raise ValueError("Found array with 0 sample(s): give at least one array.")
+        widths = [array.shape[1] for array in checked]
+        wrong = next((i for i, width in enumerate(widths) if width != widths[0]), None)
+        if wrong is not None:
+            raise ValueError(
+                f"All arrays must have the same number of neurons, but array {wrong} has "
+                f"{widths[wrong]} and array 0 has {widths[0]}."
+            )
+        if feature_names is None:
+            feature_names = [f"x{i}" for i in range(widths[0])]
+        names = np.asarray(feature_names, dtype=object)
+        if names.shape != (widths[0],):
+            raise ValueError(
+                f"feature_names must name {widths[0]} neurons, got shape {names.shape}."
+            )
+        counts = np.array([len(array) for array in checked], dtype=np.int64)
+        ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return cls(
+            ArraySource(np.concatenate(checked), ptr, names),
+            np.repeat(np.arange(len(counts)), counts),
+            np.arange(ptr[-1]) - np.repeat(ptr[:-1], counts),
+            ptr,
+            first_token="stored activations do not tell which subword is special",
+            missing="zero",
+            index=None if index is None else pd.Index(index),
+        )
+
+    @property
+    def shape(self):
+        """The number of rows, as a tuple."""
+        return (len(self),)
+
+    @property
+    def n_subwords(self):
+        """How many subwords each row has."""
+        return np.diff(self._ptr)
+
+    def __len__(self):
+        return len(self._ptr) - 1
+
+    def __repr__(self):
+        n_neurons = self._source.n_blocks * self._source.n_units
+        return (
+            f"<Activations of {len(self)} rows, {len(self._sequence)} subwords, "
+            f"{n_neurons} neurons>"
+        )
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError(
+            "Activations are subwords still, ragged and not computed: they have no array form. "
+            "Put a SubwordAggregator behind the ActivationExtractor: "
+            "make_pipeline(ActivationExtractor(...), SubwordAggregator('last'))."
+        )
+
+    def __iter__(self):
+        raise TypeError("Activations cannot be iterated; pool them with a SubwordAggregator.")
+
+    def __getitem__(self, key):
+        if isinstance(key, tuple):
+            if len(key) != 2 or key[1] is not Ellipsis:
+                raise IndexError("Activations have one axis: index them with rows alone.")
+            key = key[0]
+        if isinstance(key, numbers.Integral):
+            key = [key]
+        rows = np.arange(len(self))[np.asarray(key) if not isinstance(key, slice) else key]
+        if rows.ndim != 1:
+            raise IndexError("Activations have one axis: index them with a flat list of rows.")
+        places, ptr = ranges(self._ptr[:-1][rows], self.n_subwords[rows])
+        first = self._first_token
+        if not isinstance(first, str):
+            first = first[rows]
+        sequence = self._sequence[places]
+        needed = sequence if isinstance(first, str) else np.append(sequence, first[:, 0])
+        used, place = np.unique(needed, return_inverse=True)
+        if not isinstance(first, str):
+            first = np.stack([place[len(sequence) :], first[:, 1]], axis=1)
+        return Activations(
+            self._source.take(used),
+            place[: len(sequence)],
+            self._position[places],
+            ptr,
+            first_token=first,
+            missing=self._missing,
+            index=None if self._index is None else self._index[rows],
+        )
+
+    def get_feature_names(self):
+        """Name the neurons, in the order of the matrix's columns.
+
+        Returns
+        -------
+        names : ndarray of str of shape (n_neurons,)
+        """
+        return self._source.feature_names()
+
+    def index_like(self):
+        """Carry the row labels of the frame of words, as scikit-learn's containers want them.
+
+        Returns
+        -------
+        labels : Series or None
+            Without values; None where the rows came without labels.
+        """
+        return None if self._index is None else pd.Series(index=self._index, dtype=object)
+
+    def pool(self, strategy):
+        """Compute the activations and pool them into one row each.
+
+        Parameters
+        ----------
+        strategy : {"first", "last", "mean", "max", "cls"}
+            See `SubwordAggregator`.
+
+        Returns
+        -------
+        H : ndarray of shape (n_samples, n_neurons), dtype=float32
+
+        Raises
+        ------
+        ValueError
+            For ``"cls"`` where rows are words, or the model has no such token.
+        """
+        from sklearn_neurox.extraction._pooling import pool
+
+        n_neurons = self._source.n_blocks * self._source.n_units
+        out = np.empty((len(self), n_neurons), dtype=np.float32)
+        sequence, position, ptr = self._sequence, self._position, self._ptr
+        if strategy == "cls":
+            if isinstance(self._first_token, str):
+                raise ValueError(
+                    f"SubwordAggregator('cls') cannot be used here: {self._first_token}. Use "
+                    "'first', 'last', 'mean' or 'max'."
+                )
+            sequence, position = self._first_token.T
+            ptr, strategy = np.arange(len(self) + 1), "first"
+        out[np.diff(ptr) == 0] = np.nan if self._missing == "nan" else 0.0
+        pool(self._source, sequence, position, ptr, strategy, out)
+        return out

@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import copy
+import os
+import warnings
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, _clone_parametrized, _fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from sklearn_neurox.extraction import _families
+from sklearn_neurox.extraction._activations import Activations
+from sklearn_neurox.extraction._alignment import align
+from sklearn_neurox.extraction._cache import ActivationCache
+from sklearn_neurox.extraction._cached_source import CachedSource
+from sklearn_neurox.extraction._loading import ModelSpec, load_config, load_tokenizer
+from sklearn_neurox.extraction._output import OwnSetOutputMixin
+from sklearn_neurox.extraction._rows import read_rows
+from sklearn_neurox.extraction._sources import ModelSource
+from sklearn_neurox.extraction._tokenization import encode
+from sklearn_neurox.extraction._windows import make_sequences, too_long
+from sklearn_neurox.utils._names import neuron_names
+
+
+class ActivationExtractor(
+    OwnSetOutputMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
+    """Read words in their sentences, or whole texts, with a transformer language model.
+
+    A sample is a word in its text: a row with the text the model reads and the characters of the
+    word. `transform` checks the rows, tokenizes each distinct text once, finds the subwords of
+    every row, and returns a plan; the model runs when `SubwordAggregator` asks for the matrix.
+
+    Parameters
+    ----------
+    model : str, path or PreTrainedModel, default="bert-base-cased"
+        Name of a model, or folder made by ``save_pretrained``; loaded on first use, once a
+        process, in evaluation mode and float32. A live model is shared, never copied; it stays on
+        its device, and pickles leave it behind.
+
+    layers : int, list of int or None, default=None
+        The layers, in the order of the matrix. 0 is the output of the embedding; the last is what
+        the model returns, after its final norm where it has one. Negative ones count from the
+        last. None takes all. Layers above the highest asked for are not computed.
+
+    component : {"hidden"}, default="hidden"
+        What is read of each layer: ``"hidden"`` is the output of the block.
+
+    tokenizer : str, path, PreTrainedTokenizerBase or None, default=None
+        The tokenizer; None takes the one saved with the model.
+
+    revision : str or None, default=None
+        The revision of a model on the hub; None takes ``"main"``.
+
+    weights : {"pretrained", "random"}, default="pretrained"
+        ``"random"`` builds the model from its config alone, untrained, which is the baseline that
+        shows what training added.
+
+    random_state : int, default=0
+        Seed of the random weights.
+
+    special_tokens : bool, default=False
+        Whether a whole text also owns the special tokens the tokenizer adds around it.
+
+    split_special_tokens : bool, default=False
+        Whether text that spells a special token, such as ``[MASK]``, is read as ordinary
+        characters. Otherwise the model sees the special token, and a warning counts such rows.
+
+    missing : {"zero", "nan", "error"}, default="zero"
+        What becomes of a row whose characters the tokenizer drops altogether, such as a lone
+        zero-width joiner. A warning counts them.
+
+    overflow : {"window", "error"}, default="window"
+        What becomes of a text longer than the model: overlapping windows, each word taken from the
+        one that gives it most context, or an error.
+
+    max_length : int or None, default=None
+        The most tokens read at once, special ones included; None takes the model's own limit.
+
+    batch_tokens : int, default=2048
+        Tokens a batch may hold. Texts of similar length run together.
+
+    device : str or None, default=None
+        Where a model given by name runs: ``"cpu"``, ``"cuda"``, ``"mps"``; None or ``"auto"``
+        takes CUDA where there is one.
+
+    trust_remote_code : bool, default=False
+        Whether code that comes with the model may run.
+
+    allow_bin_weights : bool, default=False
+        Whether weights may come from a ``.bin`` file, which is unpickled (restricted to tensors),
+        besides safetensors.
+
+    cache : str, path, ActivationCache or None, default=None
+        A folder where the hidden states of every text are kept, all layers at once, so that the
+        model reads each text once for all folds, layers, aggregations and processes.
+
+    verbose : int, default=0
+        1 shows a bar while the model runs.
+
+    See Also
+    --------
+    SubwordAggregator : Makes a matrix of the activations.
+    sklearn_neurox.words.words_frame : Makes the rows.
+
+    Notes
+    -----
+    The extractor is stateless: it may transform without having been fitted. Batches are planned
+    from the distinct texts alone, so that the same set of texts gives the same bits in whatever
+    order and number its rows come; other companions in a batch change the last bits only.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_neurox.datasets import make_tiny_model
+    >>> from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+    >>> from sklearn_neurox.words import words_frame
+    >>> words = words_frame([["The", "cat", "sleeps"], ["Dogs", "bark"]])
+    >>> model = make_tiny_model("bert", n_layers=2, hidden_size=8)
+    >>> features = make_pipeline(ActivationExtractor(model, layers=[1, 2]), SubwordAggregator())
+    >>> features.fit_transform(words).shape
+    (5, 16)
+    >>> str(features.get_feature_names_out()[8])
+    'hidden.2.0'
+    """
+
+    _parameter_constraints: dict = {
+        "model": [str, os.PathLike, HasMethods(["get_input_embeddings"])],
+        "layers": [Integral, "array-like", None],
+        "component": [StrOptions({"hidden"})],
+        "tokenizer": [str, os.PathLike, HasMethods(["convert_ids_to_tokens"]), None],
+        "revision": [str, None],
+        "weights": [StrOptions({"pretrained", "random"})],
+        "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")],
+        "special_tokens": ["boolean"],
+        "split_special_tokens": ["boolean"],
+        "missing": [StrOptions({"zero", "nan", "error"})],
+        "overflow": [StrOptions({"window", "error"})],
+        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_tokens": [Interval(Integral, 1, None, closed="left")],
+        "device": [str, None],
+        "trust_remote_code": ["boolean"],
+        "allow_bin_weights": ["boolean"],
+        "cache": [str, os.PathLike, ActivationCache, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        model="bert-base-cased",
+        *,
+        layers=None,
+        component="hidden",
+        tokenizer=None,
+        revision=None,
+        weights="pretrained",
+        random_state=0,
+        special_tokens=False,
+        split_special_tokens=False,
+        missing="zero",
+        overflow="window",
+        max_length=None,
+        batch_tokens=2048,
+        device=None,
+        trust_remote_code=False,
+        allow_bin_weights=False,
+        cache=None,
+        verbose=0,
+    ):
+        self.model = model
+        self.layers = layers
+        self.component = component
+        self.tokenizer = tokenizer
+        self.revision = revision
+        self.weights = weights
+        self.random_state = random_state
+        self.special_tokens = special_tokens
+        self.split_special_tokens = split_special_tokens
+        self.missing = missing
+        self.overflow = overflow
+        self.max_length = max_length
+        self.batch_tokens = batch_tokens
+        self.device = device
+        self.trust_remote_code = trust_remote_code
+        self.allow_bin_weights = allow_bin_weights
+        self.cache = cache
+        self.verbose = verbose
+
+    def __sklearn_clone__(self):
+        # A live model is shared: copying its weights for every fold would be absurd.
+        bare = copy.copy(self)
+        bare.model = bare.tokenizer = None
+        return _clone_parametrized(bare).set_params(model=self.model, tokenizer=self.tokenizer)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Check the parameters and the rows; nothing is learned.
+
+        Parameters
+        ----------
+        X : DataFrame, or array-like of str, of shape (n_samples,)
+            See `transform`.
+
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        read_rows(X, caller=type(self).__name__)
+        self._layers(load_config(self._spec()))
+        return self
+
+    def transform(self, X):
+        """Tokenize the texts and find the subwords of every row.
+
+        Parameters
+        ----------
+        X : DataFrame, or array-like of str, of shape (n_samples,)
+            A frame of words with the columns ``text``, ``start`` and ``end``; a frame of whole
+            texts with the column ``text``; or a list of texts. A column ``text_pair`` holds the
+            second text that the model reads together with the first. ``word``, where present,
+            must be what the span holds; other columns are not looked at.
+
+        Returns
+        -------
+        activations : Activations of shape (n_samples,)
+            Not computed yet.
+
+        Raises
+        ------
+        ValueError
+            For malformed rows, for a text too long under ``overflow="error"``, for a dropped word
+            under ``missing="error"``, and where the model cannot be loaded.
+        """
+        self._validate_params()
+        rows = read_rows(X, caller=type(self).__name__)
+        spec = self._spec()
+        config, tokenizer = load_config(spec), load_tokenizer(spec)
+        layers = self._layers(config)
+        encodings = encode(
+            tokenizer, rows.texts, rows.pairs, split_special_tokens=self.split_special_tokens
+        )
+        alignment = align(rows, encodings, special_tokens=self.special_tokens)
+        self._report_dropped(rows, alignment)
+        self._report_special(rows, encodings, alignment)
+        max_length = self._max_length(config, tokenizer, rows, encodings)
+        sequences, placement, first_sequence = make_sequences(
+            encodings, alignment, max_length, causal=_families.is_causal(config)
+        )
+        source = ModelSource(
+            spec=spec,
+            sequences=sequences,
+            layers=tuple(layers),
+            n_units=_families.n_units(config),
+            stack=_families.stack_of(config),
+            pad_id=_pad_id(tokenizer),
+            batch_tokens=self.batch_tokens,
+            verbose=int(self.verbose),
+        )
+        if self.cache is not None:
+            source = CachedSource(source, self._cache(), tuple(_families.hidden_layers(config)))
+        return Activations(
+            source,
+            placement.sequence,
+            placement.position,
+            alignment.ptr,
+            first_token=_first_tokens(rows, encodings, tokenizer, first_sequence),
+            missing=self.missing,
+            index=rows.index,
+        )
+
+    def get_feature_names_out(self, input_features=None):
+        """Name the neurons that the activations have, as the matrix orders them.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored: the names of the columns of words are not those of neurons.
+
+        Returns
+        -------
+        feature_names_out : ndarray of str of shape (n_neurons,)
+        """
+        config = load_config(self._spec())
+        return neuron_names(
+            self._layers(config), _families.n_units(config), stack=_families.stack_of(config)
+        )
+
+    def _spec(self):
+        is_path = isinstance(self.model, (str, os.PathLike))
+        tokenizer = self.tokenizer
+        return ModelSpec(
+            model=os.fspath(self.model) if is_path else self.model,
+            tokenizer=os.fspath(tokenizer) if isinstance(tokenizer, os.PathLike) else tokenizer,
+            revision=self.revision,
+            weights=self.weights,
+            seed=int(self.random_state),
+            device=self.device,
+            trust_remote_code=bool(self.trust_remote_code),
+            allow_bin_weights=bool(self.allow_bin_weights),
+        )
+
+    def _cache(self):
+        return (
+            self.cache if isinstance(self.cache, ActivationCache) else ActivationCache(self.cache)
+        )
+
+    def _layers(self, config):
+        known = _families.hidden_layers(config)
+        if self.layers is None:
+            return known
+        asked = [self.layers] if isinstance(self.layers, Integral) else list(self.layers)
+        layers = [layer + known[-1] + 1 if layer < 0 else layer for layer in asked]
+        wrong = [a for a, layer in zip(asked, layers, strict=True) if layer not in known]
+        if wrong or not layers or len(set(layers)) < len(layers):
+            problem = f"has no layer {wrong[0]}" if wrong else "needs distinct layers, at least one"
+            raise ValueError(
+                f"The 'layers' parameter of ActivationExtractor is {self.layers!r}, but "
+                f"{self._spec().name} {problem}; it has {known} (0 is the embedding)."
+            )
+        return [int(layer) for layer in layers]
+
+    def _max_length(self, config, tokenizer, rows, encodings):
+        limit = _families.max_tokens(config, tokenizer)
+        if self.max_length is not None:
+            if limit is not None and self.max_length > limit:
+                raise ValueError(
+                    f"The 'max_length' parameter of ActivationExtractor is {self.max_length}, but "
+                    f"{self._spec().name} reads at most {limit} tokens."
+                )
+            limit = self.max_length
+        if limit is None:
+            return np.iinfo(np.int64).max
+        long_texts = too_long(encodings, limit)
+        if len(long_texts) == 0:
+            return limit
+        text = int(long_texts[0])
+        row = int(np.flatnonzero(rows.text_of_row == text)[0])
+        n_tokens = int(np.diff(encodings.ptr)[text])
+        where = (
+            f"the text of row {row} has {n_tokens} tokens, more than the {limit} that can be read"
+        )
+        if self.overflow == "error":
+            raise ValueError(
+                f"ActivationExtractor: {where} at once ({len(long_texts)} such texts). Pass "
+                "overflow='window' to read them in overlapping windows, or shorten them."
+            )
+        if rows.pairs is not None:
+            raise ValueError(
+                f"ActivationExtractor: {where} together with its pair ({len(long_texts)} such "
+                "texts); pairs cannot be read in windows. Shorten them."
+            )
+        n_special = int((encodings.role[encodings.ptr[text] : encodings.ptr[text + 1]] < 0).sum())
+        if limit <= n_special:
+            raise ValueError(
+                f"The 'max_length' parameter of ActivationExtractor is {limit}, which leaves no "
+                f"room beside the {n_special} special tokens."
+            )
+        return limit
+
+    def _report_dropped(self, rows, alignment):
+        dropped = np.flatnonzero(alignment.counts == 0)
+        if len(dropped) == 0:
+            return
+        row = int(dropped[0])
+        text = rows.texts[rows.text_of_row[row]]
+        shown = text[rows.start[row] : rows.end[row]]
+        found = (
+            f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} rows, the first "
+            f"is row {row} ({shown!r})"
+        )
+        if self.missing == "error":
+            raise ValueError(
+                f"{found}. Remove them, or choose what stands for them with missing='zero' or "
+                "missing='nan'."
+            )
+        filled = {"zero": "zeros", "nan": "NaN"}[self.missing]
+        warnings.warn(
+            f"{found}; they get {filled}. Choose with missing='zero', 'nan' or 'error'.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+    def _report_special(self, rows, encodings, alignment):
+        special = np.flatnonzero(encodings.is_special_word[alignment.tokens])
+        if len(special) == 0:
+            return
+        affected = np.unique(np.searchsorted(alignment.ptr, special, side="right") - 1)
+        row = int(affected[0])
+        shown = rows.texts[rows.text_of_row[row]][rows.start[row] : rows.end[row]]
+        warnings.warn(
+            f"{len(affected)} of {len(rows)} rows hold text that spells a special token, which the "
+            f"model reads as that token; the first is row {row} "
+            f"({shown if len(shown) < 40 else shown[:37] + '...'!r}). Pass "
+            "split_special_tokens=True to have it read as ordinary characters.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _pad_id(tokenizer):
+    return 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
+
+
+def _first_tokens(rows, encodings, tokenizer, first_sequence):
+    """Find the token that stands for each row's whole text, or say why there is none."""
+    texts = rows.texts
+    length = np.array([len(text) for text in texts], dtype=np.int64)[rows.text_of_row]
+    parts = np.flatnonzero((rows.start > 0) | (rows.end < length))
+    if len(parts):
+        return f"row {parts[0]} is a word, not a whole text"
+    if tokenizer.cls_token_id is None:
+        return f"{type(tokenizer).__name__} has no token that stands for the whole text"
+    is_first = (encodings.ids == tokenizer.cls_token_id) & (encodings.role < 0)
+    places = np.flatnonzero(is_first)
+    at = np.searchsorted(places, encodings.ptr[:-1])
+    found = np.append(places, len(is_first))[at]
+    if (found >= encodings.ptr[1:]).any():
+        return f"{type(tokenizer).__name__} adds no token that stands for the whole text"
+    per_text = np.stack([first_sequence, found - encodings.ptr[:-1]], axis=1)
+    return per_text[rows.text_of_row]

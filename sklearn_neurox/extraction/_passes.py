@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Notices that the same texts go through the same model again and again."""
+
+import threading
+import warnings
+from collections import Counter
+from itertools import pairwise
+
+# Enough for a treebank; beyond it the count starts anew rather than grow.
+_MAX_SEQUENCES = 500_000
+_TOO_OFTEN = 3
+
+_passes: dict = {}
+_warned: set = set()
+_lock = threading.Lock()
+
+
+def count_pass(spec, sequences):
+    """Count one pass of model inputs through a model, and warn once a model about the third.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    sequences : Sequences
+        The distinct inputs of the request.
+    """
+    key = (id(spec.model) if spec.is_live else spec.model, spec.revision, spec.weights, spec.seed)
+    raw, ptr = sequences.ids.tobytes(), sequences.ptr * sequences.ids.itemsize
+    inputs = [hash(raw[start:end]) for start, end in pairwise(ptr.tolist())]
+    with _lock:
+        counts = _passes.setdefault(key, Counter())
+        if len(counts) > _MAX_SEQUENCES:
+            counts.clear()
+        counts.update(inputs)
+        repeated = sum(counts[i] >= _TOO_OFTEN for i in inputs)
+        if key in _warned or 2 * repeated <= len(inputs):
+            return
+        _warned.add(key)
+    warnings.warn(
+        f"{spec.name} reads {repeated} of {len(inputs)} texts for the third time in this process. "
+        "Give ActivationExtractor a folder with cache=, and every text is read once, for all "
+        "folds, layers, aggregations and processes.",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+def forget_passes():
+    """Start counting anew."""
+    with _lock:
+        _passes.clear()
+        _warned.clear()

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the extractor reads of its input: which text each row points into, and where."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_array
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a request, their texts stored once each, in the order of the texts themselves.
+
+    That order makes everything computed from the texts independent of the order of the rows.
+    """
+
+    texts: list  # distinct texts, sorted
+    pairs: list | None  # the second text of each, where there is one
+    text_of_row: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    whole: bool  # rows are whole texts, special tokens and blank pieces included
+    index: pd.Index | None
+
+    def __len__(self):
+        return len(self.text_of_row)
+
+
+def read_rows(X, *, caller):
+    """Validate the input of the extractor.
+
+    Parameters
+    ----------
+    X : DataFrame, or array-like of str, of shape (n_samples,)
+        A frame of words with the columns ``text``, ``start`` and ``end`` (and ``word``, against
+        which the spans are then checked); a frame with ``text`` alone, and perhaps ``text_pair``,
+        for whole texts; or the texts themselves.
+
+    caller : str
+        The class that asks, for the error messages.
+
+    Returns
+    -------
+    rows : Rows
+
+    Raises
+    ------
+    ValueError
+        For anything else, missing texts, or spans that are empty, out of range or do not hold
+        the row's word.
+    """
+    if isinstance(X, pd.DataFrame):
+        return _read_frame(X, caller)
+    return _read_texts(X, caller)
+
+
+def _read_texts(X, caller):
+    if isinstance(X, str):
+        raise ValueError(f"{caller} takes a list of texts or a frame of words, got one string.")
+    index = X.index if isinstance(X, pd.Series) else None
+    values = np.asarray(X, dtype=object)
+    if values.ndim == 2:
+        raise ValueError(
+            f"{caller} got an ndarray of rows, of shape {values.shape}: without column names it "
+            "cannot tell text from labels. Pass the DataFrame itself. What turns frames into "
+            "arrays (bagging, say) belongs behind the extraction: compute the activations once, "
+            "then give it the matrix."
+        )
+    if values.ndim != 1 or not all(isinstance(text, str) for text in values):
+        # scikit-learn's own message where it has one: sparse, 0-d, empty, numeric input.
+        check_array(X, dtype=None, ensure_2d=False, ensure_all_finite=False, input_name="X")
+        bad = next((i for i, text in enumerate(values) if not isinstance(text, str)), 0)
+        raise ValueError(
+            f"{caller} takes a frame of words or a list of texts; item {bad} is "
+            f"{type(values[bad]).__name__}, not str."
+        )
+    if len(values) == 0:
+        raise ValueError(f"Found array with 0 sample(s) (shape=(0,)): {caller} needs at least one.")
+    codes, distinct = pd.factorize(values, sort=False)
+    texts, text_of_row = _sort_texts(list(distinct), codes)
+    length = np.array([len(text) for text in texts], dtype=np.int64)[text_of_row]
+    start = np.zeros(len(values), dtype=np.int64)
+    return Rows(texts, None, text_of_row, start, length, whole=True, index=index)
+
+
+def _read_frame(X, caller):
+    if "text" not in X.columns:
+        raise ValueError(
+            f"{caller} reads the column 'text' (and 'start', 'end' for words), but X has the "
+            f"columns {list(X.columns)}. Build the frame with words_frame, read_conllu or "
+            "read_parallel, or pass a list of texts."
+        )
+    if len(X) == 0:
+        raise ValueError(
+            f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required by "
+            f"{caller}."
+        )
+    repeated = [name for name in ("text", "start", "end") if (X.columns == name).sum() > 1]
+    if repeated:
+        raise ValueError(f"{caller}: X has several columns named {repeated[0]!r}.")
+    spans = [name for name in ("start", "end") if name in X.columns]
+    if len(spans) == 1:
+        raise ValueError(
+            f"{caller}: X has the column {spans[0]!r} but not the other of 'start' and 'end'. "
+            "Words need both, whole texts neither."
+        )
+    text = X["text"].astype("category")
+    if text.isna().any():
+        row = int(np.flatnonzero(text.isna())[0])
+        raise ValueError(
+            f"{caller}: 'text' is missing in {text.isna().sum()} rows, first row {row}."
+        )
+    codes, texts = _used_categories(text, caller)
+    pairs = None
+    if "text_pair" in X.columns:
+        codes, texts, pairs = _with_pairs(codes, texts, X["text_pair"], caller)
+    if not spans:
+        texts, text_of_row, pairs = _sort_pairs(texts, pairs, codes)
+        length = np.array([len(t) for t in texts], dtype=np.int64)[text_of_row]
+        start = np.zeros(len(X), dtype=np.int64)
+        return Rows(texts, pairs, text_of_row, start, length, whole=True, index=X.index)
+    texts, text_of_row, pairs = _sort_pairs(texts, pairs, codes)
+    start, end = (_positions(X[name], name, caller) for name in ("start", "end"))
+    rows = Rows(texts, pairs, text_of_row, start, end, whole=False, index=X.index)
+    _check_spans(rows, X["word"] if "word" in X.columns else None, caller)
+    return rows
+
+
+def _used_categories(text, caller):
+    """Codes and texts of the categories in use; a slice of a frame keeps all its categories."""
+    used, codes = np.unique(text.cat.codes.to_numpy(), return_inverse=True)
+    texts = list(text.cat.categories[used])
+    for code, value in enumerate(texts):
+        if not isinstance(value, str):
+            row = int(np.flatnonzero(codes == code)[0])
+            raise ValueError(
+                f"{caller}: 'text' must hold strings, but row {row} holds "
+                f"{type(value).__name__} ({value!r})."
+            )
+    return codes, texts
+
+
+def _with_pairs(codes, texts, pair, caller):
+    if pair.isna().any():
+        row = int(np.flatnonzero(pair.isna())[0])
+        raise ValueError(f"{caller}: 'text_pair' is missing in row {row}.")
+    pair_codes, pair_texts = _used_categories(pair.astype("category"), caller)
+    both = codes.astype(np.int64) * len(pair_texts) + pair_codes
+    distinct, codes = np.unique(both, return_inverse=True)
+    firsts, seconds = np.divmod(distinct, len(pair_texts))
+    return codes, [texts[i] for i in firsts], [pair_texts[i] for i in seconds]
+
+
+def _sort_texts(texts, codes):
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return [texts[i] for i in order], place[codes]
+
+
+def _sort_pairs(texts, pairs, codes):
+    if pairs is None:
+        return *_sort_texts(texts, codes), None
+    both, text_of_row = _sort_texts(list(zip(texts, pairs, strict=True)), codes)
+    return [first for first, _ in both], text_of_row, [second for _, second in both]
+
+
+def _positions(column, name, caller):
+    if column.isna().any():
+        row = int(np.flatnonzero(column.isna())[0])
+        raise ValueError(
+            f"{caller}: {name!r} is missing in {column.isna().sum()} rows, first {row}."
+        )
+    values = column.to_numpy()
+    if values.dtype.kind not in "iu":
+        as_float = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+        wrong = ~(as_float == np.floor(as_float))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ValueError(
+                f"{caller}: {name!r} must hold whole numbers, but row {row} holds {values[row]!r}."
+            )
+        values = as_float
+    return values.astype(np.int64)
+
+
+def _check_spans(rows, words, caller):
+    length = np.array([len(text) for text in rows.texts], dtype=np.int64)[rows.text_of_row]
+    outside = (rows.start < 0) | (rows.end > length) | (rows.start >= rows.end)
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise ValueError(
+            f"{caller}: the span of row {row} (start={rows.start[row]}, end={rows.end[row]}) is "
+            f"empty or out of range: its text has {length[row]} characters "
+            f"({outside.sum()} such rows)."
+        )
+    if words is None:
+        return
+    texts = rows.texts
+    triples = zip(rows.text_of_row.tolist(), rows.start.tolist(), rows.end.tolist(), strict=True)
+    found = np.array([texts[text][start:end] for text, start, end in triples], dtype=object)
+    wrong = found != words.to_numpy(dtype=object)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"{caller}: row {row} says its word is {words.iloc[row]!r}, but "
+            f"text[{rows.start[row]}:{rows.end[row]}] is {found[row]!r} ({wrong.sum()} such rows). "
+            "Text and spans must come from the same frame."
+        )

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Character offsets for tokenizers that do not report them (the Python-only ones).
+
+Three ways are tried, each of which verifies itself: tokens that spell the text character by
+character or byte by byte; else a text cut at its white space whose pieces, tokenized one by one,
+give the tokens of the whole, and inside such a piece the spelling of the tokens. Where none
+holds, an error, never a guess.
+"""
+
+import difflib
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+# Marks of word start, continuation and word end in common subword vocabularies.
+_PREFIXES = ("\u2581", "##", "\u0120")
+_SUFFIXES = ("</w>", "@@")
+
+
+@dataclass(frozen=True)
+class SlowEncoding:
+    """One text as a Python-only tokenizer reads it."""
+
+    ids: list
+    types: list
+    role: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+
+class SlowTokenizer:
+    """Adds offsets and roles to a Python-only tokenizer."""
+
+    def __init__(self, tokenizer, split_special_tokens):
+        self.tokenizer = tokenizer
+        self.split_special_tokens = split_special_tokens
+        self.specials = frozenset(() if split_special_tokens else tokenizer.all_special_tokens)
+        self._chunk_offsets = lru_cache(maxsize=100_000)(self._align_chunk)
+        self._chunk_tokens = lru_cache(maxsize=100_000)(self._tokenize)
+        self.n_before, self.n_after = self._count_added()
+
+    def encode(self, text, pair):
+        """Tokenize one text, or a text and its pair.
+
+        Returns
+        -------
+        encoding : SlowEncoding
+        """
+        tokens = self._tokenize(text)
+        full = self._full(text, pair)
+        ids = full["input_ids"]
+        own = self.tokenizer.convert_tokens_to_ids(list(tokens))
+        first = slice(self.n_before, self.n_before + len(own))
+        role = np.full(len(ids), -1)
+        role[first] = 0
+        if pair is not None:
+            n_pair = len(self._tokenize(pair))
+            role[len(ids) - self.n_after - n_pair : len(ids) - self.n_after] = 1
+        elif len(ids) != self.n_before + len(own) + self.n_after:
+            raise _no_offsets(self.tokenizer, text, "its special tokens vary with the text")
+        if ids[first] != own:
+            raise _no_offsets(self.tokenizer, text, "the tokens of the text are not in one place")
+        start, end = (np.zeros(len(ids), dtype=np.int64) for _ in range(2))
+        if own:
+            start[first], end[first] = np.array(self.offsets(text, tokens)).T
+        types = full.get("token_type_ids", [0] * len(ids))
+        return SlowEncoding(ids, types, role, start, end)
+
+    def offsets(self, text, tokens):
+        """Find the characters of each token, as pairs (start, end)."""
+        for spelled in (_spell_characters, _spell_bytes):
+            found = spelled(text, tokens, self.specials)
+            if found is not None:
+                return found
+        return self._offsets_by_chunk(text, tokens)
+
+    def _offsets_by_chunk(self, text, tokens):
+        chunks = _white_space_chunks(text)
+        pieces = [self._chunk_tokens(text[start:end]) for start, end in chunks]
+        if [token for piece in pieces for token in piece] != list(tokens):
+            return _align_surfaces(text, tokens, self.tokenizer)
+        found = []
+        for (chunk_start, chunk_end), piece in zip(chunks, pieces, strict=True):
+            inside = self._chunk_offsets(text[chunk_start:chunk_end], piece)
+            found += [(chunk_start + start, chunk_start + end) for start, end in inside]
+        return found
+
+    def _align_chunk(self, chunk, tokens):
+        if len(tokens) == 1:
+            return [(0, len(chunk))]
+        return _align_surfaces(chunk, tokens, None)
+
+    def _tokenize(self, text):
+        return tuple(self.tokenizer.tokenize(text, split_special_tokens=self.split_special_tokens))
+
+    def _full(self, text, pair):
+        return self.tokenizer(
+            text,
+            pair,
+            padding=False,
+            truncation=False,
+            split_special_tokens=self.split_special_tokens,
+            verbose=False,
+        )
+
+    def _count_added(self):
+        """How many special tokens the tokenizer puts before and after a text."""
+        own = self.tokenizer.convert_tokens_to_ids(list(self._tokenize("a")))
+        full = self._full("a", None)["input_ids"]
+        for before in range(len(full) - len(own) + 1):
+            if full[before : before + len(own)] == own:
+                return before, len(full) - len(own) - before
+        raise _no_offsets(self.tokenizer, "a", "the tokens of the text are not in one place")
+
+
+def _no_offsets(tokenizer, text, reason):
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    return ValueError(
+        f"The words of the text {shown!r} cannot be told apart in the tokens of "
+        f"{type(tokenizer).__name__} ({reason}). Give a fast tokenizer of the same vocabulary "
+        "with tokenizer=, if there is one."
+    )
+
+
+def _spell_characters(text, tokens, specials):
+    return _spell(text, tokens, specials)
+
+
+def _spell_bytes(text, tokens, specials):
+    """Spell the text in UTF-8 bytes, one token a byte, as ByT5 and Perceiver do."""
+    raw = text.encode("utf-8", errors="surrogatepass").decode("latin-1")
+    recoded = frozenset(s.encode("utf-8").decode("latin-1") for s in specials)
+    found = _spell(raw, tokens, recoded)
+    if found is None:
+        return None
+    widths = [len(char.encode("utf-8", errors="surrogatepass")) for char in text]
+    char_of_byte = np.repeat(np.arange(len(text)), widths)
+    return [(int(char_of_byte[s]), int(char_of_byte[e - 1]) + 1) for s, e in found]
+
+
+def _spell(text, tokens, specials):
+    """Read the tokens as the very characters of the text, or return None."""
+    found, place = [], 0
+    for token in tokens:
+        if (len(token) != 1 and token not in specials) or not text.startswith(token, place):
+            return None
+        found.append((place, place + len(token)))
+        place += len(token)
+    return found if place == len(text) else None
+
+
+def _white_space_chunks(text):
+    edges = [i for i, char in enumerate(text) if char.isspace()]
+    bounds = [-1, *edges, len(text)]
+    return [(left + 1, right) for left, right in pairwise(bounds) if right > left + 1]
+
+
+def _normalised(text):
+    """Letters without case, composition and markers, and the character each comes from."""
+    letters, source = [], []
+    for place, char in enumerate(text):
+        for letter in unicodedata.normalize("NFKD", char.casefold()):
+            if not letter.isspace():
+                letters.append(letter)
+                source.append(place)
+    return "".join(letters), source
+
+
+def _surface(token):
+    for prefix in _PREFIXES:
+        token = token.removeprefix(prefix)
+    for suffix in _SUFFIXES:
+        token = token.removesuffix(suffix)
+    return _normalised(token)[0]
+
+
+def _align_surfaces(text, tokens, tokenizer):
+    """Match the spelling of the tokens with the text; the unmatched take the gaps between.
+
+    With a tokenizer, for the error, everything must match.
+    """
+    letters, source = _normalised(text)
+    surfaces = [_surface(token) for token in tokens]
+    owner = [i for i, surface in enumerate(surfaces) for _ in surface]
+    matcher = difflib.SequenceMatcher(None, "".join(surfaces), letters, autojunk=False)
+    spans = [None] * len(tokens)
+    matched = 0
+    for block in matcher.get_matching_blocks():
+        matched += block.size
+        for step in range(block.size):
+            token, place = owner[block.a + step], source[block.b + step]
+            low, high = spans[token] or (place, place)
+            spans[token] = (min(low, place), max(high, place))
+    if tokenizer is not None and not matched == len(letters) == len(owner):
+        raise _no_offsets(tokenizer, text, "their spelling does not follow the text")
+    return _fill_gaps([None if s is None else (s[0], s[1] + 1) for s in spans], len(text))
+
+
+def _fill_gaps(spans, length):
+    """Give tokens without a span all characters between their neighbours'."""
+    ends = np.maximum.accumulate([0] + [0 if s is None else s[1] for s in spans])[:-1]
+    starts = [length if s is None else s[0] for s in spans] + [length]
+    starts = np.minimum.accumulate(starts[::-1])[::-1][1:]
+    return [
+        (int(before), int(after)) if span is None else span
+        for span, before, after in zip(spans, ends, starts, strict=True)
+    ]
