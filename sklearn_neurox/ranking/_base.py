@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from abc import abstractmethod
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from sklearn_neurox.selection._base import BaseNeuronSelector
+from sklearn_neurox.utils._names import parse_neuron_names
+from sklearn_neurox.utils._validation import check_matrix
+
+
+def count_neurons(n_neurons: int | float | None, n_features: int, *, caller: str) -> int:
+    """Tell how many neurons a number, a fraction or None stands for.
+
+    Parameters
+    ----------
+    n_neurons : int, float or None
+        A number, a fraction in (0, 1], or None for all.
+
+    n_features : int
+        How many neurons there are.
+
+    caller : str
+        Who asks, for the error message.
+
+    Returns
+    -------
+    count : int
+        A fraction is rounded to the nearest number, halves up, and is at least 1.
+
+    Raises
+    ------
+    ValueError
+        If more neurons are asked for than there are.
+    """
+    if n_neurons is None:
+        return n_features
+    if not isinstance(n_neurons, Integral):
+        return max(1, int(np.floor(n_neurons * n_features + 0.5)))
+    if n_neurons > n_features:
+        raise ValueError(
+            f"{caller} was asked for n_neurons={n_neurons}, but X has {n_features} columns. Ask "
+            "for fewer, for a fraction, or for all with n_neurons=None."
+        )
+    return int(n_neurons)
+
+
+class BaseRanker(BaseNeuronSelector):
+    """Base class of the rankers: from scores to ranks, support and a table.
+
+    A subclass computes scores in ``fit`` and hands them to ``_set_ranking``.
+
+    Parameters
+    ----------
+    n_neurons : int, float or None, default=None
+        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+
+    which : {"top", "bottom"}, default="top"
+        Whether ``transform`` keeps the best or the worst.
+
+    Attributes
+    ----------
+    scores_ : ndarray of shape (n_features_in_,)
+        The score of every neuron; higher matters more.
+
+    order_ : ndarray of shape (n_features_in_,)
+        The columns, best first.
+
+    ranks_ : ndarray of shape (n_features_in_,)
+        The rank of every column, 1 for the best.
+    """
+
+    _parameter_constraints: dict = {
+        "n_neurons": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="right"),
+            None,
+        ],
+        "which": [StrOptions({"top", "bottom"})],
+    }
+
+    def __init__(self, *, n_neurons=None, which="top"):
+        self.n_neurons = n_neurons
+        self.which = which
+
+    @abstractmethod
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None):
+        """Rank the columns of X."""
+
+    def _check_fit_input(self, X, y="no_validation", **check_params):
+        checked = check_matrix(self, X, y, reset=True, **check_params)
+        self._n_selected()
+        return checked
+
+    def _n_selected(self):
+        return count_neurons(self.n_neurons, self.n_features_in_, caller=type(self).__name__)
+
+    def _set_ranking(self, scores, tie_breakers=(), *, class_scores=None, class_tie_breakers=()):
+        # Stable sorting makes the position the last resort among equals.
+        self.scores_ = scores
+        self.order_ = _descending_order(scores, *tie_breakers)
+        self.ranks_ = np.empty_like(self.order_)
+        self.ranks_[self.order_] = np.arange(1, len(self.order_) + 1)
+        if class_scores is not None:
+            self.class_scores_ = class_scores
+            self.class_order_ = _descending_order(class_scores, *class_tie_breakers)
+
+    def _get_support_mask(self):
+        check_is_fitted(self)
+        n_selected = self._n_selected()
+        ranked_out = self.ranks_ > n_selected
+        if self.which == "bottom":
+            ranked_out = self.ranks_ <= self.n_features_in_ - n_selected
+        return ~ranked_out
+
+    def to_frame(self, input_features: ArrayLike | None = None) -> pd.DataFrame:
+        """Give the ranking as a table, best neuron first.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            The names of the columns; None takes ``feature_names_in_``, or ``x0``, ``x1``, ...
+            where there are none.
+
+        Returns
+        -------
+        frame : DataFrame of shape (n_features_in_, 5 or 5 + n_classes)
+            Columns ``neuron``, ``layer`` and ``unit`` (missing where the name does not tell),
+            ``score``, ``rank``, and for classification one ``score_<class>`` a class. The index
+            is the column of the matrix.
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        frame = parse_neuron_names(names)[["neuron", "layer", "unit"]]
+        frame = frame.assign(score=self.scores_, rank=self.ranks_)
+        if hasattr(self, "class_scores_"):
+            columns = [f"score_{label}" for label in self.classes_]
+            frame = frame.join(pd.DataFrame(self.class_scores_.T, columns=columns))
+        return frame.rename_axis("column").iloc[self.order_]
+
+
+def _descending_order(*keys):
+    return np.lexsort([-key for key in reversed(keys)], axis=-1)

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import warnings
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+
+from sklearn_neurox.ranking._base import BaseRanker
+from sklearn_neurox.ranking._loss_gradient import loss_gradient, prediction_residuals
+from sklearn_neurox.ranking._moments import column_deviations, column_means
+
+
+class LCARanker(BaseRanker):
+    r"""Rank neurons by the weights of a linear probe (linguistic correlation analysis).
+
+    For every class the neurons are sorted by the size of their weight. The share of a neuron in a
+    class is the part of the class's weight mass that lies strictly above it:
+
+    .. math:: s_{cj} = \sum_{i : |w_{ci}| > |w_{cj}|} |w_{ci}| \Big/ \sum_i |w_{ci}|
+
+    and its score is :math:`1 - \min_c s_{cj}`. So the neurons with a score above :math:`1 - p` are
+    those needed by some class to make up the fraction :math:`p` of its mass: the limit, for fine
+    steps, of the percentage walk of the original method. A neuron without weight in a class has
+    share 1 there; a class without any weight is left out.
+
+    Equal scores are told apart by the neuron's own largest share of a class's mass. The neurons
+    without any weight, half of all on real data, are ordered by the largest absolute gradient of
+    the loss at the solution: the first is the next to enter the model when the penalty relaxes.
+    Position decides only what is still equal then.
+
+    Parameters
+    ----------
+    estimator : estimator instance or None, default=None
+        A linear model with ``coef_`` after ``fit``; it is cloned and fitted. To rank by one that
+        is fitted already, wrap it in `sklearn.frozen.FrozenEstimator`. A regressor works too, and
+        then there are no scores by class. None uses
+        `sklearn_neurox.probes.ElasticNetProbeClassifier` with ``standardize=True``.
+
+    n_neurons : int, float or None, default=None
+        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+
+    which : {"top", "bottom"}, default="top"
+        Whether ``transform`` keeps the best or the worst. A warning says when the worst include
+        neurons without weight.
+
+    importance : {"standardized", "raw"}, default="standardized"
+        The size of a weight.
+
+        - ``"standardized"``: its absolute value times the standard deviation of its column in X,
+          the change of the decision for a typical change of the neuron. Does not depend on the
+          units of the columns.
+        - ``"raw"``: its absolute value, as in the original method; a neuron of small magnitude
+          then has a large weight. Equal to the other on standardised columns.
+
+        The gradient is taken on the same scale.
+
+    Attributes
+    ----------
+    scores_ : ndarray of shape (n_features_in_,)
+        The score of every neuron, 1 for the neurons with the largest weight of some class, 0 for
+        those without weight.
+
+    class_scores_ : ndarray of shape (n_classes, n_features_in_)
+        One minus the share, for every class; 0 in a class without weight. Only for classifiers.
+        Two classes share one row of weights and so their scores.
+
+    order_ : ndarray of shape (n_features_in_,)
+        The columns, best first.
+
+    class_order_ : ndarray of shape (n_classes, n_features_in_)
+        The columns, best first, for every class, under the same rules. Only for classifiers.
+
+    ranks_ : ndarray of shape (n_features_in_,)
+        The rank of every column, 1 for the best.
+
+    n_tied_ : int
+        How many neurons have no weight in any class. They tie at score 0 and are ordered by
+        gradient, behind all others.
+
+    estimator_ : estimator instance
+        The fitted linear model.
+
+    classes_ : ndarray of shape (n_classes,)
+        The classes. Only for classifiers.
+
+    n_features_in_ : int
+        Number of columns seen during fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen during fit, where X has string names.
+
+    See Also
+    --------
+    ProbelessRanker : Ranks without a probe.
+    sklearn_neurox.ablation.ablation_curve : Tells whether a ranking is any good.
+
+    Notes
+    -----
+    The gradient is exact for the logistic, multinomial and squared losses. A classifier without
+    ``predict_proba`` gets probabilities from the sigmoid or softmax of its decision function,
+    which orders its weightless neurons reasonably but not by its own loss.
+
+    References
+    ----------
+    .. [1] F. Dalvi, N. Durrani, H. Sajjad, Y. Belinkov, A. Bau, J. Glass, "What Is One Grain of
+       Sand in the Desert? Analyzing Individual Neurons in Deep NLP Models", AAAI 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_neurox.ranking import LCARanker
+    >>> X, y = make_classification(n_informative=2, n_redundant=0, shuffle=False, random_state=0)
+    >>> ranker = LCARanker(LogisticRegression(), n_neurons=2).fit(X, y)
+    >>> ranker.get_support(indices=True)
+    array([ 1, 17])
+    >>> ranker.to_frame()["neuron"].head(2).tolist()
+    ['x1', 'x17']
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit"]), None],
+        **BaseRanker._parameter_constraints,
+        "importance": [StrOptions({"standardized", "raw"})],
+    }
+
+    def __init__(self, estimator=None, *, n_neurons=None, which="top", importance="standardized"):
+        super().__init__(n_neurons=n_neurons, which=which)
+        self.estimator = estimator
+        self.importance = importance
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "LCARanker":
+        """Fit the linear model and rank the neurons by its weights.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The activations.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The class of every row, or the targets of a regressor.
+
+        Returns
+        -------
+        self : LCARanker
+
+        Raises
+        ------
+        ValueError
+            If X is not finite, a label is missing, or the model has no usable ``coef_``.
+        """
+        template = _default_estimator() if self.estimator is None else self.estimator
+        regression = not is_classifier(template)
+        matrix, targets = self._check_fit_input(X, y, multi_output=regression, y_numeric=regression)
+        if not regression:
+            check_classification_targets(targets)
+        # The estimator gets X as given, so that it sees the same feature names as this one.
+        self.estimator_ = clone(template).fit(X, targets)
+        weights, gradients = self._weights_and_gradients(X, matrix, targets)
+        self.n_tied_ = int(np.count_nonzero(~weights.any(axis=0)))
+        self._rank_by_mass(weights, gradients)
+        self._warn_about_weightless()
+        return self
+
+    def _weights_and_gradients(self, X, matrix, targets):
+        coef = _linear_coefficients(self.estimator_, matrix.shape[1])
+        means, deviations = np.zeros(matrix.shape[1]), np.ones(matrix.shape[1])
+        if self.importance == "standardized":
+            means = column_means(matrix)
+            deviations = column_deviations(matrix, means)
+        weights = np.abs(coef) * deviations
+        if weights.all():
+            return weights, np.zeros_like(weights)
+        residuals = prediction_residuals(self.estimator_, X, targets)
+        if len(coef) == 1:
+            # The one row of two classes speaks for the second.
+            residuals = residuals[:, -1:]
+        return weights, np.abs(loss_gradient(matrix, residuals, means, deviations))
+
+    def _rank_by_mass(self, weights, gradients):
+        masses = weights.sum(axis=1, keepdims=True)
+        own_shares = np.divide(weights, masses, out=np.zeros_like(weights), where=masses > 0)
+        class_scores = np.stack([_mass_scores(row) for row in weights])
+        scores = class_scores.max(axis=0)
+        tie_breakers = own_shares.max(axis=0), gradients.max(axis=0)
+        if not is_classifier(self.estimator_):
+            self._set_ranking(scores, tie_breakers)
+            return
+        self.classes_ = np.asarray(self.estimator_.classes_)
+        rows = np.arange(len(self.classes_)) % len(weights)
+        self._set_ranking(
+            scores,
+            tie_breakers,
+            class_scores=class_scores[rows],
+            class_tie_breakers=(own_shares[rows], gradients[rows]),
+        )
+
+    def _warn_about_weightless(self):
+        n_selected = self._n_selected()
+        if self.n_tied_ == self.n_features_in_:
+            warnings.warn(
+                f"None of the {self.n_features_in_} neurons has any weight in the "
+                f"{type(self.estimator_).__name__}, so they are ordered by the gradient of the "
+                "loss alone. Fit the probe with a weaker penalty.",
+                UserWarning,
+                stacklevel=4,
+            )
+        elif self.n_tied_ and self.which == "bottom" and n_selected < self.n_features_in_:
+            warnings.warn(
+                f"{min(self.n_tied_, n_selected)} of the {n_selected} bottom neurons are among "
+                f"the {self.n_tied_} (of {self.n_features_in_}) without any weight. These tie, "
+                "and are ordered by the gradient of the loss, not by weight.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _default_estimator():
+    # Imported late because the probes bring torch, which a ranker with its own estimator needs not.
+    from sklearn_neurox.probes import ElasticNetProbeClassifier
+
+    return ElasticNetProbeClassifier(standardize=True)
+
+
+def _linear_coefficients(estimator, n_features):
+    name = type(estimator).__name__
+    coef = getattr(estimator, "coef_", None)
+    if coef is None:
+        raise ValueError(
+            f"LCARanker ranks by the weights of a linear model, but the fitted {name} has no "
+            "attribute 'coef_'. Use a linear estimator, and put what comes before it in front of "
+            "the ranker."
+        )
+    coef = coef.toarray() if hasattr(coef, "toarray") else np.asarray(coef)
+    coef = np.atleast_2d(coef).astype(np.float64)
+    n_classes = len(getattr(estimator, "classes_", coef))
+    n_rows = {1, 2} if n_classes == 2 else {n_classes}
+    if coef.shape[1] != n_features or len(coef) not in n_rows:
+        raise ValueError(
+            f"The 'coef_' of the fitted {name} has shape {coef.shape}, but X has {n_features} "
+            f"columns and there are {n_classes} classes or outputs. LCARanker needs one row of "
+            "weights for each (one row in all for two classes), fitted on these columns."
+        )
+    return coef
+
+
+def _mass_scores(weights):
+    """One minus the share of the mass that lies strictly above each weight."""
+    # Summing over the distinct values gives equal weights one and the same share.
+    values, inverse, counts = np.unique(weights, return_inverse=True, return_counts=True)
+    from_above = np.cumsum((values * counts)[::-1])[::-1]
+    strictly_above = np.append(from_above[1:], 0.0)
+    if from_above[0] == 0:
+        return np.zeros_like(weights)
+    scores = 1 - (strictly_above / from_above[0])[inverse]
+    scores[weights == 0] = 0.0
+    return scores

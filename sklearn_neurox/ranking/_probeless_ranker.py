@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
+from sklearn.utils.multiclass import check_classification_targets
+
+from sklearn_neurox.ranking._base import BaseRanker
+from sklearn_neurox.utils._validation import row_blocks
+
+
+class ProbelessRanker(BaseRanker):
+    r"""Rank neurons by how far apart the class means lie, without any probe.
+
+    With :math:`\mu_{vd}` the mean of neuron :math:`d` over the words of class :math:`v`, the
+    score is
+
+    .. math:: r(d) = \sum_{v < v'} |\mu_{vd} - \mu_{v'd}|
+
+    and the score for one class sums over its own pairs only, so that the class scores of a neuron
+    add up to twice its score. Every class counts alike, however rare.
+
+    Parameters
+    ----------
+    n_neurons : int, float or None, default=None
+        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+
+    which : {"top", "bottom"}, default="top"
+        Whether ``transform`` keeps the best or the worst.
+
+    scale : bool, default=False
+        Whether to divide the scores of a neuron by its pooled standard deviation, the one within
+        the classes. False is the published method, which favours neurons of large magnitude;
+        True makes the ranking independent of the units of the columns.
+
+    Attributes
+    ----------
+    scores_ : ndarray of shape (n_features_in_,)
+        The score of every neuron. With ``scale``, infinity for one that is constant within every
+        class but not over all, and 0 for one that is constant.
+
+    class_scores_ : ndarray of shape (n_classes, n_features_in_)
+        The same for every class.
+
+    order_ : ndarray of shape (n_features_in_,)
+        The columns, best first.
+
+    class_order_ : ndarray of shape (n_classes, n_features_in_)
+        The columns, best first, for every class.
+
+    ranks_ : ndarray of shape (n_features_in_,)
+        The rank of every column, 1 for the best.
+
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+
+    n_features_in_ : int
+        Number of columns seen during fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen during fit, where X has string names.
+
+    See Also
+    --------
+    LCARanker : Ranks by the weights of a linear probe.
+
+    References
+    ----------
+    .. [1] O. Antverg, Y. Belinkov, "On the Pitfalls of Analyzing Individual Neurons in Language
+       Models", ICLR 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_neurox.ranking import ProbelessRanker
+    >>> X = np.array([[0.0, 1.0], [0.0, 3.0], [5.0, 2.0]])
+    >>> ProbelessRanker().fit(X, ["a", "a", "b"]).scores_
+    array([5., 0.])
+    """
+
+    _parameter_constraints: dict = {
+        **BaseRanker._parameter_constraints,
+        "scale": ["boolean"],
+    }
+
+    def __init__(self, *, n_neurons=None, which="top", scale=False):
+        super().__init__(n_neurons=n_neurons, which=which)
+        self.scale = scale
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "ProbelessRanker":
+        """Rank the neurons.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The activations.
+
+        y : array-like of shape (n_samples,)
+            The class of every row.
+
+        Returns
+        -------
+        self : ProbelessRanker
+
+        Raises
+        ------
+        ValueError
+            If X is not finite, a label is missing, or there is only one class.
+        """
+        X, y = self._check_fit_input(X, y)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} compares classes, but y has only 1 class: "
+                f"{self.classes_.tolist()[0]!r}. Give it rows of at least two classes."
+            )
+        means = _class_means(X, codes, len(self.classes_))
+        distances = np.stack([np.abs(means - mean).sum(axis=0) for mean in means])
+        scale = _pooled_deviations(X, codes, means) if self.scale else np.ones(X.shape[1])
+        # A constant neuron is 0 / 0, which tells nothing; one constant within classes is infinite.
+        with np.errstate(divide="ignore"):
+            class_scores = np.divide(
+                distances, scale, out=np.zeros_like(distances), where=distances > 0
+            )
+        self._set_ranking(
+            class_scores.sum(axis=0) / 2,
+            [distances.sum(axis=0)],
+            class_scores=class_scores,
+            class_tie_breakers=[distances],
+        )
+        return self
+
+
+def _class_means(X, codes, n_classes):
+    # Only differences of means matter, so they are taken from the first row: a constant neuron
+    # then has exactly equal means.
+    sums = np.zeros((n_classes, X.shape[1]))
+    one_hot = np.eye(n_classes)
+    origin = X[0].astype(np.float64)
+    for block in row_blocks(X):
+        sums += one_hot[codes[block]].T @ (X[block] - origin)
+    return sums / np.bincount(codes, minlength=n_classes)[:, np.newaxis]
+
+
+def _pooled_deviations(X, codes, means):
+    squares = np.zeros(X.shape[1])
+    origin = X[0].astype(np.float64)
+    for block in row_blocks(X):
+        centred = X[block] - origin - means[codes[block]]
+        squares += np.einsum("ij,ij->j", centred, centred)
+    return np.sqrt(squares / len(codes))

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+
+from sklearn_neurox.ranking._base import BaseRanker
+
+
+class RandomRanker(BaseRanker):
+    """Rank neurons at random, the control every other ranking must beat.
+
+    Parameters
+    ----------
+    n_neurons : int, float or None, default=None
+        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+
+    which : {"top", "bottom"}, default="top"
+        Whether ``transform`` keeps the best or the worst.
+
+    random_state : int, RandomState instance or None, default=None
+        Fixes the permutation, which depends on nothing else but the number of columns.
+
+    Attributes
+    ----------
+    scores_ : ndarray of shape (n_features_in_,)
+        A random permutation of ``n_features_in_`` equally spaced numbers in (0, 1].
+
+    order_ : ndarray of shape (n_features_in_,)
+        The columns, best first.
+
+    ranks_ : ndarray of shape (n_features_in_,)
+        The rank of every column, 1 for the best.
+
+    n_features_in_ : int
+        Number of columns seen during fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen during fit, where X has string names.
+
+    See Also
+    --------
+    sklearn_neurox.ablation.ablation_curve : Compares a ranking with random ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_neurox.ranking import RandomRanker
+    >>> ranker = RandomRanker(n_neurons=2, random_state=0).fit(np.zeros((3, 5)))
+    >>> sorted(ranker.order_.tolist())
+    [0, 1, 2, 3, 4]
+    >>> ranker.transform(np.zeros((3, 5))).shape
+    (3, 2)
+    """
+
+    _parameter_constraints: dict = {
+        **BaseRanker._parameter_constraints,
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, *, n_neurons=None, which="top", random_state=None):
+        super().__init__(n_neurons=n_neurons, which=which)
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> "RandomRanker":
+        """Draw a ranking.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The activations; only their number of columns matters.
+
+        y : Ignored
+            Present for the conventions of scikit-learn.
+
+        Returns
+        -------
+        self : RandomRanker
+        """
+        self._check_fit_input(X)
+        permutation = check_random_state(self.random_state).permutation(self.n_features_in_)
+        self._set_ranking((permutation + 1) / self.n_features_in_)
+        return self

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.feature_selection import SelectorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_neurox.utils._validation import check_matrix
+
+
+class BaseNeuronSelector(SelectorMixin, BaseEstimator):
+    """Base class of everything that chooses columns of an activation matrix.
+
+    Beside `sklearn.feature_selection.SelectorMixin` it only sees to it that half precision and
+    memory-mapped matrices pass through ``transform`` as they are.
+    """
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32", "float16"]
+        return tags
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Reduce X to the selected neurons, in the order of its columns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The activations.
+
+        Returns
+        -------
+        X_selected : ndarray of shape (n_samples, n_selected)
+            The selected columns, in the dtype of X.
+        """
+        check_is_fitted(self)
+        return self._transform(check_matrix(self, X, reset=False))

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.metrics import f1_score
+from sklearn.model_selection import KFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from sklearn_neurox.ablation import NeuronAblator, ablation_curve
+from sklearn_neurox.ranking import LCARanker, ProbelessRanker
+from sklearn_neurox.utils._names import neuron_names
+
+PIPE = make_pipeline(StandardScaler(), LogisticRegression())
+GROUPS = np.arange(300) // 3
+
+
+def _planted(n_samples=300, n_features=20, seed=0):
+    """Two informative neurons of twenty, at columns 3 and 11, of unequal units and offsets."""
+    rng = np.random.RandomState(seed)
+    y = rng.randint(3, size=n_samples)
+    X = rng.randn(n_samples, n_features)
+    X[:, 3] += 3 * (y == 1)
+    X[:, 11] += 3 * (y == 2)
+    return X * np.linspace(0.5, 2, n_features) + np.linspace(-9, 9, n_features), y
+
+
+def _means(curve):
+    return curve.groupby(["retrained", "which"])["score"].mean()
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [PIPE, RidgeClassifier()],
+)
+def test_top_beats_random_beats_bottom(estimator):
+    X, y = _planted()
+    curve = ablation_curve(estimator, X, y, groups=GROUPS, n_draws=4, random_state=0)
+    columns = ["fold", "which", "fraction", "n_neurons", "retrained", "draw", "score"]
+    assert curve.columns.tolist() == columns
+    assert len(curve) == 5 * (1 + 3 * 2 * (1 + 4 + 1))
+    counts = curve.groupby("which")["n_neurons"].unique()
+    assert counts["all"].tolist() == [20] and counts["top"].tolist() == [2, 3, 4]
+    means = _means(curve)
+    for retrained in (False, True):
+        top, random, bottom = (means[retrained, which] for which in ("top", "random", "bottom"))
+        assert top > random + 0.1 > bottom + 0.1
+    assert means[False, "top"] > means[False, "all"] - 0.1
+
+
+def test_everything_kept_scores_as_all():
+    X, y = _planted()
+    curve = ablation_curve(PIPE, X, y, fractions=[1.0], n_draws=2, groups=GROUPS)
+    assert (curve.groupby("fold")["score"].nunique() == 1).all()
+
+
+def test_one_measurement_by_hand():
+    X, y = _planted()
+    train, test = np.arange(200), np.arange(200, 300)
+    curve = ablation_curve(
+        make_pipeline(StandardScaler(), LogisticRegression(C=0.1)),
+        X,
+        y,
+        fractions=[0.25],
+        n_draws=1,
+        cv=[(train, test)],
+        scoring="f1_macro",
+        random_state=0,
+    ).set_index(["which", "retrained"])["score"]
+
+    scaler = StandardScaler().fit(X[train])
+    Z_train, Z_test = scaler.transform(X[train]), scaler.transform(X[test])
+    probe = LogisticRegression(C=0.1).fit(Z_train, y[train])
+    order = LCARanker(FrozenEstimator(probe)).fit(Z_train, y[train]).order_
+    for which, kept in {"top": order[:5], "bottom": order[-5:]}.items():
+        ablator = NeuronAblator(kept, keep=True, fill="mean").fit(Z_train)
+        predicted = probe.predict(ablator.transform(Z_test))
+        assert curve[which, False] == f1_score(y[test], predicted, average="macro")
+        dropper = NeuronAblator(kept, keep=True).fit(Z_train)
+        refitted = LogisticRegression(C=0.1).fit(dropper.transform(Z_train), y[train])
+        predicted = refitted.predict(dropper.transform(Z_test))
+        assert curve[which, True] == f1_score(y[test], predicted, average="macro")
+
+
+def test_the_mean_is_the_same_on_both_sides_of_a_scaler_and_zero_is_not():
+    X, y = _planted()
+    nested = make_pipeline(FunctionTransformer(), PIPE)
+    options = {"groups": GROUPS, "n_draws": 2, "retrain": False, "random_state": 0}
+
+    def curve(estimator, fill):
+        return ablation_curve(
+            estimator, X, y, ranker=ProbelessRanker(scale=True), fill=fill, **options
+        )
+
+    pd.testing.assert_frame_equal(curve(PIPE, "mean"), curve(nested, "mean"))
+    pd.testing.assert_frame_equal(curve(PIPE, "mean"), curve(PIPE, "zero"))
+    assert _means(curve(nested, "zero"))[False, "top"] < _means(curve(PIPE, "zero"))[False, "top"]
+
+
+def test_transformers_are_fitted_once_a_fold_on_training_rows():
+    X, y = _planted()
+    seen = []
+
+    def record(rows):
+        seen.append(len(rows))
+        return rows
+
+    ablation_curve(
+        make_pipeline(FunctionTransformer(record), RidgeClassifier()),
+        X,
+        y,
+        groups=GROUPS,
+        cv=3,
+        n_draws=1,
+    )
+    assert len(seen) == 6
+    assert all(seen[i] + seen[i + 1] == 300 and seen[i] > 190 for i in (0, 2, 4))
+
+
+def test_frames_of_words_and_pandas_steps():
+    X, y = _planted()
+    words = pd.DataFrame({"row": np.arange(300), "upos": np.array(["A", "B", "C"])[y]})
+    names = neuron_names([0, 1], 10)
+
+    def look_up(frame):
+        return pd.DataFrame(X[frame["row"]], columns=names, index=frame.index)
+
+    options = {"groups": GROUPS, "n_draws": 1, "random_state": 0}
+    by_words = ablation_curve(
+        make_pipeline(
+            FunctionTransformer(look_up),
+            StandardScaler().set_output(transform="pandas"),
+            LogisticRegression(),
+        ),
+        words,
+        words["upos"],
+        **options,
+    )
+    plain = ablation_curve(PIPE, X, y, **options)
+    pd.testing.assert_frame_equal(by_words, plain)
+
+
+def test_same_seed_same_bits_and_draws_differ():
+    X, y = _planted()
+    options = {"groups": GROUPS, "n_draws": 3, "fill": "resample", "retrain": [True, False]}
+    curves = [ablation_curve(PIPE, X, y, random_state=seed, **options) for seed in (0, 0, 1)]
+    pd.testing.assert_frame_equal(curves[0], curves[1])
+    assert (curves[0]["score"] != curves[2]["score"]).any()
+    random = curves[0].query("which == 'random' and fraction == 0.2 and retrained")
+    assert random.groupby("fold")["score"].nunique().max() > 1
+
+
+def test_folds_are_contiguous_and_warn_without_groups():
+    X, y = _planted()
+    model = RidgeClassifier()
+    options = {"n_draws": 0, "retrain": False, "fractions": [0.1]}
+    with pytest.warns(UserWarning, match=r'no groups.*groups=words\["text"\]'):
+        default = ablation_curve(model, X, y, **options)
+    with pytest.warns(UserWarning, match="no groups"):
+        counted = ablation_curve(model, X, y, cv=5, **options)
+    given = ablation_curve(model, X, y, cv=KFold(5), **options)
+    pd.testing.assert_frame_equal(default, counted)
+    pd.testing.assert_frame_equal(default, given)
+
+
+def test_bottom_of_a_sparse_probe_warns_once():
+    X, y = _planted()
+    sparse = LogisticRegression(l1_ratio=1, C=0.05, solver="saga", max_iter=5000, random_state=0)
+    pipe = make_pipeline(StandardScaler(), sparse)
+    options = {"groups": GROUPS, "n_draws": 1, "retrain": False}
+    for ranker in (None, LCARanker(sparse, n_neurons=2, which="bottom")):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            curve = ablation_curve(pipe, X, y, ranker=ranker, **options)
+        assert len(caught) == 1
+        assert "bottom neurons of ablation_curve" in str(caught[0].message)
+        assert caught[0].filename == __file__
+        assert _means(curve)[False, "top"] > _means(curve)[False, "bottom"] + 0.2
+
+
+def test_regression():
+    X, y = _planted()
+    curve = ablation_curve(
+        LinearRegression(), X, X[:, 2] - X[:, 9] + 0.01 * y, groups=GROUPS, n_draws=1, retrain=True
+    )
+    assert _means(curve)[True, "top"] > 0.99 > 0.5 > _means(curve)[True, "bottom"]
+
+
+def test_any_ranker_and_a_probe_without_weights():
+    X, y = _planted()
+    with pytest.raises(ValueError, match="GaussianNB has no attribute 'coef_'. Pass a ranker"):
+        ablation_curve(GaussianNB(), X, y, groups=GROUPS)
+    curve = ablation_curve(
+        GaussianNB(), X, y, ranker=ProbelessRanker(scale=True), groups=GROUPS, n_draws=1
+    )
+    assert _means(curve)[True, "top"] > _means(curve)[True, "bottom"] + 0.2
+
+
+def test_bad_input_fails_before_any_work():
+    X, y = _planted()
+
+    class Untouched(LogisticRegression):
+        def fit(self, X, y):
+            raise AssertionError("fitted")
+
+    def call(**options):
+        ablation_curve(Untouched(), X, **{"y": y, "groups": GROUPS, **options})
+
+    missing = pd.Series(y, name="upos").astype(object)
+    missing[7] = None
+    with pytest.raises(ValueError, match=r"1 of 300 labels are missing, the first at row 7"):
+        call(y=missing)
+    with pytest.raises(ValueError, match=r"fractions in \(0, 1\].*Got 1.5"):
+        call(fractions=[0.1, 1.5])
+    with pytest.raises(ValueError, match="at least one. Got none"):
+        call(fractions=[])
+    with pytest.raises(ValueError, match="'retrain' parameter.*must be a bool"):
+        call(retrain=["no"])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        call(y=y[:-1])
+    with pytest.raises(ValueError, match="The 'fill' parameter of ablation_curve must be"):
+        call(fill="drop")
+    with pytest.raises(ValueError, match="The 'n_draws' parameter of ablation_curve must be"):
+        call(n_draws=-1)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from sklearn_neurox.ranking import ProbelessRanker, RandomRanker
+from sklearn_neurox.ranking._base import BaseRanker, count_neurons
+
+
+class _GivenScoresRanker(BaseRanker):
+    def fit(self, X, y=None):
+        self._check_fit_input(X)
+        self._set_ranking(
+            np.array([0.1, 0.9, 0.5, 0.9, 0.0]), [np.array([0.0, 1.0, 0.0, 2.0, 0.0])]
+        )
+        return self
+
+
+X = np.arange(15.0).reshape(3, 5)
+
+
+def test_order_ranks_and_tie_breaker_agree():
+    ranker = _GivenScoresRanker().fit(X)
+    assert ranker.order_.tolist() == [3, 1, 2, 0, 4]
+    assert ranker.ranks_.tolist() == [4, 2, 3, 1, 5]
+
+
+@pytest.mark.parametrize(
+    "params, columns",
+    [
+        ({}, [0, 1, 2, 3, 4]),
+        ({"n_neurons": 2}, [1, 3]),
+        ({"n_neurons": 2, "which": "bottom"}, [0, 4]),
+        ({"n_neurons": 1.0}, [0, 1, 2, 3, 4]),
+        ({"n_neurons": 1}, [3]),
+        ({"n_neurons": 0.5}, [1, 2, 3]),
+        ({"n_neurons": 0.01, "which": "bottom"}, [4]),
+    ],
+)
+def test_transform_keeps_the_chosen_in_column_order(params, columns):
+    ranker = _GivenScoresRanker(**params).fit(X)
+    np.testing.assert_array_equal(ranker.transform(X), X[:, columns])
+    assert ranker.get_support(indices=True).tolist() == columns
+
+
+def test_one_fit_serves_many_selections():
+    ranker = _GivenScoresRanker().fit(X)
+    assert ranker.set_params(n_neurons=1).get_support(indices=True).tolist() == [3]
+    assert ranker.set_params(which="bottom").get_support(indices=True).tolist() == [4]
+
+
+def test_top_and_bottom_are_complements():
+    ranker = RandomRanker(n_neurons=3, random_state=0).fit(np.zeros((2, 10)))
+    bottom = clone(ranker).set_params(n_neurons=7, which="bottom").fit(np.zeros((2, 10)))
+    np.testing.assert_array_equal(ranker.get_support(), ~bottom.get_support())
+
+
+@pytest.mark.parametrize(
+    "fraction, n_features, count",
+    [(0.15, 10, 2), (0.25, 10, 3), (0.24, 10, 2), (1e-9, 10, 1), (1.0, 10, 10), (0.1, 2688, 269)],
+)
+def test_fraction_rounds_to_nearest_and_is_at_least_one(fraction, n_features, count):
+    assert count_neurons(fraction, n_features, caller="test") == count
+
+
+def test_too_many_neurons_is_an_error_with_both_counts():
+    with pytest.raises(ValueError, match=r"_GivenScoresRanker.*n_neurons=6.*5 columns"):
+        _GivenScoresRanker(n_neurons=6).fit(X)
+
+
+def test_unfitted():
+    with pytest.raises(NotFittedError):
+        _GivenScoresRanker().transform(X)
+    with pytest.raises(NotFittedError):
+        _GivenScoresRanker().to_frame()
+
+
+def test_to_frame_reads_names():
+    frame = _GivenScoresRanker().fit(X).to_frame([f"hidden.{i}.{i + 7}" for i in range(5)])
+    assert frame.columns.tolist() == ["neuron", "layer", "unit", "score", "rank"]
+    assert frame.index.name == "column"
+    assert frame.index.tolist() == [3, 1, 2, 0, 4]
+    assert frame["neuron"].iloc[0] == "hidden.3.10"
+    assert frame["layer"].tolist() == frame.index.tolist()
+    assert frame["unit"].tolist() == [10, 8, 9, 7, 11]
+    assert frame["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert frame["score"].is_monotonic_decreasing
+
+
+def test_to_frame_without_names_and_with_feature_names_in():
+    frame = _GivenScoresRanker().fit(X).to_frame()
+    assert frame["neuron"].tolist() == ["x3", "x1", "x2", "x0", "x4"]
+    assert frame["layer"].isna().all() and frame["unit"].isna().all()
+    named = _GivenScoresRanker().fit(pd.DataFrame(X, columns=list("abcde")))
+    assert named.to_frame()["neuron"].tolist() == list("dbcae")
+    with pytest.raises(ValueError, match="feature_names_in_"):
+        named.to_frame(list("vwxyz"))
+
+
+def test_to_frame_has_one_column_a_class():
+    y = ["N", "V", "N"]
+    ranker = ProbelessRanker().fit(X, y)
+    frame = ranker.to_frame()
+    assert frame.columns.tolist()[5:] == ["score_N", "score_V"]
+    np.testing.assert_array_equal(frame.loc[2, ["score_N", "score_V"]], ranker.class_scores_[:, 2])
+
+
+def test_half_precision_passes_through_even_where_its_sum_overflows():
+    big = np.full((400, 4), 60000, dtype=np.float16)
+    big[::2] *= -1
+    transformed = RandomRanker(n_neurons=2, random_state=0).fit(big).transform(big)
+    assert transformed.dtype == np.float16
+    np.testing.assert_array_equal(transformed, big[:, :2])
+
+
+def test_memory_map(tmp_path):
+    rng = np.random.RandomState(0)
+    dense = rng.randn(50, 6).astype(np.float16)
+    np.save(tmp_path / "X.npy", dense)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    y = rng.randint(3, size=50)
+    np.testing.assert_array_equal(
+        ProbelessRanker().fit(mapped, y).scores_, ProbelessRanker().fit(dense, y).scores_
+    )
+
+
+def test_not_finite_names_the_column():
+    bad = X.copy()
+    bad[1, 3] = np.nan
+    with pytest.raises(ValueError, match="column 3, row 1"):
+        RandomRanker().fit(bad)
+    with pytest.raises(ValueError, match="column 3, row 1"):
+        RandomRanker().fit(X).transform(bad)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from sklearn_neurox.ranking import ProbelessRanker
+
+
+def _labelled(seed=0, n_samples=200, n_features=12, n_classes=5):
+    rng = np.random.RandomState(seed)
+    y = np.concatenate([np.arange(n_classes), rng.randint(n_classes, size=n_samples - n_classes)])
+    X = rng.randn(n_samples, n_features) + rng.randn(n_classes, n_features)[y]
+    return X, y
+
+
+def test_formula_pair_by_pair():
+    X, y = _labelled()
+    ranker = ProbelessRanker().fit(X, y)
+    expected = np.zeros(X.shape[1])
+    expected_by_class = np.zeros((5, X.shape[1]))
+    for v, w in combinations(range(5), 2):
+        distance = np.abs(X[y == v].mean(axis=0) - X[y == w].mean(axis=0))
+        expected += distance
+        expected_by_class[v] += distance
+        expected_by_class[w] += distance
+    np.testing.assert_allclose(ranker.scores_, expected)
+    np.testing.assert_allclose(ranker.class_scores_, expected_by_class)
+    np.testing.assert_allclose(ranker.class_scores_.sum(axis=0), 2 * ranker.scores_)
+    np.testing.assert_array_equal(ranker.order_, np.argsort(-expected))
+    np.testing.assert_array_equal(ranker.class_order_, np.argsort(-expected_by_class, axis=1))
+
+
+def test_every_class_counts_alike_and_sign_does_not():
+    X, y = _labelled()
+    rows = np.concatenate([np.arange(len(y)), np.flatnonzero(y == 0).repeat(9)])
+    reference = ProbelessRanker().fit(X, y).scores_
+    np.testing.assert_allclose(ProbelessRanker().fit(X[rows], y[rows]).scores_, reference)
+    np.testing.assert_allclose(ProbelessRanker().fit(-X, y).scores_, reference)
+
+
+def test_scale_makes_units_irrelevant():
+    X, y = _labelled()
+    units = np.logspace(-3, 3, X.shape[1])
+    plain = ProbelessRanker(scale=True).fit(X, y)
+    np.testing.assert_allclose(ProbelessRanker(scale=True).fit(X * units, y).scores_, plain.scores_)
+    pooled = np.sqrt(np.mean((X - np.stack([X[y == c].mean(axis=0) for c in y])) ** 2, axis=0))
+    np.testing.assert_allclose(plain.scores_, ProbelessRanker().fit(X, y).scores_ / pooled)
+
+
+@pytest.mark.parametrize("scale, expected", [(False, [0, 2]), (True, [0, np.inf])])
+def test_constant_neurons(scale, expected):
+    y = np.array([0, 0, 1, 1])
+    X = np.column_stack([np.full(4, 0.1), 2.0 * y])
+    np.testing.assert_array_equal(ProbelessRanker(scale=scale).fit(X, y).scores_, expected)
+
+
+def test_blocks_and_half_precision_lose_nothing():
+    rng = np.random.RandomState(0)
+    # Many blocks of rows, and sums far beyond what float16 or float32 could accumulate.
+    X = (1000 + rng.randn(30_000, 40)).astype(np.float16)
+    y = rng.randint(3, size=len(X))
+    exact = ProbelessRanker().fit(X.astype(np.float64), y)
+    np.testing.assert_array_equal(ProbelessRanker().fit(X, y).scores_, exact.scores_)
+
+
+def test_labels_are_checked():
+    X, y = _labelled(n_classes=2)
+    with pytest.raises(ValueError, match="only 1 class: 'NOUN'"):
+        ProbelessRanker().fit(X, np.full(len(X), "NOUN"))
+    with pytest.raises(ValueError, match="2 of 200 labels are missing, the first at row 4"):
+        ProbelessRanker().fit(X, [None if i in (4, 9) else "a" for i in range(200)])
+    with pytest.raises(ValueError, match="[Uu]nknown label type|continuous"):
+        ProbelessRanker().fit(X, np.linspace(0, 1, 200))
