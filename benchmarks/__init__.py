@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How fast, compared with peers in one run: ``python -m benchmarks``."""

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Run the benchmarks and print their tables."""
+
+import argparse
+import os
+
+from benchmarks import _extraction, _probes
+
+_SUITES = {"extraction": _extraction.run, "probes": _probes.run}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("suites", nargs="*", metavar="suite", help=f"out of {list(_SUITES)}")
+    parser.add_argument("--quick", action="store_true", help="small data, few runs")
+    arguments = parser.parse_args()
+    unknown = set(arguments.suites) - set(_SUITES)
+    if unknown:
+        parser.error(f"no suite {unknown.pop()!r}; there are {list(_SUITES)}")
+    print(f"{os.cpu_count()} cores; best of alternating runs; ratios are to this package")
+    for name in arguments.suites or _SUITES:
+        print(f"\n== {name}")
+        print(_SUITES[name](quick=arguments.quick).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

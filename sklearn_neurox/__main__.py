@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Run the command line: ``python -m sklearn_neurox``."""
+
+import sys
+
+from sklearn_neurox.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

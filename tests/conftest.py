@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import os
+
+# Before transformers is imported anywhere: no test may reach for the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+from sklearn_neurox.extraction._passes import forget_passes
+
+
+@pytest.fixture(autouse=True)
+def _fresh_pass_count():
+    # Tests read the same few texts again and again, which users are warned about.
+    forget_passes()
+
+
+@pytest.fixture(scope="session")
+def treebank():
+    """Path of a real treebank, where there is one."""
+    path = os.environ.get("SKLEARN_NEUROX_CONLLU")
+    if not path:
+        pytest.skip("SKLEARN_NEUROX_CONLLU does not name a CoNLL-U file")
+    return path

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The numeric estimators, set up to be checked quickly, and why a check may fail."""
+
+from sklearn.linear_model import LogisticRegression
+
+from sklearn_neurox import (
+    ElasticNetProbeClassifier,
+    LayerSelector,
+    LCARanker,
+    NeuronAblator,
+    ProbelessRanker,
+    RandomRanker,
+)
+
+
+def numeric_estimators():
+    """One or several instances of every estimator that takes a matrix."""
+    return [
+        ElasticNetProbeClassifier(),
+        ElasticNetProbeClassifier(standardize=True, alpha=0.01, l1_ratio=1.0),
+        LCARanker(),
+        LCARanker(LogisticRegression(), n_neurons=0.5, which="bottom"),
+        ProbelessRanker(),
+        ProbelessRanker(n_neurons=1, scale=True),
+        RandomRanker(),
+        LayerSelector(),
+        LayerSelector(0, n_layers=1),
+        NeuronAblator(),
+        NeuronAblator([0], fill="zero"),
+        NeuronAblator([0], fill="mean"),
+        NeuronAblator([0], keep=True),
+    ]
+
+
+def expected_failures(estimator):
+    """Checks that an estimator fails for a reason, by name."""
+    return {}

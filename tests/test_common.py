@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""scikit-learn's own checks on every numeric estimator, and what all of ours promise besides."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.utils import estimator_checks as checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from tests.instances import expected_failures, numeric_estimators
+
+# What `parametrize_with_checks` leaves out.
+_TRANSFORMER_CHECKS = [
+    checks.check_set_output_transform,
+    checks.check_set_output_transform_pandas,
+    checks.check_global_output_transform_pandas,
+    checks.check_transformer_get_feature_names_out,
+    checks.check_transformer_get_feature_names_out_pandas,
+    checks.check_get_feature_names_out_error,
+]
+_CHECKS = [checks.check_param_validation, checks.check_dataframe_column_names_consistency]
+
+_every = pytest.mark.parametrize("estimator", numeric_estimators(), ids=repr)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(
+    numeric_estimators(), expected_failed_checks=expected_failures, xfail_strict=True
+)
+def test_estimator(estimator, check):
+    check(estimator)
+
+
+@_every
+@pytest.mark.parametrize("check", _CHECKS, ids=lambda check: check.__name__)
+def test_check_left_out(estimator, check):
+    check(type(estimator).__name__, clone(estimator))
+
+
+@pytest.mark.parametrize("check", _TRANSFORMER_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    "estimator", [e for e in numeric_estimators() if hasattr(e, "transform")], ids=repr
+)
+def test_transformer_check_left_out(estimator, check):
+    check(type(estimator).__name__, clone(estimator))
+
+
+def _data(dtype=np.float64):
+    X, y = make_classification(120, 12, n_informative=6, n_classes=3, random_state=0)
+    return X.astype(dtype), np.array(["a", "b", "c"])[y]
+
+
+def _outcome(estimator, X, y):
+    estimator = clone(estimator)
+    if "random_state" in estimator.get_params():
+        estimator.set_params(random_state=0)
+    estimator.fit(X, y)
+    return estimator.transform(X) if hasattr(estimator, "transform") else estimator.predict(X)
+
+
+@_every
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_input_kinds_agree_and_are_left_alone(estimator, dtype, order, tmp_path):
+    X, y = _data(dtype)
+    X = np.asarray(X, order=order)
+    before = X.copy()
+    expected = _outcome(estimator, X, y)
+    assert np.array_equal(X, before)
+    read_only = X.copy(order=order)
+    read_only.flags.writeable = False
+    mapped = np.memmap(tmp_path / "X", dtype=dtype, mode="w+", shape=X.shape)
+    mapped[:] = X
+    for same in (read_only, mapped, X.tolist() if dtype == np.float64 else read_only):
+        np.testing.assert_array_equal(_outcome(estimator, same, y), expected)
+
+
+@_every
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_named(estimator, value):
+    X, y = _data()
+    X[7, 3] = value
+    frame = pd.DataFrame(X, columns=[f"hidden.0.{i}" for i in range(X.shape[1])])
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity).*'hidden\.0\.3', row 7"):
+        clone(estimator).fit(frame, y)
+
+
+@_every
+def test_missing_labels_are_counted(estimator):
+    X, y = _data()
+    if not estimator.__sklearn_tags__().target_tags.required:
+        return
+    labels = pd.Series(y, dtype=object, name="upos")
+    labels[[4, 9]] = None
+    with pytest.raises(ValueError, match=r"2 of 120 labels.*row 4.*dropna\(subset=\['upos'\]\)"):
+        clone(estimator).fit(X, labels)
+
+
+@_every
+def test_rankings_and_labels_do_not_depend_on_names_of_classes(estimator):
+    X, y = _data()
+    renamed = np.where(y == "a", "z", y)
+    ours, theirs = _outcome(estimator, X, y), _outcome(estimator, X, renamed)
+    if theirs.dtype.kind == "U":
+        theirs = np.where(theirs == "z", "a", theirs)
+        assert np.mean(ours == theirs) > 0.97
+    else:
+        np.testing.assert_array_equal(ours, theirs)
