@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The CoNLL-U format, line by line (https://universaldependencies.org/format.html)."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+
+_SENT_ID = re.compile(r"#\s*sent_id\s*=\s*(\S.*?)\s*$")
+_RANGE = re.compile(r"([1-9][0-9]*)-([1-9][0-9]*)")
+_EMPTY_NODE = re.compile(r"(0|[1-9][0-9]*)\.([1-9][0-9]*)")
+
+
+@dataclass
+class ConlluSentence:
+    """One sentence as it grows line by line, refusing lines the format does not allow."""
+
+    source: str
+    line: int
+    sent_id: str | None = None
+    words: list[list[str]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    # Multi-word tokens: first and last word (from 1), fields, line.
+    tokens: list[tuple[int, int, list[str], int]] = field(default_factory=list)
+    last_empty_node: tuple[int, int] = (0, 0)
+
+    def error(self, message: str, line: int | None = None) -> ValueError:
+        """Make an error that names the file and the line, by default where the sentence begins."""
+        return ValueError(f"{self.source}:{line or self.line}: {message}")
+
+    def add_comment(self, text: str, line: int) -> None:
+        """Take a comment line, of which only the sentence's id is kept."""
+        if self.words or self.tokens or self.last_empty_node != (0, 0):
+            raise self.error(
+                "a comment inside a sentence; comments stand before the first word, and a blank "
+                "line ends a sentence",
+                line,
+            )
+        found = _SENT_ID.match(text)
+        if not found:
+            return
+        if self.sent_id is not None:
+            raise self.error(f"a second sent_id, after {self.sent_id!r}", line)
+        self.sent_id = found[1]
+
+    def add_line(self, text: str, line: int) -> None:
+        """Take the line of a word, a multi-word token or an empty node."""
+        fields = text.split("\t")
+        if len(fields) != len(FIELDS):
+            raise self.error(
+                f"{len(fields)} tab-separated columns instead of {len(FIELDS)}: {text[:60]!r}",
+                line,
+            )
+        if "" in fields:
+            raise self.error(
+                f"the column {FIELDS[fields.index('')].upper()} is empty; '_' stands for no value",
+                line,
+            )
+        if fields[0] == str(len(self.words) + 1):
+            self.words.append(fields)
+            self.lines.append(line)
+        else:
+            self._add_other(fields, line)
+
+    def _add_other(self, fields, line):
+        node = fields[0]
+        here = len(self.words)
+        if found := _RANGE.fullmatch(node):
+            first, last = int(found[1]), int(found[2])
+            inside_another = self.tokens and self.tokens[-1][1] > here
+            if first != here + 1 or last < first or inside_another:
+                raise self.error(
+                    f"the range {node} of a multi-word token must stand right before its first "
+                    f"word, end after it and touch no other range; the next word is {here + 1}",
+                    line,
+                )
+            self.tokens.append((first, last, fields, line))
+        elif found := _EMPTY_NODE.fullmatch(node):
+            place = int(found[1]), int(found[2])
+            minor = self.last_empty_node[1] + 1 if self.last_empty_node[0] == here else 1
+            if place != (here, minor):
+                raise self.error(f"empty node {node} where {here}.{minor} was due", line)
+            self.last_empty_node = place
+        elif node.isascii() and node.isdigit():
+            raise self.error(f"word {node} where word {here + 1} was due", line)
+        else:
+            raise self.error(
+                f"{node!r} is no ID; a word has one like 3, a multi-word token 3-4, an empty "
+                "node 3.1",
+                line,
+            )
+
+    def close(self) -> None:
+        """Check what only the end of the sentence can tell."""
+        if not self.words:
+            raise self.error("a sentence without words")
+        if self.tokens and self.tokens[-1][1] > len(self.words):
+            _, last, fields, line = self.tokens[-1]
+            raise self.error(
+                f"the range {fields[0]} of a multi-word token ends at word {last}, but the "
+                f"sentence has {len(self.words)}",
+                line,
+            )
+
+    def surface(self) -> Iterator[tuple[str, bool, list[tuple[int, int]]]]:
+        """Yield the tokens of the natural text, and where in them their words stand.
+
+        Yields
+        ------
+        form : str
+            What stands in the text.
+
+        space_after : bool
+            Whether a space follows.
+
+        pieces : list of (int, int)
+            The part of the form that is each word's. The words of a multi-word token divide it
+            where they spell it out exactly ("do" and "n't" in "don't"), and else share it whole
+            ("de" and "el" in "del").
+        """
+        ranges = {first: (last, fields) for first, last, fields, _ in self.tokens}
+        position = 1
+        while position <= len(self.words):
+            last, token = ranges.get(position, (position, self.words[position - 1]))
+            form, misc = token[1], token[9]
+            if last == position:
+                parts = [form]
+            else:
+                parts = [word[1] for word in self.words[position - 1 : last]]
+            yield form, "SpaceAfter=No" not in misc.split("|"), _pieces(form, parts)
+            position = last + 1
+
+
+def _pieces(form, parts):
+    if len(parts) == 1 or "".join(parts) != form:
+        return [(0, len(form))] * len(parts)
+    ends = list(accumulate(map(len, parts)))
+    return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+def parse_conllu(lines: Iterable[str], source: str) -> list[ConlluSentence]:
+    """Read the sentences of a file.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        The lines, without their ends.
+
+    source : str
+        The name of the file, for errors.
+
+    Returns
+    -------
+    sentences : list of ConlluSentence
+
+    Raises
+    ------
+    ValueError
+        For a line the format does not allow, naming it.
+    """
+    sentences = []
+    current = None
+    for number, text in enumerate(lines, start=1):
+        if not text:
+            if current is not None:
+                current.close()
+                sentences.append(current)
+            current = None
+            continue
+        if current is None:
+            current = ConlluSentence(source, number)
+        if text.startswith("#"):
+            current.add_comment(text, number)
+        else:
+            current.add_line(text, number)
+    if current is not None:
+        current.close()
+        sentences.append(current)
+    if not sentences:
+        raise ValueError(f"{source}: no sentences in this file.")
+    return sentences
+
+
+def parse_features(text: str) -> dict[str, str]:
+    """Read a FEATS field, such as ``Number=Sing|Tense=Past``.
+
+    Raises
+    ------
+    ValueError
+        If a part is no pair, or a feature comes twice.
+    """
+    features: dict[str, str] = {}
+    if text == "_":
+        return features
+    for pair in text.split("|"):
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"{pair!r} in FEATS is not of the form Name=Value")
+        if name in features:
+            raise ValueError(f"the feature {name!r} comes twice in FEATS")
+        features[name] = value
+    return features

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where words stand in their texts, and the columns that say so."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+OWN_COLUMNS = ("text", "start", "end", "word", "position", "sentence_id")
+
+
+def string_dtype():
+    """Return the dtype this pandas gives strings: ``str`` from 3.0 on, ``object`` before.
+
+    It is the one readers of CSV and Parquet give too, whether pyarrow is installed or not.
+    """
+    return pd.Series([""]).dtype
+
+
+def check_column_names(names: Iterable) -> None:
+    """Raise an error for annotations whose names are no strings, repeated, or the frame's own."""
+    seen = set()
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(
+                f"The annotation name {name!r} is not a string, which Parquet and scikit-learn "
+                "ask of column names. Rename it."
+            )
+        if name in OWN_COLUMNS:
+            raise ValueError(
+                f"An annotation is called {name!r}, which is one of the columns a frame of words "
+                f"makes itself ({', '.join(OWN_COLUMNS)}). Rename or drop it."
+            )
+        if name in seen:
+            raise ValueError(f"There are two annotations called {name!r}. Rename or drop one.")
+        seen.add(name)
+
+
+def first_rows(lengths: np.ndarray) -> np.ndarray:
+    """Return the row at which each sentence begins."""
+    return np.concatenate([[0], np.cumsum(lengths)[:-1]])
+
+
+def join_words(
+    words: Sequence[str], gaps: Sequence[str], lengths: np.ndarray
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Join the words of every sentence and tell where they stand.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The words of all sentences, one after the other.
+
+    gaps : sequence of str
+        What follows each word; ignored after the last word of a sentence.
+
+    lengths : ndarray of shape (n_sentences,)
+        How many words each sentence has, at least one.
+
+    Returns
+    -------
+    texts : list of str, of length n_sentences
+
+    start, end : ndarray of shape (n_words,), dtype=int64
+    """
+    n_words = len(words)
+    sizes = np.fromiter(map(len, words), dtype=np.int64, count=n_words)
+    after = np.fromiter(map(len, gaps), dtype=np.int64, count=n_words)
+    stop = np.cumsum(sizes + after) - after
+    begin = stop - sizes
+    everything = "".join([word + gap for word, gap in zip(words, gaps, strict=True)])
+    first = first_rows(lengths)
+    bounds = zip(begin[first].tolist(), stop[first + lengths - 1].tolist(), strict=True)
+    texts = [everything[left:right] for left, right in bounds]
+    shift = np.repeat(begin[first], lengths)
+    return texts, begin - shift, stop - shift
+
+
+def assemble_frame(
+    *,
+    texts: Sequence[str],
+    lengths: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    words: Sequence[str],
+    sentence_ids: pd.Series,
+    annotations: Mapping[str, pd.Series],
+) -> pd.DataFrame:
+    """Make the frame out of one text and id a sentence, and one span, word and annotation a row."""
+    check_column_names(annotations)
+    # Not pd.factorize, which holds strings apart only up to their first NUL character.
+    codes: dict[str, int] = {}
+    text_codes = np.array([codes.setdefault(text, len(codes)) for text in texts], dtype=np.intp)
+    categories = pd.Index(list(codes), dtype=string_dtype())
+    n_words = len(words)
+    return pd.DataFrame(
+        {
+            "text": pd.Categorical.from_codes(
+                np.repeat(text_codes, lengths), categories=categories
+            ),
+            "start": start.astype(np.int64),
+            "end": end.astype(np.int64),
+            "word": pd.Series(words, dtype=string_dtype()),
+            "position": np.arange(n_words, dtype=np.int64)
+            - np.repeat(first_rows(lengths), lengths),
+            "sentence_id": sentence_ids.take(np.repeat(np.arange(len(texts)), lengths)).array,
+            **{name: column.array for name, column in annotations.items()},
+        }
+    )
