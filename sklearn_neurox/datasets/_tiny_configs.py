@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The families of tiny models: how each is configured and what its tokenizer is.
+
+Imported inside functions only, because it imports transformers.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+from transformers import (
+    BertConfig,
+    CanineConfig,
+    DistilBertConfig,
+    GPT2Config,
+    LlamaConfig,
+    MarianConfig,
+    ModernBertConfig,
+    RobertaConfig,
+    T5Config,
+    XLMRobertaConfig,
+)
+
+from sklearn_neurox.datasets import _tiny_tokenizers as tokenizers
+
+
+class Size(NamedTuple):
+    """The size of a tiny model."""
+
+    n_layers: int
+    hidden_size: int
+    n_heads: int
+    max_length: int
+
+
+def _bert(size, tokenizer, config_class=BertConfig, **config):
+    return config_class(
+        **config,
+        vocab_size=len(tokenizer),
+        hidden_size=size.hidden_size,
+        num_hidden_layers=size.n_layers,
+        num_attention_heads=size.n_heads,
+        intermediate_size=2 * size.hidden_size,
+        # These two count positions from the padding id on, which is 1.
+        max_position_embeddings=size.max_length
+        + (2 if config_class in (RobertaConfig, XLMRobertaConfig) else 0),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _distilbert(size, tokenizer):
+    return DistilBertConfig(
+        vocab_size=len(tokenizer),
+        dim=size.hidden_size,
+        n_layers=size.n_layers,
+        n_heads=size.n_heads,
+        hidden_dim=2 * size.hidden_size,
+        max_position_embeddings=size.max_length,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _modernbert(size, tokenizer):
+    return _bert(
+        size,
+        tokenizer,
+        ModernBertConfig,
+        # Short enough that the windows of local attention cut ordinary sentences.
+        local_attention=8,
+        global_attn_every_n_layers=2,
+        bos_token_id=tokenizer.cls_token_id,
+        cls_token_id=tokenizer.cls_token_id,
+        eos_token_id=tokenizer.sep_token_id,
+        sep_token_id=tokenizer.sep_token_id,
+    )
+
+
+def _canine(size, tokenizer):
+    return CanineConfig(
+        hidden_size=size.hidden_size,
+        num_hidden_layers=size.n_layers,
+        num_attention_heads=size.n_heads,
+        intermediate_size=2 * size.hidden_size,
+        max_position_embeddings=size.max_length,
+        num_hash_buckets=256,
+        num_hash_functions=4,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _gpt2(size, tokenizer):
+    return GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=size.hidden_size,
+        n_layer=size.n_layers,
+        n_head=size.n_heads,
+        n_positions=size.max_length,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+
+
+def _llama(size, tokenizer):
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=size.hidden_size,
+        num_hidden_layers=size.n_layers,
+        num_attention_heads=size.n_heads,
+        num_key_value_heads=size.n_heads,
+        intermediate_size=2 * size.hidden_size,
+        max_position_embeddings=size.max_length,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+
+
+def _byt5(size, tokenizer):
+    return T5Config(
+        vocab_size=len(tokenizer),
+        d_model=size.hidden_size,
+        d_kv=size.hidden_size // size.n_heads,
+        d_ff=2 * size.hidden_size,
+        num_layers=size.n_layers,
+        num_heads=size.n_heads,
+        feed_forward_proj="gated-gelu",
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+        tokenizer_class="ByT5Tokenizer",
+    )
+
+
+def _marian(size, tokenizer):
+    return MarianConfig(
+        vocab_size=len(tokenizer),
+        d_model=size.hidden_size,
+        encoder_layers=size.n_layers,
+        decoder_layers=size.n_layers,
+        encoder_attention_heads=size.n_heads,
+        decoder_attention_heads=size.n_heads,
+        encoder_ffn_dim=2 * size.hidden_size,
+        decoder_ffn_dim=2 * size.hidden_size,
+        max_position_embeddings=size.max_length,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        forced_eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )
+
+
+# family: (what makes the tokenizer, what makes the config)
+FAMILIES = {
+    "bert": (tokenizers.train_wordpiece, _bert),
+    "bert-uncased": (partial(tokenizers.train_wordpiece, lowercase=True), _bert),
+    "byt5": (tokenizers.make_byt5, _byt5),
+    "canine": (tokenizers.make_canine, _canine),
+    "distilbert": (tokenizers.train_wordpiece, _distilbert),
+    "gpt2": (tokenizers.train_gpt2, _gpt2),
+    "llama": (tokenizers.train_llama, _llama),
+    "marian": (tokenizers.train_marian, _marian),
+    "modernbert": (tokenizers.train_modernbert, _modernbert),
+    "roberta": (tokenizers.train_roberta, partial(_bert, config_class=RobertaConfig)),
+    "xlm-roberta": (tokenizers.train_xlm_roberta, partial(_bert, config_class=XLMRobertaConfig)),
+}

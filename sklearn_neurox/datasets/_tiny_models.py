@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import atexit
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import contextmanager
+from functools import cache
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, validate_params
+
+from sklearn_neurox.datasets._tagged_words import make_tagged_words
+from sklearn_neurox.utils._torch import seeded_generator
+
+_COUNT = Interval(Integral, 1, None, closed="left")
+# Characters beyond those of the generated sentences: tokenizers should know some and not others.
+_OTHER_SCRIPTS = (
+    "The café in Zürich was naïve , señor .",
+    "He said : “ 100 % of 2345 £ ” ( 6789 € ) – no ?",
+    "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "привет мир שלום 中文 日本 😀 👍",
+    "e\u0301 a\u0308",
+)
+
+
+@validate_params(
+    {
+        "family": [str],
+        "path": [str, Path, None],
+        "n_layers": [_COUNT],
+        "hidden_size": [_COUNT],
+        "n_heads": [_COUNT],
+        # Bytes, and the characters of the default corpus, need a token each.
+        "vocab_size": [Interval(Integral, 400, None, closed="left")],
+        "max_length": [Interval(Integral, 8, None, closed="left")],
+        "corpus": ["array-like", None],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def make_tiny_model(
+    family: str = "bert",
+    *,
+    path: str | Path | None = None,
+    n_layers: int = 2,
+    hidden_size: int = 32,
+    n_heads: int = 4,
+    vocab_size: int = 600,
+    max_length: int = 128,
+    corpus: Sequence[str] | None = None,
+    random_state: int | np.random.RandomState | None = 0,
+) -> str:
+    """Save a small random language model, with a tokenizer trained on the spot, in a folder.
+
+    The model knows nothing, but it is a real one: its layers, heads, positions and special tokens
+    are those of its family, and `transformers.AutoModel` and `transformers.AutoTokenizer` load it
+    from the folder. No network is used.
+
+    Parameters
+    ----------
+    family : str, default="bert"
+        The architecture, and with it the kind of tokenizer:
+
+        - ``"bert"``, ``"distilbert"``: WordPiece that keeps case and accents; ``"bert-uncased"``
+          does neither. Characters that ``corpus`` lacks make a word unknown;
+        - ``"gpt2"``: byte-level BPE, without a padding token and without special tokens around
+          a text; a decoder;
+        - ``"roberta"``, ``"modernbert"``: byte-level BPE with special tokens; the latter composes
+          characters first (NFC);
+        - ``"llama"``: BPE with ``▁`` for spaces and a fall-back to bytes; a decoder that pads on
+          the left;
+        - ``"xlm-roberta"``: Unigram with ``▁`` for spaces;
+        - ``"canine"``: characters; ``"byt5"``: bytes; ``"marian"``: SentencePiece. The
+          tokenizers of these three are written in Python and tell no offsets; the last two models
+          are encoder-decoders.
+
+    path : str or Path, default=None
+        The folder to save to, made if need be. None makes a temporary one, which is removed when
+        the process ends.
+
+    n_layers : int, default=2
+        The number of layers, in each stack.
+
+    hidden_size : int, default=32
+        The number of neurons in each layer.
+
+    n_heads : int, default=4
+        The number of attention heads; it must divide ``hidden_size`` into an even number of
+        neurons a head, which rotary positions need.
+
+    vocab_size : int, default=600
+        The size of a trained vocabulary, which may become smaller if ``corpus`` is.
+
+    max_length : int, default=128
+        How many tokens the model reads at most, special ones included.
+
+    corpus : array-like of str, default=None
+        What the tokenizer is trained on; None takes sentences of `make_tagged_words` and a few
+        characters of other scripts.
+
+    random_state : int, RandomState instance or None, default=0
+        Determines the weights. Neither torch's nor NumPy's global state is touched.
+
+    Returns
+    -------
+    path : str
+        The folder.
+
+    Raises
+    ------
+    ImportError
+        For ``"marian"`` without the package sentencepiece.
+
+    ValueError
+        For an unknown family, if ``n_heads`` does not fit ``hidden_size``, or if ``path`` is a
+        file.
+
+    See Also
+    --------
+    demo_model_path : A trained model.
+
+    Examples
+    --------
+    >>> from sklearn_neurox.datasets import make_tiny_model
+    >>> from transformers import AutoTokenizer
+    >>> path = make_tiny_model("bert", random_state=0)
+    >>> AutoTokenizer.from_pretrained(path).tokenize("She saw the light .")
+    ['She', 'saw', 'the', 'light', '.']
+    """
+    from sklearn_neurox.datasets._tiny_configs import FAMILIES, Size
+
+    if family not in FAMILIES:
+        raise ValueError(
+            f"make_tiny_model knows no family {family!r}. Choose one of: {', '.join(FAMILIES)}."
+        )
+    if hidden_size % (2 * n_heads):
+        raise ValueError(
+            f"n_heads={n_heads} must divide hidden_size={hidden_size} into heads of even width."
+        )
+    if path is not None and Path(path).is_file():
+        raise ValueError(f"path={str(path)!r} is a file; make_tiny_model needs a folder.")
+    rng = check_random_state(random_state)
+    make_tokenizer, make_config = FAMILIES[family]
+    corpus = _default_corpus() if corpus is None else list(corpus)
+    path = _temporary_folder(family) if path is None else str(path)
+    # Marian's tokenizer lives in files only, so it is trained where it is to stay.
+    where = {"folder": path} if family == "marian" else {}
+    tokenizer = make_tokenizer(corpus, vocab_size, **where)
+    tokenizer.model_max_length = max_length
+    config = make_config(Size(n_layers, hidden_size, n_heads, max_length), tokenizer)
+    with _without_progress_bars():
+        _random_model(config, rng).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@cache
+def _default_corpus():
+    sentences = make_tagged_words(500, random_state=0)["text"].unique()
+    return [*sentences, *_OTHER_SCRIPTS]
+
+
+def _temporary_folder(family):
+    folder = tempfile.mkdtemp(prefix=f"tiny-{family}-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@contextmanager
+def _without_progress_bars():
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _random_model(config, rng):
+    """Build a model whose every parameter, norms and biases included, is drawn at random."""
+    import torch
+    from transformers import AutoModel
+
+    generator = seeded_generator(rng)
+    # transformers initialises from the global generator, which is put back afterwards.
+    with torch.random.fork_rng(devices=[]):
+        model = AutoModel.from_config(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:  # Marian's sinusoidal positions
+                continue
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.ndim > 1:
+                # Outputs of about unit variance, so that layers and neurons differ.
+                parameter.copy_(noise * (parameter.shape[0] / parameter.numel()) ** 0.5)
+            else:
+                parameter.copy_(0.1 * noise + (0.0 if name.endswith("bias") else 1.0))
+    return model.eval()
