@@ -1,6 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Find, rank, select and ablate neurons of transformer language models."""
+"""Find, rank, select and ablate neurons of transformer language models, the scikit-learn way."""
 
 from sklearn_neurox._version import __version__
+from sklearn_neurox.ablation import NeuronAblator, ablation_curve
+from sklearn_neurox.extraction import (
+    ActivationCache,
+    ActivationExtractor,
+    Activations,
+    SubwordAggregator,
+)
+from sklearn_neurox.probes import ElasticNetProbeClassifier
+from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
+from sklearn_neurox.selection import LayerSelector
+from sklearn_neurox.words import read_conllu, read_parallel, words_frame
 
-__all__ = ["__version__"]
+__all__ = [
+    "ActivationCache",
+    "ActivationExtractor",
+    "Activations",
+    "ElasticNetProbeClassifier",
+    "LCARanker",
+    "LayerSelector",
+    "NeuronAblator",
+    "ProbelessRanker",
+    "RandomRanker",
+    "SubwordAggregator",
+    "__version__",
+    "ablation_curve",
+    "read_conllu",
+    "read_parallel",
+    "words_frame",
+]

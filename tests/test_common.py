@@ -39,6 +39,7 @@ def test_check_left_out(estimator, check):
     check(type(estimator).__name__, clone(estimator))
 
 
+@pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names")
 @pytest.mark.parametrize("check", _TRANSFORMER_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize(
     "estimator", [e for e in numeric_estimators() if hasattr(e, "transform")], ids=repr
@@ -74,7 +75,12 @@ def test_input_kinds_agree_and_are_left_alone(estimator, dtype, order, tmp_path)
     mapped = np.memmap(tmp_path / "X", dtype=dtype, mode="w+", shape=X.shape)
     mapped[:] = X
     for same in (read_only, mapped, X.tolist() if dtype == np.float64 else read_only):
-        np.testing.assert_array_equal(_outcome(estimator, same, y), expected)
+        outcome = _outcome(estimator, same, y)
+        if outcome.dtype.kind == "f":
+            # Sums over rows may round otherwise in another memory layout.
+            np.testing.assert_allclose(outcome, expected, rtol=4 * np.finfo(dtype).eps)
+        else:
+            np.testing.assert_array_equal(outcome, expected)
 
 
 @_every

@@ -207,7 +207,7 @@ class NeuronAblator(BaseNeuronSelector):
         return super().inverse_transform(X) if self.fill_rows_ is None else check_array(X)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
-        """Names of the columns that ``transform`` gives.
+        """Name the columns that ``transform`` gives.
 
         Parameters
         ----------

@@ -20,6 +20,26 @@ class Activations:
 
     Activations that are already there, from whatever source, enter through `from_arrays`.
 
+    Parameters
+    ----------
+    source : ModelSource, CachedSource or ArraySource
+        Where the values come from. The extractor and `from_arrays` fill in this and the rest.
+
+    sequence, position : ndarray of shape (n_subwords_in_all,)
+        The model input and the place in it of each subword, row after row.
+
+    ptr : ndarray of shape (n_samples + 1,)
+        Row i has the subwords ``ptr[i]:ptr[i + 1]``.
+
+    first_token : ndarray of shape (n_samples, 2) or str
+        Input and place of each row's ``[CLS]``, or why there is none.
+
+    missing : {"zero", "nan"}
+        What rows without subwords get.
+
+    index : Index or None
+        Row labels for pandas output.
+
     Attributes
     ----------
     shape : tuple

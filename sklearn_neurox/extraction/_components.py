@@ -83,8 +83,8 @@ def _examine(model):
 
 
 def _probe_ids(base):
-    embedding = base.get_input_embeddings()
-    size = getattr(embedding, "num_embeddings", None) or getattr(base.config, "vocab_size", 128)
+    # From the config, because a model that hashes characters has no one table of embeddings.
+    size = getattr(base.config.get_text_config(), "vocab_size", 128)
     first = min(5, size - 1)
     ids = first + torch.arange(_PROBE_LENGTH) % max(1, min(size - first, 50))
     return ids[None].to(base.device)

@@ -77,8 +77,7 @@ def _read_texts(X, caller):
         )
     if len(values) == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape=(0,)): {caller} needs at least one.")
-    codes, distinct = pd.factorize(values, sort=False)
-    texts, text_of_row = _sort_texts(list(distinct), codes)
+    texts, text_of_row = _sort_texts(*_factorize(values))
     length = np.array([len(text) for text in texts], dtype=np.int64)[text_of_row]
     start = np.zeros(len(values), dtype=np.int64)
     return Rows(texts, None, text_of_row, start, length, whole=True, index=index)
@@ -105,13 +104,13 @@ def _read_frame(X, caller):
             f"{caller}: X has the column {spans[0]!r} but not the other of 'start' and 'end'. "
             "Words need both, whole texts neither."
         )
-    text = X["text"].astype("category")
+    text = X["text"]
     if text.isna().any():
         row = int(np.flatnonzero(text.isna())[0])
         raise ValueError(
             f"{caller}: 'text' is missing in {text.isna().sum()} rows, first row {row}."
         )
-    codes, texts = _used_categories(text, caller)
+    texts, codes = _distinct(text, "text", caller)
     pairs = None
     if "text_pair" in X.columns:
         codes, texts, pairs = _with_pairs(codes, texts, X["text_pair"], caller)
@@ -127,25 +126,36 @@ def _read_frame(X, caller):
     return rows
 
 
-def _used_categories(text, caller):
-    """Codes and texts of the categories in use; a slice of a frame keeps all its categories."""
-    used, codes = np.unique(text.cat.codes.to_numpy(), return_inverse=True)
-    texts = list(text.cat.categories[used])
+def _factorize(values):
+    """Number the distinct strings; pandas 2 would take those that differ behind a NUL as one."""
+    numbers = {}
+    codes = np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.int64)
+    return list(numbers), codes
+
+
+def _distinct(column, name, caller):
+    """Distinct texts of a column and their code in each row."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # A slice of a frame keeps the categories of the whole.
+        used, codes = np.unique(column.cat.codes.to_numpy(), return_inverse=True)
+        texts = list(column.cat.categories[used])
+    else:
+        texts, codes = _factorize(column.to_numpy(dtype=object))
     for code, value in enumerate(texts):
         if not isinstance(value, str):
             row = int(np.flatnonzero(codes == code)[0])
             raise ValueError(
-                f"{caller}: 'text' must hold strings, but row {row} holds "
+                f"{caller}: {name!r} must hold strings, but row {row} holds "
                 f"{type(value).__name__} ({value!r})."
             )
-    return codes, texts
+    return texts, codes
 
 
 def _with_pairs(codes, texts, pair, caller):
     if pair.isna().any():
         row = int(np.flatnonzero(pair.isna())[0])
         raise ValueError(f"{caller}: 'text_pair' is missing in row {row}.")
-    pair_codes, pair_texts = _used_categories(pair.astype("category"), caller)
+    pair_texts, pair_codes = _distinct(pair, "text_pair", caller)
     both = codes.astype(np.int64) * len(pair_texts) + pair_codes
     distinct, codes = np.unique(both, return_inverse=True)
     firsts, seconds = np.divmod(distinct, len(pair_texts))

@@ -125,4 +125,4 @@ class ArraySource:
         from sklearn_neurox.utils._torch import to_tensor
 
         begin(np.arange(len(self.ptr) - 1), self.ptr[:-1])
-        visit(0, to_tensor(self.values))
+        visit(0, to_tensor(self.values).float())
