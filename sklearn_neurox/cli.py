@@ -4,6 +4,7 @@
 import argparse
 import sys
 import time
+import warnings
 from contextlib import contextmanager
 
 import numpy as np
@@ -43,11 +44,19 @@ def main(argv=None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            warnings.showwarning = _show_as_note
+            arguments.run(arguments)
     except (ValueError, ImportError, OSError) as error:
         print(f"sklearn-neurox: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _show_as_note(message, *_):
+    """Say what the user should know without the line of code it comes from."""
+    print(f"note: {message}", file=sys.stderr)
 
 
 def _parser():
@@ -164,4 +173,5 @@ def _ablation_table(curve):
     )
     scores = curve.groupby(["mode", "which", "kept"])["score"]
     table = scores.agg(["mean", "std", "count"]).unstack("mode").round(3)
-    return table.swaplevel(axis=1).sort_index(axis=1).reindex(["all", "top", "random", "bottom"], level=0)
+    table = table.swaplevel(axis=1)[["filled", "retrained"]]
+    return table.reindex(["all", "top", "random", "bottom"], level=0)

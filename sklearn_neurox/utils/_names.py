@@ -175,7 +175,7 @@ def neuron_indices(neurons, *, names, n_features, caller):
     indices = pd.Index(names).get_indexer(neurons)
     if (indices < 0).any():
         raise ValueError(
-            f"{caller} was given the neuron {neurons[indices < 0][0]!r}, which is not a column "
+            f"{caller} was given the neuron {str(neurons[indices < 0][0])!r}, which is not a column "
             f"of X ({(indices < 0).sum()} such); the first columns are {list(names[:3])}."
         )
     return indices.astype(np.intp)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sklearn_neurox import __version__
+from sklearn_neurox.cli import main
+from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
+
+
+@pytest.fixture(scope="module")
+def conllu(tmp_path_factory):
+    """Made sentences in a file, as a user's own data."""
+    words = make_tagged_words(60, random_state=1)
+    path = tmp_path_factory.mktemp("data") / "own.conllu"
+    lines = []
+    for _, sentence in words.groupby("sentence_id", sort=False):
+        for i, (word, upos, number) in enumerate(
+            sentence[["word", "upos", "number"]].itertuples(index=False), start=1
+        ):
+            feats = f"Number={number}" if isinstance(number, str) else "_"
+            lines.append(f"{i}\t{word}\t_\t{upos}\t_\t{feats}\t_\t_\t_\t_")
+        lines.append("")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_tiny_model("bert", n_layers=1, hidden_size=16)
+
+
+@pytest.mark.parametrize("label", ["upos", "Number"])
+def test_demo_on_own_data_and_model(conllu, model, label, capsys):
+    assert main(["demo", "--data", conllu, "--label", label, "--model", model]) == 0
+    printed = capsys.readouterr().out
+    for line in ("hidden.0", "hidden.1", "most frequent label of the word", "Where to go next"):
+        assert line in printed
+    for kept in ("all", "top", "random", "bottom", "retrained", "filled"):
+        assert kept in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere.conllu"], "nowhere.conllu"),
+        (["--label", "mood"], "--label mood: the made sentences carry upos, number and tense"),
+        (["--model", "no/such-model"], "'no/such-model'.*could not be loaded"),
+    ],
+)
+def test_wrong_input_is_one_message(arguments, message, capfd):
+    assert main(["demo", *arguments]) == 1
+    errors = capfd.readouterr().err
+    assert "Traceback" not in errors
+    assert re.search(message, errors)
+
+
+def test_module_and_version():
+    done = subprocess.run(
+        [sys.executable, "-m", "sklearn_neurox", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == __version__
+
+
+@pytest.mark.slow
+def test_demo_as_newcomers_run_it(capsys):
+    assert main(["demo"]) == 0
+    assert "hidden.6" in capsys.readouterr().out

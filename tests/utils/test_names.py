@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+import pytest
+
+from sklearn_neurox.utils._names import (
+    neuron_indices,
+    neuron_layers,
+    neuron_names,
+    parse_neuron_names,
+)
+
+
+def test_names_are_layer_major_and_read_back():
+    names = neuron_names([0, 3], 2, stack="encoder")
+    assert names.tolist() == [
+        "encoder.hidden.0.0",
+        "encoder.hidden.0.1",
+        "encoder.hidden.3.0",
+        "encoder.hidden.3.1",
+    ]
+    parts = parse_neuron_names(names)
+    assert parts["layer"].tolist() == [0, 0, 3, 3]
+    assert parts["unit"].tolist() == [0, 1, 0, 1]
+    assert parts["stack"].eq("encoder").all()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("hidden.3.127", (None, "hidden", 3, None, 127)),
+        ("attention.3.h5.17", (None, "attention", 3, 5, 17)),
+        ("decoder.mlp.0.9", ("decoder", "mlp", 0, None, 9)),
+        ("pipeline-1__hidden.3.127", (None, "hidden", 3, None, 127)),
+        ("a__b__encoder.hidden.1.2", ("encoder", "hidden", 1, None, 2)),
+        ("x0", (None, None, None, None, None)),
+        ("hidden.3", (None, None, None, None, None)),
+        ("hidden.3.x", (None, None, None, None, None)),
+    ],
+)
+def test_parts_of_a_name(name, expected):
+    row = parse_neuron_names([name]).iloc[0]
+    assert row["neuron"] == name
+    found = row[["stack", "component", "layer", "head", "unit"]]
+    assert [
+        None if value is None or value != value else value for value in found.fillna(np.nan)
+    ] == list(expected)
+
+
+def test_layers_from_names_or_from_equal_blocks():
+    names = neuron_names([2, 5], 2)
+    assert neuron_layers(names, 4, n_layers=None, caller="It").tolist() == [2, 2, 5, 5]
+    assert neuron_layers(None, 4, n_layers=2, caller="It").tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("names", [None, ["hidden.0.0", "x1", "x2", "x3"]])
+def test_unknown_layers_are_an_error_that_says_both_ways(names):
+    with pytest.raises(ValueError, match=r"set_output.*n_layers="):
+        neuron_layers(names, 4, n_layers=None, caller="It")
+    with pytest.raises(ValueError, match="'n_layers' parameter of It is 3, which does not divide"):
+        neuron_layers(names, 4, n_layers=3, caller="It")
+
+
+@pytest.mark.parametrize(
+    ("neurons", "expected"),
+    [
+        (None, []),
+        ([], []),
+        ([2, 0], [2, 0]),
+        ([-1], [3]),
+        (["c", "a"], [2, 0]),
+        (np.array([True, False, False, True]), [0, 3]),
+    ],
+)
+def test_neurons_by_index_name_and_mask(neurons, expected):
+    found = neuron_indices(neurons, names=list("abcd"), n_features=4, caller="It")
+    assert found.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("neurons", "names", "message"),
+    [
+        ([4], None, "neuron 4, but the 4 columns"),
+        ([-5], None, "neuron -5"),
+        (["a"], None, "X has no feature names"),
+        (["e"], list("abcd"), "'e', which is not a column"),
+        ([True], None, "mask of neurons given to It has 1 entries"),
+        ([[1]], None, "flat list"),
+        ([1.5], None, "indices, names or a mask"),
+    ],
+)
+def test_wrong_neurons_are_named(neurons, names, message):
+    with pytest.raises(ValueError, match=message):
+        neuron_indices(neurons, names=names, n_features=4, caller="It")

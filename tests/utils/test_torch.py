@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+import pytest
+import torch
+from sklearn.utils import check_random_state
+
+from sklearn_neurox.utils._torch import resolve_device, seeded_generator, to_numpy, to_tensor
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto", None])
+def test_devices_that_are_there(device):
+    assert resolve_device(device, caller="It").type in ("cpu", "cuda")
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("quantum", "'quantum', which torch does not know"),
+        ("cuda:99", "'cuda:99', but torch finds no such device"),
+        ("meta", "'meta', but torch finds no such device"),
+    ],
+)
+def test_devices_that_are_not(device, message):
+    with pytest.raises(ValueError, match=f"'device' parameter of It is {message}"):
+        resolve_device(device, caller="It")
+
+
+def _read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.arange(6.0).reshape(2, 3)[:, ::-1],
+        np.arange(6.0).reshape(2, 3).astype(">f8"),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        _read_only(np.arange(6.0)),
+        np.arange(6, dtype=np.float16),
+    ],
+)
+def test_every_array_crosses_and_comes_back(array):
+    np.testing.assert_array_equal(to_numpy(to_tensor(array)), array)
+
+
+def test_memory_is_shared_where_it_can_be():
+    array = np.zeros(3)
+    to_tensor(array)[0] = 1
+    assert array[0] == 1
+
+
+def test_generators_follow_the_random_state_and_leave_torch_alone():
+    before = torch.get_rng_state()
+    first, again = (seeded_generator(check_random_state(0)) for _ in range(2))
+    assert torch.equal(torch.rand(3, generator=first), torch.rand(3, generator=again))
+    state = check_random_state(0)
+    one, two = seeded_generator(state), seeded_generator(state)
+    assert not torch.equal(torch.rand(3, generator=one), torch.rand(3, generator=two))
+    assert torch.equal(torch.get_rng_state(), before)

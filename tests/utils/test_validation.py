@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_neurox.utils._optional import require
+from sklearn_neurox.utils._validation import check_no_missing_labels, row_blocks
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (10, 3), (100_000, 7), (3, 2_000_000), (5, 0)])
+def test_blocks_cover_every_row_once(shape):
+    X = np.empty(shape, dtype=np.float16)
+    rows = np.concatenate([np.arange(shape[0])[block] for block in row_blocks(X)])
+    assert rows.tolist() == list(range(shape[0]))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["a", None, "b", None],
+        np.array(["a", np.nan, "b", np.nan], dtype=object),
+        np.array([1.0, np.nan, 2.0, np.nan]),
+        pd.Series(["a", pd.NA, "b", pd.NA], dtype="string"),
+        pd.Series(["a", None, "b", None], dtype="category"),
+        pd.Series([1, None, 2, None], dtype="Int64"),
+        np.array([[1.0, 2.0], [1.0, np.nan], [0.0, 0.0], [np.nan, np.nan]]),
+    ],
+)
+def test_missing_labels_of_every_kind(labels):
+    with pytest.raises(ValueError, match="2 of 4 labels are missing, the first at row 1"):
+        check_no_missing_labels(labels)
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], [1, 2], np.array([1.0, 2.0]), pd.Series(["a"])])
+def test_complete_labels_pass(labels):
+    check_no_missing_labels(labels)
+
+
+def test_a_missing_package_names_class_extra_and_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with pytest.raises(ImportError, match=r'It needs.*pip install "sklearn-neurox\[progress\]"'):
+        require("rich", caller="It", extra="progress")
+    assert require("json", caller="It", extra="progress").dumps([]) == "[]"
