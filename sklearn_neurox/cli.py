@@ -172,6 +172,10 @@ def _ablation_table(curve):
         mode=np.where(curve["retrained"], "retrained", "filled"),
     )
     scores = curve.groupby(["mode", "which", "kept"])["score"]
-    table = scores.agg(["mean", "std", "count"]).unstack("mode").round(3)
-    table = table.swaplevel(axis=1)[["filled", "retrained"]]
+    table = scores.agg(_with_spread).unstack("mode", fill_value="")
     return table.reindex(["all", "top", "random", "bottom"], level=0)
+
+
+def _with_spread(scores):
+    spread = f" ± {scores.std():.3f}" if len(scores) > 1 else ""
+    return f"{scores.mean():.3f}{spread}"

@@ -60,7 +60,9 @@ def test_nothing_below_knows_what_is_above():
                 imported = [
                     line
                     for line in source.splitlines()
-                    if line.lstrip().startswith((f"from sklearn_neurox.{other}", f"import sklearn_neurox.{other}"))
+                    if line.lstrip().startswith(
+                        (f"from sklearn_neurox.{other}", f"import sklearn_neurox.{other}")
+                    )
                 ]
                 assert not imported, f"{info.name}: {imported}"
 

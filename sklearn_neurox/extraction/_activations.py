@@ -97,7 +97,8 @@ class Activations:
         Raises
         ------
         ValueError
-            If the arrays are not two-dimensional or differ in their number of neurons.
+            If the arrays are not two-dimensional or differ in their number of neurons, and for
+            names or labels of another number.
         """
         checked = [
             check_array(array, dtype=[np.float32, np.float64, np.float16], ensure_min_samples=0)
@@ -119,6 +120,8 @@ class Activations:
             raise ValueError(
                 f"feature_names must name {widths[0]} neurons, got shape {names.shape}."
             )
+        if index is not None and len(index) != len(checked):
+            raise ValueError(f"index has {len(index)} labels for {len(checked)} arrays.")
         counts = np.array([len(array) for array in checked], dtype=np.int64)
         ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return cls(
@@ -168,7 +171,11 @@ class Activations:
             key = key[0]
         if isinstance(key, numbers.Integral):
             key = [key]
-        rows = np.arange(len(self))[np.asarray(key) if not isinstance(key, slice) else key]
+        if not isinstance(key, slice):
+            key = np.asarray(key)
+            # NumPy takes an empty list for floats.
+            key = key.astype(np.intp) if key.size == 0 and key.dtype.kind == "f" else key
+        rows = np.arange(len(self))[key]
         if rows.ndim != 1:
             raise IndexError("Activations have one axis: index them with a flat list of rows.")
         places, ptr = ranges(self._ptr[:-1][rows], self.n_subwords[rows])

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from sklearn_neurox.extraction._families import max_positions
+
 # Hooks sit on the shared model, but only the call that set them may see what they see.
 _current_call: ContextVar = ContextVar("sklearn_neurox_call", default=None)
 _anatomies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -86,7 +88,9 @@ def _probe_ids(base):
     # From the config, because a model that hashes characters has no one table of embeddings.
     size = getattr(base.config.get_text_config(), "vocab_size", 128)
     first = min(5, size - 1)
-    ids = first + torch.arange(_PROBE_LENGTH) % max(1, min(size - first, 50))
+    room = max_positions(base.config) or _PROBE_LENGTH + _PROBE_PADDING
+    length = min(_PROBE_LENGTH, room - _PROBE_PADDING)
+    ids = first + torch.arange(length) % max(1, min(size - first, 50))
     return ids[None].to(base.device)
 
 

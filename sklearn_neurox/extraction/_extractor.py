@@ -13,7 +13,7 @@ from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._alignment import align
 from sklearn_neurox.extraction._cache import ActivationCache
 from sklearn_neurox.extraction._cached_source import CachedSource
-from sklearn_neurox.extraction._loading import ModelSpec, load_config, load_tokenizer
+from sklearn_neurox.extraction._loading import LostModel, ModelSpec, load_config, load_tokenizer
 from sklearn_neurox.extraction._output import OwnSetOutputMixin
 from sklearn_neurox.extraction._rows import read_rows
 from sklearn_neurox.extraction._sources import ModelSource
@@ -125,7 +125,7 @@ class ActivationExtractor(
     """
 
     _parameter_constraints: dict = {
-        "model": [str, os.PathLike, HasMethods(["get_input_embeddings"])],
+        "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), LostModel],
         "layers": [Integral, "array-like", None],
         "component": [StrOptions({"hidden"})],
         "tokenizer": [str, os.PathLike, HasMethods(["convert_ids_to_tokens"]), None],
@@ -191,6 +191,12 @@ class ActivationExtractor(
         bare = copy.copy(self)
         bare.model = bare.tokenizer = None
         return _clone_parametrized(bare).set_params(model=self.model, tokenizer=self.tokenizer)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if isinstance(self.model, (str, os.PathLike, LostModel)):
+            return state
+        return {**state, "model": LostModel(type(self.model).__name__)}
 
     def __sklearn_is_fitted__(self):
         return True
@@ -323,6 +329,11 @@ class ActivationExtractor(
         if self.layers is None:
             return known
         asked = [self.layers] if isinstance(self.layers, Integral) else list(self.layers)
+        if not all(isinstance(layer, Integral) for layer in asked):
+            raise ValueError(
+                "The 'layers' parameter of ActivationExtractor must be an int, a list of int or "
+                f"None, got {self.layers!r}."
+            )
         layers = [layer + known[-1] + 1 if layer < 0 else layer for layer in asked]
         wrong = [a for a, layer in zip(asked, layers, strict=True) if layer not in known]
         if wrong or not layers or len(set(layers)) < len(layers):
@@ -347,8 +358,8 @@ class ActivationExtractor(
         long_texts = too_long(encodings, limit)
         if len(long_texts) == 0:
             return limit
-        text = int(long_texts[0])
-        row = int(np.flatnonzero(rows.text_of_row == text)[0])
+        row = int(np.flatnonzero(np.isin(rows.text_of_row, long_texts))[0])
+        text = rows.text_of_row[row]
         n_tokens = int(np.diff(encodings.ptr)[text])
         where = (
             f"the text of row {row} has {n_tokens} tokens, more than the {limit} that can be read"

@@ -39,13 +39,18 @@ def stack_of(config):
     return "encoder" if config.is_encoder_decoder else None
 
 
-def max_tokens(config, tokenizer):
-    """Return the most tokens the model can read at once, None where there is no limit."""
+def max_positions(config):
+    """Return how many positions a token can have, None where the config sets no limit."""
     config = text_config(config)
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and config.model_type in _POSITIONS_AFTER_PADDING:
         positions -= config.pad_token_id + 1
-    limits = [positions, tokenizer.model_max_length]
+    return positions
+
+
+def max_tokens(config, tokenizer):
+    """Return the most tokens the model can read at once, None where there is no limit."""
+    limits = [max_positions(config), tokenizer.model_max_length]
     limits = [limit for limit in limits if limit is not None and 0 < limit < _UNLIMITED]
     return min(limits, default=None)
 

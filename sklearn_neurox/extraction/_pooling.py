@@ -98,7 +98,7 @@ class _Pooler:
         columns.index_copy_(0, self.rows[:n], pooled[:n])
         rows, rest = self.rows[n:], pooled[n:]
         if self.parts.strategy == "max":
-            columns.index_reduce_(0, rows, rest, "amax")
+            columns.scatter_reduce_(0, rows[:, None].expand_as(rest), rest, "amax")
         else:
             columns.index_add_(0, rows, rest * self.share[n:])
 

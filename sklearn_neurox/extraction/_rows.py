@@ -58,6 +58,12 @@ def read_rows(X, *, caller):
 def _read_texts(X, caller):
     if isinstance(X, str):
         raise ValueError(f"{caller} takes a list of texts or a frame of words, got one string.")
+    if isinstance(X, (list, tuple)) and any(isinstance(item, (list, tuple)) for item in X):
+        raise ValueError(
+            f"{caller} takes a frame of words or a list of texts, got a list of lists. Lay "
+            "sentences that are lists of words out with words_frame(sentences); instead of the "
+            "rows of a frame, pass the frame itself."
+        )
     index = X.index if isinstance(X, pd.Series) else None
     values = np.asarray(X, dtype=object)
     if values.ndim == 2:
@@ -127,7 +133,10 @@ def _read_frame(X, caller):
 
 
 def _factorize(values):
-    """Number the distinct strings; pandas 2 would take those that differ behind a NUL as one."""
+    """Give each distinct string a number.
+
+    pandas 2 would take strings that differ behind a NUL as one.
+    """
     numbers = {}
     codes = np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.int64)
     return list(numbers), codes
@@ -185,7 +194,7 @@ def _positions(column, name, caller):
     values = column.to_numpy()
     if values.dtype.kind not in "iu":
         as_float = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-        wrong = ~(as_float == np.floor(as_float))
+        wrong = ~(np.isfinite(as_float) & (as_float == np.floor(as_float)))
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise ValueError(

@@ -174,8 +174,9 @@ def neuron_indices(neurons, *, names, n_features, caller):
         )
     indices = pd.Index(names).get_indexer(neurons)
     if (indices < 0).any():
+        first = str(neurons[indices < 0][0])
         raise ValueError(
-            f"{caller} was given the neuron {str(neurons[indices < 0][0])!r}, which is not a column "
-            f"of X ({(indices < 0).sum()} such); the first columns are {list(names[:3])}."
+            f"{caller} was given the neuron {first!r}, which is not a column of X "
+            f"({(indices < 0).sum()} such); the first columns are {list(names[:3])}."
         )
     return indices.astype(np.intp)
