@@ -3,6 +3,7 @@
 
 import contextlib
 import inspect
+import threading
 import weakref
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from sklearn_neurox.extraction._families import max_positions
 # Hooks sit on the shared model, but only the call that set them may see what they see.
 _current_call: ContextVar = ContextVar("sklearn_neurox_call", default=None)
 _anatomies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# How many calls use a model now, and which of its modules were in training mode before.
+_in_evaluation: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_modes_lock = threading.Lock()
 
 _PROBE_LENGTH = 12
 _PROBE_PADDING = 4
@@ -158,8 +162,10 @@ def _run_tapped(base, anatomy, inputs, layers, visit):
             if layer == layers[-1]:
                 raise _Stop
 
-    def before_first(_, args, kwargs):
-        record(0, args[0] if args else kwargs["hidden_states"])
+    # torch forgets the kwargs of a hook that is removed while another thread is calling it.
+    def before_first(_, args, kwargs=None):
+        if kwargs is not None:
+            record(0, args[0] if args else kwargs["hidden_states"])
 
     def after(layer):
         return lambda _, args, output: record(layer, _first(output))
@@ -188,12 +194,27 @@ def _first(output):
 
 @contextlib.contextmanager
 def evaluating(model):
-    """Put a model into evaluation mode for a while, each of its modules restored afterwards."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
+    """Put a model into evaluation mode for a while, each of its modules restored afterwards.
+
+    The first of several threads switches the mode, the last one restores it.
+    """
+    with _modes_lock:
+        n_users, training = _in_evaluation.get(model, (0, ()))
+        if not n_users:
+            training = [module for module in model.modules() if module.training]
+            _set_training(training, False)
+        _in_evaluation[model] = n_users + 1, training
     try:
         yield
     finally:
-        for module in training:
-            module.training = True
+        with _modes_lock:
+            n_users, training = _in_evaluation.pop(model)
+            if n_users > 1:
+                _in_evaluation[model] = n_users - 1, training
+            else:
+                _set_training(training, True)
+
+
+def _set_training(modules, training):
+    for module in modules:
+        module.training = training

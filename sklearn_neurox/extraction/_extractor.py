@@ -412,11 +412,14 @@ class ActivationExtractor(
         affected = np.unique(np.searchsorted(alignment.ptr, special, side="right") - 1)
         row = int(affected[0])
         shown = rows.texts[rows.text_of_row[row]][rows.start[row] : rows.end[row]]
+        remedy = "Pass split_special_tokens=True to have it read as ordinary characters."
+        if self.split_special_tokens:
+            # Unigram vocabularies hold their special tokens as pieces like any other.
+            remedy = "Its tokenizer does so even with split_special_tokens=True."
         warnings.warn(
             f"{len(affected)} of {len(rows)} rows hold text that spells a special token, which the "
             f"model reads as that token; the first is row {row} "
-            f"({shown if len(shown) < 40 else shown[:37] + '...'!r}). Pass "
-            "split_special_tokens=True to have it read as ordinary characters.",
+            f"({shown if len(shown) < 40 else shown[:37] + '...'!r}). {remedy}",
             UserWarning,
             stacklevel=3,
         )

@@ -8,6 +8,7 @@ holds, an error, never a guess.
 """
 
 import difflib
+import string
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,9 +58,9 @@ class SlowTokenizer:
         role = np.full(len(ids), -1)
         role[first] = 0
         if pair is not None:
-            n_pair = len(self._tokenize(pair))
-            role[len(ids) - self.n_after - n_pair : len(ids) - self.n_after] = 1
-        elif len(ids) != self.n_before + len(own) + self.n_after:
+            role[self._place_of_pair(ids, pair)] = 1
+        # ByT5 adds no end to a text that spells one itself.
+        elif len(ids) - self.n_before - len(own) not in (self.n_after, 0):
             raise _no_offsets(self.tokenizer, text, "its special tokens vary with the text")
         if ids[first] != own:
             raise _no_offsets(self.tokenizer, text, "the tokens of the text are not in one place")
@@ -68,6 +69,13 @@ class SlowTokenizer:
             start[first], end[first] = np.array(self.offsets(text, tokens)).T
         types = full.get("token_type_ids", [0] * len(ids))
         return SlowEncoding(ids, types, role, start, end)
+
+    def _place_of_pair(self, ids, pair):
+        own = self.tokenizer.convert_tokens_to_ids(list(self._tokenize(pair)))
+        for end in (len(ids) - self.n_after, len(ids)):
+            if ids[end - len(own) : end] == own:
+                return slice(end - len(own), end)
+        raise _no_offsets(self.tokenizer, pair, "the tokens of the pair are not at the end")
 
     def offsets(self, text, tokens):
         """Find the characters of each token, as pairs (start, end)."""
@@ -78,15 +86,16 @@ class SlowTokenizer:
         return self._offsets_by_chunk(text, tokens)
 
     def _offsets_by_chunk(self, text, tokens):
-        chunks = _white_space_chunks(text)
-        pieces = [self._chunk_tokens(text[start:end]) for start, end in chunks]
-        if [token for piece in pieces for token in piece] != list(tokens):
-            return _align_surfaces(text, tokens, self.tokenizer)
-        found = []
-        for (chunk_start, chunk_end), piece in zip(chunks, pieces, strict=True):
-            inside = self._chunk_offsets(text[chunk_start:chunk_end], piece)
-            found += [(chunk_start + start, chunk_start + end) for start, end in inside]
-        return found
+        # Tokenizers differ in what white space is to them, but for the space itself.
+        for chunks in (_chunks(text, str.isspace), _chunks(text, " ".__eq__)):
+            pieces = [self._chunk_tokens(text[start:end]) for start, end in chunks]
+            if [token for piece in pieces for token in piece] == list(tokens):
+                return [
+                    (chunk_start + start, chunk_start + end)
+                    for (chunk_start, chunk_end), piece in zip(chunks, pieces, strict=True)
+                    for start, end in self._chunk_offsets(text[chunk_start:chunk_end], piece)
+                ]
+        return _align_surfaces(text, tokens, self.tokenizer)
 
     def _align_chunk(self, chunk, tokens):
         if len(tokens) == 1:
@@ -143,17 +152,30 @@ def _spell_bytes(text, tokens, specials):
 
 def _spell(text, tokens, specials):
     """Read the tokens as the very characters of the text, or return None."""
-    found, place = [], 0
+    found, place, swallows = [], 0, False
     for token in tokens:
-        if (len(token) != 1 and token not in specials) or not text.startswith(token, place):
+        is_special = token in specials
+        # Special tokens may take in the white space around them.
+        if (is_special or swallows) and not text.startswith(token, place):
+            place = _skip_space(text, place)
+        if (len(token) != 1 and not is_special) or not text.startswith(token, place):
             return None
         found.append((place, place + len(token)))
         place += len(token)
+        swallows = is_special
+    place = _skip_space(text, place) if swallows else place
     return found if place == len(text) else None
 
 
-def _white_space_chunks(text):
-    edges = [i for i, char in enumerate(text) if char.isspace()]
+def _skip_space(text, place):
+    # ASCII only: in a text of bytes, others are halves of letters.
+    while place < len(text) and text[place] in string.whitespace:
+        place += 1
+    return place
+
+
+def _chunks(text, is_edge):
+    edges = [i for i, char in enumerate(text) if is_edge(char)]
     bounds = [-1, *edges, len(text)]
     return [(left + 1, right) for left, right in pairwise(bounds) if right > left + 1]
 
@@ -162,7 +184,9 @@ def _normalised(text):
     """Letters without case, composition and markers, and the character each comes from."""
     letters, source = [], []
     for place, char in enumerate(text):
-        for letter in unicodedata.normalize("NFKD", char.casefold()):
+        # Taken apart first, because capitals in compatibility forms have no case of their own.
+        plain = unicodedata.normalize("NFKD", char).casefold()
+        for letter in unicodedata.normalize("NFKD", plain):
             if not letter.isspace():
                 letters.append(letter)
                 source.append(place)

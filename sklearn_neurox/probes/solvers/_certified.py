@@ -11,6 +11,8 @@ from sklearn_neurox.probes.solvers._saga import ProximalSAGA
 # Rows a batch of SAGA, and the batches below which its epochs are not worth their overhead.
 _BATCH_SIZE = 128
 _FEWEST_BATCHES = 16
+# Below this the working precision cannot tell whether zero is the solution.
+_NEARLY_ONE = 1.01
 
 
 @dataclass
@@ -71,19 +73,24 @@ class CertifiedSolver:
         -------
         solution : Solution
         """
-        zero = self.problem.certify(*self.problem.zeros())
-        self.norm = float(zero.gradient.norm())
-        saturation = float((zero.gradient.abs() / self.problem.penalty.l1).nan_to_num(0.0).amax())
-        if self.norm == 0 or saturation <= 1:
-            return self._solution(zero, 1, saturation)
-        n_samples = len(self.problem.working)
         point = self.problem.estimate(*self.problem.zeros())
+        saturation = self._saturation(point)
+        if self.norm == 0 or saturation <= _NEARLY_ONE:
+            point = self._exact(point)
+            saturation = self._saturation(point)
+            if self.norm == 0 or saturation <= 1:
+                return self._solution(point, 1, saturation)
+        n_samples = len(self.problem.working)
         if n_samples >= _BATCH_SIZE * _FEWEST_BATCHES:
             self.algorithm = ProximalSAGA(self.problem, self.random_state, _BATCH_SIZE)
         else:
             self.algorithm = RestartedFISTA(self.problem)
         self.algorithm.start(point)
         return self._run(point, saturation)
+
+    def _saturation(self, zero):
+        self.norm = float(zero.gradient.norm())
+        return float((zero.gradient.abs() / self.problem.penalty.l1).nan_to_num(0.0).amax())
 
     def _run(self, point, saturation):
         epochs, wait = 0, 5

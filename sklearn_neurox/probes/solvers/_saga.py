@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import torch
 
+_GROWTH = 1.25
+
 
 class ProximalSAGA:
     """Mini-batch proximal SAGA with a table of every sample's probabilities.
@@ -44,7 +46,7 @@ class ProximalSAGA:
         # flatter the loss is and the longer a step may be, until an epoch shows it was too long.
         self.step = 2 / (problem.loss.curvature * (eigenvalue + longest / batch_size))
         self.intercept_step = min(1 / (2 * problem.loss.curvature), self.step * eigenvalue)
-        self.growth = 1.25
+        self.longest_step = float("inf")
         self.best = None
 
     def start(self, point):
@@ -68,13 +70,13 @@ class ProximalSAGA:
         objective = float(loss + self.penalty.value(self.coef))
         if objective <= self.best * 1.001:
             self.best = min(objective, self.best)
-            self.step *= self.growth
+            self.step = min(self.step * _GROWTH, self.longest_step)
             return
         for part, before in zip(self._state(), saved, strict=True):
             part.copy_(before)
+        # Settle down first, then come back to a little below what was too long.
+        self.longest_step = self.step / 1.5
         self.step /= 3
-        self.intercept_step /= 2
-        self.growth = 1.0
 
     def _state(self):
         return self.coef, self.intercept, self.table, self.mean_gradient, self.mean_residual

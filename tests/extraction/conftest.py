@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tiny models, each built once, and a few words for them to read."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from sklearn_neurox.datasets import make_tiny_model
+from sklearn_neurox.words import words_frame
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """Give the folder of a tiny model, made on first request."""
+
+    @cache
+    def make(family, **params):
+        return make_tiny_model(
+            family, path=tmp_path_factory.mktemp(family), hidden_size=16, n_heads=2, **params
+        )
+
+    return make
+
+
+@pytest.fixture
+def live(tiny):
+    """Load a model of one's own, which a test may hook, train or break."""
+    from transformers import AutoModel, AutoTokenizer
+
+    def load(family, **params):
+        path = tiny(family, **params)
+        return AutoModel.from_pretrained(path), AutoTokenizer.from_pretrained(path)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def _sentences():
+    return [
+        ["The", "old", "dog", "barked", "loudly", "."],
+        ["She", "unquestionably", "saw", "the", "café", "in", "Zürich"],
+        ["A", "light", "rain"],
+        ["naïve", "señor", "👍", "said", "中文", "e\u0301a", "!"],
+        ["Dogs", "bark"],
+        ["The", "dog", "that", "the", "man", "saw", "was", "in", "the", "old", "house", "."],
+    ]
+
+
+@pytest.fixture
+def words(_sentences):
+    """A frame of 37 words in six sentences, with three kinds of labels."""
+    frame = words_frame(_sentences)
+    rng = np.random.default_rng(0)
+    frame["tag"] = rng.permutation(np.resize(["NOUN", "VERB", "OTHER"], len(frame)))
+    return frame
+
+
+@pytest.fixture
+def count_forwards(monkeypatch):
+    """Count how many batches the models read from now on; returns the list of their sizes."""
+    from sklearn_neurox.extraction import _components
+
+    sizes = []
+    run_hidden = _components.run_hidden
+
+    def counted(model, anatomy, inputs, *args):
+        sizes.append(len(inputs["input_ids"]))
+        return run_hidden(model, anatomy, inputs, *args)
+
+    monkeypatch.setattr(_components, "run_hidden", counted)
+    return sizes

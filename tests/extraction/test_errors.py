@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Bad input gets an error that says what, where and what to do, and changes nothing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array
+
+from sklearn_neurox.extraction import ActivationExtractor, Activations, SubwordAggregator
+
+NAN = float("nan")
+
+
+def with_cell(row, column, value):
+    def change(words):
+        words = words.copy()
+        words[column] = words[column].astype(object)
+        words.loc[words.index[row], column] = value
+        return words
+
+    return change
+
+
+def with_text(value):
+    def change(words):
+        text = words["text"].astype(object)
+        text.iloc[4] = value
+        return words.assign(text=text)
+
+    return change
+
+
+BAD_ROWS = {
+    "empty frame": (lambda w: w.iloc[:0], ValueError, r"0 sample\(s\)"),
+    "frame without columns": (
+        lambda w: pd.DataFrame(index=[0]),
+        ValueError,
+        "reads the column 'text'",
+    ),
+    "empty list": (lambda w: [], ValueError, r"0 sample\(s\)"),
+    "empty array": (lambda w: np.array([], dtype=object), ValueError, r"0 sample\(s\)"),
+    "no text": (
+        lambda w: w.drop(columns="text"),
+        ValueError,
+        r"column 'text'.*'start', 'word'|reads the column 'text'.*\['start', 'end'",
+    ),
+    "no end": (lambda w: w.drop(columns="end"), ValueError, "has the column 'start' but not"),
+    "no start": (lambda w: w.drop(columns="start"), ValueError, "has the column 'end' but not"),
+    "two columns text": (
+        lambda w: pd.concat([w, w[["text"]]], axis=1),
+        ValueError,
+        "several columns named 'text'",
+    ),
+    "missing text": (with_text(None), ValueError, "'text' is missing in 1 rows, first row 4"),
+    "NaN text": (with_text(NAN), ValueError, "'text' is missing in 1 rows, first row 4"),
+    "number as text": (with_text(7), ValueError, r"row 4 holds int \(7\)"),
+    "bytes as text": (with_text(b"Dogs"), ValueError, "row 4 holds bytes"),
+    "NaN start": (with_cell(3, "start", NAN), ValueError, "'start' is missing in 1 rows, first 3"),
+    "NA end": (with_cell(3, "end", pd.NA), ValueError, "'end' is missing in 1 rows, first 3"),
+    "fraction": (
+        with_cell(2, "start", 8.5),
+        ValueError,
+        "'start' must hold whole .* row 2 holds 8.5",
+    ),
+    "word as start": (with_cell(2, "start", "x"), ValueError, "'start' must hold whole .* row 2"),
+    "infinite end": (
+        with_cell(2, "end", np.inf),
+        ValueError,
+        "'end' must hold whole .* row 2 .*inf",
+    ),
+    "empty span": (
+        with_cell(5, "end", 26),
+        ValueError,
+        r"span of row 5 \(start=26, end=26\) is empty.*\(1 such",
+    ),
+    "inverted span": (with_cell(1, "end", 2), ValueError, "span of row 1 .*empty or out of range"),
+    "span past the text": (
+        with_cell(5, "end", 99),
+        ValueError,
+        r"row 5 \(start=26, end=99\).*its text has 27 characters",
+    ),
+    "negative start": (with_cell(0, "start", -1), ValueError, r"row 0 \(start=-1, end=3\)"),
+    "span of another word": (
+        with_cell(2, "start", 9),
+        ValueError,
+        r"row 2 says its word is 'dog', but text\[9:11\] is 'og' \(1 such",
+    ),
+    "another word": (with_cell(7, "word", "dogs"), ValueError, "row 7 says its word is 'dogs'"),
+    "array of rows": (lambda w: w.to_numpy(), ValueError, "ndarray of rows.*Pass the DataFrame"),
+    "list of rows": (lambda w: w.to_numpy().tolist(), ValueError, "pass the frame itself"),
+    "one string": (lambda w: "Dogs bark", ValueError, "list of texts or a frame of words, got one"),
+    "a number": (lambda w: 3, TypeError, "at least 1 dimension"),
+    "None": (lambda w: None, TypeError, "at least 1 dimension"),
+    "numbers": (lambda w: [1.0, 2.0], ValueError, "."),
+    "a matrix of numbers": (lambda w: np.ones((3, 2)), ValueError, "Pass the DataFrame"),
+    "sparse": (lambda w: csr_array(np.eye(2)), (TypeError, ValueError), "[Ss]parse"),
+    "a list with a number": (lambda w: ["Dogs", 3], ValueError, "item 1 is int, not str"),
+    "a list with None": (lambda w: ["Dogs", None], ValueError, "item 1 is NoneType, not str"),
+    "a list of lists": (
+        lambda w: [["The", "dog"], ["Dogs"]],
+        ValueError,
+        "list of lists.*words_frame",
+    ),
+    "a list of equal lists": (
+        lambda w: [["The"], ["Dogs"]],
+        ValueError,
+        "list of lists.*words_frame",
+    ),
+    "a series with NaN": (
+        lambda w: pd.Series(["Dogs", NAN], dtype=object),
+        ValueError,
+        "item 1 is float",
+    ),
+    "missing pair": (
+        lambda w: pd.DataFrame({"text": ["a", "b"], "text_pair": ["c", None]}),
+        ValueError,
+        "'text_pair' is missing in row 1",
+    ),
+    "number as pair": (
+        lambda w: pd.DataFrame({"text": ["a", "b"], "text_pair": ["c", 5]}, dtype=object),
+        ValueError,
+        "'text_pair' must hold strings, but row 1 holds int",
+    ),
+}
+
+
+@pytest.mark.parametrize("method", ["fit", "transform"])
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_bad_rows(case, method, tiny, words):
+    make, error, message = BAD_ROWS[case]
+    X = make(words)
+    before = X.copy() if hasattr(X, "copy") else X
+    extractor = ActivationExtractor(tiny("bert"))
+    parameters = extractor.get_params()
+    with pytest.raises(error, match=message):
+        getattr(extractor, method)(X)
+    if isinstance(X, pd.DataFrame):
+        pd.testing.assert_frame_equal(X, before)
+    assert extractor.get_params() == parameters
+    assert extractor.transform(words).shape == (len(words),)
+
+
+BAD_PARAMETERS = {
+    "no such model": (
+        {"model": "no-such-model-anywhere"},
+        "'model'.*'no-such-model-anywhere'.*config could not be loaded.*no folder here.*spelling",
+    ),
+    "no such tokenizer": ({"tokenizer": "no-such-tokenizer"}, "no-such-tokenizer"),
+    "empty model": ({"model": ""}, "'model'"),
+    "CUDA without a GPU": ({"device": "cuda"}, "'device'.*'cuda'.*no such device.*device='cpu'"),
+    "unknown device": ({"device": "quantum"}, "'device'.*'quantum', which torch does not know"),
+    "layer too high": ({"layers": [0, 3]}, r"'layers'.*has no layer 3.*\[0, 1, 2\].*embedding"),
+    "layer too low": ({"layers": -4}, "'layers'.*has no layer -4"),
+    "layer twice": ({"layers": [1, 1]}, "'layers'.*distinct"),
+    "layer twice, once negative": ({"layers": [2, -1]}, "'layers'.*distinct"),
+    "no layers": ({"layers": []}, "'layers'.*at least one"),
+    "fractional layer": ({"layers": [0.5]}, "'layers'"),
+    "layers as text": ({"layers": "all"}, "The 'layers' parameter of ActivationExtractor"),
+    "layer names": ({"layers": ["one"]}, "'layers'"),
+    "nested layers": ({"layers": [[0, 1]]}, "'layers'"),
+    "component": ({"component": "mlp"}, "The 'component' parameter of ActivationExtractor must be"),
+    "weights": ({"weights": "none"}, "The 'weights' parameter"),
+    "random_state": ({"random_state": -1}, "The 'random_state' parameter"),
+    "missing": ({"missing": "drop"}, "The 'missing' parameter"),
+    "overflow": ({"overflow": "truncate"}, "The 'overflow' parameter"),
+    "batch_tokens": ({"batch_tokens": 0}, "The 'batch_tokens' parameter"),
+    "special_tokens": ({"special_tokens": "yes"}, "The 'special_tokens' parameter"),
+    "model": ({"model": 3}, "The 'model' parameter of ActivationExtractor must be"),
+    "tokenizer": ({"tokenizer": 3}, "The 'tokenizer' parameter of ActivationExtractor must be"),
+    "cache": ({"cache": 3}, "The 'cache' parameter"),
+    "verbose": ({"verbose": -1}, "The 'verbose' parameter"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PARAMETERS)
+def test_bad_parameters(case, tiny, words):
+    parameters, message = BAD_PARAMETERS[case]
+    before = words.copy(deep=True)
+    extractor = ActivationExtractor(**{"model": tiny("bert"), **parameters})
+    with pytest.raises(ValueError, match=message):
+        extractor.transform(words).pool("last")
+    pd.testing.assert_frame_equal(words, before)
+
+
+def test_parameters_are_checked_in_fit_too(tiny, words):
+    for parameters in ({"layers": [7]}, {"missing": "drop"}, {"model": "no-such-model-anywhere"}):
+        with pytest.raises(ValueError):
+            ActivationExtractor(**{"model": tiny("bert"), **parameters}).fit(words)
+    with pytest.raises(ValueError, match="has no layer 7"):
+        ActivationExtractor(tiny("bert"), layers=[7]).get_feature_names_out()
+
+
+def test_errors_of_tokens_surface_before_the_model_is_loaded(tiny, words, tmp_path, monkeypatch):
+    from sklearn_neurox.extraction import _loading
+
+    def loads(*_):
+        raise AssertionError("the weights were loaded")
+
+    monkeypatch.setattr(_loading, "_build_model", loads)
+    plan = ActivationExtractor(tiny("bert"), batch_tokens=3).transform(words)
+    assert plan.shape == (len(words),)
+    assert len(plan.get_feature_names()) == 48
+
+
+def test_a_folder_that_is_no_model(tmp_path, words):
+    (tmp_path / "notes.txt").write_text("not a model")
+    for folder in (tmp_path, str(tmp_path)):
+        with pytest.raises(ValueError, match=r"The folder is there, but holds no such.*notes\.txt"):
+            ActivationExtractor(folder).fit(words)
+    (tmp_path / "config.json").write_text("{broken")
+    with pytest.raises(ValueError, match="a config could not be loaded"):
+        ActivationExtractor(tmp_path).fit(words)
+    (tmp_path / "config.json").write_text('{"model_type": "no such type"}')
+    with pytest.raises(ValueError, match="a config could not be loaded"):
+        ActivationExtractor(tmp_path).fit(words)
+
+
+def test_a_folder_without_weights(tiny, words, tmp_path):
+    from transformers import AutoConfig, AutoTokenizer
+
+    AutoConfig.from_pretrained(tiny("bert")).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="."):
+        ActivationExtractor(tmp_path).transform(words).pool("last")
+    AutoTokenizer.from_pretrained(tiny("bert")).save_pretrained(tmp_path)
+    plan = ActivationExtractor(tmp_path).transform(words)
+    with pytest.raises(ValueError, match="weights could not be loaded.*allow_bin_weights=True"):
+        plan.pool("last")
+    untrained = ActivationExtractor(tmp_path, weights="random").transform(words)
+    assert np.isfinite(untrained.pool("last")).all()
+
+
+def test_bin_weights_need_permission(tiny, words, tmp_path):
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    model = AutoModel.from_pretrained(tiny("bert"))
+    model.config.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny("bert")).save_pretrained(tmp_path)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="allow_bin_weights=True"):
+        ActivationExtractor(tmp_path).transform(words).pool("last")
+    H = ActivationExtractor(tmp_path, allow_bin_weights=True).transform(words).pool("last")
+    expected = ActivationExtractor(tiny("bert")).transform(words).pool("last")
+    np.testing.assert_array_equal(H, expected)
+
+
+@pytest.mark.parametrize(
+    ("family", "reason"),
+    [("gpt2", "no token that stands"), ("llama", "no token"), ("marian", "no token")],
+)
+def test_cls_needs_a_model_that_has_one(family, reason, tiny):
+    plan = ActivationExtractor(tiny(family)).transform(["Dogs bark", "A dog"])
+    with pytest.raises(ValueError, match=rf"'cls'.*{reason}.*Use 'first', 'last', 'mean' or 'max'"):
+        SubwordAggregator("cls").fit_transform(plan)
+
+
+def test_cls_is_for_whole_texts(tiny, words):
+    plan = ActivationExtractor(tiny("bert")).transform(words)
+    with pytest.raises(ValueError, match="'cls'.*row 0 is a word, not a whole text"):
+        SubwordAggregator("cls").fit_transform(plan)
+    stored = Activations.from_arrays([np.ones((1, 2))])
+    with pytest.raises(ValueError, match="'cls'.*stored"):
+        SubwordAggregator("cls").fit_transform(stored)
+
+
+@pytest.mark.parametrize("strategy", ["average", None, 3, ["last"]])
+def test_bad_strategies(strategy, tiny, words):
+    plan = ActivationExtractor(tiny("bert")).transform(words)
+    with pytest.raises(ValueError, match="The 'strategy' parameter of SubwordAggregator must be"):
+        SubwordAggregator(strategy).fit(plan)
+
+
+@pytest.mark.parametrize("X", [np.ones((3, 2)), pd.DataFrame({"a": [1.0]}), [["a"]], None])
+def test_the_aggregator_takes_activations_only(X):
+    with pytest.raises(TypeError, match="pools Activations, got .*ActivationExtractor before it"):
+        SubwordAggregator().fit(X)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "parameters", "message"),
+    [
+        ([], {}, r"0 sample\(s\)"),
+        ([np.ones(3)], {}, "2D"),
+        ([np.ones((1, 3)), np.ones((1, 2))], {}, "array 1 has 2 and array 0 has 3"),
+        ([np.array([[1.0, NAN]])], {}, "NaN"),
+        ([np.array([["a", "b"]])], {}, "."),
+        ([np.ones((1, 2))], {"feature_names": ["one"]}, "must name 2 neurons"),
+        ([np.ones((1, 2))], {"index": ["a", "b"]}, "index"),
+    ],
+)
+def test_bad_arrays(arrays, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        Activations.from_arrays(arrays, **parameters)
+
+
+def test_messages_count_rows_by_position_whatever_the_index(tiny, words):
+    words.index = words.index + 1000
+    broken = with_cell(5, "end", 26)(words)
+    with pytest.raises(ValueError, match="span of row 5 "):
+        ActivationExtractor(tiny("bert")).fit(broken)

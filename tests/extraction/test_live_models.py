@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A live model: shared by clones, left behind by pickles, put back as it was."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
+
+
+def test_a_live_model_is_shared_by_clones(live, words):
+    model, tokenizer = live("bert")
+    extractor = ActivationExtractor(model, tokenizer=tokenizer, layers=[1])
+    copy = clone(make_pipeline(extractor, SubwordAggregator("mean")))
+    assert copy[0].model is model and copy[0].tokenizer is tokenizer
+    assert copy[0] is not extractor and copy[0].layers == [1]
+    layers = extractor.layers
+    assert clone(extractor).layers is not layers  # other parameters are copied as usual
+    expected = ActivationExtractor(model.name_or_path, layers=[1]).transform(words).pool("mean")
+    np.testing.assert_array_equal(copy.fit_transform(words), expected)
+
+
+def test_a_live_model_knows_its_tokenizer(live, words):
+    model, tokenizer = live("gpt2")
+    expected = ActivationExtractor(model, tokenizer=tokenizer).transform(words).pool("last")
+    np.testing.assert_array_equal(
+        ActivationExtractor(model).transform(words).pool("last"), expected
+    )
+
+
+def test_a_live_model_without_a_folder_needs_a_tokenizer(live, words):
+    from transformers import BertModel
+
+    model, tokenizer = live("bert")
+    nameless = BertModel(model.config.__class__(**{**model.config.to_dict(), "_name_or_path": ""}))
+    with pytest.raises(ValueError, match="tokenizer="):
+        ActivationExtractor(nameless).transform(words)
+    assert ActivationExtractor(nameless, tokenizer=tokenizer).transform(words).shape == (37,)
+
+
+def test_a_pickle_leaves_the_live_model_behind_and_says_so(live, words):
+    model, tokenizer = live("bert")
+    pipeline = make_pipeline(
+        ActivationExtractor(model, tokenizer=tokenizer),
+        SubwordAggregator(),
+        LogisticRegression(max_iter=500),
+    )
+    pipeline.fit(words, words["tag"])
+    stored = pickle.dumps(pipeline)
+    assert len(stored) < 30_000
+    restored = pickle.loads(stored)
+    assert pipeline[0].model is model  # pickling changed nothing
+    with pytest.raises(ValueError, match=r"live BertModel.*pickles leave behind.*path"):
+        restored.predict(words)
+    assert "BertModel" in repr(restored[0])
+    restored.set_params(activationextractor__model=model, activationextractor__tokenizer=tokenizer)
+    np.testing.assert_array_equal(restored.predict(words), pipeline.predict(words))
+
+
+def test_a_pickled_plan_of_a_live_model_says_what_is_missing(live, words):
+    model, tokenizer = live("bert")
+    plan = ActivationExtractor(model, tokenizer=tokenizer).transform(words)
+    restored = pickle.loads(pickle.dumps(plan))
+    assert restored.shape == plan.shape
+    with pytest.raises(ValueError, match="pickles leave"):
+        restored.pool("last")
+
+
+def test_the_training_mode_of_a_live_model_is_put_back(live, words):
+    model, tokenizer = live("bert")
+    model.train()
+    model.encoder.layer[1].eval()
+    modes = [module.training for module in model.modules()]
+    gradients = [p.requires_grad for p in model.parameters()]
+    extractor = ActivationExtractor(model, tokenizer=tokenizer)
+    H = extractor.transform(words).pool("last")
+    assert [module.training for module in model.modules()] == modes
+    assert [p.requires_grad for p in model.parameters()] == gradients
+    # No dropout while it ran.
+    expected = ActivationExtractor(model.name_or_path).transform(words).pool("last")
+    np.testing.assert_array_equal(H, expected)
+
+
+def test_the_repr_of_a_live_model_is_short(live):
+    model, tokenizer = live("bert")
+    extractor = ActivationExtractor(model, tokenizer=tokenizer)
+    assert len(repr(extractor)) < 1000
+
+
+def test_a_live_model_is_read_as_it_is_now(live, words):
+    import torch
+
+    model, tokenizer = live("bert")
+    plan = ActivationExtractor(model, tokenizer=tokenizer).transform(words)
+    before = plan.pool("last")
+    with torch.no_grad():
+        model.embeddings.word_embeddings.weight.mul_(2)
+    assert np.abs(plan.pool("last") - before).max() > 1e-3
