@@ -179,21 +179,27 @@ class ElasticNetProbeClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _solve(self, X, encoded):
-        from sklearn_neurox.probes.solvers._certified import solve
+        from sklearn_neurox.probes.solvers._certified import operations_of_a_step, solve
         from sklearn_neurox.probes.solvers._problem import classification_problem
+        from sklearn_neurox.probes.solvers._threads import ThreadLimit
 
         random_state = check_random_state(self.random_state)
-        problem = classification_problem(
-            X,
-            encoded,
-            alpha=self.alpha,
-            l1_ratio=self.l1_ratio,
-            standardize=self.standardize,
-            fit_intercept=self.fit_intercept,
-            rows=random_state.permutation(len(X)),
-            device=resolve_device(self.device, caller=type(self).__name__),
-        )
-        solution = solve(problem, tol=self.tol, max_iter=self.max_iter, random_state=random_state)
+        n_samples, n_features = X.shape
+        device = resolve_device(self.device, caller=type(self).__name__)
+        with ThreadLimit(operations_of_a_step(n_samples, n_features * len(self.classes_))):
+            problem = classification_problem(
+                X,
+                encoded,
+                alpha=self.alpha,
+                l1_ratio=self.l1_ratio,
+                standardize=self.standardize,
+                fit_intercept=self.fit_intercept,
+                rows=random_state.permutation(n_samples),
+                device=device,
+            )
+            solution = solve(
+                problem, tol=self.tol, max_iter=self.max_iter, random_state=random_state
+            )
         self.coef_, self.intercept_ = problem.design.in_input_units(
             solution.point.coef, solution.point.intercept
         )

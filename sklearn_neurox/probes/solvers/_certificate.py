@@ -82,7 +82,7 @@ def _best_dual(loss, penalty, residual, y, gradient):
         lambda shrink: -dual(shrink),
         bounds=(0.0, largest),
         method="bounded",
-        options={"xatol": 1e-5, "maxiter": 20},
+        options={"xatol": 1e-3, "maxiter": 8},
     )
     return max(best, -found.fun)
 

@@ -138,6 +138,12 @@ class CertifiedSolver:
         return Solution(point, gap, target, n_iter, saturation)
 
 
+def operations_of_a_step(n_samples, n_coefficients):
+    """Count the multiplications and additions of one step of the algorithm that will be chosen."""
+    is_stochastic = n_samples >= _BATCH_SIZE * _FEWEST_BATCHES
+    return 4 * n_coefficients * (_BATCH_SIZE if is_stochastic else n_samples)
+
+
 def solve(problem, *, tol, max_iter, random_state):
     """Solve a problem to a certified gap.
 

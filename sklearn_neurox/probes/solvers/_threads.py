@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from threadpoolctl import ThreadpoolController
+
+# Multiplications and additions that keep a thread busy for some tenths of a millisecond. With
+# less, threads wait for each other at every step; and where they outnumber the free cores they
+# wait for the scheduler, which makes a fit twenty times slower (measured).
+_WORK_PER_THREAD = 20_000_000
+
+
+class ThreadLimit:
+    """Limits the threads of short steps to what each step can keep busy.
+
+    The limit holds for the calling thread and for the time of a ``with`` block only.
+
+    Parameters
+    ----------
+    n_operations : int
+        Multiplications and additions of one step.
+    """
+
+    def __init__(self, n_operations):
+        self.n_threads = max(1, n_operations // _WORK_PER_THREAD)
+        openmp = ThreadpoolController().select(user_api="openmp")
+        present = [library["num_threads"] for library in openmp.info()]
+        self.controller = openmp if present and self.n_threads < max(present) else None
+
+    def __enter__(self):
+        if self.controller is not None:
+            self.scope = self.controller.limit(limits=self.n_threads)
+            self.scope.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        if self.controller is not None:
+            self.scope.__exit__(*error)
