@@ -91,3 +91,39 @@ def _align_unordered(own, start, end, row_start, row_end):
         found.append(np.sort(window[end[window] > low]))
     ptr = np.concatenate([[0], np.cumsum([len(f) for f in found])]).astype(np.int64)
     return Alignment(own[np.concatenate(found)] if found else own[:0], ptr)
+
+
+def find_first_tokens(rows, encodings, tokenizer, first_sequence):
+    """Find the token that stands for each row's whole text, such as ``[CLS]``.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    encodings : Encodings
+
+    tokenizer : PreTrainedTokenizerBase
+
+    first_sequence : ndarray of shape (n_texts,)
+        The first model input of each text.
+
+    Returns
+    -------
+    first_tokens : ndarray of shape (n_rows, 2) or str
+        Model input and position in it; or the reason why there is none.
+    """
+    texts = rows.texts
+    length = np.array([len(text) for text in texts], dtype=np.int64)[rows.text_of_row]
+    parts = np.flatnonzero((rows.start > 0) | (rows.end < length))
+    if len(parts):
+        return f"row {parts[0]} is a word, not a whole text"
+    if tokenizer.cls_token_id is None:
+        return f"{type(tokenizer).__name__} has no token that stands for the whole text"
+    is_first = (encodings.ids == tokenizer.cls_token_id) & (encodings.role < 0)
+    places = np.flatnonzero(is_first)
+    at = np.searchsorted(places, encodings.ptr[:-1])
+    found = np.append(places, len(is_first))[at]
+    if (found >= encodings.ptr[1:]).any():
+        return f"{type(tokenizer).__name__} adds no token that stands for the whole text"
+    per_text = np.stack([first_sequence, found - encodings.ptr[:-1]], axis=1)
+    return per_text[rows.text_of_row]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import copy
 import os
-import warnings
 from numbers import Integral
 
 import numpy as np
@@ -10,15 +9,16 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklearn_neurox.extraction import _families
 from sklearn_neurox.extraction._activations import Activations
-from sklearn_neurox.extraction._alignment import align
+from sklearn_neurox.extraction._alignment import align, find_first_tokens
 from sklearn_neurox.extraction._cache import ActivationCache
 from sklearn_neurox.extraction._cached_source import CachedSource
 from sklearn_neurox.extraction._loading import LostModel, ModelSpec, load_config, load_tokenizer
 from sklearn_neurox.extraction._output import OwnSetOutputMixin
+from sklearn_neurox.extraction._policies import check_lengths, report_dropped, report_special
 from sklearn_neurox.extraction._rows import read_rows
 from sklearn_neurox.extraction._sources import ModelSource
 from sklearn_neurox.extraction._tokenization import encode
-from sklearn_neurox.extraction._windows import make_sequences, too_long
+from sklearn_neurox.extraction._windows import make_sequences
 from sklearn_neurox.utils._names import neuron_names
 
 
@@ -260,11 +260,12 @@ class ActivationExtractor(
             tokenizer, rows.texts, rows.pairs, split_special_tokens=self.split_special_tokens
         )
         alignment = align(rows, encodings, special_tokens=self.special_tokens)
-        self._report_dropped(rows, alignment)
-        self._report_special(rows, encodings, alignment)
-        max_length = self._max_length(config, tokenizer, rows, encodings)
+        limit = self._limit(config, tokenizer)
+        report_dropped(rows, alignment, missing=self.missing)
+        report_special(rows, encodings, alignment, split=self.split_special_tokens)
+        check_lengths(rows, encodings, limit, overflow=self.overflow)
         sequences, placement, first_sequence = make_sequences(
-            encodings, alignment, max_length, causal=_families.is_causal(config)
+            encodings, alignment, limit, causal=_families.is_causal(config)
         )
         source = ModelSource(
             spec=spec,
@@ -283,7 +284,7 @@ class ActivationExtractor(
             placement.sequence,
             placement.position,
             alignment.ptr,
-            first_token=_first_tokens(rows, encodings, tokenizer, first_sequence),
+            first_token=find_first_tokens(rows, encodings, tokenizer, first_sequence),
             missing=self.missing,
             index=rows.index,
         )
@@ -325,124 +326,19 @@ class ActivationExtractor(
         )
 
     def _layers(self, config):
-        known = _families.hidden_layers(config)
-        if self.layers is None:
-            return known
-        asked = [self.layers] if isinstance(self.layers, Integral) else list(self.layers)
-        if not all(isinstance(layer, Integral) for layer in asked):
-            raise ValueError(
-                "The 'layers' parameter of ActivationExtractor must be an int, a list of int or "
-                f"None, got {self.layers!r}."
-            )
-        layers = [layer + known[-1] + 1 if layer < 0 else layer for layer in asked]
-        wrong = [a for a, layer in zip(asked, layers, strict=True) if layer not in known]
-        if wrong or not layers or len(set(layers)) < len(layers):
-            problem = f"has no layer {wrong[0]}" if wrong else "needs distinct layers, at least one"
-            raise ValueError(
-                f"The 'layers' parameter of ActivationExtractor is {self.layers!r}, but "
-                f"{self._spec().name} {problem}; it has {known} (0 is the embedding)."
-            )
-        return [int(layer) for layer in layers]
+        return _families.choose_layers(config, self.layers, model=self._spec().name)
 
-    def _max_length(self, config, tokenizer, rows, encodings):
+    def _limit(self, config, tokenizer):
         limit = _families.max_tokens(config, tokenizer)
-        if self.max_length is not None:
-            if limit is not None and self.max_length > limit:
-                raise ValueError(
-                    f"The 'max_length' parameter of ActivationExtractor is {self.max_length}, but "
-                    f"{self._spec().name} reads at most {limit} tokens."
-                )
-            limit = self.max_length
-        if limit is None:
-            return np.iinfo(np.int64).max
-        long_texts = too_long(encodings, limit)
-        if len(long_texts) == 0:
-            return limit
-        row = int(np.flatnonzero(np.isin(rows.text_of_row, long_texts))[0])
-        text = rows.text_of_row[row]
-        n_tokens = int(np.diff(encodings.ptr)[text])
-        where = (
-            f"the text of row {row} has {n_tokens} tokens, more than the {limit} that can be read"
-        )
-        if self.overflow == "error":
+        if self.max_length is None:
+            return np.iinfo(np.int64).max if limit is None else limit
+        if limit is not None and self.max_length > limit:
             raise ValueError(
-                f"ActivationExtractor: {where} at once ({len(long_texts)} such texts). Pass "
-                "overflow='window' to read them in overlapping windows, or shorten them."
+                f"The 'max_length' parameter of ActivationExtractor is {self.max_length}, but "
+                f"{self._spec().name} reads at most {limit} tokens."
             )
-        if rows.pairs is not None:
-            raise ValueError(
-                f"ActivationExtractor: {where} together with its pair ({len(long_texts)} such "
-                "texts); pairs cannot be read in windows. Shorten them."
-            )
-        n_special = int((encodings.role[encodings.ptr[text] : encodings.ptr[text + 1]] < 0).sum())
-        if limit <= n_special:
-            raise ValueError(
-                f"The 'max_length' parameter of ActivationExtractor is {limit}, which leaves no "
-                f"room beside the {n_special} special tokens."
-            )
-        return limit
-
-    def _report_dropped(self, rows, alignment):
-        dropped = np.flatnonzero(alignment.counts == 0)
-        if len(dropped) == 0:
-            return
-        row = int(dropped[0])
-        text = rows.texts[rows.text_of_row[row]]
-        shown = text[rows.start[row] : rows.end[row]]
-        found = (
-            f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} rows, the first "
-            f"is row {row} ({shown!r})"
-        )
-        if self.missing == "error":
-            raise ValueError(
-                f"{found}. Remove them, or choose what stands for them with missing='zero' or "
-                "missing='nan'."
-            )
-        filled = {"zero": "zeros", "nan": "NaN"}[self.missing]
-        warnings.warn(
-            f"{found}; they get {filled}. Choose with missing='zero', 'nan' or 'error'.",
-            UserWarning,
-            stacklevel=3,
-        )
-
-    def _report_special(self, rows, encodings, alignment):
-        special = np.flatnonzero(encodings.is_special_word[alignment.tokens])
-        if len(special) == 0:
-            return
-        affected = np.unique(np.searchsorted(alignment.ptr, special, side="right") - 1)
-        row = int(affected[0])
-        shown = rows.texts[rows.text_of_row[row]][rows.start[row] : rows.end[row]]
-        remedy = "Pass split_special_tokens=True to have it read as ordinary characters."
-        if self.split_special_tokens:
-            # Unigram vocabularies hold their special tokens as pieces like any other.
-            remedy = "Its tokenizer does so even with split_special_tokens=True."
-        warnings.warn(
-            f"{len(affected)} of {len(rows)} rows hold text that spells a special token, which the "
-            f"model reads as that token; the first is row {row} "
-            f"({shown if len(shown) < 40 else shown[:37] + '...'!r}). {remedy}",
-            UserWarning,
-            stacklevel=3,
-        )
+        return self.max_length
 
 
 def _pad_id(tokenizer):
     return 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
-
-
-def _first_tokens(rows, encodings, tokenizer, first_sequence):
-    """Find the token that stands for each row's whole text, or say why there is none."""
-    texts = rows.texts
-    length = np.array([len(text) for text in texts], dtype=np.int64)[rows.text_of_row]
-    parts = np.flatnonzero((rows.start > 0) | (rows.end < length))
-    if len(parts):
-        return f"row {parts[0]} is a word, not a whole text"
-    if tokenizer.cls_token_id is None:
-        return f"{type(tokenizer).__name__} has no token that stands for the whole text"
-    is_first = (encodings.ids == tokenizer.cls_token_id) & (encodings.role < 0)
-    places = np.flatnonzero(is_first)
-    at = np.searchsorted(places, encodings.ptr[:-1])
-    found = np.append(places, len(is_first))[at]
-    if (found >= encodings.ptr[1:]).any():
-        return f"{type(tokenizer).__name__} adds no token that stands for the whole text"
-    per_text = np.stack([first_sequence, found - encodings.ptr[:-1]], axis=1)
-    return per_text[rows.text_of_row]

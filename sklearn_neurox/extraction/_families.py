@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a config tells about a model before its weights are loaded."""
 
+from numbers import Integral
+
 # These number positions from padding_idx + 1, so their table has rows no token can use.
 _POSITIONS_AFTER_PADDING = frozenset(
     "camembert data2vec-text ibert longformer luke mluke mpnet roberta roberta-prelayernorm "
@@ -27,6 +29,49 @@ def hidden_layers(config):
         # The states between are one a group of characters, not one a character.
         return [0, 1, n_blocks + 3, n_blocks + 4]
     return list(range(n_blocks + 1))
+
+
+def choose_layers(config, layers, *, model):
+    """Turn the ``layers`` parameter into a list of layers the model has.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig
+
+    layers : int, list of int or None
+        Negative ones count from the last; None takes all.
+
+    model : str
+        The model's name, for the error message.
+
+    Returns
+    -------
+    layers : list of int
+        In the order given.
+
+    Raises
+    ------
+    ValueError
+        For a layer that is not there, a repeated one, or none at all.
+    """
+    known = hidden_layers(config)
+    if layers is None:
+        return known
+    asked = [layers] if isinstance(layers, Integral) else list(layers)
+    if not all(isinstance(layer, Integral) for layer in asked):
+        raise ValueError(
+            "The 'layers' parameter of ActivationExtractor must be an int, a list of int or "
+            f"None, got {layers!r}."
+        )
+    chosen = [int(layer) + known[-1] + 1 if layer < 0 else int(layer) for layer in asked]
+    wrong = [a for a, layer in zip(asked, chosen, strict=True) if layer not in known]
+    if wrong or not chosen or len(set(chosen)) < len(chosen):
+        problem = f"has no layer {wrong[0]}" if wrong else "needs distinct layers, at least one"
+        raise ValueError(
+            f"The 'layers' parameter of ActivationExtractor is {layers!r}, but {model} {problem}; "
+            f"it has {known} (0 is the embedding)."
+        )
+    return chosen
 
 
 def n_units(config):
