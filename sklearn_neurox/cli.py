@@ -29,7 +29,7 @@ Where to go next
 """
 
 
-def main(argv=None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
     Parameters

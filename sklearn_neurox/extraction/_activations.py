@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numbers
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from sklearn_neurox.extraction._alignment import ranges
@@ -75,7 +77,13 @@ class Activations:
         self._index = index
 
     @classmethod
-    def from_arrays(cls, arrays, *, feature_names=None, index=None):
+    def from_arrays(
+        cls,
+        arrays: Sequence[ArrayLike],
+        *,
+        feature_names: ArrayLike | None = None,
+        index: pd.Index | ArrayLike | None = None,
+    ) -> "Activations":
         """Wrap activations that were computed elsewhere.
 
         Parameters
@@ -135,12 +143,12 @@ class Activations:
         )
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int]:
         """The number of rows, as a tuple."""
         return (len(self),)
 
     @property
-    def n_subwords(self):
+    def n_subwords(self) -> np.ndarray:
         """How many subwords each row has."""
         return np.diff(self._ptr)
 
@@ -164,7 +172,7 @@ class Activations:
     def __iter__(self):
         raise TypeError("Activations cannot be iterated; pool them with a SubwordAggregator.")
 
-    def __getitem__(self, key):
+    def __getitem__(self, key) -> "Activations":
         if isinstance(key, tuple):
             if len(key) != 2 or key[1] is not Ellipsis:
                 raise IndexError("Activations have one axis: index them with rows alone.")
@@ -197,7 +205,7 @@ class Activations:
             index=None if self._index is None else self._index[rows],
         )
 
-    def get_feature_names(self):
+    def get_feature_names(self) -> np.ndarray:
         """Name the neurons, in the order of the matrix's columns.
 
         Returns
@@ -206,7 +214,7 @@ class Activations:
         """
         return self._source.feature_names()
 
-    def index_like(self):
+    def index_like(self) -> pd.Series | None:
         """Carry the row labels of the frame of words, as scikit-learn's containers want them.
 
         Returns
@@ -216,7 +224,7 @@ class Activations:
         """
         return None if self._index is None else pd.Series(index=self._index, dtype=object)
 
-    def pool(self, strategy):
+    def pool(self, strategy: str) -> np.ndarray:
         """Compute the activations and pool them into one row each.
 
         Parameters

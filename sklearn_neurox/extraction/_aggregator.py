@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
@@ -56,11 +58,11 @@ class SubwordAggregator(
         "strategy": [StrOptions({"first", "last", "mean", "max", "cls"})],
     }
 
-    def __init__(self, strategy="last"):
+    def __init__(self, strategy: str = "last"):
         self.strategy = strategy
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: Activations, y: None = None) -> "SubwordAggregator":
         """Learn the names of the neurons.
 
         Parameters
@@ -79,7 +81,7 @@ class SubwordAggregator(
         self.n_features_out_ = len(self.feature_names_)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Activations) -> np.ndarray | pd.DataFrame:
         """Compute the activations, one row a sample.
 
         Parameters
@@ -112,7 +114,7 @@ class SubwordAggregator(
         adapter = ADAPTERS_MANAGER.adapters[container]
         return adapter.create_container(H, X.index_like(), columns=names)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Get the names of the neurons.
 
         Parameters

@@ -36,7 +36,7 @@ class ActivationCache:
     ActivationCache('activations')
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
         self._shards = {}
 
@@ -46,7 +46,7 @@ class ActivationCache:
     def __getstate__(self):
         return {"folder": self.folder, "_shards": {}}
 
-    def find(self, fingerprint, keys):
+    def find(self, fingerprint: str, keys: list[bytes]) -> list[tuple[Path, int] | None]:
         """Find inputs that are there.
 
         Parameters
@@ -69,7 +69,7 @@ class ActivationCache:
                 known.setdefault(key, (path, place))
         return [known.get(key) for key in keys]
 
-    def read(self, path, layer=None):
+    def read(self, path: Path, layer: int | None = None) -> np.ndarray:
         """Read one layer of a shard, or where its inputs begin.
 
         Parameters
@@ -89,7 +89,9 @@ class ActivationCache:
         with safe_open(path, framework="np") as shard:
             return shard.get_tensor("ptr" if layer is None else f"hidden.{layer}")
 
-    def write(self, fingerprint, keys, ptr, states):
+    def write(
+        self, fingerprint: str, keys: list[bytes], ptr: np.ndarray, states: dict[int, np.ndarray]
+    ) -> None:
         """Write one shard; it is visible when it is complete.
 
         Parameters

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import copy
 import os
+from collections.abc import Sequence
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _clone_parametrized, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
@@ -20,6 +24,9 @@ from sklearn_neurox.extraction._sources import ModelSource
 from sklearn_neurox.extraction._tokenization import encode
 from sklearn_neurox.extraction._windows import make_sequences
 from sklearn_neurox.utils._names import neuron_names
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class ActivationExtractor(
@@ -147,25 +154,25 @@ class ActivationExtractor(
 
     def __init__(
         self,
-        model="bert-base-cased",
+        model: "str | os.PathLike | PreTrainedModel" = "bert-base-cased",
         *,
-        layers=None,
-        component="hidden",
-        tokenizer=None,
-        revision=None,
-        weights="pretrained",
-        random_state=0,
-        special_tokens=False,
-        split_special_tokens=False,
-        missing="zero",
-        overflow="window",
-        max_length=None,
-        batch_tokens=2048,
-        device=None,
-        trust_remote_code=False,
-        allow_bin_weights=False,
-        cache=None,
-        verbose=0,
+        layers: int | Sequence[int] | None = None,
+        component: str = "hidden",
+        tokenizer: "str | os.PathLike | PreTrainedTokenizerBase | None" = None,
+        revision: str | None = None,
+        weights: str = "pretrained",
+        random_state: int = 0,
+        special_tokens: bool = False,
+        split_special_tokens: bool = False,
+        missing: str = "zero",
+        overflow: str = "window",
+        max_length: int | None = None,
+        batch_tokens: int = 2048,
+        device: str | None = None,
+        trust_remote_code: bool = False,
+        allow_bin_weights: bool = False,
+        cache: str | os.PathLike | ActivationCache | None = None,
+        verbose: int = 0,
     ):
         self.model = model
         self.layers = layers
@@ -210,7 +217,7 @@ class ActivationExtractor(
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: pd.DataFrame | ArrayLike, y: None = None) -> "ActivationExtractor":
         """Check the parameters and the rows; nothing is learned.
 
         Parameters
@@ -229,7 +236,7 @@ class ActivationExtractor(
         self._layers(load_config(self._spec()))
         return self
 
-    def transform(self, X):
+    def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
         """Tokenize the texts and find the subwords of every row.
 
         Parameters
@@ -289,7 +296,7 @@ class ActivationExtractor(
             index=rows.index,
         )
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
         """Name the neurons that the activations have, as the matrix orders them.
 
         Parameters

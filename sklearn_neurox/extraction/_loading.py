@@ -57,7 +57,7 @@ class LostModel:
     class_name: str
 
 
-def clear_loaded_models():
+def clear_loaded_models() -> None:
     """Forget the models and tokenizers this process keeps loaded.
 
     Returns
