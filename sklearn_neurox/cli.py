@@ -69,19 +69,28 @@ def _parser():
     demo.add_argument("--data", metavar="FILE.conllu", help="a treebank (default: made sentences)")
     demo.add_argument("--label", default="upos", help="upos, xpos or a feature such as Number")
     demo.add_argument("--model", help="a model's name or folder (default: the demo model)")
-    demo.add_argument("--alpha", type=float, default=2.3e-3, help="strength of the penalty")
-    demo.add_argument("--l1-ratio", type=float, default=0.13, help="share of its L1 part")
+    demo.add_argument(
+        "--alpha", type=float, default=2.3e-3, help="strength of the penalty (default: %(default)s)"
+    )
+    demo.add_argument(
+        "--l1-ratio", type=float, default=0.13, help="share of its L1 part (default: %(default)s)"
+    )
     demo.set_defaults(run=_demo)
     return parser
 
 
 def _demo(arguments):
     started = time.perf_counter()
+    probe = ElasticNetProbeClassifier(
+        alpha=arguments.alpha, l1_ratio=arguments.l1_ratio, standardize=True, random_state=0
+    )
+    probe._validate_params()
     with _step("Words"):
         words = _read_words(arguments)
         train, test = _split(words)
-        print(f"{len(words):,} words of {words['sentence_id'].nunique():,} sentences, every fifth")
-        print(f"sentence held out; {words['label'].nunique()} values of {arguments.label!r}")
+        print(f"{words['label'].nunique()} values of {arguments.label!r}; every fifth sentence is")
+        print(f"held out, the same sentence never on both sides: {len(train):,} words to train on,")
+        print(f"{len(test):,} to test")
     with _step("Activations"):
         features = make_pipeline(
             ActivationExtractor(arguments.model or demo_model_path(), verbose=1),
@@ -90,17 +99,13 @@ def _demo(arguments):
         H = features.fit_transform(words)
         print(f"{H.shape[1]:,} neurons")
     y = words["label"].to_numpy()
-    probe = ElasticNetProbeClassifier(
-        alpha=arguments.alpha, l1_ratio=arguments.l1_ratio, standardize=True, random_state=0
-    )
     with _step("A probe on each layer"):
         print(_layer_table(probe, H, words, y, train, test).to_string(index=False))
     with _step("A probe on all layers, and its best neurons"):
         probe.fit(H.iloc[train], y[train])
         ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])
         best = ranker.to_frame()
-        print(f"accuracy {probe.score(H.iloc[test], y[test]):.3f}; the ten best neurons, and the")
-        print("class in which each has most of the weight above it:")
+        print(f"accuracy {probe.score(H.iloc[test], y[test]):.3f}; the ten best neurons:")
         print(_best_table(best, ranker.classes_).to_string(index=False))
     with _step("Ablation: keep some neurons, fill the others with their mean, or retrain"):
         curve = ablation_curve(
@@ -131,12 +136,20 @@ def _read_words(arguments):
         raise ValueError(
             f"--label {arguments.label}: the made sentences carry upos, number and tense."
         )
-    words = words.rename(columns={label: "label"}).dropna(subset=["label"])
-    return words.reset_index(drop=True)
+    words = words.rename(columns={label: "label"})
+    labelled = words.dropna(subset=["label"]).reset_index(drop=True)
+    print(f"{len(words):,} words of {words['sentence_id'].nunique():,} sentences, ", end="")
+    print(f"{len(labelled):,} of them with a label")
+    if labelled["label"].nunique() < 2 or labelled["text"].nunique() < 10:
+        raise ValueError(
+            f"--label {arguments.label}: the demo needs two different labels and ten sentences. "
+            "Features are written as in the file, upper and lower case included."
+        )
+    return labelled
 
 
 def _split(words):
-    held_out = pd.factorize(words["sentence_id"])[0] % 5 == 0
+    held_out = pd.factorize(words["text"])[0] % 5 == 0
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
@@ -162,8 +175,13 @@ def _baseline(words, y, train, test):
 
 def _best_table(ranking, classes):
     best = ranking.head(10)
+    if len(classes) == 2:
+        # Both classes share one row of weights.
+        return best[["rank", "neuron", "score"]]
     by_class = best[[f"score_{label}" for label in classes]].to_numpy()
-    return best[["rank", "neuron", "score"]].assign(best_class=classes[by_class.argmax(axis=1)])
+    return best[["rank", "neuron", "score"]].assign(
+        matters_most_for=classes[by_class.argmax(axis=1)]
+    )
 
 
 def _ablation_table(curve):

@@ -47,6 +47,7 @@ def test_demo_on_own_data_and_model(conllu, model, label, capsys):
     [
         (["--data", "nowhere.conllu"], "nowhere.conllu"),
         (["--label", "mood"], "--label mood: the made sentences carry upos, number and tense"),
+        (["--l1-ratio", "3"], "'l1_ratio' parameter of ElasticNetProbeClassifier must be"),
         (["--model", "no/such-model"], "'no/such-model'.*could not be loaded"),
     ],
 )
@@ -55,6 +56,11 @@ def test_wrong_input_is_one_message(arguments, message, capfd):
     errors = capfd.readouterr().err
     assert "Traceback" not in errors
     assert re.search(message, errors)
+
+
+def test_a_feature_the_file_lacks_is_one_message(conllu, capfd):
+    assert main(["demo", "--data", conllu, "--label", "number"]) == 1
+    assert "--label number: the demo needs two different labels" in capfd.readouterr().err
 
 
 def test_module_and_version():

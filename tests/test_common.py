@@ -9,6 +9,7 @@ from sklearn.datasets import make_classification
 from sklearn.utils import estimator_checks as checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from sklearn_neurox.datasets import make_tagged_words
 from tests.instances import expected_failures, numeric_estimators
 
 # What `parametrize_with_checks` leaves out.
@@ -114,3 +115,10 @@ def test_rankings_and_labels_do_not_depend_on_names_of_classes(estimator):
         assert np.mean(ours == theirs) > 0.97
     else:
         np.testing.assert_array_equal(ours, theirs)
+
+
+@_every
+def test_a_frame_of_words_is_told_from_a_matrix(estimator):
+    words = make_tagged_words(3, random_state=0)
+    with pytest.raises(ValueError, match="takes a matrix of activations, got a frame of words"):
+        clone(estimator).fit(words, words["upos"])

@@ -245,7 +245,8 @@ def _fit_ranker(ranker, fold):
             raise ValueError(
                 "ablation_curve ranks by the weights of the probe, but the fitted "
                 f"{type(fold.probe).__name__} has no attribute 'coef_'. Pass a ranker, for "
-                "example ranker=ProbelessRanker()."
+                "example ranker=ProbelessRanker(), or the probe that a search found: its "
+                "best_estimator_."
             )
         ranker = LCARanker(FrozenEstimator(fold.probe))
     ranker = clone(ranker)

@@ -18,7 +18,12 @@ from sklearn_neurox.extraction._cache import ActivationCache
 from sklearn_neurox.extraction._cached_source import CachedSource
 from sklearn_neurox.extraction._loading import LostModel, ModelSpec, load_config, load_tokenizer
 from sklearn_neurox.extraction._output import OwnSetOutputMixin
-from sklearn_neurox.extraction._policies import check_lengths, report_dropped, report_special
+from sklearn_neurox.extraction._policies import (
+    check_lengths,
+    check_vocabulary,
+    report_dropped,
+    report_special,
+)
 from sklearn_neurox.extraction._rows import read_rows
 from sklearn_neurox.extraction._sources import ModelSource
 from sklearn_neurox.extraction._tokenization import encode
@@ -48,7 +53,8 @@ class ActivationExtractor(
     layers : int, list of int or None, default=None
         The layers, in the order of the matrix. 0 is the output of the embedding; the last is what
         the model returns, after its final norm where it has one. Negative ones count from the
-        last. None takes all. Layers above the highest asked for are not computed.
+        last. None takes all. Layers above the highest asked for are not computed, except to fill a
+        cache.
 
     component : {"hidden"}, default="hidden"
         What is read of each layer: ``"hidden"`` is the output of the block.
@@ -267,6 +273,7 @@ class ActivationExtractor(
             tokenizer, rows.texts, rows.pairs, split_special_tokens=self.split_special_tokens
         )
         alignment = align(rows, encodings, special_tokens=self.special_tokens)
+        check_vocabulary(encodings, config, tokenizer)
         limit = self._limit(config, tokenizer)
         report_dropped(rows, alignment, missing=self.missing)
         report_special(rows, encodings, alignment, split=self.split_special_tokens)

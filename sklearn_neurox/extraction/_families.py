@@ -66,10 +66,12 @@ def choose_layers(config, layers, *, model):
     chosen = [int(layer) + known[-1] + 1 if layer < 0 else int(layer) for layer in asked]
     wrong = [a for a, layer in zip(asked, chosen, strict=True) if layer not in known]
     if wrong or not chosen or len(set(chosen)) < len(chosen):
-        problem = f"has no layer {wrong[0]}" if wrong else "needs distinct layers, at least one"
+        problem = (
+            f"there is no layer {wrong[0]}" if wrong else "must name distinct ones, at least one"
+        )
         raise ValueError(
-            f"The 'layers' parameter of ActivationExtractor is {layers!r}, but {model} {problem}; "
-            f"it has {known} (0 is the embedding)."
+            f"The 'layers' parameter of ActivationExtractor is {layers!r}, but {problem}; {model} "
+            f"has {known} (0 is the embedding)."
         )
     return chosen
 

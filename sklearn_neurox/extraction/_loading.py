@@ -78,6 +78,12 @@ def load_config(spec):
     """Load the config of a model, without its weights."""
     _refuse_lost(spec)
     if spec.is_live:
+        if spec.weights == "random":
+            raise ValueError(
+                "ActivationExtractor cannot make the weights of a live model random: "
+                "weights='random' builds a model from its config. Give the model by name or "
+                "folder, or an untrained one: AutoModel.from_config(model.config)."
+            )
         return spec.model.config
     from transformers import AutoConfig
 
@@ -189,8 +195,9 @@ def _refuse_lost(spec):
         lost = spec.model if isinstance(spec.model, LostModel) else spec.tokenizer
         raise ValueError(
             f"This ActivationExtractor was given a live {lost.class_name}, which pickles leave "
-            "behind. Save the model with save_pretrained and give its path instead, or set it "
-            "again: set_params(model=..., tokenizer=...)."
+            "behind, those that n_jobs sends to its workers included. Save the model with "
+            "save_pretrained and give its path instead, or set it again: "
+            "set_params(model=..., tokenizer=...)."
         )
 
 

@@ -5,7 +5,33 @@ import warnings
 
 import numpy as np
 
+from sklearn_neurox.extraction._families import text_config
 from sklearn_neurox.extraction._windows import too_long
+
+
+def check_vocabulary(encodings, config, tokenizer):
+    """Refuse tokens the model has no embedding for.
+
+    Parameters
+    ----------
+    encodings : Encodings
+
+    config : PreTrainedConfig
+
+    tokenizer : PreTrainedTokenizerBase
+
+    Raises
+    ------
+    ValueError
+        If the tokenizer is that of another model, as far as the ids can tell.
+    """
+    n_tokens = getattr(text_config(config), "vocab_size", None)
+    largest = int(encodings.ids.max(initial=-1))
+    if n_tokens is not None and largest >= n_tokens:
+        raise ValueError(
+            f"{type(tokenizer).__name__} makes the token id {largest}, but the model knows only "
+            f"{n_tokens} tokens. Give the tokenizer that belongs to the model with tokenizer=."
+        )
 
 
 def report_dropped(rows, alignment, *, missing):
@@ -32,7 +58,7 @@ def report_dropped(rows, alignment, *, missing):
     shown = text[rows.start[row] : rows.end[row]]
     found = (
         f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} rows, the first "
-        f"is row {row} ({shown!r})"
+        f"is {rows.name(row)} ({shown!r})"
     )
     if missing == "error":
         raise ValueError(
@@ -73,7 +99,7 @@ def report_special(rows, encodings, alignment, *, split):
         remedy = "Its tokenizer does so even with split_special_tokens=True."
     warnings.warn(
         f"{len(affected)} of {len(rows)} rows hold text that spells a special token, which the "
-        f"model reads as that token; the first is row {row} "
+        f"model reads as that token; the first is {rows.name(row)} "
         f"({shown if len(shown) < 40 else shown[:37] + '...'!r}). {remedy}",
         UserWarning,
         stacklevel=4,
@@ -105,7 +131,10 @@ def check_lengths(rows, encodings, limit, *, overflow):
     row = int(np.flatnonzero(np.isin(rows.text_of_row, long_texts))[0])
     text = rows.text_of_row[row]
     role = encodings.role[encodings.ptr[text] : encodings.ptr[text + 1]]
-    where = f"the text of row {row} has {len(role)} tokens, more than the {limit} that can be read"
+    where = (
+        f"the text of {rows.name(row)} has {len(role)} tokens, more than the {limit} that can be "
+        "read"
+    )
     if overflow == "error":
         raise ValueError(
             f"ActivationExtractor: {where} at once ({len(long_texts)} such texts). Pass "

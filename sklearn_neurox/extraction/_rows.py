@@ -26,6 +26,17 @@ class Rows:
     def __len__(self):
         return len(self.text_of_row)
 
+    def name(self, row):
+        """Name a row in messages."""
+        return name_row(self.index, row)
+
+
+def name_row(index, row):
+    """Name a row by its place, and by its label where that is another: frames get filtered."""
+    if index is None or index[row] == row:
+        return f"row {row}"
+    return f"row {row} (index label {index[row]!r})"
+
 
 def read_rows(X, *, caller):
     """Validate the input of the extractor.
@@ -163,7 +174,7 @@ def _distinct(column, name, caller):
 def _with_pairs(codes, texts, pair, caller):
     if pair.isna().any():
         row = int(np.flatnonzero(pair.isna())[0])
-        raise ValueError(f"{caller}: 'text_pair' is missing in row {row}.")
+        raise ValueError(f"{caller}: 'text_pair' is missing in {name_row(pair.index, row)}.")
     pair_texts, pair_codes = _distinct(pair, "text_pair", caller)
     both = codes.astype(np.int64) * len(pair_texts) + pair_codes
     distinct, codes = np.unique(both, return_inverse=True)
@@ -189,7 +200,8 @@ def _positions(column, name, caller):
     if column.isna().any():
         row = int(np.flatnonzero(column.isna())[0])
         raise ValueError(
-            f"{caller}: {name!r} is missing in {column.isna().sum()} rows, first {row}."
+            f"{caller}: {name!r} is missing in {column.isna().sum()} rows, the first is "
+            f"{name_row(column.index, row)}."
         )
     values = column.to_numpy()
     if values.dtype.kind not in "iu":
@@ -198,7 +210,8 @@ def _positions(column, name, caller):
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise ValueError(
-                f"{caller}: {name!r} must hold whole numbers, but row {row} holds {values[row]!r}."
+                f"{caller}: {name!r} must hold whole numbers, but {name_row(column.index, row)} "
+                f"holds {values[row]!r}."
             )
         values = as_float
     return values.astype(np.int64)
@@ -210,9 +223,9 @@ def _check_spans(rows, words, caller):
     if outside.any():
         row = int(np.flatnonzero(outside)[0])
         raise ValueError(
-            f"{caller}: the span of row {row} (start={rows.start[row]}, end={rows.end[row]}) is "
-            f"empty or out of range: its text has {length[row]} characters "
-            f"({outside.sum()} such rows)."
+            f"{caller}: the span of {rows.name(row)} (start={rows.start[row]}, "
+            f"end={rows.end[row]}) is empty or out of range: its text has {length[row]} "
+            f"characters ({outside.sum()} such rows). Text and spans must come from the same frame."
         )
     if words is None:
         return
@@ -223,7 +236,7 @@ def _check_spans(rows, words, caller):
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ValueError(
-            f"{caller}: row {row} says its word is {words.iloc[row]!r}, but "
+            f"{caller}: {rows.name(row)} says its word is {words.iloc[row]!r}, but "
             f"text[{rows.start[row]}:{rows.end[row]}] is {found[row]!r} ({wrong.sum()} such rows). "
             "Text and spans must come from the same frame."
         )

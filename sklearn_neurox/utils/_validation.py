@@ -51,6 +51,11 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
     ValueError
         For NaN or infinity in X, naming the column, and for missing labels.
     """
+    if isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns):
+        raise ValueError(
+            f"{type(estimator).__name__} takes a matrix of activations, got a frame of words. "
+            "Extract them first: make_pipeline(ActivationExtractor(...), SubwordAggregator(), ...)."
+        )
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
         check_no_missing_labels(y)
@@ -105,9 +110,9 @@ def check_no_missing_labels(y):
     if not missing.any():
         return
     first = int(np.flatnonzero(missing)[0])
-    column = name if isinstance(name, str) else "label"
+    column = repr(name) if isinstance(name, str) else "<the column of labels>"
     raise ValueError(
         f"Input y contains NaN: {missing.sum()} of {len(missing)} labels are missing, the first "
         f"at row {first}. Choose the rows that have one before fitting, for a frame of words: "
-        f"words = words.dropna(subset=[{column!r}])"
+        f"words = words.dropna(subset=[{column}])"
     )

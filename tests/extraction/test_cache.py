@@ -360,5 +360,5 @@ def test_an_error_in_the_model_leaves_a_cache_that_works(tiny, words, folder, mo
 
 def test_a_folder_that_cannot_be_written_is_an_error(tiny, words, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match=r"cache folder '.*file' cannot be made.*cache="):
         pool(tiny("bert"), words, cache=tmp_path / "file")

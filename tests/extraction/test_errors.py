@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
+from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.extraction import ActivationExtractor, Activations, SubwordAggregator
 
 NAN = float("nan")
@@ -55,8 +56,16 @@ BAD_ROWS = {
     "NaN text": (with_text(NAN), ValueError, "'text' is missing in 1 rows, first row 4"),
     "number as text": (with_text(7), ValueError, r"row 4 holds int \(7\)"),
     "bytes as text": (with_text(b"Dogs"), ValueError, "row 4 holds bytes"),
-    "NaN start": (with_cell(3, "start", NAN), ValueError, "'start' is missing in 1 rows, first 3"),
-    "NA end": (with_cell(3, "end", pd.NA), ValueError, "'end' is missing in 1 rows, first 3"),
+    "NaN start": (
+        with_cell(3, "start", NAN),
+        ValueError,
+        "'start' is missing in 1 rows, the first is row 3",
+    ),
+    "NA end": (
+        with_cell(3, "end", pd.NA),
+        ValueError,
+        "'end' is missing in 1 rows, the first is row 3",
+    ),
     "fraction": (
         with_cell(2, "start", 8.5),
         ValueError,
@@ -149,8 +158,8 @@ BAD_PARAMETERS = {
     "empty model": ({"model": ""}, "'model'"),
     "CUDA without a GPU": ({"device": "cuda"}, "'device'.*'cuda'.*no such device.*device='cpu'"),
     "unknown device": ({"device": "quantum"}, "'device'.*'quantum', which torch does not know"),
-    "layer too high": ({"layers": [0, 3]}, r"'layers'.*has no layer 3.*\[0, 1, 2\].*embedding"),
-    "layer too low": ({"layers": -4}, "'layers'.*has no layer -4"),
+    "layer too high": ({"layers": [0, 3]}, r"'layers'.*there is no layer 3.*\[0, 1, 2\].*embedding"),
+    "layer too low": ({"layers": -4}, "'layers'.*there is no layer -4"),
     "layer twice": ({"layers": [1, 1]}, "'layers'.*distinct"),
     "layer twice, once negative": ({"layers": [2, -1]}, "'layers'.*distinct"),
     "no layers": ({"layers": []}, "'layers'.*at least one"),
@@ -186,7 +195,7 @@ def test_parameters_are_checked_in_fit_too(tiny, words):
     for parameters in ({"layers": [7]}, {"missing": "drop"}, {"model": "no-such-model-anywhere"}):
         with pytest.raises(ValueError):
             ActivationExtractor(**{"model": tiny("bert"), **parameters}).fit(words)
-    with pytest.raises(ValueError, match="has no layer 7"):
+    with pytest.raises(ValueError, match="there is no layer 7"):
         ActivationExtractor(tiny("bert"), layers=[7]).get_feature_names_out()
 
 
@@ -298,3 +307,15 @@ def test_messages_count_rows_by_position_whatever_the_index(tiny, words):
     broken = with_cell(5, "end", 26)(words)
     with pytest.raises(ValueError, match="span of row 5 "):
         ActivationExtractor(tiny("bert")).fit(broken)
+
+
+def test_rows_of_a_filtered_frame_are_named_by_their_label_too(tiny, words):
+    words.loc[20, "word"] = "another"
+    with pytest.raises(ValueError, match=r"row 2 \(index label 20\) says its word is 'another'"):
+        ActivationExtractor(tiny("bert")).transform(words.iloc[18:])
+
+
+def test_the_tokenizer_of_a_larger_model_is_refused(tiny, words):
+    extractor = ActivationExtractor(tiny("bert"), tokenizer=demo_model_path())
+    with pytest.raises(ValueError, match=r"makes the token id \d+, but the model knows only"):
+        extractor.transform(words)

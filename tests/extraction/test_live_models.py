@@ -102,3 +102,9 @@ def test_a_live_model_is_read_as_it_is_now(live, words):
     with torch.no_grad():
         model.embeddings.word_embeddings.weight.mul_(2)
     assert np.abs(plan.pool("last") - before).max() > 1e-3
+
+
+def test_a_live_model_is_never_silently_the_untrained_one(live, words):
+    model, tokenizer = live("bert")
+    with pytest.raises(ValueError, match=r"weights='random' builds a model from its config"):
+        ActivationExtractor(model, tokenizer=tokenizer, weights="random").transform(words)

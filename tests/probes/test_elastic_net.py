@@ -363,3 +363,13 @@ def test_importing_probes_does_not_import_torch():
     code = "import sys, sklearn_neurox.probes; assert 'torch' not in sys.modules"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+@pytest.mark.parametrize(("seed", "standardize"), [(6, True), (10, False)])
+def test_few_rows_and_many_columns_in_float32_end(seed, standardize):
+    # Once, backtracking compared rounding errors and never ended.
+    X = np.random.RandomState(seed).randn(16, 2688).astype(np.float32)
+    y = np.arange(16) % 2
+    probe = ElasticNetProbeClassifier(standardize=standardize, random_state=0).fit(X, y)
+    assert probe.score(X, y) == 1.0
+    assert probe.n_iter_ < 1000
