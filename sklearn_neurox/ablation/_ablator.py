@@ -97,7 +97,14 @@ class NeuronAblator(BaseNeuronSelector):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, neurons=None, *, keep=False, fill="drop", random_state=None):
+    def __init__(
+        self,
+        neurons: ArrayLike | None = None,
+        *,
+        keep: bool = False,
+        fill: str | float = "drop",
+        random_state: int | np.random.RandomState | None = None,
+    ):
         self.neurons = neurons
         self.keep = keep
         self.fill = fill

@@ -83,7 +83,7 @@ class BaseRanker(BaseNeuronSelector):
         "which": [StrOptions({"top", "bottom"})],
     }
 
-    def __init__(self, *, n_neurons=None, which="top"):
+    def __init__(self, *, n_neurons: int | float | None = None, which: str = "top"):
         self.n_neurons = n_neurons
         self.which = which
 

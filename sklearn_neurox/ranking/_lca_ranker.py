@@ -3,7 +3,7 @@ import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -126,7 +126,14 @@ class LCARanker(BaseRanker):
         "importance": [StrOptions({"standardized", "raw"})],
     }
 
-    def __init__(self, estimator=None, *, n_neurons=None, which="top", importance="standardized"):
+    def __init__(
+        self,
+        estimator: BaseEstimator | None = None,
+        *,
+        n_neurons: int | float | None = None,
+        which: str = "top",
+        importance: str = "standardized",
+    ):
         super().__init__(n_neurons=n_neurons, which=which)
         self.estimator = estimator
         self.importance = importance

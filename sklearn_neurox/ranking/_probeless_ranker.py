@@ -82,7 +82,9 @@ class ProbelessRanker(BaseRanker):
         "scale": ["boolean"],
     }
 
-    def __init__(self, *, n_neurons=None, which="top", scale=False):
+    def __init__(
+        self, *, n_neurons: int | float | None = None, which: str = "top", scale: bool = False
+    ):
         super().__init__(n_neurons=n_neurons, which=which)
         self.scale = scale
 

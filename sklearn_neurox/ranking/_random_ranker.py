@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
@@ -57,7 +58,13 @@ class RandomRanker(BaseRanker):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, *, n_neurons=None, which="top", random_state=None):
+    def __init__(
+        self,
+        *,
+        n_neurons: int | float | None = None,
+        which: str = "top",
+        random_state: int | np.random.RandomState | None = None,
+    ):
         super().__init__(n_neurons=n_neurons, which=which)
         self.random_state = random_state
 

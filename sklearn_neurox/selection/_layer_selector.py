@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
@@ -58,7 +59,7 @@ class LayerSelector(BaseNeuronSelector):
         "n_layers": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    def __init__(self, layers=None, *, n_layers=None):
+    def __init__(self, layers: int | Sequence[int] | None = None, *, n_layers: int | None = None):
         self.layers = layers
         self.n_layers = n_layers
 

@@ -5,8 +5,10 @@ from functools import cache
 
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.datasets import make_tiny_model
+from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.words import words_frame
 
 
@@ -70,3 +72,18 @@ def count_forwards(monkeypatch):
 
     monkeypatch.setattr(_components, "run_hidden", counted)
     return sizes
+
+
+@pytest.fixture
+def extractor(tiny):
+    return ActivationExtractor(tiny("bert"))
+
+
+@pytest.fixture
+def features(extractor):
+    return make_pipeline(extractor, SubwordAggregator("mean"))
+
+
+@pytest.fixture
+def activations(extractor, words):
+    return extractor.transform(words)

@@ -158,7 +158,10 @@ BAD_PARAMETERS = {
     "empty model": ({"model": ""}, "'model'"),
     "CUDA without a GPU": ({"device": "cuda"}, "'device'.*'cuda'.*no such device.*device='cpu'"),
     "unknown device": ({"device": "quantum"}, "'device'.*'quantum', which torch does not know"),
-    "layer too high": ({"layers": [0, 3]}, r"'layers'.*there is no layer 3.*\[0, 1, 2\].*embedding"),
+    "layer too high": (
+        {"layers": [0, 3]},
+        r"'layers'.*there is no layer 3.*\[0, 1, 2\].*embedding",
+    ),
     "layer too low": ({"layers": -4}, "'layers'.*there is no layer -4"),
     "layer twice": ({"layers": [1, 1]}, "'layers'.*distinct"),
     "layer twice, once negative": ({"layers": [2, -1]}, "'layers'.*distinct"),

@@ -18,21 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarnin
 POSITIONS = ["text", "start", "end"]
 
 
-@pytest.fixture
-def extractor(tiny):
-    return ActivationExtractor(tiny("bert"))
-
-
-@pytest.fixture
-def features(extractor):
-    return make_pipeline(extractor, SubwordAggregator("mean"))
-
-
-@pytest.fixture
-def activations(extractor, words):
-    return extractor.transform(words)
-
-
 def classifier():
     return LogisticRegression(C=0.1, max_iter=500)
 
