@@ -156,7 +156,7 @@ BAD_PARAMETERS = {
     ),
     "no such tokenizer": ({"tokenizer": "no-such-tokenizer"}, "no-such-tokenizer"),
     "empty model": ({"model": ""}, "'model'"),
-    "CUDA without a GPU": ({"device": "cuda"}, "'device'.*'cuda'.*no such device.*device='cpu'"),
+    "absent GPU": ({"device": "cuda:99"}, "'device'.*'cuda:99'.*no such device.*device='cpu'"),
     "unknown device": ({"device": "quantum"}, "'device'.*'quantum', which torch does not know"),
     "layer too high": (
         {"layers": [0, 3]},
