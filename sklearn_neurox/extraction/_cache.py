@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import contextlib
 import hashlib
 import os
-import tempfile
+import uuid
 import warnings
 from itertools import pairwise
 from pathlib import Path
@@ -118,24 +119,25 @@ class ActivationCache:
         tensors["ptr"] = np.asarray(ptr, dtype=np.int64)
         tensors["keys"] = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, _KEY_BYTES)
         folder = self.folder / fingerprint
+        name = hashlib.sha256(b"".join(keys)).hexdigest()[:32]
+        # Not tempfile, whose files no other user of a shared folder may read.
+        temporary = folder / f"{uuid.uuid4().hex}.tmp"
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "xb") as file:
+                file.write(save(tensors, metadata={"format": "sklearn-neurox 1"}))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, folder / f"{name}.safetensors")
         except OSError as error:
             raise OSError(
                 f"The cache folder {str(self.folder)!r} cannot be made or written ({error}). Give "
                 "another with cache=."
             ) from error
-        name = hashlib.sha256(b"".join(keys)).hexdigest()[:32]
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(save(tensors, metadata={"format": "sklearn-neurox 1"}))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, folder / f"{name}.safetensors")
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        finally:
+            # There no more after the renaming; otherwise half a shard is of use to nobody.
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     def _keys(self, path):
         stat = path.stat()

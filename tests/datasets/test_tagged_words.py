@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import os
 from collections import Counter, defaultdict
 
 import pandas as pd
@@ -154,11 +153,8 @@ def _attested(path):
     return counts
 
 
-def test_function_words_are_tagged_as_in_a_treebank(words):
-    path = os.environ.get("SKLEARN_NEUROX_CONLLU")
-    if not path:
-        pytest.skip("SKLEARN_NEUROX_CONLLU names no treebank")
-    counts = _attested(path)
+def test_function_words_are_tagged_as_in_a_treebank(words, treebank):
+    counts = _attested(treebank)
     closed = ["AUX", "ADP", "SCONJ", "CCONJ", "DET", "PRON", "PART", "NUM"]
     generated = words[words["upos"].isin(closed)]
     compared = 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A folder of hidden states: the same bits, each text read once, nothing stale, nothing lost."""
 
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -362,3 +363,20 @@ def test_a_folder_that_cannot_be_written_is_an_error(tiny, words, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match=r"cache folder '.*file' cannot be made.*cache="):
         pool(tiny("bert"), words, cache=tmp_path / "file")
+
+
+def test_shards_are_readable_as_other_files_are_and_nothing_half_written_stays(
+    tiny, words, tmp_path, monkeypatch
+):
+    cache = tmp_path / "cache"
+    pool(tiny("bert"), words, cache=cache)
+    shards = list(cache.rglob("*.safetensors"))
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    assert {shard.stat().st_mode for shard in shards} == {plain.stat().st_mode}
+    for shard in shards:
+        shard.unlink()
+    monkeypatch.setattr(os, "replace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        pool(tiny("bert"), words, cache=cache)
+    assert not [path for path in cache.rglob("*") if path.is_file()]

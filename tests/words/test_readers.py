@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import io
-import os
 
 import pandas as pd
 import pytest
@@ -205,16 +204,8 @@ def test_a_label_may_not_be_called_like_a_column_of_the_frame():
         read_parallel(io.StringIO("a\n"), io.StringIO("X\n"), name="word")
 
 
-@pytest.fixture(scope="module")
-def treebank_path():
-    path = os.environ.get("SKLEARN_NEUROX_CONLLU")
-    if not path:
-        pytest.skip("needs a treebank; set SKLEARN_NEUROX_CONLLU to the UD English-EWT dev file")
-    return path
-
-
-def test_real_treebank(treebank_path):
-    frame = read_conllu(treebank_path, feats=["Number"])
+def test_real_treebank(treebank):
+    frame = read_conllu(treebank, feats=["Number"])
     assert len(frame) == 25_147
     assert frame["sentence_id"].nunique() == 2_001
     assert frame["text"].nunique() == len(frame["text"].cat.categories) == 1_913
@@ -222,9 +213,9 @@ def test_real_treebank(treebank_path):
     assert_rows_verify_themselves(frame)
 
 
-def test_real_treebank_as_it_was_written(treebank_path):
-    frame = read_conllu(treebank_path, text="natural")
+def test_real_treebank_as_it_was_written(treebank):
+    frame = read_conllu(treebank, text="natural")
     assert_rows_verify_themselves(frame)
-    with open(treebank_path, encoding="utf-8") as lines:
+    with open(treebank, encoding="utf-8") as lines:
         written = [line[9:].rstrip("\n") for line in lines if line.startswith("# text = ")]
     assert frame.drop_duplicates("sentence_id")["text"].tolist() == written
