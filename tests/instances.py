@@ -11,6 +11,8 @@ from sklearn_neurox import (
     ProbelessRanker,
     RandomRanker,
 )
+from sklearn_neurox.probes import GaussianProbeClassifier
+from sklearn_neurox.ranking import GaussianRanker
 
 
 def numeric_estimators():
@@ -18,6 +20,10 @@ def numeric_estimators():
     return [
         ElasticNetProbeClassifier(),
         ElasticNetProbeClassifier(standardize=True, alpha=0.01, l1_ratio=1.0),
+        GaussianProbeClassifier(),
+        GaussianProbeClassifier(0.9, covariance_prior="mode"),
+        GaussianRanker(),
+        GaussianRanker("accuracy", max_neurons=2, n_neurons=1),
         LCARanker(),
         LCARanker(LogisticRegression(), n_neurons=0.5, which="bottom"),
         ProbelessRanker(),

@@ -23,6 +23,9 @@ _TRANSFORMER_CHECKS = [
 ]
 _CHECKS = [checks.check_param_validation, checks.check_dataframe_column_names_consistency]
 
+# Without groups, as the checks call it, it warns: that is what it promises.
+pytestmark = pytest.mark.filterwarnings("ignore:GaussianRanker was given no groups:UserWarning")
+
 _every = pytest.mark.parametrize("estimator", numeric_estimators(), ids=repr)
 
 

@@ -11,14 +11,24 @@ from numpydoc.validate import validate
 # EX01: every example counts below; ES01: short things need no extended summary; SA01: not every
 # function has relatives; GL08 is covered by ruff; RT02: scikit-learn names what it returns.
 _IGNORED = {"ES01", "SA01", "SA04", "EX01", "GL08", "GL01", "RT02", "RT03"}
-_SUBPACKAGES = ["ablation", "datasets", "extraction", "probes", "ranking", "selection", "words"]
+_SUBPACKAGES = [
+    "ablation",
+    "datasets",
+    "extraction",
+    "io",
+    "probes",
+    "ranking",
+    "selection",
+    "words",
+]
 
 
 def _public():
     for package in _SUBPACKAGES:
         module = importlib.import_module(f"sklearn_neurox.{package}")
         for name in module.__all__:
-            yield f"sklearn_neurox.{package}.{name}"
+            if callable(getattr(module, name)):
+                yield f"sklearn_neurox.{package}.{name}"
 
 
 def _members():

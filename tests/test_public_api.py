@@ -11,7 +11,16 @@ import pytest
 
 import sklearn_neurox
 
-_SUBPACKAGES = ["ablation", "datasets", "extraction", "probes", "ranking", "selection", "words"]
+_SUBPACKAGES = [
+    "ablation",
+    "datasets",
+    "extraction",
+    "io",
+    "probes",
+    "ranking",
+    "selection",
+    "words",
+]
 
 
 @pytest.mark.parametrize("name", ["sklearn_neurox", *(f"sklearn_neurox.{s}" for s in _SUBPACKAGES)])
@@ -51,6 +60,7 @@ def test_nothing_below_knows_what_is_above():
         "ranking": ["extraction", "ablation", "cli"],
         "selection": ["extraction", "ablation", "cli"],
         "ablation": ["extraction", "cli"],
+        "io": ["probes", "ranking", "selection", "ablation", "cli"],
     }
     for package, forbidden in above.items():
         root = importlib.import_module(f"sklearn_neurox.{package}")

@@ -29,6 +29,19 @@ class ModelSource:
         """How many column blocks `run` fills: one a layer."""
         return len(self.layers)
 
+    @property
+    def block_names(self):
+        """Name the column blocks in the order `run` numbers them, such as ``"hidden.3"``."""
+        prefix = f"{self.stack}." if self.stack else ""
+        return tuple(f"{prefix}hidden.{layer}" for layer in self.layers)
+
+    def every_layer(self):
+        """Widen to all layers of the components asked for, which one pass can keep."""
+        from sklearn_neurox.extraction._families import hidden_layers
+        from sklearn_neurox.extraction._loading import load_config
+
+        return replace(self, layers=tuple(hidden_layers(load_config(self.spec))))
+
     def feature_names(self):
         """Name the neurons."""
         return neuron_names(self.layers, self.n_units, stack=self.stack)

@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Probes: linear models that predict what a neuron may know."""
+"""Probes: models that predict what a neuron may know."""
 
-from sklearn_neurox.probes._elastic_net import ElasticNetProbeClassifier
+from sklearn_neurox.probes._elastic_net_classifier import ElasticNetProbeClassifier
+from sklearn_neurox.probes._elastic_net_regressor import ElasticNetProbeRegressor
+from sklearn_neurox.probes._gaussian import GaussianProbeClassifier
 
-__all__ = ["ElasticNetProbeClassifier"]
+__all__ = [
+    "ElasticNetProbeClassifier",
+    "ElasticNetProbeRegressor",
+    "GaussianProbeClassifier",
+]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How far from the optimum a point is at most: the duality gap, in float64."""
+"""How far from the optimum a point is at most: the duality gap."""
 
 from dataclasses import dataclass
 
@@ -9,38 +9,41 @@ from scipy.optimize import minimize_scalar
 
 @dataclass
 class Certificate:
-    """A point, with the intercepts that are best for it, and a bound on its suboptimality."""
+    """A point, with the intercepts that are best for it, and a bound on its suboptimality.
+
+    Scores include the intercepts; the gradient is that of the mean loss in the coefficients.
+    """
 
     coef: torch.Tensor
     intercept: torch.Tensor
-    probabilities: torch.Tensor
+    scores: torch.Tensor
+    predictions: torch.Tensor
     gradient: torch.Tensor
     objective: float
     gap: float
 
 
-def certify(loss, penalty, coef, scores, y, correlate, *, intercept, fit_intercept):
-    """Certify a point.
+def certify(loss, penalty, coef, scores, target, correlate, *, intercept, fit_intercept):
+    """Certify a point, in the precision of its scores.
 
     Parameters
     ----------
-    loss : MultinomialLoss or BinaryLoss
+    loss : MultinomialLoss, BinaryLoss or SquaredLoss
 
     penalty : ElasticNetPenalty
         In float64.
 
     coef : tensor of shape (n_rows, n_features), float64
 
-    scores : tensor of shape (n_samples, n_rows), float64
+    scores : tensor of shape (n_samples, n_rows)
         Without intercepts.
 
-    y : tensor
-        What the loss encoded.
+    target : Target
 
     correlate : callable
-        Maps a residual of shape (n_samples, n_rows) to ``residual.T @ Z / n_samples``.
+        Maps a residual of shape (n_samples, n_rows) to ``residual.T @ Z / n_samples`` in float64.
 
-    intercept : tensor of shape (n_rows,), float64
+    intercept : tensor of shape (n_rows,)
         Where the search for the best intercepts begins.
 
     fit_intercept : bool
@@ -51,19 +54,21 @@ def certify(loss, penalty, coef, scores, y, correlate, *, intercept, fit_interce
         Without a penalty there is no finite dual value for a linear model that is not optimal;
         its gap is infinite then, and the gradient has to tell.
     """
+    intercept = intercept.to(device=scores.device, dtype=scores.dtype)
     if fit_intercept:
-        intercept = free_intercept(loss, scores, y, intercept)
+        intercept = loss.best_intercept(scores, target, intercept)
     scores = scores + intercept
-    probabilities = loss.probabilities(scores)
-    residual = loss.residual(probabilities, y)
-    gradient = correlate(residual)
-    objective = float(loss.value(scores, y) + penalty.value(coef))
-    gap = objective - _best_dual(loss, penalty, residual, y, gradient)
+    predictions = loss.predict(scores)
+    residual = loss.residual(predictions, target)
+    gradient = correlate(target.weigh(residual))
+    objective = float(loss.value(scores, target)) + float(penalty.value(coef))
+    gap = objective - _best_dual(loss, penalty, residual, target, gradient)
     # Rounding may make the gap of an exact solution a negative 1e-17.
-    return Certificate(coef, intercept, probabilities, gradient, objective, max(gap, 0.0))
+    gap = max(gap, 0.0)
+    return Certificate(coef, intercept, scores, predictions, gradient, objective, gap)
 
 
-def _best_dual(loss, penalty, residual, y, gradient):
+def _best_dual(loss, penalty, residual, target, gradient):
     """Largest dual value on the segment from zero to the residual, every point of which counts.
 
     Any shrunk residual is feasible, and with little l2 a slightly shrunk one is much better,
@@ -71,8 +76,8 @@ def _best_dual(loss, penalty, residual, y, gradient):
     """
 
     def dual(shrink):
-        entropy = loss.entropy(residual, y, shrink)
-        return float(entropy - penalty.conjugate(gradient, shrink))
+        entropy = loss.dual(residual, target, shrink)
+        return float(entropy) - float(penalty.conjugate(gradient, shrink))
 
     largest = penalty.largest_shrink(gradient)
     best = dual(largest)
@@ -85,29 +90,3 @@ def _best_dual(loss, penalty, residual, y, gradient):
         options={"xatol": 1e-3, "maxiter": 8},
     )
     return max(best, -found.fun)
-
-
-def free_intercept(loss, scores, y, start):
-    """Minimise the mean loss over the intercepts by damped Newton steps."""
-    intercept = start
-    value = loss.value(scores + intercept, y)
-    for _ in range(100):
-        probabilities = loss.probabilities(scores + intercept)
-        gradient = loss.residual(probabilities, y).mean(0)
-        if gradient.abs().max() < 1e-14:
-            break
-        # Not lstsq, whose CPU driver does not give the same bits every time.
-        step = -torch.linalg.pinv(loss.hessian(probabilities), hermitian=True) @ gradient
-        decrease = float(-gradient @ step)
-        length = 1.0
-        # Below this the value no longer resolves a decrease, and Newton converges anyway.
-        while decrease > 1e-12:
-            trial = loss.value(scores + (intercept + length * step), y)
-            if trial <= value - 1e-4 * length * decrease or length < 1e-10:
-                value = trial
-                break
-            length /= 2
-        intercept = intercept + length * step
-        if decrease < 1e-28:
-            break
-    return loss.centre(intercept)

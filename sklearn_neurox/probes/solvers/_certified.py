@@ -4,43 +4,55 @@ from dataclasses import dataclass
 
 import torch
 
+from sklearn_neurox.probes.solvers._active_set_newton import ActiveSetNewton
 from sklearn_neurox.probes.solvers._certificate import Certificate
 from sklearn_neurox.probes.solvers._fista import RestartedFISTA
+from sklearn_neurox.probes.solvers._momentum_svrg import MomentumSVRG
 from sklearn_neurox.probes.solvers._saga import ProximalSAGA
+from sklearn_neurox.probes.solvers._threads import ThreadLimit
 
-# Rows a batch of SAGA, and the batches below which its epochs are not worth their overhead.
+# Rows a batch, and the batches below which stochastic epochs are not worth their overhead.
 _BATCH_SIZE = 128
 _FEWEST_BATCHES = 16
 # Below this the working precision cannot tell whether zero is the solution.
 _NEARLY_ONE = 1.01
+# Columns above which a Gram matrix costs more than the epochs it saves.
+_MOST_COLUMNS = 8192
+# Epochs that SAGA may need from where it is, by its present rate, before momentum takes over.
+_PATIENCE = 25
+# Below this rate an algorithm has stalled.
+_STALLED = 0.005
 
 
 @dataclass
 class Solution:
-    """What `solve` found, and how sure it is.
+    """What `CertifiedSolver` found, and how sure it is.
 
     Attributes
     ----------
     point : Certificate
-        In float64.
 
     gap, target : float
         The duality gap and the value at which to stop; without a penalty, the norm of the
         gradient relative to that at zero.
 
     n_iter : int
-        Epochs.
+        Passes over the data.
 
-    saturation : float
-        The largest gradient at zero coefficients, in units of the l1 penalty: zero is the
-        solution where it is at most one. Infinite without an l1 penalty.
+    zero_gradient : tensor of shape (n_rows, n_features)
+        The gradient at zero coefficients, in float64.
     """
 
     point: Certificate
     gap: float
     target: float
     n_iter: int
-    saturation: float
+    zero_gradient: torch.Tensor
+
+    @property
+    def has_converged(self):
+        """Whether the gap is as small as was asked."""
+        return self.gap <= self.target
 
 
 class CertifiedSolver:
@@ -54,113 +66,156 @@ class CertifiedSolver:
         The duality gap to reach, relative to the objective.
 
     max_iter : int
-        The most epochs to take.
+        The most passes to take.
 
     random_state : RandomState
+
+    solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
+        "auto" begins with what suits the shape and goes on with what suits the progress.
+
+    is_exact : bool, default=True
+        Whether the last certificate is made on X itself in float64, or in working precision.
+
+    watch : EpochWatch or None, default=None
+        Told of the begin and end of every epoch; says at the end whether to stop.
     """
 
-    def __init__(self, problem, *, tol, max_iter, random_state):
+    def __init__(
+        self, problem, *, tol, max_iter, random_state, solver="auto", is_exact=True, watch=None
+    ):
         self.problem = problem
         self.tol = tol
         self.max_iter = max_iter
         self.random_state = random_state
-        self.penalised = bool((problem.penalty.l1 > 0).any() or (problem.penalty.l2 > 0).any())
+        self.solver = solver
+        self.is_exact = is_exact
+        self.watch = watch
 
-    def solve(self):
+    def solve(self, start=None):
         """Solve the problem.
+
+        Parameters
+        ----------
+        start : (tensor, tensor) or None, default=None
+            Coefficients and intercepts to begin with.
 
         Returns
         -------
         solution : Solution
         """
-        point = self.problem.estimate(*self.problem.zeros())
-        saturation = self._saturation(point)
-        if self.norm == 0 or saturation <= _NEARLY_ONE:
-            point = self._exact(point)
-            saturation = self._saturation(point)
-            if self.norm == 0 or saturation <= 1:
-                return self._solution(point, 1, saturation)
-        n_samples = len(self.problem.working)
-        if n_samples >= _BATCH_SIZE * _FEWEST_BATCHES:
-            self.algorithm = ProximalSAGA(self.problem, self.random_state, _BATCH_SIZE)
-        else:
-            self.algorithm = RestartedFISTA(self.problem)
-        self.algorithm.start(point)
-        return self._run(point, saturation)
+        with torch.inference_mode():
+            penalty = self.problem.penalty
+            self.penalised = bool((penalty.l1 > 0).any() or (penalty.l2 > 0).any())
+            zero = self._zero()
+            self.zero_gradient = zero.gradient
+            self.norm = float(zero.gradient.norm())
+            if self.norm == 0 or (self.penalised and self._saturation(zero) <= 1):
+                return self._solution(self._exact(zero), 1)
+            point = zero if start is None else self.problem.estimate(*start)
+            self._take_up(self._first(), point)
+            return self._run(point)
+
+    def _zero(self):
+        """Certify zero coefficients; exactly, where rounding could decide what is zero."""
+        zero = self.problem.estimate(*self.problem.zeros())
+        if abs(self._saturation(zero) - 1) < _NEARLY_ONE - 1:
+            # In the working order, because algorithms may begin here.
+            zero.gradient = self.problem.certify(*self.problem.zeros()).gradient
+        return zero
 
     def _saturation(self, zero):
-        self.norm = float(zero.gradient.norm())
+        """Largest gradient in units of the l1 penalty: zero is the solution if at most one."""
         return float((zero.gradient.abs() / self.problem.penalty.l1).nan_to_num(0.0).amax())
 
-    def _run(self, point, saturation):
-        epochs, wait = 0, 5
-        gap, target = self._gap(point)
-        while True:
-            n_epochs = min(wait, self.max_iter - epochs)
-            for _ in range(n_epochs):
-                self.algorithm.epoch()
-            epochs += n_epochs
-            before = gap
-            point = self.problem.estimate(self.algorithm.coef, self.algorithm.intercept)
-            gap, target = self._gap(point)
-            if gap <= target or epochs == self.max_iter:
-                solution = self._solution(self._exact(point), epochs, saturation)
-                if solution.gap <= solution.target or epochs == self.max_iter:
-                    return solution
-            rate = math.log(before / gap) / n_epochs if gap < before else 0.0
-            wait = self._wait(rate, gap, target, epochs)
-            self._choose(point, rate, epochs)
+    def _first(self):
+        """Choose the algorithm to begin with."""
+        if self.solver != "auto":
+            return self.solver
+        n_samples, n_features = self.problem.design.shape
+        is_small = n_samples < _BATCH_SIZE * _FEWEST_BATCHES
+        if not self.problem.loss.is_coupled:
+            has_l1 = bool(self.problem.penalty.l1.any())
+            is_quadratic = not hasattr(self.problem.loss, "hessian")
+            if (is_quadratic or is_small) and (has_l1 or n_features <= _MOST_COLUMNS):
+                return "newton"
+        return "fista" if is_small else "saga"
 
-    def _wait(self, rate, gap, target, epochs):
-        """Epochs until the gap, if it goes on falling at this rate, reaches its target."""
-        longest = max(5, epochs // 2)
-        needed = math.log(max(gap / target, 1.0)) / rate if rate and target else longest
-        return max(1, min(math.ceil(needed), longest))
-
-    def _choose(self, point, rate, epochs):
-        """Refresh the algorithm, or leave one that would take hundreds of epochs more."""
-        if isinstance(self.algorithm, ProximalSAGA) and rate < 0.01 and epochs >= 20:
-            self.algorithm = RestartedFISTA(self.problem)
-            self.algorithm.start(point)
+    def _take_up(self, name, point):
+        """Go on with another algorithm from a point."""
+        n_samples = self.problem.design.shape[0]
+        batch_size = min(_BATCH_SIZE, -(-n_samples // 4))
+        stochastic = {"saga": ProximalSAGA, "svrg": MomentumSVRG}
+        if name in stochastic:
+            self.algorithm = stochastic[name](self.problem, self.random_state, batch_size)
         else:
-            self.algorithm.refresh(point)
+            whole = {"newton": ActiveSetNewton, "fista": RestartedFISTA}
+            self.algorithm = whole[name](self.problem)
+        self.algorithm.start(point)
+        self.name = name
+        rows_of_a_step = batch_size if name in stochastic else n_samples
+        self.threads = ThreadLimit(4 * rows_of_a_step * math.prod(self.problem.shape))
+
+    def _run(self, point):
+        passes, wait, gap = 0, 5, self._gap(point)[0]
+        while True:
+            before = gap
+            done, is_stopped = self._epochs(min(wait, self.max_iter - passes))
+            passes += done
+            point = self.algorithm.point()
+            gap, target = self._gap(point)
+            is_last = is_stopped or passes >= self.max_iter
+            if gap <= target and not is_last and self._settle(point):
+                wait = 1
+                continue
+            if gap <= target or is_last:
+                solution = self._solution(self._exact(point), passes)
+                if solution.has_converged or is_last:
+                    return solution
+            rate = math.log(before / gap) / done if gap < before else 0.0
+            needed = math.log(max(gap / target, 1.0)) / rate if rate and target else math.inf
+            longest = max(5, passes // 2)
+            wait = max(1, min(math.ceil(min(needed, longest)), longest))
+            self._choose(point, rate, needed, passes)
+
+    def _epochs(self, n_passes):
+        """Run epochs until they have made some passes over the data, or a callback stops them."""
+        done, is_stopped = 0, False
+        with self.threads:
+            while done < n_passes and not is_stopped:
+                if self.watch is not None:
+                    self.watch.begin(self.algorithm)
+                self.algorithm.epoch()
+                done += self.algorithm.n_passes
+                is_stopped = self.watch is not None and self.watch.end(self.algorithm)
+        return done, is_stopped
+
+    def _choose(self, point, rate, needed, passes):
+        """Refresh the algorithm, or leave one that would take many epochs more."""
+        if self.solver == "auto":
+            if self.name == "saga" and passes >= 10 and needed > _PATIENCE:
+                return self._take_up("svrg", point)
+            if self.name == "svrg" and rate < _STALLED and passes >= 100:
+                return self._take_up("fista", point)
+            if self.name == "newton" and self.algorithm.n_active > _MOST_COLUMNS:
+                return self._take_up("saga", point)
+        return self.algorithm.refresh(point)
+
+    def _settle(self, point):
+        """Make the zeros of an average of iterates exact, by epochs of SAGA from it."""
+        if self.name != "svrg" or not self.problem.penalty.l1.any():
+            return False
+        self._take_up("saga", point)
+        return True
 
     def _exact(self, point):
-        return self.problem.certify(point.coef, point.intercept)
+        certify = self.problem.certify if self.is_exact else self.problem.estimate
+        return certify(point.coef, point.intercept)
 
     def _gap(self, point):
         if self.penalised:
             return point.gap, self.tol * point.objective
         return float(point.gradient.norm()) / self.norm, self.tol
 
-    def _solution(self, point, n_iter, saturation):
+    def _solution(self, point, n_iter):
         gap, target = self._gap(point) if self.norm else (0.0, 0.0)
-        return Solution(point, gap, target, n_iter, saturation)
-
-
-def operations_of_a_step(n_samples, n_coefficients):
-    """Count the multiplications and additions of one step of the algorithm that will be chosen."""
-    is_stochastic = n_samples >= _BATCH_SIZE * _FEWEST_BATCHES
-    return 4 * n_coefficients * (_BATCH_SIZE if is_stochastic else n_samples)
-
-
-def solve(problem, *, tol, max_iter, random_state):
-    """Solve a problem to a certified gap.
-
-    Parameters
-    ----------
-    problem : Problem
-
-    tol : float
-
-    max_iter : int
-
-    random_state : RandomState
-
-    Returns
-    -------
-    solution : Solution
-    """
-    with torch.inference_mode():
-        solver = CertifiedSolver(problem, tol=tol, max_iter=max_iter, random_state=random_state)
-        return solver.solve()
+        return Solution(point, gap, target, n_iter, self.zero_gradient)

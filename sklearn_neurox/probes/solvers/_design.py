@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import numpy as np
 import torch
 
+from sklearn_neurox.probes.solvers._column_moments import column_moments
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
 from sklearn_neurox.utils._validation import row_blocks
 
@@ -12,82 +12,128 @@ class StandardizedDesign:
     Scaling is a change of variables only; what is penalised is the penalty's business. It keeps
     columns of very different scale, which language models do have, from slowing the solvers.
 
+    Certificates read X itself, in float64; the algorithms read standardized rows in a working
+    precision, shuffled. Where those come from, a copy or X again, is the subclass's business.
+
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
         Kept, never changed.
 
+    weight : tensor of shape (n_samples,), float64, or None
+        Sample weights of the moments.
+
     centre : bool
         False where there is no free intercept to absorb the means.
 
     rows : ndarray of shape (n_samples,)
-        The row order of the working copy.
+        The rows of X in the order in which the algorithms see them.
 
     device : torch.device
 
     Attributes
     ----------
-    working : tensor of shape (n_samples, n_features)
-        The standardized copy with shuffled rows: float64 of float64, float32 of anything else.
-
     mean, scale : tensor of shape (n_features,), float64
         Constant columns have scale one.
+
+    dtype : torch.dtype
+        The working precision: float64 of float64, float32 of anything else.
     """
 
-    def __init__(self, X, *, centre, rows, device):
+    def __init__(self, X, *, weight, centre, rows, device):
         self.X = X
+        self.rows = rows
         self.device = device
-        dtype = torch.float64 if X.dtype == np.float64 else torch.float32
-        self.working = torch.empty(X.shape, dtype=dtype, device=device)
-        self.mean, self.scale = self._moments()
+        # Apple's GPUs have no float64; their certificates are computed beside them.
+        self.exact_device = torch.device("cpu") if device.type == "mps" else device
+        self.dtype = torch.float64 if X.dtype.itemsize == 8 else torch.float32
+        if weight is not None:
+            weight = weight.to(self.exact_device)
+        self.mean, self.scale = column_moments(X, weight, self.exact_device)
         if not centre:
             self.mean = torch.zeros_like(self.mean)
-        mean, scale = self.mean.to(dtype), self.scale.to(dtype)
-        for block in row_blocks(X):
-            part = self._load(X[rows[block]], dtype)
-            torch.sub(part, mean, out=part)
-            torch.div(part, scale, out=self.working[block])
+        self.working_mean = self.mean.to(self.dtype).to(device)
+        self.working_scale = self.scale.to(self.dtype).to(device)
 
-    def _load(self, part, dtype):
-        return to_tensor(part, dtype=dtype, device=self.device)
-
-    def _moments(self):
-        n_samples, n_features = self.X.shape
-        mean = torch.zeros(n_features, dtype=torch.float64, device=self.device)
-        squares = torch.zeros_like(mean)
-        seen = 0
-        for block in row_blocks(self.X):
-            part = self._load(self.X[block], torch.float64)
-            var, centre = torch.var_mean(part, dim=0, correction=0)
-            n, gap = len(part), centre - mean
-            mean += gap * (n / (seen + n))
-            squares += n * var + gap.square() * (seen * n / (seen + n))
-            seen += n
-        var = squares / n_samples
-        # The rounding bound scikit-learn's scalers use to tell a constant column.
-        eps = torch.finfo(torch.float64).eps
-        constant = var <= n_samples * eps * var + (n_samples * mean * eps).square()
-        return mean, torch.where(constant, 1.0, var.sqrt())
+    @property
+    def shape(self):
+        """Shape of X."""
+        return self.X.shape
 
     def scores(self, coef):
         """``Z @ coef.T`` in float64, in the order of X."""
         coef = (coef / self.scale).T.contiguous()
-        out = torch.empty((len(self.X), coef.shape[1]), dtype=torch.float64, device=self.device)
+        out = coef.new_empty((len(self.X), coef.shape[1]))
         for block in row_blocks(self.X):
-            part = self._load(self.X[block], torch.float64) - self.mean
-            torch.mm(part, coef, out=out[block])
+            torch.mm(self._exact(block), coef, out=out[block])
         return out
 
     def correlate(self, residual):
         """``residual.T @ Z / n_samples`` in float64, for a residual in the order of X."""
-        shape = (residual.shape[1], self.X.shape[1])
-        out = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        out = residual.new_zeros((residual.shape[1], self.X.shape[1]))
         for block in row_blocks(self.X):
-            part = self._load(self.X[block], torch.float64) - self.mean
-            out.addmm_(residual[block].T, part)
+            out.addmm_(residual[block].T, self._exact(block))
         return out.div_(self.scale * len(self.X))
+
+    def _exact(self, block):
+        part = to_tensor(self.X[block], dtype=torch.float64, device=self.exact_device)
+        return part - self.mean
 
     def in_input_units(self, coef, intercept):
         """Map coefficients of the standardized columns to those of X, as arrays."""
-        coef = coef / self.scale
-        return to_numpy(coef), to_numpy(intercept - coef @ self.mean)
+        coef = coef.double() / self.scale
+        return to_numpy(coef), to_numpy(intercept.double() - coef @ self.mean)
+
+    def from_input_units(self, coef, intercept):
+        """Map coefficients of X, as arrays, to those of the standardized columns."""
+        coef = to_tensor(coef, dtype=torch.float64, device=self.exact_device)
+        intercept = to_tensor(intercept, dtype=torch.float64, device=self.exact_device)
+        return coef * self.scale, intercept + coef @ self.mean
+
+
+class ResidentDesign(StandardizedDesign):
+    """A design with a standardized, shuffled copy of X on the device."""
+
+    def __init__(self, X, *, weight, centre, rows, device):
+        super().__init__(X, weight=weight, centre=centre, rows=rows, device=device)
+        self.working = torch.empty(X.shape, dtype=self.dtype, device=device)
+        for block in row_blocks(X):
+            part = to_tensor(X[rows[block]], dtype=self.dtype, device=device)
+            torch.sub(part, self.working_mean, out=part)
+            torch.div(part, self.working_scale, out=self.working[block])
+
+    def product(self, coef):
+        """``Z @ coef.T`` in the working precision and order."""
+        return self.working @ coef.T
+
+    def gradient(self, residual):
+        """``residual.T @ Z / n_samples`` in the working precision and order."""
+        return residual.T @ self.working / len(self.working)
+
+    def head(self, n_rows):
+        """Return the first rows."""
+        return self.working[:n_rows]
+
+    def blocks(self):
+        """Yield slices of the working order, and their rows."""
+        for block in row_blocks(self.X):
+            yield block, self.working[block]
+
+    def batches(self, n_batches):
+        """Cut the working order into batches, to be visited in any order."""
+        return ResidentBatches(self.working.tensor_split(n_batches))
+
+
+class ResidentBatches:
+    """Batches that are views of a working copy."""
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def __len__(self):
+        return len(self.parts)
+
+    def visit(self, order):
+        """Yield the number and the rows of each batch, in the order given."""
+        for batch in order:
+            yield batch, self.parts[batch]

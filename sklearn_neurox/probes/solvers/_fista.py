@@ -21,31 +21,43 @@ class RestartedFISTA:
     of Computational Mathematics.
     """
 
+    # Passes over the data of one call of `epoch`.
+    n_passes = 1
+
     def __init__(self, problem):
         self.problem = problem
-        working = problem.working
-        self.penalty = problem.penalty.to(working.dtype, working.device)
-        self.y = problem.loss.encode(problem.y[problem.rows], working.dtype)
+        design = problem.design
+        self.penalty = problem.penalty.to(design.dtype, design.device)
+        self.target = problem.target
         # An intercept is a coefficient of a column as long as the principal direction.
-        eigenvalue = problem.largest_eigenvalue()
+        eigenvalue, _ = problem.steepness(1)
         self.weight = eigenvalue * problem.fit_intercept
         self.step = 1 / (problem.loss.curvature * eigenvalue)
         # Half the step that theory guarantees: where a shorter one seems needed, the loss is so
         # small that what is compared is rounding.
         self.shortest_step = self.step / 2
-        self.slack = 10 * torch.finfo(working.dtype).eps
+        self.slack = 10 * torch.finfo(design.dtype).eps
 
     def start(self, point):
         """Begin from a certified point, without momentum."""
-        working = self.problem.working
-        self.coef = point.coef.to(working.dtype, copy=True)
-        self.intercept = point.intercept.to(working.dtype, copy=True)
-        self.scores = working @ self.coef.T
+        design = self.problem.design
+        kind = {"dtype": design.dtype, "device": design.device, "copy": True}
+        self.coef = point.coef.to(**kind)
+        self.intercept = point.intercept.to(**kind)
+        self.scores = design.product(self.coef)
         self.before = (self.coef, self.intercept, self.scores)
         self.momentum = 1.0
 
     def refresh(self, point):
         """Keep the momentum; there is no running sum to renew."""
+
+    def point(self):
+        """Return the current point, with an estimate of its duality gap."""
+        return self.problem.estimate(self.coef, self.intercept)
+
+    def state(self):
+        """Return the current coefficients and intercepts."""
+        return self.coef, self.intercept
 
     def epoch(self):
         """Take one step."""
@@ -61,17 +73,17 @@ class RestartedFISTA:
         self.momentum = 1.0 if uphill > 0 else momentum
 
     def _step_from(self, coef, intercept, scores):
-        loss, working = self.problem.loss, self.problem.working
-        value = loss.value(scores + intercept, self.y)
-        probabilities = loss.probabilities(scores + intercept)
-        residual = loss.residual(probabilities, self.y)
-        gradient, slope = residual.T @ working / len(working), residual.mean(0)
+        loss, design = self.problem.loss, self.problem.design
+        value = loss.value(scores + intercept, self.target)
+        predictions = loss.predict(scores + intercept)
+        residual = self.target.weigh(loss.residual(predictions, self.target))
+        gradient, slope = design.gradient(residual), residual.mean(0)
         buffer = torch.empty_like(gradient)
         while True:
             new = self.penalty.prox_(coef - self.step * gradient, self.step, buffer)
             new_intercept = intercept - self.step * self.weight * slope
-            new_scores = working @ new.T
-            new_value = loss.value(new_scores + new_intercept, self.y)
+            new_scores = design.product(new)
+            new_value = loss.value(new_scores + new_intercept, self.target)
             move, shift = new - coef, new_intercept - intercept
             length = move.square().sum()
             if self.weight:

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from sklearn_neurox.probes.solvers._certificate import Certificate, certify
-from sklearn_neurox.probes.solvers._design import StandardizedDesign
-from sklearn_neurox.probes.solvers._losses import BinaryLoss, MultinomialLoss
+from sklearn_neurox.probes.solvers._certificate import certify
+from sklearn_neurox.probes.solvers._design import ResidentDesign, StandardizedDesign
+from sklearn_neurox.probes.solvers._losses import Target
 from sklearn_neurox.probes.solvers._penalty import ElasticNetPenalty
+from sklearn_neurox.probes.solvers._streamed_design import (
+    StreamedDesign,
+    is_memory_mapped,
+    streamed_order,
+)
+
+# Share of the free memory of a device that a resident copy may take.
+_DEVICE_SHARE = 0.7
 
 
 @dataclass
@@ -15,126 +23,187 @@ class Problem:
 
     Attributes
     ----------
-    design : StandardizedDesign
+    design : ResidentDesign or StreamedDesign
 
-    loss : MultinomialLoss or BinaryLoss
+    loss : MultinomialLoss, BinaryLoss or SquaredLoss
 
     penalty : ElasticNetPenalty
         In float64, on the coefficients of the standardized columns.
 
-    y : tensor of shape (n_samples,)
-        Class indices, in the order of X.
+    exact_target : Target
+        In float64, in the order of X.
 
-    rows : tensor of shape (n_samples,)
-        The rows of X in the order of the working copy.
+    target : Target
+        In the working precision and order.
 
     fit_intercept : bool
+
+    unit : tensor of shape (n_features,), float64
+        The size of a coefficient of X, as one of a standardized column, that the penalty counts
+        as one.
+
+    is_fine : bool
+        Whether estimates are made in float64, because float32 would not resolve the tolerance.
     """
 
     design: StandardizedDesign
-    loss: MultinomialLoss | BinaryLoss
+    loss: object
     penalty: ElasticNetPenalty
-    y: torch.Tensor
-    rows: torch.Tensor
+    exact_target: Target
+    target: Target
     fit_intercept: bool
-
-    @property
-    def working(self):
-        """The standardized copy, rows shuffled."""
-        return self.design.working
+    unit: torch.Tensor
+    is_fine: bool = True
 
     @property
     def shape(self):
         """Shape of the coefficients."""
-        return self.loss.n_rows, self.working.shape[1]
+        return self.loss.n_rows, self.design.shape[1]
+
+    def penalised(self, alpha, l1_ratio):
+        """Return the same problem with another penalty."""
+        penalty = ElasticNetPenalty(
+            alpha * l1_ratio / self.unit, alpha * (1 - l1_ratio) / self.unit.square()
+        )
+        return replace(self, penalty=penalty)
+
+    def alpha_max(self, gradient, l1_ratio):
+        """Smallest alpha at which zero is the solution, given the gradient at zero."""
+        largest = float((gradient.abs() * self.unit).amax())
+        if largest == 0:
+            return 0.0
+        return largest / l1_ratio if l1_ratio else float("inf")
 
     def zeros(self):
         """Coefficients and intercepts of nothing, in float64."""
-        kind = {"dtype": torch.float64, "device": self.working.device}
+        kind = {"dtype": torch.float64, "device": self.design.exact_device}
         return torch.zeros(self.shape, **kind), torch.zeros(self.loss.n_rows, **kind)
 
     def certify(self, coef, intercept):
         """Certify a point on the data itself, in float64."""
-        coef = coef.to(torch.float64)
-        y = self.loss.encode(self.y, torch.float64)
-        return self._certify(coef, intercept, self.design.scores(coef), y, self.design.correlate)
+        design = self.design
+        coef = coef.to(device=design.exact_device, dtype=torch.float64)
+        scores = design.scores(coef)
+        return self._certify(coef, intercept, scores, self.exact_target, design.correlate)
 
     def estimate(self, coef, intercept):
         """Certify a point on the working copy, in its precision: quick, and nearly the same.
 
-        The probabilities of the result are in the order of the working copy.
+        The scores and predictions of the result are in the working order.
         """
-        scores = (self.working @ coef.to(self.working.dtype).T).double()
-        y = self.loss.encode(self.y[self.rows], torch.float64)
-        return self._certify(coef.double(), intercept, scores, y, self.correlate)
+        design = self.design
+        coef = coef.to(device=design.exact_device, dtype=torch.float64)
+        scores = design.product(coef.to(design.device, design.dtype))
+        target = self.target
+        if self.is_fine:
+            scores = scores.to(design.exact_device).double()
+            target = target.to(design.exact_device, torch.float64)
+        return self._certify(coef, intercept, scores, target, self._correlate)
 
-    def correlate(self, residual):
-        """``residual.T @ Z / n_samples``, with the working copy and its precision."""
-        return (residual.to(self.working.dtype).T @ self.working).double() / len(residual)
+    def _correlate(self, residual):
+        residual = residual.to(self.design.device, self.design.dtype)
+        return self.design.gradient(residual).to(self.design.exact_device).double()
 
-    def _certify(self, coef, scores_intercept, scores, y, correlate) -> Certificate:
+    def _certify(self, coef, start, scores, target, correlate):
         return certify(
             self.loss,
             self.penalty,
             coef,
             scores,
-            y,
+            target,
             correlate,
-            intercept=scores_intercept.to(torch.float64),
+            intercept=start,
             fit_intercept=self.fit_intercept,
         )
 
-    def largest_eigenvalue(self, n_rows=2048, n_iter=20):
-        """Estimate the largest eigenvalue of the correlation matrix.
+    def steepness(self, batch_size, n_rows=2048, n_iter=20):
+        """Estimate how steep the loss is: along the principal direction, and for a batch.
 
-        A few rows do: with fewer rows it comes out larger, which is the safe side.
+        A few rows do: with fewer rows the principal eigenvalue comes out larger, which is the
+        safe side.
+
+        Returns
+        -------
+        eigenvalue, batch_eigenvalue : float
+            The largest eigenvalue of the correlation matrix, and a bound on the mean one of
+            batches, without the curvature of the loss.
         """
-        part = self.working[:n_rows]
+        part = self.design.head(n_rows)
+        weight = self.target[: len(part)].weight
+        longest = part.square().sum(1)
+        if weight is not None:
+            longest = longest * weight
+            part = part * weight.sqrt()[:, None]
         vector = torch.ones(part.shape[1], dtype=part.dtype, device=part.device)
         norm = vector.norm()
         for _ in range(n_iter):
             vector = part.T @ (part @ (vector / norm)) / len(part)
             norm = vector.norm()
             if norm == 0:
-                return 1.0
-        return float(norm)
+                return 1.0, 1.0
+        return float(norm), float(norm + longest.max() / batch_size)
 
 
-def classification_problem(
-    X, encoded, *, alpha, l1_ratio, standardize, fit_intercept, rows, device
+def state_problem(
+    X, y, *, loss, weight, moment_weight, standardize, fit_intercept, random_state, device, tol
 ):
-    """State the problem of a linear classifier with an elastic-net penalty.
+    """State the problem of a linear model on a matrix, without a penalty as yet.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
 
-    encoded : ndarray of shape (n_samples,)
-        Class indices.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Class indices, or targets.
 
-    alpha, l1_ratio : float
+    loss : MultinomialLoss, BinaryLoss or SquaredLoss
+
+    weight, moment_weight : ndarray of shape (n_samples,) or None
+        Weights of the losses and of the columns' moments; averages one.
 
     standardize, fit_intercept : bool
 
-    rows : ndarray of shape (n_samples,)
-        A permutation of the samples.
+    random_state : RandomState
 
     device : torch.device
+
+    tol : float
 
     Returns
     -------
     problem : Problem
     """
-    n_classes = int(encoded.max()) + 1
-    design = StandardizedDesign(X, centre=fit_intercept, rows=rows, device=device)
-    # The penalty of a coefficient of X, as one of the coefficient of the standardized column.
-    unit = torch.ones_like(design.scale) if standardize else design.scale
-    penalty = ElasticNetPenalty(alpha * l1_ratio / unit, alpha * (1 - l1_ratio) / unit.square())
-    return Problem(
-        design=design,
-        loss=BinaryLoss() if n_classes == 2 else MultinomialLoss(n_classes),
-        penalty=penalty,
-        y=torch.as_tensor(encoded, device=device),
-        rows=torch.as_tensor(rows, device=device),
-        fit_intercept=fit_intercept,
+    choice, X = _choose_design(X, device)
+    if choice is StreamedDesign:
+        rows = streamed_order(X, random_state)
+    else:
+        rows = random_state.permutation(len(X))
+    design = choice(
+        X,
+        weight=None if moment_weight is None else torch.as_tensor(moment_weight),
+        centre=fit_intercept,
+        rows=rows,
+        device=device,
     )
+    encoded = loss.encode(torch.as_tensor(y))
+    exact = Target(encoded, None if weight is None else torch.as_tensor(weight))
+    exact = exact.to(design.exact_device, torch.float64)
+    target = exact[torch.as_tensor(rows, device=design.exact_device)].to(device, design.dtype)
+    unit = torch.ones_like(design.scale) if standardize else design.scale
+    is_fine = tol < 1e-5 or design.dtype == torch.float64
+    problem = Problem(design, loss, None, exact, target, fit_intercept, unit, is_fine)
+    return problem.penalised(0.0, 0.0)
+
+
+def _choose_design(X, device):
+    """Choose between a working copy and reading X anew at every pass."""
+    if is_memory_mapped(X):
+        return StreamedDesign, X
+    if X.dtype.itemsize == 2:
+        # Single rows of a matrix in column order would touch every cache line of it.
+        return StreamedDesign, X if X.flags.c_contiguous else X.copy(order="C")
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if X.nbytes > _DEVICE_SHARE * free:
+            return StreamedDesign, X
+    return ResidentDesign, X

@@ -2,10 +2,12 @@
 import torch
 
 _GROWTH = 1.25
+# Epochs without a new best after which the step is too long to settle down.
+_PATIENCE = 3
 
 
 class ProximalSAGA:
-    """Mini-batch proximal SAGA with a table of every sample's probabilities.
+    """Mini-batch proximal SAGA with a table of every sample's predictions.
 
     Rows are shuffled once, so that a batch is a contiguous slice of the working copy; the order
     of the batches changes with every epoch.
@@ -24,56 +26,73 @@ class ProximalSAGA:
     for non-strongly convex composite objectives. NeurIPS.
     """
 
+    # Passes over the data of one call of `epoch`.
+    n_passes = 1
+
     def __init__(self, problem, random_state, batch_size):
         self.problem = problem
         self.random_state = random_state
-        working = problem.working
-        n_samples = len(working)
+        design, loss = problem.design, problem.loss
+        kind = {"dtype": design.dtype, "device": design.device}
+        n_samples = design.shape[0]
         n_batches = -(-n_samples // batch_size)
-        self.penalty = problem.penalty.to(working.dtype, working.device)
-        self.y = problem.loss.encode(problem.y[problem.rows], working.dtype)
-        self.table = working.new_empty((n_samples, problem.loss.n_rows))
-        self.batches = working.tensor_split(n_batches)
+        self.penalty = problem.penalty.to(design.dtype, design.device)
+        self.batches = design.batches(n_batches)
+        self.targets = problem.target.split(n_batches)
+        self.table = torch.empty((n_samples, loss.n_rows), **kind)
         self.kept = self.table.tensor_split(n_batches)
-        self.coef = working.new_zeros(problem.shape)
-        self.intercept = working.new_zeros(problem.loss.n_rows)
+        self.coef = torch.zeros(problem.shape, **kind)
+        self.intercept = torch.zeros(loss.n_rows, **kind)
         self.mean_gradient = torch.empty_like(self.coef)
         self.mean_residual = torch.empty_like(self.intercept)
         self.buffer = torch.empty_like(self.coef)
-        eigenvalue = problem.largest_eigenvalue()
-        longest = float(working[:2048].square().sum(1).max())
+        eigenvalue, batch_eigenvalue = problem.steepness(batch_size)
         # The bound holds at even predictions, where a fit begins; the surer they become, the
         # flatter the loss is and the longer a step may be, until an epoch shows it was too long.
-        self.step = 2 / (problem.loss.curvature * (eigenvalue + longest / batch_size))
-        self.intercept_step = min(1 / (2 * problem.loss.curvature), self.step * eigenvalue)
+        self.step = loss.boldness / (loss.curvature * batch_eigenvalue)
+        self.intercept_step = min(1 / (2 * loss.curvature), self.step * eigenvalue)
         self.longest_step = float("inf")
-        self.best = None
 
     def start(self, point):
-        """Begin from a certified point, whose probabilities are in the order of the batches."""
+        """Begin from a point, whose predictions are in the working order."""
         self.coef.copy_(point.coef)
         self.intercept.copy_(point.intercept)
-        self.table.copy_(point.probabilities)
+        self.table.copy_(point.predictions)
         self.mean_gradient.copy_(point.gradient)
-        self.mean_residual.copy_(self.problem.loss.residual(self.table, self.y).mean(0))
-        self.best = float("inf") if self.best is None else self.best
+        target = self.problem.target
+        residual = target.weigh(self.problem.loss.residual(self.table, target))
+        self.mean_residual.copy_(residual.mean(0))
+        # The table lags behind the iterate, whose objective is the one to be beaten from here.
+        self.best = point.objective
+        self.n_stale = 0
 
     # A certificate knows the mean gradient better than the running sum, so begin again from it.
     refresh = start
 
+    def point(self):
+        """Return the current point, with an estimate of its duality gap."""
+        return self.problem.estimate(self.coef, self.intercept)
+
+    def state(self):
+        """Return the current coefficients and intercepts."""
+        return self.coef, self.intercept
+
     def epoch(self):
         """Pass over the data once, or take an epoch that went wrong back and shorten the step."""
         saved = [part.clone() for part in self._state()]
-        for batch in self.random_state.permutation(len(self.batches)):
-            self._batch(self.batches[batch], self.kept[batch])
-        loss = self.problem.loss.table_value(self.table, self.y)
+        order = self.random_state.permutation(len(self.batches))
+        for batch, rows in self.batches.visit(order):
+            self._batch(rows, self.kept[batch], self.targets[batch])
+        loss = self.problem.loss.table_value(self.table, self.problem.target)
         objective = float(loss + self.penalty.value(self.coef))
-        if objective <= self.best * 1.001:
+        self.n_stale = 0 if objective < self.best else self.n_stale + 1
+        if objective <= self.best * 1.001 and self.n_stale < _PATIENCE:
             self.best = min(objective, self.best)
             self.step = min(self.step * _GROWTH, self.longest_step)
             return
         for part, before in zip(self._state(), saved, strict=True):
             part.copy_(before)
+        self.n_stale = 0
         # Settle down first, then come back to a little below what was too long.
         self.longest_step = self.step / 1.5
         self.step /= 3
@@ -81,12 +100,12 @@ class ProximalSAGA:
     def _state(self):
         return self.coef, self.intercept, self.table, self.mean_gradient, self.mean_residual
 
-    def _batch(self, rows, kept):
+    def _batch(self, rows, kept, target):
         coef, buffer, n_samples = self.coef, self.buffer, len(self.table)
         scores = torch.addmm(self.intercept, rows, coef.T)
-        probabilities = self.problem.loss.probabilities(scores)
-        change = probabilities - kept
-        kept.copy_(probabilities)
+        predictions = self.problem.loss.predict(scores)
+        change = target.weigh(predictions - kept)
+        kept.copy_(predictions)
         torch.mm(change.T, rows, out=buffer)
         coef.add_(buffer, alpha=-self.step / len(rows)).add_(self.mean_gradient, alpha=-self.step)
         self.mean_gradient.add_(buffer, alpha=1 / n_samples)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One call of NeuroX, in the interpreter of `peer_python`: ``worker.py TASK IN.npz OUT.npz``.
+
+Arrays and parameters come in and go out through npz files, because NeuroX prints as it works.
+Seconds are those of the call alone, on the wall clock, imports and reading left out.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+
+import numpy as np
+
+# Names that NumPy 1.24 removed and NeuroX 1.0.9 still uses.
+for _name in ("int", "float", "object"):
+    if not hasattr(np, _name):
+        setattr(np, _name, getattr(sys.modules["builtins"], _name))
+
+
+def main():
+    task, source, target = sys.argv[1:]
+    with np.load(source) as file:
+        arrays = dict(file)
+    parameters = json.loads(str(arrays.pop("parameters")))
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        results = _TASKS[task](**arrays, **parameters)
+    np.savez(target, **results)
+
+
+def _timed(call, *args, **kwargs):
+    start = time.perf_counter()
+    result = call(*args, **kwargs)
+    return result, np.float64(time.perf_counter() - start)
+
+
+def _train(X, y, *, kind, seed, **parameters):
+    import torch
+    from neurox.interpretation import linear_probe
+
+    train = getattr(linear_probe, f"train_{kind}_regression_probe")
+    # Two samples first: the first step of an optimizer imports half of torch, about 2 s.
+    train(np.eye(2, dtype=np.float32), np.arange(2, dtype=y.dtype), num_epochs=1)
+    torch.manual_seed(seed)
+    probe, seconds = _timed(train, X, y, **parameters)
+    layer = probe.linear
+    coef, intercept = (p.detach().cpu().numpy() for p in (layer.weight, layer.bias))
+    return {"coef": coef, "intercept": intercept, "seconds": seconds}
+
+
+def _probe_of(coef):
+    import torch
+    from neurox.interpretation.linear_probe import LinearProbe
+
+    probe = LinearProbe(coef.shape[1], coef.shape[0])
+    with torch.no_grad():
+        probe.linear.weight.copy_(torch.from_numpy(coef))
+    return probe, {i: i for i in range(len(coef))}
+
+
+def _order(coef, **parameters):
+    from neurox.interpretation.linear_probe import get_neuron_ordering
+
+    (order, cutoffs), seconds = _timed(get_neuron_ordering, *_probe_of(coef), **parameters)
+    return {"order": np.array(order), "cutoffs": np.array(cutoffs), "seconds": seconds}
+
+
+def _top(coef, *, percentage, kind):
+    from neurox.interpretation import linear_probe
+
+    probe, classes = _probe_of(coef)
+    select = getattr(linear_probe, kind)
+    (overall, by_class), seconds = _timed(select, probe, percentage, classes)
+    named = {f"class_{i}": np.array(neurons) for i, neurons in by_class.items()}
+    return {"overall": np.array(overall), **named, "seconds": seconds}
+
+
+def _probeless(X, y):
+    from neurox.interpretation.probeless import get_neuron_ordering_for_all_tags
+
+    tags = {i: str(i) for i in range(int(y.max()) + 1)}
+    (order, by_tag), seconds = _timed(get_neuron_ordering_for_all_tags, X, y, tags)
+    class_order = np.array([by_tag[str(i)] for i in tags])
+    return {"order": np.array(order), "class_order": class_order, "seconds": seconds}
+
+
+def _probeless_overall(X, y):
+    from neurox.interpretation.probeless import get_neuron_ordering
+
+    order, seconds = _timed(get_neuron_ordering, X, y)
+    return {"order": np.array(order), "seconds": seconds}
+
+
+def _clusters(X, **parameters):
+    from neurox.interpretation.clustering import create_correlation_clusters
+
+    labels, seconds = _timed(create_correlation_clusters, X, **parameters)
+    return {"labels": labels, "seconds": seconds}
+
+
+def _independent(X, *, seed, **parameters):
+    from neurox.interpretation.clustering import extract_independent_neurons
+
+    np.random.seed(seed)
+    (neurons, labels), seconds = _timed(extract_independent_neurons, X, **parameters)
+    return {"neurons": np.array(neurons), "labels": labels, "seconds": seconds}
+
+
+def _extract(*, model, sentences, aggregation):
+    from neurox.data.extraction import transformers_extractor as extractor
+
+    network, tokenizer = extractor.get_model_and_tokenizer(model)
+    counts = {}
+
+    def loop():
+        return [
+            extractor.extract_sentence_representations(
+                text, network, tokenizer, aggregation=aggregation, tokenization_counts=counts
+            )[0]
+            for text in sentences
+        ]
+
+    states, seconds = _timed(loop)
+    rows = np.concatenate([s.transpose(1, 0, 2).reshape(s.shape[1], -1) for s in states])
+    counts = np.array([s.shape[1] for s in states])
+    return {"H": rows.astype(np.float32), "n_words": counts, "seconds": seconds}
+
+
+def _write(H, n_words, *, path, sentences, n_layers, **parameters):
+    from neurox.data.writer import ActivationsWriter
+
+    ends = np.cumsum(n_words)
+    blocks = H.reshape(len(H), n_layers, -1).transpose(1, 0, 2)
+
+    def loop():
+        writer = ActivationsWriter.get_writer(path, **parameters)
+        for i, (words, end) in enumerate(zip(sentences, ends, strict=True)):
+            writer.write_activations(i, words, blocks[:, end - n_words[i] : end])
+        writer.close()
+
+    return {"seconds": _timed(loop)[1]}
+
+
+def _read(*, path, **parameters):
+    from neurox.data.loader import load_activations
+
+    (activations, n_layers), seconds = _timed(load_activations, path, **parameters)
+    return {
+        "H": np.concatenate([np.asarray(a) for a in activations]),
+        "n_words": np.array([len(a) for a in activations]),
+        "n_layers": np.array(n_layers),
+        "seconds": seconds,
+    }
+
+
+_TASKS = {
+    "train": _train,
+    "order": _order,
+    "top": _top,
+    "probeless": _probeless,
+    "probeless_overall": _probeless_overall,
+    "clusters": _clusters,
+    "independent": _independent,
+    "extract": _extract,
+    "write": _write,
+    "read": _read,
+}
+
+if __name__ == "__main__":
+    main()

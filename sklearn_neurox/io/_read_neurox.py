@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sklearn_neurox.extraction._activations import Activations
+from sklearn_neurox.extraction._sources import ArraySource
+from sklearn_neurox.io._hdf5 import HDF5Source, open_hdf5
+from sklearn_neurox.io._json import read_json
+from sklearn_neurox.io._pt import read_pt
+from sklearn_neurox.io._sentences import match_sentences
+from sklearn_neurox.utils._names import neuron_names
+from sklearn_neurox.words._frame import words_frame
+
+_REFUSED = {
+    ".acts": "it is a pickle, and loading a pickle can run any code",
+    ".t7": "it is a Lua Torch file, which no torch since 1.0 can read",
+}
+
+
+def read_neurox(
+    path: str | os.PathLike,
+    words: pd.DataFrame | None = None,
+    *,
+    layers: Sequence[int] | None = None,
+    stored_layers: Sequence[int] | None = None,
+    mismatched: str = "error",
+    dtype: str = "float32",
+) -> tuple[Activations, pd.DataFrame]:
+    """Read activations of words that NeuroX extracted, with the words they belong to.
+
+    Parameters
+    ----------
+    path : str or path-like
+        An HDF5 (``.hdf5``) or JSON (``.json``) file of NeuroX's, or a ``.pt`` file for it. Where
+        ``acts.hdf5`` is not there but ``acts-layer0.hdf5``, ``acts-layer1.hdf5``, ... are, as its
+        option ``decompose_layers`` writes them, all of these are read.
+
+    words : DataFrame of shape (n_words, n_columns) or None, default=None
+        The words that were extracted, from `read_parallel`, `read_conllu` or `words_frame`. None
+        takes those stored in the file, which are what the tokenizer made of them
+        (``"play##ing"``) and have no annotations. A ``.pt`` file stores none.
+
+    layers : sequence of int or None, default=None
+        The layers to read, in this order; None reads all.
+
+    stored_layers : sequence of int or None, default=None
+        Which layers of the model the file holds, in its order. None numbers them from 0, which
+        is wrong for files written with NeuroX's options ``filter_layers`` or
+        ``ignore_embeddings``; files of one layer have its number in their name.
+
+    mismatched : {"error", "drop"}, default="error"
+        What becomes of sentences that are stored with another number of words than `words` has:
+        NeuroX cuts what is too long for the model.
+
+    dtype : {"float32", "float16"}, default="float32"
+        How JSON and ``.pt`` files are held in memory. Nothing of an HDF5 file is: it is read,
+        some hundred words at a time, when the activations are pooled.
+
+    Returns
+    -------
+    activations : Activations of shape (n_words,)
+        One vector a word, ready for a pipeline that starts with a `SubwordAggregator`, whose
+        strategy makes no difference here. Neurons are called ``hidden.<layer>.<unit>``.
+
+    words : DataFrame of shape (n_words, n_columns)
+        The words, row by row those of the activations.
+
+    Raises
+    ------
+    ImportError
+        For HDF5 files, if h5py is not installed.
+
+    ValueError
+        If the number of sentences is another than in `words`, or that of the words of a sentence,
+        which is named; for layers that are not there; for files that are no such files, and for
+        ``.acts`` and ``.t7`` files, which cannot be read safely.
+
+    Warns
+    -----
+    UserWarning
+        If sentences are dropped.
+
+    See Also
+    --------
+    write_neurox : Write such files.
+    SubwordAggregator : Makes a matrix of the activations.
+
+    Notes
+    -----
+    The order of the sentences is that of their numbers. The values of NeuroX's own JSON files are
+    rounded to eight decimals.
+
+    Examples
+    --------
+    >>> import json, tempfile
+    >>> from sklearn_neurox.extraction import SubwordAggregator
+    >>> from sklearn_neurox.io import read_neurox
+    >>> sentence = {"linex_index": 0, "features": [
+    ...     {"token": "Dogs", "layers": [{"index": 0, "values": [0.5, 2.0]}]},
+    ...     {"token": "bark", "layers": [{"index": 0, "values": [1.5, 0.0]}]},
+    ... ]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with open(f"{folder}/acts.json", "w") as file:
+    ...         print(json.dumps(sentence), file=file)
+    ...     activations, words = read_neurox(f"{folder}/acts.json")
+    >>> words["word"].tolist()
+    ['Dogs', 'bark']
+    >>> SubwordAggregator().fit_transform(activations)
+    array([[0.5, 2. ],
+           [1.5, 0. ]], dtype=float32)
+    """
+    if mismatched not in ("error", "drop"):
+        raise ValueError(f"mismatched must be 'error' or 'drop', got {mismatched!r}.")
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
+    source, indices, stored_words = _open(Path(path), layers, stored_layers, dtype)
+    lengths = source.lengths if isinstance(source, HDF5Source) else np.diff(source.ptr)
+    keep = np.arange(len(lengths))
+    if words is not None:
+        keep, words = match_sentences(words, lengths, str(path), mismatched=mismatched)
+    else:
+        words = _stored_frame(stored_words, indices, path)
+    if len(keep) < len(lengths):
+        source, lengths = source.take(keep), lengths[keep]
+    n_words = int(lengths.sum())
+    activations = Activations(
+        source,
+        np.repeat(np.arange(len(lengths)), lengths),
+        np.arange(n_words) - np.repeat(np.cumsum(lengths) - lengths, lengths),
+        np.arange(n_words + 1),
+        first_token="NeuroX stores words, and no special token",
+        missing="zero",
+        index=words.index,
+    )
+    return activations, words
+
+
+def _open(path, layers, stored_layers, dtype):
+    """Return the source, the numbers of the sentences, and their stored words."""
+    suffix = path.suffix
+    if suffix in _REFUSED:
+        raise ValueError(
+            f"{path} is not read: {_REFUSED[suffix]}. Write it as HDF5 or JSON with NeuroX's "
+            "ActivationsWriter in an environment where you trust it."
+        )
+    if suffix not in (".hdf5", ".json", ".pt"):
+        raise ValueError(f"{path} must end with .hdf5, .json or .pt, which tells what it holds.")
+    files = _layer_files(path, layers, stored_layers)
+    if suffix == ".hdf5":
+        return _open_hdf5(files, layers, stored_layers)
+    parts, first = [], None
+    for layer, file in files.items():
+        if suffix == ".pt":
+            values = read_pt(str(file), dtype)
+            indices, stored_words = list(range(len(values))), None
+        else:
+            indices, stored_words, values = read_json(str(file), dtype)
+        lengths = [len(array) for array in values]
+        first = first or (indices, stored_words, lengths, file)
+        _check_same((indices, lengths), first, file)
+        here = [layer] if layer is not None else None
+        chosen = _places(values[0].shape[1], layers, stored_layers, file, here)
+        parts.append((_in_order(values, indices, list(chosen.values())), list(chosen)))
+    matrix = parts[0][0] if len(parts) == 1 else np.concatenate([p for p, _ in parts], axis=1)
+    names = neuron_names([k for _, own in parts for k in own], values[0].shape[2])
+    order = np.argsort(first[0], kind="stable")
+    ptr = np.concatenate([[0], np.cumsum(np.array(first[2])[order])]).astype(np.int64)
+    words = None if first[1] is None else [first[1][i] for i in order]
+    return ArraySource(matrix, ptr, names), [first[0][i] for i in order], words
+
+
+def _open_hdf5(files, layers, stored_layers):
+    blocks, first = [], None
+    for layer, file in files.items():
+        indices, stored_words, (n_stored, n_units) = open_hdf5(str(file))
+        lengths = [len(words) for words in stored_words]
+        first = first or (indices, stored_words, lengths, file, n_units)
+        _check_same((indices, lengths), first, file)
+        here = [layer] if layer is not None else None
+        for number, place in _places(n_stored, layers, stored_layers, file, here).items():
+            blocks.append((number, str(file), place))
+    datasets = np.array([str(index) for index in first[0]], dtype=object)
+    source = HDF5Source(tuple(blocks), datasets, np.array(first[2]), first[4])
+    return source, first[0], first[1]
+
+
+def _layer_files(path, layers, stored_layers):
+    """Find the file, or those of its layers in the order asked for, by layer."""
+    if path.exists():
+        return {None: path}
+    form = re.compile(re.escape(path.stem) + r"-layer(\d+)" + re.escape(path.suffix))
+    found = {}
+    for file in path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ():
+        if match := form.fullmatch(file.name):
+            found[int(match[1])] = file
+    if not found:
+        raise FileNotFoundError(
+            f"There is neither {path} nor {path.stem}-layer<number>{path.suffix} beside it."
+        )
+    if stored_layers is not None:
+        raise ValueError(
+            f"{path} is in one file a layer, and their names tell the layers "
+            f"{sorted(found)}: leave stored_layers out."
+        )
+    asked = sorted(found) if layers is None else list(layers)
+    _check_layers(asked, sorted(found), path)
+    return {layer: found[layer] for layer in asked}
+
+
+def _places(n_stored, layers, stored_layers, file, here):
+    """Tell the layers asked for and where in the file each stands."""
+    held = here or (list(range(n_stored)) if stored_layers is None else list(stored_layers))
+    if len(held) != n_stored or len(set(held)) != len(held):
+        raise ValueError(
+            f"{file} holds {n_stored} layers, but stored_layers are {held}. Name each of them once."
+        )
+    asked = held if layers is None or here else list(layers)
+    _check_layers(asked, held, file)
+    return {layer: held.index(layer) for layer in asked}
+
+
+def _check_layers(asked, held, file):
+    unknown = [layer for layer in asked if layer not in held]
+    if unknown or not asked or len(set(asked)) != len(asked):
+        what = f"has no layer {unknown[0]}" if unknown else f"cannot give the layers {asked}"
+        raise ValueError(f"{file} {what}; it holds {held}. Name layers of it, each once.")
+
+
+def _check_same(this, first, file):
+    if this != (first[0], first[2]):
+        raise ValueError(f"{file} holds other sentences than {first[3]}; they are of two runs.")
+
+
+def _in_order(values, indices, places):
+    """Lay the layers asked for of all sentences out in one matrix, freeing them on the way."""
+    n_words = sum(len(array) for array in values)
+    matrix = np.empty((n_words, len(places), values[0].shape[2]), dtype=values[0].dtype)
+    start = 0
+    for i in np.argsort(indices, kind="stable"):
+        matrix[start : start + len(values[i])] = values[i][:, places]
+        start += len(values[i])
+        values[i] = values[i][:0]
+    return matrix.reshape(n_words, -1)
+
+
+def _stored_frame(stored_words, indices, path):
+    if stored_words is None:
+        raise ValueError(f"{path} stores no words: give them with words=.")
+    for index, sentence in zip(indices, stored_words, strict=True):
+        if not all(sentence):
+            raise ValueError(
+                f"{path}: word {[bool(word) for word in sentence].index(False)} of sentence "
+                f"{index} is stored empty, as the tokenizer dropped it, so no span could stand "
+                "for it. Give the words that were extracted with words=."
+            )
+    return words_frame(stored_words, sentence_ids=indices)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.utils import check_array
+from sklearn.utils.validation import _get_feature_names
+
+from sklearn_neurox.io._hdf5 import write_hdf5
+from sklearn_neurox.io._json import narrow, write_json
+from sklearn_neurox.io._sentences import sentence_lengths
+from sklearn_neurox.utils._names import neuron_layers
+
+_WRITERS = {".hdf5": write_hdf5, ".json": write_json}
+
+
+def write_neurox(
+    path: str | os.PathLike,
+    H: ArrayLike,
+    words: pd.DataFrame,
+    *,
+    n_layers: int | None = None,
+    decompose_layers: bool = False,
+    parallel: Mapping[str, str | os.PathLike] | None = None,
+    dtype: str = "float32",
+) -> None:
+    """Write activations of words as a file that NeuroX reads.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, which is overwritten: ``.hdf5`` or, ten times as large, ``.json``.
+
+    H : array-like of shape (n_words, n_neurons)
+        One row a word, layer after layer; what a `SubwordAggregator` returns. A DataFrame tells
+        the layers by the names of its columns. A memory-mapped array is not read whole.
+
+    words : DataFrame of shape (n_words, n_columns)
+        The words of the rows, sentence after sentence.
+
+    n_layers : int or None, default=None
+        Into how many equal layers the columns divide. None asks the names of the columns.
+
+    decompose_layers : bool, default=False
+        Write one file a layer: ``acts-layer0.hdf5``, ``acts-layer1.hdf5``, ... for
+        ``acts.hdf5``, with the layers' own numbers.
+
+    parallel : mapping from str to str or path-like, or None, default=None
+        Text files to write beside it, by column of `words`, such as ``{"word": "acts.word",
+        "upos": "acts.upos"}``: a line a sentence, with one entry a word. They are what NeuroX's
+        ``load_data`` and `read_parallel` read.
+
+    dtype : {"float32", "float16"}, default="float32"
+        Of the values. NeuroX itself always writes float32, and reads both.
+
+    Raises
+    ------
+    ImportError
+        For HDF5 files, if h5py is not installed.
+
+    ValueError
+        If H has another number of rows than `words`, or values that are not finite or too large
+        for `dtype`; if its columns are not equal layers, one after the other; if the rows of a
+        sentence do not stand together; for a word with white space, which would part it.
+
+    See Also
+    --------
+    read_neurox : Read such files.
+
+    Notes
+    -----
+    A file appears when it is complete. Sentences are numbered from 0; their ``sentence_id`` is
+    not stored.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn_neurox.io import read_neurox, write_neurox
+    >>> from sklearn_neurox.words import words_frame
+    >>> words = words_frame([["Dogs", "bark"]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_neurox(f"{folder}/acts.json", [[1.0, 2.0], [3.0, 4.0]], words, n_layers=2)
+    ...     activations, _ = read_neurox(f"{folder}/acts.json", words, layers=[1])
+    >>> activations.pool("last")
+    array([[2.],
+           [4.]], dtype=float32)
+    """
+    path = Path(path)
+    if path.suffix not in _WRITERS:
+        raise ValueError(f"{path} must end with .hdf5 or .json, as NeuroX tells files by that.")
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
+    names = _get_feature_names(H)
+    H = check_array(H, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+    ids, lengths = sentence_lengths(words)
+    if len(words) != len(H):
+        raise ValueError(f"H has {len(H)} rows, but there are {len(words)} words.")
+    sentences = _columns_of(words, "word", lengths)
+    layers, n_units = _layers(names, H.shape[1], n_layers)
+    write = _WRITERS[path.suffix]
+    for file, places in _files(path, layers, decompose_layers):
+        blocks = _blocks(H, lengths, ids, places, n_units, dtype)
+        _write_whole(file, lambda to, blocks=blocks: write(to, sentences, blocks, dtype))
+    for column, file in (parallel or {}).items():
+        rows = [" ".join(entries) + "\n" for entries in _columns_of(words, column, lengths)]
+        content = "".join(rows).encode()
+        _write_whole(Path(file), lambda to, content=content: Path(to).write_bytes(content))
+
+
+def _layers(names, n_features, n_layers):
+    """Tell the numbers of the layers in their order, and the neurons of each."""
+    of_column = neuron_layers(names, n_features, n_layers=n_layers, caller="write_neurox")
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(of_column)) + 1])
+    layers = of_column[starts].tolist()
+    sizes = np.diff(np.append(starts, n_features))
+    if len(set(layers)) < len(layers) or (sizes != sizes[0]).any():
+        raise ValueError(
+            "NeuroX's files hold equally large layers, one after the other, but the columns of H "
+            f"begin with {sizes[0]} of layer {layers[0]} and then have {sizes[1:4].tolist()} of "
+            f"the layers {layers[1:4]}. Write one component, with all its neurons."
+        )
+    return layers, int(sizes[0])
+
+
+def _files(path, layers, decompose_layers):
+    """Tell the files to write, and where in H the layers of each stand."""
+    if not decompose_layers:
+        return [(path, list(range(len(layers))))]
+    return [
+        (path.with_name(f"{path.stem}-layer{layer}{path.suffix}"), [place])
+        for place, layer in enumerate(layers)
+    ]
+
+
+def _blocks(H, lengths, ids, places, n_units, dtype):
+    """Yield the activations of every sentence as layers x words x neurons."""
+    stop = 0
+    for name, length in zip(ids, lengths.tolist(), strict=True):
+        start, stop = stop, stop + length
+        rows = H[start:stop].reshape(length, -1, n_units)[:, places]
+        if not np.isfinite(rows).all():
+            raise ValueError(f"The activations of sentence {name!r} hold NaN or infinity.")
+        yield narrow(rows, dtype, f"sentence {name!r}").swapaxes(0, 1)
+
+
+def _columns_of(words, column, lengths):
+    """Return the entries of a column sentence by sentence; none may be parted by white space."""
+    if column not in words.columns:
+        raise ValueError(f"The words have no column {column!r}; they have {list(words.columns)}.")
+    entries = words[column].astype(object).tolist()
+    for row, entry in enumerate(entries):
+        if pd.isna(entry) or str(entry).split() != [str(entry)]:
+            raise ValueError(
+                f"Row {row} has {entry!r} as {column!r}, but NeuroX parts entries at white space "
+                "and counts them: there must be exactly one. Replace white space, and fill what "
+                "is missing or empty."
+            )
+    ends = np.cumsum(lengths).tolist()
+    return [
+        [str(entry) for entry in entries[end - length : end]]
+        for end, length in zip(ends, lengths.tolist(), strict=True)
+    ]
+
+
+def _write_whole(file, write):
+    """Write beside the file and rename, so that it is never there in part."""
+    scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    try:
+        write(str(scratch))
+        scratch.replace(file)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import warnings
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.callback import with_callbacks
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe, mean_one_weight
+from sklearn_neurox.utils._validation import check_matrix
+
+
+class ElasticNetProbeClassifier(ClassifierMixin, BaseElasticNetProbe):
+    """Linear probe with an elastic-net penalty, solved to a certified gap.
+
+    With two classes a logistic, with more a multinomial regression. It minimises
+
+    .. code-block:: text
+
+        mean_i loss(y_i, W z_i + b) + alpha * (l1_ratio * ||W||_1 + (1 - l1_ratio) / 2 * ||W||_2^2)
+
+    where ``z`` is a row of X, or of X standardized. The intercept ``b`` is free. The solution is
+    exact to a duality gap that is computed on the whole data in float64.
+
+    Parameters
+    ----------
+    alpha : float, default=1e-3
+        Strength of the penalty. It stands beside the *mean* loss, so that it does not depend on
+        the number of samples; scikit-learn's ``C`` is ``1 / (alpha * n_samples)``. With zero
+        there is no penalty, and no solution where classes are linearly separable.
+
+    l1_ratio : float, default=0.5
+        Share of the l1 penalty: 1 for the lasso, 0 for ridge.
+
+    standardize : bool, default=False
+        Whether the penalty acts on the coefficients of columns that are centred and divided by
+        their standard deviation. X is not touched, and ``coef_`` is in units of X all the same.
+
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. Without one, columns are divided but not centred.
+
+    class_weight : dict or "balanced", default=None
+        Weights of the classes, which multiply those of the samples. "balanced" gives every class
+        the same sum, for labels of which a few are much more frequent than the others.
+
+    solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
+        All solve the same problem to the same gap.
+
+        - "auto" begins with "saga", or below 2,048 samples with "newton" (two classes) or
+          "fista" (more), and goes on with another where that one would take long;
+        - "saga" suits many samples and a penalty strong enough to generalise;
+        - "svrg", with momentum, suits many samples and a weak penalty;
+        - "newton" suits two classes and few columns that matter; only for two classes;
+        - "fista" takes whole-batch steps, for few samples.
+
+    tol : float, default=1e-3
+        The solver stops at ``dual_gap_ <= tol * objective``. With ``alpha=0`` it stops when the
+        norm of the gradient, in standardized columns, is ``tol`` times that at zero coefficients.
+
+    max_iter : int, default=1000
+        The most passes over the data.
+
+    warm_start : bool, default=False
+        Whether to begin at the solution of the previous fit.
+
+    device : str, default="auto"
+        Where to solve: "cpu", "cuda", "cuda:<index>" or "mps"; "auto" takes CUDA where there is
+        one. A matrix that does not fit the device is streamed to it.
+
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the rows and the batches. Pass an int for the same bits in every fit.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+
+    coef_ : ndarray of shape (n_classes, n_features) or (1, n_features)
+        Coefficients, with exact zeros; one row, for the second class, if there are two.
+
+    intercept_ : ndarray of shape (n_classes,) or (1,)
+        Intercepts. That of a class whose samples all have weight zero is minus infinity.
+
+    dual_gap_ : float
+        The objective is at most this much above the optimum. With ``alpha=0`` the relative norm
+        of the gradient; NaN after `partial_fit`.
+
+    n_iter_ : int
+        Passes over the data.
+
+    alpha_max_ : float
+        The smallest ``alpha`` at which, with this ``l1_ratio``, all coefficients are zero.
+
+    n_features_in_ : int
+        Number of features seen in fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X has names that are all strings.
+
+    See Also
+    --------
+    ElasticNetProbeClassifierCV : The same with ``alpha`` and ``l1_ratio`` found by validation.
+    ElasticNetProbeRegressor : The same for numbers.
+    sklearn.linear_model.LogisticRegression : The same model with ``penalty="elasticnet"``.
+
+    Notes
+    -----
+    The stochastic solvers are mini-batch proximal SAGA [1]_ and SVRG with negative momentum [2]_;
+    the others are FISTA with restarts [3]_ and proximal Newton on an active set [4]_. The gap
+    compares the objective with its Fenchel dual at the residual, once the free intercepts are
+    solved for exactly.
+
+    A matrix in memory is copied once, standardized and shuffled. A memory-mapped one is not
+    copied, and neither is one of float16: batches are read, and upcast, as they are needed.
+
+    Callbacks are told of every epoch, see `sklearn.callback`.
+
+    References
+    ----------
+    .. [1] Defazio, Bach and Lacoste-Julien (2014). SAGA: a fast incremental gradient method with
+       support for non-strongly convex composite objectives. NeurIPS.
+
+    .. [2] Zhou, Shang and Cheng (2018). A simple stochastic variance reduced algorithm with fast
+       convergence rates. ICML.
+
+    .. [3] Beck and Teboulle (2009). A fast iterative shrinkage-thresholding algorithm for linear
+       inverse problems. SIAM Journal on Imaging Sciences.
+
+    .. [4] Friedman, Hastie and Tibshirani (2010). Regularization paths for generalized linear
+       models via coordinate descent. Journal of Statistical Software.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_neurox.probes import ElasticNetProbeClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> probe = ElasticNetProbeClassifier(standardize=True, random_state=0).fit(X, y)
+    >>> probe.score(X, y) > 0.95
+    True
+    >>> bool(probe.dual_gap_ < 1e-3)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseElasticNetProbe._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        alpha: float = 1e-3,
+        l1_ratio: float = 0.5,
+        *,
+        standardize: bool = False,
+        fit_intercept: bool = True,
+        class_weight: dict | str | None = None,
+        solver: str = "auto",
+        tol: float = 1e-3,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        super().__init__(
+            alpha,
+            l1_ratio,
+            standardize=standardize,
+            fit_intercept=fit_intercept,
+            solver=solver,
+            tol=tol,
+            max_iter=max_iter,
+            warm_start=warm_start,
+            device=device,
+            random_state=random_state,
+        )
+        self.class_weight = class_weight
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "ElasticNetProbeClassifier":
+        """Fit the probe.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Activations, of float16, float32 or float64; never modified.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples: one of weight 2 counts as two samples.
+
+        Returns
+        -------
+        self : ElasticNetProbeClassifier
+            The fitted probe.
+
+        Raises
+        ------
+        ValueError
+            If X has values that are not finite, y has missing labels or less than two classes,
+            or weights are negative.
+        """
+        from sklearn_neurox.probes.solvers._losses import BinaryLoss, MultinomialLoss
+
+        X, y = check_matrix(self, X, y, reset=True, ensure_min_samples=2)
+        check_classification_targets(y)
+        classes, encoded = np.unique(y, return_inverse=True)
+        _check_two(classes, "samples")
+        if self.solver == "newton" and len(classes) > 2:
+            raise ValueError(
+                "solver='newton' takes two classes, because the scores of more are coupled, but "
+                f"y has {len(classes)}. Use solver='auto'."
+            )
+        if self.warm_start and not np.array_equal(getattr(self, "classes_", classes), classes):
+            self.__dict__.pop("coef_", None)
+        self.classes_ = classes
+        moment_weight = mean_one_weight(sample_weight, X)
+        weight, present = self._class_weighted(encoded, moment_weight)
+        self._present = None if present.all() else present
+        if len(classes) == 2:
+            loss = BinaryLoss()
+        else:
+            loss = MultinomialLoss(int(present.sum()))
+            # The samples of a class without weight count for nothing, whatever they are called.
+            encoded = np.where(present, np.cumsum(present) - 1, 0)[encoded]
+        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+        self._solve(X, encoded, loss, weight=weight, moment_weight=moment_weight, data=data)
+        del self._present
+        return self
+
+    def _class_weighted(self, encoded, weight):
+        """Multiply the weights by those of the classes; tell which classes have any."""
+        n_classes = len(self.classes_)
+        if self.class_weight is not None:
+            by_class = compute_class_weight(
+                self.class_weight,
+                classes=np.arange(n_classes) if self.class_weight == "balanced" else self.classes_,
+                y=encoded if self.class_weight == "balanced" else self.classes_[encoded],
+                sample_weight=weight,
+            )
+            weight = by_class[encoded] * (1.0 if weight is None else weight)
+            weight = weight / weight.mean()
+        present = np.ones(n_classes, dtype=bool)
+        if weight is not None:
+            present = np.bincount(encoded, weights=weight, minlength=n_classes) > 0
+        _check_two(self.classes_[present], "samples of positive weight")
+        if not present.all():
+            warnings.warn(
+                f"All samples of the classes {self.classes_[~present].tolist()} have weight zero: "
+                "they will never be predicted.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return weight, present
+
+    def _fitted_attributes(self, coef, intercept):
+        present = getattr(self, "_present", None)
+        if present is None:
+            return {"coef_": coef, "intercept_": intercept}
+        all_coef = np.zeros((len(present), coef.shape[1]))
+        all_coef[present] = coef
+        all_intercept = np.full(len(present), -np.inf)
+        all_intercept[present] = intercept
+        return {"coef_": all_coef, "intercept_": all_intercept}
+
+    def _advice(self):
+        if self.alpha:
+            return super()._advice()
+        return (
+            "With alpha=0 there is no solution where classes are linearly separable: set alpha "
+            "above zero, or raise max_iter."
+        )
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Compute the scores of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Activations.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_classes) or (n_samples,)
+            One column a class; with two classes the score of the second.
+        """
+        scores = self._scores(X)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Predict the class of every row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Activations.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Predicted labels.
+        """
+        scores = self.decision_function(X)
+        best = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
+        return self.classes_[best]
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Compute the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Activations.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Rows sum to one; columns are as in ``classes_``.
+        """
+        scores = self.decision_function(X)
+        if scores.ndim == 2:
+            return softmax(scores, axis=1)
+        return np.column_stack([expit(-scores), expit(scores)])
+
+
+def _check_two(classes, what):
+    if len(classes) < 2:
+        found = f": {classes[0]!r}" if len(classes) else ""
+        raise ValueError(
+            f"This solver needs {what} of at least 2 classes in the data, but the data "
+            f"contains only one class{found}"
+        )

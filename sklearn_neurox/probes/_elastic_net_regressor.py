@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.callback import with_callbacks
+
+from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe, mean_one_weight
+from sklearn_neurox.utils._validation import check_matrix
+
+
+class ElasticNetProbeRegressor(MultiOutputMixin, RegressorMixin, BaseElasticNetProbe):
+    """Linear regression probe with an elastic-net penalty, solved to a certified gap.
+
+    It minimises, summed over the outputs,
+
+    .. code-block:: text
+
+        mean_i (y_i - W z_i - b)^2 / 2 + alpha * (l1_ratio * ||W||_1
+                                                  + (1 - l1_ratio) / 2 * ||W||_2^2)
+
+    where ``z`` is a row of X, or of X standardized. The intercept ``b`` is free. This is the
+    objective of `sklearn.linear_model.ElasticNet`; the solution is exact to a duality gap that is
+    computed on the whole data in float64.
+
+    Parameters
+    ----------
+    alpha : float, default=1e-3
+        Strength of the penalty, beside the mean loss. It is in units of y: for targets ten times
+        as large, the same l1 penalty takes an ``alpha`` ten times as large.
+
+    l1_ratio : float, default=0.5
+        Share of the l1 penalty: 1 for the lasso, 0 for ridge.
+
+    standardize : bool, default=False
+        Whether the penalty acts on the coefficients of columns that are centred and divided by
+        their standard deviation. X is not touched, and ``coef_`` is in units of X all the same.
+
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. Without one, columns are divided but not centred.
+
+    solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
+        All solve the same problem to the same gap.
+
+        - "auto" takes "newton", or "saga" and "svrg" where more than 8,192 columns matter;
+        - "saga" suits many samples, many columns and many outputs;
+        - "svrg", with momentum, suits the same with a weak penalty;
+        - "newton" computes the Gram matrix of the columns that matter, once;
+        - "fista" takes whole-batch steps.
+
+    tol : float, default=1e-3
+        The solver stops at ``dual_gap_ <= tol * objective``. With ``alpha=0`` it stops when the
+        norm of the gradient, in standardized columns, is ``tol`` times that at zero coefficients.
+
+    max_iter : int, default=1000
+        The most passes over the data.
+
+    warm_start : bool, default=False
+        Whether to begin at the solution of the previous fit.
+
+    device : str, default="auto"
+        Where to solve: "cpu", "cuda", "cuda:<index>" or "mps"; "auto" takes CUDA where there is
+        one. A matrix that does not fit the device is streamed to it.
+
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the rows and the batches. Pass an int for the same bits in every fit.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Coefficients, with exact zeros.
+
+    intercept_ : float or ndarray of shape (n_outputs,)
+        Intercepts.
+
+    dual_gap_ : float
+        The objective is at most this much above the optimum. With ``alpha=0`` the relative norm
+        of the gradient; NaN after `partial_fit`.
+
+    n_iter_ : int
+        Passes over the data.
+
+    alpha_max_ : float
+        The smallest ``alpha`` at which, with this ``l1_ratio``, all coefficients are zero.
+
+    n_features_in_ : int
+        Number of features seen in fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X has names that are all strings.
+
+    See Also
+    --------
+    ElasticNetProbeRegressorCV : The same with ``alpha`` and ``l1_ratio`` found by validation.
+    ElasticNetProbeClassifier : The same for classes.
+    sklearn.linear_model.ElasticNet : The same model by coordinate descent.
+
+    Notes
+    -----
+    See `ElasticNetProbeClassifier` for the solvers, their sources, and what is copied.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn_neurox.probes import ElasticNetProbeRegressor
+    >>> X, y, coef = make_regression(200, 30, n_informative=3, coef=True, random_state=0)
+    >>> probe = ElasticNetProbeRegressor(alpha=1.0, l1_ratio=1.0, random_state=0).fit(X, y)
+    >>> bool(((probe.coef_ != 0) == (coef != 0)).all())
+    True
+    """
+
+    def __init__(
+        self,
+        alpha: float = 1e-3,
+        l1_ratio: float = 0.5,
+        *,
+        standardize: bool = False,
+        fit_intercept: bool = True,
+        solver: str = "auto",
+        tol: float = 1e-3,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        super().__init__(
+            alpha,
+            l1_ratio,
+            standardize=standardize,
+            fit_intercept=fit_intercept,
+            solver=solver,
+            tol=tol,
+            max_iter=max_iter,
+            warm_start=warm_start,
+            device=device,
+            random_state=random_state,
+        )
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "ElasticNetProbeRegressor":
+        """Fit the probe.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Activations, of float16, float32 or float64; never modified.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples: one of weight 2 counts as two samples.
+
+        Returns
+        -------
+        self : ElasticNetProbeRegressor
+            The fitted probe.
+
+        Raises
+        ------
+        ValueError
+            If X or y has values that are not finite, or weights are negative.
+        """
+        from sklearn_neurox.probes.solvers._losses import SquaredLoss
+
+        X, y = check_matrix(self, X, y, reset=True, multi_output=True, y_numeric=True)
+        y = y.astype(np.float64, copy=False)
+        self._is_single = y.ndim == 1
+        outputs = y.reshape(len(y), -1)
+        weight = mean_one_weight(sample_weight, X)
+        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+        loss = SquaredLoss(outputs.shape[1])
+        self._solve(X, outputs, loss, weight=weight, moment_weight=weight, data=data)
+        del self._is_single
+        return self
+
+    def _fitted_attributes(self, coef, intercept):
+        if self._is_single:
+            return {"coef_": coef[0], "intercept_": float(intercept[0])}
+        return {"coef_": coef, "intercept_": intercept}
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Predict the target of every row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Activations.
+
+        Returns
+        -------
+        targets : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predicted targets, of float64 if X is and of float32 otherwise.
+        """
+        scores = self._scores(X)
+        return scores[:, 0] if np.ndim(self.coef_) == 1 else scores

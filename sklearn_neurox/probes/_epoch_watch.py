@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+
+
+class EpochWatch:
+    """Tells scikit-learn's callbacks of every epoch of a fit, as a subtask of it.
+
+    Parameters
+    ----------
+    estimator : BaseElasticNetProbe
+        What is being fitted.
+
+    context : sklearn.callback.CallbackContext
+        Of the whole fit.
+
+    design : StandardizedDesign
+        Knows how to turn the coefficients back into those of X.
+
+    data : dict
+        ``X``, ``y`` and ``metadata``, which callbacks may ask for.
+    """
+
+    def __init__(self, estimator, context, design, data):
+        self.estimator = estimator
+        self.context = context
+        self.design = design
+        self.data = data
+
+    def begin(self, algorithm):
+        """Announce an epoch."""
+        self.epoch = self.context.subcontext(task_name="epoch")
+        self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self._described(algorithm))
+
+    def end(self, algorithm):
+        """Announce the end of an epoch, and return whether a callback wants to stop."""
+        described = self._described(algorithm)
+        return self.epoch.call_on_fit_task_end(estimator=self.estimator, **described)
+
+    def _described(self, algorithm):
+        def fitted():
+            coef, intercept = algorithm.state()
+            exact = self.design.exact_device
+            coef, intercept = self.design.in_input_units(coef.to(exact), intercept.to(exact))
+            return self.estimator._fitted_attributes(coef, intercept)
+
+        return {**self.data, "reconstruction_attributes": fitted}

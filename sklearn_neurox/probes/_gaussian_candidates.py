@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which columns a Gaussian probe models, and whether their covariances fit into memory."""
+
+from numbers import Integral
+
+import numpy as np
+
+from sklearn_neurox.probes._gaussian_moments import (
+    class_means,
+    class_variances,
+    lift_variances,
+    variance_between,
+)
+from sklearn_neurox.utils._names import neuron_indices
+
+
+def choose_candidates(candidates, X, codes, weights, counts, *, names, max_memory, caller):
+    """Turn the parameter ``candidates`` into columns.
+
+    Parameters
+    ----------
+    candidates : int, float, array-like or None
+        A number, a fraction, a choice of columns, or None for all.
+
+    X, codes, weights, counts : ndarray
+        As in `class_means`.
+
+    names : ndarray of shape (n_features,) or None
+        The names of the columns.
+
+    max_memory : float
+        The most the covariances may take, in gigabytes.
+
+    caller : str
+        The class that asks, for the error message.
+
+    Returns
+    -------
+    columns : ndarray of shape (n_chosen,), dtype=intp
+        Ascending.
+    """
+    n_features, n_classes = X.shape[1], len(counts)
+    if candidates is not None and np.ndim(candidates) > 0:
+        columns = neuron_indices(candidates, names=names, n_features=n_features, caller=caller)
+        columns = np.unique(columns)
+        if not len(columns):
+            raise ValueError(f"The 'candidates' parameter of {caller} chooses no column.")
+        check_memory(len(columns), n_classes, max_memory, caller=caller)
+        return columns
+    count = count_candidates(candidates, n_features, caller=caller)
+    check_memory(count, n_classes, max_memory, caller=caller)
+    if candidates is None:
+        return np.arange(n_features)
+    information = information_of_columns(X, codes, weights, counts)
+    return np.sort(np.argsort(-information, kind="stable")[:count])
+
+
+def count_candidates(candidates, n_features, *, caller):
+    """Tell how many columns a number, a fraction or None stands for."""
+    if candidates is None:
+        return n_features
+    if not isinstance(candidates, Integral):
+        return max(1, int(np.floor(candidates * n_features + 0.5)))
+    if candidates > n_features:
+        raise ValueError(
+            f"{caller} was asked for candidates={candidates}, but X has {n_features} columns. Ask "
+            "for fewer, for a fraction, or for all with candidates=None."
+        )
+    return int(candidates)
+
+
+def check_memory(n_candidates, n_classes, max_memory, *, caller):
+    """Raise an error if the covariances would not fit into ``max_memory`` gigabytes."""
+    needed = 8e-9 * n_classes * n_candidates**2
+    if needed > max_memory:
+        most = int(np.sqrt(max_memory / (8e-9 * n_classes)))
+        raise ValueError(
+            f"{caller} would need {needed:.3g} GB of memory for the covariances of {n_classes} "
+            f"classes and {n_candidates} neurons, but max_memory={max_memory:g}. Set "
+            f"candidates={most} or less, select neurons or a layer before it, or raise "
+            "max_memory."
+        )
+
+
+def candidate_places(chosen, candidates, n_features, *, caller):
+    """Tell where the chosen columns stand among the candidates."""
+    if len(chosen) == 0 or len(np.unique(chosen)) < len(chosen):
+        problem = "the same neuron twice" if len(chosen) else "no neuron"
+        raise ValueError(f"{caller}.subset was given {problem}.")
+    place = np.full(n_features, -1)
+    place[candidates] = np.arange(len(candidates))
+    unknown = chosen[place[chosen] < 0]
+    if len(unknown):
+        raise ValueError(
+            f"{caller}.subset was given neuron {unknown[0]}, which is not one of the "
+            f"{len(candidates)} candidates ({len(unknown)} such), so that it has no covariance. "
+            "Name it in candidates and fit again."
+        )
+    return place[chosen]
+
+
+def information_of_columns(X, codes, weights, counts):
+    r"""Estimate what every column alone tells about the class, from the training moments.
+
+    That is :math:`\frac12 (\log \sigma^2_j - \sum_c p_c \log \sigma^2_{cj})`, the mutual
+    information if the column were Gaussian, within the classes and over all of them.
+
+    Parameters are those of `class_means`.
+
+    Returns
+    -------
+    information : ndarray of shape (n_features,)
+        In nats; 0 for a constant column.
+    """
+    columns = np.arange(X.shape[1])
+    means = class_means(X, codes, weights, counts, columns)
+    variances = class_variances(X, codes, weights, counts, columns, means)
+    within = lift_variances(variances, means, variances, counts)
+    shares = counts / counts.sum()
+    total = shares @ within + variance_between(means, shares)
+    return 0.5 * (np.log(total) - shares @ np.log(within))

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Means and covariances of the classes, in double precision, over blocks of rows."""
+
+import numpy as np
+
+# A block is long, for a rank-one update of a covariance costs as much as a rank-fifty one.
+_BLOCK_BYTES = 64_000_000
+# Share of a column's total variance below which rounding decides; GaussianNB's var_smoothing.
+_ROUNDING = 1e-9
+
+
+def upcast_blocks(X, columns):
+    """Yield a slice of rows and those rows of the chosen columns, as float64."""
+    rows = max(1, _BLOCK_BYTES // (8 * max(1, X.shape[1])))
+    every = len(columns) == X.shape[1] and np.array_equal(columns, np.arange(X.shape[1]))
+    for start in range(0, X.shape[0], rows):
+        block = slice(start, min(start + rows, X.shape[0]))
+        yield block, (X[block] if every else X[block][:, columns]).astype(np.float64)
+
+
+def class_means(X, codes, weights, counts, columns):
+    """Compute the mean of every class; those of a constant column are exactly equal.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+
+    codes : ndarray of shape (n_samples,), dtype=intp
+        The class of every row.
+
+    weights : ndarray of shape (n_samples,)
+        Rows of weight zero count for nothing.
+
+    counts : ndarray of shape (n_classes,)
+        The sum of the weights of every class.
+
+    columns : ndarray of shape (n_columns,), dtype=intp
+        The columns to use.
+
+    Returns
+    -------
+    means : ndarray of shape (n_classes, n_columns)
+    """
+    origin = X[np.argmax(weights > 0)][columns].astype(np.float64)
+    sums = np.zeros((len(counts), len(columns)))
+    for block, values in upcast_blocks(X, columns):
+        values -= origin
+        sums += _membership(codes[block], weights[block], len(counts)) @ values
+    return origin + sums / counts[:, np.newaxis]
+
+
+def class_variances(X, codes, weights, counts, columns, means):
+    """Compute the variance of every column within every class.
+
+    Parameters are those of `class_means`, and its result.
+
+    Returns
+    -------
+    variances : ndarray of shape (n_classes, n_columns)
+    """
+    sums = np.zeros_like(means)
+    for block, values in upcast_blocks(X, columns):
+        values -= means[codes[block]]
+        np.square(values, out=values)
+        sums += _membership(codes[block], weights[block], len(counts)) @ values
+    return sums / counts[:, np.newaxis]
+
+
+def class_scatters(X, codes, weights, counts, columns, means):
+    """Compute the weighted scatter matrix of every class.
+
+    Parameters are those of `class_means`, and its result.
+
+    Returns
+    -------
+    scatters : ndarray of shape (n_classes, n_columns, n_columns)
+    """
+    n_columns = len(columns)
+    scatters = np.zeros((len(counts), n_columns, n_columns))
+    for block, values in upcast_blocks(X, columns):
+        values -= means[codes[block]]
+        values *= np.sqrt(weights[block])[:, np.newaxis]
+        for code in np.unique(codes[block]):
+            members = values[codes[block] == code]
+            scatters[code] += members.T @ members
+    return scatters
+
+
+def map_variances(means, variances, counts, n_dimensions, prior):
+    """Compute the diagonals of the covariances that are most probable a posteriori.
+
+    Parameters
+    ----------
+    means, variances : ndarray of shape (n_classes, n_columns)
+        Moments within the classes.
+
+    counts : ndarray of shape (n_classes,)
+        The sum of the weights of every class.
+
+    n_dimensions : int
+        The dimension of the Gaussians, of which the columns may be a part.
+
+    prior : {"mean", "mode"}
+        What of the prior is the variance within the class.
+
+    Returns
+    -------
+    diagonals : ndarray of shape (n_classes, n_columns)
+    """
+    size = counts[:, np.newaxis]
+    denominator = 2 * n_dimensions + 4
+    prior_size = 1 if prior == "mean" else denominator
+    diagonals = (prior_size + size) * variances / (size + denominator)
+    return lift_variances(diagonals, means, variances, counts)
+
+
+def map_covariances(X, codes, weights, counts, columns, prior):
+    """Compute the means and covariances that are most probable a posteriori.
+
+    Parameters are those of `class_means` and `map_variances`.
+
+    Returns
+    -------
+    means : ndarray of shape (n_classes, n_columns)
+
+    covariances : ndarray of shape (n_classes, n_columns, n_columns)
+    """
+    n_columns = len(columns)
+    means = class_means(X, codes, weights, counts, columns)
+    covariances = class_scatters(X, codes, weights, counts, columns, means)
+    diagonal = np.arange(n_columns)
+    variances = covariances[:, diagonal, diagonal] / counts[:, np.newaxis]
+    covariances /= (counts + 2 * n_columns + 4)[:, np.newaxis, np.newaxis]
+    covariances[:, diagonal, diagonal] = map_variances(means, variances, counts, n_columns, prior)
+    return means, covariances
+
+
+def lift_variances(diagonals, means, variances, counts):
+    """Keep the variances of tiny classes and of constant columns away from zero.
+
+    Parameters
+    ----------
+    diagonals : ndarray of shape (n_classes, n_columns)
+        The variances to lift.
+
+    means, variances, counts : ndarray
+        As in `map_variances`.
+
+    Returns
+    -------
+    lifted : ndarray of shape (n_classes, n_columns)
+    """
+    shares = counts / counts.sum()
+    pooled = shares @ variances
+    total = pooled + variance_between(means, shares)
+    diagonals = diagonals + pooled / np.square(np.maximum(counts, 1))[:, np.newaxis]
+    diagonals += _ROUNDING * total
+    # Equal variances in all classes let a dead neuron say nothing.
+    diagonals[:, total == 0] = 1.0
+    return diagonals
+
+
+def variance_between(means, shares):
+    """Compute the variance of the class means, weighted by the shares of the classes."""
+    # Differences from the first class are exactly zero in a column that is constant.
+    offsets = means - means[0]
+    return shares @ np.square(offsets - shares @ offsets)
+
+
+def _membership(codes, weights, n_classes):
+    membership = np.zeros((n_classes, len(codes)))
+    membership[codes, np.arange(len(codes))] = weights
+    return membership

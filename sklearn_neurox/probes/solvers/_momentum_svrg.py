@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import torch
+
+_GROWTH = 1.5
+# The weight of the iterates against the snapshot; the steps are longer by its inverse.
+_MOMENTUM = 0.3
+# How much flatter than its bound a loss is where a fit spends most of its time. Longer steps are
+# stable too, but what they gain they lose to noise.
+_FLATTEST = 6.0
+_N_PASSES = 2
+
+
+class MomentumSVRG:
+    """Mini-batch variance-reduced proximal gradient with negative momentum.
+
+    A gradient is taken between the current iterate and a snapshot, whose own gradient is known
+    exactly. Where the problem is badly conditioned this needs several times fewer epochs than
+    SAGA; and each snapshot comes with its duality gap.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    random_state : RandomState
+
+    batch_size : int
+
+    References
+    ----------
+    Zhou, Shang and Cheng (2018). A simple stochastic variance reduced algorithm with fast
+    convergence rates. ICML.
+    """
+
+    # Two stochastic passes, and one over the whole data for the snapshot.
+    n_passes = _N_PASSES + 1
+
+    def __init__(self, problem, random_state, batch_size):
+        self.problem = problem
+        self.random_state = random_state
+        design, loss = problem.design, problem.loss
+        n_batches = -(-design.shape[0] // batch_size)
+        self.penalty = problem.penalty.to(design.dtype, design.device)
+        self.batches = design.batches(n_batches)
+        self.targets = problem.target.split(n_batches)
+        self.eigenvalue, batch_eigenvalue = problem.steepness(batch_size)
+        self.step = loss.boldness / (loss.curvature * batch_eigenvalue)
+        self.longest_step = _FLATTEST * self.step
+        self.longest_intercept_step = 1 / (2 * loss.curvature)
+
+    def start(self, point):
+        """Begin from a point, whose scores are in the working order."""
+        design = self.problem.design
+        kind = {"dtype": design.dtype, "device": design.device, "copy": True}
+        self.snapshot = point
+        self.coef = point.coef.to(**kind)
+        self.intercept = point.intercept.to(**kind)
+
+    def refresh(self, point):
+        """Go on; a snapshot is exact already."""
+
+    def point(self):
+        """Return the last snapshot, with an estimate of its duality gap."""
+        return self.snapshot
+
+    def state(self):
+        """Return the coefficients and intercepts of the last snapshot."""
+        return self.snapshot.coef, self.snapshot.intercept
+
+    def epoch(self):
+        """Pass over the data twice and take a snapshot, or take it all back where it is worse."""
+        before = self.snapshot
+        coef, intercept = self._run(before)
+        after = self.problem.estimate(
+            before.coef.lerp(coef.to(before.coef), _MOMENTUM),
+            before.intercept.lerp(intercept.to(before.intercept), _MOMENTUM),
+        )
+        if after.objective <= before.objective:
+            self.snapshot = after
+            self.step = min(self.step * _GROWTH, self.longest_step)
+            return
+        self.start(before)
+        self.longest_step = self.step / 1.5
+        self.step /= 3
+
+    def _run(self, snapshot):
+        """Return the mean of the iterates."""
+        loss, target = self.problem.loss, self.problem.target
+        kind = {"dtype": self.coef.dtype, "device": self.coef.device}
+        predictions = snapshot.predictions.to(**kind)
+        gradient = snapshot.gradient.to(**kind)
+        residual = target.weigh(loss.residual(predictions, target)).mean(0)
+        state = (snapshot.scores.to(**kind), predictions, gradient, residual)
+        scores, predictions = (part.tensor_split(len(self.batches)) for part in state[:2])
+        sums = torch.zeros_like(self.coef), torch.zeros_like(self.intercept)
+        buffer = torch.empty_like(self.coef)
+        for _ in range(_N_PASSES):
+            order = self.random_state.permutation(len(self.batches))
+            for batch, rows in self.batches.visit(order):
+                known = scores[batch], predictions[batch], gradient, residual
+                self._batch(rows, self.targets[batch], known, buffer)
+                sums[0].add_(self.coef)
+                sums[1].add_(self.intercept)
+        return [part / (_N_PASSES * len(self.batches)) for part in sums]
+
+    def _batch(self, rows, target, known, buffer):
+        known_scores, known_predictions, gradient, residual = known
+        step = self.step / _MOMENTUM
+        scores = torch.addmm(self.intercept, rows, self.coef.T)
+        scores.mul_(_MOMENTUM).add_(known_scores, alpha=1 - _MOMENTUM)
+        change = target.weigh(self.problem.loss.predict(scores) - known_predictions)
+        torch.mm(change.T, rows, out=buffer)
+        self.coef.add_(buffer, alpha=-step / len(rows)).add_(gradient, alpha=-step)
+        self.penalty.prox_(self.coef, step, buffer)
+        if self.problem.fit_intercept:
+            step = min(step * self.eigenvalue, self.longest_intercept_step / _MOMENTUM)
+            self.intercept.add_(change.mean(0), alpha=-step).add_(residual, alpha=-step)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Small penalised quadratics, which the Newton steps come down to."""
+
+import warnings
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import enet_path
+
+
+def solve_quadratic(gram, linear, start, l1, l2):
+    """Minimise ``w' G w / 2 - q' w + sum(l1 |w| + l2 / 2 w^2)``.
+
+    Without an l1 penalty by a Cholesky factor, with one by coordinate descent.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (n, n), float64
+        Symmetric and, up to rounding, positive.
+
+    linear, start : ndarray of shape (n,), float64
+
+    l1, l2 : ndarray of shape (n,), float64
+        Either all of ``l1`` is positive or all of it is zero.
+
+    Returns
+    -------
+    w : ndarray of shape (n,)
+    """
+    hessian = gram + np.diag(l2)
+    if not l1.any():
+        return cho_solve(_factor(hessian), linear)
+    # In units of its own l1 weight every coefficient has the same penalty: a lasso.
+    hessian = hessian / np.outer(l1, l1)
+    linear = linear / l1
+    factor, _ = _factor(hessian)
+    root = np.asfortranarray(np.triu(factor))
+    # A least-squares problem with this Gram matrix, whose gap scikit-learn then knows.
+    target = solve_triangular(root, linear, trans=1)
+    with warnings.catch_warnings():
+        # A Newton step need not be exact; the certificate tells whether it was good enough.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        _, path, _ = enet_path(
+            root,
+            target,
+            l1_ratio=1.0,
+            alphas=[1.0 / len(target)],
+            precompute=hessian,
+            Xy=linear,
+            coef_init=start * l1,
+            check_input=False,
+            tol=1e-13,
+            max_iter=2000,
+        )
+    return path[:, 0] / l1
+
+
+def _factor(hessian):
+    """Cholesky factor, with as much of a ridge as rounding makes necessary."""
+    ridge = 0.0
+    mean = max(np.trace(hessian) / len(hessian), np.finfo(np.float64).tiny)
+    while True:
+        try:
+            return cho_factor(hessian, lower=False)
+        except LinAlgError:
+            before, ridge = ridge, max(10 * ridge, 1e-10)
+            hessian[np.diag_indices_from(hessian)] += (ridge - before) * mean

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from sklearn_neurox.probes.solvers._design import StandardizedDesign
+from sklearn_neurox.utils._torch import to_tensor
+
+# Rows a block where no batch size is given.
+_BLOCK_ROWS = 512
+
+
+class StreamedDesign(StandardizedDesign):
+    """A design that reads X anew at every pass, standardizing one batch at a time.
+
+    For a memory-mapped matrix, for float16, whose upcast would be a copy twice as large, and for
+    a matrix that does not fit the device. The next batch is read, and sent to the device, while
+    the present one is computed with.
+    """
+
+    def product(self, coef):
+        """``Z @ coef.T`` in the working precision and order."""
+        out = coef.new_empty((len(self.X), len(coef)))
+        for block, rows in self.blocks():
+            torch.mm(rows, coef.T, out=out[block])
+        return out
+
+    def gradient(self, residual):
+        """``residual.T @ Z / n_samples`` in the working precision and order."""
+        out = residual.new_zeros((residual.shape[1], self.X.shape[1]))
+        for block, rows in self.blocks():
+            out.addmm_(residual[block].T, rows)
+        return out.div_(len(self.X))
+
+    def head(self, n_rows):
+        """Return the first rows."""
+        return self._load(slice(0, n_rows))
+
+    def blocks(self):
+        """Yield slices of the working order, and their rows."""
+        n_blocks = -(-len(self.X) // _BLOCK_ROWS)
+        batches = self.batches(n_blocks)
+        for batch, rows in batches.visit(range(n_blocks)):
+            yield batches.slices[batch], rows
+
+    def batches(self, n_batches):
+        """Cut the working order into batches, to be visited in any order."""
+        return _StreamedBatches(self, n_batches)
+
+    def _load(self, block):
+        rows = self.rows[block]
+        # Sorted, a batch is read in the order in which it lies on the disk.
+        order = np.argsort(rows)
+        part = np.empty((len(rows), self.X.shape[1]), dtype=self.X.dtype)
+        part[order] = self.X[rows[order]]
+        host = to_tensor(part)
+        if self.device.type == "cuda":
+            host = host.pin_memory()
+        part = host.to(self.device, non_blocking=True).to(self.dtype)
+        return part.sub_(self.working_mean).div_(self.working_scale)
+
+
+class _StreamedBatches:
+    """Batches that are read when they are visited, one ahead."""
+
+    def __init__(self, design, n_batches):
+        self.design = design
+        ends = np.cumsum([len(part) for part in np.array_split(design.rows, n_batches)])
+        self.slices = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+
+    def __len__(self):
+        return len(self.slices)
+
+    def visit(self, order):
+        """Yield the number and the rows of each batch, in the order given."""
+        order = list(order)
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            ahead = reader.submit(self._read, order[0])
+            for position, batch in enumerate(order):
+                rows = ahead.result()
+                if position + 1 < len(order):
+                    ahead = reader.submit(self._read, order[position + 1])
+                if rows.is_cuda:
+                    rows.record_stream(torch.cuda.current_stream(rows.device))
+                yield batch, rows
+
+    def _read(self, batch):
+        with torch.inference_mode():
+            if self.design.device.type != "cuda":
+                return self.design._load(self.slices[batch])
+            # A stream of its own lets the copy overlap with what the main one computes.
+            stream = torch.cuda.Stream(self.design.device)
+            with torch.cuda.stream(stream):
+                rows = self.design._load(self.slices[batch])
+            stream.synchronize()
+            return rows
+
+
+def streamed_order(X, random_state):
+    """Shuffle the rows of a matrix, in chunks where single rows would be slow to read.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+
+    random_state : RandomState
+
+    Returns
+    -------
+    rows : ndarray of shape (n_samples,)
+        A permutation of the samples.
+    """
+    n_samples = len(X)
+    if not is_memory_mapped(X):
+        return random_state.permutation(n_samples)
+    # A chunk is a few pages of the file, or in column order a few cache lines of each column.
+    chunk = max(1, 65_536 // max(1, X[:1].nbytes)) if X.flags.c_contiguous else 128
+    starts = random_state.permutation(np.arange(0, n_samples, chunk))
+    rows = (starts[:, None] + np.arange(chunk)).ravel()
+    return rows[rows < n_samples]
+
+
+def is_memory_mapped(X):
+    """Tell whether the values of an array lie in a file."""
+    while isinstance(X, np.ndarray):
+        if isinstance(X, np.memmap):
+            return True
+        X = X.base
+    return False

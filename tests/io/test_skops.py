@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.pipeline import make_pipeline
+
+from sklearn_neurox import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.io import SKOPS_TRUSTED
+from tests.instances import numeric_estimators
+
+_X, _y = make_classification(120, 6, n_informative=4, n_classes=3, random_state=0)
+_X = _X.astype(np.float32)
+
+
+@pytest.mark.parametrize("estimator", numeric_estimators(), ids=repr)
+def test_every_estimator_is_loaded_with_nothing_else_to_trust(estimator):
+    fitted = clone(estimator).fit(_X, np.array(["a", "b", "c"])[_y])
+    stored = skops.io.dumps(fitted)
+    assert not set(skops.io.get_untrusted_types(data=stored)) - set(SKOPS_TRUSTED)
+    loaded = skops.io.loads(stored, trusted=SKOPS_TRUSTED)
+    method = "transform" if hasattr(fitted, "transform") else "predict"
+    np.testing.assert_array_equal(getattr(loaded, method)(_X), getattr(fitted, method)(_X))
+
+
+def test_a_pipeline_from_words_is_loaded():
+    pipe = make_pipeline(ActivationExtractor("some/model"), SubwordAggregator("mean"))
+    loaded = skops.io.loads(skops.io.dumps(pipe), trusted=SKOPS_TRUSTED)
+    assert repr(loaded) == repr(pipe)
+
+
+def test_the_list_holds_only_what_is_needed_and_imports_nothing_heavy():
+    assert sorted(set(SKOPS_TRUSTED)) == SKOPS_TRUSTED
+    assert all(name.startswith("sklearn_neurox.") for name in SKOPS_TRUSTED)
+    code = (
+        "import sys, sklearn_neurox.io\n"
+        "print([m for m in ('torch', 'transformers', 'h5py', 'skops') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
