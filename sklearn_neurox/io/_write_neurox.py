@@ -106,10 +106,10 @@ def write_neurox(
     write = _WRITERS[path.suffix]
     for file, places in _files(path, plan.layers, decompose_layers):
         blocks = _blocks(H, plan, places, dtype)
-        _write_whole(file, lambda to, blocks=blocks: write(to, plan.sentences, blocks, dtype))
+        write_whole(file, lambda to, blocks=blocks: write(to, plan.sentences, blocks, dtype))
     for column, file in (parallel or {}).items():
         content = "".join(" ".join(entries) + "\n" for entries in columns[column]).encode()
-        _write_whole(Path(file), lambda to, content=content: Path(to).write_bytes(content))
+        write_whole(Path(file), lambda to, content=content: Path(to).write_bytes(content))
 
 
 class _Plan(NamedTuple):
@@ -212,8 +212,17 @@ def _entries(words, column, lengths):
     ]
 
 
-def _write_whole(file, write):
-    """Write beside the file and rename, so that it is never there in part."""
+def write_whole(file, write):
+    """Write beside the file and rename, so that it is never there in part.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+
+    write : callable
+        Called with the name to write under.
+    """
     scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
         write(str(scratch))
