@@ -81,6 +81,9 @@ def test_a_matrix_comes_with_its_rows_and_columns(tmp_path, model, source, words
     assert names == expected.columns.tolist()
     rows = pd.read_csv(tmp_path / "acts.v1.words.csv", keep_default_na=False)
     assert rows["word"].tolist() == words["word"].tolist()
+
+
+def test_whole_texts_have_a_row_each(tmp_path, model, source, words):
     texts = extracted(model, words["text"].drop_duplicates(keep="first").tolist(), "cls")
     arguments = ["--rows", "texts", "--aggregation", "cls"]
     assert main(["extract", model, source, str(tmp_path / "cls.npy"), *arguments]) == 0
@@ -136,13 +139,13 @@ def test_wrong_requests_are_one_message(tmp_path, model, source, output, argumen
         (b"", "own.txt: every line must hold a sentence"),
         (b"a b\n\nc\n \n", r"own.txt:2 is blank \(2 such lines\)"),
         (b"a\nb\xff\n", "own.txt:2: this file is not utf-8"),
-        ("a b\u2028c\n".encode(), "Row 1 has 'b.u2028c' as 'word'"),
+        (b"1\t10 000" + b"\t_" * 8 + b"\n", "Row 0 has '10 000' as 'word'"),
     ],
 )
 def test_wrong_text_is_named_before_the_model_runs(
     tmp_path, model, content, message, capfd, monkeypatch
 ):
-    path = tmp_path / "own.txt"
+    path = tmp_path / ("own.conllu" if b"\t" in content else "own.txt")
     path.write_bytes(content)
     monkeypatch.setattr("sklearn_neurox.extraction._loading.load_model", None)
     assert main(["extract", model, str(path), str(tmp_path / "acts.json")]) == 1
