@@ -90,25 +90,27 @@ def _train(X, y, *, kind, seed, trace, **parameters):
 @contextlib.contextmanager
 def _watched(linear_probe):
     """Collect seconds, weights and intercepts at the end of each epoch, at next to no cost."""
-    epochs, probes = [], []
-    make, batches, start = linear_probe.LinearProbe, linear_probe.utils.batch_generator, [None]
+    epochs, probes, start = [], [], []
+    make, batches = linear_probe.LinearProbe.__init__, linear_probe.utils.batch_generator
 
-    def watched_make(*args, **kwargs):
-        start[0] = time.perf_counter()
-        probes.append(make(*args, **kwargs))
-        return probes[-1]
+    def watched_make(probe, *args, **kwargs):
+        start.append(time.perf_counter())
+        probes.append(probe)
+        make(probe, *args, **kwargs)
 
     def watched_batches(*args, **kwargs):
         yield from batches(*args, **kwargs)
         # Asked for one more batch, so the last step is done.
         coef, intercept = _weights(probes[-1])
-        epochs.append((time.perf_counter() - start[0], coef.copy(), intercept.copy()))
+        epochs.append((time.perf_counter() - start[-1], coef.copy(), intercept.copy()))
 
-    linear_probe.LinearProbe, linear_probe.utils.batch_generator = watched_make, watched_batches
+    linear_probe.LinearProbe.__init__ = watched_make
+    linear_probe.utils.batch_generator = watched_batches
     try:
         yield epochs
     finally:
-        linear_probe.LinearProbe, linear_probe.utils.batch_generator = make, batches
+        linear_probe.LinearProbe.__init__ = make
+        linear_probe.utils.batch_generator = batches
 
 
 def _weights(probe):
