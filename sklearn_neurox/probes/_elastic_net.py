@@ -128,12 +128,21 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
         self.__dict__.pop("_stream", None)
 
     def _warn(self, solution):
-        if not solution.has_converged:
+        if solution.has_no_optimum:
+            warnings.warn(
+                f"The classes are linearly separable, and with alpha=0 there is no solution then: "
+                f"{type(self).__name__} stopped after {solution.n_iter} epochs, while its "
+                "coefficients were growing. Set alpha above zero.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        elif not solution.has_converged:
             measure = "duality gap" if self.alpha else "relative norm of the gradient"
             warnings.warn(
                 f"{type(self).__name__} did not converge in max_iter={self.max_iter} epochs: "
                 f"the {measure} is {solution.gap:.3g}, but tol asks for {solution.target:.3g}. "
-                f"{self._advice()}",
+                "Raise max_iter; if columns have very different scales, use standardize=True; a "
+                "larger alpha makes the problem easier.",
                 ConvergenceWarning,
                 stacklevel=6,
             )
@@ -145,12 +154,6 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
                 UserWarning,
                 stacklevel=6,
             )
-
-    def _advice(self):
-        return (
-            "Raise max_iter; if columns have very different scales, use standardize=True; a "
-            "larger alpha makes the problem easier."
-        )
 
     def _scores(self, X):
         """Linear scores of the rows, in shape (n_samples, n_rows)."""

@@ -271,14 +271,6 @@ class ElasticNetProbeClassifier(ClassifierMixin, BaseElasticNetProbe):
         all_intercept[present] = intercept
         return {"coef_": all_coef, "intercept_": all_intercept}
 
-    def _advice(self):
-        if self.alpha:
-            return super()._advice()
-        return (
-            "With alpha=0 there is no solution where classes are linearly separable: set alpha "
-            "above zero, or raise max_iter."
-        )
-
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Compute the scores of the classes.
 

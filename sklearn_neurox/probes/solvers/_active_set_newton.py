@@ -29,6 +29,8 @@ class ActiveSetNewton:
 
     # Passes over the data of one call of `epoch`, the Gram matrix left aside.
     n_passes = 1
+    # Whether `point` costs nothing.
+    knows_its_gap = True
 
     def __init__(self, problem):
         self.problem = problem
