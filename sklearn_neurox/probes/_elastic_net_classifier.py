@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe, mean_one_weight
+from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe
+from sklearn_neurox.probes._targets import class_targets, mean_one_weight
 from sklearn_neurox.utils._validation import check_matrix
 
 
@@ -208,68 +206,36 @@ class ElasticNetProbeClassifier(ClassifierMixin, BaseElasticNetProbe):
             If X has values that are not finite, y has missing labels or less than two classes,
             or weights are negative.
         """
-        from sklearn_neurox.probes.solvers._losses import BinaryLoss, MultinomialLoss
+        X, y, codes = self._check_labels(X, y)
+        targets = class_targets(
+            codes,
+            self.classes_,
+            class_weight=self.class_weight,
+            sample_weight=mean_one_weight(sample_weight, X),
+        )
+        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+        return self._fit(X, targets, data)
 
+    def _check_labels(self, X, y):
+        """Validate the data of a fit, and encode the labels by ``classes_``."""
         X, y = check_matrix(self, X, y, reset=True, ensure_min_samples=2)
         check_classification_targets(y)
-        classes, encoded = np.unique(y, return_inverse=True)
-        _check_two(classes, "samples")
+        classes, codes = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(
+                "This solver needs samples of at least 2 classes in the data, but the data "
+                f"contains only one class: {classes[0]!r}"
+            )
         if self.solver == "newton" and len(classes) > 2:
             raise ValueError(
                 "solver='newton' takes two classes, because the scores of more are coupled, but "
                 f"y has {len(classes)}. Use solver='auto'."
             )
-        if self.warm_start and not np.array_equal(getattr(self, "classes_", classes), classes):
+        if not np.array_equal(getattr(self, "classes_", classes), classes):
+            # The coefficients of other classes are nothing to begin with.
             self.__dict__.pop("coef_", None)
         self.classes_ = classes
-        moment_weight = mean_one_weight(sample_weight, X)
-        weight, present = self._class_weighted(encoded, moment_weight)
-        self._present = None if present.all() else present
-        if len(classes) == 2:
-            loss = BinaryLoss()
-        else:
-            loss = MultinomialLoss(int(present.sum()))
-            # The samples of a class without weight count for nothing, whatever they are called.
-            encoded = np.where(present, np.cumsum(present) - 1, 0)[encoded]
-        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        self._solve(X, encoded, loss, weight=weight, moment_weight=moment_weight, data=data)
-        del self._present
-        return self
-
-    def _class_weighted(self, encoded, weight):
-        """Multiply the weights by those of the classes; tell which classes have any."""
-        n_classes = len(self.classes_)
-        if self.class_weight is not None:
-            by_class = compute_class_weight(
-                self.class_weight,
-                classes=np.arange(n_classes) if self.class_weight == "balanced" else self.classes_,
-                y=encoded if self.class_weight == "balanced" else self.classes_[encoded],
-                sample_weight=weight,
-            )
-            weight = by_class[encoded] * (1.0 if weight is None else weight)
-            weight = weight / weight.mean()
-        present = np.ones(n_classes, dtype=bool)
-        if weight is not None:
-            present = np.bincount(encoded, weights=weight, minlength=n_classes) > 0
-        _check_two(self.classes_[present], "samples of positive weight")
-        if not present.all():
-            warnings.warn(
-                f"All samples of the classes {self.classes_[~present].tolist()} have weight zero: "
-                "they will never be predicted.",
-                UserWarning,
-                stacklevel=4,
-            )
-        return weight, present
-
-    def _fitted_attributes(self, coef, intercept):
-        present = getattr(self, "_present", None)
-        if present is None:
-            return {"coef_": coef, "intercept_": intercept}
-        all_coef = np.zeros((len(present), coef.shape[1]))
-        all_coef[present] = coef
-        all_intercept = np.full(len(present), -np.inf)
-        all_intercept[present] = intercept
-        return {"coef_": all_coef, "intercept_": all_intercept}
+        return X, y, codes
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Compute the scores of the classes.
@@ -321,12 +287,3 @@ class ElasticNetProbeClassifier(ClassifierMixin, BaseElasticNetProbe):
         if scores.ndim == 2:
             return softmax(scores, axis=1)
         return np.column_stack([expit(-scores), expit(scores)])
-
-
-def _check_two(classes, what):
-    if len(classes) < 2:
-        found = f": {classes[0]!r}" if len(classes) else ""
-        raise ValueError(
-            f"This solver needs {what} of at least 2 classes in the data, but the data "
-            f"contains only one class{found}"
-        )

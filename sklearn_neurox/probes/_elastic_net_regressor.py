@@ -4,7 +4,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.callback import with_callbacks
 
-from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe, mean_one_weight
+from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe
+from sklearn_neurox.probes._targets import NumberTargets, mean_one_weight
 from sklearn_neurox.utils._validation import check_matrix
 
 
@@ -163,23 +164,16 @@ class ElasticNetProbeRegressor(MultiOutputMixin, RegressorMixin, BaseElasticNetP
         ValueError
             If X or y has values that are not finite, or weights are negative.
         """
-        from sklearn_neurox.probes.solvers._losses import SquaredLoss
-
-        X, y = check_matrix(self, X, y, reset=True, multi_output=True, y_numeric=True)
-        y = y.astype(np.float64, copy=False)
-        self._is_single = y.ndim == 1
-        outputs = y.reshape(len(y), -1)
-        weight = mean_one_weight(sample_weight, X)
+        X, y, targets = self._check_targets(X, y, sample_weight)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        loss = SquaredLoss(outputs.shape[1])
-        self._solve(X, outputs, loss, weight=weight, moment_weight=weight, data=data)
-        del self._is_single
-        return self
+        return self._fit(X, targets, data)
 
-    def _fitted_attributes(self, coef, intercept):
-        if self._is_single:
-            return {"coef_": coef[0], "intercept_": float(intercept[0])}
-        return {"coef_": coef, "intercept_": intercept}
+    def _check_targets(self, X, y, sample_weight):
+        """Validate the data of a fit."""
+        X, y = check_matrix(self, X, y, reset=True, multi_output=True, y_numeric=True)
+        values = y.astype(np.float64, copy=False).reshape(len(y), -1)
+        weight = mean_one_weight(sample_weight, X)
+        return X, y, NumberTargets(values, weight, weight, y.ndim == 1)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the target of every row.

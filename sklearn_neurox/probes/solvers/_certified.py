@@ -104,8 +104,8 @@ class CertifiedSolver:
 
         Parameters
         ----------
-        start : (tensor, tensor) or None, default=None
-            Coefficients and intercepts to begin with.
+        start : Certificate or None, default=None
+            A point to begin with, estimated for this problem or one with another penalty.
 
         Returns
         -------
@@ -119,13 +119,20 @@ class CertifiedSolver:
             self.norm = float(zero.gradient.norm())
             if self.norm == 0 or (self.penalised and self._saturation(zero) <= 1):
                 return self._solution(self._exact(zero), 1)
-            point = zero if start is None else self.problem.estimate(*start)
+            point = zero
+            if start is not None:
+                point = self.problem.reprice(start)
+                gap, target = self._gap(point)
+                if gap <= target:
+                    solution = self._solution(self._exact(point), 1)
+                    if solution.has_converged:
+                        return solution
             self._take_up(self._first(), point)
-            return self._run(point)
+            return self._run(point, 5 if start is None else 2)
 
     def _zero(self):
         """Certify zero coefficients; exactly, where rounding could decide what is zero."""
-        zero = self.problem.estimate(*self.problem.zeros())
+        zero = self.problem.zero()
         if abs(self._saturation(zero) - 1) < _NEARLY_ONE - 1:
             # In the working order, because algorithms may begin here.
             zero.gradient = self.problem.certify(*self.problem.zeros()).gradient
@@ -164,8 +171,8 @@ class CertifiedSolver:
         rows_of_a_step = batch_size if name in stochastic else n_samples
         self.threads = ThreadLimit(4 * rows_of_a_step * math.prod(self.problem.shape))
 
-    def _run(self, point):
-        passes, wait, gap, margin = 0, 5, self._gap(point)[0], 1.0
+    def _run(self, point, wait):
+        passes, gap, margin = 0, self._gap(point)[0], 1.0
         while True:
             before = gap
             done, is_stopped = self._epochs(min(wait, self.max_iter - passes))
