@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.callback import with_callbacks
 
 from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe
-from sklearn_neurox.probes._targets import NumberTargets, mean_one_weight
-from sklearn_neurox.utils._validation import check_matrix
+from sklearn_neurox.probes._probe_regressor import ProbeRegressorMixin
+from sklearn_neurox.probes._targets import mean_one_weight, number_targets
 
 
-class ElasticNetProbeRegressor(MultiOutputMixin, RegressorMixin, BaseElasticNetProbe):
+class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
     """Linear regression probe with an elastic-net penalty, solved to a certified gap.
 
     It minimises, summed over the outputs,
@@ -164,29 +164,7 @@ class ElasticNetProbeRegressor(MultiOutputMixin, RegressorMixin, BaseElasticNetP
         ValueError
             If X or y has values that are not finite, or weights are negative.
         """
-        X, y, targets = self._check_targets(X, y, sample_weight)
+        X, y = self._check_numbers(X, y)
+        targets = number_targets(y, mean_one_weight(sample_weight, X))
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         return self._fit(X, targets, data)
-
-    def _check_targets(self, X, y, sample_weight):
-        """Validate the data of a fit."""
-        X, y = check_matrix(self, X, y, reset=True, multi_output=True, y_numeric=True)
-        values = y.astype(np.float64, copy=False).reshape(len(y), -1)
-        weight = mean_one_weight(sample_weight, X)
-        return X, y, NumberTargets(values, weight, weight, y.ndim == 1)
-
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Predict the target of every row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Activations.
-
-        Returns
-        -------
-        targets : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predicted targets, of float64 if X is and of float32 otherwise.
-        """
-        scores = self._scores(X)
-        return scores[:, 0] if np.ndim(self.coef_) == 1 else scores

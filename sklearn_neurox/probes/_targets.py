@@ -149,6 +149,11 @@ def class_targets(codes, classes, *, class_weight, sample_weight, where="", stac
     return ClassTargets(codes, weight, sample_weight, present)
 
 
+def number_targets(y, sample_weight):
+    """Encode targets of shape (n_samples,) or (n_samples, n_outputs), in float64."""
+    return NumberTargets(y.reshape(len(y), -1), sample_weight, sample_weight, y.ndim == 1)
+
+
 def mean_one_weight(sample_weight, X):
     """Validate sample weights, and scale them to average one.
 
