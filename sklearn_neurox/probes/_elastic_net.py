@@ -73,6 +73,32 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
         self._end(context, data)
         return self
 
+    def _partial_fit(self, X, targets, stream):
+        """Take a step of proximal gradient for every batch of some samples of a stream."""
+        from sklearn_neurox.probes.solvers._proximal_sgd import ProximalSGD
+
+        random_state = check_random_state(self.random_state)
+        scaler = stream["scaler"]
+        n_before = stream["n_seen"] - len(X)
+        if not hasattr(scaler, "mean_"):
+            raise ValueError("All samples so far have weight zero: give one that counts.")
+        problem = self._state(
+            X, targets, random_state, moments=(scaler.mean_, scaler.scale_)
+        ).penalised(self.alpha, self.l1_ratio)
+        start = problem.zeros()
+        if hasattr(self, "coef_"):
+            coef, intercept = np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)
+            start = problem.design.from_input_units(coef, intercept)
+        coef, intercept = ProximalSGD(problem, random_state, n_before).run(*start)
+        exact = problem.design.exact_device
+        coef, intercept = problem.design.in_input_units(coef.to(exact), intercept.to(exact))
+        for name, value in targets.attributes(coef, intercept).items():
+            setattr(self, name, value)
+        self._stream = stream
+        self.dual_gap_ = self.alpha_max_ = float("nan")
+        self.n_iter_ = 1
+        return self
+
     def _end(self, context, data):
         """Tell callbacks that all is done."""
         fitted = {"coef_": self.coef_, "intercept_": self.intercept_}

@@ -1,13 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import copy
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe
 from sklearn_neurox.probes._probe_classifier import ProbeClassifierMixin
-from sklearn_neurox.probes._targets import class_targets, mean_one_weight
+from sklearn_neurox.probes._stream import add_to_stream, begin_stream
+from sklearn_neurox.probes._targets import (
+    ClassTargets,
+    checked_weight,
+    class_targets,
+    mean_one_weight,
+)
+from sklearn_neurox.utils._validation import check_matrix
 
 
 class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
@@ -213,3 +223,62 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         )
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         return self._fit(X, targets, data)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> "ElasticNetProbeClassifier":
+        """Learn from some samples of a stream, by one pass of proximal stochastic gradient.
+
+        It goes on from the coefficients that there are. What it reaches is near the optimum of
+        the samples seen, without a certificate: ``dual_gap_`` is NaN.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Activations, of float16, float32 or float64; never modified.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        classes : array-like of shape (n_classes,), default=None
+            All labels that the stream can have; needed in the first call only.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, in units that are the same in all calls.
+
+        Returns
+        -------
+        self : ElasticNetProbeClassifier
+            The probe so far.
+
+        Raises
+        ------
+        ValueError
+            If the first call does not tell the classes, y has others, or X has values that are
+            not finite.
+        """
+        is_first = not hasattr(self, "classes_")
+        _check_partial_fit_first_call(self, classes)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' cannot be known of a stream. Give the weights as a dict, "
+                "or by sample_weight."
+            )
+        X, y = check_matrix(self, X, y, reset=is_first)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y has the labels {unknown.tolist()}, which are not in classes.")
+        codes = np.searchsorted(self.classes_, y)
+        weight = checked_weight(sample_weight, X)
+        stream = copy.deepcopy(getattr(self, "_stream", None)) or begin_stream()
+        weight = add_to_stream(stream, X, weight)
+        if self.class_weight is not None:
+            by_class = np.array([self.class_weight.get(c, 1.0) for c in self.classes_.tolist()])
+            weight = by_class[codes] * (1.0 if weight is None else weight)
+        every = np.ones(len(self.classes_), dtype=bool)
+        return self._partial_fit(X, ClassTargets(codes, weight, None, every), stream)

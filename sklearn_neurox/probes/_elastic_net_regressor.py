@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import copy
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
@@ -6,7 +8,8 @@ from sklearn.callback import with_callbacks
 
 from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe
 from sklearn_neurox.probes._probe_regressor import ProbeRegressorMixin
-from sklearn_neurox.probes._targets import mean_one_weight, number_targets
+from sklearn_neurox.probes._stream import add_to_stream, begin_stream
+from sklearn_neurox.probes._targets import checked_weight, mean_one_weight, number_targets
 
 
 class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
@@ -168,3 +171,44 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
         targets = number_targets(y, mean_one_weight(sample_weight, X))
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         return self._fit(X, targets, data)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "ElasticNetProbeRegressor":
+        """Learn from some samples of a stream, by one pass of proximal stochastic gradient.
+
+        It goes on from the coefficients that there are. What it reaches is near the optimum of
+        the samples seen, without a certificate: ``dual_gap_`` is NaN.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Activations, of float16, float32 or float64; never modified.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, in units that are the same in all calls.
+
+        Returns
+        -------
+        self : ElasticNetProbeRegressor
+            The probe so far.
+
+        Raises
+        ------
+        ValueError
+            If X or y has values that are not finite, or y another number of outputs than before.
+        """
+        is_first = not hasattr(self, "coef_")
+        X, y = self._check_numbers(X, y, reset=is_first)
+        if not is_first and np.shape(self.intercept_) != y.shape[1:]:
+            raise ValueError(
+                f"y has shape {y.shape}, but the outputs seen before were of shape "
+                f"{np.shape(self.intercept_)}."
+            )
+        stream = copy.deepcopy(getattr(self, "_stream", None)) or begin_stream()
+        weight = add_to_stream(stream, X, checked_weight(sample_weight, X))
+        return self._partial_fit(X, number_targets(y, weight), stream)

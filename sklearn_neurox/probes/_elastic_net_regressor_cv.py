@@ -200,7 +200,7 @@ class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
             If X or y has values that are not finite, weights are negative, or the scorer gives no
             number.
         """
-        X, y = self._check_numbers(X, y)
+        X, y = self._check_numbers(X, y, ensure_min_samples=2)
         return self._search(X, y, mean_one_weight(sample_weight, X), groups)
 
     def _targets(self, y, weight, rows=slice(None), where=""):

@@ -11,10 +11,18 @@ from sklearn_neurox.utils._validation import check_matrix
 class ProbeRegressorMixin(MultiOutputMixin, RegressorMixin):
     """Targets and predictions of a probe with one row of coefficients an output."""
 
-    def _check_numbers(self, X, y, *, reset=True):
+    def _check_numbers(self, X, y, *, reset=True, **check_params):
         """Validate the data of a fit."""
-        X, y = check_matrix(self, X, y, reset=reset, multi_output=True, y_numeric=True)
-        return X, y.astype(np.float64, copy=False)
+        X, y = check_matrix(
+            self, X, y, reset=reset, multi_output=True, y_numeric=True, **check_params
+        )
+        try:
+            return X, y.astype(np.float64, copy=False)
+        except ValueError as error:
+            raise ValueError(
+                f"{type(self).__name__} predicts numbers, but y holds others ({error}). For labels "
+                "there is ElasticNetProbeClassifier."
+            ) from error
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the target of every row.

@@ -173,10 +173,14 @@ def mean_one_weight(sample_weight, X):
     ValueError
         For weights that are negative, not finite, or of another number, and if all are zero.
     """
+    return scaled_weight(checked_weight(sample_weight, X))
+
+
+def checked_weight(sample_weight, X):
+    """Validate sample weights; None stays None."""
     if sample_weight is None:
         return None
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    return scaled_weight(weight)
+    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
 
 
 def scaled_weight(weight):

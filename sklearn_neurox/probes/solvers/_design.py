@@ -23,7 +23,7 @@ class StandardizedDesign:
     weight : tensor of shape (n_samples,), float64, or None
         Sample weights of the moments.
 
-    moments : (tensor, tensor) or None
+    moments : (ndarray, ndarray) or None
         Means and scales of the columns, where they are not those of X.
 
     centre : bool
@@ -50,7 +50,11 @@ class StandardizedDesign:
         # Apple's GPUs have no float64; their certificates are computed beside them.
         self.exact_device = torch.device("cpu") if device.type == "mps" else device
         self.dtype = torch.float64 if X.dtype.itemsize == 8 else torch.float32
-        self.mean, self.scale = moments or column_moments(X, weight, self.exact_device)
+        if moments is None:
+            self.mean, self.scale = column_moments(X, weight, self.exact_device)
+        else:
+            kind = {"dtype": torch.float64, "device": self.exact_device}
+            self.mean, self.scale = (to_tensor(part, **kind) for part in moments)
         if not centre:
             self.mean = torch.zeros_like(self.mean)
         self.working_mean = self.mean.to(self.dtype).to(device)

@@ -13,6 +13,7 @@ from sklearn_neurox.probes.solvers._streamed_design import (
     is_memory_mapped,
     streamed_order,
 )
+from sklearn_neurox.utils._torch import to_tensor
 
 # Share of the free memory of a device that a resident copy may take.
 _DEVICE_SHARE = 0.7
@@ -200,7 +201,7 @@ def state_problem(
     samples : ndarray of int, or None, default=None
         The rows of X that take part, ascending, which the targets are of; None takes all.
 
-    moments : (tensor, tensor) or None, default=None
+    moments : (ndarray, ndarray) or None, default=None
         Means and scales of the columns, where they are not those of X.
 
     is_resident : bool, default=True
@@ -227,7 +228,7 @@ def state_problem(
         device=device,
     )
     loss = targets.loss
-    exact = Target(loss.encode(torch.as_tensor(targets.values)), _tensor(targets.weight))
+    exact = Target(loss.encode(to_tensor(targets.values)), _tensor(targets.weight))
     exact = exact.to(design.exact_device, torch.float64)
     target = exact[torch.as_tensor(rows, device=design.exact_device)].to(device, design.dtype)
     unit = torch.ones_like(design.scale) if standardize else design.scale
@@ -237,7 +238,7 @@ def state_problem(
 
 
 def _tensor(weight):
-    return None if weight is None else torch.as_tensor(weight)
+    return None if weight is None else to_tensor(weight)
 
 
 def _choose_design(X, device):
