@@ -17,6 +17,7 @@ _X, _y = make_classification(120, 6, n_informative=4, n_classes=3, random_state=
 _X = _X.astype(np.float32)
 
 
+@pytest.mark.filterwarnings("ignore:GaussianRanker was given no groups")
 @pytest.mark.parametrize("estimator", numeric_estimators(), ids=repr)
 def test_every_estimator_is_loaded_with_nothing_else_to_trust(estimator):
     fitted = clone(estimator).fit(_X, np.array(["a", "b", "c"])[_y])
