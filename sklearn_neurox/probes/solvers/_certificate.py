@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How far from the optimum a point is at most: the duality gap."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -19,8 +19,16 @@ class Certificate:
     scores: torch.Tensor
     predictions: torch.Tensor
     gradient: torch.Tensor
-    objective: float
-    gap: float
+    objective: float = float("nan")
+    gap: float = float("inf")
+
+    def price(self, loss, penalty, target):
+        """Return the same point with its objective and gap under a penalty."""
+        residual = loss.residual(self.predictions, target)
+        objective = float(loss.value(self.scores, target)) + float(penalty.value(self.coef))
+        gap = objective - _best_dual(loss, penalty, residual, target, self.gradient)
+        # Rounding may make the gap of an exact solution a negative 1e-17.
+        return replace(self, objective=objective, gap=max(gap, 0.0))
 
 
 def certify(loss, penalty, coef, scores, target, correlate, *, intercept, fit_intercept):
@@ -61,11 +69,8 @@ def certify(loss, penalty, coef, scores, target, correlate, *, intercept, fit_in
     predictions = loss.predict(scores)
     residual = loss.residual(predictions, target)
     gradient = correlate(target.weigh(residual))
-    objective = float(loss.value(scores, target)) + float(penalty.value(coef))
-    gap = objective - _best_dual(loss, penalty, residual, target, gradient)
-    # Rounding may make the gap of an exact solution a negative 1e-17.
-    gap = max(gap, 0.0)
-    return Certificate(coef, intercept, scores, predictions, gradient, objective, gap)
+    point = Certificate(coef, intercept, scores, predictions, gradient)
+    return point.price(loss, penalty, target)
 
 
 def _best_dual(loss, penalty, residual, target, gradient):

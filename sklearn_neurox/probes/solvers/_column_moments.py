@@ -23,6 +23,7 @@ def column_moments(X, weight, device):
         The scale of a column that is constant, up to rounding, is one.
     """
     n_samples, n_features = X.shape
+    weight = weight if weight is None else weight.to(device)
     mean = torch.zeros(n_features, dtype=torch.float64, device=device)
     squares = torch.zeros_like(mean)
     seen = 0.0

@@ -49,6 +49,10 @@ class Target:
         return values.mean() if self.weight is None else values @ self.weight / len(values)
 
 
+def _holds_where_weighed(holds, target):
+    return bool((holds if target.weight is None else holds | (target.weight == 0)).all())
+
+
 class MultinomialLoss:
     """Softmax cross-entropy of several classes."""
 
@@ -82,6 +86,12 @@ class MultinomialLoss:
         tiny = torch.finfo(predictions.dtype).tiny
         chosen = predictions.gather(1, target.y[:, None])[:, 0]
         return -target.mean(chosen.clamp_(min=tiny).log_())
+
+    def separates(self, scores, target):
+        """Tell whether the scores of every sample that counts are highest for its class."""
+        right = scores.gather(1, target.y[:, None])
+        others = scores.scatter(1, target.y[:, None], -torch.inf)
+        return _holds_where_weighed((right > others.amax(1, keepdim=True))[:, 0], target)
 
     def residual(self, predictions, target):
         """Gradient of each sample's loss in its scores, not weighted."""
@@ -135,6 +145,10 @@ class BinaryLoss:
         right = 1 - (predictions - target.y).abs_()
         return -target.mean(right.clamp_(min=tiny).log_()[:, 0])
 
+    def separates(self, scores, target):
+        """Tell whether the score of every sample that counts has the sign of its class."""
+        return _holds_where_weighed((scores * (target.y - 0.5) > 0)[:, 0], target)
+
     def residual(self, predictions, target):
         """Gradient of each sample's loss in its score, not weighted."""
         return predictions - target.y
@@ -181,6 +195,10 @@ class SquaredLoss:
         return target.mean((scores - target.y).square_().sum(1)) / 2
 
     table_value = value
+
+    def separates(self, scores, target):
+        """Return False: least squares always have an optimum."""
+        return False
 
     def residual(self, predictions, target):
         """Gradient of each sample's loss in its scores, not weighted."""
