@@ -45,10 +45,12 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
     solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
         All solve the same problem to the same gap.
 
-        - "auto" takes "newton", or "saga" and "svrg" where more than 8,192 columns matter;
-        - "saga" suits many samples, many columns and many outputs;
-        - "svrg", with momentum, suits the same with a weak penalty;
-        - "newton" computes the Gram matrix of the columns that matter, once;
+        - "auto" begins with "saga", or below 2,048 samples with "newton", and goes on with another
+          where that one would take long;
+        - "saga" suits many samples and a penalty strong enough to generalise;
+        - "svrg", with momentum, suits many samples and a weak penalty;
+        - "newton" computes the Gram matrix of the columns that matter, for few samples or a very
+          small ``tol``;
         - "fista" takes whole-batch steps.
 
     tol : float, default=1e-3
