@@ -42,6 +42,11 @@ class ClassTargets(Targets):
     present: np.ndarray
 
     @property
+    def is_whole(self):
+        """Whether every class has a sample that counts."""
+        return bool(self.present.all())
+
+    @property
     def loss(self):
         """The loss."""
         from sklearn_neurox.probes.solvers._losses import BinaryLoss, MultinomialLoss
@@ -70,6 +75,8 @@ class NumberTargets(Targets):
     """
 
     is_single: bool
+
+    is_whole = True
 
     @property
     def loss(self):
@@ -119,13 +126,15 @@ def class_targets(codes, classes, *, class_weight, sample_weight, where="", stac
     weight = sample_weight
     if class_weight is not None:
         is_balanced = class_weight == "balanced"
-        seen = np.unique(codes)
+        counts = slice(None) if weight is None else weight > 0
+        names = np.arange(n_classes) if is_balanced else classes
+        seen = np.unique(codes[counts])
         by_class = np.zeros(n_classes)
         by_class[seen] = compute_class_weight(
             class_weight,
-            classes=seen if is_balanced else classes[seen],
-            y=codes if is_balanced else classes[codes],
-            sample_weight=weight,
+            classes=names[seen],
+            y=names[codes[counts]],
+            sample_weight=None if weight is None else weight[counts],
         )
         weight = by_class[codes] * (1.0 if weight is None else weight)
         weight = weight / weight.mean()
