@@ -14,6 +14,7 @@ import sklearn_neurox
 _SUBPACKAGES = [
     "ablation",
     "datasets",
+    "evaluation",
     "extraction",
     "io",
     "probes",
