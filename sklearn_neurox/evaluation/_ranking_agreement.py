@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -75,8 +75,8 @@ def ranking_agreement(
     >>> ranking_agreement(orders, k=[1, 2], p=0.5).round(2)
       first second  jaccard@1  jaccard@2  rank_biased_overlap  spearman
     0   one    two        1.0       0.33                 0.88       0.8
-    1   one  three        0.0       0.33                 0.27      -1.0
-    2   two  three        0.0       0.33                 0.27      -0.8
+    1   one  three        0.0       0.00                 0.21      -1.0
+    2   two  three        0.0       0.33                 0.33      -0.8
     """
     if not 0 < p < 1:
         raise ValueError(f"The 'p' parameter of ranking_agreement must be in (0, 1), got {p}.")
@@ -88,17 +88,14 @@ def ranking_agreement(
             f"{len(ranks)} of {sorted(sizes)} neurons."
         )
     n_neurons = sizes.pop()
-    ks = [_count(one, n_neurons) for one in ([k] if isinstance(k, Real) else k)]
+    counts = [_count(one, n_neurons) for one in ([k] if isinstance(k, Real) else k)]
     rows = []
     for first, second in combinations(ranks, 2):
         overlaps = _overlaps(ranks[first], ranks[second])
-        jaccard = {
-            f"jaccard@{one}": overlaps[one - 1] / (2 * one - overlaps[one - 1]) for one in ks
-        }
         rows.append(
             {
                 **_labels(first, second, names),
-                **jaccard,
+                **{f"jaccard@{count}": _jaccard(overlaps, count) for count in counts},
                 "rank_biased_overlap": _rank_biased_overlap(overlaps, p),
                 "spearman": float(spearmanr(ranks[first], ranks[second]).statistic),
             }
@@ -120,10 +117,10 @@ def _ranks(ranking, name):
 
 
 def _count(k, n_neurons):
-    if not k > 0 or (isinstance(k, float) and k > 1):
+    if not 0 < k <= (n_neurons if isinstance(k, Integral) else 1):
         raise ValueError(
-            "The 'k' parameter of ranking_agreement must be numbers of neurons, or fractions in "
-            f"(0, 1], got {k}."
+            "The 'k' parameter of ranking_agreement must be numbers of neurons, of which there are "
+            f"{n_neurons}, or fractions in (0, 1]; got {k}."
         )
     return count_neurons(k, n_neurons, caller="ranking_agreement")
 
@@ -131,6 +128,10 @@ def _count(k, n_neurons):
 def _overlaps(first, second):
     """Count, for each depth from 1, the neurons that both rankings have by then."""
     return np.cumsum(np.bincount(np.maximum(first, second), minlength=len(first)))
+
+
+def _jaccard(overlaps, count):
+    return float(overlaps[count - 1] / (2 * count - overlaps[count - 1]))
 
 
 def _rank_biased_overlap(overlaps, p):
