@@ -23,11 +23,39 @@ class MainDirections:
         """How many there are."""
         return (self.basis if self.whitener is None else self.whitener).shape[1]
 
-    def rows(self, block):
-        """Get some rows of the orthonormal columns."""
+    def times(self, B):
+        """Multiply the transpose of the orthonormal columns with a matrix.
+
+        Parameters
+        ----------
+        B : CentredMatrix
+
+        Returns
+        -------
+        product : ndarray of shape (n_directions, n_features_of_B)
+        """
+        blocks = shared_blocks(self.matrix, B)
         if self.whitener is None:
-            return self.basis[block]
-        return self.matrix.rows(block) @ self.whitener
+            return cross_product(lambda block: self.basis[block], B.rows, blocks)
+        return self.whitener.T @ cross_product(self.matrix.rows, B.rows, blocks)
+
+
+def correlations_of(first, second):
+    """Multiply the orthonormal columns of two matrices with each other.
+
+    Parameters
+    ----------
+    first, second : MainDirections
+
+    Returns
+    -------
+    product : ndarray of shape (n_directions_of_first, n_directions_of_second)
+    """
+    if second.whitener is not None:
+        return first.times(second.matrix) @ second.whitener
+    if first.whitener is not None:
+        return correlations_of(second, first).T
+    return first.basis.T @ second.basis
 
 
 def main_directions(A, variance):
@@ -99,6 +127,5 @@ def canonical_correlations(X, Y, variance, *, caller):
             UserWarning,
             stacklevel=3,
         )
-    product = cross_product(first.rows, second.rows, shared_blocks(X, Y))
-    coordinates, correlations, _ = svd(product, full_matrices=False)
+    coordinates, correlations, _ = svd(correlations_of(first, second), full_matrices=False)
     return np.clip(correlations, 0, 1), first, coordinates

@@ -3,7 +3,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sklearn_neurox.evaluation._canonical import canonical_correlations
-from sklearn_neurox.evaluation._paired_rows import check_pair, cross_product, shared_blocks
+from sklearn_neurox.evaluation._paired_rows import check_pair
 
 
 def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
@@ -63,6 +63,5 @@ def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     """
     X, Y = check_pair(X, Y, caller="pwcca")
     correlations, directions, coordinates = canonical_correlations(X, Y, variance, caller="pwcca")
-    neurons = cross_product(directions.rows, X.rows, shared_blocks(X, X))
-    weights = np.abs(coordinates.T @ neurons).sum(axis=1)
+    weights = np.abs(coordinates.T @ directions.times(X)).sum(axis=1)
     return float(weights @ correlations / weights.sum())
