@@ -128,7 +128,8 @@ class CertifiedSolver:
                     if solution.has_converged:
                         return solution
             self._take_up(self._first(), point)
-            return self._run(point, 5 if start is None else 2)
+            wait = 5 if start is None else 2
+            return self._run(point, 1 if self.algorithm.knows_its_gap else wait)
 
     def _zero(self):
         """Certify zero coefficients; exactly, where rounding could decide what is zero."""
@@ -148,10 +149,9 @@ class CertifiedSolver:
             return self.solver
         n_samples, n_features = self.problem.design.shape
         is_small = n_samples < _BATCH_SIZE * _FEWEST_BATCHES
-        if not self.problem.loss.is_coupled:
+        if is_small and not self.problem.loss.is_coupled:
             has_l1 = bool(self.problem.penalty.l1.any())
-            is_quadratic = not hasattr(self.problem.loss, "hessian")
-            if (is_quadratic or is_small) and (has_l1 or n_features <= _MOST_COLUMNS):
+            if has_l1 or n_features <= _MOST_COLUMNS:
                 return "newton"
         return "fista" if is_small else "saga"
 
@@ -217,7 +217,8 @@ class CertifiedSolver:
             if self.name == "saga" and passes >= _FEWEST_EPOCHS and needed > _PATIENCE:
                 return self._take_up("svrg", point)
             if self.name == "svrg" and self._has_stalled(passes, gap):
-                return self._take_up("fista", point)
+                is_coupled = self.problem.loss.is_coupled
+                return self._take_up("fista" if is_coupled else "newton", point)
             if self.name == "newton" and self.algorithm.n_active > _MOST_COLUMNS:
                 return self._take_up("saga", point)
         return self.algorithm.refresh(point)

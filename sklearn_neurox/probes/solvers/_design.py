@@ -102,10 +102,11 @@ class ResidentDesign(StandardizedDesign):
     def __init__(self, X, *, rows, device, **options):
         super().__init__(X, rows=rows, device=device, **options)
         self.working = torch.empty(X.shape, dtype=self.dtype, device=device)
+        inverse = self.working_scale.reciprocal()
         for block in row_blocks(X):
             part = to_tensor(X[rows[block]], dtype=self.dtype, device=device)
             torch.sub(part, self.working_mean, out=part)
-            torch.div(part, self.working_scale, out=self.working[block])
+            torch.mul(part, inverse, out=self.working[block])
 
     def product(self, coef):
         """``Z @ coef.T`` in the working precision and order."""
