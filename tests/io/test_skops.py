@@ -22,9 +22,8 @@ _X = _X.astype(np.float32)
 def test_every_estimator_is_loaded_with_nothing_else_to_trust(estimator):
     estimator = clone(estimator)
     if "cv" in estimator.get_params():
-        estimator.set_params(
-            cv=2
-        )  # a splitter is a type of scikit-learn's that skops does not know
+        # Splitters are types of scikit-learn's that skops does not know.
+        estimator.set_params(cv=2)
     fitted = estimator.fit(_X, _y if is_regressor(estimator) else np.array(list("abc"))[_y])
     stored = skops.io.dumps(fitted)
     assert not set(skops.io.get_untrusted_types(data=stored)) - set(SKOPS_TRUSTED)
