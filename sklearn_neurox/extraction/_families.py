@@ -51,17 +51,19 @@ def text_config(config, stack=None):
     """Return the part of a config that describes the text model, or one of its stacks."""
     if not config.is_encoder_decoder:
         return config.get_text_config()
-    decoder = stack == "decoder"
-    return config.get_text_config(decoder=decoder, encoder=not decoder)
+    if stack == "decoder":
+        # get_text_config(decoder=True) would forget the sizes of a config that describes both.
+        nested = getattr(config, "decoder", None)
+        return config if nested is None else nested
+    return config.get_text_config(encoder=True)
 
 
 def n_blocks(config, stack=None):
     """Return the number of blocks of a stack."""
     config = text_config(config, stack)
     if stack == "decoder":
-        for name in ("num_decoder_layers", "decoder_layers"):
-            if getattr(config, name, None) is not None:
-                return getattr(config, name)
+        own = getattr(config, "num_decoder_layers", getattr(config, "decoder_layers", None))
+        return config.num_hidden_layers if own is None else own
     return config.num_hidden_layers
 
 
@@ -82,8 +84,8 @@ def n_units(config, stack=None):
 def n_heads(config, stack=None):
     """Return the number of attention heads of a block, None where the config does not tell."""
     config = text_config(config, stack)
-    own = getattr(config, f"{stack}_attention_heads", None)
-    return getattr(config, "num_attention_heads", None) if own is None else own
+    heads = getattr(config, "num_attention_heads", None)
+    return getattr(config, "decoder_attention_heads", heads) if stack == "decoder" else heads
 
 
 def decoder_start(config, *, model):
