@@ -95,7 +95,7 @@ def _probe_inputs(model, stack, *, padding=0, n_texts=1):
     """Make a short input of the kind a stack reads, with some padding behind it."""
     if isinstance(model, TorchModel):
         ids = model.encode_checked("A few words .")[0][: model.max_length]
-        ids = torch.from_numpy(ids).to(model.device).repeat(n_texts, 1)
+        ids = torch.from_numpy(ids).to(input_device(model)).repeat(n_texts, 1)
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     base = base_of(model, stack)
     # From the config, because a model that hashes characters has no one table of embeddings.
@@ -119,7 +119,8 @@ def _probe_inputs(model, stack, *, padding=0, n_texts=1):
 
 def input_device(model):
     """Return where a model takes its input; parts of it may lie elsewhere, or nowhere yet."""
-    devices = (parameter.device for parameter in model.parameters())
+    module = model.module if isinstance(model, TorchModel) else model
+    devices = (parameter.device for parameter in module.parameters())
     return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
 
 

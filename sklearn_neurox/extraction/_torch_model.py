@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -98,14 +97,6 @@ class TorchModel:
         from transformers import PreTrainedConfig
 
         return PreTrainedConfig(is_encoder_decoder=False)
-
-    @property
-    def device(self):
-        """Where the module is."""
-        import torch
-
-        tensors = itertools.chain(self.module.parameters(), self.module.buffers())
-        return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
     def encode_checked(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """Encode one text and check what came.
