@@ -155,7 +155,11 @@ def test_whole_targets_and_the_same_target_of_two_sources(of):
             {},
             "of the target.*row 1.*out of range",
         ),
-        ({"target": ["a", "b"], "text": ["dog " * 200, "x"]}, {}, "more than the 64 that the encoder"),
+        (
+            {"target": ["a", "b"], "text": ["dog " * 200, "x"]},
+            {},
+            "more than the 64 that the encoder",
+        ),
     ],
 )
 def test_targets_that_cannot_be_read(columns, params, message, of):
