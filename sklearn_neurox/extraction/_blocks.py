@@ -142,3 +142,26 @@ def _choose_layers(known, layers, stack, model):
             f"has {known} {first}."
         )
     return chosen
+
+
+def check_cacheable(available, *, component, stack):
+    """Refuse a cache for blocks that it would mistake for others.
+
+    Parameters
+    ----------
+    available : tuple of Block
+
+    component, stack : object
+        The parameters, for the error message.
+
+    Raises
+    ------
+    ValueError
+        For anything but hidden states of a model's one stack, or of its encoder.
+    """
+    if any(block.component != "hidden" or block.stack == "decoder" for block in available):
+        raise ValueError(
+            "The 'cache' of ActivationExtractor keeps hidden states of models with one stack "
+            f"and of encoders, but component={component!r} and stack={stack!r} were asked for. "
+            "Leave cache=None for these."
+        )

@@ -14,15 +14,16 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn_neurox.extraction import _families
 from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._alignment import align, find_first_tokens
-from sklearn_neurox.extraction._blocks import check_components, choose_blocks
+from sklearn_neurox.extraction._blocks import check_cacheable, choose_blocks
 from sklearn_neurox.extraction._cache import ActivationCache
 from sklearn_neurox.extraction._cached_source import CachedSource
 from sklearn_neurox.extraction._loading import LostModel, ModelSpec, load_config, load_tokenizer
-from sklearn_neurox.extraction._outline import list_blocks
+from sklearn_neurox.extraction._outline import request_blocks
 from sklearn_neurox.extraction._output import OwnSetOutputMixin
 from sklearn_neurox.extraction._policies import (
     check_lengths,
     check_vocabulary,
+    limit_tokens,
     report_dropped,
     report_special,
 )
@@ -71,8 +72,8 @@ class ActivationExtractor(
         - ``"attention"``: what the heads of the block's self-attention gather, before its output
           projection mixes them; the names tell the head (``"attention.3.h5.17"``).
         - ``"embedding"``: the token's own vector as it is looked up, the same wherever the token
-          stands; ``hidden.0`` is what the first block reads, with positions, norms and whatever
-          else the model adds. It has no layers and is named ``"embedding.0.17"``.
+          stands (``"embedding.0.17"``, of no layer); ``hidden.0`` is what the first block reads,
+          with positions, norms and whatever else the model adds.
         - ``"module:<glob>"``: the output of the modules whose path matches, ``*`` standing for
           anything, as ``named_modules`` of the bare model names them; a tuple's first tensor. A
           module has to run once, with one state a token.
@@ -279,8 +280,7 @@ class ActivationExtractor(
         self : object
         """
         read_requests(X, stack=self.stack, caller=type(self).__name__)
-        spec = self._spec()
-        self._blocks(spec, load_config(spec))
+        self._blocks(self._spec())
         return self
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
@@ -311,16 +311,16 @@ class ActivationExtractor(
         rows, contexts = read_requests(X, stack=self.stack, caller=type(self).__name__)
         spec = self._spec()
         config, tokenizer = load_config(spec), load_tokenizer(spec)
-        stacks, available, layers = self._blocks(spec, config)
+        available, layers = self._blocks(spec)
+        stacks = {block.stack for block in available}
         reader = tokenizer if contexts is None else target_tokenizer(tokenizer)
-        encodings = encode(
-            reader, rows.texts, rows.pairs, split_special_tokens=self.split_special_tokens
-        )
+        split = self.split_special_tokens
+        encodings = encode(reader, rows.texts, rows.pairs, split_special_tokens=split)
         alignment = align(rows, encodings, special_tokens=self.special_tokens)
         check_vocabulary(encodings, config, reader)
-        limit = self._limit(config, tokenizer, stacks)
+        limit = limit_tokens(config, tokenizer, stacks, self.max_length, model=spec.name)
         report_dropped(rows, alignment, missing=self.missing)
-        report_special(rows, encodings, alignment, split=self.split_special_tokens)
+        report_special(rows, encodings, alignment, split=split)
         check_lengths(rows, encodings, limit, overflow=self.overflow)
         sequences, placement, first_sequence = make_sequences(
             encodings, alignment, limit, causal=_families.is_causal(config)
@@ -331,8 +331,8 @@ class ActivationExtractor(
                 contexts,
                 first_sequence,
                 len(sequences),
-                self._limit(config, tokenizer, ("encoder",)),
-                split_special_tokens=self.split_special_tokens,
+                limit_tokens(config, tokenizer, ["encoder"], None, model=spec.name),
+                split_special_tokens=split,
             )
         source = ModelSource(
             spec=spec,
@@ -341,14 +341,13 @@ class ActivationExtractor(
             available=available,
             layers=layers,
             pad_id=_pad_id(tokenizer),
-            start_id=(
-                _families.decoder_start(config, model=spec.name) if "decoder" in stacks else None
-            ),
+            start_id=_families.decoder_start(config, stacks, model=spec.name),
             batch_tokens=self.batch_tokens,
             verbose=int(self.verbose),
         )
         if self.cache is not None:
-            source = CachedSource(source, self._cache(source), source.every_layer().layers)
+            check_cacheable(available, component=self.component, stack=self.stack)
+            source = CachedSource(source, self._cache(), source.every_layer().layers)
         return Activations(
             source,
             placement.sequence,
@@ -372,7 +371,7 @@ class ActivationExtractor(
         feature_names_out : ndarray of str of shape (n_neurons,)
         """
         spec = self._spec()
-        _, available, layers = self._blocks(spec, load_config(spec))
+        available, layers = self._blocks(spec)
         return neuron_names_of(spec, choose_blocks(available, layers, model=spec.name))
 
     def _spec(self):
@@ -389,40 +388,13 @@ class ActivationExtractor(
             allow_bin_weights=bool(self.allow_bin_weights),
         )
 
-    def _cache(self, source):
-        names = {block.component for block in source.available}
-        if names != {"hidden"} or any(block.stack == "decoder" for block in source.available):
-            raise ValueError(
-                "The 'cache' of ActivationExtractor keeps hidden states of models with one stack "
-                f"and of encoders, but component={self.component!r} and stack={self.stack!r} were "
-                "asked for. Leave cache=None for these."
-            )
+    def _cache(self):
         return (
             self.cache if isinstance(self.cache, ActivationCache) else ActivationCache(self.cache)
         )
 
-    def _blocks(self, spec, config):
-        """Return the stacks to read, all blocks their components have, and the layers wanted."""
-        stacks = _families.choose_stacks(config, self.stack, model=spec.name)
-        available = list_blocks(spec, check_components(self.component), stacks)
-        chosen = choose_blocks(available, self.layers, model=spec.name)
-        if len(stacks) > 1:  # which may differ in depth
-            layers = None if self.layers is None else tuple(np.ravel(self.layers).tolist())
-        else:
-            own = [block.layer for block in chosen if block.has_layers]
-            layers = tuple(dict.fromkeys(own)) or None
-        return stacks, available, layers
-
-    def _limit(self, config, tokenizer, stacks):
-        limit = _families.max_tokens(config, tokenizer, stacks)
-        if self.max_length is None:
-            return np.iinfo(np.int64).max if limit is None else limit
-        if limit is not None and self.max_length > limit:
-            raise ValueError(
-                f"The 'max_length' parameter of ActivationExtractor is {self.max_length}, but "
-                f"{self._spec().name} reads at most {limit} tokens."
-            )
-        return self.max_length
+    def _blocks(self, spec):
+        return request_blocks(spec, component=self.component, stack=self.stack, layers=self.layers)
 
 
 def _pad_id(tokenizer):

@@ -88,12 +88,15 @@ def n_heads(config, stack=None):
     return getattr(config, "decoder_attention_heads", heads) if stack == "decoder" else heads
 
 
-def decoder_start(config, *, model):
+def decoder_start(config, stacks, *, model):
     """Return the token that a decoder's input starts with, None for the last one of its text.
 
     Parameters
     ----------
     config : PreTrainedConfig
+
+    stacks : collection of (str or None)
+        Those read; without a decoder there is no such token.
 
     model : str
         The model's name, for the error message.
@@ -107,7 +110,7 @@ def decoder_start(config, *, model):
     ValueError
         If the config names none.
     """
-    if config.model_type in _ROTATE_TARGETS:
+    if "decoder" not in stacks or config.model_type in _ROTATE_TARGETS:
         return None
     token = getattr(config, "decoder_start_token_id", None)
     if token is None:

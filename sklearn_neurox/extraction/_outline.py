@@ -3,9 +3,42 @@
 
 from fnmatch import fnmatchcase
 
+import numpy as np
+
 from sklearn_neurox.extraction import _families
-from sklearn_neurox.extraction._blocks import MODULE, Block
+from sklearn_neurox.extraction._blocks import MODULE, Block, check_components, choose_blocks
 from sklearn_neurox.extraction._loading import load_config, load_skeleton
+
+
+def request_blocks(spec, *, component, stack, layers):
+    """Find what the parameters of the extractor ask of a model.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    component, stack, layers : object
+        The parameters.
+
+    Returns
+    -------
+    available : tuple of Block
+        All blocks of the components asked for, in the stacks asked for.
+
+    layers : tuple of int or None
+        The layers wanted, none of them negative where there is one stack; None for all.
+
+    Raises
+    ------
+    ValueError
+        For what the model does not have.
+    """
+    stacks = _families.choose_stacks(load_config(spec), stack, model=spec.name)
+    available = list_blocks(spec, check_components(component), stacks)
+    chosen = choose_blocks(available, layers, model=spec.name)
+    if len(stacks) > 1:  # they may differ in depth, and -1 is the last of each
+        return available, None if layers is None else tuple(np.ravel(layers).tolist())
+    return available, tuple(dict.fromkeys(b.layer for b in chosen if b.has_layers)) or None
 
 
 def list_blocks(spec, components, stacks):

@@ -9,15 +9,16 @@ from sklearn_neurox.extraction import _families
 from sklearn_neurox.extraction._blocks import Block
 
 # Paths within a block. Families agree on few names, so rules serve better than a long table.
-_FEED_FORWARD = r"(?:mlp|ffn|ff|feed_forward|layer\.\d+\.DenseReluDense)\."
+_FEED_FORWARD = r"(?:mlp|ffn|ff|feed_forward|layer\.\d+\.(?:DenseReluDense|mlp))\."
 _SELF_ATTENTION = (
     r"(?:self_attn|self_attention|attn|attn\.attention|attention|attention\.output|attention\.attn"
     r"|layer\.0\.SelfAttention)\."
 )
 _RULES = {
-    # The block's own "output.dense" is BERT's; "attention.output.dense" is another.
+    # The block's own "output.dense" is BERT's; "attention.output.dense" is another. MobileBERT has
+    # several a block, of which none can stand for all.
     "mlp": re.compile(
-        rf"output\.dense|(?:{_FEED_FORWARD})?"
+        rf"(?:ffn\.\d+\.)?output\.dense|feed_forward\.output|(?:{_FEED_FORWARD})?"
         r"(?:down_proj|fc2|fc_out|c_proj|dense_4h_to_h|wo|Wo|w2|lin2|linear2|ffn_output)"
     ),
     "attention": re.compile(

@@ -21,8 +21,8 @@ from sklearn_neurox.words import words_frame
 
 SENTENCES = [["The", "old", "dog", "barked"], ["A", "light", "rain"], ["Dogs", "bark", "unseen"]]
 PIECES = ["The", "old", "dog", "bark", "ed", "A", "light", "rain", "Dog", "s", "un", "seen"]
-OPTIONS = """-encoder_type transformer -decoder_type transformer -enc_layers 2 -dec_layers 2 -heads 2
--hidden_size 16 -word_vec_size 16 -transformer_ff 24 -position_encoding"""
+OPTIONS = """-encoder_type transformer -decoder_type transformer -enc_layers 2 -dec_layers 2
+-heads 2 -hidden_size 16 -word_vec_size 16 -transformer_ff 24 -position_encoding"""
 
 
 def save(folder):
@@ -107,7 +107,7 @@ def naive(model, encode, forward, words, names):
         seen = {}
         handles = [
             model.get_submodule(path).register_forward_hook(
-                lambda _, args, output, path=path: seen.__setitem__(
+                lambda _, args, output, path=path, seen=seen: seen.__setitem__(
                     path, output[0] if isinstance(output, tuple) else output
                 )
             )
