@@ -67,8 +67,7 @@ class ActivationExtractor(
 
         - ``"hidden"``: the output of the block.
         - ``"mlp"``: the activation that enters the block's down projection, the "neurons" of much
-          of the literature; usually wider than the hidden state. None where a block is a mixture
-          of experts.
+          of the literature. Blocks that are mixtures of experts have none.
         - ``"attention"``: what the heads of the block's self-attention gather, before its output
           projection mixes them; the names tell the head (``"attention.3.h5.17"``).
         - ``"embedding"``: the token's own vector as it is looked up, the same wherever the token
@@ -148,8 +147,8 @@ class ActivationExtractor(
     from the distinct texts alone, so that the same set of texts gives the same bits in whatever
     order and number its rows come; other companions in a batch change the last bits only.
 
-    The columns go stack by stack, encoder first; within a stack the embedding, then layer by layer
-    the components in the order asked, then modules.
+    Columns go stack by stack, encoder first: the embedding, layer by layer the other components
+    in the order asked, the modules.
 
     The encoder has read the whole text when the decoder reads it again: its states may know later
     words, through the cross-attention. A column ``target`` tells the two apart.
