@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from sklearn_neurox.extraction._alignment import ranges
-from sklearn_neurox.extraction._sources import ArraySource
+from sklearn_neurox.extraction._sources import ArraySource, widths_of
 
 
 class Activations:
@@ -156,7 +156,7 @@ class Activations:
         return len(self._ptr) - 1
 
     def __repr__(self):
-        n_neurons = self._source.n_blocks * self._source.n_units
+        n_neurons = sum(widths_of(self._source))
         return (
             f"<Activations of {len(self)} rows, {len(self._sequence)} subwords, "
             f"{n_neurons} neurons>"
@@ -243,7 +243,7 @@ class Activations:
         """
         from sklearn_neurox.extraction._pooling import pool
 
-        n_neurons = self._source.n_blocks * self._source.n_units
+        n_neurons = sum(widths_of(self._source))
         out = np.empty((len(self), n_neurons), dtype=np.float32)
         sequence, position, ptr = self._sequence, self._position, self._ptr
         if strategy == "cls":

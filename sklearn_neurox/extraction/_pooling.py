@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from sklearn_neurox.extraction._alignment import ranges
+from sklearn_neurox.extraction._sources import widths_of
 
 
 def pool(source, sequence, position, ptr, strategy, out):
@@ -22,7 +23,7 @@ def pool(source, sequence, position, ptr, strategy, out):
 
     strategy : {"first", "last", "mean", "max"}
 
-    out : ndarray of shape (n_rows, n_blocks * n_units), dtype=float32
+    out : ndarray of shape (n_rows, n_neurons), dtype=float32
         Filled in place.
     """
     pooler = _Pooler(_Parts(sequence, position, ptr, strategy), source, torch.from_numpy(out))
@@ -68,7 +69,7 @@ class _Parts:
 class _Pooler:
     def __init__(self, parts, source, out):
         self.parts, self.out = parts, out
-        self.n_units = source.n_units
+        self.edges = np.concatenate([[0], np.cumsum(widths_of(source))]).tolist()
         split_rows = np.unique(parts.row[parts.is_split])
         out[torch.from_numpy(split_rows)] = -torch.inf if parts.strategy == "max" else 0.0
 
@@ -89,7 +90,7 @@ class _Pooler:
         self.share = torch.from_numpy(size / parts.total[chosen]).float()[:, None]
 
     def visit(self, block, states):
-        columns = self.out[:, block * self.n_units : (block + 1) * self.n_units]
+        columns = self.out[:, self.edges[block] : self.edges[block + 1]]
         pooled = self._reduce(states).cpu()
         n = self.n_whole
         if n == len(pooled):

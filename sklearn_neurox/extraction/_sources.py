@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sklearn_neurox.extraction._batching import plan_batches
+from sklearn_neurox.extraction._blocks import choose_blocks
 from sklearn_neurox.extraction._passes import count_pass
 from sklearn_neurox.extraction._windows import Sequences
-from sklearn_neurox.utils._names import neuron_names
 
 
 @dataclass(frozen=True)
@@ -16,39 +16,55 @@ class ModelSource:
     """A model and the inputs it has yet to read."""
 
     spec: object  # ModelSpec
-    sequences: Sequences
-    layers: tuple
-    n_units: int
-    stack: str | None
+    sequences: Sequences  # what the rows point into
+    contexts: Sequences | None  # what the encoder reads, where the decoder reads another text
+    available: tuple  # all blocks of the components asked for
+    layers: tuple | None  # those wanted, None for all
     pad_id: int
+    start_id: int | None  # what a decoder starts with, None for the last token of its text
     batch_tokens: int
     verbose: int
 
     @property
+    def blocks(self):
+        """The column blocks `run` fills."""
+        return choose_blocks(self.available, self.layers, model=self.spec.name)
+
+    @property
     def n_blocks(self):
-        """How many column blocks `run` fills: one a layer."""
-        return len(self.layers)
+        """How many column blocks `run` fills."""
+        return len(self.blocks)
 
     @property
     def block_names(self):
         """Name the column blocks in the order `run` numbers them, such as ``"hidden.3"``."""
-        prefix = f"{self.stack}." if self.stack else ""
-        return tuple(f"{prefix}hidden.{layer}" for layer in self.layers)
+        return tuple(block.name for block in self.blocks)
+
+    @property
+    def block_widths(self):
+        """How many neurons each block has; a module's own are known once the model has run."""
+        return _block_widths(self.spec, self.blocks)
+
+    @property
+    def n_units(self):
+        """The number of neurons of the first block."""
+        return self.block_widths[0]
 
     def every_layer(self):
         """Widen to all layers of the components asked for, which one pass can keep."""
-        from sklearn_neurox.extraction._families import hidden_layers
-        from sklearn_neurox.extraction._loading import load_config
-
-        return replace(self, layers=tuple(hidden_layers(load_config(self.spec))))
+        if len({block.stack for block in self.available}) > 1:  # which may differ in depth
+            return replace(self, layers=None)
+        layers = dict.fromkeys(block.layer for block in self.available if block.has_layers)
+        return replace(self, layers=tuple(sorted(layers)) or None)
 
     def feature_names(self):
         """Name the neurons."""
-        return neuron_names(self.layers, self.n_units, stack=self.stack)
+        return neuron_names_of(self.spec, self.blocks)
 
     def take(self, which):
         """Keep some inputs."""
-        return replace(self, sequences=self.sequences.take(which))
+        contexts = None if self.contexts is None else self.contexts.take(which)
+        return replace(self, sequences=self.sequences.take(which), contexts=contexts)
 
     def run(self, begin, visit):
         """Run the model over all inputs, batch by batch.
@@ -60,46 +76,129 @@ class ModelSource:
             token of each in the flattened batch.
 
         visit : callable
-            Called with (block, tensor of shape (n_places, n_units)) for each layer.
+            Called with (block, tensor of shape (n_places, n_units)) for each block.
         """
-        from sklearn_neurox.extraction._components import anatomy_of, evaluating, run_hidden
+        from sklearn_neurox.extraction._components import (
+            anatomy_of,
+            evaluating,
+            input_device,
+            run_hidden,
+        )
         from sklearn_neurox.extraction._loading import load_model
         from sklearn_neurox.extraction._progress import progress
 
         count_pass(self.spec, self.sequences)
         model = load_model(self.spec)
-        anatomy = anatomy_of(model)
-        block_of = {layer: block for block, layer in enumerate(self.layers)}
+        blocks = self.blocks
+        anatomies = {stack: anatomy_of(model, stack) for stack in self._stacks(blocks)}
+        multiple = max(anatomy.multiple for anatomy in anatomies.values())
+        device = input_device(model)
         lengths = self.sequences.lengths
-        batches = plan_batches(lengths, self.batch_tokens, pad=anatomy.pads)
         with evaluating(model), progress(int(lengths.sum()), self.verbose) as bar:
-            for batch in batches:
-                inputs, width = self._inputs(batch, anatomy.multiple, model.device)
+            for batch in self._plan(all(anatomy.pads for anatomy in anatomies.values())):
+                inputs, width = self._inputs(batch, multiple, device, "decoder" in anatomies)
                 begin(batch, np.arange(len(batch)) * width)
+                shape = len(batch), len(batch) * width
                 run_hidden(
                     model,
-                    anatomy,
+                    anatomies,
                     inputs,
-                    sorted(self.layers),
-                    lambda layer, state: visit(
-                        block_of[layer], state.reshape(-1, state.shape[-1]).float()
-                    ),
+                    blocks,
+                    lambda n, state, shape=shape: visit(n, _flatten(blocks[n], state, *shape)),
                 )
                 bar.update(int(lengths[batch].sum()))
 
-    def _inputs(self, batch, multiple, device):
+    def _stacks(self, blocks):
+        """List the stacks that have to run: a decoder needs its encoder."""
+        stacks = {block.stack for block in blocks}
+        return ("encoder", "decoder") if "decoder" in stacks else tuple(stacks)
+
+    def _plan(self, pads):
+        lengths = self.sequences.lengths
+        if self.contexts is None:
+            return plan_batches(lengths, self.batch_tokens, pad=pads)
+        # Where padding disturbs, two texts of one length need not have contexts of one length.
+        longest = np.where(lengths > 0, np.maximum(lengths, self.contexts.lengths), 0)
+        return plan_batches(longest, self.batch_tokens if pads else 1, pad=pads)
+
+    def _inputs(self, batch, multiple, device, has_decoder):
         from sklearn_neurox.utils._torch import to_tensor
 
-        lengths = self.sequences.lengths[batch]
-        width = max(int(lengths.max()), multiple)
-        places = np.arange(width)
-        mask = places < lengths[:, None]
-        tokens = np.where(mask, self.sequences.ptr[:-1][batch][:, None] + places, 0)
-        ids = np.where(mask, self.sequences.ids[tokens], self.pad_id)
-        inputs = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
-        if self.sequences.types is not None:
-            inputs["token_type_ids"] = np.where(mask, self.sequences.types[tokens], 0)
+        read = self.sequences if self.contexts is None else self.contexts
+        ids, mask, tokens = self._pad(self.sequences, batch, multiple)
+        width = ids.shape[1]
+        inputs = {}
+        if has_decoder:
+            start = np.full(len(batch), self.start_id or 0)
+            if self.start_id is None:
+                start = self.sequences.ids[self.sequences.ptr[1:][batch] - 1]
+            inputs["decoder_input_ids"] = np.column_stack([start, ids])
+            inputs["decoder_attention_mask"] = np.column_stack([np.ones_like(start), mask])
+        if self.contexts is not None:
+            ids, mask, tokens = self._pad(self.contexts, batch, multiple)
+        inputs |= {"input_ids": ids, "attention_mask": mask}
+        if read.types is not None:
+            inputs["token_type_ids"] = np.where(mask, read.types[tokens], 0)
         return {name: to_tensor(value, device=device) for name, value in inputs.items()}, width
+
+    def _pad(self, sequences, batch, multiple):
+        """Lay some inputs out as a matrix: ids, mask, and the place of each token."""
+        lengths = sequences.lengths[batch]
+        places = np.arange(max(int(lengths.max()), multiple))
+        mask = places < lengths[:, None]
+        tokens = np.where(mask, sequences.ptr[:-1][batch][:, None] + places, 0)
+        ids = np.where(mask, sequences.ids[tokens], self.pad_id)
+        return ids, mask.astype(np.int64), tokens
+
+
+def neuron_names_of(spec, blocks):
+    """Name the neurons of some blocks of a model.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    blocks : tuple of Block
+
+    Returns
+    -------
+    names : ndarray of str of shape (n_neurons,)
+    """
+    widths = _block_widths(spec, blocks)
+    return np.concatenate([b.neuron_names(n) for b, n in zip(blocks, widths, strict=True)])
+
+
+def widths_of(source):
+    """Return the width of every block of a source; those of some are all equal."""
+    widths = getattr(source, "block_widths", None)
+    return (source.n_units,) * source.n_blocks if widths is None else widths
+
+
+def _block_widths(spec, blocks):
+    paths = {}
+    for block in blocks:
+        if block.n_units is None:
+            paths.setdefault(block.stack, []).append(block.path)
+    if not paths:
+        return tuple(block.n_units for block in blocks)
+    from sklearn_neurox.extraction._components import module_widths
+    from sklearn_neurox.extraction._loading import load_model
+
+    model = load_model(spec)
+    found = {stack: module_widths(model, stack, own) for stack, own in paths.items()}
+    return tuple(found[b.stack][b.path] if b.n_units is None else b.n_units for b in blocks)
+
+
+def _flatten(block, state, n_inputs, n_places):
+    """Lay the states of a batch out one a place, without that of a decoder's first token."""
+    if block.stack == "decoder":
+        state = state.reshape(n_inputs, -1, state.shape[-1])[:, 1:]
+    if state.shape[:-1].numel() != n_places:
+        raise RuntimeError(
+            f"The states of {block.name!r} have the shape {tuple(state.shape)}, which is not one "
+            f"for each of {n_places} tokens."
+        )
+    return state.reshape(n_places, state.shape[-1]).float()
 
 
 @dataclass(frozen=True)
@@ -113,9 +212,9 @@ class ArraySource:
     n_blocks = 1
 
     @property
-    def n_units(self):
-        """The number of neurons."""
-        return self.values.shape[1]
+    def block_widths(self):
+        """How many neurons the one block has."""
+        return (self.values.shape[1],)
 
     @property
     def sequences(self):
