@@ -207,12 +207,12 @@ def violation_of(probe, X, y, **options):
 
 
 def classes_data(n_samples=120, n_features=12, n_classes=3, seed=0):
-    """Columns of several scales and means, and labels drawn from a sparse linear model."""
+    """Columns of several scales and means, and labels that a sparse linear model draws."""
     rng = np.random.RandomState(seed)
     X = rng.normal(size=(n_samples, n_features)) * np.geomspace(0.3, 3, n_features) + 1
     W = rng.normal(size=(n_classes, n_features)) * (rng.uniform(size=n_features) < 0.5)
-    y = (X @ W.T + rng.gumbel(size=(n_samples, n_classes))).argmax(axis=1)
-    return X, y
+    scores = (X - X.mean(axis=0)) @ W.T / 2 + rng.gumbel(size=(n_samples, n_classes))
+    return X, scores.argmax(axis=1)
 
 
 def numbers_data(n_samples=120, n_features=12, n_outputs=None, seed=0):
