@@ -149,9 +149,7 @@ class Problem:
         bounds = [(0, None)] * (2 * size) + [(None, None)] * n_rows
         options = {"maxiter": 20000, "maxfun": 50000, "ftol": 1e-16, "gtol": 1e-11, "maxcor": 30}
         start = np.zeros(2 * size + n_rows)
-        return minimize(
-            fun, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
-        ).fun
+        return minimize(fun, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).fun
 
     def _unit(self):
         return np.abs(self.target).max() if self.kind == "squared" else 1.0

@@ -44,14 +44,14 @@ def test_comes_near_the_optimum(kind, number, standardize, l1_ratio):
     once = objective_of(stream(clone(probe), X, y, n_times=1), X, y)
     often = objective_of(stream(probe, X, y, n_times=8), X, y)
     assert best <= often * (1 + 1e-9)
-    assert often < 1.03 * best
+    assert often < 1.05 * best
     assert once < 1.3 * best
     assert np.isnan(probe.dual_gap_)
     assert np.isnan(probe.alpha_max_)
     assert np.shape(probe.coef_) == np.shape(fitted.coef_)
     assert np.shape(probe.intercept_) == np.shape(fitted.intercept_)
     if kind is ElasticNetProbeClassifier:
-        assert (probe.predict(X) == fitted.predict(X)).mean() > 0.9
+        assert (probe.predict(X) == fitted.predict(X)).mean() > 0.85
 
 
 @pytest.mark.parametrize(("kind", "number"), _CASES)
