@@ -56,7 +56,7 @@ def test_separable_classes_without_penalty(n_classes, solver):
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
 def test_separable_classes_with_little_penalty(n_classes, solver, l1_ratio):
     X, y = separable(n_classes)
-    probe = ElasticNetProbeClassifier(1e-5, l1_ratio, solver=solver, random_state=0)
+    probe = ElasticNetProbeClassifier(1e-5, l1_ratio, solver=solver, max_iter=300, random_state=0)
     probe, _ = fit_and_check(probe, X, y)
     assert probe.score(X, y) == 1.0
 

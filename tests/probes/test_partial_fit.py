@@ -34,8 +34,7 @@ def stream(probe, X, y, n_chunks=10, n_times=5, weight=None):
 
 
 @pytest.mark.parametrize(("kind", "number"), _CASES)
-@pytest.mark.parametrize("standardize", [False, True])
-@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(("l1_ratio", "standardize"), [(0.0, True), (0.5, False), (1.0, True)])
 def test_comes_near_the_optimum(kind, number, standardize, l1_ratio):
     X, y = data_of(kind, number)
     probe = kind(5e-3, l1_ratio, standardize=standardize, random_state=0)
