@@ -174,3 +174,16 @@ def test_one_class_that_counts():
     X, y = classes_data(n_classes=2)
     with pytest.raises(ValueError, match="at least 2 classes"):
         ElasticNetProbeClassifier().fit(X, y, sample_weight=(y == 0).astype(float))
+
+
+@pytest.mark.xfail(strict=True, reason="Weights in a dict are not validated.")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("value", [-2.0, np.nan, np.inf])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_bad_class_weights(value, method):
+    X, y = classes_data()
+    # With solver="auto" and a negative weight, backtracking never ends.
+    probe = ElasticNetProbeClassifier(class_weight={0: value}, solver="saga", max_iter=2)
+    options = {"classes": [0, 1, 2]} if method == "partial_fit" else {}
+    with pytest.raises(ValueError, match="class_weight"):
+        getattr(probe, method)(X, y, **options)
