@@ -9,7 +9,12 @@ from sklearn.callback import with_callbacks
 from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe
 from sklearn_neurox.probes._probe_regressor import ProbeRegressorMixin
 from sklearn_neurox.probes._stream import add_to_stream, begin_stream
-from sklearn_neurox.probes._targets import checked_weight, mean_one_weight, number_targets
+from sklearn_neurox.probes._targets import (
+    centre_of,
+    checked_weight,
+    mean_one_weight,
+    number_targets,
+)
 
 
 class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
@@ -170,7 +175,9 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
             If X or y has values that are not finite, or weights are negative.
         """
         X, y = self._check_numbers(X, y)
-        targets = number_targets(y, mean_one_weight(sample_weight, X))
+        weight = mean_one_weight(sample_weight, X)
+        centre = centre_of(y, weight, fit_intercept=self.fit_intercept)
+        targets = number_targets(y, weight, centre)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         return self._fit(X, targets, data)
 
@@ -213,4 +220,4 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
             )
         stream = copy.deepcopy(getattr(self, "_stream", None)) or begin_stream()
         weight = add_to_stream(stream, X, checked_weight(sample_weight, X))
-        return self._partial_fit(X, number_targets(y, weight), stream)
+        return self._partial_fit(X, number_targets(y, weight, 0.0), stream)

@@ -120,7 +120,6 @@ def test_a_callback_can_stop_the_fit(kind, number, solver):
     assert probe.predict(X).shape == np.shape(y)
 
 
-@pytest.mark.xfail(strict=True, reason="The warning says max_iter=777 epochs, after two.")
 @pytest.mark.parametrize("kind", [ElasticNetProbeClassifier, ElasticNetProbeRegressor])
 def test_the_message_of_a_stopped_fit_does_not_blame_max_iter(kind):
     X, y = data_of(kind, 3)

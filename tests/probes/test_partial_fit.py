@@ -189,7 +189,6 @@ def test_a_failed_call_changes_nothing(kind, number):
     np.testing.assert_array_equal(probe.coef_, same.coef_)
 
 
-@pytest.mark.xfail(strict=True, reason="An intercept of minus infinity stays so for ever.")
 def test_a_class_that_had_no_weight_in_a_fit_is_learnt_from_a_stream():
     X, y = classes_data(2000)
     probe = ElasticNetProbeClassifier(5e-3, random_state=0)

@@ -105,11 +105,6 @@ def test_the_precision_of_the_matrix_is_that_of_its_values(dtype, n_outputs):
     assert found - Problem.of(probe, X, y).optimum() <= probe.dual_gap_ + 1e-9 * found
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ConvergenceWarning,
-    reason="Uncentred targets cost the dual its digits, so that the solver goes on to max_iter.",
-)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_targets_far_from_zero(dtype):
     X, y = numbers_data()

@@ -176,7 +176,6 @@ def test_one_class_that_counts():
         ElasticNetProbeClassifier().fit(X, y, sample_weight=(y == 0).astype(float))
 
 
-@pytest.mark.xfail(strict=True, reason="Weights in a dict are not validated.")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("value", [-2.0, np.nan, np.inf])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
