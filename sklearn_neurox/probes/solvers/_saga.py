@@ -4,6 +4,7 @@ import torch
 _GROWTH = 1.25
 # Because the table lags behind the iterate, its objective may rise by as much without harm.
 _TOLERANCE = 1.02
+_FADING = 0.9
 
 
 class ProximalSAGA:
@@ -90,7 +91,10 @@ class ProximalSAGA:
         objective = float(loss + self.penalty.value(self.coef))
         if objective < self.objective:
             self.step = min(self.step * _GROWTH, self.longest_step)
-        elif objective <= self.objective * _TOLERANCE:
+        elif objective <= self.objective * _TOLERANCE or self.step <= self.shortest_step:
+            # Should it be the step all the same, it must not come back for ever.
+            longest = min(self.longest_step, self.step) * _FADING
+            self.longest_step = max(longest, self.shortest_step)
             self._shorten(1.5)
         else:
             for part, before in zip(self._state(), saved, strict=True):
