@@ -18,7 +18,7 @@ from sklearn_neurox.probes import (
     ElasticNetProbeRegressorCV,
     GaussianProbeClassifier,
 )
-from sklearn_neurox.ranking import GaussianRanker
+from sklearn_neurox.ranking import AveragePrecisionRanker, GaussianRanker, IoURanker
 
 
 def numeric_estimators():
@@ -32,8 +32,13 @@ def numeric_estimators():
         ElasticNetProbeRegressorCV(alphas=2, eps=0.1, cv=KFold(2)),
         GaussianProbeClassifier(),
         GaussianProbeClassifier(0.9, covariance_prior="mode"),
+        AveragePrecisionRanker(),
+        AveragePrecisionRanker(n_neurons=0.5, two_sided=False, average="weighted", n_jobs=2),
         GaussianRanker(),
         GaussianRanker("accuracy", max_neurons=2, n_neurons=1),
+        IoURanker(),
+        IoURanker(0.8, n_neurons=0.5),
+        IoURanker(0, unit="value", which="bottom"),
         LCARanker(),
         LCARanker(LogisticRegression(), n_neurons=0.5, which="bottom"),
         ProbelessRanker(),
