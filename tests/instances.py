@@ -41,6 +41,8 @@ def numeric_estimators():
         IoURanker(0, unit="value", which="bottom"),
         LCARanker(),
         LCARanker(LogisticRegression(), n_neurons=0.5, which="bottom"),
+        LCARanker(LogisticRegression(), mass=0.5),
+        LCARanker(threshold=0.5, importance="raw"),
         ProbelessRanker(),
         ProbelessRanker(n_neurons=1, scale=True),
         RandomRanker(),
