@@ -16,7 +16,7 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn_neurox.ranking._base import BaseRanker
 
 
-class ConsensusRanker(_BaseComposition, BaseRanker):
+class ConsensusRanker(BaseRanker, _BaseComposition):
     r"""Rank neurons by the votes of several rankers (Borda count).
 
     Each ranker gives its best neuron one point and its worst none, the others in equal steps, and
