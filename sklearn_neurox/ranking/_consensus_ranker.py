@@ -218,16 +218,15 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         names, _, weights = zip(*voters, strict=True)
         self.named_estimators_ = Bunch(**dict(zip(names, self.estimators_, strict=True)))
         points = [_points(name, r) for name, r in zip(names, self.estimators_, strict=True)]
+        by_class = {}
         class_points = self._class_points()
-        if class_points is None:
-            self._set_ranking(np.average(points, axis=0, weights=weights), [np.max(points, axis=0)])
-            return self
-        self._set_ranking(
-            np.average(points, axis=0, weights=weights),
-            [np.max(points, axis=0)],
-            class_scores=np.average(class_points, axis=0, weights=weights),
-            class_tie_breakers=[np.max(class_points, axis=0)],
-        )
+        if class_points is not None:
+            by_class = {
+                "class_scores": np.average(class_points, axis=0, weights=weights),
+                "class_tie_breakers": [np.max(class_points, axis=0)],
+            }
+        scores = np.average(points, axis=0, weights=weights)
+        self._set_ranking(scores, [np.max(points, axis=0)], **by_class)
         return self
 
     def _voters(self):

@@ -176,7 +176,8 @@ class CrossModelRanker(BaseRanker):
             columns = np.flatnonzero(codes == code)
             self._warn_about_width(name, len(columns), len(X))
             scores.append(score(own, StandardColumns(reference, columns)))
-        self.model_scores_ = np.clip(scores, 0, 1)
+        # Rounding gives a constant neuron, and perfect matches, a little more than they have.
+        self.model_scores_ = np.clip(scores, 0, own.deviations > 0)
         combine = np.min if self.criterion == "mincorr" else np.max
         self._set_ranking(
             combine(self.model_scores_, axis=0), [np.mean(self.model_scores_, axis=0)]
