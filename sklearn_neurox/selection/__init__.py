@@ -2,5 +2,6 @@
 """Selectors of layers and neurons that do not rank."""
 
 from sklearn_neurox.selection._layer_selector import LayerSelector
+from sklearn_neurox.selection._neuron_selector import NeuronSelector
 
-__all__ = ["LayerSelector"]
+__all__ = ["LayerSelector", "NeuronSelector"]
