@@ -154,8 +154,8 @@ def neuron_indices(neurons, *, names, n_features, caller):
     if repeated.any():
         first = int(np.flatnonzero(repeated)[0])
         raise ValueError(
-            f"{caller} was given neuron {neurons[first]!s} more than once: column "
-            f"{indices[first]} ({repeated.sum()} repeated in all). Name every neuron once."
+            f"{caller} was given the same neuron twice: {neurons[first]!s}, which is column "
+            f"{indices[first]} ({repeated.sum()} such). Name every neuron once."
         )
     return indices
 

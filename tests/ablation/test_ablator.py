@@ -148,7 +148,7 @@ def test_bad_choices_are_named():
     X = _matrix()
     with pytest.raises(ValueError, match="neuron 6.*numbered 0 to 5"):
         NeuronAblator([6]).fit(X)
-    with pytest.raises(ValueError, match="neuron 2 more than once"):
+    with pytest.raises(ValueError, match="neuron twice: 2"):
         NeuronAblator([2, 0, 2]).fit(X)
     with pytest.raises(ValueError, match="by name, but X has no feature names"):
         NeuronAblator(["hidden.0.1"]).fit(X)

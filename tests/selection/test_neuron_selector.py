@@ -38,7 +38,7 @@ def test_none_keeps_all_in_half_precision():
         ([False] * 6, "chooses no column"),
         ([6], "neuron 6, but the 6 columns are numbered 0 to 5"),
         (["a", "z"], "neuron 'z', which is not a column"),
-        ([1, 4, -5], "neuron -5 more than once"),
+        ([1, 4, -5], "neuron twice: -5"),
         ([True], "1 entries, but there are 6"),
     ],
 )
