@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Selectors of layers and neurons that do not rank."""
 
+from sklearn_neurox.selection._correlation_cluster_selector import CorrelationClusterSelector
 from sklearn_neurox.selection._layer_selector import LayerSelector
 from sklearn_neurox.selection._neuron_selector import NeuronSelector
 
-__all__ = ["LayerSelector", "NeuronSelector"]
+__all__ = ["CorrelationClusterSelector", "LayerSelector", "NeuronSelector"]
