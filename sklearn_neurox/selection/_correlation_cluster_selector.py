@@ -32,10 +32,9 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         it.
 
     max_memory : float, default=8.0
-        The most that clustering may take, in gigabytes (1e9 bytes). Neurons in one tree take
-        ``8e-9 * n ** 2``, as much as their correlation matrix in double precision: 0.8 for 10,000
-        neurons. Where that is too much for all, the same clusters are found in parts that cannot
-        merge below the threshold.
+        The most that clustering may take, in gigabytes (1e9 bytes). Neurons that hang together,
+        see the notes, take ``8e-9 * n ** 2``, as much as their correlation matrix in double
+        precision: at worst, when all do, 0.8 for 10,000 neurons.
 
     Attributes
     ----------
@@ -68,9 +67,10 @@ class CorrelationClusterSelector(BaseNeuronSelector):
     either side. Where several pairs of clusters are equally distant, average linkage is not
     unique.
 
-    In parts: two clusters that merge at or below the threshold have a pair of neurons at or below
-    it, because a mean is not below all its terms. So no merge leaves the connected components of
-    the graph of all such pairs, which are found from one block of correlations after the other.
+    Two clusters that merge at or below the threshold have a pair of neurons at or below it,
+    because a mean is not below all its terms. So no merge leaves the connected components of the
+    graph of all such pairs. These are found from one block of correlations after the other, and
+    each is clustered alone, with the same result as that of one tree over all neurons.
 
     References
     ----------
@@ -139,8 +139,6 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         return bytes_needed(n_columns) <= 1e9 * self.max_memory
 
     def _cluster(self, correlations):
-        if self._fits(len(correlations)):
-            return cluster(correlations, self.threshold)
         parts = components(correlations, self.threshold)
         sizes = np.bincount(parts)
         if not self._fits(sizes.max()):
@@ -159,12 +157,13 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         lower = self.threshold * np.arange(9, 0, -1) / 10
         largest = [np.bincount(part).max() for part in components(correlations, lower)]
         fitting = [limit for limit, size in zip(lower, largest, strict=True) if self._fits(size)]
+        needed = bytes_needed(len(correlations)) / 1e9
         advice = f"threshold={fitting[0]:.3g}, " if fitting else ""
         raise ValueError(
             f"{type(self).__name__} cannot cluster {len(correlations)} neurons that hang together "
-            f"at threshold={self.threshold:g}: they need {bytes_needed(len(correlations)) / 1e9:.3g}"
-            f" GB of memory, but max_memory={self.max_memory:g}. Use {advice}fewer neurons or "
-            "layers, or a larger max_memory."
+            f"at threshold={self.threshold:g}: they need {needed:.3g} GB of memory, but "
+            f"max_memory={self.max_memory:g}. Use {advice}fewer neurons or layers, or a larger "
+            "max_memory."
         )
 
     def _number_by_first_column(self, alive, labels, medoids):

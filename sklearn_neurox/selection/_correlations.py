@@ -34,7 +34,7 @@ class Correlations:
         return len(self.columns)
 
     def of(self, places):
-        """The same, of the columns at some places only."""
+        """Restrict to the columns at some places."""
         return Correlations(self.X, self.columns[places], self.means, self.deviations)
 
     def blocks(self):
