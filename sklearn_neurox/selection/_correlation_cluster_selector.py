@@ -154,11 +154,11 @@ class CorrelationClusterSelector(BaseNeuronSelector):
 
     def _refuse(self, correlations):
         """Raise an error that tells at which threshold the largest component fits."""
-        lower = self.threshold * np.arange(9, 0, -1) / 10
+        lower = [float(f"{self.threshold * tenths / 10:.3g}") for tenths in range(9, 0, -1)]
         largest = [np.bincount(part).max() for part in components(correlations, lower)]
         fitting = [limit for limit, size in zip(lower, largest, strict=True) if self._fits(size)]
         needed = bytes_needed(len(correlations)) / 1e9
-        advice = f"threshold={fitting[0]:.3g}, " if fitting else ""
+        advice = f"threshold={fitting[0]}, " if fitting else ""
         raise ValueError(
             f"{type(self).__name__} cannot cluster {len(correlations)} neurons that hang together "
             f"at threshold={self.threshold:g}: they need {needed:.3g} GB of memory, but "
