@@ -11,17 +11,25 @@ from sklearn_neurox.extraction import (
 )
 from sklearn_neurox.probes import ElasticNetProbeClassifier
 from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
-from sklearn_neurox.selection import LayerSelector
+from sklearn_neurox.selection import (
+    CorrelationClusterSelector,
+    LayerSelector,
+    MinimalNeuronSelector,
+    NeuronSelector,
+)
 from sklearn_neurox.words import read_conllu, read_parallel, words_frame
 
 __all__ = [
     "ActivationCache",
     "ActivationExtractor",
     "Activations",
+    "CorrelationClusterSelector",
     "ElasticNetProbeClassifier",
     "LCARanker",
     "LayerSelector",
+    "MinimalNeuronSelector",
     "NeuronAblator",
+    "NeuronSelector",
     "ProbelessRanker",
     "RandomRanker",
     "SubwordAggregator",

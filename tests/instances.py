@@ -19,6 +19,11 @@ from sklearn_neurox.probes import (
     GaussianProbeClassifier,
 )
 from sklearn_neurox.ranking import GaussianRanker
+from sklearn_neurox.selection import (
+    CorrelationClusterSelector,
+    MinimalNeuronSelector,
+    NeuronSelector,
+)
 
 
 def numeric_estimators():
@@ -41,9 +46,20 @@ def numeric_estimators():
         RandomRanker(),
         LayerSelector(),
         LayerSelector(0, n_layers=1),
+        LayerSelector("auto", n_layers=1, estimator=LogisticRegression(), cv=StratifiedKFold(2)),
+        NeuronSelector(),
+        NeuronSelector([-1]),
+        CorrelationClusterSelector(),
+        CorrelationClusterSelector(0.9),
+        MinimalNeuronSelector(LogisticRegression(), sizes=[1], cv=StratifiedKFold(2)),
+        MinimalNeuronSelector(
+            LogisticRegression(), ranker=ProbelessRanker(), delta=0.5, cv=StratifiedKFold(2)
+        ),
         NeuronAblator(),
         NeuronAblator([0], fill="zero"),
         NeuronAblator([0], fill="mean"),
+        NeuronAblator([0], fill="resample", random_state=0),
+        NeuronAblator([0], fill=1.5),
         NeuronAblator([0], keep=True),
     ]
 

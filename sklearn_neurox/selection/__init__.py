@@ -3,6 +3,12 @@
 
 from sklearn_neurox.selection._correlation_cluster_selector import CorrelationClusterSelector
 from sklearn_neurox.selection._layer_selector import LayerSelector
+from sklearn_neurox.selection._minimal_neuron_selector import MinimalNeuronSelector
 from sklearn_neurox.selection._neuron_selector import NeuronSelector
 
-__all__ = ["CorrelationClusterSelector", "LayerSelector", "NeuronSelector"]
+__all__ = [
+    "CorrelationClusterSelector",
+    "LayerSelector",
+    "MinimalNeuronSelector",
+    "NeuronSelector",
+]
