@@ -66,4 +66,10 @@ def numeric_estimators():
 
 def expected_failures(estimator):
     """Checks that an estimator fails for a reason, by name."""
+    if isinstance(estimator, NeuronAblator) and estimator.fill == "resample":
+        reason = "a row is filled from a training row drawn for its position"
+        return {
+            "check_methods_sample_order_invariance": reason,
+            "check_methods_subset_invariance": reason,
+        }
     return {}

@@ -260,10 +260,7 @@ class LayerSelector(BaseNeuronSelector):
         names = [str(end) if end == ends[0] else f"{ends[0]}-{end}" for end in ends]
         return pd.DataFrame(
             {
-                "layers": [
-                    *(f"{ends[0]}-{end}" if end > ends[0] else str(end) for end in ends),
-                    "all",
-                ],
+                "layers": [*names, "all"],
                 "n_layers": [*range(1, len(ends) + 1), self._n_present],
                 "score": scores.mean(axis=1),
                 "std": scores.std(axis=1),

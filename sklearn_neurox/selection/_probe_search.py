@@ -2,9 +2,9 @@
 """What the selectors that search with a probe share: scores of choices of columns over folds."""
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, has_fit_parameter
 
@@ -89,6 +89,8 @@ class FoldScores:
 
     def __init__(self, estimator, X, y, *, groups, cv, scoring, n_jobs, caller, stacklevel=5):
         check_consistent_length(X, groups)
+        if is_classifier(estimator):
+            check_classification_targets(y)
         self.estimator, self.X, self.y, self.caller = estimator, X, y, caller
         self.groups = None if groups is None else np.asarray(groups)
         self.scorer = check_scoring(estimator, scoring=scoring)
