@@ -2,7 +2,7 @@
 """Find, rank, select and ablate neurons of transformer language models, the scikit-learn way."""
 
 from sklearn_neurox._version import __version__
-from sklearn_neurox.ablation import NeuronAblator, ablation_curve
+from sklearn_neurox.ablation import NeuronAblator, ablation_curve, ablation_table
 from sklearn_neurox.extraction import (
     ActivationCache,
     ActivationExtractor,
@@ -35,6 +35,7 @@ __all__ = [
     "SubwordAggregator",
     "__version__",
     "ablation_curve",
+    "ablation_table",
     "read_conllu",
     "read_parallel",
     "words_frame",

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, _fit_context, clone, is_regressor
+from sklearn.base import BaseEstimator, _fit_context, is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import BaseCrossValidator
@@ -18,6 +18,7 @@ from sklearn_neurox.selection._probe_search import (
     default_probe,
     fit_with_groups,
     neuron_order,
+    order_only,
     reaches,
 )
 from sklearn_neurox.utils._validation import check_matrix
@@ -225,15 +226,10 @@ class MinimalNeuronSelector(BaseNeuronSelector):
 
     def _ranker(self, probe, *, fitted=True):
         from sklearn_neurox.ranking import LCARanker
-        from sklearn_neurox.ranking._base import BaseRanker
 
         if self.ranker is None:
             return LCARanker(FrozenEstimator(probe) if fitted else probe)
-        ranker = clone(self.ranker)
-        if isinstance(ranker, BaseRanker):
-            # Only its order is used; what it would select itself needs no warning in every fold.
-            ranker.set_params(n_neurons=None, which="top")
-        return ranker
+        return order_only(self.ranker)
 
     def _find_fewest(self, folds, orders, sizes):
         oracle, n_features = self.oracle_scores_.mean(), self.n_features_in_

@@ -28,6 +28,17 @@ def fit_with_groups(estimator, X, y, groups):
     return estimator.fit(X, y)
 
 
+def order_only(ranker):
+    """Clone a ranker for its order: what it would select itself needs no warning in every fold."""
+    # Imported late because the rankers are built on this package.
+    from sklearn_neurox.ranking._base import BaseRanker
+
+    ranker = clone(ranker)
+    return (
+        ranker.set_params(n_neurons=None, which="top") if isinstance(ranker, BaseRanker) else ranker
+    )
+
+
 def neuron_order(ranker):
     """Give the columns, best first, in the eyes of a fitted ranker.
 

@@ -159,6 +159,7 @@ def _everything():
     )
 
 
+@pytest.mark.slow
 def test_shuffled_labels_give_chance_in_a_pipeline_tuned_at_every_step():
     planted = _planted(n_redundant=10)
     grid = {
