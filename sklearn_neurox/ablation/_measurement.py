@@ -67,7 +67,7 @@ class _Plan(NamedTuple):
     modes: list
     caller: str
 
-    def __len__(self):
+    def n_scores(self):
         n_ways = (len(self.fills) if False in self.modes else 0) + (True in self.modes)
         n_orders = 2 * len(self.rankings) + self.n_draws
         return len(self.probes) * (1 + n_orders * len(self.fractions) * n_ways)
@@ -137,7 +137,7 @@ def measure(
     # Threads share the matrices of the fold; what fits and scores at length lets them work.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     rows, n_tied = [], []
-    with _bar(n_repeats * len(folds) * len(plan), verbose) as bar:
+    with _bar(n_repeats * len(folds) * plan.n_scores(), verbose) as bar:
         for repeat in range(n_repeats):
             if n_repeats > 1:
                 plan = plan._replace(
