@@ -180,13 +180,26 @@ def neuron_indices(neurons, *, names, n_features, caller):
     Raises
     ------
     ValueError
-        For an index out of range, an unknown name, or a mask of another length.
+        For an index out of range, an unknown name, a neuron given twice, or a mask of another
+        length.
     """
     neurons = np.asarray([] if neurons is None else neurons)
     if neurons.size == 0:
         return np.empty(0, dtype=np.intp)
     if neurons.ndim != 1:
         raise ValueError(f"{caller} needs a flat list of neurons, got shape {neurons.shape}.")
+    indices = _indices(neurons, names, n_features, caller)
+    repeated = pd.Index(indices).duplicated()
+    if repeated.any():
+        first = int(np.flatnonzero(repeated)[0])
+        raise ValueError(
+            f"{caller} was given the same neuron twice: {neurons[first]!s}, which is column "
+            f"{indices[first]} ({repeated.sum()} such). Name every neuron once."
+        )
+    return indices
+
+
+def _indices(neurons, names, n_features, caller):
     if neurons.dtype.kind == "b":
         if len(neurons) != n_features:
             raise ValueError(
@@ -211,7 +224,13 @@ def neuron_indices(neurons, *, names, n_features, caller):
             f"{caller} was given neurons by name, but X has no feature names. Give indices, or "
             "make X a DataFrame (set_output(transform='pandas') on what makes the matrix)."
         )
-    indices = pd.Index(names).get_indexer(neurons)
+    names = pd.Index(names)
+    if names.has_duplicates:
+        raise ValueError(
+            f"{caller} was given neurons by name, but X has {names[names.duplicated()][0]!r} more "
+            "than once among its names. Give indices, or make the names of the columns unique."
+        )
+    indices = names.get_indexer(neurons)
     if (indices < 0).any():
         first = str(neurons[indices < 0][0])
         raise ValueError(

@@ -103,6 +103,9 @@ def test_neurons_by_index_name_and_mask(neurons, expected):
         ([True], None, "mask of neurons given to It has 1 entries"),
         ([[1]], None, "flat list"),
         ([1.5], None, "indices, names or a mask"),
+        ([3, 0, -1], None, "neuron twice: -1, which is column 3"),
+        (["b", "a", "b"], list("abcd"), "neuron twice: b, which is column 1"),
+        (["b"], list("abca"), "has 'a' more than once among its names"),
     ],
 )
 def test_wrong_neurons_are_named(neurons, names, message):
