@@ -93,7 +93,7 @@ def _align_unordered(own, start, end, row_start, row_end):
     return Alignment(own[np.concatenate(found)] if found else own[:0], ptr)
 
 
-def find_first_tokens(rows, encodings, tokenizer, first_sequence):
+def find_first_tokens(rows, encodings, first_sequence, *, tokenizer, has_cls):
     """Find the token that stands for each row's whole text, such as ``[CLS]``.
 
     Parameters
@@ -102,10 +102,14 @@ def find_first_tokens(rows, encodings, tokenizer, first_sequence):
 
     encodings : Encodings
 
-    tokenizer : PreTrainedTokenizerBase
-
     first_sequence : ndarray of shape (n_texts,)
         The first model input of each text.
+
+    tokenizer : str
+        The tokenizer's class, for the reason.
+
+    has_cls : bool
+        Whether the tokenizer has such a token at all.
 
     Returns
     -------
@@ -117,13 +121,12 @@ def find_first_tokens(rows, encodings, tokenizer, first_sequence):
     parts = np.flatnonzero((rows.start > 0) | (rows.end < length))
     if len(parts):
         return f"row {parts[0]} is a word, not a whole text"
-    if tokenizer.cls_token_id is None:
-        return f"{type(tokenizer).__name__} has no token that stands for the whole text"
-    is_first = (encodings.ids == tokenizer.cls_token_id) & (encodings.role < 0)
-    places = np.flatnonzero(is_first)
+    if not has_cls:
+        return f"{tokenizer} has no token that stands for the whole text"
+    places = np.flatnonzero(encodings.is_cls)
     at = np.searchsorted(places, encodings.ptr[:-1])
-    found = np.append(places, len(is_first))[at]
+    found = np.append(places, len(encodings.is_cls))[at]
     if (found >= encodings.ptr[1:]).any():
-        return f"{type(tokenizer).__name__} adds no token that stands for the whole text"
+        return f"{tokenizer} adds no token that stands for the whole text"
     per_text = np.stack([first_sequence, found - encodings.ptr[:-1]], axis=1)
     return per_text[rows.text_of_row]

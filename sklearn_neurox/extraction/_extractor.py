@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,13 @@ from sklearn_neurox.extraction import _families
 from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._alignment import align, find_first_tokens
 from sklearn_neurox.extraction._cache import ActivationCache
-from sklearn_neurox.extraction._cached_source import CachedSource
+from sklearn_neurox.extraction._cached_source import (
+    CachedTexts,
+    Reading,
+    cached_blocks,
+    cached_source,
+)
+from sklearn_neurox.extraction._fingerprint import model_digest, tokenizer_digest
 from sklearn_neurox.extraction._loading import LostModel, ModelSpec, load_config, load_tokenizer
 from sklearn_neurox.extraction._output import OwnSetOutputMixin
 from sklearn_neurox.extraction._policies import (
@@ -32,6 +39,9 @@ from sklearn_neurox.utils._names import neuron_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# Texts of an iterator that are planned together.
+_PORTION = 4096
 
 
 class ActivationExtractor(
@@ -105,8 +115,15 @@ class ActivationExtractor(
         besides safetensors.
 
     cache : str, path, ActivationCache or None, default=None
-        A folder where the hidden states of every text are kept, all layers at once, so that the
-        model reads each text once for all folds, layers, aggregations and processes.
+        A folder where the activations of every text are kept, all layers at once, so that the
+        model reads each text once for all folds, layers, aggregations and processes. An
+        `ActivationCache` says more about what is kept and how.
+
+    n_jobs : int or None, default=None
+        How many processes share the texts that the cache lacks; without a cache, and for a live
+        model, which stays where it is, it says nothing. None means one, unless in a
+        `joblib.parallel_config` context, such as one that names a cluster; -1 means all
+        processors. Where there are several GPUs, each process takes one.
 
     verbose : int, default=0
         1 shows a bar while the model runs.
@@ -155,6 +172,7 @@ class ActivationExtractor(
         "trust_remote_code": ["boolean"],
         "allow_bin_weights": ["boolean"],
         "cache": [str, os.PathLike, ActivationCache, None],
+        "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
 
@@ -178,6 +196,7 @@ class ActivationExtractor(
         trust_remote_code: bool = False,
         allow_bin_weights: bool = False,
         cache: str | os.PathLike | ActivationCache | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ):
         self.model = model
@@ -197,19 +216,37 @@ class ActivationExtractor(
         self.trust_remote_code = trust_remote_code
         self.allow_bin_weights = allow_bin_weights
         self.cache = cache
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     def __sklearn_clone__(self):
         # A live model is shared: copying its weights for every fold would be absurd.
-        bare = copy.copy(self)
+        bare = self._shallow_copy()
         bare.model = bare.tokenizer = None
         return _clone_parametrized(bare).set_params(model=self.model, tokenizer=self.tokenizer)
+
+    def _shallow_copy(self):
+        # copy.copy would go through __getstate__, which leaves a live model behind.
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
 
     def __getstate__(self):
         state = super().__getstate__()
         if isinstance(self.model, (str, os.PathLike, LostModel)):
             return state
-        return {**state, "model": LostModel(type(self.model).__name__)}
+        return {**state, "model": self._lost_model()}
+
+    def _lost_model(self):
+        """Describe the live model so that a cache can still be found without it."""
+        name = type(self.model).__name__
+        if self.cache is None:
+            return LostModel(name)
+        spec = self._spec()
+        own = spec.tokenizer is None and spec.model.config.name_or_path
+        return LostModel(
+            name, model_digest(spec), tokenizer_digest(load_tokenizer(spec)) if own else None
+        )
 
     def __sklearn_is_fitted__(self):
         return True
@@ -239,7 +276,8 @@ class ActivationExtractor(
         self : object
         """
         read_rows(X, caller=type(self).__name__)
-        self._layers(load_config(self._spec()))
+        if self._known_blocks() is None:
+            self._layers(load_config(self._spec()))
         return self
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
@@ -266,42 +304,72 @@ class ActivationExtractor(
         """
         self._validate_params()
         rows = read_rows(X, caller=type(self).__name__)
-        spec = self._spec()
-        config, tokenizer = load_config(spec), load_tokenizer(spec)
-        layers = self._layers(config)
-        encodings = encode(
-            tokenizer, rows.texts, rows.pairs, split_special_tokens=self.split_special_tokens
-        )
+        texts = self._cached_texts(rows.texts, rows.pairs)
+        blocks = None if texts is None else cached_blocks(texts, self.layers)
+        reading = None if blocks is None else texts.recall(blocks)
+        if reading is None:
+            reading = self._read(rows.texts, rows.pairs)
+        encodings = reading.encodings
         alignment = align(rows, encodings, special_tokens=self.special_tokens)
-        check_vocabulary(encodings, config, tokenizer)
-        limit = self._limit(config, tokenizer)
         report_dropped(rows, alignment, missing=self.missing)
         report_special(rows, encodings, alignment, split=self.split_special_tokens)
-        check_lengths(rows, encodings, limit, overflow=self.overflow)
+        check_lengths(rows, encodings, reading.limit, overflow=self.overflow)
         sequences, placement, first_sequence = make_sequences(
-            encodings, alignment, limit, causal=_families.is_causal(config)
+            encodings, alignment, reading.limit, causal=reading.causal
         )
-        source = ModelSource(
-            spec=spec,
-            sequences=sequences,
-            layers=tuple(layers),
-            n_units=_families.n_units(config),
-            stack=_families.stack_of(config),
-            pad_id=_pad_id(tokenizer),
-            batch_tokens=self.batch_tokens,
-            verbose=int(self.verbose),
-        )
-        if self.cache is not None:
-            source = CachedSource(source, self._cache(), tuple(_families.hidden_layers(config)))
+        source = None if reading.source is None else reading.source(sequences)
+        if texts is not None:
+            source = cached_source(texts, reading, blocks, source, first_sequence, len(sequences))
         return Activations(
             source,
             placement.sequence,
             placement.position,
             alignment.ptr,
-            first_token=find_first_tokens(rows, encodings, tokenizer, first_sequence),
+            first_token=find_first_tokens(
+                rows,
+                encodings,
+                first_sequence,
+                tokenizer=reading.tokenizer,
+                has_cls=reading.has_cls,
+            ),
             missing=self.missing,
             index=rows.index,
         )
+
+    def fill_cache(self, X: pd.DataFrame | ArrayLike | Iterable[str]) -> int:
+        """Compute the activations of all texts and keep them, and return nothing of them.
+
+        What the cache has already is not computed again. With ``n_jobs`` the rest is shared out
+        among processes, or among the workers of a cluster, each of which writes to the folder.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like of str of shape (n_samples,), or iterator of str
+            As `transform` takes it; or an iterator of texts, such as a generator that reads a
+            file, which is taken in portions, so that a corpus need not fit into the memory.
+
+        Returns
+        -------
+        n_texts : int
+            How many texts the model read.
+
+        Raises
+        ------
+        ValueError
+            Without a cache, and as `transform`.
+
+        OSError
+            If the cache cannot be written, or the activations would not fit on the disk.
+        """
+        self._validate_params()
+        if self.cache is None:
+            raise ValueError("ActivationExtractor.fill_cache needs a folder: give it with cache=.")
+        if not isinstance(X, Iterator):
+            return self.transform(X)._source.fill()
+        n_texts = 0
+        while portion := list(islice(X, _PORTION)):
+            n_texts += self.transform(portion)._source.fill()
+        return n_texts
 
     def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
         """Name the neurons that the activations have, as the matrix orders them.
@@ -315,6 +383,9 @@ class ActivationExtractor(
         -------
         feature_names_out : ndarray of str of shape (n_neurons,)
         """
+        blocks = self._known_blocks()
+        if blocks is not None:
+            return np.array([n for block in blocks for n in block.feature_names()], dtype=object)
         config = load_config(self._spec())
         return neuron_names(
             self._layers(config), _families.n_units(config), stack=_families.stack_of(config)
@@ -334,9 +405,50 @@ class ActivationExtractor(
             allow_bin_weights=bool(self.allow_bin_weights),
         )
 
-    def _cache(self):
-        return (
-            self.cache if isinstance(self.cache, ActivationCache) else ActivationCache(self.cache)
+    def _cached_texts(self, texts, pairs):
+        if self.cache is None:
+            return None
+        given = isinstance(self.cache, ActivationCache)
+        cache = self.cache if given else ActivationCache(self.cache)
+        return CachedTexts(self._shallow_copy(), cache, texts, pairs)
+
+    def _known_blocks(self):
+        """Choose the layers by what the cache knows, None where the model must be asked."""
+        texts = self._cached_texts([], None)
+        return None if texts is None else cached_blocks(texts, self.layers)
+
+    def _storage_options(self):
+        """Tell what, besides model and tokenizer, changes what a cache keeps."""
+        return {
+            "component": self.component,
+            "split_special_tokens": bool(self.split_special_tokens),
+            "max_length": None if self.max_length is None else int(self.max_length),
+        }
+
+    def _read(self, texts, pairs):
+        """Tokenize texts."""
+        spec = self._spec()
+        config, tokenizer = load_config(spec), load_tokenizer(spec)
+        layers = self._layers(config)
+        encodings = encode(tokenizer, texts, pairs, split_special_tokens=self.split_special_tokens)
+        check_vocabulary(encodings, config, tokenizer)
+        source = partial(
+            ModelSource,
+            spec,
+            layers=tuple(layers),
+            n_units=_families.n_units(config),
+            stack=_families.stack_of(config),
+            pad_id=_pad_id(tokenizer),
+            batch_tokens=self.batch_tokens,
+            verbose=int(self.verbose),
+        )
+        return Reading(
+            encodings=encodings,
+            limit=self._limit(config, tokenizer),
+            causal=_families.is_causal(config),
+            tokenizer=type(tokenizer).__name__,
+            has_cls=tokenizer.cls_token_id is not None,
+            source=source,
         )
 
     def _layers(self, config):

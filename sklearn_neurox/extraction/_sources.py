@@ -9,6 +9,7 @@ from sklearn_neurox.extraction._batching import plan_batches
 from sklearn_neurox.extraction._passes import count_pass
 from sklearn_neurox.extraction._windows import Sequences
 from sklearn_neurox.utils._names import neuron_names
+from sklearn_neurox.utils._torch import is_out_of_memory, release_memory
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class ModelSource:
     def n_blocks(self):
         """How many column blocks `run` fills: one a layer."""
         return len(self.layers)
+
+    @property
+    def block_widths(self):
+        """The number of neurons of each block."""
+        return (self.n_units,) * len(self.layers)
 
     @property
     def block_names(self):
@@ -50,42 +56,85 @@ class ModelSource:
         """Keep some inputs."""
         return replace(self, sequences=self.sequences.take(which))
 
-    def run(self, begin, visit):
+    def plan(self, lengths, pads):
+        """Group inputs into the batches that run together.
+
+        Parameters
+        ----------
+        lengths : ndarray of shape (n_sequences,)
+            Tokens of each input; 0 leaves it out.
+
+        pads : bool
+            Whether inputs of different lengths may run together.
+
+        Returns
+        -------
+        batches : list of ndarray
+        """
+        return plan_batches(lengths, self.batch_tokens, pad=pads)
+
+    def run(self, begin, visit, *, batches=None, note=""):
         """Run the model over all inputs, batch by batch.
 
         Parameters
         ----------
         begin : callable
             Called before each batch with the batch's inputs (ndarray) and the place of the first
-            token of each in the flattened batch.
+            token of each in the flattened batch. Where memory runs out in a batch, called again
+            with each half; the blocks that were handed over before do not come again.
 
         visit : callable
             Called with (block, tensor of shape (n_places, n_units)) for each layer.
+
+        batches : list of ndarray or None, default=None
+            The batches, where they are planned already.
+
+        note : str, default=""
+            What the bar says beside what is left.
         """
-        from sklearn_neurox.extraction._components import anatomy_of, evaluating, run_hidden
+        from sklearn_neurox.extraction._components import anatomy_of, evaluating
         from sklearn_neurox.extraction._loading import load_model
         from sklearn_neurox.extraction._progress import progress
 
-        count_pass(self.spec, self.sequences)
         model = load_model(self.spec)
         anatomy = anatomy_of(model)
-        block_of = {layer: block for block, layer in enumerate(self.layers)}
         lengths = self.sequences.lengths
-        batches = plan_batches(lengths, self.batch_tokens, pad=anatomy.pads)
-        with evaluating(model), progress(int(lengths.sum()), self.verbose) as bar:
+        if batches is None:
+            batches = self.plan(lengths, anatomy.pads)
+        if batches:
+            count_pass(self.spec, self.sequences.take(np.concatenate(batches)))
+        total = sum(int(lengths[batch].sum()) for batch in batches)
+        with evaluating(model), progress(total, self.verbose, note) as bar:
             for batch in batches:
-                inputs, width = self._inputs(batch, anatomy.multiple, model.device)
-                begin(batch, np.arange(len(batch)) * width)
-                run_hidden(
-                    model,
-                    anatomy,
-                    inputs,
-                    sorted(self.layers),
-                    lambda layer, state: visit(
-                        block_of[layer], state.reshape(-1, state.shape[-1]).float()
-                    ),
-                )
+                self._run_batch(model, anatomy, batch, begin, visit, frozenset())
                 bar.update(int(lengths[batch].sum()))
+
+    def _run_batch(self, model, anatomy, batch, begin, visit, done):
+        """Run a batch, in halves where the memory is too small for it."""
+        from sklearn_neurox.extraction._components import run_hidden
+
+        block_of = {layer: block for block, layer in enumerate(self.layers)}
+        inputs, width = self._inputs(batch, anatomy.multiple, model.device)
+        visited = set(done)
+
+        def hand_over(layer, state):
+            block = block_of[layer]
+            if block not in visited:
+                visit(block, state.reshape(-1, state.shape[-1]).float())
+                visited.add(block)
+
+        begin(batch, np.arange(len(batch)) * width)
+        try:
+            run_hidden(model, anatomy, inputs, sorted(self.layers), hand_over)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if len(batch) == 1 or not is_out_of_memory(error):
+                raise
+        # Outside the handler, whose traceback would keep the activations alive.
+        release_memory()
+        middle = (len(batch) + 1) // 2
+        for half in (batch[:middle], batch[middle:]):
+            self._run_batch(model, anatomy, half, begin, visit, frozenset(visited))
 
     def _inputs(self, batch, multiple, device):
         from sklearn_neurox.utils._torch import to_tensor
