@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.datasets import make_tagged_words
@@ -90,12 +90,12 @@ def test_a_search_with_five_folds_reads_each_sentence_once(tiny, words, tmp_path
     pipeline = make_pipeline(
         ActivationExtractor(tiny("bert"), cache=tmp_path),
         SubwordAggregator(),
-        LogisticRegression(max_iter=500),
+        NearestCentroid(),
     )
     grid = {
         "activationextractor__layers": [0, 1, 2, None],
         "subwordaggregator__strategy": ["first", "last", "mean"],
-        "logisticregression__C": [0.1, 1.0],
+        "nearestcentroid__metric": ["euclidean", "manhattan"],
     }
     search = GridSearchCV(pipeline, grid, cv=GroupKFold(5), error_score="raise")
     search.fit(words, words["tag"], groups=words["text"])
@@ -197,6 +197,11 @@ def test_a_cluster_fills_the_cache(tiny, texts, tmp_path):
 _FILL = """
 import os, sys, time
 from sklearn_neurox.extraction import ActivationExtractor, _components
+from sklearn_neurox.extraction._loading import load_model, load_tokenizer
+
+def load(model):
+    spec = ActivationExtractor(model)._spec()
+    load_model(spec), load_tokenizer(spec)
 
 run_hidden = _components.run_hidden
 
@@ -218,6 +223,7 @@ for line in sys.stdin:  # one process each, so that the imports are paid once
                 break
         print("none", flush=True)
         continue
+    load(line.split(chr(9))[0])
     pid = os.fork()
     if not pid:
         code = 1
