@@ -10,7 +10,7 @@ import numpy as np
 from sklearn_neurox.extraction._entries import Entries, text_keys
 from sklearn_neurox.extraction._fingerprint import fingerprint
 from sklearn_neurox.extraction._layout import Block, choose_blocks, layout_of
-from sklearn_neurox.extraction._loading import LostModel, load_model, loaded_model
+from sklearn_neurox.extraction._loading import load_model, loaded_model
 from sklearn_neurox.extraction._shard import DamagedShardError
 from sklearn_neurox.extraction._shard_index import entry_keys
 from sklearn_neurox.extraction._stored_pooling import pool_stored
@@ -93,30 +93,28 @@ class CachedTexts:
         name = self.fingerprint()
         return None if name is None else self.cache._index(name)
 
-    def layout(self):
-        """Tell which blocks there are, as far as the cache knows."""
-        index = self.index()
-        facts = None if index is None else index.facts
-        if facts is None or facts["layout"] is None:
-            return None
-        return tuple(Block(*block) for block in facts["layout"])
-
-    def recall(self, blocks):
+    def recall(self, layers):
         """Take the tokens of all texts from the cache.
 
         Parameters
         ----------
-        blocks : tuple of Block
-            The blocks whose states must be there too.
+        layers : int, list of int or None
+            The layers whose states must be there too.
 
         Returns
         -------
         reading : Reading or None
             None unless everything is there.
+
+        blocks : tuple of Block or None
+            The layers.
         """
-        if not self.is_open:
-            return None
-        index = self.index()
+        index = self.index() if self.is_open else None
+        blocks = None if index is None else _known_blocks(index, layers)
+        reading = None if blocks is None else self._recall(index, blocks)
+        return (None, None) if reading is None else (reading, blocks)
+
+    def _recall(self, index, blocks):
         first = np.zeros(len(self.keys), dtype=np.int64)
         places = index.locate(entry_keys(self.keys, first))
         if places.is_missing.any():
@@ -316,10 +314,15 @@ def cached_blocks(texts, layers):
     blocks : tuple of Block or None
         None where only the model's config can tell, or what is wrong.
     """
-    if isinstance(texts.extractor.model, LostModel) and texts.extractor.model.fingerprint is None:
+    index = texts.index()
+    return None if index is None else _known_blocks(index, layers)
+
+
+def _known_blocks(index, layers):
+    facts = index.facts
+    if facts is None or facts["layout"] is None:
         return None
-    layout = texts.layout()
-    return None if layout is None else choose_blocks(layout, layers)
+    return choose_blocks(tuple(Block(*block) for block in facts["layout"]), layers)
 
 
 def _has_foreign_hooks(model):

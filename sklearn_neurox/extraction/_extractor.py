@@ -305,8 +305,7 @@ class ActivationExtractor(
         self._validate_params()
         rows = read_rows(X, caller=type(self).__name__)
         texts = self._cached_texts(rows.texts, rows.pairs)
-        blocks = None if texts is None else cached_blocks(texts, self.layers)
-        reading = None if blocks is None else texts.recall(blocks)
+        reading, blocks = (None, None) if texts is None else texts.recall(self.layers)
         if reading is None:
             reading = self._read(rows.texts, rows.pairs)
         encodings = reading.encodings

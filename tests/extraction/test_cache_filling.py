@@ -95,7 +95,6 @@ def test_a_search_with_five_folds_reads_each_sentence_once(tiny, words, tmp_path
     grid = {
         "activationextractor__layers": [0, 1, 2, None],
         "subwordaggregator__strategy": ["first", "last", "mean"],
-        "nearestcentroid__metric": ["euclidean", "manhattan"],
     }
     search = GridSearchCV(pipeline, grid, cv=GroupKFold(5), error_score="raise")
     search.fit(words, words["tag"], groups=words["text"])

@@ -245,6 +245,28 @@ def test_hooks_keep_even_a_warm_plan_from_the_cache(live, words, tmp_path):
     np.testing.assert_array_equal(plan.pool("mean"), plain[[5, 3, 8]])
 
 
+def test_a_model_of_the_hub_is_known_by_its_commit(tiny, words, tmp_path, monkeypatch):
+    import shutil
+
+    from sklearn_neurox.extraction._fingerprint import _located, fingerprint
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    stored = tmp_path / "models--someone--tiny"
+    extractor = ActivationExtractor("someone/tiny", cache=tmp_path / "cache")
+    assert fingerprint(extractor._spec(), {}) is None  # not on this machine yet
+    prints = []
+    for commit in ("a" * 40, "b" * 40):
+        shutil.copytree(tiny("bert"), stored / "snapshots" / commit)
+        (stored / "refs").mkdir(exist_ok=True)
+        (stored / "refs" / "main").write_text(commit)
+        assert _located("someone/tiny", None) == (stored / "snapshots" / commit, commit)
+        prints.append(fingerprint(extractor._spec(), {}))
+    assert prints[0] != prints[1]
+    assert fingerprint(extractor.set_params(revision="a" * 40)._spec(), {}) == prints[0]
+    assert _located("someone/else", None) is None
+    assert _located(str(tmp_path / "no" / "such" / "folder"), None) is None
+
+
 def test_the_digest_of_a_large_model_is_kept_until_its_files_change(tmp_path, monkeypatch):
     from sklearn_neurox.extraction import _fingerprint
 
