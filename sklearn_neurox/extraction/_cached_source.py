@@ -11,24 +11,13 @@ from sklearn_neurox.extraction._entries import Entries, text_keys
 from sklearn_neurox.extraction._fingerprint import fingerprint
 from sklearn_neurox.extraction._layout import Block, choose_blocks, layout_of
 from sklearn_neurox.extraction._loading import load_model, loaded_model
+from sklearn_neurox.extraction._reading import Reading
 from sklearn_neurox.extraction._shard import DamagedShardError
 from sklearn_neurox.extraction._shard_index import entry_keys
 from sklearn_neurox.extraction._stored_pooling import pool_stored
 
 # Once is enough, but for a shard that is found damaged or removed meanwhile.
 _MAX_FILLINGS = 4
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Tokenized texts, and what must be known of model and tokenizer to lay them out."""
-
-    encodings: object  # Encodings
-    limit: int
-    causal: bool
-    tokenizer: str  # its class
-    has_cls: bool
-    source: object = None  # a function of model inputs that makes a ModelSource; None if recalled
 
 
 class CachedTexts:

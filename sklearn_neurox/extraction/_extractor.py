@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING
@@ -18,22 +17,19 @@ from sklearn_neurox.extraction._alignment import align, find_first_tokens
 from sklearn_neurox.extraction._cache import ActivationCache
 from sklearn_neurox.extraction._cached_source import (
     CachedTexts,
-    Reading,
     cached_blocks,
     cached_source,
 )
-from sklearn_neurox.extraction._fingerprint import model_digest, tokenizer_digest
-from sklearn_neurox.extraction._loading import LostModel, ModelSpec, load_config, load_tokenizer
+from sklearn_neurox.extraction._fingerprint import leave_behind
+from sklearn_neurox.extraction._loading import LostModel, ModelSpec, load_config
 from sklearn_neurox.extraction._output import OwnSetOutputMixin
 from sklearn_neurox.extraction._policies import (
     check_lengths,
-    check_vocabulary,
     report_dropped,
     report_special,
 )
+from sklearn_neurox.extraction._reading import read_texts
 from sklearn_neurox.extraction._rows import read_rows
-from sklearn_neurox.extraction._sources import ModelSource
-from sklearn_neurox.extraction._tokenization import encode
 from sklearn_neurox.extraction._windows import make_sequences
 from sklearn_neurox.utils._names import neuron_names
 
@@ -235,18 +231,7 @@ class ActivationExtractor(
         state = super().__getstate__()
         if isinstance(self.model, (str, os.PathLike, LostModel)):
             return state
-        return {**state, "model": self._lost_model()}
-
-    def _lost_model(self):
-        """Describe the live model so that a cache can still be found without it."""
-        name = type(self.model).__name__
-        if self.cache is None:
-            return LostModel(name)
-        spec = self._spec()
-        own = spec.tokenizer is None and spec.model.config.name_or_path
-        return LostModel(
-            name, model_digest(spec), tokenizer_digest(load_tokenizer(spec)) if own else None
-        )
+        return {**state, "model": leave_behind(self._spec(), with_digests=self.cache is not None)}
 
     def __sklearn_is_fitted__(self):
         return True
@@ -307,14 +292,14 @@ class ActivationExtractor(
         texts = self._cached_texts(rows.texts, rows.pairs)
         reading, blocks = (None, None) if texts is None else texts.recall(self.layers)
         if reading is None:
-            reading = self._read(rows.texts, rows.pairs)
-        encodings = reading.encodings
+            reading = read_texts(self, rows.texts, rows.pairs)
+        encodings, limit = reading.encodings, reading.limit
         alignment = align(rows, encodings, special_tokens=self.special_tokens)
         report_dropped(rows, alignment, missing=self.missing)
         report_special(rows, encodings, alignment, split=self.split_special_tokens)
-        check_lengths(rows, encodings, reading.limit, overflow=self.overflow)
+        check_lengths(rows, encodings, limit, overflow=self.overflow)
         sequences, placement, first_sequence = make_sequences(
-            encodings, alignment, reading.limit, causal=reading.causal
+            encodings, alignment, limit, causal=reading.causal
         )
         source = None if reading.source is None else reading.source(sequences)
         if texts is not None:
@@ -324,13 +309,7 @@ class ActivationExtractor(
             placement.sequence,
             placement.position,
             alignment.ptr,
-            first_token=find_first_tokens(
-                rows,
-                encodings,
-                first_sequence,
-                tokenizer=reading.tokenizer,
-                has_cls=reading.has_cls,
-            ),
+            first_token=find_first_tokens(rows, reading, first_sequence),
             missing=self.missing,
             index=rows.index,
         )
@@ -407,8 +386,8 @@ class ActivationExtractor(
     def _cached_texts(self, texts, pairs):
         if self.cache is None:
             return None
-        given = isinstance(self.cache, ActivationCache)
-        cache = self.cache if given else ActivationCache(self.cache)
+        cache = self.cache
+        cache = cache if isinstance(cache, ActivationCache) else ActivationCache(cache)
         return CachedTexts(self._shallow_copy(), cache, texts, pairs)
 
     def _known_blocks(self):
@@ -424,46 +403,5 @@ class ActivationExtractor(
             "max_length": None if self.max_length is None else int(self.max_length),
         }
 
-    def _read(self, texts, pairs):
-        """Tokenize texts."""
-        spec = self._spec()
-        config, tokenizer = load_config(spec), load_tokenizer(spec)
-        layers = self._layers(config)
-        encodings = encode(tokenizer, texts, pairs, split_special_tokens=self.split_special_tokens)
-        check_vocabulary(encodings, config, tokenizer)
-        source = partial(
-            ModelSource,
-            spec,
-            layers=tuple(layers),
-            n_units=_families.n_units(config),
-            stack=_families.stack_of(config),
-            pad_id=_pad_id(tokenizer),
-            batch_tokens=self.batch_tokens,
-            verbose=int(self.verbose),
-        )
-        return Reading(
-            encodings=encodings,
-            limit=self._limit(config, tokenizer),
-            causal=_families.is_causal(config),
-            tokenizer=type(tokenizer).__name__,
-            has_cls=tokenizer.cls_token_id is not None,
-            source=source,
-        )
-
     def _layers(self, config):
         return _families.choose_layers(config, self.layers, model=self._spec().name)
-
-    def _limit(self, config, tokenizer):
-        limit = _families.max_tokens(config, tokenizer)
-        if self.max_length is None:
-            return np.iinfo(np.int64).max if limit is None else limit
-        if limit is not None and self.max_length > limit:
-            raise ValueError(
-                f"The 'max_length' parameter of ActivationExtractor is {self.max_length}, but "
-                f"{self._spec().name} reads at most {limit} tokens."
-            )
-        return self.max_length
-
-
-def _pad_id(tokenizer):
-    return 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)

@@ -20,6 +20,7 @@ from sklearn_neurox.extraction._layout import layout_of
 from sklearn_neurox.extraction._loading import load_model
 from sklearn_neurox.extraction._parts import narrowed
 from sklearn_neurox.extraction._progress import progress
+from sklearn_neurox.extraction._reading import read_texts
 from sklearn_neurox.extraction._shard import KEY_BYTES
 from sklearn_neurox.extraction._shard_index import entry_keys, sweep
 from sklearn_neurox.extraction._windows import make_sequences
@@ -44,7 +45,7 @@ def freshly_read(texts):
         One an input.
     """
     if texts.fresh is None:
-        keep_fresh(texts, texts.extractor._read(texts.texts, texts.pairs))
+        keep_fresh(texts, read_texts(texts.extractor, texts.texts, texts.pairs))
     return texts.fresh[:2]
 
 

@@ -54,25 +54,32 @@ def fingerprint(spec, options, memo=None):
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def model_digest(spec):
-    """Digest the parameters of a live model, or those a pickle left behind.
+def leave_behind(spec, *, with_digests):
+    """Describe a live model, so that a cache can still be found without it.
 
     Parameters
     ----------
     spec : ModelSpec
 
+    with_digests : bool
+        Whether there is a cache, for which the parameters are worth reading.
+
     Returns
     -------
-    digest : str or None
-        None where the pickle was made without a cache.
+    model : LostModel
     """
-    model = spec.model
-    return model.fingerprint if isinstance(model, LostModel) else _of_parameters(model)
+    name = type(spec.model).__name__
+    if not with_digests:
+        return LostModel(name)
+    own = spec.tokenizer is None and spec.model.config.name_or_path
+    tokenizer = _of_tokenizer(spec, None) if own else None
+    return LostModel(name, _of_parameters(spec.model), tokenizer)
 
 
 def _of_model(spec, memo):
     if spec.is_live:
-        return model_digest(spec)
+        lost = isinstance(spec.model, LostModel)
+        return spec.model.fingerprint if lost else _of_parameters(spec.model)
     found = _located(spec.model, spec.revision)
     if found is None:
         return None
@@ -94,7 +101,7 @@ def _of_tokenizer(spec, memo):
             return spec.model.tokenizer
         tokenizer = spec.model.config.name_or_path
     if not isinstance(tokenizer, str):
-        return tokenizer_digest(tokenizer)
+        return _of_live_tokenizer(tokenizer)
     found = _located(tokenizer, spec.revision)
     if found is None:
         return None
@@ -186,17 +193,7 @@ def _of_parameters(model):
     return "live-" + digest.hexdigest()[:32]
 
 
-def tokenizer_digest(tokenizer):
-    """Digest a live tokenizer: its class, its vocabulary, its rules and its settings.
-
-    Parameters
-    ----------
-    tokenizer : PreTrainedTokenizerBase
-
-    Returns
-    -------
-    digest : str
-    """
+def _of_live_tokenizer(tokenizer):
     settings = {k: v for k, v in tokenizer.init_kwargs.items() if k not in _INCIDENTAL}
     settings["model_max_length"] = tokenizer.model_max_length
     parts = [type(tokenizer).__name__, settings, sorted(tokenizer.get_added_vocab().items())]

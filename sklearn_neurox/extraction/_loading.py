@@ -56,7 +56,7 @@ class LostModel:
 
     class_name: str
     fingerprint: str | None = None
-    tokenizer: str | None = None  # the digest of the tokenizer that the model names itself
+    tokenizer: object = None  # the digest of the tokenizer that the model names itself
 
 
 def clear_loaded_models() -> None:
