@@ -20,7 +20,10 @@ def main():
     print(f"{os.cpu_count()} cores; best of alternating runs; ratios are to this package")
     for name in arguments.suites or _SUITES:
         print(f"\n== {name}")
-        print(_SUITES[name](quick=arguments.quick).to_string(index=False))
+        tables = _SUITES[name](quick=arguments.quick)
+        for title, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
+            print(f"\n{title}" if title else "")
+            print(table.to_string(index=False, na_rep=""))
 
 
 if __name__ == "__main__":

@@ -2,40 +2,63 @@
 """One call of NeuroX, in the interpreter of `peer_python`: ``worker.py TASK IN.npz OUT.npz``.
 
 Arrays and parameters come in and go out through npz files, because NeuroX prints as it works.
-Seconds are those of the call alone, on the wall clock, imports and reading left out.
+Seconds are those of the call alone, on the wall clock, imports and reading left out; so is their
+limit, the parameter ``timeout``. A call that passes it ends the worker with the status TIMED_OUT.
 """
 
+import builtins
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 
 import numpy as np
 
-# Names that NumPy 1.24 removed and NeuroX 1.0.9 still uses.
-for _name in ("int", "float", "object"):
-    if not hasattr(np, _name):
-        setattr(np, _name, getattr(sys.modules["builtins"], _name))
+TIMED_OUT = 75
+_limit = None
 
 
 def main():
+    global _limit
     task, source, target = sys.argv[1:]
     with np.load(source) as file:
         arrays = dict(file)
     parameters = json.loads(str(arrays.pop("parameters")))
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        results = _TASKS[task](**arrays, **parameters)
+    _limit = parameters.pop("timeout")
+    _restore_names()
+    try:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            results = _TASKS[task](**arrays, **parameters)
+    except TimeoutError:
+        sys.exit(TIMED_OUT)
     np.savez(target, **results)
 
 
+def _restore_names():
+    """Give NumPy back the names that 1.24 removed and NeuroX 1.0.9 still uses."""
+    for name in ("int", "float", "object"):
+        if name not in vars(np):
+            setattr(np, name, getattr(builtins, name))
+
+
 def _timed(call, *args, **kwargs):
-    start = time.perf_counter()
-    result = call(*args, **kwargs)
-    return result, np.float64(time.perf_counter() - start)
+    signal.signal(signal.SIGALRM, _stop)
+    signal.setitimer(signal.ITIMER_REAL, _limit or 0)
+    try:
+        start = time.perf_counter()
+        result = call(*args, **kwargs)
+        return result, np.float64(time.perf_counter() - start)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _train(X, y, *, kind, seed, **parameters):
+def _stop(*_):
+    raise TimeoutError
+
+
+def _train(X, y, *, kind, seed, trace, **parameters):
     import torch
     from neurox.interpretation import linear_probe
 
@@ -43,10 +66,55 @@ def _train(X, y, *, kind, seed, **parameters):
     # Two samples first: the first step of an optimizer imports half of torch, about 2 s.
     train(np.eye(2, dtype=np.float32), np.arange(2, dtype=y.dtype), num_epochs=1)
     torch.manual_seed(seed)
-    probe, seconds = _timed(train, X, y, **parameters)
-    layer = probe.linear
-    coef, intercept = (p.detach().cpu().numpy() for p in (layer.weight, layer.bias))
-    return {"coef": coef, "intercept": intercept, "seconds": seconds}
+    with _watched(linear_probe) as epochs:
+        try:
+            probe, seconds = _timed(train, X, y, **parameters)
+        except TimeoutError:
+            if not trace or not epochs:
+                raise
+            probe = None
+    if not trace:
+        coef, intercept = _weights(probe)
+        return {"coef": coef, "intercept": intercept, "seconds": seconds}
+    ends, coefs, intercepts = (np.array(column) for column in zip(*epochs, strict=True))
+    return {
+        "coef": coefs[-1],
+        "intercept": intercepts[-1],
+        "seconds": ends[-1] if probe is None else seconds,
+        "epoch_seconds": ends,
+        "epoch_coef": coefs,
+        "epoch_intercept": intercepts,
+    }
+
+
+@contextlib.contextmanager
+def _watched(linear_probe):
+    """Collect seconds, weights and intercepts at the end of each epoch, at next to no cost."""
+    epochs, probes, start = [], [], []
+    make, batches = linear_probe.LinearProbe.__init__, linear_probe.utils.batch_generator
+
+    def watched_make(probe, *args, **kwargs):
+        start.append(time.perf_counter())
+        probes.append(probe)
+        make(probe, *args, **kwargs)
+
+    def watched_batches(*args, **kwargs):
+        yield from batches(*args, **kwargs)
+        # Asked for one more batch, so the last step is done.
+        coef, intercept = _weights(probes[-1])
+        epochs.append((time.perf_counter() - start[-1], coef.copy(), intercept.copy()))
+
+    linear_probe.LinearProbe.__init__ = watched_make
+    linear_probe.utils.batch_generator = watched_batches
+    try:
+        yield epochs
+    finally:
+        linear_probe.LinearProbe.__init__ = make
+        linear_probe.utils.batch_generator = batches
+
+
+def _weights(probe):
+    return tuple(p.detach().cpu().numpy() for p in (probe.linear.weight, probe.linear.bias))
 
 
 def _probe_of(coef):

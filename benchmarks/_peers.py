@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""NeuroX 1.0.9, called in an environment of its own; every function tells the seconds it took."""
+"""NeuroX 1.0.9, called in an environment of its own; every function tells the seconds it took.
+
+Those with a ``timeout`` raise TimeoutError after as many seconds of the call itself.
+"""
 
 import json
 import os
@@ -12,9 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from benchmarks._neurox_worker import TIMED_OUT
 from benchmarks._peer_environment import peer_python
 
 _WORKER = Path(__file__).with_name("_neurox_worker.py")
+# Of the worker: imports, reading its input, loading a model.
+_STARTUP_SECONDS = 60
 
 
 def neurox_train(
@@ -26,6 +32,8 @@ def neurox_train(
     epochs: int = 10,
     batch_size: int = 32,
     seed: int = 0,
+    trace: bool = False,
+    timeout: float | None = None,
 ) -> dict:
     """Train NeuroX's logistic-regression probe.
 
@@ -47,13 +55,39 @@ def neurox_train(
     seed : int, default=0
         NeuroX has none; torch is seeded before it draws its start.
 
+    trace : bool, default=False
+        Also give ``epoch_seconds`` (n_epochs,), ``epoch_coef`` (n_epochs, n_classes, n_features)
+        and ``epoch_intercept`` (n_epochs, n_classes): where training stood after each epoch, from
+        which whoever asks computes the objective.
+
+    timeout : float or None, default=None
+        Seconds after which training is stopped. With ``trace`` the epochs done by then are given,
+        if there are any.
+
     Returns
     -------
     result : dict
-        ``coef`` (n_classes, n_features), ``intercept`` (n_classes,), ``classes``, ``seconds``.
+        ``coef`` (n_classes, n_features), ``intercept`` (n_classes,), ``classes``, ``seconds``
+        (of training alone).
+
+    Raises
+    ------
+    TimeoutError
+        After ``timeout`` seconds.
     """
     classes, codes = np.unique(np.asarray(y), return_inverse=True)
-    result = _train(X, codes.astype(np.int64), "logistic", l1, l2, epochs, batch_size, seed)
+    result = _train(
+        X,
+        codes.astype(np.int64),
+        "logistic",
+        timeout,
+        lambda_l1=l1,
+        lambda_l2=l2,
+        num_epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        trace=trace,
+    )
     return {**result, "classes": classes}
 
 
@@ -66,18 +100,35 @@ def neurox_train_regression(
     epochs: int = 10,
     batch_size: int = 32,
     seed: int = 0,
+    trace: bool = False,
+    timeout: float | None = None,
 ) -> dict:
     """Train NeuroX's linear-regression probe; see `neurox_train`."""
     y = np.asarray(y, dtype=np.float32)
-    return _train(X, y, "linear", l1, l2, epochs, batch_size, seed)
+    return _train(
+        X,
+        y,
+        "linear",
+        timeout,
+        lambda_l1=l1,
+        lambda_l2=l2,
+        num_epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        trace=trace,
+    )
 
 
-def neurox_order(coef: ArrayLike, *, search_stride: int = 100) -> dict:
+def neurox_order(
+    coef: ArrayLike, *, search_stride: int = 100, timeout: float | None = None
+) -> dict:
     """Order the neurons of a probe's weights: ``order``, ``cutoffs``, ``seconds``."""
-    return _call("order", {"coef": _single(coef)}, search_stride=search_stride)
+    return _call("order", {"coef": _single(coef)}, timeout, search_stride=search_stride)
 
 
-def neurox_top(coef: ArrayLike, mass: float, *, which: str = "top") -> dict:
+def neurox_top(
+    coef: ArrayLike, mass: float, *, which: str = "top", timeout: float | None = None
+) -> dict:
     """Select the neurons that hold a share of the weight mass.
 
     ``which`` is "top", "bottom" or "top_hard_threshold". Gives ``overall``, ``class_0``,
@@ -86,43 +137,61 @@ def neurox_top(coef: ArrayLike, mass: float, *, which: str = "top") -> dict:
     kind = {"top": "get_top_neurons", "bottom": "get_bottom_neurons"}.get(
         which, "get_top_neurons_hard_threshold"
     )
-    return _call("top", {"coef": _single(coef)}, percentage=mass, kind=kind)
+    return _call("top", {"coef": _single(coef)}, timeout, percentage=mass, kind=kind)
 
 
-def neurox_probeless(X: ArrayLike, y: ArrayLike, *, classes: bool = True) -> dict:
+def neurox_probeless(
+    X: ArrayLike, y: ArrayLike, *, classes: bool = True, timeout: float | None = None
+) -> dict:
     """Order neurons by the probeless method: ``order``, ``seconds``.
 
     With ``classes`` also ``class_order`` (n_classes, n_features), rows as sorted labels.
     """
     codes = np.unique(np.asarray(y), return_inverse=True)[1]
     task = "probeless" if classes else "probeless_overall"
-    return _call(task, {"X": np.asarray(X), "y": codes})
+    return _call(task, {"X": np.asarray(X), "y": codes}, timeout)
 
 
 def neurox_clusters(
-    X: ArrayLike, *, threshold: float = 0.5, absolute: bool = True, method: str = "average"
+    X: ArrayLike,
+    *,
+    threshold: float = 0.5,
+    absolute: bool = True,
+    method: str = "average",
+    timeout: float | None = None,
 ) -> dict:
     """Cluster neurons by correlation: ``labels`` (from 1), ``seconds``."""
     return _call(
         "clusters",
         {"X": np.asarray(X)},
+        timeout,
         clustering_threshold=threshold,
         use_abs_correlation=absolute,
         method=method,
     )
 
 
-def neurox_independent(X: ArrayLike, *, threshold: float = 0.5, seed: int = 0) -> dict:
+def neurox_independent(
+    X: ArrayLike, *, threshold: float = 0.5, seed: int = 0, timeout: float | None = None
+) -> dict:
     """Draw one neuron a correlation cluster: ``neurons``, ``labels``, ``seconds``."""
-    return _call("independent", {"X": np.asarray(X)}, clustering_threshold=threshold, seed=seed)
+    parameters = {"clustering_threshold": threshold, "seed": seed}
+    return _call("independent", {"X": np.asarray(X)}, timeout, **parameters)
 
 
-def neurox_extract(model: str, sentences: Sequence[str], *, aggregation: str = "last") -> dict:
+def neurox_extract(
+    model: str,
+    sentences: Sequence[str],
+    *,
+    aggregation: str = "last",
+    timeout: float | None = None,
+) -> dict:
     """Extract all layers, sentence by sentence: ``H``, ``n_words``, ``seconds``.
 
     The words are parted by one space. Loading the model is not in the seconds.
     """
-    return _call("extract", {}, model=model, sentences=list(sentences), aggregation=aggregation)
+    parameters = {"sentences": list(sentences), "aggregation": aggregation}
+    return _call("extract", {}, timeout, model=model, **parameters)
 
 
 def neurox_write(path: str | os.PathLike, H: ArrayLike, words: pd.DataFrame, **options) -> dict:
@@ -133,7 +202,7 @@ def neurox_write(path: str | os.PathLike, H: ArrayLike, words: pd.DataFrame, **o
     groups = words.groupby("sentence_id", sort=False, observed=True)["word"]
     sentences = groups.agg(list).tolist()
     arrays = {"H": _single(H), "n_words": np.array([len(s) for s in sentences])}
-    return _call("write", arrays, path=os.fspath(path), sentences=sentences, **options)
+    return _call("write", arrays, None, path=os.fspath(path), sentences=sentences, **options)
 
 
 def neurox_read(path: str | os.PathLike, **options) -> dict:
@@ -141,39 +210,38 @@ def neurox_read(path: str | os.PathLike, **options) -> dict:
 
     ``options`` are those of its ``load_activations``.
     """
-    return _call("read", {}, path=os.fspath(path), **options)
+    return _call("read", {}, None, path=os.fspath(path), **options)
 
 
-def _train(X, y, kind, l1, l2, epochs, batch_size, seed):
-    return _call(
-        "train",
-        {"X": _single(X), "y": y},
-        kind=kind,
-        lambda_l1=l1,
-        lambda_l2=l2,
-        num_epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-    )
+def _train(X, y, kind, timeout, **parameters):
+    return _call("train", {"X": _single(X), "y": y}, timeout, kind=kind, **parameters)
 
 
 def _single(array):
     return np.asarray(array, dtype=np.float32)
 
 
-def _call(task, arrays, **parameters):
+def _call(task, arrays, timeout, **parameters):
     """Run one task of the worker and return what it saved."""
+    parameters["timeout"] = timeout
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.npz"), Path(folder, "out.npz")
         np.savez(source, parameters=json.dumps(parameters), **arrays)
-        done = subprocess.run(
-            [peer_python(), str(_WORKER), task, str(source), str(target)],
-            capture_output=True,
-            text=True,
-        )
+        done = _run([peer_python(), str(_WORKER), task, str(source), str(target)], timeout)
+        if done is None or done.returncode == TIMED_OUT:
+            raise TimeoutError(f"NeuroX was stopped at {task!r} after {timeout:g} s.")
         if done.returncode:
             raise RuntimeError(f"NeuroX failed at {task!r}:\n{done.stderr[-2000:]}")
         with np.load(target) as file:
             results = dict(file)
     results["seconds"] = float(results["seconds"])
     return results
+
+
+def _run(command, timeout):
+    """Run a command, and give up on one that is deaf to the alarm inside a long C call."""
+    limit = None if timeout is None else 2 * timeout + _STARTUP_SECONDS
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return None

@@ -1,131 +1,205 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The probe against scikit-learn's saga, at equal objective."""
+"""The probes against all that could be used instead, at equal objective."""
 
 import time
 import warnings
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+import torch
+from sklearn.model_selection import GridSearchCV, KFold
 
-from benchmarks._words import benchmark_words
-from sklearn_neurox import ActivationExtractor, SubwordAggregator
-from sklearn_neurox.datasets import demo_model_path
-from sklearn_neurox.probes import ElasticNetProbeClassifier
+from benchmarks._probe_contenders import neurox_epochs, ours, peers
+from benchmarks._probe_problems import Problem, planted, real_problems
+from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeClassifierCV
 
-_ALPHA, _L1_RATIO = 3e-3, 1 / 3
+# How far above the optimum, relative to it.
+_ACCURACIES = (1e-2, 1e-3, 1e-4)
+# A peer is stopped at so many times our seconds, or at so many seconds.
+_PATIENCE, _LIMIT = 20, 120.0
 
 
-def run(*, quick: bool = False) -> pd.DataFrame:
-    """Time both solvers on planted data, and on the activations of the benchmark's words.
+def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
+    """Time the probes.
 
     Parameters
     ----------
     quick : bool, default=False
-        Only the smallest problem, once.
+        Small problems, once.
 
     Returns
     -------
-    table : DataFrame
-        One row a problem: best seconds of each side, objectives, and their ratio. Where saga
-        gave up before it was as low as the probe, ``reached`` is False and the ratio a lower
-        bound.
+    tables : dict of DataFrame
+        Seconds to given accuracies, how time grows with the problem, and the regularisation path.
     """
-    shapes = [(2_000, 300)] if quick else [(5_000, 500), (10_000, 1_000)]
-    rows = []
-    for n_samples, n_features in shapes:
-        X, y = _planted(n_samples, n_features)
-        rows.append(_compare(f"planted {n_samples} x {n_features}", X, y, 1 if quick else 3))
-    if not quick:
-        X, y = _activations()
-        rows.append(_compare(f"activations {X.shape[0]} x {X.shape[1]}", X, y, 1))
-    return pd.DataFrame(rows).round(4)
-
-
-def _activations():
-    """All layers of the demo model on the benchmark's words, standardized for both sides."""
-    words = benchmark_words(quick=False)
-    features = make_pipeline(
-        ActivationExtractor(demo_model_path()), SubwordAggregator("last"), StandardScaler()
-    )
-    return features.fit_transform(words), words["upos"].to_numpy()
-
-
-def _planted(n_samples, n_features, n_classes=10):
-    rng = np.random.RandomState(0)
-    latent = rng.normal(size=(n_samples, 20))
-    X = latent @ rng.normal(size=(20, n_features)) / 5 + rng.normal(size=(n_samples, n_features))
-    coef = rng.normal(size=(n_features, n_classes)) * (rng.uniform(size=(n_features, 1)) < 0.05)
-    scores = X @ coef
-    y = (scores / scores.std() * 3 + rng.gumbel(size=scores.shape)).argmax(axis=1)
-    return X.astype(np.float32), y
-
-
-def _compare(name, X, y, n_runs):
-    """Alternate the two, because a shared machine changes speed between runs."""
-    ours, theirs = [], []
-    budgets = _saga_budgets(X, y, _fit_probe(X, y)[1])
-    for _ in range(n_runs):
-        ours.append(_fit_probe(X, y))
-        theirs.append(_fit_saga(X, y, budgets))
-    probe, saga = min(ours), min(theirs)
+    n_runs = 1 if quick else 3
+    rows = [row for problem in _problems(quick) for row in accuracies(problem, n_runs)]
     return {
-        "problem": name,
-        "probe_s": probe[0],
-        "saga_s": saga[0],
-        "ratio": saga[0] / probe[0],
-        "probe_objective": probe[1],
-        "saga_objective": saga[1],
-        "reached": saga[1] <= probe[1] * 1.001,
-        "relative_gap": probe[2],
-        "epochs": probe[3],
-        "saga_epochs": budgets,
+        "seconds until the objective is so far above the optimum": pd.DataFrame(rows),
+        "how the time grows": growth(quick),
+        "a path of penalties over folds": path(quick),
     }
 
 
-def _saga_budgets(X, y, goal):
-    """Find the epochs, doubling, after which saga is within a thousandth of the goal."""
-    epochs = 5
-    while True:
-        seconds, objective = _fit_saga(X, y, epochs)
-        if objective <= goal * 1.001 or seconds > 60:
-            return epochs
-        epochs *= 2
+def _problems(quick):
+    if quick:
+        yield planted(2_000, 300)
+        yield planted(2_000, 300, kind="binary")
+        yield planted(2_000, 300, kind="regression")
+        return
+    yield from real_problems()
+    for n_samples, n_features in ((5_000, 1_000), (20_000, 2_000), (100_000, 1_000)):
+        yield planted(n_samples, n_features)
+    yield planted(10_000, 10_000)
+    for kind in ("binary", "regression"):
+        yield planted(5_000, 1_000, kind=kind)
+        yield planted(20_000, 2_000, kind=kind)
+        yield planted(20_000, 2_000, kind=kind, l1_ratio=0.0)
 
 
-def _fit_probe(X, y):
-    start = time.perf_counter()
-    probe = ElasticNetProbeClassifier(_ALPHA, _L1_RATIO, random_state=0).fit(X, y)
-    seconds = time.perf_counter() - start
-    objective = _objective(probe, X, y)
-    return seconds, objective, probe.dual_gap_ / objective, probe.n_iter_
+def accuracies(problem: Problem, n_runs: int) -> list[dict]:
+    """Find what every contender needs for every accuracy, then time them in turn."""
+    exact = ours(problem, 1e-6)
+    best = problem.objective(*exact[1:3])
+    fits = {}
+    for accuracy in _ACCURACIES:
+        fits["ours", accuracy] = lambda accuracy=accuracy: ours(problem, accuracy)[0]
+    seconds = {key: fit() for key, fit in fits.items()}
+    limits = {a: min(_PATIENCE * seconds["ours", a], _LIMIT) for a in _ACCURACIES}
+    bounds = {}
+    for name, (fit, budgets) in peers(problem).items():
+        for accuracy, (budget, spent) in _sweep(problem, fit, budgets, best, limits).items():
+            if budget is None:
+                bounds[name, accuracy] = spent
+            else:
+                seconds[name, accuracy] = spent
+                fits[name, accuracy] = lambda fit=fit, budget=budget: fit(budget)[0]
+    for _ in range(n_runs - 1):
+        for key, fit in fits.items():
+            seconds[key] = min(seconds[key], fit())
+    table = [_row(problem, name, seconds, bounds) for name in ["ours", *peers(problem)]]
+    table[0].update(_floor(problem, seconds["ours", 1e-3]))
+    table.append(_neurox_row(problem, best))
+    print(pd.DataFrame(table).to_string(index=False), flush=True)
+    return table
 
 
-def _fit_saga(X, y, epochs):
-    logistic = LogisticRegression(
-        C=1 / (_ALPHA * len(X)),
-        l1_ratio=_L1_RATIO,
-        solver="saga",
-        max_iter=epochs,
-        tol=0.0,
-        random_state=0,
+def _sweep(problem, fit, budgets, best, limits):
+    """Raise the budget until every accuracy is reached or its limit is passed."""
+    found = {}
+    for budget in budgets:
+        seconds, coef, intercept = fit(budget)
+        excess = problem.objective(coef, intercept) / best - 1
+        for accuracy in limits:
+            if accuracy not in found and excess <= accuracy:
+                found[accuracy] = budget, seconds
+        left = [a for a in limits if a not in found]
+        if not left or seconds * 1.3 > max(limits[a] for a in left):
+            break
+    return found | {a: (None, seconds) for a in limits if a not in found}
+
+
+def _row(problem, name, seconds, bounds):
+    row = {"problem": problem.name, "who": name}
+    for accuracy in _ACCURACIES:
+        key = (name, accuracy)
+        row[f"to {accuracy:g}"] = (
+            f"{seconds[key]:.2f}" if key in seconds else f"> {bounds[key]:.1f}"
+        )
+        spent = seconds.get(key, bounds.get(key))
+        sign = "" if key in seconds else "> "
+        row[f"ratio {accuracy:g}"] = f"{sign}{spent / seconds['ours', accuracy]:.1f}"
+    return row
+
+
+def _floor(problem, seconds):
+    """Time the two products that every epoch must do, alone."""
+    probe = ours(problem, 1e-3)[-1]
+    X = torch.from_numpy(problem.X)
+    coef = torch.zeros(np.atleast_2d(probe.coef_).shape)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        for rows in X.split(128):
+            scores = rows @ coef.T
+            scores.T @ rows
+        times.append(time.perf_counter() - start)
+    floor = min(times)
+    return {
+        "epochs": probe.n_iter_,
+        "floor / epoch": round(floor, 4),
+        "time / floor": round(seconds / (floor * probe.n_iter_), 2),
+    }
+
+
+def _neurox_row(problem, best):
+    """NeuroX's ten epochs, and where they end."""
+    row = {"problem": problem.name, "who": "NeuroX, 10 epochs"}
+    try:
+        fits = neurox_epochs(problem, 10, _LIMIT)
+    except (RuntimeError, TimeoutError) as error:
+        return {**row, "to 0.01": str(error).splitlines()[0][:40]}
+    excesses = [problem.objective(coef, intercept) / best - 1 for _, coef, intercept in fits]
+    for accuracy in _ACCURACIES:
+        reached = [f[0] for f, e in zip(fits, excesses, strict=True) if e <= accuracy]
+        row[f"to {accuracy:g}"] = f"{reached[0]:.2f}" if reached else f"> {fits[-1][0]:.1f}"
+    return {**row, "ends above the optimum by": f"{excesses[-1]:.0%}"}
+
+
+def growth(quick: bool) -> pd.DataFrame:
+    """Double the rows, the columns and the classes, one at a time."""
+    base = {"n_samples": 2_000, "n_features": 200, "n_classes": 5}
+    if not quick:
+        base = {"n_samples": 10_000, "n_features": 1_000, "n_classes": 10}
+    rows = []
+    for what in base:
+        before = None
+        for factor in (1, 2) if quick else (1, 2, 4, 8):
+            problem = planted(**{**base, what: base[what] * factor})
+            seconds, *_, probe = min(
+                (ours(problem, 1e-3) for _ in range(1 if quick else 2)), key=lambda fit: fit[0]
+            )
+            rows.append(
+                {
+                    "grows": what,
+                    "to": base[what] * factor,
+                    "seconds": round(seconds, 2),
+                    "epochs": probe.n_iter_,
+                    "times the one before": before and round(seconds / before, 2),
+                }
+            )
+            before = seconds
+    return pd.DataFrame(rows)
+
+
+def path(quick: bool) -> pd.DataFrame:
+    """Choose among ten penalties over five folds, by the path and by a grid search."""
+    problem = planted(2_000, 200) if quick else planted(10_000, 1_000)
+    folds = KFold(5)
+    by_path = ElasticNetProbeClassifierCV(0.5, cv=folds, random_state=0)
+    path_seconds, _ = _fitted(by_path, problem)
+    grid = GridSearchCV(
+        ElasticNetProbeClassifier(random_state=0), {"alpha": by_path.alphas_}, cv=folds
     )
+    grid_seconds, _ = _fitted(grid, problem)
+    return pd.DataFrame(
+        [
+            {
+                "problem": problem.name,
+                "path s": round(path_seconds, 2),
+                "GridSearchCV s": round(grid_seconds, 2),
+                "ratio": round(grid_seconds / path_seconds, 1),
+                "alpha": f"{by_path.alpha_:.3g}",
+                "GridSearchCV's": f"{grid.best_params_['alpha']:.3g}",
+            }
+        ]
+    )
+
+
+def _fitted(model, problem):
     start = time.perf_counter()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        logistic.fit(X, y)
-    return time.perf_counter() - start, _objective(logistic, X, y)
-
-
-def _objective(model, X, y):
-    scores = X @ model.coef_.T + model.intercept_
-    if scores.shape[1] == 1:
-        scores = np.hstack([np.zeros_like(scores), scores])
-    encoded = np.searchsorted(model.classes_, y)
-    loss = -log_softmax(scores, axis=1)[np.arange(len(y)), encoded].mean()
-    l1, l2 = np.abs(model.coef_).sum(), (model.coef_**2).sum()
-    return loss + _ALPHA * (_L1_RATIO * l1 + (1 - _L1_RATIO) / 2 * l2)
+        # The largest alpha of the grid leaves nothing of some folds.
+        warnings.filterwarnings("ignore", "All coefficients are zero", UserWarning)
+        model.fit(problem.X, problem.y)
+    return time.perf_counter() - start, model

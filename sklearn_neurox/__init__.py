@@ -9,8 +9,14 @@ from sklearn_neurox.extraction import (
     Activations,
     SubwordAggregator,
 )
-from sklearn_neurox.probes import ElasticNetProbeClassifier
-from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
+from sklearn_neurox.probes import (
+    ElasticNetProbeClassifier,
+    ElasticNetProbeClassifierCV,
+    ElasticNetProbeRegressor,
+    ElasticNetProbeRegressorCV,
+    GaussianProbeClassifier,
+)
+from sklearn_neurox.ranking import GaussianRanker, LCARanker, ProbelessRanker, RandomRanker
 from sklearn_neurox.selection import LayerSelector
 from sklearn_neurox.words import read_conllu, read_parallel, words_frame
 
@@ -19,6 +25,11 @@ __all__ = [
     "ActivationExtractor",
     "Activations",
     "ElasticNetProbeClassifier",
+    "ElasticNetProbeClassifierCV",
+    "ElasticNetProbeRegressor",
+    "ElasticNetProbeRegressorCV",
+    "GaussianProbeClassifier",
+    "GaussianRanker",
     "LCARanker",
     "LayerSelector",
     "NeuronAblator",

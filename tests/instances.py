@@ -2,6 +2,7 @@
 """The numeric estimators, set up to be checked quickly, and why a check may fail."""
 
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from sklearn_neurox import (
     ElasticNetProbeClassifier,
@@ -11,7 +12,12 @@ from sklearn_neurox import (
     ProbelessRanker,
     RandomRanker,
 )
-from sklearn_neurox.probes import GaussianProbeClassifier
+from sklearn_neurox.probes import (
+    ElasticNetProbeClassifierCV,
+    ElasticNetProbeRegressor,
+    ElasticNetProbeRegressorCV,
+    GaussianProbeClassifier,
+)
 from sklearn_neurox.ranking import GaussianRanker
 
 
@@ -20,6 +26,10 @@ def numeric_estimators():
     return [
         ElasticNetProbeClassifier(),
         ElasticNetProbeClassifier(standardize=True, alpha=0.01, l1_ratio=1.0),
+        ElasticNetProbeClassifierCV(alphas=2, eps=0.1, cv=StratifiedKFold(2)),
+        ElasticNetProbeRegressor(),
+        ElasticNetProbeRegressor(0.1, 0.0, standardize=True),
+        ElasticNetProbeRegressorCV(alphas=2, eps=0.1, cv=KFold(2)),
         GaussianProbeClassifier(),
         GaussianProbeClassifier(0.9, covariance_prior="mode"),
         GaussianRanker(),

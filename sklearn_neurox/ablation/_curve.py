@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import BaseCrossValidator, GroupKFold, KFold, check_cv
+from sklearn.model_selection import BaseCrossValidator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, va
 from sklearn_neurox.ablation._ablator import NeuronAblator
 from sklearn_neurox.ranking import LCARanker, RandomRanker
 from sklearn_neurox.ranking._base import BaseRanker, count_neurons
+from sklearn_neurox.utils._folds import check_folds
 from sklearn_neurox.utils._validation import check_no_missing_labels
 
 _COLUMNS = ["fold", "which", "fraction", "n_neurons", "retrained", "draw", "score"]
@@ -153,7 +154,8 @@ def ablation_curve(
     check_consistent_length(X, y, groups)
     random_state = check_random_state(random_state)
     rows, n_tied = [], []
-    for number, (train, test) in enumerate(_check_folds(cv, groups).split(X, y, groups)):
+    folds = check_folds(cv, groups, caller="ablation_curve", stacklevel=4)
+    for number, (train, test) in enumerate(folds.split(X, y, groups)):
         fold = _fit_fold(estimator, X, y, train, test, scoring, fill, random_state)
         fitted_ranker = _fit_ranker(ranker, fold)
         n_tied.append(getattr(fitted_ranker, "n_tied_", 0))
@@ -199,21 +201,6 @@ def _check_modes(retrain):
             f"{retrain!r}."
         )
     return modes.tolist()
-
-
-def _check_folds(cv, groups):
-    if cv is not None and not isinstance(cv, Integral):
-        return check_cv(cv)
-    n_splits = 5 if cv is None else cv
-    if groups is not None:
-        return GroupKFold(n_splits)
-    warnings.warn(
-        "ablation_curve was given no groups, so rows of one text may be split between training "
-        'and test at the border of two folds, and equal texts anywhere. Pass groups=words["text"].',
-        UserWarning,
-        stacklevel=4,
-    )
-    return KFold(n_splits)
 
 
 def _fit_fold(estimator, X, y, train, test, scoring, fill, random_state):

@@ -160,7 +160,7 @@ class Activations:
         return len(self._ptr) - 1
 
     def __repr__(self):
-        n_neurons = _n_neurons(self._source)
+        n_neurons = sum(self._source.block_widths)
         return (
             f"<Activations of {len(self)} rows, {len(self._sequence)} subwords, "
             f"{n_neurons} neurons>"
@@ -270,7 +270,7 @@ class Activations:
             sequence, position = self._first_token.T
             ptr, strategy = np.arange(len(self) + 1), "first"
         parts = Parts(sequence, position, ptr, strategy)
-        shape = (len(self), _n_neurons(self._source))
+        shape = (len(self), sum(self._source.block_widths))
         empty = np.nan if self._missing == "nan" else 0.0
         with new_matrix(shape, np.dtype(dtype), memmap) as matrix:
             matrix.values[np.diff(ptr) == 0] = empty
@@ -284,7 +284,3 @@ class Activations:
         from sklearn_neurox.extraction._pooling import pool
 
         pool(self._source, parts, out)
-
-
-def _n_neurons(source):
-    return source.n_blocks * source.n_units

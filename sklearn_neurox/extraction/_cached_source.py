@@ -139,13 +139,8 @@ class CachedSource:
 
     @property
     def n_blocks(self):
-        """How many column blocks there are: one a layer."""
+        """How many column blocks there are."""
         return len(self.blocks)
-
-    @property
-    def n_units(self):
-        """The number of neurons of a layer."""
-        return self.blocks[0].width
 
     @property
     def block_widths(self):

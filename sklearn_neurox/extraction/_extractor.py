@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _clone_parametrized, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sklearn_neurox.extraction import _families
 from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._alignment import align, find_first_tokens
+from sklearn_neurox.extraction._blocks import check_cacheable, check_components, choose_blocks
 from sklearn_neurox.extraction._cache import ActivationCache
 from sklearn_neurox.extraction._cached_source import (
     CachedTexts,
@@ -21,7 +21,8 @@ from sklearn_neurox.extraction._cached_source import (
     cached_source,
 )
 from sklearn_neurox.extraction._fingerprint import leave_behind
-from sklearn_neurox.extraction._loading import LostModel, ModelSpec, load_config
+from sklearn_neurox.extraction._loading import LostModel, ModelSpec
+from sklearn_neurox.extraction._outline import request_blocks
 from sklearn_neurox.extraction._output import OwnSetOutputMixin
 from sklearn_neurox.extraction._policies import (
     check_lengths,
@@ -29,9 +30,10 @@ from sklearn_neurox.extraction._policies import (
     report_special,
 )
 from sklearn_neurox.extraction._reading import read_texts
-from sklearn_neurox.extraction._rows import read_rows
+from sklearn_neurox.extraction._sources import neuron_names_of
+from sklearn_neurox.extraction._targets import read_requests
+from sklearn_neurox.extraction._torch_model import TorchModel
 from sklearn_neurox.extraction._windows import make_sequences
-from sklearn_neurox.utils._names import neuron_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -51,19 +53,40 @@ class ActivationExtractor(
 
     Parameters
     ----------
-    model : str, path or PreTrainedModel, default="bert-base-cased"
+    model : str, path, PreTrainedModel or TorchModel, default="bert-base-cased"
         Name of a model, or folder made by ``save_pretrained``; loaded on first use, once a
         process, in evaluation mode and float32. A live model is shared, never copied; it stays on
-        its device, and pickles leave it behind.
+        its device, keeps its precision (the matrix is float32), and pickles leave it behind.
+        `TorchModel` wraps a module that transformers does not know.
 
     layers : int, list of int or None, default=None
         The layers, in the order of the matrix. 0 is the output of the embedding; the last is what
         the model returns, after its final norm where it has one. Negative ones count from the
         last. None takes all. Layers above the highest asked for are not computed, except to fill a
-        cache.
+        cache. With several components, those that have the layer; embeddings and modules are
+        taken whole.
 
-    component : {"hidden"}, default="hidden"
-        What is read of each layer: ``"hidden"`` is the output of the block.
+    component : str or list of str, default="hidden"
+        What is read, all in one forward pass. Layer k of a component belongs to the block whose
+        output is ``hidden.k``.
+
+        - ``"hidden"``: the output of the block.
+        - ``"mlp"``: the activation that enters the block's down projection, the "neurons" of much
+          of the literature. Blocks that are mixtures of experts have none.
+        - ``"attention"``: what the heads of the block's self-attention gather, before its output
+          projection mixes them; the names tell the head (``"attention.3.h5.17"``).
+        - ``"embedding"``: the token's own vector as it is looked up, the same wherever the token
+          stands (``"embedding.0.17"``, of no layer); ``hidden.0`` is what the first block reads,
+          with positions, norms and whatever else the model adds.
+        - ``"module:<glob>"``: the output of the modules whose path matches, ``*`` standing for
+          anything, as ``named_modules`` of the bare model names them; a tuple's first tensor. A
+          module has to run once, with one state a token.
+
+    stack : {"encoder", "decoder", "both"} or None, default=None
+        What is read of an encoder-decoder model; None takes the encoder. The decoder is given
+        what it should have said (teacher forcing): the text itself, or the column ``target``. The
+        row has the states at which the decoder reads the row's tokens, so that the last subword
+        has seen the whole word, and predicts what follows. Other models leave it None.
 
     tokenizer : str, path, PreTrainedTokenizerBase or None, default=None
         The tokenizer; None takes the one saved with the model.
@@ -127,6 +150,7 @@ class ActivationExtractor(
     See Also
     --------
     SubwordAggregator : Makes a matrix of the activations.
+    TorchModel : For models that transformers does not know.
     sklearn_neurox.words.words_frame : Makes the rows.
 
     Notes
@@ -134,6 +158,12 @@ class ActivationExtractor(
     The extractor is stateless: it may transform without having been fitted. Batches are planned
     from the distinct texts alone, so that the same set of texts gives the same bits in whatever
     order and number its rows come; other companions in a batch change the last bits only.
+
+    Columns go stack by stack, encoder first: the embedding, layer by layer the other components
+    in the order asked, the modules.
+
+    The encoder has read the whole text when the decoder reads it again: its states may know later
+    words, through the cross-attention. A column ``target`` tells the two apart.
 
     Examples
     --------
@@ -151,9 +181,16 @@ class ActivationExtractor(
     """
 
     _parameter_constraints: dict = {
-        "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), LostModel],
+        "model": [
+            str,
+            os.PathLike,
+            HasMethods(["get_input_embeddings"]),
+            TorchModel,
+            LostModel,
+        ],
         "layers": [Integral, "array-like", None],
-        "component": [StrOptions({"hidden"})],
+        "component": [str, "array-like"],
+        "stack": [StrOptions({"encoder", "decoder", "both"}), None],
         "tokenizer": [str, os.PathLike, HasMethods(["convert_ids_to_tokens"]), None],
         "revision": [str, None],
         "weights": [StrOptions({"pretrained", "random"})],
@@ -174,10 +211,11 @@ class ActivationExtractor(
 
     def __init__(
         self,
-        model: "str | os.PathLike | PreTrainedModel" = "bert-base-cased",
+        model: "str | os.PathLike | PreTrainedModel | TorchModel" = "bert-base-cased",
         *,
         layers: int | Sequence[int] | None = None,
-        component: str = "hidden",
+        component: str | Sequence[str] = "hidden",
+        stack: str | None = None,
         tokenizer: "str | os.PathLike | PreTrainedTokenizerBase | None" = None,
         revision: str | None = None,
         weights: str = "pretrained",
@@ -198,6 +236,7 @@ class ActivationExtractor(
         self.model = model
         self.layers = layers
         self.component = component
+        self.stack = stack
         self.tokenizer = tokenizer
         self.revision = revision
         self.weights = weights
@@ -260,9 +299,9 @@ class ActivationExtractor(
         -------
         self : object
         """
-        read_rows(X, caller=type(self).__name__)
+        read_requests(X, stack=self.stack, caller=type(self).__name__)
         if self._known_blocks() is None:
-            self._layers(load_config(self._spec()))
+            self._blocks(self._spec())
         return self
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
@@ -274,7 +313,9 @@ class ActivationExtractor(
             A frame of words with the columns ``text``, ``start`` and ``end``; a frame of whole
             texts with the column ``text``; or a list of texts. A column ``text_pair`` holds the
             second text that the model reads together with the first. ``word``, where present,
-            must be what the span holds; other columns are not looked at.
+            must be what the span holds. With ``stack="decoder"``, a column ``target`` holds what
+            the decoder reads while the encoder reads ``text``; the row is then a part of it, from
+            ``target_start`` to ``target_end``, or all of it. Other columns are not looked at.
 
         Returns
         -------
@@ -288,11 +329,11 @@ class ActivationExtractor(
             under ``missing="error"``, and where the model cannot be loaded.
         """
         self._validate_params()
-        rows = read_rows(X, caller=type(self).__name__)
+        rows, contexts = read_requests(X, stack=self.stack, caller=type(self).__name__)
         texts = self._cached_texts(rows.texts, rows.pairs)
         reading, blocks = (None, None) if texts is None else texts.recall(self.layers)
         if reading is None:
-            reading = read_texts(self, rows.texts, rows.pairs)
+            reading = read_texts(self, rows.texts, rows.pairs, contexts)
         encodings, limit = reading.encodings, reading.limit
         alignment = align(rows, encodings, special_tokens=self.special_tokens)
         report_dropped(rows, alignment, missing=self.missing)
@@ -301,7 +342,7 @@ class ActivationExtractor(
         sequences, placement, first_sequence = make_sequences(
             encodings, alignment, limit, causal=reading.causal
         )
-        source = None if reading.source is None else reading.source(sequences)
+        source = None if reading.source is None else reading.source(sequences, first_sequence)
         if texts is not None:
             source = cached_source(texts, reading, blocks, source, first_sequence, len(sequences))
         return Activations(
@@ -364,10 +405,9 @@ class ActivationExtractor(
         blocks = self._known_blocks()
         if blocks is not None:
             return np.array([n for block in blocks for n in block.feature_names()], dtype=object)
-        config = load_config(self._spec())
-        return neuron_names(
-            self._layers(config), _families.n_units(config), stack=_families.stack_of(config)
-        )
+        spec = self._spec()
+        available, layers = self._blocks(spec)
+        return neuron_names_of(spec, choose_blocks(available, layers, model=spec.name))
 
     def _spec(self):
         is_path = isinstance(self.model, (str, os.PathLike))
@@ -386,22 +426,24 @@ class ActivationExtractor(
     def _cached_texts(self, texts, pairs):
         if self.cache is None:
             return None
+        check_cacheable(self._spec(), self.component, self.stack)
         cache = self.cache
         cache = cache if isinstance(cache, ActivationCache) else ActivationCache(cache)
         return CachedTexts(self._shallow_copy(), cache, texts, pairs)
 
     def _known_blocks(self):
-        """Choose the layers by what the cache knows, None where the model must be asked."""
+        """Choose the blocks by what the cache knows, None where the model must be asked."""
         texts = self._cached_texts([], None)
         return None if texts is None else cached_blocks(texts, self.layers)
 
     def _storage_options(self):
         """Tell what, besides model and tokenizer, changes what a cache keeps."""
         return {
-            "component": self.component,
+            "component": list(check_components(self.component)),
+            "stack": self.stack,
             "split_special_tokens": bool(self.split_special_tokens),
             "max_length": None if self.max_length is None else int(self.max_length),
         }
 
-    def _layers(self, config):
-        return _families.choose_layers(config, self.layers, model=self._spec().name)
+    def _blocks(self, spec):
+        return request_blocks(spec, component=self.component, stack=self.stack, layers=self.layers)

@@ -63,7 +63,7 @@ def keep_fresh(texts, reading):
     sequences, _, first_sequence = make_sequences(
         reading.encodings, nothing, reading.limit, causal=reading.causal
     )
-    source = reading.source(sequences)
+    source = reading.source(sequences, first_sequence)
     entries = Entries.of_encodings(reading.encodings, texts.keys, first_sequence, sequences.lengths)
     texts.fresh = source, entries, _facts(texts, reading, source.every_layer())
 
@@ -152,7 +152,7 @@ def _to_run(source, missing, before, texts):
     After an interruption these are whole batches of the plan the request began with. Where that
     does not explain what is there, the missing inputs have a plan of their own.
     """
-    pads = _pads(source.spec, texts.extractor)
+    pads = _pads(source, texts.extractor)
     lengths = source.sequences.lengths
     begun = source.plan(np.where(before, 0, lengths), pads)
     left = [batch for batch in begun if missing[batch].any()]
@@ -161,17 +161,18 @@ def _to_run(source, missing, before, texts):
     return source.plan(np.where(missing, lengths, 0), pads)
 
 
-def _pads(spec, extractor):
+def _pads(source, extractor):
     if _n_workers(extractor) == 1:
-        return _look_at_padding(spec)
+        return _look_at_padding(source.spec, source.stacks)
     # The process that shares out the work needs no model of its own.
-    return _parallel(extractor)([_delayed(_look_at_padding)(spec)])[0]
+    return _parallel(extractor)([_delayed(_look_at_padding)(source.spec, source.stacks)])[0]
 
 
-def _look_at_padding(spec):
+def _look_at_padding(spec, stacks):
     from sklearn_neurox.extraction._components import anatomy_of
 
-    return anatomy_of(load_model(spec)).pads
+    model = load_model(spec)
+    return all(anatomy_of(model, stack).pads for stack in stacks)
 
 
 def _size(source, batches, sink):

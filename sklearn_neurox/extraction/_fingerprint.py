@@ -69,7 +69,7 @@ def leave_behind(spec, *, with_digests):
     model : LostModel
     """
     name = type(spec.model).__name__
-    if not with_digests:
+    if not with_digests or spec.is_foreign:
         return LostModel(name)
     own = spec.tokenizer is None and spec.model.config.name_or_path
     tokenizer = _of_tokenizer(spec, None) if own else None

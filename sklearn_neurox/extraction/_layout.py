@@ -68,7 +68,9 @@ def choose_blocks(layout, layers):
     if layers is None:
         return layout
     parsed = parse_neuron_names([f"{block.name}.0" for block in layout])
-    if len(parsed[["stack", "component"]].drop_duplicates()) != 1 or parsed["layer"].isna().any():
+    several = len(parsed[["stack", "component"]].drop_duplicates()) != 1
+    # The embedding has a number in its name, but is of no layer.
+    if several or parsed["layer"].isna().any() or (parsed["component"] == "embedding").any():
         return None
     known = dict(zip(parsed["layer"].tolist(), layout, strict=True))
     asked = [layers] if isinstance(layers, Integral) else list(layers)

@@ -18,7 +18,7 @@ def pool(source, parts, out):
     parts : Parts
         The tokens of each row; rows without tokens are left as they are.
 
-    out : ndarray of shape (n_rows, n_blocks * n_units), dtype=float32 or float16
+    out : ndarray of shape (n_rows, n_neurons), dtype=float32 or float16
         Filled in place.
 
     Raises
@@ -34,7 +34,7 @@ def pool(source, parts, out):
 class _Pooler:
     def __init__(self, parts, source, out):
         self.parts, self.out, self.source = parts, out, source
-        self.n_units = source.n_units
+        self.edges = np.concatenate([[0], np.cumsum(source.block_widths)]).tolist()
         self.split = split_values(parts, out.shape[1])
 
     def begin(self, batch, base):
@@ -44,7 +44,7 @@ class _Pooler:
         self.size = torch.from_numpy(self.batch.size)
 
     def visit(self, block, states):
-        columns = slice(block * self.n_units, (block + 1) * self.n_units)
+        columns = slice(self.edges[block], self.edges[block + 1])
         pooled = self._reduce(states).cpu()
         n = self.batch.n_whole
         self._put(pooled[:n], columns)

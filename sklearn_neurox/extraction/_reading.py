@@ -2,17 +2,13 @@
 """Texts to tokens, and what must be known of model and tokenizer to lay them out."""
 
 from dataclasses import dataclass
-from functools import partial
-
-import numpy as np
 
 from sklearn_neurox.extraction import _families
 from sklearn_neurox.extraction._loading import load_config, load_tokenizer
-from sklearn_neurox.extraction._policies import check_vocabulary
+from sklearn_neurox.extraction._policies import check_vocabulary, limit_tokens
 from sklearn_neurox.extraction._sources import ModelSource
+from sklearn_neurox.extraction._targets import make_contexts, target_tokenizer
 from sklearn_neurox.extraction._tokenization import Encodings, encode
-
-_NO_LIMIT = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -24,10 +20,12 @@ class Reading:
     causal: bool  # whether it sees only what stands before a token
     tokenizer: str  # its class
     has_cls: bool  # whether it has a token for the whole text
-    source: object = None  # a function of model inputs that makes a ModelSource; None if recalled
+    source: object = (
+        None  # makes a ModelSource of model inputs and of the first of each text; None if recalled
+    )
 
 
-def read_texts(extractor, texts, pairs):
+def read_texts(extractor, texts, pairs, contexts=None):
     """Tokenize texts.
 
     Parameters
@@ -39,6 +37,9 @@ def read_texts(extractor, texts, pairs):
     pairs : list of str or None
         The second text of each.
 
+    contexts : list of str or None, default=None
+        What the encoder reads beside each text, where the decoder reads the text.
+
     Returns
     -------
     reading : Reading
@@ -48,38 +49,37 @@ def read_texts(extractor, texts, pairs):
     ValueError
         Where config or tokenizer cannot be loaded, or do not fit each other or the parameters.
     """
-    spec = extractor._spec()
+    spec, split = extractor._spec(), extractor.split_special_tokens
     config, tokenizer = load_config(spec), load_tokenizer(spec)
-    layers = extractor._layers(config)
-    encodings = encode(tokenizer, texts, pairs, split_special_tokens=extractor.split_special_tokens)
-    check_vocabulary(encodings, config, tokenizer)
-    source = partial(
-        ModelSource,
-        spec,
-        layers=tuple(layers),
-        n_units=_families.n_units(config),
-        stack=_families.stack_of(config),
-        pad_id=0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id),
-        batch_tokens=extractor.batch_tokens,
-        verbose=int(extractor.verbose),
-    )
+    available, layers = extractor._blocks(spec)
+    stacks = {block.stack for block in available}
+    reader = tokenizer if contexts is None else target_tokenizer(tokenizer)
+    encodings = encode(reader, texts, pairs, split_special_tokens=split)
+    check_vocabulary(encodings, config, reader)
+
+    def source(sequences, first_sequence):
+        read = None
+        if contexts is not None:
+            most = limit_tokens(config, tokenizer, ["encoder"], None, model=spec.name)
+            places = first_sequence, len(sequences)
+            read = make_contexts(tokenizer, contexts, *places, most, split_special_tokens=split)
+        return ModelSource(
+            spec=spec,
+            sequences=sequences,
+            contexts=read,
+            available=available,
+            layers=layers,
+            pad_id=0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id),
+            start_id=_families.decoder_start(config, stacks, model=spec.name),
+            batch_tokens=extractor.batch_tokens,
+            verbose=int(extractor.verbose),
+        )
+
     return Reading(
         encodings=encodings,
-        limit=_limit(extractor, config, tokenizer),
+        limit=limit_tokens(config, tokenizer, stacks, extractor.max_length, model=spec.name),
         causal=_families.is_causal(config),
         tokenizer=type(tokenizer).__name__,
         has_cls=tokenizer.cls_token_id is not None,
         source=source,
     )
-
-
-def _limit(extractor, config, tokenizer):
-    limit = _families.max_tokens(config, tokenizer)
-    if extractor.max_length is None:
-        return _NO_LIMIT if limit is None else limit
-    if limit is not None and extractor.max_length > limit:
-        raise ValueError(
-            f"The 'max_length' parameter of ActivationExtractor is {extractor.max_length}, but "
-            f"{extractor._spec().name} reads at most {limit} tokens."
-        )
-    return extractor.max_length

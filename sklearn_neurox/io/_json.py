@@ -86,8 +86,9 @@ def narrow(array, dtype, where):
     """Convert to the type the values are kept in; what does not fit there is an error."""
     with np.errstate(over="ignore"):
         narrowed = array.astype(dtype)
-    if np.isinf(narrowed).any() and not np.isinf(array).any():
-        largest = np.abs(array).max()
+    lost = np.isinf(narrowed) & np.isfinite(array)
+    if lost.any():
+        largest = np.abs(array[lost]).max()
         raise ValueError(
             f"{where}: the value {largest:g} is beyond {np.dtype(dtype)}. Use dtype='float32'."
         )

@@ -3,6 +3,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,16 @@ _REFUSED = {
     ".acts": "it is a pickle, and loading a pickle can run any code",
     ".t7": "it is a Lua Torch file, which no torch since 1.0 can read",
 }
+
+
+class _Content(NamedTuple):
+    """What one file holds, beside its values."""
+
+    file: Path
+    indices: list  # the numbers of the sentences
+    words: list | None
+    lengths: list
+    n_units: int
 
 
 def read_neurox(
@@ -160,33 +171,32 @@ def _open(path, layers, stored_layers, dtype):
             indices, stored_words = list(range(len(values))), None
         else:
             indices, stored_words, values = read_json(str(file), dtype)
-        lengths = [len(array) for array in values]
-        first = first or (indices, stored_words, lengths, file)
-        _check_same((indices, lengths), first, file)
-        here = [layer] if layer is not None else None
-        chosen = _places(values[0].shape[1], layers, stored_layers, file, here)
+        lengths, (_, n_stored, n_units) = [len(array) for array in values], values[0].shape
+        content = _Content(file, indices, stored_words, lengths, n_units)
+        first = first or content
+        _check_same(content, first)
+        chosen = _places(n_stored, layers, stored_layers, file, own=layer)
         parts.append((_in_order(values, indices, list(chosen.values())), list(chosen)))
     matrix = parts[0][0] if len(parts) == 1 else np.concatenate([p for p, _ in parts], axis=1)
-    names = neuron_names([k for _, own in parts for k in own], values[0].shape[2])
-    order = np.argsort(first[0], kind="stable")
-    ptr = np.concatenate([[0], np.cumsum(np.array(first[2])[order])]).astype(np.int64)
-    words = None if first[1] is None else [first[1][i] for i in order]
-    return ArraySource(matrix, ptr, names), [first[0][i] for i in order], words
+    names = neuron_names([k for _, chosen in parts for k in chosen], first.n_units)
+    order = np.argsort(first.indices, kind="stable")
+    ptr = np.concatenate([[0], np.cumsum(np.array(first.lengths)[order])]).astype(np.int64)
+    words = None if first.words is None else [first.words[i] for i in order]
+    return ArraySource(matrix, ptr, names), [first.indices[i] for i in order], words
 
 
 def _open_hdf5(files, layers, stored_layers):
     blocks, first = [], None
     for layer, file in files.items():
-        indices, stored_words, (n_stored, n_units) = open_hdf5(str(file))
-        lengths = [len(words) for words in stored_words]
-        first = first or (indices, stored_words, lengths, file, n_units)
-        _check_same((indices, lengths), first, file)
-        here = [layer] if layer is not None else None
-        for number, place in _places(n_stored, layers, stored_layers, file, here).items():
-            blocks.append((number, str(file), place))
-    datasets = np.array([str(index) for index in first[0]], dtype=object)
-    source = HDF5Source(tuple(blocks), datasets, np.array(first[2]), first[4])
-    return source, first[0], first[1]
+        indices, words, (n_stored, n_units) = open_hdf5(str(file))
+        content = _Content(file, indices, words, [len(sentence) for sentence in words], n_units)
+        first = first or content
+        _check_same(content, first)
+        chosen = _places(n_stored, layers, stored_layers, file, own=layer)
+        blocks.extend((number, str(file), place) for number, place in chosen.items())
+    datasets = np.array([str(index) for index in first.indices], dtype=object)
+    source = HDF5Source(tuple(blocks), datasets, np.array(first.lengths), first.n_units)
+    return source, first.indices, first.words
 
 
 def _layer_files(path, layers, stored_layers):
@@ -212,14 +222,16 @@ def _layer_files(path, layers, stored_layers):
     return {layer: found[layer] for layer in asked}
 
 
-def _places(n_stored, layers, stored_layers, file, here):
+def _places(n_stored, layers, stored_layers, file, *, own):
     """Tell the layers asked for and where in the file each stands."""
-    held = here or (list(range(n_stored)) if stored_layers is None else list(stored_layers))
+    if own is not None:  # the file holds this layer alone, and was found because it was asked for
+        layers = stored_layers = [own]
+    held = list(range(n_stored)) if stored_layers is None else list(stored_layers)
     if len(held) != n_stored or len(set(held)) != len(held):
         raise ValueError(
             f"{file} holds {n_stored} layers, but stored_layers are {held}. Name each of them once."
         )
-    asked = held if layers is None or here else list(layers)
+    asked = held if layers is None else list(layers)
     _check_layers(asked, held, file)
     return {layer: held.index(layer) for layer in asked}
 
@@ -231,20 +243,24 @@ def _check_layers(asked, held, file):
         raise ValueError(f"{file} {what}; it holds {held}. Name layers of it, each once.")
 
 
-def _check_same(this, first, file):
-    if this != (first[0], first[2]):
-        raise ValueError(f"{file} holds other sentences than {first[3]}; they are of two runs.")
+def _check_same(content, first):
+    alike = ("indices", "lengths", "n_units")
+    if any(getattr(content, what) != getattr(first, what) for what in alike):
+        raise ValueError(
+            f"{content.file} holds other sentences, or layers of another size, than {first.file}; "
+            "they are of two runs."
+        )
 
 
 def _in_order(values, indices, places):
     """Lay the layers asked for of all sentences out in one matrix, freeing them on the way."""
     n_words = sum(len(array) for array in values)
     matrix = np.empty((n_words, len(places), values[0].shape[2]), dtype=values[0].dtype)
-    start = 0
+    stop = 0
     for i in np.argsort(indices, kind="stable"):
-        matrix[start : start + len(values[i])] = values[i][:, places]
-        start += len(values[i])
-        values[i] = values[i][:0]
+        start, stop = stop, stop + len(values[i])
+        matrix[start:stop] = values[i][:, places]
+        values[i] = None
     return matrix.reshape(n_words, -1)
 
 

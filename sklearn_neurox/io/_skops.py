@@ -13,7 +13,7 @@ import sklearn_neurox
 def _trusted():
     names = set()
     for info in pkgutil.iter_modules(sklearn_neurox.__path__, "sklearn_neurox."):
-        if not info.ispkg or info.name == "sklearn_neurox.io":
+        if not info.ispkg or info.name in ("sklearn_neurox.cli", "sklearn_neurox.io"):
             continue
         package = importlib.import_module(info.name)
         names |= {

@@ -3,6 +3,7 @@ import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from sklearn_neurox.io._hdf5 import write_hdf5
 from sklearn_neurox.io._json import narrow, write_json
 from sklearn_neurox.io._sentences import sentence_lengths
 from sklearn_neurox.utils._names import neuron_layers
+from sklearn_neurox.utils._optional import require
 
 _WRITERS = {".hdf5": write_hdf5, ".json": write_json}
 
@@ -62,6 +64,9 @@ def write_neurox(
     ImportError
         For HDF5 files, if h5py is not installed.
 
+    FileNotFoundError
+        If the folder of `path` is not there.
+
     ValueError
         If H has another number of rows than `words`, or values that are not finite or too large
         for `dtype`; if its columns are not equal layers, one after the other; if the rows of a
@@ -90,25 +95,66 @@ def write_neurox(
            [4.]], dtype=float32)
     """
     path = Path(path)
-    if path.suffix not in _WRITERS:
-        raise ValueError(f"{path} must end with .hdf5 or .json, as NeuroX tells files by that.")
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
     names = _get_feature_names(H)
     H = check_array(H, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
-    ids, lengths = sentence_lengths(words)
+    plan = plan_files(path, words, names, H.shape[1], n_layers=n_layers)
     if len(words) != len(H):
         raise ValueError(f"H has {len(H)} rows, but there are {len(words)} words.")
-    sentences = _columns_of(words, "word", lengths)
-    layers, n_units = _layers(names, H.shape[1], n_layers)
+    columns = {column: _entries(words, column, plan.lengths) for column in parallel or {}}
     write = _WRITERS[path.suffix]
-    for file, places in _files(path, layers, decompose_layers):
-        blocks = _blocks(H, lengths, ids, places, n_units, dtype)
-        _write_whole(file, lambda to, blocks=blocks: write(to, sentences, blocks, dtype))
+    for file, places in _files(path, plan.layers, decompose_layers):
+        blocks = _blocks(H, plan, places, dtype)
+        write_whole(file, lambda to, blocks=blocks: write(to, plan.sentences, blocks, dtype))
     for column, file in (parallel or {}).items():
-        rows = [" ".join(entries) + "\n" for entries in _columns_of(words, column, lengths)]
-        content = "".join(rows).encode()
-        _write_whole(Path(file), lambda to, content=content: Path(to).write_bytes(content))
+        content = "".join(" ".join(entries) + "\n" for entries in columns[column]).encode()
+        write_whole(Path(file), lambda to, content=content: Path(to).write_bytes(content))
+
+
+class _Plan(NamedTuple):
+    """What is known of the files before there are values."""
+
+    ids: list
+    lengths: np.ndarray
+    sentences: list
+    layers: list
+    n_units: int
+
+
+def plan_files(path, words, names, n_features, *, n_layers=None):
+    """Check all that can be wrong with a request before its values are computed.
+
+    Parameters
+    ----------
+    path, words, n_layers
+        As in `write_neurox`.
+
+    names : array-like of str of shape (n_features,) or None
+        Names of the columns.
+
+    n_features : int
+        How many columns there will be.
+
+    Returns
+    -------
+    plan : tuple
+        Sentence ids, their lengths in words, their words, the layers, and the neurons of each.
+
+    Raises
+    ------
+    ValueError
+        See `write_neurox`.
+    """
+    if path.suffix not in _WRITERS:
+        raise ValueError(f"{path} must end with .hdf5 or .json, as NeuroX tells files by that.")
+    if path.suffix == ".hdf5":
+        require("h5py", caller="write_neurox", extra="hdf5")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder of {path} is not there. Make it first.")
+    ids, lengths = sentence_lengths(words)
+    layers, n_units = _layers(names, n_features, n_layers)
+    return _Plan(ids, lengths, _entries(words, "word", lengths), layers, n_units)
 
 
 def _layers(names, n_features, n_layers):
@@ -136,18 +182,18 @@ def _files(path, layers, decompose_layers):
     ]
 
 
-def _blocks(H, lengths, ids, places, n_units, dtype):
+def _blocks(H, plan, places, dtype):
     """Yield the activations of every sentence as layers x words x neurons."""
     stop = 0
-    for name, length in zip(ids, lengths.tolist(), strict=True):
+    for name, length in zip(plan.ids, plan.lengths.tolist(), strict=True):
         start, stop = stop, stop + length
-        rows = H[start:stop].reshape(length, -1, n_units)[:, places]
+        rows = H[start:stop].reshape(length, -1, plan.n_units)[:, places]
         if not np.isfinite(rows).all():
             raise ValueError(f"The activations of sentence {name!r} hold NaN or infinity.")
         yield narrow(rows, dtype, f"sentence {name!r}").swapaxes(0, 1)
 
 
-def _columns_of(words, column, lengths):
+def _entries(words, column, lengths):
     """Return the entries of a column sentence by sentence; none may be parted by white space."""
     if column not in words.columns:
         raise ValueError(f"The words have no column {column!r}; they have {list(words.columns)}.")
@@ -166,8 +212,17 @@ def _columns_of(words, column, lengths):
     ]
 
 
-def _write_whole(file, write):
-    """Write beside the file and rename, so that it is never there in part."""
+def write_whole(file, write):
+    """Write beside the file and rename, so that it is never there in part.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+
+    write : callable
+        Called with the name to write under.
+    """
     scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
         write(str(scratch))

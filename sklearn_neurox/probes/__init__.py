@@ -2,11 +2,15 @@
 """Probes: models that predict what a neuron may know."""
 
 from sklearn_neurox.probes._elastic_net_classifier import ElasticNetProbeClassifier
+from sklearn_neurox.probes._elastic_net_classifier_cv import ElasticNetProbeClassifierCV
 from sklearn_neurox.probes._elastic_net_regressor import ElasticNetProbeRegressor
+from sklearn_neurox.probes._elastic_net_regressor_cv import ElasticNetProbeRegressorCV
 from sklearn_neurox.probes._gaussian import GaussianProbeClassifier
 
 __all__ = [
     "ElasticNetProbeClassifier",
+    "ElasticNetProbeClassifierCV",
     "ElasticNetProbeRegressor",
+    "ElasticNetProbeRegressorCV",
     "GaussianProbeClassifier",
 ]

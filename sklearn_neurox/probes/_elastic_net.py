@@ -11,7 +11,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.probes._epoch_watch import EpochWatch
 from sklearn_neurox.utils._torch import resolve_device
@@ -60,49 +60,78 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
         self.device = device
         self.random_state = random_state
 
-    @abstractmethod
-    def _fitted_attributes(self, coef, intercept):
-        """Turn coefficients of X into the attributes of a fitted probe."""
-
-    def _solve(self, X, y, loss, *, weight, moment_weight, data):
-        """Solve the problem, and set what both kinds of probes learn from it."""
-        from sklearn_neurox.probes.solvers._certified import CertifiedSolver
-        from sklearn_neurox.probes.solvers._problem import state_problem
-
+    def _fit(self, X, targets, data):
+        """Solve the problem of the whole data, and tell callbacks of it."""
         context = self._init_callback_context(max_subtasks=self.max_iter)
         context.call_on_fit_task_begin(estimator=self, **data)
         random_state = check_random_state(self.random_state)
-        problem = state_problem(
+        problem = self._state(X, targets, random_state).penalised(self.alpha, self.l1_ratio)
+        watched = getattr(self, "_skl_callbacks", None)
+        watch = EpochWatch(self, context, problem.design, targets, data) if watched else None
+        solver = self._solver(problem, random_state, watch=watch)
+        self._adopt(solver.solve(self._start(problem)), problem, targets)
+        self._end(context, data)
+        return self
+
+    def _partial_fit(self, X, targets, stream):
+        """Take a step of proximal gradient for every batch of some samples of a stream."""
+        from sklearn_neurox.probes.solvers._proximal_sgd import ProximalSGD
+
+        random_state = check_random_state(self.random_state)
+        scaler = stream["scaler"]
+        n_before = stream["n_seen"] - len(X)
+        if not hasattr(scaler, "mean_"):
+            raise ValueError("All samples so far have weight zero: give one that counts.")
+        problem = self._state(
+            X, targets, random_state, moments=(scaler.mean_, scaler.scale_)
+        ).penalised(self.alpha, self.l1_ratio)
+        start = problem.zeros()
+        if hasattr(self, "coef_"):
+            coef, intercept = np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)
+            start = problem.design.from_input_units(coef, intercept)
+        coef, intercept = ProximalSGD(problem, random_state, n_before).run(*start)
+        exact = problem.design.exact_device
+        coef, intercept = problem.design.in_input_units(coef.to(exact), intercept.to(exact))
+        for name, value in targets.attributes(coef, intercept).items():
+            setattr(self, name, value)
+        self._stream = stream
+        self.dual_gap_ = self.alpha_max_ = float("nan")
+        self.n_iter_ = 1
+        return self
+
+    def _end(self, context, data):
+        """Tell callbacks that all is done."""
+        fitted = {"coef_": self.coef_, "intercept_": self.intercept_}
+        context.call_on_fit_task_end(
+            estimator=self, reconstruction_attributes=lambda: fitted, **data
+        )
+
+    def _state(self, X, targets, random_state, **options):
+        """State the problem of targets, or the stack of those of several, without a penalty."""
+        from sklearn_neurox.probes.solvers._problem import state_problem, state_stack
+
+        state = state_stack if isinstance(targets, list) else state_problem
+        return state(
             X,
-            y,
-            loss=loss,
-            weight=weight,
-            moment_weight=moment_weight,
+            targets,
             standardize=self.standardize,
             fit_intercept=self.fit_intercept,
             random_state=random_state,
             device=resolve_device(self.device, caller=type(self).__name__),
             tol=self.tol,
-        ).penalised(self.alpha, self.l1_ratio)
-        watched = getattr(self, "_skl_callbacks", None)
-        solver = CertifiedSolver(
+            **options,
+        )
+
+    def _solver(self, problem, random_state, **options):
+        from sklearn_neurox.probes.solvers._certified import CertifiedSolver
+
+        return CertifiedSolver(
             problem,
             tol=self.tol,
             max_iter=self.max_iter,
             random_state=random_state,
             solver=self.solver,
-            watch=EpochWatch(self, context, problem.design, data) if watched else None,
-        )
-        solution = solver.solve(self._start(problem))
-        self._adopt(problem, solution)
-        self._warn(solution)
-        context.call_on_fit_task_end(
-            estimator=self,
-            reconstruction_attributes=lambda: {
-                "coef_": self.coef_,
-                "intercept_": self.intercept_,
-            },
-            **data,
+            **options,
         )
 
     def _start(self, problem):
@@ -113,44 +142,50 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
         intercept = np.atleast_1d(self.intercept_)
         if coef.shape != problem.shape or not np.isfinite(intercept).all():
             return None
-        return problem.design.from_input_units(coef, intercept)
+        return problem.estimate(*problem.design.from_input_units(coef, intercept))
 
-    def _adopt(self, problem, solution):
-        """Set the attributes of a fitted probe."""
+    def _adopt(self, solution, problem, targets, *, alpha=None, l1_ratio=None):
+        """Set the attributes of a fitted probe, and warn of what the user should know."""
+        alpha = self.alpha if alpha is None else alpha
+        l1_ratio = self.l1_ratio if l1_ratio is None else l1_ratio
         point = solution.point
         coef, intercept = problem.design.in_input_units(point.coef, point.intercept)
-        for name, value in self._fitted_attributes(coef, intercept).items():
+        for name, value in targets.attributes(coef, intercept).items():
             setattr(self, name, value)
         self.dual_gap_ = solution.gap
         self.n_iter_ = solution.n_iter
-        self.alpha_max_ = problem.alpha_max(solution.zero_gradient, self.l1_ratio)
+        self.alpha_max_ = problem.alpha_max(solution.zero_gradient, l1_ratio)
         # A stream that was read before has nothing to do with this fit.
         self.__dict__.pop("_stream", None)
+        self._warn(solution, alpha, l1_ratio)
 
-    def _warn(self, solution):
-        if not solution.has_converged:
-            measure = "duality gap" if self.alpha else "relative norm of the gradient"
+    def _warn(self, solution, alpha, l1_ratio):
+        if solution.has_no_optimum:
             warnings.warn(
-                f"{type(self).__name__} did not converge in max_iter={self.max_iter} epochs: "
-                f"the {measure} is {solution.gap:.3g}, but tol asks for {solution.target:.3g}. "
-                f"{self._advice()}",
+                f"The classes are linearly separable, and with alpha=0 there is no solution then: "
+                f"{type(self).__name__} stopped after {solution.n_iter} epochs, while its "
+                "coefficients were growing. Set alpha above zero.",
                 ConvergenceWarning,
                 stacklevel=6,
             )
-        if self.alpha * self.l1_ratio > 0 and not np.any(self.coef_):
+        elif not solution.has_converged:
+            measure = "duality gap" if alpha else "relative norm of the gradient"
             warnings.warn(
-                f"All coefficients are zero, because alpha={self.alpha:.6g} is too large: from "
+                f"{type(self).__name__} did not converge in max_iter={self.max_iter} epochs: "
+                f"the {measure} is {solution.gap:.3g}, but tol asks for {solution.target:.3g}. "
+                "Raise max_iter; if columns have very different scales, use standardize=True; a "
+                "larger alpha makes the problem easier.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        if alpha * l1_ratio > 0 and not np.any(self.coef_):
+            warnings.warn(
+                f"All coefficients are zero, because alpha={alpha:.6g} is too large: from "
                 f"alpha_max={self.alpha_max_:.6g} on, with this l1_ratio, they all are. Use a "
                 "smaller alpha.",
                 UserWarning,
                 stacklevel=6,
             )
-
-    def _advice(self):
-        return (
-            "Raise max_iter; if columns have very different scales, use standardize=True; a "
-            "larger alpha makes the problem easier."
-        )
 
     def _scores(self, X):
         """Linear scores of the rows, in shape (n_samples, n_rows)."""
@@ -164,25 +199,3 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
             scores[block] = X[block].astype(dtype, copy=False) @ coef
         scores += intercept
         return scores
-
-
-def mean_one_weight(sample_weight, X):
-    """Validate sample weights, and scale them to average one.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_samples,), float or None
-
-    X : ndarray of shape (n_samples, n_features)
-
-    Returns
-    -------
-    weight : ndarray of shape (n_samples,), float64, or None
-        None where all weights are equal, so that they cannot make a difference.
-    """
-    if sample_weight is None:
-        return None
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if (weight == weight[0]).all():
-        return None
-    return weight / weight.mean()

@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import warnings
+import copy
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, softmax
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import _check_partial_fit_first_call
 
-from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe, mean_one_weight
+from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe
+from sklearn_neurox.probes._probe_classifier import ProbeClassifierMixin
+from sklearn_neurox.probes._stream import add_to_stream, begin_stream
+from sklearn_neurox.probes._targets import (
+    ClassTargets,
+    checked_weight,
+    class_targets,
+    mean_one_weight,
+)
 from sklearn_neurox.utils._validation import check_matrix
 
 
-class ElasticNetProbeClassifier(ClassifierMixin, BaseElasticNetProbe):
+class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
     """Linear probe with an elastic-net penalty, solved to a certified gap.
 
     With two classes a logistic, with more a multinomial regression. It minimises
@@ -208,133 +214,71 @@ class ElasticNetProbeClassifier(ClassifierMixin, BaseElasticNetProbe):
             If X has values that are not finite, y has missing labels or less than two classes,
             or weights are negative.
         """
-        from sklearn_neurox.probes.solvers._losses import BinaryLoss, MultinomialLoss
-
-        X, y = check_matrix(self, X, y, reset=True, ensure_min_samples=2)
-        check_classification_targets(y)
-        classes, encoded = np.unique(y, return_inverse=True)
-        _check_two(classes, "samples")
-        if self.solver == "newton" and len(classes) > 2:
-            raise ValueError(
-                "solver='newton' takes two classes, because the scores of more are coupled, but "
-                f"y has {len(classes)}. Use solver='auto'."
-            )
-        if self.warm_start and not np.array_equal(getattr(self, "classes_", classes), classes):
-            self.__dict__.pop("coef_", None)
-        self.classes_ = classes
-        moment_weight = mean_one_weight(sample_weight, X)
-        weight, present = self._class_weighted(encoded, moment_weight)
-        self._present = None if present.all() else present
-        if len(classes) == 2:
-            loss = BinaryLoss()
-        else:
-            loss = MultinomialLoss(int(present.sum()))
-            # The samples of a class without weight count for nothing, whatever they are called.
-            encoded = np.where(present, np.cumsum(present) - 1, 0)[encoded]
+        X, y, codes = self._check_labels(X, y)
+        targets = class_targets(
+            codes,
+            self.classes_,
+            class_weight=self.class_weight,
+            sample_weight=mean_one_weight(sample_weight, X),
+        )
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        self._solve(X, encoded, loss, weight=weight, moment_weight=moment_weight, data=data)
-        del self._present
-        return self
+        return self._fit(X, targets, data)
 
-    def _class_weighted(self, encoded, weight):
-        """Multiply the weights by those of the classes; tell which classes have any."""
-        n_classes = len(self.classes_)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> "ElasticNetProbeClassifier":
+        """Learn from some samples of a stream, by one pass of proximal stochastic gradient.
+
+        It goes on from the coefficients that there are. What it reaches is near the optimum of
+        the samples seen, without a certificate: ``dual_gap_`` is NaN.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Activations, of float16, float32 or float64; never modified.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        classes : array-like of shape (n_classes,), default=None
+            All labels that the stream can have; needed in the first call only.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, in units that are the same in all calls.
+
+        Returns
+        -------
+        self : ElasticNetProbeClassifier
+            The probe so far.
+
+        Raises
+        ------
+        ValueError
+            If the first call does not tell the classes, y has others, or X has values that are
+            not finite.
+        """
+        is_first = not hasattr(self, "classes_")
+        _check_partial_fit_first_call(self, classes)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' cannot be known of a stream. Give the weights as a dict, "
+                "or by sample_weight."
+            )
+        X, y = check_matrix(self, X, y, reset=is_first)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y has the labels {unknown.tolist()}, which are not in classes.")
+        codes = np.searchsorted(self.classes_, y)
+        weight = checked_weight(sample_weight, X)
+        stream = copy.deepcopy(getattr(self, "_stream", None)) or begin_stream()
+        weight = add_to_stream(stream, X, weight)
         if self.class_weight is not None:
-            by_class = compute_class_weight(
-                self.class_weight,
-                classes=np.arange(n_classes) if self.class_weight == "balanced" else self.classes_,
-                y=encoded if self.class_weight == "balanced" else self.classes_[encoded],
-                sample_weight=weight,
-            )
-            weight = by_class[encoded] * (1.0 if weight is None else weight)
-            weight = weight / weight.mean()
-        present = np.ones(n_classes, dtype=bool)
-        if weight is not None:
-            present = np.bincount(encoded, weights=weight, minlength=n_classes) > 0
-        _check_two(self.classes_[present], "samples of positive weight")
-        if not present.all():
-            warnings.warn(
-                f"All samples of the classes {self.classes_[~present].tolist()} have weight zero: "
-                "they will never be predicted.",
-                UserWarning,
-                stacklevel=4,
-            )
-        return weight, present
-
-    def _fitted_attributes(self, coef, intercept):
-        present = getattr(self, "_present", None)
-        if present is None:
-            return {"coef_": coef, "intercept_": intercept}
-        all_coef = np.zeros((len(present), coef.shape[1]))
-        all_coef[present] = coef
-        all_intercept = np.full(len(present), -np.inf)
-        all_intercept[present] = intercept
-        return {"coef_": all_coef, "intercept_": all_intercept}
-
-    def _advice(self):
-        if self.alpha:
-            return super()._advice()
-        return (
-            "With alpha=0 there is no solution where classes are linearly separable: set alpha "
-            "above zero, or raise max_iter."
-        )
-
-    def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Compute the scores of the classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Activations.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples, n_classes) or (n_samples,)
-            One column a class; with two classes the score of the second.
-        """
-        scores = self._scores(X)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Predict the class of every row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Activations.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Predicted labels.
-        """
-        scores = self.decision_function(X)
-        best = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
-        return self.classes_[best]
-
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Compute the probabilities of the classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Activations.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            Rows sum to one; columns are as in ``classes_``.
-        """
-        scores = self.decision_function(X)
-        if scores.ndim == 2:
-            return softmax(scores, axis=1)
-        return np.column_stack([expit(-scores), expit(scores)])
-
-
-def _check_two(classes, what):
-    if len(classes) < 2:
-        found = f": {classes[0]!r}" if len(classes) else ""
-        raise ValueError(
-            f"This solver needs {what} of at least 2 classes in the data, but the data "
-            f"contains only one class{found}"
-        )
+            by_class = np.array([self.class_weight.get(c, 1.0) for c in self.classes_.tolist()])
+            weight = by_class[codes] * (1.0 if weight is None else weight)
+        every = np.ones(len(self.classes_), dtype=bool)
+        return self._partial_fit(X, ClassTargets(codes, weight, None, every), stream)

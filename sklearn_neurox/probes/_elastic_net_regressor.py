@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import copy
+
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.callback import with_callbacks
 
-from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe, mean_one_weight
-from sklearn_neurox.utils._validation import check_matrix
+from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe
+from sklearn_neurox.probes._probe_regressor import ProbeRegressorMixin
+from sklearn_neurox.probes._stream import add_to_stream, begin_stream
+from sklearn_neurox.probes._targets import checked_weight, mean_one_weight, number_targets
 
 
-class ElasticNetProbeRegressor(MultiOutputMixin, RegressorMixin, BaseElasticNetProbe):
+class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
     """Linear regression probe with an elastic-net penalty, solved to a certified gap.
 
     It minimises, summed over the outputs,
@@ -41,10 +45,12 @@ class ElasticNetProbeRegressor(MultiOutputMixin, RegressorMixin, BaseElasticNetP
     solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
         All solve the same problem to the same gap.
 
-        - "auto" takes "newton", or "saga" and "svrg" where more than 8,192 columns matter;
-        - "saga" suits many samples, many columns and many outputs;
-        - "svrg", with momentum, suits the same with a weak penalty;
-        - "newton" computes the Gram matrix of the columns that matter, once;
+        - "auto" begins with "saga", or below 2,048 samples with "newton", and goes on with another
+          where that one would take long;
+        - "saga" suits many samples and a penalty strong enough to generalise;
+        - "svrg", with momentum, suits many samples and a weak penalty;
+        - "newton" computes the Gram matrix of the columns that matter, for few samples or a very
+          small ``tol``;
         - "fista" takes whole-batch steps.
 
     tol : float, default=1e-3
@@ -163,36 +169,48 @@ class ElasticNetProbeRegressor(MultiOutputMixin, RegressorMixin, BaseElasticNetP
         ValueError
             If X or y has values that are not finite, or weights are negative.
         """
-        from sklearn_neurox.probes.solvers._losses import SquaredLoss
-
-        X, y = check_matrix(self, X, y, reset=True, multi_output=True, y_numeric=True)
-        y = y.astype(np.float64, copy=False)
-        self._is_single = y.ndim == 1
-        outputs = y.reshape(len(y), -1)
-        weight = mean_one_weight(sample_weight, X)
+        X, y = self._check_numbers(X, y)
+        targets = number_targets(y, mean_one_weight(sample_weight, X))
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        loss = SquaredLoss(outputs.shape[1])
-        self._solve(X, outputs, loss, weight=weight, moment_weight=weight, data=data)
-        del self._is_single
-        return self
+        return self._fit(X, targets, data)
 
-    def _fitted_attributes(self, coef, intercept):
-        if self._is_single:
-            return {"coef_": coef[0], "intercept_": float(intercept[0])}
-        return {"coef_": coef, "intercept_": intercept}
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "ElasticNetProbeRegressor":
+        """Learn from some samples of a stream, by one pass of proximal stochastic gradient.
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Predict the target of every row.
+        It goes on from the coefficients that there are. What it reaches is near the optimum of
+        the samples seen, without a certificate: ``dual_gap_`` is NaN.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Activations.
+            Activations, of float16, float32 or float64; never modified.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples, in units that are the same in all calls.
 
         Returns
         -------
-        targets : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predicted targets, of float64 if X is and of float32 otherwise.
+        self : ElasticNetProbeRegressor
+            The probe so far.
+
+        Raises
+        ------
+        ValueError
+            If X or y has values that are not finite, or y another number of outputs than before.
         """
-        scores = self._scores(X)
-        return scores[:, 0] if np.ndim(self.coef_) == 1 else scores
+        is_first = not hasattr(self, "coef_")
+        X, y = self._check_numbers(X, y, reset=is_first)
+        if not is_first and np.shape(self.intercept_) != y.shape[1:]:
+            raise ValueError(
+                f"y has shape {y.shape}, but the outputs seen before were of shape "
+                f"{np.shape(self.intercept_)}."
+            )
+        stream = copy.deepcopy(getattr(self, "_stream", None)) or begin_stream()
+        weight = add_to_stream(stream, X, checked_weight(sample_weight, X))
+        return self._partial_fit(X, number_targets(y, weight), stream)

@@ -15,14 +15,18 @@ class EpochWatch:
     design : StandardizedDesign
         Knows how to turn the coefficients back into those of X.
 
+    targets : Targets
+        Knows how they become attributes.
+
     data : dict
         ``X``, ``y`` and ``metadata``, which callbacks may ask for.
     """
 
-    def __init__(self, estimator, context, design, data):
+    def __init__(self, estimator, context, design, targets, data):
         self.estimator = estimator
         self.context = context
         self.design = design
+        self.targets = targets
         self.data = data
 
     def begin(self, algorithm):
@@ -40,6 +44,6 @@ class EpochWatch:
             coef, intercept = algorithm.state()
             exact = self.design.exact_device
             coef, intercept = self.design.in_input_units(coef.to(exact), intercept.to(exact))
-            return self.estimator._fitted_attributes(coef, intercept)
+            return self.targets.attributes(coef, intercept)
 
         return {**self.data, "reconstruction_attributes": fitted}

@@ -101,7 +101,7 @@ def read_conllu(
         )
     if isinstance(feats, str) and feats != "all":
         raise ValueError(f"The 'feats' parameter must be a list, [{feats!r}], or 'all'.")
-    lines, source = _read_lines(path, encoding="utf-8")
+    lines, source = read_lines(path, encoding="utf-8")
     sentences = parse_conllu(lines, source)
     rows = list(chain.from_iterable(sentence.words for sentence in sentences))
     if len(rows) > 1 and all(row[1] == "_" for row in rows):
@@ -287,14 +287,35 @@ def _check_parallel(words, source, labels, label_source):
 
 
 def _read_table(path, encoding):
-    lines, source = _read_lines(path, encoding=encoding)
+    lines, source = read_lines(path, encoding=encoding)
     if not lines:
         raise ValueError(f"{source}: this file is empty.")
     return [re.findall(r"[^ \t]+", line) for line in lines], source
 
 
-def _read_lines(path, *, encoding):
-    r"""Return the lines of a file and its name; nothing but ``\n`` and ``\r\n`` ends a line."""
+def read_lines(path, *, encoding):
+    r"""Read the lines of a file; nothing but ``\n`` and ``\r\n`` ends a line.
+
+    Parameters
+    ----------
+    path : str, path-like or file object
+        The file.
+
+    encoding : str
+        Of its bytes.
+
+    Returns
+    -------
+    lines : list of str
+
+    source : str
+        The file's name.
+
+    Raises
+    ------
+    ValueError
+        For bytes of another encoding, with the line.
+    """
     if hasattr(path, "read"):
         content, source = path.read(), str(getattr(path, "name", "<file object>"))
     else:

@@ -25,7 +25,7 @@ DATA_FREE = [
     "check_set_params",
     "check_valid_tag_types",
 ]
-CHOICES = {"component": "mlp", "weights": "none", "missing": "drop", "overflow": "cut"}
+CHOICES = {"stack": "middle", "weights": "none", "missing": "drop", "overflow": "cut"}
 
 
 @pytest.mark.parametrize("check", DATA_FREE)

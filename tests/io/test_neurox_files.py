@@ -212,6 +212,15 @@ def test_a_damaged_file_is_named(tmp_path, H, suffix):
         read_neurox(path)
 
 
+@pytest.mark.parametrize("suffix", [".hdf5", ".json"])
+def test_layers_of_two_runs_are_not_put_together(tmp_path, H, words, suffix):
+    for layer, width in ((0, 4), (1, 3)):
+        frame = pd.DataFrame(H[:, :width]).add_prefix(f"hidden.{layer}.")
+        write_neurox(tmp_path / f"acts{suffix}", frame, words, decompose_layers=True)
+    with pytest.raises(ValueError, match=r"acts-layer1.*another size, than .*acts-layer0"):
+        read_neurox(tmp_path / f"acts{suffix}")
+
+
 def test_unclosed_and_foreign_hdf5_files_are_named(tmp_path):
     with h5py.File(tmp_path / "acts.hdf5", "w") as file:
         file["0"] = np.zeros((1, 2, 3))

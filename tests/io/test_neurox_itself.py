@@ -115,6 +115,21 @@ def test_neurox_trains_to_what_it_can():
     assert np.corrcoef(fitted, target)[0, 1] > 0.9
 
 
+def test_a_traced_training_is_the_same_and_a_late_one_is_stopped():
+    X, y = _planted()
+    whole = _peers.neurox_train(X, y, epochs=3)
+    traced = _peers.neurox_train(X, y, epochs=3, trace=True, timeout=60)
+    np.testing.assert_array_equal(traced["coef"], whole["coef"])
+    np.testing.assert_array_equal(traced["epoch_coef"][-1], whole["coef"])
+    one = _peers.neurox_train(X, y, epochs=1)
+    np.testing.assert_array_equal(traced["epoch_intercept"][0], one["intercept"])
+    assert np.all(np.diff([0, *traced["epoch_seconds"], traced["seconds"]]) > 0)
+    late = _peers.neurox_train(X, y, epochs=10**6, trace=True, timeout=0.5)
+    assert 0 < len(late["epoch_seconds"]) < 10**6 and late["seconds"] <= 0.5
+    with pytest.raises(TimeoutError, match="stopped at 'train' after 0.5 s"):
+        _peers.neurox_train(X, y, epochs=10**6, timeout=0.5)
+
+
 def _planted():
     data = make_planted_neurons(n_samples=400, n_neurons=40, random_state=0)
     return data.X, np.asarray(data.y)

@@ -181,8 +181,8 @@ def test_dead_and_equal_neurons():
     ranker = GaussianRanker(max_neurons=20).fit(X, y, groups=groups)
     assert np.isfinite(ranker.greedy_scores_).all()
     assert ranker.single_scores_[0] == ranker.single_scores_[14]
-    twins = ranker.ranks_[[5, 13]]
-    assert twins[0] < twins[1]
+    # Which of two equal columns comes first is rounding; what they tell is not.
+    np.testing.assert_allclose(*ranker.single_scores_[[5, 13]], rtol=1e-9)
     dead = ranker.ranks_[[0, 14]] - 1
     gains = np.diff(ranker.greedy_scores_)
     np.testing.assert_allclose(gains[dead - 1], 0, atol=1e-9)

@@ -29,11 +29,15 @@ class ActiveSetNewton:
 
     # Passes over the data of one call of `epoch`, the Gram matrix left aside.
     n_passes = 1
+    # Whether `point` costs nothing.
+    knows_its_gap = True
 
     def __init__(self, problem):
         self.problem = problem
         self.is_quadratic = not hasattr(problem.loss, "hessian")
-        self.columns = None
+        self.columns, self.gram = None, None
+        if self.is_quadratic:
+            self.columns, self.gram = problem.memory.get("gram", (None, None))
 
     def start(self, point):
         """Begin from a point, whose scores are in the working order."""
@@ -85,9 +89,10 @@ class ActiveSetNewton:
                 return
             needed = needed.clone()
             needed[self.columns] = True
-        design, target = self.problem.design, self.problem.target
+        problem = self.problem
+        design, target = problem.design, problem.target
         self.columns = torch.nonzero(needed).ravel()
-        curvature = target.weigh(self.problem.loss.second_derivative(point.predictions)[:, :1])
+        curvature = target.weigh(problem.loss.second_derivative(point.predictions)[:, :1])
         root = curvature.to(design.device, design.dtype).sqrt()
         columns = self.columns.to(design.device)
         gram = np.zeros((len(columns), len(columns)))
@@ -102,8 +107,10 @@ class ActiveSetNewton:
         self.gram = gram / n_samples
         self.mass = float(curvature.double().mean())
         self.sums = sums / n_samples
-        if self.problem.fit_intercept and self.mass:
+        if problem.fit_intercept and self.mass:
             self.gram -= np.outer(self.sums, self.sums) / self.mass
+        if self.is_quadratic:
+            problem.memory["gram"] = self.columns, self.gram
 
     def _minimise(self, coef, active, point, row):
         """Minimise the quadratic model over the active coefficients of a row, in place."""

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How far from the optimum a point is at most: the duality gap."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -19,8 +21,24 @@ class Certificate:
     scores: torch.Tensor
     predictions: torch.Tensor
     gradient: torch.Tensor
-    objective: float
-    gap: float
+    objective: float = float("nan")
+    find_dual: Callable = None
+
+    @cached_property
+    def gap(self):
+        """The objective is at most this much above the optimum; computed when it is asked for."""
+        # Rounding may make the gap of an exact solution a negative 1e-17.
+        return max(self.objective - self.find_dual(), 0.0)
+
+    def price(self, loss, penalty, target):
+        """Return the same point with its objective and gap under a penalty."""
+
+        def find_dual():
+            residual = loss.residual(self.predictions, target)
+            return _best_dual(loss, penalty, residual, target, self.gradient)
+
+        objective = float(loss.value(self.scores, target)) + float(penalty.value(self.coef))
+        return replace(self, objective=objective, find_dual=find_dual)
 
 
 def certify(loss, penalty, coef, scores, target, correlate, *, intercept, fit_intercept):
@@ -61,11 +79,8 @@ def certify(loss, penalty, coef, scores, target, correlate, *, intercept, fit_in
     predictions = loss.predict(scores)
     residual = loss.residual(predictions, target)
     gradient = correlate(target.weigh(residual))
-    objective = float(loss.value(scores, target)) + float(penalty.value(coef))
-    gap = objective - _best_dual(loss, penalty, residual, target, gradient)
-    # Rounding may make the gap of an exact solution a negative 1e-17.
-    gap = max(gap, 0.0)
-    return Certificate(coef, intercept, scores, predictions, gradient, objective, gap)
+    point = Certificate(coef, intercept, scores, predictions, gradient)
+    return point.price(loss, penalty, target)
 
 
 def _best_dual(loss, penalty, residual, target, gradient):

@@ -20,8 +20,11 @@ _NEARLY_ONE = 1.01
 _MOST_COLUMNS = 8192
 # Epochs that SAGA may need from where it is, by its present rate, before momentum takes over.
 _PATIENCE = 25
-# Below this rate an algorithm has stalled.
-_STALLED = 0.005
+# Epochs in which SAGA may look for the length of its step before it is judged.
+_FEWEST_EPOCHS = 15
+# An algorithm has stalled where so many passes have not made the gap smaller by a tenth.
+_STALLED_PASSES = 50
+_STALLED_GAIN = 0.9
 
 
 @dataclass
@@ -41,6 +44,10 @@ class Solution:
 
     zero_gradient : tensor of shape (n_rows, n_features)
         The gradient at zero coefficients, in float64.
+
+    has_no_optimum : bool
+        Whether there is no penalty and the point separates the classes: twice the coefficients
+        are then always better.
     """
 
     point: Certificate
@@ -48,6 +55,7 @@ class Solution:
     target: float
     n_iter: int
     zero_gradient: torch.Tensor
+    has_no_optimum: bool = False
 
     @property
     def has_converged(self):
@@ -96,8 +104,8 @@ class CertifiedSolver:
 
         Parameters
         ----------
-        start : (tensor, tensor) or None, default=None
-            Coefficients and intercepts to begin with.
+        start : Certificate or None, default=None
+            A point to begin with, estimated for this problem or one with another penalty.
 
         Returns
         -------
@@ -111,13 +119,21 @@ class CertifiedSolver:
             self.norm = float(zero.gradient.norm())
             if self.norm == 0 or (self.penalised and self._saturation(zero) <= 1):
                 return self._solution(self._exact(zero), 1)
-            point = zero if start is None else self.problem.estimate(*start)
+            point = zero
+            if start is not None:
+                point = self.problem.reprice(start)
+                gap, target = self._gap(point)
+                if gap <= target:
+                    solution = self._solution(self._exact(point), 1)
+                    if solution.has_converged:
+                        return solution
             self._take_up(self._first(), point)
-            return self._run(point)
+            wait = 5 if start is None else 2
+            return self._run(point, 1 if self.algorithm.knows_its_gap else wait)
 
     def _zero(self):
         """Certify zero coefficients; exactly, where rounding could decide what is zero."""
-        zero = self.problem.estimate(*self.problem.zeros())
+        zero = self.problem.zero()
         if abs(self._saturation(zero) - 1) < _NEARLY_ONE - 1:
             # In the working order, because algorithms may begin here.
             zero.gradient = self.problem.certify(*self.problem.zeros()).gradient
@@ -133,10 +149,9 @@ class CertifiedSolver:
             return self.solver
         n_samples, n_features = self.problem.design.shape
         is_small = n_samples < _BATCH_SIZE * _FEWEST_BATCHES
-        if not self.problem.loss.is_coupled:
+        if is_small and not self.problem.loss.is_coupled:
             has_l1 = bool(self.problem.penalty.l1.any())
-            is_quadratic = not hasattr(self.problem.loss, "hessian")
-            if (is_quadratic or is_small) and (has_l1 or n_features <= _MOST_COLUMNS):
+            if has_l1 or n_features <= _MOST_COLUMNS:
                 return "newton"
         return "fista" if is_small else "saga"
 
@@ -152,30 +167,38 @@ class CertifiedSolver:
             self.algorithm = whole[name](self.problem)
         self.algorithm.start(point)
         self.name = name
+        self.smallest_gap, self.last_gain = math.inf, 0
         rows_of_a_step = batch_size if name in stochastic else n_samples
         self.threads = ThreadLimit(4 * rows_of_a_step * math.prod(self.problem.shape))
 
-    def _run(self, point):
-        passes, wait, gap = 0, 5, self._gap(point)[0]
+    def _run(self, point, wait):
+        passes, gap, margin = 0, self._gap(point)[0], 1.0
         while True:
             before = gap
             done, is_stopped = self._epochs(min(wait, self.max_iter - passes))
             passes += done
             point = self.algorithm.point()
             gap, target = self._gap(point)
+            is_near = gap <= margin * target
             is_last = is_stopped or passes >= self.max_iter
-            if gap <= target and not is_last and self._settle(point):
+            if is_near and not is_last and self._settle(point):
                 wait = 1
                 continue
-            if gap <= target or is_last:
+            if is_near or is_last:
                 solution = self._solution(self._exact(point), passes)
                 if solution.has_converged or is_last:
                     return solution
-            rate = math.log(before / gap) / done if gap < before else 0.0
+                # The working precision flattered: look closer, and ask for more.
+                self.problem.is_fine = True
+                margin *= 0.7
+            rate = math.log(before / gap) / done if 0 < gap < before else 0.0
             needed = math.log(max(gap / target, 1.0)) / rate if rate and target else math.inf
             longest = max(5, passes // 2)
             wait = max(1, min(math.ceil(min(needed, longest)), longest))
-            self._choose(point, rate, needed, passes)
+            self._choose(point, gap, needed, passes)
+            if self.algorithm.knows_its_gap:
+                # What is left to ask for is the dual value, which far from the end is idle work.
+                wait = max(1, min(wait, int(min(needed, longest) / 3)))
 
     def _epochs(self, n_passes):
         """Run epochs until they have made some passes over the data, or a callback stops them."""
@@ -189,16 +212,23 @@ class CertifiedSolver:
                 is_stopped = self.watch is not None and self.watch.end(self.algorithm)
         return done, is_stopped
 
-    def _choose(self, point, rate, needed, passes):
+    def _choose(self, point, gap, needed, passes):
         """Refresh the algorithm, or leave one that would take many epochs more."""
         if self.solver == "auto":
-            if self.name == "saga" and passes >= 10 and needed > _PATIENCE:
+            if self.name == "saga" and passes >= _FEWEST_EPOCHS and needed > _PATIENCE:
                 return self._take_up("svrg", point)
-            if self.name == "svrg" and rate < _STALLED and passes >= 100:
-                return self._take_up("fista", point)
+            if self.name == "svrg" and self._has_stalled(passes, gap):
+                is_coupled = self.problem.loss.is_coupled
+                return self._take_up("fista" if is_coupled else "newton", point)
             if self.name == "newton" and self.algorithm.n_active > _MOST_COLUMNS:
                 return self._take_up("saga", point)
         return self.algorithm.refresh(point)
+
+    def _has_stalled(self, passes, gap):
+        """Tell whether the smallest gap is an old one."""
+        if gap < _STALLED_GAIN * self.smallest_gap:
+            self.smallest_gap, self.last_gain = gap, passes
+        return passes - self.last_gain > _STALLED_PASSES
 
     def _settle(self, point):
         """Make the zeros of an average of iterates exact, by epochs of SAGA from it."""
@@ -218,4 +248,8 @@ class CertifiedSolver:
 
     def _solution(self, point, n_iter):
         gap, target = self._gap(point) if self.norm else (0.0, 0.0)
-        return Solution(point, gap, target, n_iter, self.zero_gradient)
+        has_no_optimum = False
+        if self.norm and not self.penalised:
+            labels = self.problem.exact_target if self.is_exact else self.problem.target
+            has_no_optimum = self.problem.loss.separates(point.scores, labels)
+        return Solution(point, gap, target, n_iter, self.zero_gradient, has_no_optimum)

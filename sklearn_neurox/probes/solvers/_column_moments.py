@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
 import torch
 
-from sklearn_neurox.utils._torch import to_tensor
+from sklearn_neurox.utils._torch import to_numpy, to_tensor
 from sklearn_neurox.utils._validation import row_blocks
+
+# Variances between which float32 neither overflows nor loses digits in the squares.
+_SMALLEST, _LARGEST = 1e-30, 1e30
 
 
 def column_moments(X, weight, device):
-    """Compute the mean and standard deviation of every column, block by block in float64.
+    """Compute the mean and standard deviation of every column, block by block.
+
+    A block is summed in the precision of X, or in float32 of float16, after the first row is
+    subtracted: what is constant is then exactly zero, and rounding is relative to the spread of a
+    column, not to its mean. The sums of the blocks are combined in float64.
 
     Parameters
     ----------
@@ -22,26 +30,39 @@ def column_moments(X, weight, device):
     mean, scale : tensor of shape (n_features,), float64
         The scale of a column that is constant, up to rounding, is one.
     """
-    n_samples, n_features = X.shape
-    mean = torch.zeros(n_features, dtype=torch.float64, device=device)
+    dtype = torch.float64 if X.dtype.itemsize == 8 else torch.float32
+    every = np.arange(X.shape[1])
+    mean, var = _moments(X, weight, device, dtype, every)
+    if dtype == torch.float32:
+        # Squares that float32 cannot hold, and zeros, of which some may be such squares.
+        extreme = to_numpy(~((var > _SMALLEST) & (var < _LARGEST))).nonzero()[0]
+        if len(extreme):
+            mean[extreme], var[extreme] = _moments(X, weight, device, torch.float64, extreme)
+    return mean, scale_of(mean, var, len(X))
+
+
+def _moments(X, weight, device, dtype, columns):
+    weight = torch.ones(len(X)) if weight is None else weight
+    weight = weight.to(device=device, dtype=dtype)
+    mean = torch.zeros(len(columns), dtype=torch.float64, device=device)
     squares = torch.zeros_like(mean)
+    is_whole = len(columns) == X.shape[1]
+    shift = to_tensor(X[:1][:, columns], dtype=dtype, device=device)
     seen = 0.0
     for block in row_blocks(X):
-        part = to_tensor(X[block], dtype=torch.float64, device=device)
-        if weight is None:
-            total, (var, centre) = len(part), torch.var_mean(part, dim=0, correction=0)
-        else:
-            w = weight[block]
-            total = float(w.sum())
-            if total == 0:
-                continue
-            centre = w @ part / total
-            var = w @ (part - centre).square_() / total
-        gap = centre - mean
+        w = weight[block]
+        total = float(w.sum())
+        if total == 0:
+            continue
+        rows = X[block] if is_whole else X[block][:, columns]
+        part = to_tensor(rows, dtype=dtype, device=device) - shift
+        centre = w @ part / total
+        part.sub_(centre).square_()
+        gap = centre.double() - mean
         mean += gap * (total / (seen + total))
-        squares += total * var + gap.square() * (seen * total / (seen + total))
+        squares += (w @ part).double() + gap.square() * (seen * total / (seen + total))
         seen += total
-    return mean, scale_of(mean, squares / seen, n_samples)
+    return mean + shift[0], squares / seen
 
 
 def scale_of(mean, var, n_samples):

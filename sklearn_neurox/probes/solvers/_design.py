@@ -17,11 +17,14 @@ class StandardizedDesign:
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray or RowView of shape (n_samples, n_features)
         Kept, never changed.
 
     weight : tensor of shape (n_samples,), float64, or None
         Sample weights of the moments.
+
+    moments : (ndarray, ndarray) or None
+        Means and scales of the columns, where they are not those of X.
 
     centre : bool
         False where there is no free intercept to absorb the means.
@@ -40,16 +43,18 @@ class StandardizedDesign:
         The working precision: float64 of float64, float32 of anything else.
     """
 
-    def __init__(self, X, *, weight, centre, rows, device):
+    def __init__(self, X, *, weight, moments, centre, rows, device):
         self.X = X
         self.rows = rows
         self.device = device
         # Apple's GPUs have no float64; their certificates are computed beside them.
         self.exact_device = torch.device("cpu") if device.type == "mps" else device
         self.dtype = torch.float64 if X.dtype.itemsize == 8 else torch.float32
-        if weight is not None:
-            weight = weight.to(self.exact_device)
-        self.mean, self.scale = column_moments(X, weight, self.exact_device)
+        if moments is None:
+            self.mean, self.scale = column_moments(X, weight, self.exact_device)
+        else:
+            kind = {"dtype": torch.float64, "device": self.exact_device}
+            self.mean, self.scale = (to_tensor(part, **kind) for part in moments)
         if not centre:
             self.mean = torch.zeros_like(self.mean)
         self.working_mean = self.mean.to(self.dtype).to(device)
@@ -94,13 +99,14 @@ class StandardizedDesign:
 class ResidentDesign(StandardizedDesign):
     """A design with a standardized, shuffled copy of X on the device."""
 
-    def __init__(self, X, *, weight, centre, rows, device):
-        super().__init__(X, weight=weight, centre=centre, rows=rows, device=device)
+    def __init__(self, X, *, rows, device, **options):
+        super().__init__(X, rows=rows, device=device, **options)
         self.working = torch.empty(X.shape, dtype=self.dtype, device=device)
+        inverse = self.working_scale.reciprocal()
         for block in row_blocks(X):
             part = to_tensor(X[rows[block]], dtype=self.dtype, device=device)
             torch.sub(part, self.working_mean, out=part)
-            torch.div(part, self.working_scale, out=self.working[block])
+            torch.mul(part, inverse, out=self.working[block])
 
     def product(self, coef):
         """``Z @ coef.T`` in the working precision and order."""

@@ -23,6 +23,8 @@ class RestartedFISTA:
 
     # Passes over the data of one call of `epoch`.
     n_passes = 1
+    # Whether `point` costs nothing.
+    knows_its_gap = False
 
     def __init__(self, problem):
         self.problem = problem

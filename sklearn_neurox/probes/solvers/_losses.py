@@ -5,12 +5,15 @@ Scores and predictions have one column a row of coefficients. Sample weights ave
 a weighted mean is a sum divided by the number of samples; None stands for equal weights.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.special import entr
 
 from sklearn_neurox.probes.solvers._intercept import newton_intercept
+
+# Numbers that a processor's vectors hold.
+_VECTOR = 16
 
 
 @dataclass
@@ -24,21 +27,20 @@ class Target:
         return len(self.y)
 
     def __getitem__(self, rows):
-        return Target(self.y[rows], None if self.weight is None else self.weight[rows])
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, y=self.y[rows], weight=weight)
 
     def to(self, device, dtype):
         """Return the same target elsewhere, in another precision where it is not of indices."""
         weight = None if self.weight is None else self.weight.to(device=device, dtype=dtype)
         y = self.y if not self.y.is_floating_point() else self.y.to(dtype)
-        return Target(y.to(device), weight)
+        return replace(self, y=y.to(device), weight=weight)
 
     def split(self, n_batches):
         """Cut into batches as `torch.tensor_split` does."""
         ys = self.y.tensor_split(n_batches)
-        if self.weight is None:
-            return [Target(y) for y in ys]
-        weights = self.weight.tensor_split(n_batches)
-        return [Target(y, weight) for y, weight in zip(ys, weights, strict=True)]
+        weights = [None] * len(ys) if self.weight is None else self.weight.tensor_split(n_batches)
+        return [replace(self, y=y, weight=weight) for y, weight in zip(ys, weights, strict=True)]
 
     def weigh(self, values):
         """Multiply the rows of values by the weights."""
@@ -47,6 +49,10 @@ class Target:
     def mean(self, values):
         """Weighted mean of one value a sample."""
         return values.mean() if self.weight is None else values @ self.weight / len(values)
+
+
+def _holds_where_weighed(holds, target):
+    return bool((holds if target.weight is None else holds | (target.weight == 0)).all())
 
 
 class MultinomialLoss:
@@ -68,7 +74,10 @@ class MultinomialLoss:
 
     def predict(self, scores):
         """Probabilities of the classes."""
-        return torch.softmax(scores, dim=1)
+        if self.n_rows >= _VECTOR or scores.is_cuda:
+            return torch.softmax(scores, dim=1)
+        # Along short rows torch computes one exponential at a time; along columns, many.
+        return torch.softmax(scores.T, dim=0).T.contiguous()
 
     def value(self, scores, target):
         """Mean loss."""
@@ -82,6 +91,12 @@ class MultinomialLoss:
         tiny = torch.finfo(predictions.dtype).tiny
         chosen = predictions.gather(1, target.y[:, None])[:, 0]
         return -target.mean(chosen.clamp_(min=tiny).log_())
+
+    def separates(self, scores, target):
+        """Tell whether the scores of every sample that counts are highest for its class."""
+        right = scores.gather(1, target.y[:, None])
+        others = scores.scatter(1, target.y[:, None], -torch.inf)
+        return _holds_where_weighed((right > others.amax(1, keepdim=True))[:, 0], target)
 
     def residual(self, predictions, target):
         """Gradient of each sample's loss in its scores, not weighted."""
@@ -135,6 +150,10 @@ class BinaryLoss:
         right = 1 - (predictions - target.y).abs_()
         return -target.mean(right.clamp_(min=tiny).log_()[:, 0])
 
+    def separates(self, scores, target):
+        """Tell whether the score of every sample that counts has the sign of its class."""
+        return _holds_where_weighed((scores * (target.y - 0.5) > 0)[:, 0], target)
+
     def residual(self, predictions, target):
         """Gradient of each sample's loss in its score, not weighted."""
         return predictions - target.y
@@ -181,6 +200,10 @@ class SquaredLoss:
         return target.mean((scores - target.y).square_().sum(1)) / 2
 
     table_value = value
+
+    def separates(self, scores, target):
+        """Return False: least squares always have an optimum."""
+        return False
 
     def residual(self, predictions, target):
         """Gradient of each sample's loss in its scores, not weighted."""

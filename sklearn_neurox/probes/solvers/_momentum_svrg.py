@@ -33,6 +33,8 @@ class MomentumSVRG:
 
     # Two stochastic passes, and one over the whole data for the snapshot.
     n_passes = _N_PASSES + 1
+    # Whether `point` costs nothing.
+    knows_its_gap = True
 
     def __init__(self, problem, random_state, batch_size):
         self.problem = problem

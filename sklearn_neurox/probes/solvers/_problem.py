@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from sklearn_neurox.probes.solvers._certificate import certify
+from sklearn_neurox.probes.solvers._column_moments import column_moments
 from sklearn_neurox.probes.solvers._design import ResidentDesign, StandardizedDesign
 from sklearn_neurox.probes.solvers._losses import Target
 from sklearn_neurox.probes.solvers._penalty import ElasticNetPenalty
+from sklearn_neurox.probes.solvers._row_view import RowView
+from sklearn_neurox.probes.solvers._stacked_loss import StackedLoss, StackedTarget
 from sklearn_neurox.probes.solvers._streamed_design import (
     StreamedDesign,
     is_memory_mapped,
     streamed_order,
 )
+from sklearn_neurox.utils._torch import to_tensor
 
 # Share of the free memory of a device that a resident copy may take.
 _DEVICE_SHARE = 0.7
@@ -44,6 +48,9 @@ class Problem:
 
     is_fine : bool
         Whether estimates are made in float64, because float32 would not resolve the tolerance.
+
+    memory : dict
+        What does not depend on the penalty, shared by all problems that differ in it only.
     """
 
     design: StandardizedDesign
@@ -54,6 +61,7 @@ class Problem:
     fit_intercept: bool
     unit: torch.Tensor
     is_fine: bool = True
+    memory: dict = field(default_factory=dict)
 
     @property
     def shape(self):
@@ -78,6 +86,19 @@ class Problem:
         """Coefficients and intercepts of nothing, in float64."""
         kind = {"dtype": torch.float64, "device": self.design.exact_device}
         return torch.zeros(self.shape, **kind), torch.zeros(self.loss.n_rows, **kind)
+
+    def zero(self):
+        """Estimate the certificate of zero coefficients."""
+        if "zero" not in self.memory:
+            self.memory["zero"] = self.estimate(*self.zeros())
+        return self.reprice(self.memory["zero"])
+
+    def reprice(self, point):
+        """Estimate the certificate of a point whose estimate is known for another penalty."""
+        target = self.target
+        if point.scores.dtype != self.design.dtype or point.scores.device != self.design.device:
+            target = target.to(point.scores.device, point.scores.dtype)
+        return point.price(self.loss, self.penalty, target)
 
     def certify(self, coef, intercept):
         """Certify a point on the data itself, in float64."""
@@ -116,7 +137,7 @@ class Problem:
             fit_intercept=self.fit_intercept,
         )
 
-    def steepness(self, batch_size, n_rows=2048, n_iter=20):
+    def steepness(self, batch_size):
         """Estimate how steep the loss is: along the principal direction, and for a batch.
 
         A few rows do: with fewer rows the principal eigenvalue comes out larger, which is the
@@ -128,8 +149,16 @@ class Problem:
             The largest eigenvalue of the correlation matrix, and a bound on the mean one of
             batches, without the curvature of the loss.
         """
+        if "steepness" not in self.memory:
+            self.memory["steepness"] = self._steepness()
+        eigenvalue, longest = self.memory["steepness"]
+        return eigenvalue, eigenvalue + longest / batch_size
+
+    def _steepness(self, n_rows=2048, n_iter=20):
         part = self.design.head(n_rows)
         weight = self.target[: len(part)].weight
+        if weight is not None and weight.ndim == 2:
+            weight = weight.amax(1)
         longest = part.square().sum(1)
         if weight is not None:
             longest = longest * weight
@@ -140,12 +169,22 @@ class Problem:
             vector = part.T @ (part @ (vector / norm)) / len(part)
             norm = vector.norm()
             if norm == 0:
-                return 1.0, 1.0
-        return float(norm), float(norm + longest.max() / batch_size)
+                return 1.0, 0.0
+        return float(norm), float(longest.max())
 
 
 def state_problem(
-    X, y, *, loss, weight, moment_weight, standardize, fit_intercept, random_state, device, tol
+    X,
+    targets,
+    *,
+    standardize,
+    fit_intercept,
+    random_state,
+    device,
+    tol,
+    samples=None,
+    moments=None,
+    is_resident=True,
 ):
     """State the problem of a linear model on a matrix, without a penalty as yet.
 
@@ -153,13 +192,7 @@ def state_problem(
     ----------
     X : ndarray of shape (n_samples, n_features)
 
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Class indices, or targets.
-
-    loss : MultinomialLoss, BinaryLoss or SquaredLoss
-
-    weight, moment_weight : ndarray of shape (n_samples,) or None
-        Weights of the losses and of the columns' moments; averages one.
+    targets : ClassTargets or NumberTargets
 
     standardize, fit_intercept : bool
 
@@ -169,30 +202,91 @@ def state_problem(
 
     tol : float
 
+    samples : ndarray of int, or None, default=None
+        The rows of X that take part, ascending, which the targets are of; None takes all.
+
+    moments : (ndarray, ndarray) or None, default=None
+        Means and scales of the columns, where they are not those of X.
+
+    is_resident : bool, default=True
+        Whether a working copy may be made.
+
     Returns
     -------
     problem : Problem
     """
-    choice, X = _choose_design(X, device)
+    choice, X = _choose_design(X, device) if is_resident else (StreamedDesign, X)
+    n_samples = len(X) if samples is None else len(samples)
     if choice is StreamedDesign:
-        rows = streamed_order(X, random_state)
+        rows = streamed_order(X, n_samples, random_state)
     else:
-        rows = random_state.permutation(len(X))
+        rows = random_state.permutation(n_samples)
+    if samples is not None:
+        X = RowView(X, samples)
     design = choice(
         X,
-        weight=None if moment_weight is None else torch.as_tensor(moment_weight),
+        weight=_tensor(targets.moment_weight),
+        moments=moments,
         centre=fit_intercept,
         rows=rows,
         device=device,
     )
-    encoded = loss.encode(torch.as_tensor(y))
-    exact = Target(encoded, None if weight is None else torch.as_tensor(weight))
+    loss = targets.loss
+    exact = Target(loss.encode(to_tensor(targets.values)), _tensor(targets.weight))
     exact = exact.to(design.exact_device, torch.float64)
     target = exact[torch.as_tensor(rows, device=design.exact_device)].to(device, design.dtype)
     unit = torch.ones_like(design.scale) if standardize else design.scale
     is_fine = tol < 1e-5 or design.dtype == torch.float64
     problem = Problem(design, loss, None, exact, target, fit_intercept, unit, is_fine)
     return problem.penalised(0.0, 0.0)
+
+
+def state_stack(X, targets, *, standardize, fit_intercept, random_state, device, tol):
+    """State several problems on the same rows of a matrix, which differ in their weights, as one.
+
+    The columns of each are centred and scaled by the moments of all rows, whatever its weights:
+    the free intercept absorbs the means, and the unit of its penalty the scales.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+
+    targets : list of ClassTargets or of NumberTargets
+        With the same values and losses; of the rows that a problem leaves out the weights are
+        zero.
+
+    standardize, fit_intercept, random_state, device, tol
+        As in `state_problem`.
+
+    Returns
+    -------
+    problem : Problem
+        Its rows of coefficients are those of the problems, one after another.
+    """
+    whole = replace(targets[0], weight=None, moment_weight=None)
+    options = {"random_state": random_state, "device": device, "tol": tol}
+    problem = state_problem(X, whole, standardize=False, fit_intercept=fit_intercept, **options)
+    design = problem.design
+    weight = torch.stack([_tensor(own.weight) for own in targets], dim=1)
+    exact = StackedTarget(problem.exact_target.y, weight.to(design.exact_device, torch.float64))
+    rows = torch.as_tensor(design.rows, device=design.exact_device)
+    unit = design.scale.expand(len(targets), -1)
+    if standardize:
+        weights = [_tensor(own.moment_weight) for own in targets]
+        scales = [column_moments(X, own, design.exact_device)[1] for own in weights]
+        unit = design.scale / torch.stack(scales)
+    return replace(
+        problem,
+        loss=StackedLoss(problem.loss, len(targets)),
+        exact_target=exact,
+        target=exact[rows].to(device, design.dtype),
+        unit=unit.repeat_interleave(problem.loss.n_rows, dim=0),
+        memory={},
+    ).penalised(0.0, 0.0)
+
+
+def _tensor(weight):
+    return None if weight is None else to_tensor(weight)
 
 
 def _choose_design(X, device):

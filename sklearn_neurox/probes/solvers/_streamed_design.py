@@ -97,12 +97,15 @@ class _StreamedBatches:
             return rows
 
 
-def streamed_order(X, random_state):
+def streamed_order(X, n_samples, random_state):
     """Shuffle the rows of a matrix, in chunks where single rows would be slow to read.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray of shape (n_samples_of_all, n_features)
+
+    n_samples : int
+        How many of the rows take part.
 
     random_state : RandomState
 
@@ -111,7 +114,6 @@ def streamed_order(X, random_state):
     rows : ndarray of shape (n_samples,)
         A permutation of the samples.
     """
-    n_samples = len(X)
     if not is_memory_mapped(X):
         return random_state.permutation(n_samples)
     # A chunk is a few pages of the file, or in column order a few cache lines of each column.

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command ``sklearn-neurox``."""
+"""``sklearn-neurox demo``: the main job, step by step."""
 
-import argparse
-import sys
 import time
-import warnings
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,7 +9,6 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
-from sklearn_neurox._version import __version__
 from sklearn_neurox.ablation import ablation_curve
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
@@ -29,40 +25,13 @@ Where to go next
 """
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line.
+def add_demo(commands):
+    """Add the command ``demo``.
 
     Parameters
     ----------
-    argv : list of str or None, default=None
-        The arguments; None takes those of the process.
-
-    Returns
-    -------
-    status : int
-        0, or 1 where the input is wrong; the message says what.
+    commands : argparse subparsers
     """
-    arguments = _parser().parse_args(argv)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("default", UserWarning)
-            warnings.showwarning = _show_as_note
-            arguments.run(arguments)
-    except (ValueError, ImportError, OSError) as error:
-        print(f"sklearn-neurox: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _show_as_note(message, *_):
-    """Say what the user should know without the line of code it comes from."""
-    print(f"note: {message}", file=sys.stderr)
-
-
-def _parser():
-    parser = argparse.ArgumentParser(prog="sklearn-neurox", description=__doc__)
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="command")
     demo = commands.add_parser(
         "demo", help="the main job from text to ablated neurons, with the time of each step"
     )
@@ -76,7 +45,6 @@ def _parser():
         "--l1-ratio", type=float, default=0.13, help="share of its L1 part (default: %(default)s)"
     )
     demo.set_defaults(run=_demo)
-    return parser
 
 
 def _demo(arguments):

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``sklearn-neurox extract``: the activations of a text file, in a file or a cache."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.io import write_neurox
+from sklearn_neurox.io._json import narrow
+from sklearn_neurox.io._write_neurox import plan_files, write_whole
+from sklearn_neurox.utils._names import parse_neuron_names
+from sklearn_neurox.words import read_conllu, words_frame
+from sklearn_neurox.words._readers import read_lines
+
+_NEUROX = (".hdf5", ".json")
+
+
+def add_extract(commands):
+    """Add the command ``extract``.
+
+    Parameters
+    ----------
+    commands : argparse subparsers
+    """
+    parser = commands.add_parser("extract", help="write the activations of a text file")
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a model's name or folder")
+    add(
+        "input",
+        metavar="INPUT",
+        help="a treebank (.conllu), or any other text file: a sentence a line, words parted by "
+        "white space",
+    )
+    add(
+        "output",
+        metavar="OUTPUT",
+        help=".hdf5 or .json as NeuroX writes them; .npy, with the rows in OUTPUT.words.csv and "
+        "the columns in OUTPUT.neurons.txt beside it; or a cache folder, which has no suffix. A "
+        "file that is there is replaced, a cache is added to",
+    )
+    add(
+        "--layers",
+        type=_numbers,
+        metavar="N,N,...",
+        help="the layers, in this order; negative ones as in --layers=-1 (default: all; a "
+        "cache keeps all)",
+    )
+    add("--component", default="hidden", help="what is read of a layer (default: %(default)s)")
+    add(
+        "--aggregation",
+        default="last",
+        choices=["first", "last", "mean", "max", "cls"],
+        help="which vector stands for a row's subwords (default: %(default)s)",
+    )
+    add(
+        "--rows",
+        default="words",
+        choices=["words", "texts"],
+        help="one row a word, or a whole sentence (.npy only) (default: %(default)s)",
+    )
+    add(
+        "--cache",
+        metavar="FOLDER",
+        help="keep what the model computed there; the same command then goes on after an "
+        "interruption, and other layers and aggregations need no model",
+    )
+    add(
+        "--dtype",
+        default="float32",
+        choices=["float32", "float16"],
+        help="of the file's values (default: %(default)s)",
+    )
+    add("--decompose-layers", action="store_true", help="one .hdf5 or .json file a layer")
+    add("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
+    parser.set_defaults(run=_extract)
+
+
+def _numbers(text):
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas between") from None
+
+
+def _extract(arguments):
+    output = Path(arguments.output)
+    to_cache = _is_cache(output, arguments)
+    rows = _read_rows(arguments)
+    components = arguments.component.split(",")
+    extractor = ActivationExtractor(
+        arguments.model,
+        layers=arguments.layers,
+        component=components if len(components) > 1 else components[0],
+        device=arguments.device,
+        cache=output if to_cache else arguments.cache,
+        verbose=1,
+    )
+    extractor._validate_params()
+    names = extractor.get_feature_names_out()
+    if to_cache and arguments.layers is None:
+        # The cache keeps every layer; pooling one into a matrix takes the least memory.
+        layer = parse_neuron_names(names[-1:])["layer"].iloc[0]
+        extractor.set_params(layers=None if pd.isna(layer) else [int(layer)])
+    elif not to_cache and output.suffix in _NEUROX:
+        plan_files(output, rows, names, len(names))
+    if extractor.cache is not None:
+        print(f"{extractor.cache} keeps what is computed; interrupted, the same command goes on")
+    activations = extractor.transform(rows)
+    if to_cache:
+        activations.pool("last")
+    else:
+        _write(output, arguments, activations, rows)
+    what = "words" if arguments.rows == "words" else "texts"
+    n_texts = rows["text"].nunique()
+    print(f"{output}: {len(rows):,} {what} of {n_texts:,} distinct texts", end="")
+    print("" if to_cache else f", {len(names):,} neurons ({names[0]} to {names[-1]})")
+
+
+def _is_cache(output, arguments):
+    """Tell a cache folder from a file, and refuse what does not go together."""
+    if output.suffix == "" or output.is_dir():
+        if arguments.cache is not None:
+            raise ValueError(f"OUTPUT {output} is a cache folder itself: leave --cache out.")
+        return True
+    if output.suffix not in (*_NEUROX, ".npy"):
+        raise ValueError(f"OUTPUT {output} must end with .hdf5, .json or .npy, or be a folder.")
+    if arguments.rows == "texts" and output.suffix != ".npy":
+        raise ValueError(f"OUTPUT {output}: NeuroX's files hold words; --rows texts needs .npy.")
+    if not output.parent.is_dir():
+        raise ValueError(f"OUTPUT {output}: there is no folder {output.parent}. Make it first.")
+    return False
+
+
+def _read_rows(arguments):
+    path = Path(arguments.input)
+    if path.suffix == ".conllu":
+        words = read_conllu(path)
+    else:
+        lines, _ = read_lines(path, encoding="utf-8")
+        blank = [number for number, line in enumerate(lines, start=1) if not line.strip()]
+        if blank or not lines:
+            where = f"{path}:{blank[0]} is blank ({len(blank)} such lines)" if blank else path
+            raise ValueError(f"{where}: every line must hold a sentence.")
+        if arguments.rows == "texts":
+            return pd.DataFrame({"text": lines, "sentence_id": range(len(lines))})
+        words = words_frame([line.split() for line in lines])
+    if arguments.rows == "words":
+        return words
+    return words.drop_duplicates("sentence_id")[["text", "sentence_id"]].reset_index(drop=True)
+
+
+def _write(output, arguments, activations, rows):
+    pool = SubwordAggregator(arguments.aggregation).set_output(transform="pandas")
+    H = pool.fit_transform(activations)
+    if output.suffix in _NEUROX:
+        options = {"decompose_layers": arguments.decompose_layers, "dtype": arguments.dtype}
+        write_neurox(output, H, rows, **options)
+        return
+    values = narrow(H.to_numpy(), arguments.dtype, str(output))
+    write_whole(output.with_suffix(".words.csv"), lambda to: rows.to_csv(to, index=False))
+    names = "".join(f"{name}\n" for name in H.columns)
+    write_whole(output.with_suffix(".neurons.txt"), lambda to: Path(to).write_text(names))
+    write_whole(output, lambda to: _save(to, values))
+
+
+def _save(path, values):
+    with open(path, "wb") as file:  # np.save would add a suffix to a name
+        np.save(file, values)

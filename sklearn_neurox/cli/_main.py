@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import argparse
+import sys
+import warnings
+
+from sklearn_neurox._version import __version__
+from sklearn_neurox.cli._demo import add_demo
+from sklearn_neurox.cli._extract import add_extract
+
+_DESCRIPTION = "Find, rank, select and ablate neurons of transformer language models."
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str or None, default=None
+        The arguments; None takes those of the process.
+
+    Returns
+    -------
+    status : int
+        0; 1 where the input is wrong, and the message says what; 130 if interrupted.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            warnings.showwarning = _show_as_note
+            arguments.run(arguments)
+    except (ValueError, ImportError, OSError) as error:
+        print(f"sklearn-neurox: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("sklearn-neurox: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _show_as_note(message, *_):
+    """Say what the user should know without the line of code it comes from."""
+    print(f"note: {message}", file=sys.stderr)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="sklearn-neurox", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    add_demo(commands)
+    add_extract(commands)
+    return parser

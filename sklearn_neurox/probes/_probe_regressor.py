@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How a linear probe of numbers reads targets and predicts them."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import MultiOutputMixin, RegressorMixin
+
+from sklearn_neurox.utils._validation import check_matrix
+
+
+class ProbeRegressorMixin(MultiOutputMixin, RegressorMixin):
+    """Targets and predictions of a probe with one row of coefficients an output."""
+
+    def _check_numbers(self, X, y, *, reset=True, **check_params):
+        """Validate the data of a fit."""
+        X, y = check_matrix(
+            self, X, y, reset=reset, multi_output=True, y_numeric=True, **check_params
+        )
+        try:
+            return X, y.astype(np.float64, copy=False)
+        except ValueError as error:
+            raise ValueError(
+                f"{type(self).__name__} predicts numbers, but y holds others ({error}). For labels "
+                "there is ElasticNetProbeClassifier."
+            ) from error
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Predict the target of every row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Activations.
+
+        Returns
+        -------
+        targets : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predicted targets, of float64 if X is and of float32 otherwise.
+        """
+        scores = self._scores(X)
+        return scores[:, 0] if np.ndim(self.coef_) == 1 else scores

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a probe is to predict, as the solvers take it."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import _check_sample_weight
+
+
+@dataclass
+class Targets:
+    """Encoded labels or targets, and their weights.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Class indices, or targets in float64.
+
+    weight, moment_weight : ndarray of shape (n_samples,) or None
+        Weights of the losses, and of the columns' moments, which class weights leave alone. They
+        average one; None where all are equal.
+    """
+
+    values: np.ndarray
+    weight: np.ndarray | None
+    moment_weight: np.ndarray | None
+
+
+@dataclass
+class ClassTargets(Targets):
+    """Labels as class indices.
+
+    Attributes
+    ----------
+    present : ndarray of shape (n_classes,), dtype=bool
+        The classes with a sample that counts; ``values`` numbers these only if there are more
+        than two classes.
+    """
+
+    present: np.ndarray
+
+    @property
+    def is_whole(self):
+        """Whether every class has a sample that counts."""
+        return bool(self.present.all())
+
+    @property
+    def loss(self):
+        """The loss."""
+        from sklearn_neurox.probes.solvers._losses import BinaryLoss, MultinomialLoss
+
+        return BinaryLoss() if len(self.present) == 2 else MultinomialLoss(int(self.present.sum()))
+
+    def attributes(self, coef, intercept):
+        """Turn coefficients into the attributes of a fitted probe."""
+        if self.present.all():
+            return {"coef_": coef, "intercept_": intercept}
+        all_coef = np.zeros((len(self.present), coef.shape[1]))
+        all_coef[self.present] = coef
+        all_intercept = np.full(len(self.present), -np.inf)
+        all_intercept[self.present] = intercept
+        return {"coef_": all_coef, "intercept_": all_intercept}
+
+
+@dataclass
+class NumberTargets(Targets):
+    """Targets in float64, of shape (n_samples, n_outputs).
+
+    Attributes
+    ----------
+    is_single : bool
+        Whether they were given in one dimension.
+    """
+
+    is_single: bool
+
+    is_whole = True
+
+    @property
+    def loss(self):
+        """The loss."""
+        from sklearn_neurox.probes.solvers._losses import SquaredLoss
+
+        return SquaredLoss(self.values.shape[1])
+
+    def attributes(self, coef, intercept):
+        """Turn coefficients into the attributes of a fitted probe."""
+        if self.is_single:
+            return {"coef_": coef[0], "intercept_": float(intercept[0])}
+        return {"coef_": coef, "intercept_": intercept}
+
+
+def class_targets(codes, classes, *, class_weight, sample_weight, where="", stacklevel=4):
+    """Encode labels and their weights.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,)
+        Places in `classes`.
+
+    classes : ndarray of shape (n_classes,)
+
+    class_weight : dict, "balanced" or None
+
+    sample_weight : ndarray of shape (n_samples,) or None
+        From `mean_one_weight`.
+
+    where : str, default=""
+        Where the samples are from, for messages.
+
+    stacklevel : int, default=4
+        Of the warning.
+
+    Returns
+    -------
+    targets : ClassTargets
+
+    Raises
+    ------
+    ValueError
+        If less than two classes have a sample that counts.
+    """
+    n_classes = len(classes)
+    weight = sample_weight
+    if class_weight is not None:
+        is_balanced = class_weight == "balanced"
+        counts = slice(None) if weight is None else weight > 0
+        names = np.arange(n_classes) if is_balanced else classes
+        seen = np.unique(codes[counts])
+        by_class = np.zeros(n_classes)
+        by_class[seen] = compute_class_weight(
+            class_weight,
+            classes=names[seen],
+            y=names[codes[counts]],
+            sample_weight=None if weight is None else weight[counts],
+        )
+        weight = by_class[codes] * (1.0 if weight is None else weight)
+        weight = weight / weight.mean()
+    present = np.bincount(codes, weights=weight, minlength=n_classes) > 0
+    if present.sum() < 2:
+        kind = "" if weight is None else " of positive weight"
+        raise ValueError(
+            f"This solver needs samples{kind} of at least 2 classes in the data{where}, but the "
+            f"data contains only one class: {classes[present].tolist()}"
+        )
+    if not present.all():
+        reason = "have no sample" if weight is None else "have no sample of positive weight"
+        warnings.warn(
+            f"The classes {classes[~present].tolist()} {reason}{where}: they are never predicted.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+    if n_classes > 2:
+        # Samples of a class without weight count for nothing, whatever they are called.
+        codes = np.where(present, np.cumsum(present) - 1, 0)[codes]
+    return ClassTargets(codes, weight, sample_weight, present)
+
+
+def number_targets(y, sample_weight):
+    """Encode targets of shape (n_samples,) or (n_samples, n_outputs), in float64."""
+    return NumberTargets(y.reshape(len(y), -1), sample_weight, sample_weight, y.ndim == 1)
+
+
+def mean_one_weight(sample_weight, X):
+    """Validate sample weights, and scale them to average one.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,), float or None
+
+    X : ndarray of shape (n_samples, n_features)
+
+    Returns
+    -------
+    weight : ndarray of shape (n_samples,), float64, or None
+        None where all weights are equal, so that they cannot make a difference.
+
+    Raises
+    ------
+    ValueError
+        For weights that are negative, not finite, or of another number, and if all are zero.
+    """
+    return scaled_weight(checked_weight(sample_weight, X))
+
+
+def checked_weight(sample_weight, X):
+    """Validate sample weights; None stays None."""
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+
+
+def scaled_weight(weight):
+    """Scale valid weights to average one; None where they are equal."""
+    if weight is None or (weight == weight[0]).all() and weight[0] > 0:
+        return None
+    if not weight.any():
+        raise ValueError("All of sample_weight is zero: give a sample that counts.")
+    return weight / weight.mean()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import torch
+
+# Samples after which the steps begin to become shorter.
+_CONSTANT_SAMPLES = 20_000
+_BATCH_SIZE = 128
+
+
+class ProximalSGD:
+    """Mini-batch proximal stochastic gradient, for samples that are seen once.
+
+    The steps are of constant length at first and then fall with the square root of the number of
+    samples, so that the noise of the batches averages out.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of the samples at hand.
+
+    random_state : RandomState
+
+    n_seen : int
+        Samples seen before.
+
+    References
+    ----------
+    Duchi and Singer (2009). Efficient online and batch learning using forward backward splitting.
+    Journal of Machine Learning Research.
+    """
+
+    def __init__(self, problem, random_state, n_seen):
+        self.problem = problem
+        self.random_state = random_state
+        self.n_seen = n_seen
+        design = problem.design
+        self.kind = {"dtype": design.dtype, "device": design.device, "copy": True}
+        n_batches = -(-design.shape[0] // _BATCH_SIZE)
+        self.batches = design.batches(n_batches)
+        self.targets = problem.target.split(n_batches)
+        self.penalty = problem.penalty.to(design.dtype, design.device)
+        self.eigenvalue, batch_eigenvalue = problem.steepness(_BATCH_SIZE)
+        self.step = problem.loss.boldness / (problem.loss.curvature * batch_eigenvalue)
+
+    @torch.inference_mode()
+    def run(self, coef, intercept):
+        """Pass over the samples once from some coefficients and intercepts, and return others."""
+        coef, intercept = coef.to(**self.kind), intercept.to(**self.kind)
+        buffer = torch.empty_like(coef)
+        n_seen = self.n_seen
+        order = self.random_state.permutation(len(self.batches))
+        for batch, rows in self.batches.visit(order):
+            target = self.targets[batch]
+            step = self.step * (1 + n_seen / _CONSTANT_SAMPLES) ** -0.5
+            predictions = self.problem.loss.predict(torch.addmm(intercept, rows, coef.T))
+            residual = target.weigh(self.problem.loss.residual(predictions, target))
+            torch.mm(residual.T, rows, out=buffer)
+            coef.add_(buffer, alpha=-step / len(rows))
+            self.penalty.prox_(coef, step, buffer)
+            if self.problem.fit_intercept:
+                longest = 1 / (2 * self.problem.loss.curvature)
+                length = min(longest, step * self.eigenvalue)
+                intercept.add_(residual.mean(0), alpha=-length)
+            n_seen += len(rows)
+        return coef, intercept

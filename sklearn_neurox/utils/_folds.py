@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How what splits inside chooses its folds: never words at random."""
+
+import warnings
+from numbers import Integral
+
+from sklearn.model_selection import GroupKFold, KFold, check_cv
+
+
+def check_folds(cv, groups, *, caller, stacklevel=3):
+    """Turn a ``cv`` parameter into a splitter whose folds do not leak.
+
+    Parameters
+    ----------
+    cv : int, cross-validation generator, iterable or None
+        An int, or None for 5, asks for so many folds: of whole groups where there are groups, and
+        otherwise contiguous, with a warning.
+
+    groups : array-like of shape (n_samples,) or None
+
+    caller : str
+        Who asks, for the warning.
+
+    stacklevel : int, default=3
+        Of the warning.
+
+    Returns
+    -------
+    splitter : cross-validation generator
+    """
+    if cv is not None and not isinstance(cv, Integral):
+        return check_cv(cv)
+    n_splits = 5 if cv is None else cv
+    if groups is not None:
+        return GroupKFold(n_splits)
+    warnings.warn(
+        f"{caller} was given no groups, so rows of one text may be split between training and "
+        'test at the border of two folds, and equal texts anywhere. Pass groups=words["text"].',
+        UserWarning,
+        stacklevel=stacklevel,
+    )
+    return KFold(n_splits)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import make_pipeline
+
+from sklearn_neurox.cli import main
+from sklearn_neurox.datasets import make_tiny_model
+from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.io import read_neurox
+from sklearn_neurox.words import words_frame
+
+SENTENCES = [
+    ["The", "cat", "sleeps", "."],
+    ["Dogs", "bark", "loudly"],
+    ["The", "cat", "sleeps", "."],
+]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_tiny_model("bert", n_layers=2, hidden_size=16)
+
+
+@pytest.fixture(scope="module")
+def words():
+    return words_frame(SENTENCES)
+
+
+@pytest.fixture(scope="module", params=["txt", "conllu"])
+def source(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / f"own.{request.param}"
+    if request.param == "txt":
+        content = "".join("  ".join(sentence) + "\r\n" for sentence in SENTENCES)
+    else:
+        rows = [
+            "".join(f"{i}\t{word}" + "\t_" * 8 + "\n" for i, word in enumerate(sentence, start=1))
+            for sentence in SENTENCES
+        ]
+        content = "\n".join([*rows, ""])
+    path.write_bytes(content.encode())
+    return str(path)
+
+
+def extracted(model, rows, aggregation="last", **parameters):
+    pipe = make_pipeline(ActivationExtractor(model, **parameters), SubwordAggregator(aggregation))
+    return pipe.set_output(transform="pandas").fit_transform(rows)
+
+
+@pytest.mark.parametrize("suffix", [".hdf5", ".json"])
+def test_neuroxs_files_hold_what_python_gives(tmp_path, model, source, words, suffix, capsys):
+    output = tmp_path / f"acts{suffix}"
+    arguments = ["--layers=-1,0", "--aggregation", "mean"]
+    assert main(["extract", model, source, str(output), *arguments]) == 0
+    assert "11 words of 2 distinct texts, 32 neurons (hidden.2.0 to hidden.0.15)" in (
+        capsys.readouterr().out
+    )
+    activations, _ = read_neurox(output, words, stored_layers=[2, 0])
+    expected = extracted(model, words, "mean", layers=[2, 0])
+    np.testing.assert_array_equal(activations.pool("last"), expected)
+
+
+def test_one_file_a_layer(tmp_path, model, source, words):
+    arguments = ["--decompose-layers", "--dtype", "float16", "--layers", "1,2"]
+    assert main(["extract", model, source, str(tmp_path / "acts.hdf5"), *arguments]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["acts-layer1.hdf5", "acts-layer2.hdf5"]
+    activations, _ = read_neurox(tmp_path / "acts.hdf5", words)
+    expected = extracted(model, words, layers=[1, 2]).astype(np.float16)
+    np.testing.assert_array_equal(activations.pool("last"), expected)
+
+
+def test_a_matrix_comes_with_its_rows_and_columns(tmp_path, model, source, words):
+    assert main(["extract", model, source, str(tmp_path / "acts.v1.npy")]) == 0
+    expected = extracted(model, words)
+    np.testing.assert_array_equal(np.load(tmp_path / "acts.v1.npy"), expected)
+    names = (tmp_path / "acts.v1.neurons.txt").read_text().splitlines()
+    assert names == expected.columns.tolist()
+    rows = pd.read_csv(tmp_path / "acts.v1.words.csv", keep_default_na=False)
+    assert rows["word"].tolist() == words["word"].tolist()
+
+
+def test_whole_texts_have_a_row_each(tmp_path, model, source, words):
+    texts = extracted(model, words["text"].drop_duplicates(keep="first").tolist(), "cls")
+    arguments = ["--rows", "texts", "--aggregation", "cls"]
+    assert main(["extract", model, source, str(tmp_path / "cls.npy"), *arguments]) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "cls.npy"), texts.iloc[[0, 1, 0]])
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_cache_serves_later_commands_without_the_model(
+    tmp_path, model, source, words, monkeypatch, whole, capsys
+):
+    cache = str(tmp_path / "cache")
+    if whole:
+        assert main(["extract", model, source, cache]) == 0
+        assert "the same command goes on" in capsys.readouterr().out
+    else:
+        first = ["--cache", cache, "--layers", "0"]
+        assert main(["extract", model, source, str(tmp_path / "first.npy"), *first]) == 0
+
+    def forbidden(*_):
+        raise AssertionError("the model ran again")
+
+    monkeypatch.setattr("sklearn_neurox.extraction._components.run_hidden", forbidden)
+    rest = ["--cache", cache, "--layers", "2", "--aggregation", "first"]
+    assert main(["extract", model, source, str(tmp_path / "acts.npy"), *rest]) == 0
+    monkeypatch.undo()
+    expected = extracted(model, words, "first", layers=[2])
+    np.testing.assert_allclose(np.load(tmp_path / "acts.npy"), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("output", "arguments", "message"),
+    [
+        ("acts.csv", [], "must end with .hdf5, .json or .npy"),
+        ("no/acts.hdf5", [], "there is no folder .*no"),
+        ("folder", ["--cache", "other"], "is a cache folder itself: leave --cache out"),
+        ("acts.json", ["--rows", "texts"], "NeuroX's files hold words"),
+        ("acts.npy", ["--layers", "7"], "layer.* 7"),
+        ("acts.npy", ["--component", "soul"], "'component' parameter of ActivationExtractor"),
+        ("acts.npy", ["--aggregation", "cls"], r"SubwordAggregator\('cls'\) cannot be used"),
+    ],
+)
+def test_wrong_requests_are_one_message(tmp_path, model, source, output, arguments, message, capfd):
+    assert main(["extract", model, source, str(tmp_path / output), *arguments]) == 1
+    errors = capfd.readouterr().err
+    assert "Traceback" not in errors
+    assert re.search(message, errors)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "own.txt: every line must hold a sentence"),
+        (b"a b\n\nc\n \n", r"own.txt:2 is blank \(2 such lines\)"),
+        (b"a\nb\xff\n", "own.txt:2: this file is not utf-8"),
+        (b"1\t10 000" + b"\t_" * 8 + b"\n", "Row 0 has '10 000' as 'word'"),
+    ],
+)
+def test_wrong_text_is_named_before_the_model_runs(
+    tmp_path, model, content, message, capfd, monkeypatch
+):
+    path = tmp_path / ("own.conllu" if b"\t" in content else "own.txt")
+    path.write_bytes(content)
+    monkeypatch.setattr("sklearn_neurox.extraction._loading.load_model", None)
+    assert main(["extract", model, str(path), str(tmp_path / "acts.json")]) == 1
+    assert re.search(message, capfd.readouterr().err)
+
+
+def test_wrong_layers_are_a_usage_error(model, source, capsys):
+    with pytest.raises(SystemExit):
+        main(["extract", model, source, "acts.npy", "--layers", "one"])
+    assert "'one' is not numbers with commas between" in capsys.readouterr().err
+
+
+def test_an_interruption_is_no_traceback(tmp_path, model, source, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SubwordAggregator, "transform", interrupt)
+    assert main(["extract", model, source, str(tmp_path / "acts.npy")]) == 130
+    assert capsys.readouterr().err.endswith("interrupted\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_says_what_output_can_be():
+    done = subprocess.run(
+        [sys.executable, "-m", "sklearn_neurox", "extract", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(word in done.stdout for word in (".hdf5", ".json", ".npy", "cache folder"))
