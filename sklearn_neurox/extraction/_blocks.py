@@ -144,24 +144,27 @@ def _choose_layers(known, layers, stack, model):
     return chosen
 
 
-def check_cacheable(available, *, component, stack):
-    """Refuse a cache for blocks that it would mistake for others.
+def check_cacheable(spec, component, stack):
+    """Refuse a cache for what its keys would not tell apart.
 
     Parameters
     ----------
-    available : tuple of Block
+    spec : ModelSpec
 
     component, stack : object
-        The parameters, for the error message.
+        The parameters of the extractor.
 
     Raises
     ------
     ValueError
-        For anything but hidden states of a model's one stack, or of its encoder.
+        For modules, for models that transformers does not know, and for decoders, whose states
+        may depend on a second text.
     """
-    if any(block.component != "hidden" or block.stack == "decoder" for block in available):
+    asked = check_components(component)
+    modules = spec.is_foreign or any(name.startswith(MODULE) for name in asked)
+    if modules or stack in ("decoder", "both"):
         raise ValueError(
-            "The 'cache' of ActivationExtractor keeps hidden states of models with one stack "
-            f"and of encoders, but component={component!r} and stack={stack!r} were asked for. "
-            "Leave cache=None for these."
+            f"The 'cache' of ActivationExtractor keeps the components {list(COMPONENTS)} of models "
+            "that transformers knows, with one stack or of the encoder, but "
+            f"component={component!r} and stack={stack!r} of {spec.name} were asked for. Leave cache=None for these."
         )

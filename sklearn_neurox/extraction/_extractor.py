@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -11,30 +11,35 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _clone_parametrized, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sklearn_neurox.extraction import _families
 from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._alignment import align, find_first_tokens
-from sklearn_neurox.extraction._blocks import check_cacheable, choose_blocks
+from sklearn_neurox.extraction._blocks import check_cacheable, check_components, choose_blocks
 from sklearn_neurox.extraction._cache import ActivationCache
-from sklearn_neurox.extraction._cached_source import CachedSource
-from sklearn_neurox.extraction._loading import LostModel, ModelSpec, load_config, load_tokenizer
+from sklearn_neurox.extraction._cached_source import (
+    CachedTexts,
+    cached_blocks,
+    cached_source,
+)
+from sklearn_neurox.extraction._fingerprint import leave_behind
+from sklearn_neurox.extraction._loading import LostModel, ModelSpec
 from sklearn_neurox.extraction._outline import request_blocks
 from sklearn_neurox.extraction._output import OwnSetOutputMixin
 from sklearn_neurox.extraction._policies import (
     check_lengths,
-    check_vocabulary,
-    limit_tokens,
     report_dropped,
     report_special,
 )
-from sklearn_neurox.extraction._sources import ModelSource, neuron_names_of
-from sklearn_neurox.extraction._targets import make_contexts, read_requests, target_tokenizer
-from sklearn_neurox.extraction._tokenization import encode
+from sklearn_neurox.extraction._reading import read_texts
+from sklearn_neurox.extraction._sources import neuron_names_of
+from sklearn_neurox.extraction._targets import read_requests
 from sklearn_neurox.extraction._torch_model import TorchModel
 from sklearn_neurox.extraction._windows import make_sequences
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# Texts of an iterator that are planned together.
+_PORTION = 4096
 
 
 class ActivationExtractor(
@@ -129,8 +134,15 @@ class ActivationExtractor(
         besides safetensors.
 
     cache : str, path, ActivationCache or None, default=None
-        A folder where the hidden states of every text are kept, all layers at once, so that the
-        model reads each text once for all folds, layers, aggregations and processes.
+        A folder where the activations of every text are kept, all layers at once, so that the
+        model reads each text once for all folds, layers, aggregations and processes. An
+        `ActivationCache` says more about what is kept and how.
+
+    n_jobs : int or None, default=None
+        How many processes share the texts that the cache lacks; without a cache, and for a live
+        model, which stays where it is, it says nothing. None means one, unless in a
+        `joblib.parallel_config` context, such as one that names a cluster; -1 means all
+        processors. Where there are several GPUs, each process takes one.
 
     verbose : int, default=0
         1 shows a bar while the model runs.
@@ -193,6 +205,7 @@ class ActivationExtractor(
         "trust_remote_code": ["boolean"],
         "allow_bin_weights": ["boolean"],
         "cache": [str, os.PathLike, ActivationCache, None],
+        "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
 
@@ -217,6 +230,7 @@ class ActivationExtractor(
         trust_remote_code: bool = False,
         allow_bin_weights: bool = False,
         cache: str | os.PathLike | ActivationCache | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ):
         self.model = model
@@ -237,19 +251,26 @@ class ActivationExtractor(
         self.trust_remote_code = trust_remote_code
         self.allow_bin_weights = allow_bin_weights
         self.cache = cache
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     def __sklearn_clone__(self):
         # A live model is shared: copying its weights for every fold would be absurd.
-        bare = copy.copy(self)
+        bare = self._shallow_copy()
         bare.model = bare.tokenizer = None
         return _clone_parametrized(bare).set_params(model=self.model, tokenizer=self.tokenizer)
+
+    def _shallow_copy(self):
+        # copy.copy would go through __getstate__, which leaves a live model behind.
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
 
     def __getstate__(self):
         state = super().__getstate__()
         if isinstance(self.model, (str, os.PathLike, LostModel)):
             return state
-        return {**state, "model": LostModel(type(self.model).__name__)}
+        return {**state, "model": leave_behind(self._spec(), with_digests=self.cache is not None)}
 
     def __sklearn_is_fitted__(self):
         return True
@@ -279,7 +300,8 @@ class ActivationExtractor(
         self : object
         """
         read_requests(X, stack=self.stack, caller=type(self).__name__)
-        self._blocks(self._spec())
+        if self._known_blocks() is None:
+            self._blocks(self._spec())
         return self
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
@@ -308,54 +330,65 @@ class ActivationExtractor(
         """
         self._validate_params()
         rows, contexts = read_requests(X, stack=self.stack, caller=type(self).__name__)
-        spec = self._spec()
-        config, tokenizer = load_config(spec), load_tokenizer(spec)
-        available, layers = self._blocks(spec)
-        stacks = {block.stack for block in available}
-        reader = tokenizer if contexts is None else target_tokenizer(tokenizer)
-        split = self.split_special_tokens
-        encodings = encode(reader, rows.texts, rows.pairs, split_special_tokens=split)
+        texts = self._cached_texts(rows.texts, rows.pairs)
+        reading, blocks = (None, None) if texts is None else texts.recall(self.layers)
+        if reading is None:
+            reading = read_texts(self, rows.texts, rows.pairs, contexts)
+        encodings, limit = reading.encodings, reading.limit
         alignment = align(rows, encodings, special_tokens=self.special_tokens)
-        check_vocabulary(encodings, config, reader)
-        limit = limit_tokens(config, tokenizer, stacks, self.max_length, model=spec.name)
         report_dropped(rows, alignment, missing=self.missing)
-        report_special(rows, encodings, alignment, split=split)
+        report_special(rows, encodings, alignment, split=self.split_special_tokens)
         check_lengths(rows, encodings, limit, overflow=self.overflow)
         sequences, placement, first_sequence = make_sequences(
-            encodings, alignment, limit, causal=_families.is_causal(config)
+            encodings, alignment, limit, causal=reading.causal
         )
-        if contexts is not None:
-            contexts = make_contexts(
-                tokenizer,
-                contexts,
-                first_sequence,
-                len(sequences),
-                limit_tokens(config, tokenizer, ["encoder"], None, model=spec.name),
-                split_special_tokens=split,
-            )
-        source = ModelSource(
-            spec=spec,
-            sequences=sequences,
-            contexts=contexts,
-            available=available,
-            layers=layers,
-            pad_id=_pad_id(tokenizer),
-            start_id=_families.decoder_start(config, stacks, model=spec.name),
-            batch_tokens=self.batch_tokens,
-            verbose=int(self.verbose),
-        )
-        if self.cache is not None:
-            check_cacheable(available, component=self.component, stack=self.stack)
-            source = CachedSource(source, self._cache(), source.every_layer().layers)
+        source = None if reading.source is None else reading.source(sequences, first_sequence)
+        if texts is not None:
+            source = cached_source(texts, reading, blocks, source, first_sequence, len(sequences))
         return Activations(
             source,
             placement.sequence,
             placement.position,
             alignment.ptr,
-            first_token=find_first_tokens(rows, encodings, tokenizer, first_sequence),
+            first_token=find_first_tokens(rows, reading, first_sequence),
             missing=self.missing,
             index=rows.index,
         )
+
+    def fill_cache(self, X: pd.DataFrame | ArrayLike | Iterable[str]) -> int:
+        """Compute the activations of all texts and keep them, and return nothing of them.
+
+        What the cache has already is not computed again. With ``n_jobs`` the rest is shared out
+        among processes, or among the workers of a cluster, each of which writes to the folder.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like of str of shape (n_samples,), or iterator of str
+            As `transform` takes it; or an iterator of texts, such as a generator that reads a
+            file, which is taken in portions, so that a corpus need not fit into the memory.
+
+        Returns
+        -------
+        n_texts : int
+            How many texts the model read.
+
+        Raises
+        ------
+        ValueError
+            Without a cache, and as `transform`.
+
+        OSError
+            If the cache cannot be written, or the activations would not fit on the disk.
+        """
+        self._validate_params()
+        if self.cache is None:
+            raise ValueError("ActivationExtractor.fill_cache needs a folder: give it with cache=.")
+        if not isinstance(X, Iterator):
+            return self.transform(X)._source.fill()
+        n_texts = 0
+        while portion := list(islice(X, _PORTION)):
+            n_texts += self.transform(portion)._source.fill()
+        return n_texts
 
     def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
         """Name the neurons that the activations have, as the matrix orders them.
@@ -369,6 +402,9 @@ class ActivationExtractor(
         -------
         feature_names_out : ndarray of str of shape (n_neurons,)
         """
+        blocks = self._known_blocks()
+        if blocks is not None:
+            return np.array([n for block in blocks for n in block.feature_names()], dtype=object)
         spec = self._spec()
         available, layers = self._blocks(spec)
         return neuron_names_of(spec, choose_blocks(available, layers, model=spec.name))
@@ -387,14 +423,27 @@ class ActivationExtractor(
             allow_bin_weights=bool(self.allow_bin_weights),
         )
 
-    def _cache(self):
-        return (
-            self.cache if isinstance(self.cache, ActivationCache) else ActivationCache(self.cache)
-        )
+    def _cached_texts(self, texts, pairs):
+        if self.cache is None:
+            return None
+        check_cacheable(self._spec(), self.component, self.stack)
+        cache = self.cache
+        cache = cache if isinstance(cache, ActivationCache) else ActivationCache(cache)
+        return CachedTexts(self._shallow_copy(), cache, texts, pairs)
+
+    def _known_blocks(self):
+        """Choose the blocks by what the cache knows, None where the model must be asked."""
+        texts = self._cached_texts([], None)
+        return None if texts is None else cached_blocks(texts, self.layers)
+
+    def _storage_options(self):
+        """Tell what, besides model and tokenizer, changes what a cache keeps."""
+        return {
+            "component": list(check_components(self.component)),
+            "stack": self.stack,
+            "split_special_tokens": bool(self.split_special_tokens),
+            "max_length": None if self.max_length is None else int(self.max_length),
+        }
 
     def _blocks(self, spec):
         return request_blocks(spec, component=self.component, stack=self.stack, layers=self.layers)
-
-
-def _pad_id(tokenizer):
-    return 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)

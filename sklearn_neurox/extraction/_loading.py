@@ -60,9 +60,11 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class LostModel:
-    """What a pickle keeps of a live model: its class name."""
+    """What a pickle keeps of a live model or tokenizer: its class name, and digests for a cache."""
 
     class_name: str
+    fingerprint: str | None = None
+    tokenizer: object = None  # the digest of the tokenizer that the model names itself
 
 
 def clear_loaded_models() -> None:
@@ -128,6 +130,8 @@ def loaded_model(spec):
     """Return the model if it is loaded already, else None."""
     if spec.is_live:
         return None if isinstance(spec.model, LostModel) else spec.model
+    if not _models:  # and torch, which knows the devices, perhaps not imported
+        return None
     device = resolve_device(spec.device, caller="ActivationExtractor")
     with _lock:
         return _models.get(_model_key(spec, device))

@@ -9,6 +9,7 @@ from sklearn_neurox.extraction._batching import plan_batches
 from sklearn_neurox.extraction._blocks import choose_blocks
 from sklearn_neurox.extraction._passes import count_pass
 from sklearn_neurox.extraction._windows import Sequences
+from sklearn_neurox.utils._torch import is_out_of_memory, release_memory
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,10 @@ class ModelSource:
         return _block_widths(self.spec, self.blocks)
 
     @property
-    def n_units(self):
-        """The number of neurons of the first block."""
-        return self.block_widths[0]
+    def stacks(self):
+        """The stacks that have to run: a decoder needs its encoder."""
+        stacks = dict.fromkeys(block.stack for block in self.blocks)
+        return ("encoder", "decoder") if "decoder" in stacks else tuple(stacks)
 
     def every_layer(self):
         """Widen to all layers of the components asked for, which one pass can keep."""
@@ -66,60 +68,89 @@ class ModelSource:
         contexts = None if self.contexts is None else self.contexts.take(which)
         return replace(self, sequences=self.sequences.take(which), contexts=contexts)
 
-    def run(self, begin, visit):
+    def plan(self, lengths, pads):
+        """Group inputs into the batches that run together.
+
+        Parameters
+        ----------
+        lengths : ndarray of shape (n_sequences,)
+            Tokens of each input; 0 leaves it out.
+
+        pads : bool
+            Whether inputs of different lengths may run together.
+
+        Returns
+        -------
+        batches : list of ndarray
+        """
+        if self.contexts is None:
+            return plan_batches(lengths, self.batch_tokens, pad=pads)
+        # Where padding disturbs, two texts of one length need not have contexts of one length.
+        longest = np.where(lengths > 0, np.maximum(lengths, self.contexts.lengths), 0)
+        return plan_batches(longest, self.batch_tokens if pads else 1, pad=pads)
+
+    def run(self, begin, visit, *, batches=None, note=""):
         """Run the model over all inputs, batch by batch.
 
         Parameters
         ----------
         begin : callable
             Called before each batch with the batch's inputs (ndarray) and the place of the first
-            token of each in the flattened batch.
+            token of each in the flattened batch. Where memory runs out in a batch, called again
+            with each half; the blocks that were handed over before do not come again.
 
         visit : callable
             Called with (block, tensor of shape (n_places, n_units)) for each block.
+
+        batches : list of ndarray or None, default=None
+            The batches, where they are planned already.
+
+        note : str, default=""
+            What the bar says beside what is left.
         """
-        from sklearn_neurox.extraction._components import (
-            anatomy_of,
-            evaluating,
-            input_device,
-            run_hidden,
-        )
+        from sklearn_neurox.extraction._components import anatomy_of, evaluating
         from sklearn_neurox.extraction._loading import load_model
         from sklearn_neurox.extraction._progress import progress
 
-        count_pass(self.spec, self.sequences)
         model = load_model(self.spec)
-        blocks = self.blocks
-        anatomies = {stack: anatomy_of(model, stack) for stack in self._stacks(blocks)}
-        multiple = max(anatomy.multiple for anatomy in anatomies.values())
-        device = input_device(model)
+        anatomies = {stack: anatomy_of(model, stack) for stack in self.stacks}
         lengths = self.sequences.lengths
-        with evaluating(model), progress(int(lengths.sum()), self.verbose) as bar:
-            for batch in self._plan(all(anatomy.pads for anatomy in anatomies.values())):
-                inputs, width = self._inputs(batch, multiple, device, "decoder" in anatomies)
-                begin(batch, np.arange(len(batch)) * width)
-                shape = len(batch), len(batch) * width
-                run_hidden(
-                    model,
-                    anatomies,
-                    inputs,
-                    blocks,
-                    lambda n, state, shape=shape: visit(n, _flatten(blocks[n], state, *shape)),
-                )
+        if batches is None:
+            batches = self.plan(lengths, all(anatomy.pads for anatomy in anatomies.values()))
+        if batches:
+            count_pass(self.spec, self.sequences.take(np.concatenate(batches)))
+        total = sum(int(lengths[batch].sum()) for batch in batches)
+        blocks = self.blocks
+        with evaluating(model), progress(total, self.verbose, note) as bar:
+            for batch in batches:
+                self._run_batch(model, anatomies, blocks, batch, begin, visit, frozenset())
                 bar.update(int(lengths[batch].sum()))
 
-    def _stacks(self, blocks):
-        """List the stacks that have to run: a decoder needs its encoder."""
-        stacks = {block.stack for block in blocks}
-        return ("encoder", "decoder") if "decoder" in stacks else tuple(stacks)
+    def _run_batch(self, model, anatomies, blocks, batch, begin, visit, done):
+        """Run a batch, in halves where the memory is too small for it."""
+        from sklearn_neurox.extraction._components import input_device, run_hidden
 
-    def _plan(self, pads):
-        lengths = self.sequences.lengths
-        if self.contexts is None:
-            return plan_batches(lengths, self.batch_tokens, pad=pads)
-        # Where padding disturbs, two texts of one length need not have contexts of one length.
-        longest = np.where(lengths > 0, np.maximum(lengths, self.contexts.lengths), 0)
-        return plan_batches(longest, self.batch_tokens if pads else 1, pad=pads)
+        multiple = max(anatomy.multiple for anatomy in anatomies.values())
+        inputs, width = self._inputs(batch, multiple, input_device(model), "decoder" in anatomies)
+        visited = set(done)
+
+        def hand_over(n, state):
+            if n not in visited:
+                visit(n, _flatten(blocks[n], state, len(batch), len(batch) * width))
+                visited.add(n)
+
+        begin(batch, np.arange(len(batch)) * width)
+        try:
+            run_hidden(model, anatomies, inputs, blocks, hand_over)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if len(batch) == 1 or not is_out_of_memory(error):
+                raise
+        # Outside the handler, whose traceback would keep the activations alive.
+        release_memory()
+        middle = (len(batch) + 1) // 2
+        for half in (batch[:middle], batch[middle:]):
+            self._run_batch(model, anatomies, blocks, half, begin, visit, frozenset(visited))
 
     def _inputs(self, batch, multiple, device, has_decoder):
         from sklearn_neurox.utils._torch import to_tensor
@@ -166,12 +197,6 @@ def neuron_names_of(spec, blocks):
     """
     widths = _block_widths(spec, blocks)
     return np.concatenate([b.neuron_names(n) for b, n in zip(blocks, widths, strict=True)])
-
-
-def widths_of(source):
-    """Return the width of every block of a source; those of some are all equal."""
-    widths = getattr(source, "block_widths", None)
-    return (source.n_units,) * source.n_blocks if widths is None else widths
 
 
 def _block_widths(spec, blocks):

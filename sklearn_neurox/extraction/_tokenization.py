@@ -25,6 +25,7 @@ class Encodings:
     ptr: np.ndarray
     is_special_word: np.ndarray  # the text itself spelled a special token
     is_marker: np.ndarray  # a lone word-start marker glued to the first character
+    is_cls: np.ndarray  # the token, added around the text, that stands for the whole text
 
 
 def encode(tokenizer, texts, pairs, *, split_special_tokens):
@@ -65,7 +66,12 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
         ptr=ptr,
         is_special_word=surface.special_words(),
         is_marker=surface.markers(),
+        is_cls=(flat["role"] == SPECIAL) & (flat["ids"] == _cls_id(tokenizer)),
     )
+
+
+def _cls_id(tokenizer):
+    return -1 if tokenizer.cls_token_id is None else tokenizer.cls_token_id
 
 
 def _flatten(lists):
@@ -114,6 +120,7 @@ def _encode_foreign(model, texts, pairs):
         ptr=ptr,
         is_special_word=none,
         is_marker=none,
+        is_cls=none,
     )
 
 

@@ -177,7 +177,7 @@ def test_a_mixture_of_experts_has_attention_and_no_one_mlp(of, words):
         ({"component": ["hidden", "module:x"]}, "'module:x'"),
         ({"component": "module:wpe"}, r"'wpe'.*no state for every token: \(1, 1"),
         ({"component": "module:h"}, "'h': it does not run"),
-        ({"component": "mlp", "cache": "folder"}, "'cache' of ActivationExtractor keeps hidden"),
+        ({"component": "module:h.0", "cache": "folder"}, "'cache' of ActivationExtractor keeps"),
         ({"component": "hidden", "stack": "decoder"}, "'stack'.*no encoder-decoder"),
         ({"component": "hidden", "stack": "middle"}, "'stack' parameter"),
     ],
