@@ -166,5 +166,6 @@ def check_cacheable(spec, component, stack):
         raise ValueError(
             f"The 'cache' of ActivationExtractor keeps the components {list(COMPONENTS)} of models "
             "that transformers knows, with one stack or of the encoder, but "
-            f"component={component!r} and stack={stack!r} of {spec.name} were asked for. Leave cache=None for these."
+            f"component={component!r} and stack={stack!r} of {spec.name} were asked for. "
+            "Leave cache=None for these."
         )
