@@ -20,9 +20,8 @@ class Reading:
     causal: bool  # whether it sees only what stands before a token
     tokenizer: str  # its class
     has_cls: bool  # whether it has a token for the whole text
-    source: object = (
-        None  # makes a ModelSource of model inputs and of the first of each text; None if recalled
-    )
+    # Makes a ModelSource of the model inputs and the first of each text; None if recalled.
+    source: object = None
 
 
 def read_texts(extractor, texts, pairs, contexts=None):

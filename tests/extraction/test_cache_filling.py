@@ -392,17 +392,13 @@ def small_memory(monkeypatch):
     run_hidden = _components.run_hidden
 
     def limit(n, error=torch.OutOfMemoryError, late=False):
-        def run(model, anatomy, inputs, layers, visit):
-            visited = []
-
-            def visit_or_fail(layer, state):
-                visited.append(layer)
-                is_due = not late or len(visited) == len(layers)
-                if len(inputs["input_ids"]) > n and is_due:
+        def run(model, anatomies, inputs, blocks, visit):
+            def visit_or_fail(block, state):
+                if len(inputs["input_ids"]) > n and (not late or block == len(blocks) - 1):
                     raise error("CUDA out of memory. Tried to allocate 2.00 GiB")
-                visit(layer, state)
+                visit(block, state)
 
-            run_hidden(model, anatomy, inputs, layers, visit_or_fail)
+            run_hidden(model, anatomies, inputs, blocks, visit_or_fail)
 
         monkeypatch.setattr(_components, "run_hidden", run)
 

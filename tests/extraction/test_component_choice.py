@@ -161,6 +161,38 @@ def test_a_mixture_of_experts_has_attention_and_no_one_mlp(of, words):
         pool(of("mixtral", "mlp"), words)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "t5"])
+@pytest.mark.parametrize(
+    ("component", "layers"),
+    [
+        ("mlp", [-1, 1]),
+        ("attention", [2]),
+        ("embedding", None),
+        (["mlp", "hidden", "embedding"], [2, 1]),
+        (np.array(["attention", "hidden"]), None),
+    ],
+)
+def test_a_cache_keeps_components_apart(name, component, layers, of, words, tmp_path):
+    kept = of(name, "hidden", cache=tmp_path)  # another component of the same texts
+    np.testing.assert_array_equal(pool(kept, words), pool(of(name, "hidden"), words))
+    plain = of(name, component, layers=layers)
+    expected, names = pool(plain, words), plain.get_feature_names_out()
+    cached = of(name, component, layers=layers, cache=tmp_path)
+    for _ in range(2):  # cold, warm
+        plan = cached.fit(words).transform(words)
+        np.testing.assert_array_equal(plan.pool("mean"), expected)
+        np.testing.assert_array_equal(plan.get_feature_names(), names)
+        np.testing.assert_array_equal(cached.get_feature_names_out(), names)
+    assert cached.fill_cache(words) == 0
+
+
+def test_a_warm_embedding_has_no_layers_either(of, words, tmp_path):
+    extractor = of("gpt2", "embedding", cache=tmp_path)
+    pool(extractor, words)
+    with pytest.raises(ValueError, match="have no layers"):
+        extractor.set_params(layers=[0]).transform(words)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
