@@ -275,7 +275,7 @@ def test_repeats_give_other_seeds_and_one_keeps_that_given():
     again = ablation_curve(probe, X, y, n_repeats=3, **options)
     pd.testing.assert_frame_equal(curve, again)
     assert probe.random_state == 7
-    single = ablation_curve(probe, X, y, cv=[(range(200), range(200, 300))], **options)
+    single = ablation_curve(probe, X, y, cv=[(np.arange(200), np.arange(200, 300))], **options)
     by_hand = clone(probe).fit(X[:200], y[:200]).score(X[200:], y[200:])
     assert single["score"][0] == by_hand
 
