@@ -9,8 +9,14 @@ from sklearn_neurox.extraction import (
     Activations,
     SubwordAggregator,
 )
-from sklearn_neurox.probes import ElasticNetProbeClassifier
-from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
+from sklearn_neurox.probes import (
+    ElasticNetProbeClassifier,
+    ElasticNetProbeClassifierCV,
+    ElasticNetProbeRegressor,
+    ElasticNetProbeRegressorCV,
+    GaussianProbeClassifier,
+)
+from sklearn_neurox.ranking import GaussianRanker, LCARanker, ProbelessRanker, RandomRanker
 from sklearn_neurox.selection import (
     CorrelationClusterSelector,
     LayerSelector,
@@ -25,6 +31,11 @@ __all__ = [
     "Activations",
     "CorrelationClusterSelector",
     "ElasticNetProbeClassifier",
+    "ElasticNetProbeClassifierCV",
+    "ElasticNetProbeRegressor",
+    "ElasticNetProbeRegressorCV",
+    "GaussianProbeClassifier",
+    "GaussianRanker",
     "LCARanker",
     "LayerSelector",
     "MinimalNeuronSelector",

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The numeric estimators, set up to be checked quickly, and why a check may fail."""
 
+import numpy as np
+from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.utils.validation import _num_samples
 
 from sklearn_neurox import (
     ElasticNetProbeClassifier,
@@ -18,12 +21,27 @@ from sklearn_neurox.probes import (
     ElasticNetProbeRegressorCV,
     GaussianProbeClassifier,
 )
-from sklearn_neurox.ranking import GaussianRanker
+from sklearn_neurox.ranking import (
+    AveragePrecisionRanker,
+    ConsensusRanker,
+    CrossModelRanker,
+    GaussianRanker,
+    IoURanker,
+)
 from sklearn_neurox.selection import (
     CorrelationClusterSelector,
     MinimalNeuronSelector,
     NeuronSelector,
 )
+
+
+class _CrossModelRankerOfNoise(CrossModelRanker):
+    """Compares with a model of noise, because the checks of scikit-learn bring no other."""
+
+    def fit(self, X, y=None):
+        """Rank, whatever X is."""
+        reference = np.random.RandomState(0).randn(_num_samples(X), 3)
+        return super().fit(X, y, reference=reference, reference_models=["a", "a", "b"])
 
 
 def numeric_estimators():
@@ -37,10 +55,23 @@ def numeric_estimators():
         ElasticNetProbeRegressorCV(alphas=2, eps=0.1, cv=KFold(2)),
         GaussianProbeClassifier(),
         GaussianProbeClassifier(0.9, covariance_prior="mode"),
+        AveragePrecisionRanker(),
+        AveragePrecisionRanker(n_neurons=0.5, two_sided=False, average="weighted", n_jobs=2),
+        ConsensusRanker([("a", ProbelessRanker()), ("b", IoURanker())]),
+        ConsensusRanker([("a", ProbelessRanker()), ("b", SelectKBest(k="all"))], weights=[1, 2]),
+        _CrossModelRankerOfNoise(),
+        _CrossModelRankerOfNoise("mincorr", n_neurons=0.5),
+        _CrossModelRankerOfNoise("linreg"),
+        _CrossModelRankerOfNoise("svcca", which="bottom"),
         GaussianRanker(),
         GaussianRanker("accuracy", max_neurons=2, n_neurons=1),
+        IoURanker(),
+        IoURanker(0.8, n_neurons=0.5),
+        IoURanker(0, unit="value", which="bottom"),
         LCARanker(),
         LCARanker(LogisticRegression(), n_neurons=0.5, which="bottom"),
+        LCARanker(LogisticRegression(), mass=0.5),
+        LCARanker(threshold=0.5, importance="raw"),
         ProbelessRanker(),
         ProbelessRanker(n_neurons=1, scale=True),
         RandomRanker(),

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import warnings
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._loss_gradient import loss_gradient, prediction_residuals
 from sklearn_neurox.ranking._moments import column_deviations, column_means
+from sklearn_neurox.ranking._sample_weights import check_weight
+
+# What cumulative sums of double precision may be off.
+_ROUNDING = 1e-12
 
 
 class LCARanker(BaseRanker):
@@ -41,9 +47,19 @@ class LCARanker(BaseRanker):
     n_neurons : int, float or None, default=None
         How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
 
+    mass : float or None, default=None
+        Instead of ``n_neurons``: keep the neurons that some class needs to make up this fraction
+        of its weight mass, in (0, 1]. 0.25 is the cut of the original work; 1 keeps all that have
+        weight. Those of one class are ``class_scores_ > 1 - mass``.
+
+    threshold : float or None, default=None
+        Instead of ``n_neurons``: keep the neurons whose weight in some class is at least this
+        fraction of the largest of that class, in (0, 1].
+
     which : {"top", "bottom"}, default="top"
-        Whether ``transform`` keeps the best or the worst. A warning says when the worst include
-        neurons without weight.
+        Whether ``transform`` keeps the best or the worst ``n_neurons``; with ``mass`` or
+        ``threshold``, those that make the cut or those that do not. A warning says when the worst
+        include neurons without weight.
 
     importance : {"standardized", "raw"}, default="standardized"
         The size of a weight.
@@ -74,6 +90,9 @@ class LCARanker(BaseRanker):
 
     ranks_ : ndarray of shape (n_features_in_,)
         The rank of every column, 1 for the best.
+
+    importances_ : ndarray of shape (n_rows, n_features_in_)
+        The size of every weight; one row for every class or output, or one for two classes.
 
     n_tied_ : int
         How many neurons have no weight in any class. They tie at score 0 and are ordered by
@@ -123,6 +142,8 @@ class LCARanker(BaseRanker):
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit"]), None],
         **BaseRanker._parameter_constraints,
+        "mass": [Interval(Real, 0, 1, closed="right"), None],
+        "threshold": [Interval(Real, 0, 1, closed="right"), None],
         "importance": [StrOptions({"standardized", "raw"})],
     }
 
@@ -131,11 +152,15 @@ class LCARanker(BaseRanker):
         estimator: BaseEstimator | None = None,
         *,
         n_neurons: int | float | None = None,
+        mass: float | None = None,
+        threshold: float | None = None,
         which: str = "top",
         importance: str = "standardized",
     ):
         super().__init__(n_neurons=n_neurons, which=which)
         self.estimator = estimator
+        self.mass = mass
+        self.threshold = threshold
         self.importance = importance
 
     def __sklearn_tags__(self):
@@ -144,7 +169,13 @@ class LCARanker(BaseRanker):
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "LCARanker":
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> "LCARanker":
         """Fit the linear model and rank the neurons by its weights.
 
         Parameters
@@ -155,6 +186,13 @@ class LCARanker(BaseRanker):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The class of every row, or the targets of a regressor.
 
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How much every row counts, in the estimator's fit, the standard deviations and the
+            gradient. The estimator must take it.
+
+        groups : array-like of shape (n_samples,) or None, default=None
+            Passed to the estimator's fit, for one that tunes itself by cross-validation.
+
         Returns
         -------
         self : LCARanker
@@ -162,27 +200,34 @@ class LCARanker(BaseRanker):
         Raises
         ------
         ValueError
-            If X is not finite, a label is missing, or the model has no usable ``coef_``.
+            If X is not finite, a label is missing, a weight is negative, the model has no usable
+            ``coef_``, or more than one of ``n_neurons``, ``mass`` and ``threshold`` is given.
         """
         template = _default_estimator() if self.estimator is None else self.estimator
         regression = not is_classifier(template)
         matrix, targets = self._check_fit_input(X, y, multi_output=regression, y_numeric=regression)
         if not regression:
             check_classification_targets(targets)
+        sample_weight = check_weight(sample_weight, matrix)
+        given = {} if sample_weight is None else {"sample_weight": sample_weight}
+        if groups is not None and has_fit_parameter(template, "groups"):
+            given["groups"] = groups
         # The estimator gets X as given, so that it sees the same feature names as this one.
-        self.estimator_ = clone(template).fit(X, targets)
-        weights, gradients = self._weights_and_gradients(X, matrix, targets)
-        self.n_tied_ = int(np.count_nonzero(~weights.any(axis=0)))
-        self._rank_by_mass(weights, gradients)
+        self.estimator_ = clone(template).fit(X, targets, **given)
+        self.importances_, gradients = self._weights_and_gradients(
+            X, matrix, targets, sample_weight
+        )
+        self.n_tied_ = int(np.count_nonzero(~self.importances_.any(axis=0)))
+        self._rank_by_mass(self.importances_, gradients)
         self._warn_about_weightless()
         return self
 
-    def _weights_and_gradients(self, X, matrix, targets):
+    def _weights_and_gradients(self, X, matrix, targets, sample_weight):
         coef = _linear_coefficients(self.estimator_, matrix.shape[1])
         means, deviations = np.zeros(matrix.shape[1]), np.ones(matrix.shape[1])
         if self.importance == "standardized":
-            means = column_means(matrix)
-            deviations = column_deviations(matrix, means)
+            means = column_means(matrix, sample_weight)
+            deviations = column_deviations(matrix, means, sample_weight)
         weights = np.abs(coef) * deviations
         if weights.all():
             return weights, np.zeros_like(weights)
@@ -190,6 +235,8 @@ class LCARanker(BaseRanker):
         if len(coef) == 1:
             # The one row of two classes speaks for the second.
             residuals = residuals[:, -1:]
+        if sample_weight is not None:
+            residuals = residuals * (sample_weight / sample_weight.mean())[:, np.newaxis]
         return weights, np.abs(loss_gradient(matrix, residuals, means, deviations))
 
     def _rank_by_mass(self, weights, gradients):
@@ -210,8 +257,31 @@ class LCARanker(BaseRanker):
             class_tie_breakers=(own_shares[rows], gradients[rows]),
         )
 
+    def _n_selected(self):
+        cuts = {"n_neurons": self.n_neurons, "mass": self.mass, "threshold": self.threshold}
+        given = [f"{name}={value!r}" for name, value in cuts.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"LCARanker was given {' and '.join(given)}, which choose neurons in different "
+                "ways. Give one of them, and leave the others None."
+            )
+        return super()._n_selected()
+
+    def _get_support_mask(self):
+        support = super()._get_support_mask()
+        if self.mass is None and self.threshold is None:
+            return support
+        return self._makes_the_cut() == (self.which == "top")
+
+    def _makes_the_cut(self):
+        if self.mass is not None:
+            # Rounding must not let in a neuron that begins where the mass is complete.
+            return (self.scores_ > 0) & (1 - self.scores_ < self.mass - _ROUNDING)
+        largest = self.importances_.max(axis=1, keepdims=True)
+        return ((self.importances_ >= self.threshold * largest) & (largest > 0)).any(axis=0)
+
     def _warn_about_weightless(self):
-        n_selected = self._n_selected()
+        n_selected = np.count_nonzero(self._get_support_mask())
         if self.n_tied_ == self.n_features_in_:
             warnings.warn(
                 f"None of the {self.n_features_in_} neurons has any weight in the "

@@ -4,12 +4,14 @@ import numpy as np
 from sklearn_neurox.utils._validation import row_blocks
 
 
-def column_means(X):
+def column_means(X, sample_weight=None):
     """Compute the mean of every column, in double precision, block by block.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
+
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
 
     Returns
     -------
@@ -17,13 +19,14 @@ def column_means(X):
     """
     # Differences from the first row make the mean of a constant column that very constant.
     origin = X[0].astype(np.float64)
+    shares = _shares(X, sample_weight)
     total = np.zeros(X.shape[1])
     for block in row_blocks(X):
-        total += (X[block] - origin).sum(axis=0)
-    return origin + total / X.shape[0]
+        total += shares[block] @ (X[block] - origin)
+    return origin + total
 
 
-def column_deviations(X, means):
+def column_deviations(X, means, sample_weight=None):
     """Compute the standard deviation of every column, exactly zero where it is constant.
 
     Parameters
@@ -33,12 +36,20 @@ def column_deviations(X, means):
     means : ndarray of shape (n_features,)
         The column means.
 
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+
     Returns
     -------
     deviations : ndarray of shape (n_features,), dtype float64
     """
+    shares = _shares(X, sample_weight)
     total = np.zeros(X.shape[1])
     for block in row_blocks(X):
         centred = X[block] - means
-        total += np.einsum("ij,ij->j", centred, centred)
-    return np.sqrt(total / X.shape[0])
+        total += shares[block] @ np.square(centred, out=centred)
+    return np.sqrt(total)
+
+
+def _shares(X, sample_weight):
+    weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+    return weight / weight.sum()

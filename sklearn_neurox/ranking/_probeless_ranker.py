@@ -5,6 +5,7 @@ from sklearn.base import _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
+from sklearn_neurox.ranking._sample_weights import check_weight
 from sklearn_neurox.utils._validation import row_blocks
 
 
@@ -94,7 +95,9 @@ class ProbelessRanker(BaseRanker):
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "ProbelessRanker":
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "ProbelessRanker":
         """Rank the neurons.
 
         Parameters
@@ -105,6 +108,10 @@ class ProbelessRanker(BaseRanker):
         y : array-like of shape (n_samples,)
             The class of every row.
 
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How much every row counts in the mean of its class; a row of weight zero is as if it
+            were not there.
+
         Returns
         -------
         self : ProbelessRanker
@@ -112,19 +119,24 @@ class ProbelessRanker(BaseRanker):
         Raises
         ------
         ValueError
-            If X is not finite, a label is missing, or there is only one class.
+            If X is not finite, a label is missing, a weight is negative, or there is only one
+            class.
         """
         X, y = self._check_fit_input(X, y)
         check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        weight = check_weight(sample_weight, X)
+        self.classes_, codes = _classes_that_count(y, weight)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} compares classes, but y has only 1 class: "
                 f"{self.classes_.tolist()[0]!r}. Give it rows of at least two classes."
             )
-        means = _class_means(X, codes, len(self.classes_))
+        if weight is None:
+            weight = np.ones(len(codes))
+        one_hot = np.eye(len(self.classes_))[codes] * weight[:, np.newaxis]
+        means = _class_means(X, one_hot)
         distances = np.stack([np.abs(means - mean).sum(axis=0) for mean in means])
-        scale = _pooled_deviations(X, codes, means) if self.scale else np.ones(X.shape[1])
+        scale = _pooled_deviations(X, codes, means, weight) if self.scale else np.ones(X.shape[1])
         # A constant neuron is 0 / 0, which tells nothing; one constant within classes is infinite.
         with np.errstate(divide="ignore"):
             class_scores = np.divide(
@@ -139,21 +151,28 @@ class ProbelessRanker(BaseRanker):
         return self
 
 
-def _class_means(X, codes, n_classes):
+def _classes_that_count(y, weight):
+    if weight is None:
+        return np.unique(y, return_inverse=True)
+    classes = np.unique(y[weight > 0])
+    # The rows of a class without any weight count as little under another name.
+    return classes, np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+
+
+def _class_means(X, one_hot):
     # Only differences of means matter, so they are taken from the first row: a constant neuron
     # then has exactly equal means.
-    sums = np.zeros((n_classes, X.shape[1]))
-    one_hot = np.eye(n_classes)
+    sums = np.zeros((one_hot.shape[1], X.shape[1]))
     origin = X[0].astype(np.float64)
     for block in row_blocks(X):
-        sums += one_hot[codes[block]].T @ (X[block] - origin)
-    return sums / np.bincount(codes, minlength=n_classes)[:, np.newaxis]
+        sums += one_hot[block].T @ (X[block] - origin)
+    return sums / one_hot.sum(axis=0)[:, np.newaxis]
 
 
-def _pooled_deviations(X, codes, means):
+def _pooled_deviations(X, codes, means, weight):
     squares = np.zeros(X.shape[1])
     origin = X[0].astype(np.float64)
     for block in row_blocks(X):
         centred = X[block] - origin - means[codes[block]]
-        squares += np.einsum("ij,ij->j", centred, centred)
-    return np.sqrt(squares / len(codes))
+        squares += weight[block] @ np.square(centred, out=centred)
+    return np.sqrt(squares / weight.sum())

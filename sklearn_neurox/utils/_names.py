@@ -6,9 +6,12 @@ import pandas as pd
 
 # "decoder.attention.3.h5.17", with whatever "prefix__" a FeatureUnion put before it.
 _NAME = (
-    r"^(?:.*__)?(?:(?P<stack>encoder|decoder)\.)?(?P<component>[A-Za-z_]\w*(?::.+?)?)"
+    r"^(?:.*__)?(?:(?P<stack>encoder|decoder)\.)?(?P<component>[A-Za-z_]\w*)"
     r"\.(?P<layer>\d+)\.(?:h(?P<head>\d+)\.)?(?P<unit>\d+)$"
 )
+# "module:encoder.layer.2.output.dense.17": the number in the path is that of the block.
+_MODULE_NAME = r"^(?:.*__)?(?P<component>module:.+)\.(?P<unit>\d+)$"
+_BLOCK_IN_PATH = r"[:.](\d+)(?:\.|$)"
 
 
 def neuron_names(layers, n_units, *, component="hidden", stack=None):
@@ -34,8 +37,35 @@ def neuron_names(layers, n_units, *, component="hidden", stack=None):
         Names such as ``"hidden.3.127"``.
     """
     prefix = f"{stack}.{component}" if stack else component
+    blocks = [block_neuron_names(f"{prefix}.{layer}", n_units) for layer in layers]
+    return np.concatenate([np.empty(0, dtype=object), *blocks])
+
+
+def block_neuron_names(block, n_units, *, n_heads=None):
+    """Name the columns of one block of an activation matrix.
+
+    Parameters
+    ----------
+    block : str
+        Its name, such as ``"attention.3"``.
+
+    n_units : int
+        How many neurons it has.
+
+    n_heads : int or None, default=None
+        Among how many heads they are divided.
+
+    Returns
+    -------
+    names : ndarray of shape (n_units,), dtype=object
+        Names such as ``"hidden.3.127"``, or ``"attention.3.h5.17"`` with heads.
+    """
+    if n_heads is None:
+        return np.array([f"{block}.{unit}" for unit in range(n_units)], dtype=object)
+    width = n_units // n_heads
     return np.array(
-        [f"{prefix}.{layer}.{unit}" for layer in layers for unit in range(n_units)], dtype=object
+        [f"{block}.h{head}.{unit}" for head in range(n_heads) for unit in range(width)],
+        dtype=object,
     )
 
 
@@ -52,12 +82,21 @@ def parse_neuron_names(names):
     parts : DataFrame of shape (n_neurons, 6)
         Columns ``neuron`` (the name as given), ``stack``, ``component``, ``layer``, ``head`` and
         ``unit``. What a name does not say is missing; a name of another form (``"x0"``) has only
-        its ``neuron``.
+        its ``neuron``. The layer of a module is one more than the first number in its path, so
+        that it is that of the block it lies in.
     """
     names = pd.Series(np.asarray(names, dtype=object), dtype=object)
-    parts = names.astype(str).str.extract(_NAME)
+    text = names.astype(str)
+    modules = text.str.extract(_MODULE_NAME)
+    is_module = modules["component"].notna()
+    parts = text.where(~is_module).str.extract(_NAME)
     for column in ("layer", "head", "unit"):
         parts[column] = pd.to_numeric(parts[column]).astype("Int64")
+    if is_module.any():
+        block = pd.to_numeric(modules["component"].str.extract(_BLOCK_IN_PATH)[0]).astype("Int64")
+        parts["component"] = parts["component"].fillna(modules["component"])
+        parts["layer"] = parts["layer"].fillna(block + 1)
+        parts["unit"] = parts["unit"].fillna(pd.to_numeric(modules["unit"]).astype("Int64"))
     parts.insert(0, "neuron", names)
     return parts
 

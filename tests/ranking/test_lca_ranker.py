@@ -20,6 +20,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_neurox.probes import ElasticNetProbeClassifierCV
 from sklearn_neurox.ranking import LCARanker
 
 
@@ -274,3 +275,57 @@ def test_the_default_probe_is_sparse_and_standardised():
     ranker = LCARanker(n_neurons=3).fit(X * np.logspace(-2, 2, 33), y)
     assert type(ranker.estimator_).__name__ == "ElasticNetProbeClassifier"
     assert ranker.get_support(indices=True).tolist() == [0, 1, 2]
+
+
+@given(
+    arrays(float, (3, 6), elements=st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.7, 1e6])),
+    st.sampled_from([0.01, 0.25, 0.5, 0.9, 1.0]),
+)
+@settings(max_examples=60, deadline=None)
+def test_mass_and_threshold_by_definition(weights, cut):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ranker = _ranked(weights, mass=cut)
+    expected = np.zeros(6, dtype=bool)
+    above = np.zeros(6, dtype=bool)
+    for row in weights:
+        for j in np.flatnonzero(row):
+            expected[j] |= row[row > row[j]].sum() < cut * row.sum() * (1 - 1e-12)
+            above[j] |= row[j] >= cut * row.max()
+    np.testing.assert_array_equal(ranker.get_support(), expected)
+    ranker.set_params(which="bottom")
+    np.testing.assert_array_equal(ranker.get_support(), ~expected)
+    ranker.set_params(which="top", mass=None, threshold=cut)
+    np.testing.assert_array_equal(ranker.get_support(), above)
+
+
+def test_mass_keeps_the_head_of_the_order():
+    ranker = _ranked(np.random.RandomState(0).gamma(0.5, size=(4, 30)), mass=0.25)
+    support = ranker.get_support()
+    assert support[ranker.order_[: support.sum()]].all()
+    assert 4 <= support.sum() < 30
+
+
+def test_only_one_way_to_cut():
+    with pytest.raises(ValueError, match=r"n_neurons=2 and mass=0\.25.*Give one of them"):
+        _ranked([[3, 2, 1]], n_neurons=2, mass=0.25)
+    with pytest.raises(ValueError, match=r"mass=0\.25 and threshold=0\.5"):
+        _ranked([[3, 2, 1]], mass=0.25, threshold=0.5)
+
+
+def test_weights_of_rows_are_repetitions():
+    X, y = _planted(n_samples=60, n_noise=3)
+    weight = np.random.RandomState(1).randint(3, size=60)
+    model = LogisticRegression(l1_ratio=1, C=0.05, solver="saga", tol=1e-9, max_iter=50_000)
+    weighted = LCARanker(model).fit(X, y, sample_weight=weight)
+    repeated = LCARanker(model).fit(X.repeat(weight, axis=0), y.repeat(weight))
+    np.testing.assert_allclose(weighted.importances_, repeated.importances_, atol=1e-6)
+    assert 0 < weighted.n_tied_ == repeated.n_tied_
+    np.testing.assert_array_equal(weighted.order_, repeated.order_)
+
+
+def test_groups_reach_a_probe_that_tunes_itself():
+    X, y = _planted(n_samples=90, n_noise=3)
+    probe = ElasticNetProbeClassifierCV(alphas=2, eps=0.1, cv=3)
+    # Without groups it warns, which here is an error.
+    LCARanker(probe).fit(X, y, groups=np.arange(90) // 3)

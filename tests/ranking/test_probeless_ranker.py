@@ -72,3 +72,14 @@ def test_labels_are_checked():
         ProbelessRanker().fit(X, [None if i in (4, 9) else "a" for i in range(200)])
     with pytest.raises(ValueError, match="[Uu]nknown label type|continuous"):
         ProbelessRanker().fit(X, np.linspace(0, 1, 200))
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_weights_of_rows_are_repetitions(scale):
+    X, y = _labelled()
+    weight = np.random.RandomState(0).randint(3, size=len(y))
+    weight[y == 2] = 0
+    weighted = ProbelessRanker(scale=scale).fit(X, y, sample_weight=weight)
+    repeated = ProbelessRanker(scale=scale).fit(X.repeat(weight, axis=0), y.repeat(weight))
+    assert weighted.classes_.tolist() == [0, 1, 3, 4]
+    np.testing.assert_allclose(weighted.class_scores_, repeated.class_scores_)
