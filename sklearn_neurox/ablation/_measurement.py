@@ -210,12 +210,12 @@ def _prepare(features, X, y, train, test, groups, fills, random_state):
     # Plain arrays, so that a probe fitted on all columns takes the filled ones without names.
     Z_train, Z_test = _matrix(X_train), _matrix(X_test)
     groups = None if groups is None else _safe_indexing(np.asarray(groups), train)
+    # One seed, so that the random neurons drawn later do not depend on how many fills there are.
+    seed = random_state.randint(np.iinfo(np.int32).max)
     # Filling everything once, and putting the kept back, gives all choices the same draws.
     every = np.arange(Z_train.shape[1])
     fillings = {
-        fill: NeuronAblator(every, fill=fill, random_state=random_state)
-        .fit(Z_train)
-        .transform(Z_test)
+        fill: NeuronAblator(every, fill=fill, random_state=seed).fit(Z_train).transform(Z_test)
         for fill in fills
     }
     return _Fold(Z_train, y_train, Z_test, y_test, groups, fillings)

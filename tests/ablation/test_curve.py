@@ -241,7 +241,6 @@ def test_bad_input_fails_before_any_work():
         call(n_draws=-1)
 
 
-@pytest.mark.xfail(strict=False, reason="The random draws of several fills and of one differ.")
 def test_several_fills_are_those_of_single_calls():
     X, y = _planted()
     options = {"groups": GROUPS, "n_draws": 2, "random_state": 0}
