@@ -28,6 +28,11 @@ from sklearn_neurox.ranking import (
     GaussianRanker,
     IoURanker,
 )
+from sklearn_neurox.selection import (
+    CorrelationClusterSelector,
+    MinimalNeuronSelector,
+    NeuronSelector,
+)
 
 
 class _CrossModelRankerOfNoise(CrossModelRanker):
@@ -72,13 +77,30 @@ def numeric_estimators():
         RandomRanker(),
         LayerSelector(),
         LayerSelector(0, n_layers=1),
+        LayerSelector("auto", n_layers=1, estimator=LogisticRegression(), cv=StratifiedKFold(2)),
+        NeuronSelector(),
+        NeuronSelector([-1]),
+        CorrelationClusterSelector(),
+        CorrelationClusterSelector(0.9),
+        MinimalNeuronSelector(LogisticRegression(), sizes=[1], cv=StratifiedKFold(2)),
+        MinimalNeuronSelector(
+            LogisticRegression(), ranker=ProbelessRanker(), delta=0.5, cv=StratifiedKFold(2)
+        ),
         NeuronAblator(),
         NeuronAblator([0], fill="zero"),
         NeuronAblator([0], fill="mean"),
+        NeuronAblator([0], fill="resample", random_state=0),
+        NeuronAblator([0], fill=1.5),
         NeuronAblator([0], keep=True),
     ]
 
 
 def expected_failures(estimator):
     """Checks that an estimator fails for a reason, by name."""
+    if isinstance(estimator, NeuronAblator) and estimator.fill == "resample":
+        reason = "a row is filled from a training row drawn for its position"
+        return {
+            "check_methods_sample_order_invariance": reason,
+            "check_methods_subset_invariance": reason,
+        }
     return {}

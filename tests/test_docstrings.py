@@ -14,6 +14,7 @@ _IGNORED = {"ES01", "SA01", "SA04", "EX01", "GL08", "GL01", "RT02", "RT03"}
 _SUBPACKAGES = [
     "ablation",
     "datasets",
+    "evaluation",
     "extraction",
     "io",
     "probes",

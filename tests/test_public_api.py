@@ -14,6 +14,7 @@ import sklearn_neurox
 _SUBPACKAGES = [
     "ablation",
     "datasets",
+    "evaluation",
     "extraction",
     "io",
     "probes",
@@ -60,6 +61,7 @@ def test_nothing_below_knows_what_is_above():
         "ranking": ["extraction", "ablation", "cli"],
         "selection": ["extraction", "ablation", "cli"],
         "ablation": ["extraction", "cli"],
+        "evaluation": ["cli"],
         "io": ["probes", "ranking", "selection", "ablation", "cli"],
     }
     for package, forbidden in above.items():

@@ -129,7 +129,8 @@ class NeuronAblator(BaseNeuronSelector):
         Raises
         ------
         ValueError
-            For an index out of range, an unknown name, or a mask of another length.
+            For an index out of range, an unknown name, a neuron given twice, or a mask of another
+            length.
         """
         X = check_matrix(self, X, reset=True)
         chosen = np.zeros(X.shape[1], dtype=bool)

@@ -1,44 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from numbers import Integral, Real
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import check_scoring
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, validate_params
 
-from sklearn_neurox.ablation._ablator import NeuronAblator
-from sklearn_neurox.ranking import LCARanker, RandomRanker
-from sklearn_neurox.ranking._base import BaseRanker, count_neurons
-from sklearn_neurox.utils._folds import check_folds
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.ablation._measurement import COLUMNS, CONSTRAINTS, measure
 
-_COLUMNS = ["fold", "which", "fraction", "n_neurons", "retrained", "draw", "score"]
+_COLUMNS = [column for column in COLUMNS if column not in ("probe", "ranking")]
 
 
 @validate_params(
     {
         "estimator": [HasMethods(["fit", "predict"])],
         "ranker": [HasMethods(["fit"]), None],
-        "fractions": ["array-like"],
-        "n_draws": [Interval(Integral, 0, None, closed="left")],
-        "fill": [
-            StrOptions({"zero", "mean", "resample"}),
-            Interval(Real, None, None, closed="neither"),
-        ],
-        "retrain": ["boolean", "array-like"],
-        "scoring": [str, callable, None],
-        "cv": ["cv_object"],
-        "groups": ["array-like", None],
-        "random_state": ["random_state"],
+        **CONSTRAINTS,
     },
     prefer_skip_nested_validation=False,
 )
@@ -50,11 +30,14 @@ def ablation_curve(
     ranker: BaseEstimator | None = None,
     fractions: Iterable[float] = (0.10, 0.15, 0.20),
     n_draws: int = 10,
-    fill: str | float = "mean",
+    fill: str | float | Iterable[str | float] = "mean",
     retrain: bool | Iterable[bool] = (False, True),
     scoring: str | Callable | None = None,
     cv: int | Iterable | BaseCrossValidator | None = None,
     groups: ArrayLike | None = None,
+    n_repeats: int = 1,
+    n_jobs: int | None = None,
+    verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Score a probe on the best, on random and on the worst neurons alone.
@@ -78,7 +61,8 @@ def ablation_curve(
         The labels or targets.
 
     ranker : ranker instance or None, default=None
-        A ranker, cloned and fitted in every fold. None ranks by the weights of the fitted probe:
+        A ranker, cloned and fitted in every fold. A selector of scikit-learn will do that has
+        ``scores_`` or ``ranking_``. None ranks by the weights of the fitted probe:
         ``LCARanker(FrozenEstimator(probe))``.
 
     fractions : array-like of float, default=(0.10, 0.15, 0.20)
@@ -87,7 +71,7 @@ def ablation_curve(
     n_draws : int, default=10
         How many random rankings a fold. The choices of one draw are nested over fractions.
 
-    fill : {"zero", "mean", "resample"} or float, default="mean"
+    fill : {"zero", "mean", "resample"}, float or list of these, default="mean"
         What the others become under the same probe; see `NeuronAblator`. It acts right before the
         last step, so behind the scaler of a pipeline zero *is* the mean; if the last step scales
         for itself, zero may be an outlier.
@@ -105,18 +89,30 @@ def ablation_curve(
         ``cv=[(train, test)]``.
 
     groups : array-like of shape (n_samples,) or None, default=None
-        What must stay in one fold; for words, ``words["text"]``.
+        What must stay in one fold; for words, ``words["text"]``. A ranker or probe that splits
+        inside gets them too.
+
+    n_repeats : int, default=1
+        How often to measure every fold. With more than once the probe and the ranker get other
+        seeds each time, drawn from ``random_state``, for error bars over seeds.
+
+    n_jobs : int or None, default=None
+        How many measurements of a fold to make at a time, in threads. The results do not depend
+        on it.
+
+    verbose : bool or int, default=False
+        Whether to show a bar of the measurements.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the random neurons and the draws of ``fill="resample"``.
+        Fixes the random neurons, the draws of ``fill="resample"`` and the seeds of the repeats.
 
     Returns
     -------
     curve : DataFrame
-        One row a measurement, with the columns ``fold``, ``which`` (``"all"``, ``"top"``,
-        ``"random"`` or ``"bottom"``), ``fraction``, ``n_neurons`` (how many were kept),
-        ``retrained``, ``draw`` (0 but for random neurons) and ``score``. There is one row for all
-        neurons a fold.
+        One row a measurement, with the columns ``repeat``, ``fold``, ``which`` (``"all"``,
+        ``"top"``, ``"random"`` or ``"bottom"``), ``fraction``, ``n_neurons`` (how many were
+        kept), ``retrained``, ``fill`` (``"drop"`` where retrained), ``draw`` (0 but for random
+        neurons) and ``score``. For all neurons there is one row a fold, with the fill ``"none"``.
 
     Raises
     ------
@@ -126,6 +122,7 @@ def ablation_curve(
 
     See Also
     --------
+    ablation_table : The same for several rankers and probes.
     NeuronAblator : The ablation itself.
     sklearn_neurox.ranking.LCARanker : The ranking by default.
 
@@ -149,129 +146,26 @@ def ablation_curve(
     top       0.88
     Name: score, dtype: float64
     """
-    fractions, modes = _check_fractions(fractions), _check_modes(retrain)
-    check_no_missing_labels(y)
-    check_consistent_length(X, y, groups)
-    random_state = check_random_state(random_state)
-    rows, n_tied = [], []
-    folds = check_folds(cv, groups, caller="ablation_curve", stacklevel=4)
-    for number, (train, test) in enumerate(folds.split(X, y, groups)):
-        fold = _fit_fold(estimator, X, y, train, test, scoring, fill, random_state)
-        fitted_ranker = _fit_ranker(ranker, fold)
-        n_tied.append(getattr(fitted_ranker, "n_tied_", 0))
-        n_neurons = fold.Z_train.shape[1]
-        rows.append((number, "all", 1.0, n_neurons, False, 0, _score_all(fold)))
-        for which, draw, order in _orders(fitted_ranker.order_, n_draws, random_state):
-            for fraction in fractions:
-                kept = np.sort(order[: count_neurons(fraction, n_neurons, caller="ablation_curve")])
-                for retrained in modes:
-                    score = _score_kept(fold, kept, retrained)
-                    rows.append((number, which, fraction, len(kept), retrained, draw, score))
-    _warn_about_weightless(n_tied, n_neurons)
-    return pd.DataFrame(rows, columns=_COLUMNS)
-
-
-class _Fold(NamedTuple):
-    template: object
-    probe: object
-    scorer: Callable
-    Z_train: np.ndarray
-    y_train: object
-    Z_test: np.ndarray
-    y_test: object
-    filled: np.ndarray
-
-
-def _check_fractions(fractions):
-    fractions = [float(fraction) for fraction in fractions]
-    wrong = [fraction for fraction in fractions if not 0 < fraction <= 1]
-    if wrong or not fractions:
-        raise ValueError(
-            "The 'fractions' parameter of ablation_curve must hold fractions in (0, 1], at least "
-            f"one. Got {wrong[0] if wrong else 'none'}."
-        )
-    return fractions
-
-
-def _check_modes(retrain):
-    modes = np.atleast_1d(retrain)
-    if modes.dtype != bool or not modes.size:
-        raise ValueError(
-            "The 'retrain' parameter of ablation_curve must be a bool or a list of bools. Got "
-            f"{retrain!r}."
-        )
-    return modes.tolist()
-
-
-def _fit_fold(estimator, X, y, train, test, scoring, fill, random_state):
-    X_train, X_test = _safe_indexing(X, train), _safe_indexing(X, test)
-    y_train, y_test = _safe_indexing(y, train), _safe_indexing(y, test)
-    template = estimator
+    features = None
     if isinstance(estimator, Pipeline):
-        template = estimator[-1]
-        if len(estimator) > 1:
-            features = clone(estimator[:-1])
-            X_train, X_test = features.fit_transform(X_train, y_train), features.transform(X_test)
-    # Plain arrays, so that a probe fitted on all columns takes the filled ones without names.
-    Z_train, Z_test = _matrix(X_train), _matrix(X_test)
-    probe = clone(template).fit(Z_train, y_train)
-    # Filling everything once, and putting the kept back, gives all choices the same draws.
-    ablator = NeuronAblator(np.arange(Z_train.shape[1]), fill=fill, random_state=random_state)
-    filled = ablator.fit(Z_train).transform(Z_test)
-    scorer = check_scoring(probe, scoring=scoring)
-    return _Fold(template, probe, scorer, Z_train, y_train, Z_test, y_test, filled)
-
-
-def _matrix(X):
-    return check_array(X, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
-
-
-def _fit_ranker(ranker, fold):
-    if ranker is None:
-        if not hasattr(fold.probe, "coef_"):
-            raise ValueError(
-                "ablation_curve ranks by the weights of the probe, but the fitted "
-                f"{type(fold.probe).__name__} has no attribute 'coef_'. Pass a ranker, for "
-                "example ranker=ProbelessRanker(), or the probe that a search found: its "
-                "best_estimator_."
-            )
-        ranker = LCARanker(FrozenEstimator(fold.probe))
-    ranker = clone(ranker)
-    if isinstance(ranker, BaseRanker):
-        # Only its order is used; what it would select itself needs no warning in every fold.
-        ranker.set_params(n_neurons=None, which="top")
-    return ranker.fit(fold.Z_train, fold.y_train)
-
-
-def _orders(order, n_draws, random_state) -> Iterator[tuple[str, int, np.ndarray]]:
-    yield "top", 0, order
-    # A random ranking depends on nothing but the number of columns.
-    row = np.zeros((1, len(order)))
-    for draw in range(n_draws):
-        yield "random", draw, RandomRanker(random_state=random_state).fit(row).order_
-    yield "bottom", 0, order[::-1]
-
-
-def _score_all(fold):
-    return fold.scorer(fold.probe, fold.Z_test, fold.y_test)
-
-
-def _score_kept(fold, kept, retrained):
-    if retrained:
-        probe = clone(fold.template).fit(fold.Z_train[:, kept], fold.y_train)
-        return fold.scorer(probe, fold.Z_test[:, kept], fold.y_test)
-    mask = np.zeros(fold.Z_test.shape[1], dtype=bool)
-    mask[kept] = True
-    return fold.scorer(fold.probe, np.where(mask, fold.Z_test, fold.filled), fold.y_test)
-
-
-def _warn_about_weightless(n_tied, n_neurons):
-    if any(n_tied):
-        warnings.warn(
-            f"The bottom neurons of ablation_curve include some without any weight in "
-            f"{np.count_nonzero(n_tied)} of {len(n_tied)} folds (up to {max(n_tied)} of "
-            f"{n_neurons} neurons have none). These tie, and are ordered by the gradient of the "
-            "loss, not by weight.",
-            UserWarning,
-            stacklevel=4,
-        )
+        features, estimator = estimator[:-1] if len(estimator) > 1 else None, estimator[-1]
+    table = measure(
+        X,
+        y,
+        features=features,
+        probes={"probe": estimator},
+        rankings={"ranking": ranker},
+        fractions=fractions,
+        n_draws=n_draws,
+        fill=fill,
+        retrain=retrain,
+        scoring=scoring,
+        cv=cv,
+        groups=groups,
+        n_repeats=n_repeats,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        random_state=random_state,
+        caller="ablation_curve",
+    )
+    return table[_COLUMNS]

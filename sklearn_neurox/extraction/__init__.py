@@ -6,11 +6,13 @@ from sklearn_neurox.extraction._aggregator import SubwordAggregator
 from sklearn_neurox.extraction._cache import ActivationCache
 from sklearn_neurox.extraction._extractor import ActivationExtractor
 from sklearn_neurox.extraction._loading import clear_loaded_models
+from sklearn_neurox.extraction._torch_model import TorchModel
 
 __all__ = [
     "ActivationCache",
     "ActivationExtractor",
     "Activations",
     "SubwordAggregator",
+    "TorchModel",
     "clear_loaded_models",
 ]

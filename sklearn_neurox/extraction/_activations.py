@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numbers
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from sklearn_neurox.extraction._alignment import ranges
+from sklearn_neurox.extraction._cached_source import CachedSource
+from sklearn_neurox.extraction._matrix import new_matrix
+from sklearn_neurox.extraction._parts import Parts
 from sklearn_neurox.extraction._sources import ArraySource
 
 
@@ -156,7 +160,7 @@ class Activations:
         return len(self._ptr) - 1
 
     def __repr__(self):
-        n_neurons = self._source.n_blocks * self._source.n_units
+        n_neurons = sum(self._source.block_widths)
         return (
             f"<Activations of {len(self)} rows, {len(self._sequence)} subwords, "
             f"{n_neurons} neurons>"
@@ -224,7 +228,13 @@ class Activations:
         """
         return None if self._index is None else pd.Series(index=self._index, dtype=object)
 
-    def pool(self, strategy: str) -> np.ndarray:
+    def pool(
+        self,
+        strategy: str,
+        *,
+        dtype: str = "float32",
+        memmap: str | os.PathLike | None = None,
+    ) -> np.ndarray:
         """Compute the activations and pool them into one row each.
 
         Parameters
@@ -232,19 +242,24 @@ class Activations:
         strategy : {"first", "last", "mean", "max", "cls"}
             See `SubwordAggregator`.
 
+        dtype : {"float32", "float16"}, default="float32"
+            See `SubwordAggregator`.
+
+        memmap : str, path or None, default=None
+            See `SubwordAggregator`.
+
         Returns
         -------
-        H : ndarray of shape (n_samples, n_neurons), dtype=float32
+        H : ndarray of shape (n_samples, n_neurons)
 
         Raises
         ------
         ValueError
             For ``"cls"`` where rows are words, or the model has no such token.
-        """
-        from sklearn_neurox.extraction._pooling import pool
 
-        n_neurons = self._source.n_blocks * self._source.n_units
-        out = np.empty((len(self), n_neurons), dtype=np.float32)
+        OverflowError
+            If a value is beyond the range of float16.
+        """
         sequence, position, ptr = self._sequence, self._position, self._ptr
         if strategy == "cls":
             if isinstance(self._first_token, str):
@@ -254,6 +269,18 @@ class Activations:
                 )
             sequence, position = self._first_token.T
             ptr, strategy = np.arange(len(self) + 1), "first"
-        out[np.diff(ptr) == 0] = np.nan if self._missing == "nan" else 0.0
-        pool(self._source, sequence, position, ptr, strategy, out)
-        return out
+        parts = Parts(sequence, position, ptr, strategy)
+        shape = (len(self), sum(self._source.block_widths))
+        empty = np.nan if self._missing == "nan" else 0.0
+        with new_matrix(shape, np.dtype(dtype), memmap) as matrix:
+            matrix.values[np.diff(ptr) == 0] = empty
+            self._fill(parts, matrix.values)
+        return matrix.values
+
+    def _fill(self, parts, out):
+        if isinstance(self._source, CachedSource):
+            self._source.pool(parts, out)
+            return
+        from sklearn_neurox.extraction._pooling import pool
+
+        pool(self._source, parts, out)

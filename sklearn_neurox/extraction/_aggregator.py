@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import os
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -31,6 +33,16 @@ class SubwordAggregator(
         - ``"cls"``: the special token that stands for the whole text, such as ``[CLS]``; for
           whole texts only.
 
+    dtype : {"float32", "float16"}, default="float32"
+        The dtype of the matrix. float16 takes half the memory and keeps about three digits; a
+        value beyond its range of 65504 is an error that names the neuron, never saturated.
+
+    memmap : str, path or None, default=None
+        A ``.npy`` file that `transform` writes its matrix to, for one larger than the memory. What
+        it returns is mapped from the file: writing to it does not change the file. Another
+        `transform` replaces the file, which leaves matrices returned before as they are. None
+        keeps the matrix in memory.
+
     Attributes
     ----------
     feature_names_ : ndarray of str of shape (n_neurons,)
@@ -56,10 +68,20 @@ class SubwordAggregator(
 
     _parameter_constraints: dict = {
         "strategy": [StrOptions({"first", "last", "mean", "max", "cls"})],
+        "dtype": [StrOptions({"float32", "float16"})],
+        "memmap": [str, os.PathLike, None],
     }
 
-    def __init__(self, strategy: str = "last"):
+    def __init__(
+        self,
+        strategy: str = "last",
+        *,
+        dtype: str = "float32",
+        memmap: str | os.PathLike | None = None,
+    ):
         self.strategy = strategy
+        self.dtype = dtype
+        self.memmap = memmap
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Activations, y: None = None) -> "SubwordAggregator":
@@ -91,13 +113,16 @@ class SubwordAggregator(
 
         Returns
         -------
-        H : ndarray of shape (n_samples, n_neurons), dtype=float32
+        H : ndarray of shape (n_samples, n_neurons), dtype=float32 or float16
             Or a DataFrame, by `set_output`, with the index of the frame of words.
 
         Raises
         ------
         ValueError
             If the neurons are not those seen in `fit`.
+
+        OverflowError
+            If a value is beyond the range of float16.
         """
         check_is_fitted(self)
         names = _checked(X).get_feature_names()
@@ -107,7 +132,7 @@ class SubwordAggregator(
                 f"({self.feature_names_[0]!r} to {self.feature_names_[-1]!r}), but X has "
                 f"{len(names)} ({names[0]!r} to {names[-1]!r}). Fit it again."
             )
-        H = X.pool(self.strategy)
+        H = X.pool(self.strategy, dtype=self.dtype, memmap=self.memmap)
         container = _get_output_config("transform", self)["dense"]
         if container == "default":
             return H

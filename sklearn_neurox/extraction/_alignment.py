@@ -93,16 +93,15 @@ def _align_unordered(own, start, end, row_start, row_end):
     return Alignment(own[np.concatenate(found)] if found else own[:0], ptr)
 
 
-def find_first_tokens(rows, encodings, tokenizer, first_sequence):
+def find_first_tokens(rows, reading, first_sequence):
     """Find the token that stands for each row's whole text, such as ``[CLS]``.
 
     Parameters
     ----------
     rows : Rows
 
-    encodings : Encodings
-
-    tokenizer : PreTrainedTokenizerBase
+    reading : Reading
+        The tokens of ``rows.texts``.
 
     first_sequence : ndarray of shape (n_texts,)
         The first model input of each text.
@@ -117,13 +116,13 @@ def find_first_tokens(rows, encodings, tokenizer, first_sequence):
     parts = np.flatnonzero((rows.start > 0) | (rows.end < length))
     if len(parts):
         return f"row {parts[0]} is a word, not a whole text"
-    if tokenizer.cls_token_id is None:
-        return f"{type(tokenizer).__name__} has no token that stands for the whole text"
-    is_first = (encodings.ids == tokenizer.cls_token_id) & (encodings.role < 0)
-    places = np.flatnonzero(is_first)
+    encodings = reading.encodings
+    if not reading.has_cls:
+        return f"{reading.tokenizer} has no token that stands for the whole text"
+    places = np.flatnonzero(encodings.is_cls)
     at = np.searchsorted(places, encodings.ptr[:-1])
-    found = np.append(places, len(is_first))[at]
+    found = np.append(places, len(encodings.is_cls))[at]
     if (found >= encodings.ptr[1:]).any():
-        return f"{type(tokenizer).__name__} adds no token that stands for the whole text"
+        return f"{reading.tokenizer} adds no token that stands for the whole text"
     per_text = np.stack([first_sequence, found - encodings.ptr[:-1]], axis=1)
     return per_text[rows.text_of_row]

@@ -1,183 +1,275 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import contextlib
-import hashlib
+import errno
 import os
-import uuid
-import warnings
-from itertools import pairwise
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-_KEY_BYTES = 32
+from sklearn_neurox.extraction._compaction import compact_folder, superseded
+from sklearn_neurox.extraction._shard import SUFFIX, DamagedShardError, Shard, write_shard
+from sklearn_neurox.extraction._shard_index import forget_indices, index_of, sweep
+
+_INFO = {
+    "fingerprint": str,
+    "model": str,
+    "sentences": np.int64,
+    "tokens": np.int64,
+    "layers": np.int64,
+    "dtype": str,
+    "shards": np.int64,
+    "bytes": np.int64,
+}
 
 
 class ActivationCache:
-    """A folder that keeps hidden states, so that a model reads every text once.
+    """A folder that keeps activations, so that a model reads every sentence once.
 
-    Each model has a subfolder, named after a digest of its weights. In it lie immutable shards,
-    safetensors files of one batch each: which inputs they hold (digests of their tokens), where
-    each begins, and one tensor a layer. A shard is written under a temporary name and renamed when
-    complete, so that processes can share the folder without locks, and an interrupted run loses
-    at most one batch.
+    In it is a folder for every fingerprint: a digest of model, tokenizer, component, and what else
+    changes the activations. In that lie immutable shards, safetensors files of one batch each,
+    which hold every layer, which sentences these are (as digests) and what their tokens stand for.
+    So a cached sentence needs neither model nor tokenizer: torch is not even imported.
 
-    All layers of a text are kept, in float32: the bytes are 4 x tokens x layers x units, which
-    for 25,000 words and BERT-base is about 1.2 GB. Deleting the folder, or a subfolder of it, is
-    always safe.
+    Processes and machines can share the folder without locks: a shard is written under a temporary
+    name, flushed to the disk, and renamed when complete. An interrupted run loses the batch at
+    hand, and the same request resumes to the same bits. Everything read is checked against
+    checksums; what is damaged is reported by name and computed again. Deleting the folder, or
+    anything in it, is always safe.
+
+    In float32 the bytes are 4 x tokens x layers x units: for 25,000 words and BERT-base about
+    1.2 GB.
 
     Parameters
     ----------
     folder : str or path
         Made when the first shard is written.
 
+    layers : {"all", "asked"}, default="all"
+        What is kept: every layer of the component, which one pass computes anyway, so that a
+        search over layers runs the model once; or only the layers that were asked for, where disk
+        is short. Then other layers cost another pass.
+
+    dtype : {"float32", "float16"}, default="float32"
+        What activations are kept in. float16 takes half the bytes and keeps about three digits; a
+        value beyond its range of 65504, which some neurons of large models reach, is an error.
+
     See Also
     --------
     ActivationExtractor : Takes it, or just its folder, as ``cache``.
+    ActivationExtractor.fill_cache : Fills it, with several processes where asked.
 
     Examples
     --------
-    >>> from sklearn_neurox.extraction import ActivationCache
-    >>> ActivationCache("activations")
-    ActivationCache('activations')
+    >>> import tempfile
+    >>> from sklearn_neurox.datasets import make_tiny_model
+    >>> from sklearn_neurox.extraction import ActivationCache, ActivationExtractor
+    >>> cache = ActivationCache(tempfile.mkdtemp())
+    >>> extractor = ActivationExtractor(make_tiny_model("bert"), cache=cache)
+    >>> extractor.fill_cache(["Dogs bark", "She saw the light"])
+    2
+    >>> extractor.fill_cache(["Dogs bark"])
+    0
+    >>> cache.info()[["sentences", "layers"]]
+       sentences  layers
+    0          2       3
     """
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike, *, layers: str = "all", dtype: str = "float32"):
+        if layers not in ("all", "asked"):
+            raise ValueError(f"ActivationCache: layers must be 'all' or 'asked', got {layers!r}.")
+        if dtype not in ("float32", "float16"):
+            raise ValueError(
+                f"ActivationCache: dtype must be 'float32' or 'float16', got {dtype!r}."
+            )
         self.folder = Path(folder)
-        self._shards = {}
+        self.layers = layers
+        self.dtype = dtype
 
     def __repr__(self):
-        return f"ActivationCache({str(self.folder)!r})"
+        options = "".join(
+            f", {name}={value!r}"
+            for name, value, default in (
+                ("layers", self.layers, "all"),
+                ("dtype", self.dtype, "float32"),
+            )
+            if value != default
+        )
+        return f"ActivationCache({str(self.folder)!r}{options})"
 
-    def __getstate__(self):
-        return {"folder": self.folder, "_shards": {}}
-
-    def find(self, fingerprint: str, keys: list[bytes]) -> list[tuple[Path, int] | None]:
-        """Find inputs that are there.
-
-        Parameters
-        ----------
-        fingerprint : str
-            Digest of the model.
-
-        keys : list of bytes
-            Digests of the inputs, from `sequence_keys`.
+    def info(self) -> pd.DataFrame:
+        """Tell what is in the cache.
 
         Returns
         -------
-        places : list of (Path, int) or None
-            Shard and place in it of each input, None where it is not there.
+        info : DataFrame
+            One row a fingerprint: ``fingerprint`` (the name of its folder), ``model``,
+            ``sentences`` and ``tokens`` (special ones included), each counted once, ``layers``
+            (blocks of neurons), ``dtype``, ``shards`` (files) and ``bytes``.
         """
-        known = {}
-        folder = self.folder / fingerprint
-        for path in sorted(folder.glob("*.safetensors")) if folder.is_dir() else ():
-            for place, key in enumerate(self._keys(path)):
-                known.setdefault(key, (path, place))
-        return [known.get(key) for key in keys]
+        rows = [self._describe(path) for path in self._folders()]
+        return pd.DataFrame(rows, columns=list(_INFO)).astype(_INFO)
 
-    def read(self, path: Path, layer: int | None = None) -> np.ndarray:
-        """Read one layer of a shard, or where its inputs begin.
-
-        Parameters
-        ----------
-        path : Path
-            The shard.
-
-        layer : int or None, default=None
-            The layer; None reads the pointers.
+    def verify(self) -> pd.DataFrame:
+        """Read every byte of the cache and check it against the checksums.
 
         Returns
         -------
-        values : ndarray of shape (n_tokens, n_units) or (n_sequences + 1,)
+        damage : DataFrame
+            One row a shard that is not what was written: ``path`` and ``problem``. No rows where
+            all is well. `prune` removes these shards.
         """
-        from safetensors import safe_open
+        damage = [
+            (str(path), problem)
+            for folder in self._folders()
+            for path, problem in _damage(folder).items()
+        ]
+        return pd.DataFrame(damage, columns=["path", "problem"], dtype=object)
 
-        with safe_open(path, framework="np") as shard:
-            return shard.get_tensor("ptr" if layer is None else f"hidden.{layer}")
+    def compact(self, max_bytes: int = 256 << 20) -> int:
+        """Put small shards together, so that a large cache is not a crowd of files.
 
-    def write(
-        self, fingerprint: str, keys: list[bytes], ptr: np.ndarray, states: dict[int, np.ndarray]
-    ) -> None:
-        """Write one shard; it is visible when it is complete.
+        Other processes may read and write meanwhile. What stands in several shards is kept once.
 
         Parameters
         ----------
-        fingerprint : str
-            Digest of the model.
+        max_bytes : int, default=268435456
+            Shards of less than half of this are put together, into such of at most this.
 
-        keys : list of bytes
-            Digests of the inputs.
-
-        ptr : ndarray of shape (n_sequences + 1,)
-            Where the tokens of each input begin.
-
-        states : dict of int to ndarray of shape (n_tokens, n_units)
-            The layers.
+        Returns
+        -------
+        n_removed : int
+            How many files there are fewer.
         """
-        from safetensors.numpy import save
+        folders = self._folders()
+        return sum(compact_folder(folder, index_of(folder), max_bytes) for folder in folders)
 
-        tensors = {f"hidden.{layer}": np.ascontiguousarray(s) for layer, s in states.items()}
-        tensors["ptr"] = np.asarray(ptr, dtype=np.int64)
-        tensors["keys"] = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, _KEY_BYTES)
+    def prune(self, fingerprints: Iterable[str] | None = None) -> int:
+        """Remove what is of no use, and whole models where asked.
+
+        Parameters
+        ----------
+        fingerprints : iterable of str or None, default=None
+            The fingerprints, as `info` lists them, of the models whose activations are to go. None
+            removes only damaged shards, shards whose sentences all stand in others too, and
+            temporary files that interrupted runs left behind.
+
+        Returns
+        -------
+        n_bytes : int
+            How many bytes were freed.
+
+        Raises
+        ------
+        ValueError
+            For a fingerprint that is not there. Nothing is removed then.
+        """
+        if fingerprints is None:
+            return sum(self._prune_folder(folder) for folder in self._folders())
+        known = {folder.name: folder for folder in self._folders()}
+        chosen = [fingerprints] if isinstance(fingerprints, str) else list(fingerprints)
+        unknown = [name for name in chosen if name not in known]
+        if unknown:
+            raise ValueError(
+                f"ActivationCache.prune: {str(self.folder)!r} holds no fingerprint {unknown[0]!r}; "
+                f"it holds {sorted(known)}."
+            )
+        freed = 0
+        for folder in {known[name] for name in chosen}:
+            freed += sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+            shutil.rmtree(folder)
+        forget_indices()
+        return freed
+
+    def _index(self, fingerprint):
+        return index_of(self.folder / fingerprint)
+
+    def _write(self, fingerprint, entries, states, *, facts, note=""):
+        """Write a shard; it is visible when it is complete."""
         folder = self.folder / fingerprint
-        name = hashlib.sha256(b"".join(keys)).hexdigest()[:32]
-        # Not tempfile, whose files no other user of a shared folder may read.
-        temporary = folder / f"{uuid.uuid4().hex}.tmp"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "xb") as file:
-                file.write(save(tensors, metadata={"format": "sklearn-neurox 1"}))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, folder / f"{name}.safetensors")
+            return write_shard(folder, entries, states, facts=facts, note=note)
         except OSError as error:
-            raise OSError(
-                f"The cache folder {str(self.folder)!r} cannot be made or written ({error}). Give "
-                "another with cache=."
-            ) from error
-        finally:
-            # There no more after the renaming; otherwise half a shard is of use to nobody.
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+            raise OSError(error.errno, self._cannot_write(error)) from error
 
-    def _keys(self, path):
-        stat = path.stat()
-        stamp = (stat.st_size, stat.st_mtime_ns)
-        if self._shards.get(path, (None,))[0] != stamp:
-            self._shards[path] = stamp, _read_keys(path)
-        return self._shards[path][1]
-
-
-def _read_keys(path):
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as shard:
-            keys = shard.get_tensor("keys")
-    except (SafetensorError, OSError) as error:
-        warnings.warn(
-            f"The cache shard {path} is damaged ({error}); what it held is computed again. "
-            "Delete the file to be rid of this warning.",
-            UserWarning,
-            stacklevel=2,
+    def _cannot_write(self, error):
+        full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+        advice = "Make room and run it again" if full else "Give another with cache="
+        return (
+            f"The cache folder {str(self.folder)!r} cannot be made or written ({error}). "
+            f"{advice}; what was written before stays valid."
         )
-        return []
-    return [key.tobytes() for key in keys]
+
+    def _check_space(self, n_bytes):
+        existing = next(p for p in (self.folder.absolute(), *self.folder.absolute().parents)
+                        if p.exists())  # fmt: skip
+        free = shutil.disk_usage(existing).free
+        if n_bytes > free:
+            raise OSError(
+                errno.ENOSPC,
+                f"The cache folder {str(self.folder)!r} needs {n_bytes / 1e9:.2f} GB for these "
+                f"sentences, but its disk has {free / 1e9:.2f} GB left. Give another folder with "
+                "cache=, or keep less with ActivationCache(..., layers='asked', dtype='float16').",
+            )
+
+    def _folders(self):
+        if not self.folder.is_dir():
+            return []
+        found = {path.parent for path in self.folder.glob(f"*/*{SUFFIX}")}
+        found |= {path.parent for path in self.folder.glob("*/*.tmp")}
+        return sorted(found)
+
+    def _describe(self, folder):
+        index = index_of(folder)
+        seen, tokens, blocks = {}, 0, set()
+        for shard in index.shards:
+            tables = shard.tables
+            lengths = np.diff(shard.ptr).tolist()
+            named = zip(tables["key"], tables["window"].tolist(), lengths, strict=True)
+            for key, window, length in named:
+                place = (key.tobytes(), window)
+                tokens += 0 if place in seen else length
+                seen[place] = None
+            blocks.update(shard.blocks)
+        facts = index.facts or {}
+        return (
+            folder.name,
+            facts.get("model", ""),
+            len({key for key, _ in seen}),
+            tokens,
+            len(blocks),
+            facts.get("dtype", ""),
+            len(index.shards),
+            sum(shard.n_bytes for shard in index.shards),
+        )
+
+    def _prune_folder(self, folder):
+        freed = sweep(folder)
+        useless = {Path(path) for path in _damage(folder)}
+        useless |= superseded([s for s in index_of(folder).shards if s.path not in useless])
+        for path in useless:
+            with contextlib.suppress(FileNotFoundError):
+                size = path.stat().st_size
+                path.unlink()
+                freed += size
+        index_of(folder)
+        with contextlib.suppress(OSError):  # not empty
+            folder.rmdir()
+        return freed
 
 
-def sequence_keys(sequences):
-    """Digest model inputs: their tokens, and their segments where they have any.
-
-    Parameters
-    ----------
-    sequences : Sequences
-
-    Returns
-    -------
-    keys : list of bytes
-    """
-    raw, width = sequences.ids.tobytes(), sequences.ids.itemsize
-    types = b"" if sequences.types is None else sequences.types.tobytes()
-    return [
-        hashlib.sha256(raw[start:end] + b"|" + types[start:end]).digest()
-        for start, end in pairwise((sequences.ptr * width).tolist())
-    ]
+def _damage(folder):
+    """Read all shards of a folder: the path and the problem of each that is damaged."""
+    found = {}
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            shard = Shard(path)
+            for block in shard.blocks:
+                shard.states(block)
+        except DamagedShardError as error:
+            if path.exists():  # otherwise compacted meanwhile
+                found[path] = error.reason
+    return found

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Hidden layers of a live model: where they are, and how they are read while it runs."""
+"""A live model: how its stacks run, and how blocks of its activations are read meanwhile."""
 
 import contextlib
 import inspect
 import threading
 import weakref
-from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from sklearn_neurox.extraction._families import max_positions
+from sklearn_neurox.extraction._taps import ModuleDidNotRun, Tap, run_tapped
+from sklearn_neurox.extraction._torch_model import TorchModel
 
-# Hooks sit on the shared model, but only the call that set them may see what they see.
-_current_call: ContextVar = ContextVar("sklearn_neurox_call", default=None)
 _anatomies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_widths: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 # How many calls use a model now, and which of its modules were in training mode before.
 _in_evaluation: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _modes_lock = threading.Lock()
@@ -25,7 +26,7 @@ _PROBE_PADDING = 4
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What a look at a model's forward pass has shown."""
+    """What a look at a stack's forward pass has shown."""
 
     blocks: str | None  # name of the list of blocks, None where the hidden states come otherwise
     n_layers: int
@@ -33,48 +34,50 @@ class Anatomy:
     multiple: int  # inputs shorter than this are padded to it
 
 
-class _Stop(Exception):  # noqa: N818 - not an error
-    """Ends a forward pass after the last layer asked for."""
+def base_of(model, stack=None):
+    """Return the part of a model that makes the states: one of two stacks, and no heads."""
+    if isinstance(model, TorchModel):
+        return model.module
+    if stack == "decoder":
+        return model.get_decoder()
+    return model.get_encoder() if stack else model.base_model
 
 
-def base_of(model):
-    """Return the part of a model that makes the hidden states: no heads, the encoder alone."""
-    if model.config.is_encoder_decoder:
-        return model.get_encoder()
-    return model.base_model
-
-
-def anatomy_of(model):
-    """Look once at how a model makes its hidden states; the result is checked, not assumed.
+def anatomy_of(model, stack=None):
+    """Look once at how a stack makes its hidden states; the result is checked, not assumed.
 
     Parameters
     ----------
-    model : PreTrainedModel
+    model : PreTrainedModel or TorchModel
+
+    stack : {"encoder", "decoder"} or None
 
     Returns
     -------
     anatomy : Anatomy
     """
-    if model not in _anatomies:
-        with evaluating(model), torch.inference_mode():
-            _anatomies[model] = _examine(model)
-    return _anatomies[model]
+    known = _anatomies.setdefault(model, {})
+    if stack not in known:
+        if isinstance(model, TorchModel):
+            known[stack] = Anatomy(None, 0, model.pads, 1)
+        else:
+            with evaluating(model), torch.inference_mode():
+                known[stack] = _examine(model, stack)
+    return known[stack]
 
 
-def _examine(model):
-    base = base_of(model)
+def _examine(model, stack):
+    base = base_of(model, stack)
     multiple = getattr(base.config, "downsampling_rate", 1)
-    ids = _probe_ids(base)
-    mask = torch.ones_like(ids)
-    expected = _states(base, ids, mask)
+    inputs = _probe_inputs(model, stack)
+    length = inputs["input_ids"].shape[1]
+    expected = _states(base, inputs)
     n_layers = len(expected) - 1
-    padded_ids = torch.nn.functional.pad(ids, (0, _PROBE_PADDING), value=int(ids[0, 0]))
-    padded_mask = torch.nn.functional.pad(mask, (0, _PROBE_PADDING))
-    padded = _states(base, padded_ids, padded_mask)
+    padded = _states(base, _probe_inputs(model, stack, padding=_PROBE_PADDING))
     pads = all(
-        _close(short, long[:, : ids.shape[1]])
+        _close(short, long[:, :length])
         for short, long in zip(expected, padded, strict=True)
-        if short.shape[1] == ids.shape[1]
+        if short.shape[1] == length
     )
     names = [
         name
@@ -83,113 +86,217 @@ def _examine(model):
     ]
     for blocks in names:
         anatomy = Anatomy(blocks, n_layers, pads, multiple)
-        if _tapped_equals(base, anatomy, ids, mask, expected):
+        if _tapped_equals(base, anatomy, inputs, expected):
             return anatomy
     return Anatomy(None, n_layers, pads, multiple)
 
 
-def _probe_ids(base):
+def _probe_inputs(model, stack, *, padding=0, n_texts=1):
+    """Make a short input of the kind a stack reads, with some padding behind it."""
+    if isinstance(model, TorchModel):
+        ids = model.encode_checked("A few words .")[0][: model.max_length]
+        ids = torch.from_numpy(ids).to(input_device(model)).repeat(n_texts, 1)
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    base = base_of(model, stack)
     # From the config, because a model that hashes characters has no one table of embeddings.
     size = getattr(base.config.get_text_config(), "vocab_size", 128)
     first = min(5, size - 1)
     room = max_positions(base.config) or _PROBE_LENGTH + _PROBE_PADDING
     length = min(_PROBE_LENGTH, room - _PROBE_PADDING)
-    ids = first + torch.arange(length) % max(1, min(size - first, 50))
-    return ids[None].to(base.device)
+    ids = (first + torch.arange(length) % max(1, min(size - first, 50))).repeat(n_texts, 1)
+    mask = torch.ones_like(ids)
+    inputs = {
+        "input_ids": torch.nn.functional.pad(ids, (0, padding), value=int(ids[0, 0])),
+        "attention_mask": torch.nn.functional.pad(mask, (0, padding)),
+    }
+    inputs = {name: value.to(input_device(model)) for name, value in inputs.items()}
+    if stack == "decoder":
+        encoder = base_of(model, "encoder")
+        inputs["encoder_hidden_states"] = encoder(**inputs).last_hidden_state
+        inputs["encoder_attention_mask"] = inputs["attention_mask"]
+    return inputs
 
 
-def _states(base, ids, mask):
-    return base(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
+def input_device(model):
+    """Return where a model takes its input; parts of it may lie elsewhere, or nowhere yet."""
+    module = model.module if isinstance(model, TorchModel) else model
+    devices = (parameter.device for parameter in module.parameters())
+    return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
+
+
+def _states(base, inputs):
+    return base(**inputs, **_no_cache(base), output_hidden_states=True).hidden_states
+
+
+def _no_cache(base):
+    return {"use_cache": False} if "use_cache" in inspect.signature(base.forward).parameters else {}
 
 
 def _close(ours, theirs):
     if ours.shape != theirs.shape:
         return False
+    # Half precision rounds more, and differently for another length.
+    tolerance = max(1e-3, 8 * torch.finfo(theirs.dtype).eps)
     scale = theirs.abs().max().clamp_min(torch.finfo(theirs.dtype).tiny)
-    return bool(((ours - theirs).abs().max() / scale) < 1e-3)
+    return bool(((ours - theirs).abs().max() / scale) < tolerance)
 
 
-def _tapped_equals(base, anatomy, ids, mask, expected):
+def _tapped_equals(base, anatomy, inputs, expected):
     seen = {}
-    inputs = {"input_ids": ids, "attention_mask": mask}
-    _run_tapped(base, anatomy, inputs, list(range(anatomy.n_layers + 1)), seen.__setitem__)
-    return len(seen) == len(expected) and all(
-        _close(seen[layer], state) for layer, state in enumerate(expected)
-    )
+    taps = {layer: _hidden_tap(base, anatomy, layer) for layer in range(anatomy.n_layers)}
+    try:
+        forward = partial(base, **inputs, **_no_cache(base))
+        output = run_tapped(forward, taps, seen.__setitem__, stop=False)
+    except ModuleDidNotRun:  # a list of modules of which some do not run
+        return False
+    seen[anatomy.n_layers] = output.last_hidden_state
+    return all(_close(seen[layer], state) for layer, state in enumerate(expected))
 
 
-def run_hidden(model, anatomy, inputs, layers, visit):
-    """Run a model on one batch and hand over the hidden layers as they appear.
+def _hidden_tap(base, anatomy, layer):
+    blocks = base.get_submodule(anatomy.blocks)
+    return Tap(blocks[layer - 1], "output") if layer else Tap(blocks[0], "input")
+
+
+def run_hidden(model, anatomies, inputs, blocks, visit):
+    """Run a model on one batch and hand over the blocks asked for as they appear.
 
     Parameters
     ----------
-    model : PreTrainedModel
+    model : PreTrainedModel or TorchModel
 
-    anatomy : Anatomy
-        From `anatomy_of`.
+    anatomies : dict of (str or None) to Anatomy
+        From `anatomy_of`, of every stack that has to run.
 
     inputs : dict of str to Tensor
-        ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``.
+        ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``; for a decoder also
+        ``decoder_input_ids`` and ``decoder_attention_mask``.
 
-    layers : list of int
-        The layers wanted, ascending; the forward pass ends after the last of them.
+    blocks : tuple of Block
+        What is wanted; a stack's forward pass ends after the last of them.
 
     visit : callable
-        Called with (layer, tensor of shape (n_sequences, n_tokens, n_units)).
+        Called with (index of the block, tensor of shape (n_sequences, n_tokens, n_units)).
     """
-    base = base_of(model)
-    accepted = inspect.signature(base.forward).parameters
-    inputs = {name: value for name, value in inputs.items() if name in accepted}
-    if "use_cache" in accepted:
-        inputs["use_cache"] = False
+    decoder_inputs = {
+        name.removeprefix("decoder_"): value
+        for name, value in inputs.items()
+        if name.startswith("decoder_")
+    }
+    inputs = {name: value for name, value in inputs.items() if not name.startswith("decoder_")}
     with torch.inference_mode():
-        if anatomy.blocks is None:
-            states = base(**inputs, output_hidden_states=True).hidden_states
-            for layer in layers:
-                visit(layer, states[layer])
-        else:
-            _run_tapped(base, anatomy, inputs, layers, visit)
+        for stack, anatomy in anatomies.items():
+            wanted = {n: block for n, block in enumerate(blocks) if block.stack == stack}
+            if stack == "encoder":
+                output = _run_stack(
+                    model, stack, anatomy, inputs, wanted, visit, whole="decoder" in anatomies
+                )
+            elif stack == "decoder":
+                decoder_inputs["encoder_hidden_states"] = output.last_hidden_state
+                decoder_inputs["encoder_attention_mask"] = inputs["attention_mask"]
+                _run_stack(model, stack, anatomy, decoder_inputs, wanted, visit)
+            else:
+                _run_stack(model, stack, anatomy, inputs, wanted, visit)
 
 
-def _run_tapped(base, anatomy, inputs, layers, visit):
-    blocks = base.get_submodule(anatomy.blocks)
-    call, last = object(), anatomy.n_layers
-    inner = [layer for layer in layers if layer < last]
-
-    def record(layer, state):
-        if _current_call.get() is call:
-            visit(layer, state)
-            if layer == layers[-1]:
-                raise _Stop
-
-    # torch forgets the kwargs of a hook that is removed while another thread is calling it.
-    def before_first(_, args, kwargs=None):
-        if kwargs is not None:
-            record(0, args[0] if args else kwargs["hidden_states"])
-
-    def after(layer):
-        return lambda _, args, output: record(layer, _first(output))
-
-    with contextlib.ExitStack() as stack:
-        token = _current_call.set(call)
-        stack.callback(_current_call.reset, token)
-        for layer in inner:
-            handle = (
-                blocks[layer - 1].register_forward_hook(after(layer))
-                if layer
-                else blocks[0].register_forward_pre_hook(before_first, with_kwargs=True)
-            )
-            stack.callback(handle.remove)
-        try:
-            output = base(**inputs)
-        except _Stop:
-            return
-        if layers[-1] == last:
-            visit(last, output.last_hidden_state)
+def _run_stack(model, stack, anatomy, inputs, wanted, visit, *, whole=False):
+    base = base_of(model, stack)
+    forward = _forward_of(model, base, inputs)
+    hidden = {block.layer: n for n, block in wanted.items() if block.component == "hidden"}
+    taps = {n: _tap(base, block) for n, block in wanted.items() if block.component != "hidden"}
+    if hidden and anatomy.blocks is None:
+        output = run_tapped(partial(forward, output_hidden_states=True), taps, visit, stop=False)
+        for layer, n in hidden.items():
+            visit(n, output.hidden_states[layer])
+        return output
+    last = hidden.pop(anatomy.n_layers, None)
+    for layer, n in hidden.items():
+        taps[n] = _hidden_tap(base, anatomy, layer)
+    stop = last is None and not whole
+    output = run_tapped(forward, taps, visit, stop=stop) if taps or not stop else None
+    if last is not None:
+        visit(last, output.last_hidden_state)
+    return output
 
 
-def _first(output):
-    return output[0] if isinstance(output, (tuple, list)) else output
+def _tap(base, block):
+    side = "input" if block.component in ("mlp", "attention") else "output"
+    return Tap(base.get_submodule(block.path), side, block.call)
+
+
+def _forward_of(model, base, inputs):
+    """Return a function that runs a stack; what its output should hold goes by keywords."""
+    if isinstance(model, TorchModel):
+        arguments = [inputs["input_ids"]]
+        if model.forward is None:
+            return partial(base, *arguments)
+        return partial(model.forward, base, *arguments, inputs["attention_mask"])
+    accepted = inspect.signature(base.forward).parameters
+    known = {name: value for name, value in inputs.items() if name in accepted}
+    return partial(base, **known, **_no_cache(base))
+
+
+def module_widths(model, stack, paths):
+    """Run a model on a few tokens to see what its modules give.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or TorchModel
+
+    stack : {"encoder", "decoder"} or None
+
+    paths : list of str
+        The modules, by their paths in the stack.
+
+    Returns
+    -------
+    widths : dict of str to int
+        How many units each has.
+
+    Raises
+    ------
+    ValueError
+        For a module that does not give one state a token, or runs more than once or not at all.
+    """
+    known = _widths.setdefault(model, {})
+    new = [path for path in paths if (stack, path) not in known]
+    if new:
+        with evaluating(model), torch.inference_mode():
+            found = _watch(model, stack, new)
+        for path in new:
+            known[stack, path] = _width(path, *found.get(path, (0, None, None)))
+    return {path: known[stack, path] for path in paths}
+
+
+def _watch(model, stack, paths):
+    """Run two texts through a stack; say how often each module ran and on what shapes."""
+    base, found = base_of(model, stack), {}
+    inputs = _probe_inputs(model, stack, n_texts=2)
+    calls = [(path, call) for path in paths for call in (0, 1)]
+    taps = {(path, call): Tap(base.get_submodule(path), "output", call) for path, call in calls}
+
+    def visit(tap, state):
+        path, call = tap
+        found[path] = call + 1, getattr(state, "shape", ()), inputs["input_ids"].shape
+
+    with contextlib.suppress(ModuleDidNotRun):  # which is what this is to find out
+        run_tapped(_forward_of(model, base, inputs), taps, visit, stop=False)
+    return found
+
+
+def _width(path, n_calls, shape, expected):
+    problem = None
+    if n_calls != 1:
+        problem = "runs more than once" if n_calls else "does not run"
+        problem += " in a forward pass"
+    elif tuple(shape[:-1]) not in (tuple(expected), (expected.numel(),)):
+        problem = f"gives no state for every token: {tuple(shape)} for {tuple(expected)} tokens"
+    if problem:
+        raise ValueError(
+            f"ActivationExtractor cannot read the module {path!r}: it {problem}. Choose others "
+            "with component='module:<glob>'."
+        )
+    return int(shape[-1])
 
 
 @contextlib.contextmanager
@@ -198,6 +305,7 @@ def evaluating(model):
 
     The first of several threads switches the mode, the last one restores it.
     """
+    model = base_of(model) if isinstance(model, TorchModel) else model
     with _modes_lock:
         n_users, training = _in_evaluation.get(model, (0, ()))
         if not n_users:

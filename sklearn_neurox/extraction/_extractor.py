@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -11,27 +11,35 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _clone_parametrized, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sklearn_neurox.extraction import _families
 from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._alignment import align, find_first_tokens
+from sklearn_neurox.extraction._blocks import check_cacheable, check_components, choose_blocks
 from sklearn_neurox.extraction._cache import ActivationCache
-from sklearn_neurox.extraction._cached_source import CachedSource
-from sklearn_neurox.extraction._loading import LostModel, ModelSpec, load_config, load_tokenizer
+from sklearn_neurox.extraction._cached_source import (
+    CachedTexts,
+    cached_blocks,
+    cached_source,
+)
+from sklearn_neurox.extraction._fingerprint import leave_behind
+from sklearn_neurox.extraction._loading import LostModel, ModelSpec
+from sklearn_neurox.extraction._outline import request_blocks
 from sklearn_neurox.extraction._output import OwnSetOutputMixin
 from sklearn_neurox.extraction._policies import (
     check_lengths,
-    check_vocabulary,
     report_dropped,
     report_special,
 )
-from sklearn_neurox.extraction._rows import read_rows
-from sklearn_neurox.extraction._sources import ModelSource
-from sklearn_neurox.extraction._tokenization import encode
+from sklearn_neurox.extraction._reading import read_texts
+from sklearn_neurox.extraction._sources import neuron_names_of
+from sklearn_neurox.extraction._targets import read_requests
+from sklearn_neurox.extraction._torch_model import TorchModel
 from sklearn_neurox.extraction._windows import make_sequences
-from sklearn_neurox.utils._names import neuron_names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# Texts of an iterator that are planned together.
+_PORTION = 4096
 
 
 class ActivationExtractor(
@@ -45,19 +53,40 @@ class ActivationExtractor(
 
     Parameters
     ----------
-    model : str, path or PreTrainedModel, default="bert-base-cased"
+    model : str, path, PreTrainedModel or TorchModel, default="bert-base-cased"
         Name of a model, or folder made by ``save_pretrained``; loaded on first use, once a
         process, in evaluation mode and float32. A live model is shared, never copied; it stays on
-        its device, and pickles leave it behind.
+        its device, keeps its precision (the matrix is float32), and pickles leave it behind.
+        `TorchModel` wraps a module that transformers does not know.
 
     layers : int, list of int or None, default=None
         The layers, in the order of the matrix. 0 is the output of the embedding; the last is what
         the model returns, after its final norm where it has one. Negative ones count from the
         last. None takes all. Layers above the highest asked for are not computed, except to fill a
-        cache.
+        cache. With several components, those that have the layer; embeddings and modules are
+        taken whole.
 
-    component : {"hidden"}, default="hidden"
-        What is read of each layer: ``"hidden"`` is the output of the block.
+    component : str or list of str, default="hidden"
+        What is read, all in one forward pass. Layer k of a component belongs to the block whose
+        output is ``hidden.k``.
+
+        - ``"hidden"``: the output of the block.
+        - ``"mlp"``: the activation that enters the block's down projection, the "neurons" of much
+          of the literature. Blocks that are mixtures of experts have none.
+        - ``"attention"``: what the heads of the block's self-attention gather, before its output
+          projection mixes them; the names tell the head (``"attention.3.h5.17"``).
+        - ``"embedding"``: the token's own vector as it is looked up, the same wherever the token
+          stands (``"embedding.0.17"``, of no layer); ``hidden.0`` is what the first block reads,
+          with positions, norms and whatever else the model adds.
+        - ``"module:<glob>"``: the output of the modules whose path matches, ``*`` standing for
+          anything, as ``named_modules`` of the bare model names them; a tuple's first tensor. A
+          module has to run once, with one state a token.
+
+    stack : {"encoder", "decoder", "both"} or None, default=None
+        What is read of an encoder-decoder model; None takes the encoder. The decoder is given
+        what it should have said (teacher forcing): the text itself, or the column ``target``. The
+        row has the states at which the decoder reads the row's tokens, so that the last subword
+        has seen the whole word, and predicts what follows. Other models leave it None.
 
     tokenizer : str, path, PreTrainedTokenizerBase or None, default=None
         The tokenizer; None takes the one saved with the model.
@@ -105,8 +134,15 @@ class ActivationExtractor(
         besides safetensors.
 
     cache : str, path, ActivationCache or None, default=None
-        A folder where the hidden states of every text are kept, all layers at once, so that the
-        model reads each text once for all folds, layers, aggregations and processes.
+        A folder where the activations of every text are kept, all layers at once, so that the
+        model reads each text once for all folds, layers, aggregations and processes. An
+        `ActivationCache` says more about what is kept and how.
+
+    n_jobs : int or None, default=None
+        How many processes share the texts that the cache lacks; without a cache, and for a live
+        model, which stays where it is, it says nothing. None means one, unless in a
+        `joblib.parallel_config` context, such as one that names a cluster; -1 means all
+        processors. Where there are several GPUs, each process takes one.
 
     verbose : int, default=0
         1 shows a bar while the model runs.
@@ -114,6 +150,7 @@ class ActivationExtractor(
     See Also
     --------
     SubwordAggregator : Makes a matrix of the activations.
+    TorchModel : For models that transformers does not know.
     sklearn_neurox.words.words_frame : Makes the rows.
 
     Notes
@@ -121,6 +158,12 @@ class ActivationExtractor(
     The extractor is stateless: it may transform without having been fitted. Batches are planned
     from the distinct texts alone, so that the same set of texts gives the same bits in whatever
     order and number its rows come; other companions in a batch change the last bits only.
+
+    Columns go stack by stack, encoder first: the embedding, layer by layer the other components
+    in the order asked, the modules.
+
+    The encoder has read the whole text when the decoder reads it again: its states may know later
+    words, through the cross-attention. A column ``target`` tells the two apart.
 
     Examples
     --------
@@ -138,9 +181,16 @@ class ActivationExtractor(
     """
 
     _parameter_constraints: dict = {
-        "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), LostModel],
+        "model": [
+            str,
+            os.PathLike,
+            HasMethods(["get_input_embeddings"]),
+            TorchModel,
+            LostModel,
+        ],
         "layers": [Integral, "array-like", None],
-        "component": [StrOptions({"hidden"})],
+        "component": [str, "array-like"],
+        "stack": [StrOptions({"encoder", "decoder", "both"}), None],
         "tokenizer": [str, os.PathLike, HasMethods(["convert_ids_to_tokens"]), None],
         "revision": [str, None],
         "weights": [StrOptions({"pretrained", "random"})],
@@ -155,15 +205,17 @@ class ActivationExtractor(
         "trust_remote_code": ["boolean"],
         "allow_bin_weights": ["boolean"],
         "cache": [str, os.PathLike, ActivationCache, None],
+        "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
 
     def __init__(
         self,
-        model: "str | os.PathLike | PreTrainedModel" = "bert-base-cased",
+        model: "str | os.PathLike | PreTrainedModel | TorchModel" = "bert-base-cased",
         *,
         layers: int | Sequence[int] | None = None,
-        component: str = "hidden",
+        component: str | Sequence[str] = "hidden",
+        stack: str | None = None,
         tokenizer: "str | os.PathLike | PreTrainedTokenizerBase | None" = None,
         revision: str | None = None,
         weights: str = "pretrained",
@@ -178,11 +230,13 @@ class ActivationExtractor(
         trust_remote_code: bool = False,
         allow_bin_weights: bool = False,
         cache: str | os.PathLike | ActivationCache | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ):
         self.model = model
         self.layers = layers
         self.component = component
+        self.stack = stack
         self.tokenizer = tokenizer
         self.revision = revision
         self.weights = weights
@@ -197,19 +251,26 @@ class ActivationExtractor(
         self.trust_remote_code = trust_remote_code
         self.allow_bin_weights = allow_bin_weights
         self.cache = cache
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     def __sklearn_clone__(self):
         # A live model is shared: copying its weights for every fold would be absurd.
-        bare = copy.copy(self)
+        bare = self._shallow_copy()
         bare.model = bare.tokenizer = None
         return _clone_parametrized(bare).set_params(model=self.model, tokenizer=self.tokenizer)
+
+    def _shallow_copy(self):
+        # copy.copy would go through __getstate__, which leaves a live model behind.
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
 
     def __getstate__(self):
         state = super().__getstate__()
         if isinstance(self.model, (str, os.PathLike, LostModel)):
             return state
-        return {**state, "model": LostModel(type(self.model).__name__)}
+        return {**state, "model": leave_behind(self._spec(), with_digests=self.cache is not None)}
 
     def __sklearn_is_fitted__(self):
         return True
@@ -238,8 +299,9 @@ class ActivationExtractor(
         -------
         self : object
         """
-        read_rows(X, caller=type(self).__name__)
-        self._layers(load_config(self._spec()))
+        read_requests(X, stack=self.stack, caller=type(self).__name__)
+        if self._known_blocks() is None:
+            self._blocks(self._spec())
         return self
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
@@ -251,7 +313,9 @@ class ActivationExtractor(
             A frame of words with the columns ``text``, ``start`` and ``end``; a frame of whole
             texts with the column ``text``; or a list of texts. A column ``text_pair`` holds the
             second text that the model reads together with the first. ``word``, where present,
-            must be what the span holds; other columns are not looked at.
+            must be what the span holds. With ``stack="decoder"``, a column ``target`` holds what
+            the decoder reads while the encoder reads ``text``; the row is then a part of it, from
+            ``target_start`` to ``target_end``, or all of it. Other columns are not looked at.
 
         Returns
         -------
@@ -265,43 +329,66 @@ class ActivationExtractor(
             under ``missing="error"``, and where the model cannot be loaded.
         """
         self._validate_params()
-        rows = read_rows(X, caller=type(self).__name__)
-        spec = self._spec()
-        config, tokenizer = load_config(spec), load_tokenizer(spec)
-        layers = self._layers(config)
-        encodings = encode(
-            tokenizer, rows.texts, rows.pairs, split_special_tokens=self.split_special_tokens
-        )
+        rows, contexts = read_requests(X, stack=self.stack, caller=type(self).__name__)
+        texts = self._cached_texts(rows.texts, rows.pairs)
+        reading, blocks = (None, None) if texts is None else texts.recall(self.layers)
+        if reading is None:
+            reading = read_texts(self, rows.texts, rows.pairs, contexts)
+        encodings, limit = reading.encodings, reading.limit
         alignment = align(rows, encodings, special_tokens=self.special_tokens)
-        check_vocabulary(encodings, config, tokenizer)
-        limit = self._limit(config, tokenizer)
         report_dropped(rows, alignment, missing=self.missing)
         report_special(rows, encodings, alignment, split=self.split_special_tokens)
         check_lengths(rows, encodings, limit, overflow=self.overflow)
         sequences, placement, first_sequence = make_sequences(
-            encodings, alignment, limit, causal=_families.is_causal(config)
+            encodings, alignment, limit, causal=reading.causal
         )
-        source = ModelSource(
-            spec=spec,
-            sequences=sequences,
-            layers=tuple(layers),
-            n_units=_families.n_units(config),
-            stack=_families.stack_of(config),
-            pad_id=_pad_id(tokenizer),
-            batch_tokens=self.batch_tokens,
-            verbose=int(self.verbose),
-        )
-        if self.cache is not None:
-            source = CachedSource(source, self._cache(), tuple(_families.hidden_layers(config)))
+        source = None if reading.source is None else reading.source(sequences, first_sequence)
+        if texts is not None:
+            source = cached_source(texts, reading, blocks, source, first_sequence, len(sequences))
         return Activations(
             source,
             placement.sequence,
             placement.position,
             alignment.ptr,
-            first_token=find_first_tokens(rows, encodings, tokenizer, first_sequence),
+            first_token=find_first_tokens(rows, reading, first_sequence),
             missing=self.missing,
             index=rows.index,
         )
+
+    def fill_cache(self, X: pd.DataFrame | ArrayLike | Iterable[str]) -> int:
+        """Compute the activations of all texts and keep them, and return nothing of them.
+
+        What the cache has already is not computed again. With ``n_jobs`` the rest is shared out
+        among processes, or among the workers of a cluster, each of which writes to the folder.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like of str of shape (n_samples,), or iterator of str
+            As `transform` takes it; or an iterator of texts, such as a generator that reads a
+            file, which is taken in portions, so that a corpus need not fit into the memory.
+
+        Returns
+        -------
+        n_texts : int
+            How many texts the model read.
+
+        Raises
+        ------
+        ValueError
+            Without a cache, and as `transform`.
+
+        OSError
+            If the cache cannot be written, or the activations would not fit on the disk.
+        """
+        self._validate_params()
+        if self.cache is None:
+            raise ValueError("ActivationExtractor.fill_cache needs a folder: give it with cache=.")
+        if not isinstance(X, Iterator):
+            return self.transform(X)._source.fill()
+        n_texts = 0
+        while portion := list(islice(X, _PORTION)):
+            n_texts += self.transform(portion)._source.fill()
+        return n_texts
 
     def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
         """Name the neurons that the activations have, as the matrix orders them.
@@ -315,10 +402,12 @@ class ActivationExtractor(
         -------
         feature_names_out : ndarray of str of shape (n_neurons,)
         """
-        config = load_config(self._spec())
-        return neuron_names(
-            self._layers(config), _families.n_units(config), stack=_families.stack_of(config)
-        )
+        blocks = self._known_blocks()
+        if blocks is not None:
+            return np.array([n for block in blocks for n in block.feature_names()], dtype=object)
+        spec = self._spec()
+        available, layers = self._blocks(spec)
+        return neuron_names_of(spec, choose_blocks(available, layers, model=spec.name))
 
     def _spec(self):
         is_path = isinstance(self.model, (str, os.PathLike))
@@ -334,25 +423,27 @@ class ActivationExtractor(
             allow_bin_weights=bool(self.allow_bin_weights),
         )
 
-    def _cache(self):
-        return (
-            self.cache if isinstance(self.cache, ActivationCache) else ActivationCache(self.cache)
-        )
+    def _cached_texts(self, texts, pairs):
+        if self.cache is None:
+            return None
+        check_cacheable(self._spec(), self.component, self.stack)
+        cache = self.cache
+        cache = cache if isinstance(cache, ActivationCache) else ActivationCache(cache)
+        return CachedTexts(self._shallow_copy(), cache, texts, pairs)
 
-    def _layers(self, config):
-        return _families.choose_layers(config, self.layers, model=self._spec().name)
+    def _known_blocks(self):
+        """Choose the blocks by what the cache knows, None where the model must be asked."""
+        texts = self._cached_texts([], None)
+        return None if texts is None else cached_blocks(texts, self.layers)
 
-    def _limit(self, config, tokenizer):
-        limit = _families.max_tokens(config, tokenizer)
-        if self.max_length is None:
-            return np.iinfo(np.int64).max if limit is None else limit
-        if limit is not None and self.max_length > limit:
-            raise ValueError(
-                f"The 'max_length' parameter of ActivationExtractor is {self.max_length}, but "
-                f"{self._spec().name} reads at most {limit} tokens."
-            )
-        return self.max_length
+    def _storage_options(self):
+        """Tell what, besides model and tokenizer, changes what a cache keeps."""
+        return {
+            "component": list(check_components(self.component)),
+            "stack": self.stack,
+            "split_special_tokens": bool(self.split_special_tokens),
+            "max_length": None if self.max_length is None else int(self.max_length),
+        }
 
-
-def _pad_id(tokenizer):
-    return 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
+    def _blocks(self, spec):
+        return request_blocks(spec, component=self.component, stack=self.stack, layers=self.layers)

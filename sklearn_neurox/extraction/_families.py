@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a config tells about a model before its weights are loaded."""
 
-from numbers import Integral
-
 # These number positions from padding_idx + 1, so their table has rows no token can use.
 _POSITIONS_AFTER_PADDING = frozenset(
     "camembert data2vec-text ibert longformer luke mluke mpnet roberta roberta-prelayernorm "
@@ -12,92 +10,133 @@ _POSITIONS_AFTER_PADDING = frozenset(
 _UNLIMITED = 10**9
 
 
-def text_config(config):
-    """Return the part of a config that describes the text model."""
-    return (
-        config.get_text_config(encoder=True)
-        if config.is_encoder_decoder
-        else config.get_text_config()
-    )
+# These begin the decoder's input with the last token of what it shall say.
+_ROTATE_TARGETS = frozenset({"mbart", "plbart"})
 
 
-def hidden_layers(config):
-    """List the hidden layers that have one state a token; 0 is the embedding output."""
-    config = text_config(config)
-    n_blocks = config.num_hidden_layers
-    if config.model_type == "canine":
-        # The states between are one a group of characters, not one a character.
-        return [0, 1, n_blocks + 3, n_blocks + 4]
-    return list(range(n_blocks + 1))
-
-
-def choose_layers(config, layers, *, model):
-    """Turn the ``layers`` parameter into a list of layers the model has.
+def choose_stacks(config, stack, *, model):
+    """Turn the ``stack`` parameter into the stacks to read.
 
     Parameters
     ----------
     config : PreTrainedConfig
 
-    layers : int, list of int or None
-        Negative ones count from the last; None takes all.
+    stack : {"encoder", "decoder", "both"} or None
+        None takes the encoder of a model that has both.
 
     model : str
         The model's name, for the error message.
 
     Returns
     -------
-    layers : list of int
-        In the order given.
+    stacks : tuple of (str or None)
+        None stands for the one stack of a model that is not an encoder-decoder.
 
     Raises
     ------
     ValueError
-        For a layer that is not there, a repeated one, or none at all.
+        If a model with one stack is asked for one by name.
     """
-    known = hidden_layers(config)
-    if layers is None:
-        return known
-    asked = [layers] if isinstance(layers, Integral) else list(layers)
-    if not all(isinstance(layer, Integral) for layer in asked):
+    if config.is_encoder_decoder:
+        return ("encoder", "decoder") if stack == "both" else (stack or "encoder",)
+    if stack is not None:
         raise ValueError(
-            "The 'layers' parameter of ActivationExtractor must be an int, a list of int or "
-            f"None, got {layers!r}."
+            f"The 'stack' parameter of ActivationExtractor is {stack!r}, but {model} is no "
+            "encoder-decoder: it has one stack. Leave stack=None."
         )
-    chosen = [int(layer) + known[-1] + 1 if layer < 0 else int(layer) for layer in asked]
-    wrong = [a for a, layer in zip(asked, chosen, strict=True) if layer not in known]
-    if wrong or not chosen or len(set(chosen)) < len(chosen):
-        problem = (
-            f"there is no layer {wrong[0]}" if wrong else "must name distinct ones, at least one"
-        )
-        raise ValueError(
-            f"The 'layers' parameter of ActivationExtractor is {layers!r}, but {problem}; {model} "
-            f"has {known} (0 is the embedding)."
-        )
-    return chosen
+    return (None,)
 
 
-def n_units(config):
+def text_config(config, stack=None):
+    """Return the part of a config that describes the text model, or one of its stacks."""
+    if not config.is_encoder_decoder:
+        return config.get_text_config()
+    if stack == "decoder":
+        # get_text_config(decoder=True) would forget the sizes of a config that describes both.
+        nested = getattr(config, "decoder", None)
+        return config if nested is None else nested
+    return config.get_text_config(encoder=True)
+
+
+def n_blocks(config, stack=None):
+    """Return the number of blocks of a stack."""
+    config = text_config(config, stack)
+    if stack == "decoder":
+        own = getattr(config, "num_decoder_layers", getattr(config, "decoder_layers", None))
+        return config.num_hidden_layers if own is None else own
+    return config.num_hidden_layers
+
+
+def hidden_layers(config, stack=None):
+    """List the hidden layers that have one state a token; 0 is the embedding output."""
+    n_layers = n_blocks(config, stack)
+    if text_config(config, stack).model_type == "canine":
+        # The states between are one a group of characters, not one a character.
+        return [0, 1, n_layers + 3, n_layers + 4]
+    return list(range(n_layers + 1))
+
+
+def n_units(config, stack=None):
     """Return the number of neurons of a hidden layer."""
-    return text_config(config).hidden_size
+    return text_config(config, stack).hidden_size
 
 
-def stack_of(config):
-    """Name the stack that neuron names carry: None unless the model has two."""
-    return "encoder" if config.is_encoder_decoder else None
+def n_heads(config, stack=None):
+    """Return the number of attention heads of a block, None where the config does not tell."""
+    config = text_config(config, stack)
+    heads = getattr(config, "num_attention_heads", None)
+    return getattr(config, "decoder_attention_heads", heads) if stack == "decoder" else heads
 
 
-def max_positions(config):
+def decoder_start(config, stacks, *, model):
+    """Return the token that a decoder's input starts with, None for the last one of its text.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig
+
+    stacks : collection of (str or None)
+        Those read; without a decoder there is no such token.
+
+    model : str
+        The model's name, for the error message.
+
+    Returns
+    -------
+    token : int or None
+
+    Raises
+    ------
+    ValueError
+        If the config names none.
+    """
+    if "decoder" not in stacks or config.model_type in _ROTATE_TARGETS:
+        return None
+    token = getattr(config, "decoder_start_token_id", None)
+    if token is None:
+        raise ValueError(
+            f"The decoder of {model} cannot be read: its config has no decoder_start_token_id. "
+            "Load the model yourself, set model.config.decoder_start_token_id, and pass it."
+        )
+    return int(token)
+
+
+def max_positions(config, stack=None):
     """Return how many positions a token can have, None where the config sets no limit."""
-    config = text_config(config)
+    config = text_config(config, stack)
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and config.model_type in _POSITIONS_AFTER_PADDING:
         positions -= config.pad_token_id + 1
     return positions
 
 
-def max_tokens(config, tokenizer):
-    """Return the most tokens the model can read at once, None where there is no limit."""
-    limits = [max_positions(config), tokenizer.model_max_length]
+def max_tokens(config, tokenizer, stacks=(None,)):
+    """Return the most tokens the stacks can read at once, None where there is no limit."""
+    limits = [tokenizer.model_max_length]
+    for stack in stacks:
+        positions = max_positions(config, stack)
+        # One position of the decoder is that of the token it starts with.
+        limits.append(positions - 1 if positions and stack == "decoder" else positions)
     limits = [limit for limit in limits if limit is not None and 0 < limit < _UNLIMITED]
     return min(limits, default=None)
 

@@ -1,53 +1,176 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What tells the activations of one model from those of another."""
+"""What tells the activations of one model from those of another, told without loading it."""
 
+import contextlib
 import hashlib
 import json
+import os
+import re
+import time
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
-from sklearn_neurox.extraction._loading import load_config, load_model
+from sklearn_neurox.extraction._loading import LostModel
 
-_WEIGHTS = ("*.safetensors", "*.bin", "*.json")
+# Whatever a model or a tokenizer is loaded from.
+_SUFFIXES = frozenset(".safetensors .bin .json .txt .model .py .vocab .tiktoken .bpe".split())
+_WEIGHTS = frozenset([".safetensors", ".bin"])
 _CHUNK = 1 << 22
-# Loading a config adds where it came from and what read it, which say nothing about the model.
-_INCIDENTAL = ("_name_or_path", "transformers_version")
+_WORTH_KEEPING = 32 << 20
+_SETTLED_NS = 2_000_000_000
+# What a live tokenizer says of itself that no text can tell.
+_INCIDENTAL = ("name_or_path", "tokenizer_file", "vocab_file", "merges_file")
 
 
-def fingerprint(spec):
-    """Digest what defines a model's hidden states.
+def fingerprint(spec, options, memo=None):
+    """Digest what defines the stored states.
 
-    A folder is digested by the contents of its files, a model from the hub by its commit, an
-    untrained one by its config and seed, a live one by its parameters as they are now.
+    A folder is digested by the contents of its files, a model from the hub by the commit that
+    the hub's cache on this machine holds, an untrained one by its config, its seed and the
+    libraries that draw its weights, a live one by its parameters as they are now.
 
     Parameters
     ----------
     spec : ModelSpec
 
+    options : dict
+        The parameters that change what is stored, of JSON types.
+
+    memo : Path or None, default=None
+        A folder where digests of large files are kept, so that the next process need not read
+        the files if they have not changed.
+
     Returns
     -------
-    fingerprint : str
+    fingerprint : str or None
+        None for a model that is not on this machine yet.
     """
+    parts = [_of_model(spec, memo), _of_tokenizer(spec, memo)]
+    if None in parts:
+        return None
+    parts += [spec.trust_remote_code, options]
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def leave_behind(spec, *, with_digests):
+    """Describe a live model, so that a cache can still be found without it.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    with_digests : bool
+        Whether there is a cache, for which the parameters are worth reading.
+
+    Returns
+    -------
+    model : LostModel
+    """
+    name = type(spec.model).__name__
+    if not with_digests or spec.is_foreign:
+        return LostModel(name)
+    own = spec.tokenizer is None and spec.model.config.name_or_path
+    tokenizer = _of_tokenizer(spec, None) if own else None
+    return LostModel(name, _of_parameters(spec.model), tokenizer)
+
+
+def _of_model(spec, memo):
     if spec.is_live:
-        return _of_parameters(spec.model)
-    config = load_config(spec)
+        lost = isinstance(spec.model, LostModel)
+        return spec.model.fingerprint if lost else _of_parameters(spec.model)
+    found = _located(spec.model, spec.revision)
+    if found is None:
+        return None
+    folder, commit = found
     if spec.weights == "random":
-        described = {k: v for k, v in config.to_dict().items() if k not in _INCIDENTAL}
-        text = json.dumps([described, spec.seed], sort_keys=True, default=str)
-        return "random-" + hashlib.sha256(text.encode()).hexdigest()[:32]
-    folder = Path(spec.model)
-    if folder.is_dir():
-        files = sorted({file for pattern in _WEIGHTS for file in folder.glob(pattern)})
-        stamps = tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
-        return "files-" + _of_files(stamps)
-    commit = getattr(config, "_commit_hash", None)
-    return f"commit-{commit}" if commit else _of_parameters(load_model(spec))
+        libraries = [version("torch"), version("transformers")]
+        return ["random", _of_config(folder), spec.seed, libraries]
+    return ["commit", commit] if commit else ["files", _of_folder(folder, _SUFFIXES, memo)]
 
 
-@lru_cache(maxsize=8)
+def _of_tokenizer(spec, memo):
+    tokenizer = spec.tokenizer
+    if isinstance(tokenizer, LostModel):
+        return tokenizer.fingerprint
+    if tokenizer is None and not spec.is_live:
+        return "the model's"
+    if tokenizer is None:
+        if isinstance(spec.model, LostModel):
+            return spec.model.tokenizer
+        tokenizer = spec.model.config.name_or_path
+    if not isinstance(tokenizer, str):
+        return _of_live_tokenizer(tokenizer)
+    found = _located(tokenizer, spec.revision)
+    if found is None:
+        return None
+    folder, commit = found
+    if commit:
+        return ["commit", commit]
+    return ["files", _of_folder(folder, _SUFFIXES - _WEIGHTS, memo)]
+
+
+def _located(name, revision):
+    """Find the folder of a model, and its commit where it is one of the hub's."""
+    if os.path.isdir(name):
+        return Path(name), None
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        config = try_to_load_from_cache(name, "config.json", revision=revision or "main")
+    except HFValidationError:  # the path of a folder that is not there
+        return None
+    if not isinstance(config, str):
+        return None
+    return Path(config).parent, Path(config).parent.name
+
+
+def _of_config(folder):
+    try:
+        text = (folder / "config.json").read_text("utf-8")
+    except OSError:
+        return None
+    incidental = ("_name_or_path", "transformers_version")
+    return {k: v for k, v in json.loads(text).items() if k not in incidental}
+
+
+def _of_folder(folder, suffixes, memo):
+    files = sorted(f for f in folder.iterdir() if f.suffix in suffixes and f.is_file())
+    stamps = tuple((os.path.abspath(f), *_stamp(f)) for f in files)
+    if memo is None or sum(size for _, size, *_ in stamps) < _WORTH_KEEPING:
+        return _of_files(stamps)
+    kept = memo / ".digests" / hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]
+    with contextlib.suppress(OSError):
+        digest = kept.read_text("ascii", "replace")
+        if re.fullmatch("[0-9a-f]{32}", digest):
+            return digest
+    digest = _of_files(stamps)
+    # A file changed this very moment may change again without a later time.
+    if time.time_ns() - max(modified for _, _, modified, _ in stamps) > _SETTLED_NS:
+        _keep(kept, digest)
+    return digest
+
+
+def _keep(path, text):
+    temporary = path.with_name(f"{os.urandom(16).hex()}.tmp")
+    # Where it cannot be kept it is computed again.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, "ascii")
+        os.replace(temporary, path)
+
+
+def _stamp(file):
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+@lru_cache(maxsize=32)
 def _of_files(stamps):
     digest = hashlib.sha256()
-    for path, size, _ in stamps:
+    for path, size, *_ in stamps:
         digest.update(f"{Path(path).name}:{size}:".encode())
         with open(path, "rb") as file:
             while chunk := file.read(_CHUNK):
@@ -61,8 +184,24 @@ def _of_parameters(model):
     from sklearn_neurox.utils._torch import to_numpy
 
     digest = hashlib.sha256(type(model).__name__.encode())
+    config = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_")}
+    digest.update(json.dumps(config, sort_keys=True, default=str).encode())
     for name, tensor in model.state_dict().items():
         flat = tensor.contiguous().reshape(-1).view(torch.uint8)
         digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype}".encode())
         digest.update(to_numpy(flat).data)
     return "live-" + digest.hexdigest()[:32]
+
+
+def _of_live_tokenizer(tokenizer):
+    settings = {k: v for k, v in tokenizer.init_kwargs.items() if k not in _INCIDENTAL}
+    settings["model_max_length"] = tokenizer.model_max_length
+    parts = [type(tokenizer).__name__, settings, sorted(tokenizer.get_added_vocab().items())]
+    if tokenizer.is_fast:
+        rules = json.loads(tokenizer.backend_tokenizer.to_str())
+        # The last call's, which the next call overrides.
+        parts.append({k: v for k, v in rules.items() if k not in ("truncation", "padding")})
+    else:
+        parts.append(sorted(tokenizer.get_vocab().items()))
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return "live-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sklearn_neurox.extraction._torch_model import TorchModel
 from sklearn_neurox.utils._torch import resolve_device
 
 # Two models let a trained and an untrained one alternate without reloading.
@@ -37,8 +38,15 @@ class ModelSpec:
         return not isinstance(self.model, str)
 
     @property
+    def is_foreign(self):
+        """Tell whether transformers does not know the model."""
+        return isinstance(self.model, TorchModel)
+
+    @property
     def name(self):
         """Name the model for messages."""
+        if self.is_foreign:
+            return repr(self.model)
         return f"<a live {type(self.model).__name__}>" if self.is_live else self.model
 
     def __getstate__(self):
@@ -52,9 +60,11 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class LostModel:
-    """What a pickle keeps of a live model: its class name."""
+    """What a pickle keeps of a live model or tokenizer: its class name, and digests for a cache."""
 
     class_name: str
+    fingerprint: str | None = None
+    tokenizer: object = None  # the digest of the tokenizer that the model names itself
 
 
 def clear_loaded_models() -> None:
@@ -95,6 +105,8 @@ def load_config(spec):
 def load_tokenizer(spec):
     """Load the tokenizer of a model."""
     _refuse_lost(spec)
+    if spec.is_foreign:
+        return spec.model
     if not isinstance(spec.tokenizer, (str, type(None))):
         return spec.tokenizer
     from transformers import AutoTokenizer
@@ -118,6 +130,8 @@ def loaded_model(spec):
     """Return the model if it is loaded already, else None."""
     if spec.is_live:
         return None if isinstance(spec.model, LostModel) else spec.model
+    if not _models:  # and torch, which knows the devices, perhaps not imported
+        return None
     device = resolve_device(spec.device, caller="ActivationExtractor")
     with _lock:
         return _models.get(_model_key(spec, device))
@@ -134,6 +148,26 @@ def load_model(spec):
     device = resolve_device(spec.device, caller="ActivationExtractor")
     key = _model_key(spec, device)
     return _kept(_models, key, _MAX_MODELS, lambda: _build_model(spec).eval().to(device))
+
+
+def load_skeleton(spec):
+    """Load the modules of a model without their weights, unless these are there already."""
+    _refuse_lost(spec)
+    model = loaded_model(spec)
+    if model is not None:
+        return model
+    key = ("skeleton", *_key(spec))
+    return _kept(_tokenizers, key, _MAX_TOKENIZERS, lambda: _build_skeleton(spec))
+
+
+def _build_skeleton(spec):
+    import torch
+    from transformers import AutoModel
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), quiet_transformers():
+        return AutoModel.from_config(
+            load_config(spec), trust_remote_code=spec.trust_remote_code
+        ).eval()
 
 
 def _model_key(spec, device):

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from sklearn_neurox.extraction._families import text_config
+from sklearn_neurox.extraction._families import max_tokens, text_config
 from sklearn_neurox.extraction._windows import too_long
 
 
@@ -32,6 +32,44 @@ def check_vocabulary(encodings, config, tokenizer):
             f"{type(tokenizer).__name__} makes the token id {largest}, but the model knows only "
             f"{n_tokens} tokens. Give the tokenizer that belongs to the model with tokenizer=."
         )
+
+
+def limit_tokens(config, tokenizer, stacks, max_length, *, model):
+    """Say how many tokens may be read at once.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig
+
+    tokenizer : PreTrainedTokenizerBase
+
+    stacks : sequence of (str or None)
+        The stacks that read them.
+
+    max_length : int or None
+        The parameter.
+
+    model : str
+        The model's name, for the error message.
+
+    Returns
+    -------
+    limit : int
+
+    Raises
+    ------
+    ValueError
+        If ``max_length`` is more than the model reads.
+    """
+    limit = max_tokens(config, tokenizer, stacks)
+    if max_length is None:
+        return np.iinfo(np.int64).max if limit is None else limit
+    if limit is not None and max_length > limit:
+        raise ValueError(
+            f"The 'max_length' parameter of ActivationExtractor is {max_length}, but {model} reads "
+            f"at most {limit} tokens."
+        )
+    return max_length
 
 
 def report_dropped(rows, alignment, *, missing):

@@ -4,103 +4,73 @@
 import numpy as np
 import torch
 
-from sklearn_neurox.extraction._alignment import ranges
+from sklearn_neurox.extraction._parts import narrowed, split_values
+from sklearn_neurox.utils._torch import to_numpy
 
 
-def pool(source, sequence, position, ptr, strategy, out):
+def pool(source, parts, out):
     """Run a source and pool its subword activations into the rows of a matrix.
 
     Parameters
     ----------
     source : ModelSource or ArraySource
 
-    sequence, position : ndarray of shape (n_tokens,)
-        Where each token of each row stands.
+    parts : Parts
+        The tokens of each row; rows without tokens are left as they are.
 
-    ptr : ndarray of shape (n_rows + 1,)
-        Row i has the tokens ``ptr[i]:ptr[i + 1]``; rows without tokens are left as they are.
-
-    strategy : {"first", "last", "mean", "max"}
-
-    out : ndarray of shape (n_rows, n_blocks * n_units), dtype=float32
+    out : ndarray of shape (n_rows, n_neurons), dtype=float32 or float16
         Filled in place.
+
+    Raises
+    ------
+    OverflowError
+        If a value is beyond the range of float16.
     """
-    pooler = _Pooler(_Parts(sequence, position, ptr, strategy), source, torch.from_numpy(out))
+    pooler = _Pooler(parts, source, out)
     source.run(pooler.begin, pooler.visit)
-
-
-class _Parts:
-    """Runs of tokens that belong to one row and stand in one input.
-
-    A row is one part, but for the rare word cut by the windows of a long text.
-    """
-
-    def __init__(self, sequence, position, ptr, strategy):
-        counts = np.diff(ptr)
-        filled = np.flatnonzero(counts)
-        if strategy in ("first", "last"):
-            chosen = ptr[filled] if strategy == "first" else ptr[filled + 1] - 1
-            sequence, position = sequence[chosen], position[chosen]
-            row_of_token, totals = filled, np.ones(len(ptr) - 1, dtype=np.int64)
-        else:
-            row_of_token, totals = np.repeat(np.arange(len(counts)), counts), counts
-        change = np.ones(len(sequence), dtype=bool)
-        change[1:] = (np.diff(sequence) != 0) | (np.diff(row_of_token) != 0)
-        self.first = np.flatnonzero(change)
-        self.position = position
-        self.size = np.diff(np.append(self.first, len(sequence)))
-        self.row = row_of_token[self.first]
-        self.sequence = sequence[self.first]
-        self.total = totals[self.row]
-        self.is_split = self.size < self.total
-        self.by_sequence = np.argsort(self.sequence, kind="stable")
-        self.strategy = strategy
-
-    def in_sequences(self, sequences):
-        """Parts of the given inputs, and for each part which of them it stands in."""
-        ordered = self.sequence[self.by_sequence]
-        low = np.searchsorted(ordered, sequences, side="left")
-        high = np.searchsorted(ordered, sequences, side="right")
-        places, _ = ranges(low, high - low)
-        return self.by_sequence[places], np.repeat(np.arange(len(sequences)), high - low)
+    pooler.finish()
 
 
 class _Pooler:
     def __init__(self, parts, source, out):
-        self.parts, self.out = parts, out
-        self.n_units = source.n_units
-        split_rows = np.unique(parts.row[parts.is_split])
-        out[torch.from_numpy(split_rows)] = -torch.inf if parts.strategy == "max" else 0.0
+        self.parts, self.out, self.source = parts, out, source
+        self.edges = np.concatenate([[0], np.cumsum(source.block_widths)]).tolist()
+        self.split = split_values(parts, out.shape[1])
 
     def begin(self, batch, base):
-        parts = self.parts
-        chosen, slot = parts.in_sequences(batch)
-        # Whole parts first: they are copied, split ones are merged with what is there.
-        order = np.argsort(parts.is_split[chosen], kind="stable")
-        chosen, slot = chosen[order], slot[order]
-        size = parts.size[chosen]
-        tokens, ptr = ranges(parts.first[chosen], size)
-        places = parts.position[tokens] + np.repeat(base[slot], size)
-        self.n_whole = int((~parts.is_split[chosen]).sum())
-        self.places = torch.from_numpy(places)
-        self.ptr = torch.from_numpy(ptr[:-1].copy())
-        self.size = torch.from_numpy(size)
-        self.rows = torch.from_numpy(parts.row[chosen])
-        self.share = torch.from_numpy(size / parts.total[chosen]).float()[:, None]
+        self.batch = self.parts.of_batch(batch, base)
+        self.places = torch.from_numpy(self.batch.places)
+        self.ptr = torch.from_numpy(self.batch.ptr)
+        self.size = torch.from_numpy(self.batch.size)
 
     def visit(self, block, states):
-        columns = self.out[:, block * self.n_units : (block + 1) * self.n_units]
+        columns = slice(self.edges[block], self.edges[block + 1])
         pooled = self._reduce(states).cpu()
-        n = self.n_whole
+        n = self.batch.n_whole
+        self._put(pooled[:n], columns)
         if n == len(pooled):
-            columns.index_copy_(0, self.rows, pooled)
             return
-        columns.index_copy_(0, self.rows[:n], pooled[:n])
-        rows, rest = self.rows[n:], pooled[n:]
+        rest, split = to_numpy(pooled[n:]), self.split[:, columns]
         if self.parts.strategy == "max":
-            columns.scatter_reduce_(0, rows[:, None].expand_as(rest), rest, "amax")
+            np.maximum.at(split, self.batch.split, rest)
         else:
-            columns.index_add_(0, rows, rest * self.share[n:])
+            np.add.at(split, self.batch.split, rest * self.batch.share)
+
+    def finish(self):
+        rows = self.parts.split_rows
+        self.out[rows] = narrowed(self.split, self.out.dtype, self._name)
+
+    def _put(self, pooled, columns):
+        if self.out.dtype == np.float32:
+            target = torch.from_numpy(self.out)[:, columns]
+            target.index_copy_(0, torch.from_numpy(self.batch.rows), pooled)
+        else:
+            self.out[self.batch.rows, columns] = narrowed(
+                to_numpy(pooled), self.out.dtype, lambda unit: self._name(columns.start + unit)
+            )
+
+    def _name(self, neuron):
+        return f"The neuron {self.source.feature_names()[neuron]}"
 
     def _reduce(self, states):
         places = self.places.to(states.device)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sklearn_neurox.extraction._batching import plan_batches
+from sklearn_neurox.extraction._blocks import choose_blocks
 from sklearn_neurox.extraction._passes import count_pass
 from sklearn_neurox.extraction._windows import Sequences
-from sklearn_neurox.utils._names import neuron_names
+from sklearn_neurox.utils._torch import is_out_of_memory, release_memory
 
 
 @dataclass(frozen=True)
@@ -16,90 +17,213 @@ class ModelSource:
     """A model and the inputs it has yet to read."""
 
     spec: object  # ModelSpec
-    sequences: Sequences
-    layers: tuple
-    n_units: int
-    stack: str | None
+    sequences: Sequences  # what the rows point into
+    contexts: Sequences | None  # what the encoder reads, where the decoder reads another text
+    available: tuple  # all blocks of the components asked for
+    layers: tuple | None  # those wanted, None for all
     pad_id: int
+    start_id: int | None  # what a decoder starts with, None for the last token of its text
     batch_tokens: int
     verbose: int
 
     @property
+    def blocks(self):
+        """The column blocks `run` fills."""
+        return choose_blocks(self.available, self.layers, model=self.spec.name)
+
+    @property
     def n_blocks(self):
-        """How many column blocks `run` fills: one a layer."""
-        return len(self.layers)
+        """How many column blocks `run` fills."""
+        return len(self.blocks)
 
     @property
     def block_names(self):
         """Name the column blocks in the order `run` numbers them, such as ``"hidden.3"``."""
-        prefix = f"{self.stack}." if self.stack else ""
-        return tuple(f"{prefix}hidden.{layer}" for layer in self.layers)
+        return tuple(block.name for block in self.blocks)
+
+    @property
+    def block_widths(self):
+        """How many neurons each block has; a module's own are known once the model has run."""
+        return _block_widths(self.spec, self.blocks)
+
+    @property
+    def stacks(self):
+        """The stacks that have to run: a decoder needs its encoder."""
+        stacks = dict.fromkeys(block.stack for block in self.blocks)
+        return ("encoder", "decoder") if "decoder" in stacks else tuple(stacks)
 
     def every_layer(self):
         """Widen to all layers of the components asked for, which one pass can keep."""
-        from sklearn_neurox.extraction._families import hidden_layers
-        from sklearn_neurox.extraction._loading import load_config
-
-        return replace(self, layers=tuple(hidden_layers(load_config(self.spec))))
+        if len({block.stack for block in self.available}) > 1:  # which may differ in depth
+            return replace(self, layers=None)
+        layers = dict.fromkeys(block.layer for block in self.available if block.has_layers)
+        return replace(self, layers=tuple(sorted(layers)) or None)
 
     def feature_names(self):
         """Name the neurons."""
-        return neuron_names(self.layers, self.n_units, stack=self.stack)
+        return neuron_names_of(self.spec, self.blocks)
 
     def take(self, which):
         """Keep some inputs."""
-        return replace(self, sequences=self.sequences.take(which))
+        contexts = None if self.contexts is None else self.contexts.take(which)
+        return replace(self, sequences=self.sequences.take(which), contexts=contexts)
 
-    def run(self, begin, visit):
+    def plan(self, lengths, pads):
+        """Group inputs into the batches that run together.
+
+        Parameters
+        ----------
+        lengths : ndarray of shape (n_sequences,)
+            Tokens of each input; 0 leaves it out.
+
+        pads : bool
+            Whether inputs of different lengths may run together.
+
+        Returns
+        -------
+        batches : list of ndarray
+        """
+        if self.contexts is None:
+            return plan_batches(lengths, self.batch_tokens, pad=pads)
+        # Where padding disturbs, two texts of one length need not have contexts of one length.
+        longest = np.where(lengths > 0, np.maximum(lengths, self.contexts.lengths), 0)
+        return plan_batches(longest, self.batch_tokens if pads else 1, pad=pads)
+
+    def run(self, begin, visit, *, batches=None, note=""):
         """Run the model over all inputs, batch by batch.
 
         Parameters
         ----------
         begin : callable
             Called before each batch with the batch's inputs (ndarray) and the place of the first
-            token of each in the flattened batch.
+            token of each in the flattened batch. Where memory runs out in a batch, called again
+            with each half; the blocks that were handed over before do not come again.
 
         visit : callable
-            Called with (block, tensor of shape (n_places, n_units)) for each layer.
+            Called with (block, tensor of shape (n_places, n_units)) for each block.
+
+        batches : list of ndarray or None, default=None
+            The batches, where they are planned already.
+
+        note : str, default=""
+            What the bar says beside what is left.
         """
-        from sklearn_neurox.extraction._components import anatomy_of, evaluating, run_hidden
+        from sklearn_neurox.extraction._components import anatomy_of, evaluating
         from sklearn_neurox.extraction._loading import load_model
         from sklearn_neurox.extraction._progress import progress
 
-        count_pass(self.spec, self.sequences)
         model = load_model(self.spec)
-        anatomy = anatomy_of(model)
-        block_of = {layer: block for block, layer in enumerate(self.layers)}
+        anatomies = {stack: anatomy_of(model, stack) for stack in self.stacks}
         lengths = self.sequences.lengths
-        batches = plan_batches(lengths, self.batch_tokens, pad=anatomy.pads)
-        with evaluating(model), progress(int(lengths.sum()), self.verbose) as bar:
+        if batches is None:
+            batches = self.plan(lengths, all(anatomy.pads for anatomy in anatomies.values()))
+        if batches:
+            count_pass(self.spec, self.sequences.take(np.concatenate(batches)))
+        total = sum(int(lengths[batch].sum()) for batch in batches)
+        blocks = self.blocks
+        with evaluating(model), progress(total, self.verbose, note) as bar:
             for batch in batches:
-                inputs, width = self._inputs(batch, anatomy.multiple, model.device)
-                begin(batch, np.arange(len(batch)) * width)
-                run_hidden(
-                    model,
-                    anatomy,
-                    inputs,
-                    sorted(self.layers),
-                    lambda layer, state: visit(
-                        block_of[layer], state.reshape(-1, state.shape[-1]).float()
-                    ),
-                )
+                self._run_batch(model, anatomies, blocks, batch, begin, visit, frozenset())
                 bar.update(int(lengths[batch].sum()))
 
-    def _inputs(self, batch, multiple, device):
+    def _run_batch(self, model, anatomies, blocks, batch, begin, visit, done):
+        """Run a batch, in halves where the memory is too small for it."""
+        from sklearn_neurox.extraction._components import input_device, run_hidden
+
+        multiple = max(anatomy.multiple for anatomy in anatomies.values())
+        inputs, width = self._inputs(batch, multiple, input_device(model), "decoder" in anatomies)
+        visited = set(done)
+
+        def hand_over(n, state):
+            if n not in visited:
+                visit(n, _flatten(blocks[n], state, len(batch), len(batch) * width))
+                visited.add(n)
+
+        begin(batch, np.arange(len(batch)) * width)
+        try:
+            run_hidden(model, anatomies, inputs, blocks, hand_over)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if len(batch) == 1 or not is_out_of_memory(error):
+                raise
+        # Outside the handler, whose traceback would keep the activations alive.
+        release_memory()
+        middle = (len(batch) + 1) // 2
+        for half in (batch[:middle], batch[middle:]):
+            self._run_batch(model, anatomies, blocks, half, begin, visit, frozenset(visited))
+
+    def _inputs(self, batch, multiple, device, has_decoder):
         from sklearn_neurox.utils._torch import to_tensor
 
-        lengths = self.sequences.lengths[batch]
-        width = max(int(lengths.max()), multiple)
-        places = np.arange(width)
-        mask = places < lengths[:, None]
-        tokens = np.where(mask, self.sequences.ptr[:-1][batch][:, None] + places, 0)
-        ids = np.where(mask, self.sequences.ids[tokens], self.pad_id)
-        inputs = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
-        if self.sequences.types is not None:
-            inputs["token_type_ids"] = np.where(mask, self.sequences.types[tokens], 0)
+        read = self.sequences if self.contexts is None else self.contexts
+        ids, mask, tokens = self._pad(self.sequences, batch, multiple)
+        width = ids.shape[1]
+        inputs = {}
+        if has_decoder:
+            start = np.full(len(batch), self.start_id or 0)
+            if self.start_id is None:
+                start = self.sequences.ids[self.sequences.ptr[1:][batch] - 1]
+            inputs["decoder_input_ids"] = np.column_stack([start, ids])
+            inputs["decoder_attention_mask"] = np.column_stack([np.ones_like(start), mask])
+        if self.contexts is not None:
+            ids, mask, tokens = self._pad(self.contexts, batch, multiple)
+        inputs |= {"input_ids": ids, "attention_mask": mask}
+        if read.types is not None:
+            inputs["token_type_ids"] = np.where(mask, read.types[tokens], 0)
         return {name: to_tensor(value, device=device) for name, value in inputs.items()}, width
+
+    def _pad(self, sequences, batch, multiple):
+        """Lay some inputs out as a matrix: ids, mask, and the place of each token."""
+        lengths = sequences.lengths[batch]
+        places = np.arange(max(int(lengths.max()), multiple))
+        mask = places < lengths[:, None]
+        tokens = np.where(mask, sequences.ptr[:-1][batch][:, None] + places, 0)
+        ids = np.where(mask, sequences.ids[tokens], self.pad_id)
+        return ids, mask.astype(np.int64), tokens
+
+
+def neuron_names_of(spec, blocks):
+    """Name the neurons of some blocks of a model.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    blocks : tuple of Block
+
+    Returns
+    -------
+    names : ndarray of str of shape (n_neurons,)
+    """
+    widths = _block_widths(spec, blocks)
+    return np.concatenate([b.neuron_names(n) for b, n in zip(blocks, widths, strict=True)])
+
+
+def _block_widths(spec, blocks):
+    paths = {}
+    for block in blocks:
+        if block.n_units is None:
+            paths.setdefault(block.stack, []).append(block.path)
+    if not paths:
+        return tuple(block.n_units for block in blocks)
+    from sklearn_neurox.extraction._components import module_widths
+    from sklearn_neurox.extraction._loading import load_model
+
+    model = load_model(spec)
+    found = {stack: module_widths(model, stack, own) for stack, own in paths.items()}
+    return tuple(found[b.stack][b.path] if b.n_units is None else b.n_units for b in blocks)
+
+
+def _flatten(block, state, n_inputs, n_places):
+    """Lay the states of a batch out one a place, without that of a decoder's first token."""
+    if block.stack == "decoder":
+        state = state.reshape(n_inputs, -1, state.shape[-1])[:, 1:]
+    if state.shape[:-1].numel() != n_places:
+        raise RuntimeError(
+            f"The states of {block.name!r} have the shape {tuple(state.shape)}, which is not one "
+            f"for each of {n_places} tokens."
+        )
+    return state.reshape(n_places, state.shape[-1]).float()
 
 
 @dataclass(frozen=True)
@@ -113,9 +237,9 @@ class ArraySource:
     n_blocks = 1
 
     @property
-    def n_units(self):
-        """The number of neurons."""
-        return self.values.shape[1]
+    def block_widths(self):
+        """How many neurons the one block has."""
+        return (self.values.shape[1],)
 
     @property
     def sequences(self):

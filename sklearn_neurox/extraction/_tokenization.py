@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_neurox.extraction._slow_offsets import SlowTokenizer
+from sklearn_neurox.extraction._torch_model import TorchModel
 
 SPECIAL, TEXT, PAIR = -1, 0, 1
 # How tokenizers write the space before a word: SentencePiece and byte-level BPE.
@@ -24,6 +25,7 @@ class Encodings:
     ptr: np.ndarray
     is_special_word: np.ndarray  # the text itself spelled a special token
     is_marker: np.ndarray  # a lone word-start marker glued to the first character
+    is_cls: np.ndarray  # the token, added around the text, that stands for the whole text
 
 
 def encode(tokenizer, texts, pairs, *, split_special_tokens):
@@ -31,7 +33,7 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
 
     Parameters
     ----------
-    tokenizer : PreTrainedTokenizerBase
+    tokenizer : PreTrainedTokenizerBase or TorchModel
         Fast or Python-only.
 
     texts : list of str
@@ -47,6 +49,8 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
     -------
     encodings : Encodings
     """
+    if isinstance(tokenizer, TorchModel):
+        return _encode_foreign(tokenizer, texts, pairs)
     encode_all = _encode_fast if tokenizer.is_fast else _encode_slow
     parts = encode_all(tokenizer, texts, pairs, split_special_tokens)
     lengths = [len(ids) for ids in parts["ids"]]
@@ -62,7 +66,12 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
         ptr=ptr,
         is_special_word=surface.special_words(),
         is_marker=surface.markers(),
+        is_cls=(flat["role"] == SPECIAL) & (flat["ids"] == _cls_id(tokenizer)),
     )
+
+
+def _cls_id(tokenizer):
+    return -1 if tokenizer.cls_token_id is None else tokenizer.cls_token_id
 
 
 def _flatten(lists):
@@ -93,6 +102,26 @@ def _encode_fast(tokenizer, texts, pairs, split_special_tokens):
 def _fast_roles(encoding):
     sequence = [TEXT if s is None else s for s in encoding.sequence_ids]
     return np.where(encoding.special_tokens_mask, SPECIAL, sequence)
+
+
+def _encode_foreign(model, texts, pairs):
+    if pairs is not None:
+        raise ValueError(f"{model} reads one text at a time: leave out the column 'text_pair'.")
+    encoded = [model.encode_checked(text) for text in texts]
+    ptr = np.concatenate([[0], np.cumsum([len(ids) for ids, _ in encoded])]).astype(np.int64)
+    spans = np.concatenate([spans for _, spans in encoded])
+    none = np.zeros(len(spans), dtype=bool)
+    return Encodings(
+        ids=np.concatenate([ids for ids, _ in encoded]),
+        types=None,
+        role=np.where(spans[:, 1] > spans[:, 0], TEXT, SPECIAL),
+        start=spans[:, 0],
+        end=spans[:, 1],
+        ptr=ptr,
+        is_special_word=none,
+        is_marker=none,
+        is_cls=none,
+    )
 
 
 def _types(tokenizer, types):

@@ -31,6 +31,11 @@ class HDF5Source:
         return len(self.blocks)
 
     @property
+    def block_widths(self):
+        """How many neurons each block has."""
+        return (self.n_units,) * self.n_blocks
+
+    @property
     def sequences(self):
         """The sentences, which have values and no token ids."""
         return range(len(self.datasets))

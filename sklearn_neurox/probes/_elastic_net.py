@@ -88,6 +88,9 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
         start = problem.zeros()
         if hasattr(self, "coef_"):
             coef, intercept = np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)
+            # A class that had no weight begins with what the rarest of the others has.
+            known = np.isfinite(intercept)
+            intercept = np.where(known, intercept, intercept[known].min())
             start = problem.design.from_input_units(coef, intercept)
         coef, intercept = ProximalSGD(problem, random_state, n_before).run(*start)
         exact = problem.design.exact_device
@@ -107,10 +110,11 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
         )
 
     def _state(self, X, targets, random_state, **options):
-        """State the problem without its penalty."""
-        from sklearn_neurox.probes.solvers._problem import state_problem
+        """State the problem of targets, or the stack of those of several, without a penalty."""
+        from sklearn_neurox.probes.solvers._problem import state_problem, state_stack
 
-        return state_problem(
+        state = state_stack if isinstance(targets, list) else state_problem
+        return state(
             X,
             targets,
             standardize=self.standardize,
@@ -164,6 +168,14 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
                 f"The classes are linearly separable, and with alpha=0 there is no solution then: "
                 f"{type(self).__name__} stopped after {solution.n_iter} epochs, while its "
                 "coefficients were growing. Set alpha above zero.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        elif not solution.has_converged and solution.n_iter < self.max_iter:
+            warnings.warn(
+                f"A callback stopped {type(self).__name__} after {solution.n_iter} epochs, before "
+                f"it converged: dual_gap_ is {solution.gap:.3g}, but tol asks for "
+                f"{solution.target:.3g}.",
                 ConvergenceWarning,
                 stacklevel=6,
             )

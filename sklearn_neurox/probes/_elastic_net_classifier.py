@@ -13,6 +13,7 @@ from sklearn_neurox.probes._probe_classifier import ProbeClassifierMixin
 from sklearn_neurox.probes._stream import add_to_stream, begin_stream
 from sklearn_neurox.probes._targets import (
     ClassTargets,
+    check_class_weight,
     checked_weight,
     class_targets,
     mean_one_weight,
@@ -269,6 +270,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
                 "class_weight='balanced' cannot be known of a stream. Give the weights as a dict, "
                 "or by sample_weight."
             )
+        check_class_weight(self.class_weight)
         X, y = check_matrix(self, X, y, reset=is_first)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):

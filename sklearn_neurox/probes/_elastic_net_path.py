@@ -6,7 +6,7 @@ from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.metrics._scorer import get_scorer_names
@@ -14,11 +14,14 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe
+from sklearn_neurox.probes._grid_on_folds import GridOnFolds
 from sklearn_neurox.utils._folds import check_folds
 
 _MAX_INT = np.iinfo(np.int32).max
 # Without l1 no alpha makes all coefficients zero; the grid is then that of a little of it.
 _LEAST_L1_RATIO = 1e-3
+# Samples from which the folds are solved together, by stochastic epochs.
+_FEWEST_SAMPLES = 2048
 _SHARED = {
     name: constraint
     for name, constraint in BaseElasticNetProbe._parameter_constraints.items()
@@ -87,7 +90,7 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
         check_consistent_length(X, groups)
         l1_ratios = self._check_l1_ratios()
         targets = self._targets(y, sample_weight)
-        grid = self._grid(X, targets, l1_ratios)
+        alphas = self._grid(X, targets, l1_ratios)
         scorer = check_scoring(self, self.scoring)
         caller = type(self).__name__
         folds = list(check_folds(self.cv, groups, caller=caller, stacklevel=6).split(X, y, groups))
@@ -95,28 +98,22 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
         context = self._init_callback_context(max_subtasks=len(folds), sequential_subtasks=False)
         context.call_on_fit_task_begin(estimator=self, **data)
         random_state = check_random_state(self.random_state)
-        seeds = random_state.randint(_MAX_INT, size=len(folds))
+        grid = GridOnFolds(self, X, y, sample_weight, l1_ratios, alphas, scorer)
+        folds = grid.describe(folds, context)
+        groups = self._group(folds, len(X))
+        seeds = random_state.randint(_MAX_INT, size=len(groups))
         # Threads share X; the solvers let go of the interpreter while they compute.
         found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-            delayed(self._score_fold)(
-                X,
-                y,
-                sample_weight,
-                fold,
-                seed,
-                l1_ratios,
-                grid,
-                scorer,
-                context.subcontext(task_name="fold", task_id=number),
-            )
-            for number, (fold, seed) in enumerate(zip(folds, seeds, strict=True))
+            delayed(grid.score)(group, np.random.RandomState(seed))
+            for group, seed in zip(groups, seeds, strict=True)
         )
-        scores, n_nonzero, has_converged = map(np.array, zip(*found, strict=True))
+        found = sorted((fold for group in found for fold in group), key=lambda fold: fold[0])
+        _, scores, n_nonzero, has_converged = map(np.array, zip(*found, strict=True))
         self._report(scores, has_converged)
         self.scores_, self.n_nonzero_ = scores, n_nonzero
-        self.alphas_ = grid[0] if np.ndim(self.l1_ratio) == 0 else grid
+        self.alphas_ = alphas[0] if np.ndim(self.l1_ratio) == 0 else alphas
         ratio, place = self._choose(scores, n_nonzero)
-        self.alpha_, self.l1_ratio_ = float(grid[ratio, place]), float(l1_ratios[ratio])
+        self.alpha_, self.l1_ratio_ = float(alphas[ratio, place]), float(l1_ratios[ratio])
         problem = self._state(X, targets, random_state).penalised(self.alpha_, self.l1_ratio_)
         solution = self._solver(problem, random_state).solve()
         self._adopt(solution, problem, targets, alpha=self.alpha_, l1_ratio=self.l1_ratio_)
@@ -152,36 +149,14 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
             )
         return np.array([np.geomspace(top, top * self.eps, self.alphas) for top in tops])
 
-    def _score_fold(self, X, y, weight, fold, seed, l1_ratios, grid, scorer, context):
-        """Fit the whole grid on one fold, each from the solution before it, and score it."""
-        context.call_on_fit_task_begin(estimator=self)
-        train, test = np.sort(fold[0]), fold[1]
-        if train.dtype == bool:
-            raise ValueError("cv must give indices, not masks.")
-        random_state = np.random.RandomState(seed)
-        targets = self._targets(y, weight, train, where=f" of fold {context.task_id}")
-        problem = self._state(X, targets, random_state, samples=train)
-        test = _as_slice(test)
-        held_out = {} if weight is None else {"sample_weight": weight[test]}
-        X_test, y_test = X[test], y[test]
-        scores, n_nonzero = np.empty(grid.shape), np.empty(grid.shape, dtype=np.intp)
-        has_converged = np.empty(grid.shape, dtype=bool)
-        for i, l1_ratio in enumerate(l1_ratios):
-            point = None
-            for j, alpha in enumerate(grid[i]):
-                solver = self._solver(
-                    problem.penalised(alpha, l1_ratio), random_state, is_exact=False
-                )
-                solution = solver.solve(point)
-                point = solution.point
-                coefficients = problem.design.in_input_units(point.coef, point.intercept)
-                attributes = targets.attributes(*coefficients)
-                probe = self._plain({**attributes, "n_features_in_": X.shape[1]})
-                scores[i, j] = scorer(probe, X_test, y_test, **held_out)
-                n_nonzero[i, j] = np.count_nonzero(probe.coef_)
-                has_converged[i, j] = solution.has_converged
-        context.call_on_fit_task_end(estimator=self)
-        return scores, n_nonzero, has_converged
+    def _group(self, folds, n_samples):
+        """Decide which folds are solved together: with few samples a Newton step is better."""
+        is_small = n_samples < _FEWEST_SAMPLES
+        whole = all(fold.targets.is_whole for fold in folds)
+        if is_small or not whole or self.solver == "newton":
+            return [[fold] for fold in folds]
+        n_groups = min(effective_n_jobs(self.n_jobs), len(folds))
+        return [folds[number::n_groups] for number in range(n_groups)]
 
     def _report(self, scores, has_converged):
         if not np.isfinite(scores).all():
@@ -211,11 +186,3 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
         ratios, places = np.nonzero(sparsity == sparsity.min())
         first = np.lexsort((-mean[ratios, places], places))[0]
         return ratios[first], places[first]
-
-
-def _as_slice(rows):
-    """Turn consecutive indices into a slice, which takes no copy."""
-    rows = np.asarray(rows)
-    if len(rows) and (np.diff(rows) == 1).all():
-        return slice(int(rows[0]), int(rows[-1]) + 1)
-    return rows

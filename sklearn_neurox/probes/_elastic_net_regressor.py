@@ -9,7 +9,12 @@ from sklearn.callback import with_callbacks
 from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe
 from sklearn_neurox.probes._probe_regressor import ProbeRegressorMixin
 from sklearn_neurox.probes._stream import add_to_stream, begin_stream
-from sklearn_neurox.probes._targets import checked_weight, mean_one_weight, number_targets
+from sklearn_neurox.probes._targets import (
+    centre_of,
+    checked_weight,
+    mean_one_weight,
+    number_targets,
+)
 
 
 class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
@@ -45,10 +50,12 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
     solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
         All solve the same problem to the same gap.
 
-        - "auto" takes "newton", or "saga" and "svrg" where more than 8,192 columns matter;
-        - "saga" suits many samples, many columns and many outputs;
-        - "svrg", with momentum, suits the same with a weak penalty;
-        - "newton" computes the Gram matrix of the columns that matter, once;
+        - "auto" begins with "saga", or below 2,048 samples with "newton", and goes on with another
+          where that one would take long;
+        - "saga" suits many samples and a penalty strong enough to generalise;
+        - "svrg", with momentum, suits many samples and a weak penalty;
+        - "newton" computes the Gram matrix of the columns that matter, for few samples or a very
+          small ``tol``;
         - "fista" takes whole-batch steps.
 
     tol : float, default=1e-3
@@ -168,7 +175,9 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
             If X or y has values that are not finite, or weights are negative.
         """
         X, y = self._check_numbers(X, y)
-        targets = number_targets(y, mean_one_weight(sample_weight, X))
+        weight = mean_one_weight(sample_weight, X)
+        centre = centre_of(y, weight, fit_intercept=self.fit_intercept)
+        targets = number_targets(y, weight, centre)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         return self._fit(X, targets, data)
 
@@ -211,4 +220,4 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
             )
         stream = copy.deepcopy(getattr(self, "_stream", None)) or begin_stream()
         weight = add_to_stream(stream, X, checked_weight(sample_weight, X))
-        return self._partial_fit(X, number_targets(y, weight), stream)
+        return self._partial_fit(X, number_targets(y, weight, 0.0), stream)

@@ -10,7 +10,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn_neurox.probes._elastic_net_path import BaseElasticNetPath
 from sklearn_neurox.probes._elastic_net_regressor import ElasticNetProbeRegressor
 from sklearn_neurox.probes._probe_regressor import ProbeRegressorMixin
-from sklearn_neurox.probes._targets import mean_one_weight, number_targets, scaled_weight
+from sklearn_neurox.probes._targets import centre_of, mean_one_weight, number_targets, scaled_weight
 
 
 class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
@@ -201,10 +201,16 @@ class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
             number.
         """
         X, y = self._check_numbers(X, y, ensure_min_samples=2)
-        return self._search(X, y, mean_one_weight(sample_weight, X), groups)
+        weight = mean_one_weight(sample_weight, X)
+        # One for all folds, because they are solved together.
+        self._centre = centre_of(y, weight, fit_intercept=self.fit_intercept)
+        self._search(X, y, weight, groups)
+        del self._centre
+        return self
 
     def _targets(self, y, weight, rows=slice(None), where=""):
-        return number_targets(y[rows], None if weight is None else scaled_weight(weight[rows]))
+        weight = None if weight is None else scaled_weight(weight[rows])
+        return number_targets(y[rows], weight, self._centre)
 
     def _plain(self, attributes):
         probe = ElasticNetProbeRegressor()

@@ -42,6 +42,11 @@ class ClassTargets(Targets):
     present: np.ndarray
 
     @property
+    def is_whole(self):
+        """Whether every class has a sample that counts."""
+        return bool(self.present.all())
+
+    @property
     def loss(self):
         """The loss."""
         from sklearn_neurox.probes.solvers._losses import BinaryLoss, MultinomialLoss
@@ -67,9 +72,15 @@ class NumberTargets(Targets):
     ----------
     is_single : bool
         Whether they were given in one dimension.
+
+    centre : ndarray of shape (n_outputs,)
+        What was subtracted from the targets, so that none but their spread matters to rounding.
     """
 
     is_single: bool
+    centre: np.ndarray
+
+    is_whole = True
 
     @property
     def loss(self):
@@ -80,6 +91,7 @@ class NumberTargets(Targets):
 
     def attributes(self, coef, intercept):
         """Turn coefficients into the attributes of a fitted probe."""
+        intercept = intercept + self.centre
         if self.is_single:
             return {"coef_": coef[0], "intercept_": float(intercept[0])}
         return {"coef_": coef, "intercept_": intercept}
@@ -115,17 +127,20 @@ def class_targets(codes, classes, *, class_weight, sample_weight, where="", stac
     ValueError
         If less than two classes have a sample that counts.
     """
+    check_class_weight(class_weight)
     n_classes = len(classes)
     weight = sample_weight
     if class_weight is not None:
         is_balanced = class_weight == "balanced"
-        seen = np.unique(codes)
+        counts = slice(None) if weight is None else weight > 0
+        names = np.arange(n_classes) if is_balanced else classes
+        seen = np.unique(codes[counts])
         by_class = np.zeros(n_classes)
         by_class[seen] = compute_class_weight(
             class_weight,
-            classes=seen if is_balanced else classes[seen],
-            y=codes if is_balanced else classes[codes],
-            sample_weight=weight,
+            classes=names[seen],
+            y=names[codes[counts]],
+            sample_weight=None if weight is None else weight[counts],
         )
         weight = by_class[codes] * (1.0 if weight is None else weight)
         weight = weight / weight.mean()
@@ -149,9 +164,30 @@ def class_targets(codes, classes, *, class_weight, sample_weight, where="", stac
     return ClassTargets(codes, weight, sample_weight, present)
 
 
-def number_targets(y, sample_weight):
-    """Encode targets of shape (n_samples,) or (n_samples, n_outputs), in float64."""
-    return NumberTargets(y.reshape(len(y), -1), sample_weight, sample_weight, y.ndim == 1)
+def check_class_weight(class_weight):
+    """Raise an error for weights of classes that are negative or not finite."""
+    if not isinstance(class_weight, dict):
+        return
+    for label, weight in class_weight.items():
+        if not 0 <= weight < np.inf:
+            raise ValueError(
+                f"class_weight must give weights that are finite and not negative, but that of "
+                f"{label!r} is {weight!r}."
+            )
+
+
+def number_targets(y, sample_weight, centre):
+    """Encode targets of shape (n_samples,) or (n_samples, n_outputs), in float64, centred."""
+    values = y.reshape(len(y), -1) - centre
+    return NumberTargets(values, sample_weight, sample_weight, y.ndim == 1, centre)
+
+
+def centre_of(y, sample_weight, *, fit_intercept):
+    """Return the means of the targets, which a free intercept takes up, or zero."""
+    values = y.reshape(len(y), -1)
+    if fit_intercept:
+        return np.average(values, axis=0, weights=sample_weight)
+    return np.zeros(values.shape[1])
 
 
 def mean_one_weight(sample_weight, X):

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._loss_gradient import loss_gradient, prediction_residuals
@@ -208,8 +209,9 @@ class LCARanker(BaseRanker):
         if not regression:
             check_classification_targets(targets)
         sample_weight = check_weight(sample_weight, matrix)
-        given = {"sample_weight": sample_weight, "groups": groups}
-        given = {name: value for name, value in given.items() if value is not None}
+        given = {} if sample_weight is None else {"sample_weight": sample_weight}
+        if groups is not None and has_fit_parameter(template, "groups"):
+            given["groups"] = groups
         # The estimator gets X as given, so that it sees the same feature names as this one.
         self.estimator_ = clone(template).fit(X, targets, **given)
         self.importances_, gradients = self._weights_and_gradients(

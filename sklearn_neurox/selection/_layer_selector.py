@@ -1,38 +1,70 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from collections.abc import Sequence
-from numbers import Integral
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral, Real
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval
+from sklearn.base import BaseEstimator, _fit_context, is_regressor
+from sklearn.metrics import get_scorer_names
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.selection._base import BaseNeuronSelector
+from sklearn_neurox.selection._probe_search import FoldScores, default_probe, reaches
 from sklearn_neurox.utils._names import neuron_layers
 from sklearn_neurox.utils._validation import check_matrix
 
 
 class LayerSelector(BaseNeuronSelector):
-    """Keep whole layers of an activation matrix.
+    """Keep whole layers of an activation matrix: given ones, or as few as a probe needs.
 
     The layer of a column comes from its name (``"hidden.3.127"`` is of layer 3, whatever its
     component), or from ``n_layers``.
 
     Parameters
     ----------
-    layers : int, array-like of int or None, default=None
+    layers : int, array-like of int, "auto" or None, default=None
         The layers to keep. A negative number counts from the last layer present, so that -1 is
-        the last. None keeps all, and then nothing needs to be known of the layers.
+        the last. None keeps all, and then nothing needs to be known of the layers. ``"auto"``
+        keeps the first layers up to the lowest with which the probe comes close to the oracle,
+        the probe on all layers [1]_.
 
     n_layers : int or None, default=None
         Into how many equal blocks the columns divide, the first being layer 0. None reads the
         layers from the feature names.
 
+    estimator : estimator instance or None, default=None
+        The probe of ``"auto"``, cloned for every fit. None takes an elastic-net probe that
+        standardizes: a classifier, or a regressor where y is continuous.
+
+    delta : float, default=0.01
+        How much of the oracle's score ``"auto"`` gives up: the first layers suffice with a score
+        of at least ``oracle - delta * abs(oracle)``.
+
+    cv : int, cross-validation generator, iterable or None, default=None
+        How ``"auto"`` splits. An int, or None for 5, asks for so many folds: of whole ``groups``
+        where they are given, and otherwise contiguous, never shuffled, with a warning. A single
+        held-out part is ``cv=[(train, held_out)]``.
+
+    scoring : str, callable or None, default=None
+        The scorer of ``"auto"``; None takes the ``score`` method of the probe.
+
+    n_jobs : int or None, default=None
+        Folds of ``"auto"`` to work on at a time, in threads.
+
     Attributes
     ----------
     layers_ : ndarray of shape (n_kept_layers,)
         The layers kept, ascending. Empty if ``layers`` is None.
+
+    oracle_scores_ : ndarray of shape (n_folds,)
+        The scores of the probe on all layers. Only with ``"auto"``.
+
+    layer_scores_ : ndarray of shape (n_tried, n_folds)
+        The scores of the probe on the first layer, the first two, and so on up to those kept.
+        Only with ``"auto"``.
 
     n_features_in_ : int
         Number of columns seen during fit.
@@ -42,7 +74,13 @@ class LayerSelector(BaseNeuronSelector):
 
     See Also
     --------
+    MinimalNeuronSelector : Keep the fewest neurons that a probe needs.
     sklearn_neurox.ablation.NeuronAblator : Remove or overwrite single neurons.
+
+    References
+    ----------
+    .. [1] F. Dalvi, H. Sajjad, N. Durrani, Y. Belinkov, "Analyzing Redundancy in Pretrained
+       Transformer Models", EMNLP 2020.
 
     Examples
     --------
@@ -52,19 +90,57 @@ class LayerSelector(BaseNeuronSelector):
     >>> LayerSelector(-1, n_layers=3).fit_transform(X)
     array([[ 4.,  5.],
            [10., 11.]])
+
+    The fewest first layers that tell the class as well as all of them do:
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.RandomState(0)
+    >>> y = rng.randint(2, size=300)
+    >>> X = rng.randn(300, 8)
+    >>> X[:, 2:6] += 3 * y[:, np.newaxis]
+    >>> selector = LayerSelector("auto", n_layers=4, estimator=LogisticRegression())
+    >>> selector.fit(X, y, groups=np.arange(300)).layers_
+    array([0, 1])
     """
 
     _parameter_constraints: dict = {
-        "layers": [Integral, "array-like", None],
+        "layers": [Integral, "array-like", StrOptions({"auto"}), None],
         "n_layers": [Interval(Integral, 1, None, closed="left"), None],
+        "estimator": [HasMethods(["fit", "predict"]), None],
+        "delta": [Interval(Real, 0, 1, closed="left")],
+        "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "n_jobs": [Integral, None],
     }
 
-    def __init__(self, layers: int | Sequence[int] | None = None, *, n_layers: int | None = None):
+    def __init__(
+        self,
+        layers: int | Sequence[int] | str | None = None,
+        *,
+        n_layers: int | None = None,
+        estimator: BaseEstimator | None = None,
+        delta: float = 0.01,
+        cv: int | Iterable | BaseCrossValidator | None = None,
+        scoring: str | Callable | None = None,
+        n_jobs: int | None = None,
+    ):
         self.layers = layers
         self.n_layers = n_layers
+        self.estimator = estimator
+        self.delta = delta
+        self.cv = cv
+        self.scoring = scoring
+        self.n_jobs = n_jobs
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = isinstance(self.layers, str)
+        return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> "LayerSelector":
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, groups: ArrayLike | None = None
+    ) -> "LayerSelector":
         """Find the columns of the layers to keep.
 
         Parameters
@@ -72,8 +148,12 @@ class LayerSelector(BaseNeuronSelector):
         X : array-like of shape (n_samples, n_features)
             The activations.
 
-        y : Ignored
-            Present for the conventions of scikit-learn.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            The labels or targets. Only read by ``"auto"``.
+
+        groups : array-like of shape (n_samples,) or None, default=None
+            What must not be split between two folds, such as ``words["text"]``. Only read by
+            ``"auto"``.
 
         Returns
         -------
@@ -82,9 +162,17 @@ class LayerSelector(BaseNeuronSelector):
         Raises
         ------
         ValueError
-            If the columns do not tell their layer, or a layer is not among them.
+            If the columns do not tell their layer, or a layer is not among them; with ``"auto"``
+            also if a label is missing or a score is not finite.
         """
-        check_matrix(self, X, reset=True)
+        for searched in ("oracle_scores_", "layer_scores_"):
+            self.__dict__.pop(searched, None)
+        is_auto = isinstance(self.layers, str)
+        if is_auto:
+            multi_output = self.estimator is not None and is_regressor(self.estimator)
+            X, y = check_matrix(self, X, y, reset=True, multi_output=multi_output)
+        else:
+            check_matrix(self, X, reset=True)
         if self.layers is None:
             self.layers_ = np.empty(0, dtype=np.intp)
             self._mask = np.ones(self.n_features_in_, dtype=bool)
@@ -95,9 +183,35 @@ class LayerSelector(BaseNeuronSelector):
             n_layers=self.n_layers,
             caller=type(self).__name__,
         )
-        self.layers_ = self._check_layers(np.unique(of_column))
+        present = np.unique(of_column)
+        if is_auto:
+            estimator = default_probe(y) if self.estimator is None else self.estimator
+            folds = FoldScores(estimator, X, y, groups=groups, **self._search_options())
+            self._find_fewest(folds, of_column, present)
+        else:
+            self.layers_ = self._check_layers(present)
         self._mask = np.isin(of_column, self.layers_)
         return self
+
+    def _search_options(self):
+        options = {"cv": self.cv, "scoring": self.scoring, "n_jobs": self.n_jobs}
+        return {**options, "caller": type(self).__name__}
+
+    def _find_fewest(self, folds, of_column, present):
+        self.oracle_scores_ = folds.of_probes(folds.probes())
+        oracle = self.oracle_scores_.mean()
+        scores = []
+        for last in present[:-1]:
+            columns = np.flatnonzero(of_column <= last)
+            scores.append(folds.of_columns([columns] * len(folds.folds)))
+            if reaches(scores[-1].mean(), oracle, self.delta):
+                break
+        else:
+            last = present[-1]
+            scores.append(self.oracle_scores_)
+        self._n_present = len(present)
+        self.layer_scores_ = np.array(scores)
+        self.layers_ = present[present <= last]
 
     def _check_layers(self, present):
         wanted = np.unique(np.asarray(self.layers))
@@ -119,3 +233,37 @@ class LayerSelector(BaseNeuronSelector):
     def _get_support_mask(self):
         check_is_fitted(self)
         return self._mask
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the scores of the search as a table.
+
+        Returns
+        -------
+        frame : DataFrame of shape (n_tried + 1, 5)
+            The layers tried, and last all of them, the oracle. Columns ``layers`` (such as
+            ``"0-3"``, or ``"all"``), ``n_layers``, ``score``, ``std`` (over folds) and
+            ``selected``.
+
+        Raises
+        ------
+        ValueError
+            If the layers were given rather than searched for.
+        """
+        check_is_fitted(self)
+        if not hasattr(self, "layer_scores_"):
+            raise ValueError(
+                f"{type(self).__name__} has no scores to show, because it searched for no layers. "
+                "Fit it with layers='auto'."
+            )
+        scores = np.vstack([self.layer_scores_, self.oracle_scores_])
+        ends = self.layers_.tolist()
+        names = [str(end) if end == ends[0] else f"{ends[0]}-{end}" for end in ends]
+        return pd.DataFrame(
+            {
+                "layers": [*names, "all"],
+                "n_layers": [*range(1, len(ends) + 1), self._n_present],
+                "score": scores.mean(axis=1),
+                "std": scores.std(axis=1),
+                "selected": [*(end == ends[-1] for end in ends), False],
+            }
+        )

@@ -6,9 +6,12 @@ import pandas as pd
 
 # "decoder.attention.3.h5.17", with whatever "prefix__" a FeatureUnion put before it.
 _NAME = (
-    r"^(?:.*__)?(?:(?P<stack>encoder|decoder)\.)?(?P<component>[A-Za-z_]\w*(?::.+?)?)"
+    r"^(?:.*__)?(?:(?P<stack>encoder|decoder)\.)?(?P<component>[A-Za-z_]\w*)"
     r"\.(?P<layer>\d+)\.(?:h(?P<head>\d+)\.)?(?P<unit>\d+)$"
 )
+# "module:encoder.layer.2.output.dense.17": the number in the path is that of the block.
+_MODULE_NAME = r"^(?:.*__)?(?P<component>module:.+)\.(?P<unit>\d+)$"
+_BLOCK_IN_PATH = r"[:.](\d+)(?:\.|$)"
 
 
 def neuron_names(layers, n_units, *, component="hidden", stack=None):
@@ -34,8 +37,35 @@ def neuron_names(layers, n_units, *, component="hidden", stack=None):
         Names such as ``"hidden.3.127"``.
     """
     prefix = f"{stack}.{component}" if stack else component
+    blocks = [block_neuron_names(f"{prefix}.{layer}", n_units) for layer in layers]
+    return np.concatenate([np.empty(0, dtype=object), *blocks])
+
+
+def block_neuron_names(block, n_units, *, n_heads=None):
+    """Name the columns of one block of an activation matrix.
+
+    Parameters
+    ----------
+    block : str
+        Its name, such as ``"attention.3"``.
+
+    n_units : int
+        How many neurons it has.
+
+    n_heads : int or None, default=None
+        Among how many heads they are divided.
+
+    Returns
+    -------
+    names : ndarray of shape (n_units,), dtype=object
+        Names such as ``"hidden.3.127"``, or ``"attention.3.h5.17"`` with heads.
+    """
+    if n_heads is None:
+        return np.array([f"{block}.{unit}" for unit in range(n_units)], dtype=object)
+    width = n_units // n_heads
     return np.array(
-        [f"{prefix}.{layer}.{unit}" for layer in layers for unit in range(n_units)], dtype=object
+        [f"{block}.h{head}.{unit}" for head in range(n_heads) for unit in range(width)],
+        dtype=object,
     )
 
 
@@ -52,12 +82,21 @@ def parse_neuron_names(names):
     parts : DataFrame of shape (n_neurons, 6)
         Columns ``neuron`` (the name as given), ``stack``, ``component``, ``layer``, ``head`` and
         ``unit``. What a name does not say is missing; a name of another form (``"x0"``) has only
-        its ``neuron``.
+        its ``neuron``. The layer of a module is one more than the first number in its path, so
+        that it is that of the block it lies in.
     """
     names = pd.Series(np.asarray(names, dtype=object), dtype=object)
-    parts = names.astype(str).str.extract(_NAME)
+    text = names.astype(str)
+    modules = text.str.extract(_MODULE_NAME)
+    is_module = modules["component"].notna()
+    parts = text.where(~is_module).str.extract(_NAME)
     for column in ("layer", "head", "unit"):
         parts[column] = pd.to_numeric(parts[column]).astype("Int64")
+    if is_module.any():
+        block = pd.to_numeric(modules["component"].str.extract(_BLOCK_IN_PATH)[0]).astype("Int64")
+        parts["component"] = parts["component"].fillna(modules["component"])
+        parts["layer"] = parts["layer"].fillna(block + 1)
+        parts["unit"] = parts["unit"].fillna(pd.to_numeric(modules["unit"]).astype("Int64"))
     parts.insert(0, "neuron", names)
     return parts
 
@@ -141,13 +180,26 @@ def neuron_indices(neurons, *, names, n_features, caller):
     Raises
     ------
     ValueError
-        For an index out of range, an unknown name, or a mask of another length.
+        For an index out of range, an unknown name, a neuron given twice, or a mask of another
+        length.
     """
     neurons = np.asarray([] if neurons is None else neurons)
     if neurons.size == 0:
         return np.empty(0, dtype=np.intp)
     if neurons.ndim != 1:
         raise ValueError(f"{caller} needs a flat list of neurons, got shape {neurons.shape}.")
+    indices = _indices(neurons, names, n_features, caller)
+    repeated = pd.Index(indices).duplicated()
+    if repeated.any():
+        first = int(np.flatnonzero(repeated)[0])
+        raise ValueError(
+            f"{caller} was given the same neuron twice: {neurons[first]!s}, which is column "
+            f"{indices[first]} ({repeated.sum()} such). Name every neuron once."
+        )
+    return indices
+
+
+def _indices(neurons, names, n_features, caller):
     if neurons.dtype.kind == "b":
         if len(neurons) != n_features:
             raise ValueError(
@@ -172,7 +224,13 @@ def neuron_indices(neurons, *, names, n_features, caller):
             f"{caller} was given neurons by name, but X has no feature names. Give indices, or "
             "make X a DataFrame (set_output(transform='pandas') on what makes the matrix)."
         )
-    indices = pd.Index(names).get_indexer(neurons)
+    names = pd.Index(names)
+    if names.has_duplicates:
+        raise ValueError(
+            f"{caller} was given neurons by name, but X has {names[names.duplicated()][0]!r} more "
+            "than once among its names. Give indices, or make the names of the columns unique."
+        )
+    indices = names.get_indexer(neurons)
     if (indices < 0).any():
         first = str(neurons[indices < 0][0])
         raise ValueError(

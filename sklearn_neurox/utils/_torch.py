@@ -86,6 +86,22 @@ def to_numpy(tensor):
     return tensor.detach().cpu().numpy()
 
 
+def is_out_of_memory(error):
+    """Tell whether an error says that the device, or the machine, has no memory left."""
+    # The CPU's allocator raises a plain RuntimeError.
+    return type(error).__name__ in ("OutOfMemoryError", "MemoryError") or any(
+        phrase in str(error).lower() for phrase in ("out of memory", "can't allocate memory")
+    )
+
+
+def release_memory():
+    """Give back device memory that torch holds in reserve."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def seeded_generator(random_state, *, device="cpu"):
     """Make a `torch.Generator` from a NumPy `RandomState`, which it advances by one draw.
 

@@ -56,7 +56,7 @@ def test_what_is_filled_in_comes_from_the_training_rows(fill, expected):
     "neurons",
     [
         [1, 4],
-        [-2, 1, 1],
+        [-2, 1],
         ["b", "e"],
         np.array([0, 1, 0, 0, 1, 0], dtype=bool),
         pd.Index(["e", "b"]),
@@ -148,6 +148,8 @@ def test_bad_choices_are_named():
     X = _matrix()
     with pytest.raises(ValueError, match="neuron 6.*numbered 0 to 5"):
         NeuronAblator([6]).fit(X)
+    with pytest.raises(ValueError, match="neuron twice: 2"):
+        NeuronAblator([2, 0, 2]).fit(X)
     with pytest.raises(ValueError, match="by name, but X has no feature names"):
         NeuronAblator(["hidden.0.1"]).fit(X)
     with pytest.raises(ValueError, match="5 entries, but there are 6"):

@@ -170,7 +170,7 @@ BAD_PARAMETERS = {
     "layers as text": ({"layers": "all"}, "The 'layers' parameter of ActivationExtractor"),
     "layer names": ({"layers": ["one"]}, "'layers'"),
     "nested layers": ({"layers": [[0, 1]]}, "'layers'"),
-    "component": ({"component": "mlp"}, "The 'component' parameter of ActivationExtractor must be"),
+    "component": ({"component": "neurons"}, "The 'component' parameter of ActivationExtractor"),
     "weights": ({"weights": "none"}, "The 'weights' parameter"),
     "random_state": ({"random_state": -1}, "The 'random_state' parameter"),
     "missing": ({"missing": "drop"}, "The 'missing' parameter"),

@@ -25,7 +25,7 @@ DATA_FREE = [
     "check_set_params",
     "check_valid_tag_types",
 ]
-CHOICES = {"component": "mlp", "weights": "none", "missing": "drop", "overflow": "cut"}
+CHOICES = {"stack": "middle", "weights": "none", "missing": "drop", "overflow": "cut"}
 
 
 @pytest.mark.parametrize("check", DATA_FREE)
@@ -95,7 +95,8 @@ def test_fit_returns_self_and_sets_only_what_ends_in_an_underscore(tiny, words):
     aggregator = SubwordAggregator()
     plan = extractor.transform(words)
     assert aggregator.fit(plan, words["tag"]) is aggregator
-    assert set(aggregator.__dict__) == {"strategy", "feature_names_", "n_features_out_"}
+    parameters = {"strategy", "dtype", "memmap"}
+    assert set(aggregator.__dict__) == {*parameters, "feature_names_", "n_features_out_"}
     assert extractor.__dict__ == before
 
 

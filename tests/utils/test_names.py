@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from sklearn_neurox.utils._names import (
+    block_neuron_names,
     neuron_indices,
     neuron_layers,
     neuron_names,
@@ -32,6 +33,14 @@ def test_names_are_layer_major_and_read_back():
         ("decoder.mlp.0.9", ("decoder", "mlp", 0, None, 9)),
         ("pipeline-1__hidden.3.127", (None, "hidden", 3, None, 127)),
         ("a__b__encoder.hidden.1.2", ("encoder", "hidden", 1, None, 2)),
+        ("embedding.0.7", (None, "embedding", 0, None, 7)),
+        (
+            "module:encoder.layer.2.output.dense.17",
+            (None, "module:encoder.layer.2.output.dense", 3, None, 17),
+        ),
+        ("module:h.0.5", (None, "module:h.0", 1, None, 5)),
+        ("a__module:block.1.layer.0.x__y.5", (None, "module:block.1.layer.0.x__y", 2, None, 5)),
+        ("module:decoder.norm1.5", (None, "module:decoder.norm1", None, None, 5)),
         ("x0", (None, None, None, None, None)),
         ("hidden.3", (None, None, None, None, None)),
         ("hidden.3.x", (None, None, None, None, None)),
@@ -44,6 +53,14 @@ def test_parts_of_a_name(name, expected):
     assert [
         None if value is None or value != value else value for value in found.fillna(np.nan)
     ] == list(expected)
+
+
+def test_names_of_heads():
+    names = block_neuron_names("encoder.attention.3", 6, n_heads=2)
+    assert names.tolist() == [f"encoder.attention.3.h{h}.{u}" for h in (0, 1) for u in range(3)]
+    parts = parse_neuron_names(names)
+    assert parts["head"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert parts["unit"].tolist() == [0, 1, 2, 0, 1, 2]
 
 
 def test_layers_from_names_or_from_equal_blocks():
@@ -86,6 +103,9 @@ def test_neurons_by_index_name_and_mask(neurons, expected):
         ([True], None, "mask of neurons given to It has 1 entries"),
         ([[1]], None, "flat list"),
         ([1.5], None, "indices, names or a mask"),
+        ([3, 0, -1], None, "neuron twice: -1, which is column 3"),
+        (["b", "a", "b"], list("abcd"), "neuron twice: b, which is column 1"),
+        (["b"], list("abca"), "has 'a' more than once among its names"),
     ],
 )
 def test_wrong_neurons_are_named(neurons, names, message):

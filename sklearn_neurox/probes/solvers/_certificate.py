@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How far from the optimum a point is at most: the duality gap."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -20,15 +22,23 @@ class Certificate:
     predictions: torch.Tensor
     gradient: torch.Tensor
     objective: float = float("nan")
-    gap: float = float("inf")
+    find_dual: Callable = None
+
+    @cached_property
+    def gap(self):
+        """The objective is at most this much above the optimum; computed when it is asked for."""
+        # Rounding may make the gap of an exact solution a negative 1e-17.
+        return max(self.objective - self.find_dual(), 0.0)
 
     def price(self, loss, penalty, target):
         """Return the same point with its objective and gap under a penalty."""
-        residual = loss.residual(self.predictions, target)
+
+        def find_dual():
+            residual = loss.residual(self.predictions, target)
+            return _best_dual(loss, penalty, residual, target, self.gradient)
+
         objective = float(loss.value(self.scores, target)) + float(penalty.value(self.coef))
-        gap = objective - _best_dual(loss, penalty, residual, target, self.gradient)
-        # Rounding may make the gap of an exact solution a negative 1e-17.
-        return replace(self, objective=objective, gap=max(gap, 0.0))
+        return replace(self, objective=objective, find_dual=find_dual)
 
 
 def certify(loss, penalty, coef, scores, target, correlate, *, intercept, fit_intercept):

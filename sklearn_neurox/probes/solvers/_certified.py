@@ -197,7 +197,8 @@ class CertifiedSolver:
             wait = max(1, min(math.ceil(min(needed, longest)), longest))
             self._choose(point, gap, needed, passes)
             if self.algorithm.knows_its_gap:
-                wait = 1
+                # What is left to ask for is the dual value, which far from the end is idle work.
+                wait = max(1, min(wait, int(min(needed, longest) / 3)))
 
     def _epochs(self, n_passes):
         """Run epochs until they have made some passes over the data, or a callback stops them."""

@@ -5,12 +5,15 @@ Scores and predictions have one column a row of coefficients. Sample weights ave
 a weighted mean is a sum divided by the number of samples; None stands for equal weights.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.special import entr
 
 from sklearn_neurox.probes.solvers._intercept import newton_intercept
+
+# Numbers that a processor's vectors hold.
+_VECTOR = 16
 
 
 @dataclass
@@ -24,21 +27,20 @@ class Target:
         return len(self.y)
 
     def __getitem__(self, rows):
-        return Target(self.y[rows], None if self.weight is None else self.weight[rows])
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, y=self.y[rows], weight=weight)
 
     def to(self, device, dtype):
         """Return the same target elsewhere, in another precision where it is not of indices."""
         weight = None if self.weight is None else self.weight.to(device=device, dtype=dtype)
         y = self.y if not self.y.is_floating_point() else self.y.to(dtype)
-        return Target(y.to(device), weight)
+        return replace(self, y=y.to(device), weight=weight)
 
     def split(self, n_batches):
         """Cut into batches as `torch.tensor_split` does."""
         ys = self.y.tensor_split(n_batches)
-        if self.weight is None:
-            return [Target(y) for y in ys]
-        weights = self.weight.tensor_split(n_batches)
-        return [Target(y, weight) for y, weight in zip(ys, weights, strict=True)]
+        weights = [None] * len(ys) if self.weight is None else self.weight.tensor_split(n_batches)
+        return [replace(self, y=y, weight=weight) for y, weight in zip(ys, weights, strict=True)]
 
     def weigh(self, values):
         """Multiply the rows of values by the weights."""
@@ -72,7 +74,10 @@ class MultinomialLoss:
 
     def predict(self, scores):
         """Probabilities of the classes."""
-        return torch.softmax(scores, dim=1)
+        if self.n_rows >= _VECTOR or scores.is_cuda:
+            return torch.softmax(scores, dim=1)
+        # Along short rows torch computes one exponential at a time; along columns, many.
+        return torch.softmax(scores.T, dim=0).T.contiguous()
 
     def value(self, scores, target):
         """Mean loss."""

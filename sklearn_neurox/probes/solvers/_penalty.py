@@ -3,7 +3,7 @@ import torch
 
 
 class ElasticNetPenalty:
-    """``sum_j l1_j |w_j| + l2_j / 2 w_j^2`` over all rows, one weight a column.
+    """``sum_j l1_j |w_j| + l2_j / 2 w_j^2`` over all rows, one weight a column, or a coefficient.
 
     Columns have weights of their own because the solvers work on columns of unit variance,
     whatever the scale the user wants penalised.
@@ -25,7 +25,7 @@ class ElasticNetPenalty:
     def largest_shrink(self, gradient):
         """Largest factor up to one at which the conjugate is finite."""
         lasso = self.l2 == 0
-        ratio = self.l1 / gradient.abs().amax(0)
+        ratio = self.l1 / gradient.abs()
         return float(torch.where(lasso & (ratio < 1), ratio, 1.0).min())
 
     def prox_(self, coef, step, buffer):

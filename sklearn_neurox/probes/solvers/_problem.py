@@ -4,10 +4,12 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from sklearn_neurox.probes.solvers._certificate import certify
+from sklearn_neurox.probes.solvers._column_moments import column_moments
 from sklearn_neurox.probes.solvers._design import ResidentDesign, StandardizedDesign
 from sklearn_neurox.probes.solvers._losses import Target
 from sklearn_neurox.probes.solvers._penalty import ElasticNetPenalty
 from sklearn_neurox.probes.solvers._row_view import RowView
+from sklearn_neurox.probes.solvers._stacked_loss import StackedLoss, StackedTarget
 from sklearn_neurox.probes.solvers._streamed_design import (
     StreamedDesign,
     is_memory_mapped,
@@ -155,6 +157,8 @@ class Problem:
     def _steepness(self, n_rows=2048, n_iter=20):
         part = self.design.head(n_rows)
         weight = self.target[: len(part)].weight
+        if weight is not None and weight.ndim == 2:
+            weight = weight.amax(1)
         longest = part.square().sum(1)
         if weight is not None:
             longest = longest * weight
@@ -235,6 +239,50 @@ def state_problem(
     is_fine = tol < 1e-5 or design.dtype == torch.float64
     problem = Problem(design, loss, None, exact, target, fit_intercept, unit, is_fine)
     return problem.penalised(0.0, 0.0)
+
+
+def state_stack(X, targets, *, standardize, fit_intercept, random_state, device, tol):
+    """State several problems on the same rows of a matrix, which differ in their weights, as one.
+
+    The columns of each are centred and scaled by the moments of all rows, whatever its weights:
+    the free intercept absorbs the means, and the unit of its penalty the scales.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+
+    targets : list of ClassTargets or of NumberTargets
+        With the same values and losses; of the rows that a problem leaves out the weights are
+        zero.
+
+    standardize, fit_intercept, random_state, device, tol
+        As in `state_problem`.
+
+    Returns
+    -------
+    problem : Problem
+        Its rows of coefficients are those of the problems, one after another.
+    """
+    whole = replace(targets[0], weight=None, moment_weight=None)
+    options = {"random_state": random_state, "device": device, "tol": tol}
+    problem = state_problem(X, whole, standardize=False, fit_intercept=fit_intercept, **options)
+    design = problem.design
+    weight = torch.stack([_tensor(own.weight) for own in targets], dim=1)
+    exact = StackedTarget(problem.exact_target.y, weight.to(design.exact_device, torch.float64))
+    rows = torch.as_tensor(design.rows, device=design.exact_device)
+    unit = design.scale.expand(len(targets), -1)
+    if standardize:
+        weights = [_tensor(own.moment_weight) for own in targets]
+        scales = [column_moments(X, own, design.exact_device)[1] for own in weights]
+        unit = design.scale / torch.stack(scales)
+    return replace(
+        problem,
+        loss=StackedLoss(problem.loss, len(targets)),
+        exact_target=exact,
+        target=exact[rows].to(device, design.dtype),
+        unit=unit.repeat_interleave(problem.loss.n_rows, dim=0),
+        memory={},
+    ).penalised(0.0, 0.0)
 
 
 def _tensor(weight):

@@ -2,8 +2,9 @@
 import torch
 
 _GROWTH = 1.25
-# Epochs without a new best after which the step is too long to settle down.
-_PATIENCE = 3
+# Because the table lags behind the iterate, its objective may rise by as much without harm.
+_TOLERANCE = 1.02
+_FADING = 0.9
 
 
 class ProximalSAGA:
@@ -60,7 +61,7 @@ class ProximalSAGA:
     def start(self, point):
         """Begin from a point, whose predictions are in the working order."""
         self.refresh(point)
-        self.n_stale = 0
+        self.objective = point.objective
 
     def refresh(self, point):
         """Begin again from the mean gradient of a certificate, which knows it better."""
@@ -71,9 +72,6 @@ class ProximalSAGA:
         target = self.problem.target
         residual = target.weigh(self.problem.loss.residual(self.table, target))
         self.mean_residual.copy_(residual.mean(0))
-        # The table lags behind the iterate, so that it may promise less than the optimum; what an
-        # epoch is compared with must not be of an older table.
-        self.objective = self.best = point.objective
 
     def point(self):
         """Return the current point, with an estimate of its duality gap."""
@@ -91,20 +89,25 @@ class ProximalSAGA:
             self._batch(rows, self.kept[batch], self.targets[batch])
         loss = self.problem.loss.table_value(self.table, self.problem.target)
         objective = float(loss + self.penalty.value(self.coef))
-        self.n_stale = 0 if objective < self.best else self.n_stale + 1
-        has_settled = objective <= self.objective * 1.001 and self.n_stale < _PATIENCE
-        if has_settled or self.step <= self.shortest_step:
-            self.objective = objective
-            self.best = min(objective, self.best)
+        if objective < self.objective:
             self.step = min(self.step * _GROWTH, self.longest_step)
+        elif objective <= self.objective * _TOLERANCE or self.step <= self.shortest_step:
+            # Should it be the step all the same, it must not come back for ever.
+            longest = min(self.longest_step, self.step) * _FADING
+            self.longest_step = max(longest, self.shortest_step)
+            self._shorten(1.5)
+        else:
+            for part, before in zip(self._state(), saved, strict=True):
+                part.copy_(before)
+            # Settle down first, then come back to a little below what was too long.
+            self._shorten(1.5)
+            self.longest_step = self.step
+            self._shorten(2)
             return
-        for part, before in zip(self._state(), saved, strict=True):
-            part.copy_(before)
-        self.best = self.objective
-        self.n_stale = 0
-        # Settle down first, then come back to a little below what was too long.
-        self.longest_step = max(self.step / 1.5, self.shortest_step)
-        self.step = max(self.step / 3, self.shortest_step)
+        self.objective = objective
+
+    def _shorten(self, factor):
+        self.step = max(self.step / factor, self.shortest_step)
 
     def _state(self):
         return self.coef, self.intercept, self.table, self.mean_gradient, self.mean_residual

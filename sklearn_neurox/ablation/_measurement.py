@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The measurements of `ablation_curve` and `ablation_table`: probes on choices of neurons."""
+
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.ensemble._base import _set_random_states
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import check_scoring
+from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklearn_neurox.ablation._ablator import NeuronAblator
+from sklearn_neurox.ranking import LCARanker, RandomRanker
+from sklearn_neurox.ranking._base import count_neurons
+from sklearn_neurox.selection._probe_search import (
+    fit_with_groups,
+    neuron_order,
+    order_only,
+)
+from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._validation import check_no_missing_labels
+
+COLUMNS = [
+    "repeat",
+    "fold",
+    "probe",
+    "ranking",
+    "which",
+    "fraction",
+    "n_neurons",
+    "retrained",
+    "fill",
+    "draw",
+    "score",
+]
+_FILLS = ("zero", "mean", "resample")
+CONSTRAINTS = {
+    "fractions": ["array-like"],
+    "n_draws": [Interval(Integral, 0, None, closed="left")],
+    "fill": [StrOptions(set(_FILLS)), Interval(Real, None, None, closed="neither"), "array-like"],
+    "retrain": ["boolean", "array-like"],
+    "scoring": [str, callable, None],
+    "cv": ["cv_object"],
+    "groups": ["array-like", None],
+    "n_repeats": [Interval(Integral, 1, None, closed="left")],
+    "n_jobs": [Integral, None],
+    "verbose": ["verbose"],
+    "random_state": ["random_state"],
+}
+
+
+class _Plan(NamedTuple):
+    """What to measure in every fold."""
+
+    probes: dict
+    rankings: dict
+    fractions: list
+    n_draws: int
+    fills: list
+    modes: list
+    caller: str
+
+    def n_scores(self):
+        n_ways = (len(self.fills) if False in self.modes else 0) + (True in self.modes)
+        n_orders = 2 * len(self.rankings) + self.n_draws
+        return len(self.probes) * (1 + n_orders * len(self.fractions) * n_ways)
+
+
+class _Fold(NamedTuple):
+    Z_train: np.ndarray
+    y_train: object
+    Z_test: np.ndarray
+    y_test: object
+    groups: np.ndarray | None
+    fillings: dict
+
+
+class _FittedProbe(NamedTuple):
+    template: object
+    probe: object
+    scorer: Callable
+
+
+def measure(
+    X,
+    y,
+    *,
+    features,
+    probes,
+    rankings,
+    fractions,
+    n_draws,
+    fill,
+    retrain,
+    scoring,
+    cv,
+    groups,
+    n_repeats,
+    n_jobs,
+    verbose,
+    random_state,
+    caller,
+):
+    """Measure every probe on every choice of neurons, in every fold.
+
+    Parameters
+    ----------
+    features : transformer or None
+        What makes the matrix of neurons of X, cloned and fitted once a fold.
+
+    probes, rankings : dict of str to estimator
+        A ranking None is that by the weights of the only probe.
+
+    caller : str
+        The public function, for messages. The other parameters are its own.
+
+    Returns
+    -------
+    table : DataFrame with the columns COLUMNS
+    """
+    modes, fills = _check_modes(retrain, caller), _check_fills(fill, caller)
+    plan = _Plan(
+        probes, rankings, _check_fractions(fractions, caller), n_draws, fills, modes, caller
+    )
+    check_no_missing_labels(y)
+    check_consistent_length(X, y, groups)
+    random_state = check_random_state(random_state)
+    folds = check_folds(cv, groups, caller=caller, stacklevel=5)
+    folds = list(folds.split(X, y, groups))
+    # Threads share the matrices of the fold; what fits and scores at length lets them work.
+    parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    rows, n_tied = [], []
+    with _bar(n_repeats * len(folds) * plan.n_scores(), verbose) as bar:
+        for repeat in range(n_repeats):
+            if n_repeats > 1:
+                plan = plan._replace(
+                    probes=_reseeded(probes, random_state),
+                    rankings=_reseeded(rankings, random_state),
+                )
+            for number, (train, test) in enumerate(folds):
+                fold = _prepare(features, X, y, train, test, groups, fills, random_state)
+                measured, tied = _measure_fold(fold, plan, scoring, parallel, bar, random_state)
+                rows += [(repeat, number, *row) for row in measured]
+                n_tied += tied
+    _warn_about_weightless(n_tied, fold.Z_train.shape[1], caller)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _check_fractions(fractions, caller):
+    fractions = [float(fraction) for fraction in fractions]
+    wrong = [fraction for fraction in fractions if not 0 < fraction <= 1]
+    if wrong or not fractions:
+        raise ValueError(
+            f"The 'fractions' parameter of {caller} must hold fractions in (0, 1], at least "
+            f"one. Got {wrong[0] if wrong else 'none'}."
+        )
+    return fractions
+
+
+def _check_modes(retrain, caller):
+    modes = np.atleast_1d(retrain)
+    if modes.dtype != bool or not modes.size:
+        raise ValueError(
+            f"The 'retrain' parameter of {caller} must be a bool or a list of bools. Got "
+            f"{retrain!r}."
+        )
+    return list(dict.fromkeys(modes.tolist()))
+
+
+def _check_fills(fill, caller):
+    fills = [fill] if isinstance(fill, (str, Real)) else list(fill)
+    for one in fills:
+        is_number = isinstance(one, Real) and np.isfinite(one)
+        if not is_number and not (isinstance(one, str) and one in _FILLS):
+            raise ValueError(
+                f"The 'fill' parameter of {caller} must hold {', '.join(_FILLS)} or finite "
+                f"numbers. Got {one!r}. To leave neurons out is retrain=True."
+            )
+    if not fills:
+        raise ValueError(f"The 'fill' parameter of {caller} must hold at least one. Got none.")
+    return fills
+
+
+def _bar(total, verbose):
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, desc="ablating", unit="score", disable=not verbose)
+
+
+def _reseeded(estimators, random_state):
+    copies = {name: estimator and clone(estimator) for name, estimator in estimators.items()}
+    for estimator in filter(None, copies.values()):
+        _set_random_states(estimator, random_state)
+    return copies
+
+
+def _prepare(features, X, y, train, test, groups, fills, random_state):
+    X_train, X_test = _safe_indexing(X, train), _safe_indexing(X, test)
+    y_train, y_test = _safe_indexing(y, train), _safe_indexing(y, test)
+    if features is not None:
+        features = clone(features)
+        X_train, X_test = features.fit_transform(X_train, y_train), features.transform(X_test)
+    # Plain arrays, so that a probe fitted on all columns takes the filled ones without names.
+    Z_train, Z_test = _matrix(X_train), _matrix(X_test)
+    groups = None if groups is None else _safe_indexing(np.asarray(groups), train)
+    # Filling everything once, and putting the kept back, gives all choices the same draws.
+    every = np.arange(Z_train.shape[1])
+    fillings = {
+        fill: NeuronAblator(every, fill=fill, random_state=random_state)
+        .fit(Z_train)
+        .transform(Z_test)
+        for fill in fills
+    }
+    return _Fold(Z_train, y_train, Z_test, y_test, groups, fillings)
+
+
+def _matrix(X):
+    return check_array(X, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+
+
+def _measure_fold(fold, plan, scoring, parallel, bar, random_state):
+    templates = plan.probes.values()
+    fitted = parallel(delayed(_fit_probe)(template, fold, scoring) for template in templates)
+    probes = dict(zip(plan.probes, fitted, strict=True))
+    rankers = [_ranker(ranker, probes, plan.caller) for ranker in plan.rankings.values()]
+    rankers = list(
+        parallel(
+            delayed(fit_with_groups)(ranker, fold.Z_train, fold.y_train, fold.groups)
+            for ranker in rankers
+        )
+    )
+    orders = {
+        name: neuron_order(ranker) for name, ranker in zip(plan.rankings, rankers, strict=True)
+    }
+    jobs = list(_jobs(fold, plan, probes, orders, random_state))
+    rows = []
+    for job, score in zip(
+        jobs, parallel(delayed(_score)(fold, probe, *way) for _, probe, way in jobs), strict=True
+    ):
+        rows.append((*job[0], score))
+        bar.update()
+    return rows, [getattr(ranker, "n_tied_", 0) for ranker in rankers]
+
+
+def _fit_probe(template, fold, scoring):
+    probe = fit_with_groups(clone(template), fold.Z_train, fold.y_train, fold.groups)
+    return _FittedProbe(template, probe, check_scoring(probe, scoring=scoring))
+
+
+def _ranker(ranker, probes, caller):
+    if ranker is not None:
+        return order_only(ranker)
+    ((_, probe, _),) = probes.values()
+    if not hasattr(probe, "coef_"):
+        raise ValueError(
+            f"{caller} ranks by the weights of the probe, but the fitted "
+            f"{type(probe).__name__} has no attribute 'coef_'. Pass a ranker, for "
+            "example ranker=ProbelessRanker(), or the probe that a search found: its "
+            "best_estimator_."
+        )
+    return LCARanker(FrozenEstimator(probe))
+
+
+def _jobs(fold, plan, probes, orders, random_state):
+    """Yield what a row tells but the score, the probe, and what `_score` needs."""
+    n_neurons = fold.Z_train.shape[1]
+    ways = [(False, fill) for fill in plan.fills] if False in plan.modes else []
+    ways += [(True, "drop")] if True in plan.modes else []
+    chosen = list(_orders(orders, plan.n_draws, n_neurons, random_state))
+    for name, probe in probes.items():
+        label = (name, "all", "all", 1.0, n_neurons, False, "none", 0)
+        yield label, probe, (np.arange(n_neurons), "none", False)
+        for ranking, which, draw, order in chosen:
+            for fraction in plan.fractions:
+                kept = np.sort(order[: count_neurons(fraction, n_neurons, caller=plan.caller)])
+                for retrained, fill in ways:
+                    label = (name, ranking, which, fraction, len(kept), retrained, fill, draw)
+                    yield label, probe, (kept, fill, retrained)
+
+
+def _orders(orders, n_draws, n_neurons, random_state):
+    for name, order in orders.items():
+        yield name, "top", 0, order
+        yield name, "bottom", 0, order[::-1]
+    # A random ranking depends on nothing but the number of columns.
+    row = np.zeros((1, n_neurons))
+    for draw in range(n_draws):
+        yield "random", "random", draw, RandomRanker(random_state=random_state).fit(row).order_
+
+
+def _score(fold, fitted, kept, fill, retrained):
+    if retrained:
+        probe = clone(fitted.template)
+        fit_with_groups(probe, fold.Z_train[:, kept], fold.y_train, fold.groups)
+        return fitted.scorer(probe, fold.Z_test[:, kept], fold.y_test)
+    Z_test = fold.Z_test
+    if fill != "none":
+        mask = np.zeros(Z_test.shape[1], dtype=bool)
+        mask[kept] = True
+        Z_test = np.where(mask, Z_test, fold.fillings[fill])
+    return fitted.scorer(fitted.probe, Z_test, fold.y_test)
+
+
+def _warn_about_weightless(n_tied, n_neurons, caller):
+    if any(n_tied):
+        warnings.warn(
+            f"The bottom neurons of {caller} include some without any weight in "
+            f"{np.count_nonzero(n_tied)} of {len(n_tied)} rankings, one a fold and ranker (up to "
+            f"{max(n_tied)} of {n_neurons} neurons have none). These tie, and are ordered by the "
+            "gradient of the loss, not by weight.",
+            UserWarning,
+            stacklevel=5,
+        )

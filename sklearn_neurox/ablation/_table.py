@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils._param_validation import HasMethods, validate_params
+
+from sklearn_neurox.ablation._measurement import CONSTRAINTS, measure
+
+
+@validate_params(
+    {
+        "rankings": [dict, list, tuple],
+        "probes": [dict, list, tuple],
+        "features": [HasMethods(["fit_transform", "transform"]), None],
+        **CONSTRAINTS,
+    },
+    prefer_skip_nested_validation=False,
+)
+def ablation_table(
+    X: ArrayLike | pd.DataFrame,
+    y: ArrayLike,
+    *,
+    rankings: Mapping[str, BaseEstimator] | Iterable[BaseEstimator],
+    probes: Mapping[str, BaseEstimator] | Iterable[BaseEstimator],
+    features: BaseEstimator | None = None,
+    fractions: Iterable[float] = (0.10, 0.15, 0.20),
+    n_draws: int = 10,
+    fill: str | float | Iterable[str | float] = "mean",
+    retrain: bool | Iterable[bool] = (False, True),
+    scoring: str | Callable | None = None,
+    cv: int | Iterable | BaseCrossValidator | None = None,
+    groups: ArrayLike | None = None,
+    n_repeats: int = 1,
+    n_jobs: int | None = None,
+    verbose: bool | int = False,
+    random_state: int | np.random.RandomState | None = None,
+) -> pd.DataFrame:
+    """Score several probes on the best and worst neurons of several rankings.
+
+    A ranking by the weights of a probe flatters that probe. So every ranking is judged here by
+    every probe, in the same folds and beside the same random neurons. See `ablation_curve` for
+    what is measured.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features) or DataFrame of words
+        The activations, or what ``features`` makes them of.
+
+    y : array-like of shape (n_samples,)
+        The labels or targets.
+
+    rankings : dict of str to ranker, or list of rankers
+        The rankers, each cloned and fitted once a fold. A selector of scikit-learn will do that
+        has ``scores_`` or ``ranking_``. In a list they are named by their classes.
+
+    probes : dict of str to estimator, or list of estimators
+        The probes. A pipeline is one probe, and the neurons are those it gets: what scales in it
+        does so after the ablation.
+
+    features : transformer or None, default=None
+        What makes the matrix of activations of X, cloned and fitted once a fold. None takes X.
+
+    fractions : array-like of float, default=(0.10, 0.15, 0.20)
+        The fractions of the neurons to keep, in (0, 1].
+
+    n_draws : int, default=10
+        How many random rankings a fold. The choices of one draw are nested over fractions.
+
+    fill : {"zero", "mean", "resample"}, float or list of these, default="mean"
+        What the others become under the same probe; see `NeuronAblator`. It acts on what the
+        probes get, where zero may be an outlier.
+
+    retrain : bool or array-like of bool, default=(False, True)
+        Whether to fit a new probe on the kept neurons; ``(False, True)`` does both.
+
+    scoring : str, callable or None, default=None
+        A scorer; None takes the ``score`` method of the probe.
+
+    cv : int, cross-validation generator, iterable or None, default=None
+        How to split. None or an int makes 5 or so many folds that are never shuffled over words:
+        `sklearn.model_selection.GroupKFold` when ``groups`` are given, and contiguous folds, with
+        a warning, when not. An iterable gives (train, test) index arrays; a single fixed split is
+        ``cv=[(train, test)]``.
+
+    groups : array-like of shape (n_samples,) or None, default=None
+        What must stay in one fold; for words, ``words["text"]``. A ranker or probe that splits
+        inside gets them too.
+
+    n_repeats : int, default=1
+        How often to measure every fold. With more than once the probe and the ranker get other
+        seeds each time, drawn from ``random_state``, for error bars over seeds.
+
+    n_jobs : int or None, default=None
+        How many measurements of a fold to make at a time, in threads. The results do not depend
+        on it.
+
+    verbose : bool or int, default=False
+        Whether to show a bar of the measurements.
+
+    random_state : int, RandomState instance or None, default=None
+        Fixes the random neurons, the draws of ``fill="resample"`` and the seeds of the repeats.
+
+    Returns
+    -------
+    table : DataFrame
+        One row a measurement, with the columns of `ablation_curve` and the names ``probe`` and
+        ``ranking``. What no ranker chose has there ``"random"`` or ``"all"``.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing, a fraction is not in (0, 1], or there is no ranking or probe.
+
+    See Also
+    --------
+    ablation_curve : One probe and one ranking.
+    NeuronAblator : The ablation itself.
+
+    References
+    ----------
+    .. [1] O. Antverg, Y. Belinkov, "On the Pitfalls of Analyzing Individual Neurons in Language
+       Models", ICLR 2022.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_neurox.ablation import ablation_table
+    >>> from sklearn_neurox.datasets import make_planted_neurons
+    >>> from sklearn_neurox.ranking import LCARanker, ProbelessRanker
+    >>> planted = make_planted_neurons(effect=2.0, random_state=0)
+    >>> table = ablation_table(
+    ...     planted.X,
+    ...     planted.y,
+    ...     rankings=[LCARanker(LogisticRegression()), ProbelessRanker()],
+    ...     probes=[LogisticRegression(), GaussianNB()],
+    ...     fractions=[0.05],
+    ...     groups=range(1000),
+    ...     random_state=0,
+    ... )
+    >>> filled = table[~table["retrained"]]
+    >>> filled.pivot_table("score", ["ranking", "which"], "probe").round(1)
+    probe                   GaussianNB  LogisticRegression
+    ranking         which
+    LCARanker       bottom         0.3                 0.3
+                    top            1.0                 1.0
+    ProbelessRanker bottom         0.3                 0.3
+                    top            1.0                 1.0
+    all             all            1.0                 1.0
+    random          random         0.4                 0.4
+    """
+    return measure(
+        X,
+        y,
+        features=features,
+        probes=_named(probes, "probes", ["fit", "predict"]),
+        rankings=_named(rankings, "rankings", ["fit"]),
+        fractions=fractions,
+        n_draws=n_draws,
+        fill=fill,
+        retrain=retrain,
+        scoring=scoring,
+        cv=cv,
+        groups=groups,
+        n_repeats=n_repeats,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        random_state=random_state,
+        caller="ablation_table",
+    )
+
+
+def _named(estimators, parameter, methods):
+    if not isinstance(estimators, dict):
+        classes = [type(estimator).__name__ for estimator in estimators]
+        names = [
+            name if classes.count(name) == 1 else f"{name}-{classes[: place + 1].count(name)}"
+            for place, name in enumerate(classes)
+        ]
+        estimators = dict(zip(names, estimators, strict=True))
+    wrong = [
+        name
+        for name, estimator in estimators.items()
+        if isinstance(estimator, type) or not all(hasattr(estimator, m) for m in methods)
+    ]
+    if wrong or not estimators:
+        raise ValueError(
+            f"The '{parameter}' parameter of ablation_table must hold estimators with "
+            f"{' and '.join(methods)}, at least one. Got {wrong[0] if wrong else 'none'}."
+        )
+    return estimators

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where a pooled matrix is written: in memory, or in a file that is there only when complete."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass
+class _Matrix:
+    values: np.ndarray
+
+
+@contextlib.contextmanager
+def new_matrix(shape, dtype, path=None):
+    """Make a matrix to be filled.
+
+    Parameters
+    ----------
+    shape : tuple of int
+
+    dtype : dtype
+
+    path : str, path or None, default=None
+        The ``.npy`` file it is to be in; None keeps it in memory. A file already there is replaced
+        when the new one is complete; matrices mapped from the old one stay what they are.
+
+    Yields
+    ------
+    matrix : object
+        Its ``values`` are to be filled. Afterwards they are those of the file, mapped.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, or does not fit on the disk.
+    """
+    if path is None:
+        yield _Matrix(np.empty(shape, dtype=dtype))
+        return
+    path = Path(path)
+    temporary = path.with_name(f"{os.urandom(16).hex()}.tmp")
+    try:
+        matrix = _Matrix(_mapped(temporary, shape, dtype, path))
+        yield matrix
+        matrix.values.flush()
+        os.replace(temporary, path)
+        # Writing to it changes the copy in memory, never the file.
+        matrix.values = np.load(path, mmap_mode="c")
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _mapped(temporary, shape, dtype, path):
+    try:
+        values = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        # A sparse file promises room it may not have, and a full disk would then be a crash.
+        if hasattr(os, "posix_fallocate"):
+            with open(temporary, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    except OSError as error:
+        n_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        raise OSError(
+            error.errno,
+            f"The matrix of {n_bytes / 1e9:.2f} GB cannot be written to memmap={str(path)!r} "
+            f"({error}). Make room, or give another path.",
+        ) from error
+    return values

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One file of a cache: safetensors, mapped into memory, every byte of it under a checksum.
+
+The name of a file is a digest of its header; the header holds checksums of the small tables, one
+of which holds a checksum of every text's states in every block. So whatever was truncated,
+flipped or put there by others shows when it is read, and reading a few rows costs a few pages.
+"""
+
+import hashlib
+import json
+import os
+import threading
+import zlib
+from collections import OrderedDict
+
+import numpy as np
+
+FORMAT = "sklearn-neurox 2"
+SUFFIX = ".safetensors"
+KEY_BYTES = 16
+# Each map holds a file descriptor, of which a process has about a thousand.
+_MAX_MAPS = 128
+_MAX_HEADER = 100 << 20
+_ALIGNMENT = 64
+
+_CODES = {"<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "<u4": "U32", "|u1": "U8"}
+_DTYPES = {code: np.dtype(name) for name, code in _CODES.items()}
+_TABLE = "table."
+
+_maps: OrderedDict = OrderedDict()
+_maps_lock = threading.Lock()
+
+
+class DamagedShardError(ValueError):
+    """What a file of a cache holds is not what was written, or it is gone."""
+
+    def __init__(self, path, reason):
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
+def write_shard(folder, entries, states, *, facts, note=""):
+    """Write one file under a temporary name, and give it its own when it is complete.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to; it exists.
+
+    entries : Entries
+        The texts, or windows of them, whose states these are.
+
+    states : dict of str to ndarray of shape (n_tokens, n_units)
+        The blocks, by name.
+
+    facts : dict
+        What a reader must know of model and tokenizer.
+
+    note : str, default=""
+        What was special about the run.
+
+    Returns
+    -------
+    path : Path
+    """
+    tables = dict(entries.tables())
+    tables["checksum"] = np.array(
+        [_row_checksums(values, entries.ptr) for values in states.values()], dtype=np.uint32
+    ).reshape(len(states), len(entries))
+    tensors = {_TABLE + name: table for name, table in tables.items() if table.itemsize > 1}
+    tensors |= states
+    tensors |= {_TABLE + name: table for name, table in tables.items() if table.itemsize == 1}
+    tensors = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    checks = {name: zlib.crc32(tensors[_TABLE + name].data) for name in tables}
+    metadata = {
+        "format": FORMAT,
+        "facts": json.dumps(facts, sort_keys=True),
+        "checks": json.dumps(checks, sort_keys=True),
+        "note": note,
+    }
+    header = _header(tensors, metadata)
+    path = folder / (_digest(header) + SUFFIX)
+    # Not tempfile, whose files no other user of a shared folder may read.
+    temporary = folder / f"{os.urandom(16).hex()}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(len(header).to_bytes(8, "little") + header)
+            for values in tensors.values():
+                file.write(values.data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        # There no more after the renaming; otherwise half a shard is of use to nobody.
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _header(tensors, metadata):
+    header, offset = {"__metadata__": metadata}, 0
+    for name, values in tensors.items():
+        header[name] = {
+            "dtype": _CODES[values.dtype.newbyteorder("<").str],
+            "shape": list(values.shape),
+            "data_offsets": [offset, offset + values.nbytes],
+        }
+        offset += values.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return text + b" " * (-(len(text) + 8) % _ALIGNMENT)
+
+
+def _digest(header):
+    return hashlib.sha256(header).hexdigest()[:32]
+
+
+def _row_checksums(values, ptr):
+    values = np.ascontiguousarray(values)
+    return [zlib.crc32(values[a:b].data) for a, b in zip(ptr[:-1], ptr[1:], strict=True)]
+
+
+class Shard:
+    """A file that has been opened: its tables in memory, its states mapped on demand.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    DamagedShardError
+        If it is not a whole file of this format under its own name.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            with open(path, "rb") as file:
+                self.n_bytes = os.fstat(file.fileno()).st_size
+                self._read_header(file)
+                self.tables = self._read_tables(file)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedShardError(path, str(error) or type(error).__name__) from error
+        self.ptr = self.tables["ptr"]
+        self._checked = np.zeros(self.tables["checksum"].shape, dtype=bool)
+
+    def _read_header(self, file):
+        size = int.from_bytes(file.read(8), "little")
+        if self.n_bytes < 8 or size > min(_MAX_HEADER, self.n_bytes - 8):
+            raise ValueError("it is cut short, or no safetensors file")
+        raw = file.read(size)
+        if _digest(raw) != self.path.stem:
+            raise ValueError("its name does not match its header: it was not written here")
+        self._start = 8 + size
+        header = json.loads(raw)
+        metadata = header.pop("__metadata__")
+        if metadata["format"] != FORMAT:
+            raise ValueError(f"its format is {metadata['format']!r}, not {FORMAT!r}")
+        self.facts, self.note = json.loads(metadata["facts"]), metadata["note"]
+        self._checks = json.loads(metadata["checks"])
+        self._tensors = header
+        end = max(tensor["data_offsets"][1] for tensor in header.values())
+        if self.n_bytes != self._start + end:
+            raise ValueError(f"it has {self.n_bytes} bytes, not {self._start + end}")
+        self.blocks = [name for name in header if not name.startswith(_TABLE)]
+
+    def _read_tables(self, file):
+        tables = {}
+        for name, checksum in self._checks.items():
+            tensor = self._tensors[_TABLE + name]
+            low, high = tensor["data_offsets"]
+            file.seek(self._start + low)
+            raw = file.read(high - low)
+            if zlib.crc32(raw) != checksum:
+                raise ValueError(f"the table of its {name}s has another checksum")
+            values = np.frombuffer(raw, dtype=_DTYPES[tensor["dtype"]])
+            tables[name] = values.reshape(tensor["shape"])
+        return tables
+
+    def __len__(self):
+        return len(self.tables["key"])
+
+    @property
+    def dtype(self):
+        """The dtype of the states, None where there are none."""
+        return _DTYPES[self._tensors[self.blocks[0]]["dtype"]] if self.blocks else None
+
+    def states(self, block, entries=None):
+        """Map the states of a block, having checked those of some entries.
+
+        Parameters
+        ----------
+        block : str
+
+        entries : ndarray of int or None, default=None
+            The entries that will be read; None for all.
+
+        Returns
+        -------
+        states : ndarray of shape (n_tokens, n_units)
+            Read-only, and read from the disk where it is looked at.
+
+        Raises
+        ------
+        DamagedShardError
+            If the states of one of them are not what was written.
+        """
+        tensor = self._tensors[block]
+        low, high = (self._start + offset for offset in tensor["data_offsets"])
+        raw = _mapped(self)[low:high]
+        states = raw.view(_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+        entries = np.arange(len(self)) if entries is None else np.unique(entries)
+        place = self.blocks.index(block)
+        expected = self.tables["checksum"][place]
+        for entry in entries[~self._checked[place, entries]].tolist():
+            rows = states[self.ptr[entry] : self.ptr[entry + 1]]
+            if zlib.crc32(rows.data) != expected[entry]:
+                raise DamagedShardError(
+                    self.path, f"the states of its text {entry} in {block} have another checksum"
+                )
+            self._checked[place, entry] = True
+        return states
+
+    def forget_checks(self):
+        """Have everything checked again on the next reading."""
+        self._checked[:] = False
+
+
+def _mapped(shard):
+    with _maps_lock:
+        if shard not in _maps:
+            try:
+                _maps[shard] = np.memmap(shard.path, dtype=np.uint8, mode="r")
+            except (OSError, ValueError) as error:
+                raise DamagedShardError(shard.path, str(error)) from error
+            if len(_maps[shard]) != shard.n_bytes:
+                raise DamagedShardError(shard.path, f"it has {len(_maps.pop(shard))} bytes now")
+        _maps.move_to_end(shard)
+        while len(_maps) > _MAX_MAPS:
+            _maps.popitem(last=False)
+        return _maps[shard].view(np.ndarray)

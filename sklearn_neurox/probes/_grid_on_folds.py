@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The fits of a grid of penalties on folds, which share passes over the data."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.callback import CallbackContext
+
+from sklearn_neurox.probes._targets import Targets
+
+
+@dataclass
+class Fold:
+    """One split of the data, with the targets of its training part."""
+
+    number: int
+    train: np.ndarray
+    test: np.ndarray | slice
+    targets: Targets
+    context: CallbackContext
+
+
+class GridOnFolds:
+    """Fits every penalty of a grid on folds, each from the solution before it, and scores them.
+
+    Parameters
+    ----------
+    owner : BaseElasticNetPath
+        Knows the options of the fits.
+
+    X, y : ndarray
+
+    weight : ndarray of shape (n_samples,) or None
+
+    l1_ratios : ndarray of shape (n_l1_ratios,)
+
+    alphas : ndarray of shape (n_l1_ratios, n_alphas)
+        The largest first.
+
+    scorer : callable
+    """
+
+    def __init__(self, owner, X, y, weight, l1_ratios, alphas, scorer):
+        self.owner = owner
+        self.X = X
+        self.y = y
+        self.weight = weight
+        self.l1_ratios = l1_ratios
+        self.alphas = alphas
+        self.scorer = scorer
+
+    def describe(self, folds, context):
+        """Make folds of pairs of training and test indices."""
+        return [
+            Fold(
+                number,
+                np.sort(train),
+                _as_slice(test),
+                self.owner._targets(
+                    self.y, self.weight, np.sort(train), where=f" of fold {number}"
+                ),
+                context.subcontext(task_name="fold", task_id=number),
+            )
+            for number, (train, test) in enumerate(folds)
+        ]
+
+    def score(self, folds, random_state):
+        """Fit and score some folds together.
+
+        Parameters
+        ----------
+        folds : list of Fold
+
+        random_state : RandomState
+
+        Returns
+        -------
+        results : list of (int, ndarray, ndarray, ndarray)
+            For each fold its number, and of shape (n_l1_ratios, n_alphas) the scores, the numbers
+            of coefficients that are not zero, and whether the fits converged.
+        """
+        for fold in folds:
+            fold.context.call_on_fit_task_begin(estimator=self.owner)
+        problem = self._state(folds, random_state)
+        shape = (len(folds), *self.alphas.shape)
+        scores, n_nonzero = np.empty(shape), np.empty(shape, dtype=np.intp)
+        has_converged = np.empty(shape, dtype=bool)
+        for i, l1_ratio in enumerate(self.l1_ratios):
+            point = None
+            for j, alpha in enumerate(self.alphas[i]):
+                penalised = problem.penalised(alpha, l1_ratio)
+                solver = self.owner._solver(penalised, random_state, is_exact=False)
+                solution = solver.solve(point)
+                point = solution.point
+                has_converged[:, i, j] = solution.has_converged
+                coefficients = problem.design.in_input_units(point.coef, point.intercept)
+                coefs, intercepts = (np.split(part, len(folds)) for part in coefficients)
+                for k, fold in enumerate(folds):
+                    probe = self._probe(fold, coefs[k], intercepts[k])
+                    scores[k, i, j] = self._score(probe, fold.test)
+                    n_nonzero[k, i, j] = np.count_nonzero(probe.coef_)
+        for fold in folds:
+            fold.context.call_on_fit_task_end(estimator=self.owner)
+        numbers = [fold.number for fold in folds]
+        return list(zip(numbers, scores, n_nonzero, has_converged, strict=True))
+
+    def _state(self, folds, random_state):
+        if len(folds) == 1:
+            fold = folds[0]
+            return self.owner._state(self.X, fold.targets, random_state, samples=fold.train)
+        everyone = [self._masked_targets(fold) for fold in folds]
+        return self.owner._state(self.X, everyone, random_state)
+
+    def _masked_targets(self, fold):
+        """Give all samples targets, and those that are held out no weight."""
+        weight = np.zeros(len(self.X))
+        weight[fold.train] = 1.0 if self.weight is None else self.weight[fold.train]
+        return self.owner._targets(self.y, weight / weight.mean())
+
+    def _probe(self, fold, coef, intercept):
+        attributes = fold.targets.attributes(coef, intercept)
+        return self.owner._plain({**attributes, "n_features_in_": self.X.shape[1]})
+
+    def _score(self, probe, test):
+        weights = {} if self.weight is None else {"sample_weight": self.weight[test]}
+        return self.scorer(probe, self.X[test], self.y[test], **weights)
+
+
+def _as_slice(rows):
+    """Turn consecutive indices into a slice, which takes no copy."""
+    rows = np.asarray(rows)
+    if len(rows) and (np.diff(rows) == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from sklearn_neurox.ranking._moments import column_deviations, column_means
+from sklearn_neurox.selection._average_linkage import bytes_needed, cluster, components
+from sklearn_neurox.selection._base import BaseNeuronSelector
+from sklearn_neurox.selection._correlations import Correlations
+from sklearn_neurox.utils._names import parse_neuron_names
+from sklearn_neurox.utils._validation import check_matrix
+
+
+class CorrelationClusterSelector(BaseNeuronSelector):
+    r"""Keep one neuron of every cluster of correlated neurons.
+
+    Neurons are clustered by average linkage on the distance :math:`1 - |\rho|`, with Pearson's
+    correlation :math:`\rho` over the rows, and the tree is cut at a distance. Of every cluster
+    its medoid is kept: the neuron with the largest mean :math:`|\rho|` with the others, the first
+    of several.
+
+    Parameters
+    ----------
+    threshold : float, default=0.3
+        The distance at which to cut, in [0, 1]: the larger, the fewer neurons are kept. Two
+        clusters merge if the mean of :math:`1 - |\rho|` over all pairs between them is not above
+        it.
+
+    max_memory : float, default=8.0
+        The most that clustering may take, in gigabytes (1e9 bytes). Neurons that hang together,
+        see the notes, take ``8e-9 * n ** 2``, as much as their correlation matrix in double
+        precision: at worst, when all do, 0.8 for 10,000 neurons.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_features_in_,)
+        The cluster of every column, numbered from 0 by their first columns. -1 for a column that
+        is constant: it has no correlation and tells nothing, and is not kept.
+
+    representatives_ : ndarray of shape (n_clusters_,)
+        The column that is kept of every cluster.
+
+    n_clusters_ : int
+        The number of clusters.
+
+    n_features_in_ : int
+        Number of columns seen during fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen during fit, where X has string names.
+
+    See Also
+    --------
+    LayerSelector : Keep whole layers.
+    MinimalNeuronSelector : Keep the fewest neurons that a probe needs.
+    sklearn.cluster.FeatureAgglomeration : Merges columns into their means instead.
+
+    Notes
+    -----
+    Correlations of half and single precision are multiplied in single and summed in double
+    precision, and so exact to about seven digits; a merge that close to the threshold may fall to
+    either side. Where several pairs of clusters are equally distant, average linkage is not
+    unique.
+
+    Two clusters that merge at or below the threshold have a pair of neurons at or below it,
+    because a mean is not below all its terms. So no merge leaves the connected components of the
+    graph of all such pairs. These are found from one block of correlations after the other, and
+    each is clustered alone, with the same result as that of one tree over all neurons.
+
+    References
+    ----------
+    .. [1] F. Dalvi, H. Sajjad, N. Durrani, Y. Belinkov, "Analyzing Redundancy in Pretrained
+       Transformer Models", EMNLP 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_neurox.selection import CorrelationClusterSelector
+    >>> rng = np.random.RandomState(0)
+    >>> a, b = rng.randn(2, 500)
+    >>> X = np.column_stack([a, b, -3 * a, a + 0.1 * b, np.ones(500)])
+    >>> selector = CorrelationClusterSelector(0.2).fit(X)
+    >>> selector.labels_
+    array([ 0,  1,  0,  0, -1])
+    >>> selector.get_support(indices=True)
+    array([0, 1])
+    """
+
+    _parameter_constraints: dict = {
+        "threshold": [Interval(Real, 0, 1, closed="both")],
+        "max_memory": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, threshold: float = 0.3, *, max_memory: float = 8.0):
+        self.threshold = threshold
+        self.max_memory = max_memory
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> "CorrelationClusterSelector":
+        """Cluster the columns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The activations.
+
+        y : Ignored
+            Present for the conventions of scikit-learn.
+
+        Returns
+        -------
+        self : CorrelationClusterSelector
+
+        Raises
+        ------
+        ValueError
+            If X is not finite, all its columns are constant, or too many neurons hang together at
+            this threshold to fit into ``max_memory``.
+        """
+        X = check_matrix(self, X, reset=True, ensure_min_samples=2)
+        means = column_means(X)
+        deviations = column_deviations(X, means)
+        alive = np.flatnonzero(deviations)
+        if not len(alive):
+            raise ValueError(
+                f"All {X.shape[1]} columns of X are constant over its {len(X)} rows, so "
+                f"{type(self).__name__} finds no correlation to cluster them by."
+            )
+        labels, medoids = self._cluster(Correlations(X, alive, means, deviations))
+        self._number_by_first_column(alive, labels, medoids)
+        return self
+
+    def _fits(self, n_columns):
+        return bytes_needed(n_columns) <= 1e9 * self.max_memory
+
+    def _cluster(self, correlations):
+        parts = components(correlations, self.threshold)
+        sizes = np.bincount(parts)
+        if not self._fits(sizes.max()):
+            self._refuse(correlations.of(np.flatnonzero(parts == sizes.argmax())))
+        labels = np.empty(len(correlations), dtype=np.intp)
+        medoids = []
+        by_part = np.argsort(parts, kind="stable")
+        for own in np.split(by_part, np.cumsum(sizes)[:-1]):
+            own_labels, own_medoids = cluster(correlations.of(own), self.threshold)
+            labels[own] = own_labels + len(medoids)
+            medoids.extend(own[own_medoids])
+        return labels, np.array(medoids)
+
+    def _refuse(self, correlations):
+        """Raise an error that tells at which threshold the largest component fits."""
+        lower = [float(f"{self.threshold * tenths / 10:.3g}") for tenths in range(9, 0, -1)]
+        largest = [np.bincount(part).max() for part in components(correlations, lower)]
+        fitting = [limit for limit, size in zip(lower, largest, strict=True) if self._fits(size)]
+        needed = bytes_needed(len(correlations)) / 1e9
+        advice = f"threshold={fitting[0]}, " if fitting else ""
+        raise ValueError(
+            f"{type(self).__name__} cannot cluster {len(correlations)} neurons that hang together "
+            f"at threshold={self.threshold:g}: they need {needed:.3g} GB of memory, but "
+            f"max_memory={self.max_memory:g}. Use {advice}fewer neurons or layers, or a larger "
+            "max_memory."
+        )
+
+    def _number_by_first_column(self, alive, labels, medoids):
+        _, first = np.unique(labels, return_index=True)
+        order = np.argsort(first)
+        self.representatives_ = alive[medoids[order]]
+        self.n_clusters_ = len(medoids)
+        self.labels_ = np.full(self.n_features_in_, -1, dtype=np.intp)
+        self.labels_[alive] = np.argsort(order)[labels]
+
+    def _get_support_mask(self):
+        check_is_fitted(self)
+        mask = np.zeros(self.n_features_in_, dtype=bool)
+        mask[self.representatives_] = True
+        return mask
+
+    def to_frame(self, input_features: ArrayLike | None = None) -> pd.DataFrame:
+        """Give the clusters as a table.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            The names of the columns; None takes ``feature_names_in_``, or ``x0``, ``x1``, ...
+            where there are none.
+
+        Returns
+        -------
+        frame : DataFrame of shape (n_features_in_, 6)
+            Columns ``neuron``, ``layer`` and ``unit`` (missing where the name does not tell),
+            ``cluster``, ``size`` (of the cluster, 0 for a constant column) and ``selected``. The
+            index is the column of the matrix.
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        sizes = np.append(np.bincount(self.labels_[self.labels_ >= 0]), 0)
+        frame = parse_neuron_names(names)[["neuron", "layer", "unit"]].rename_axis("column")
+        return frame.assign(
+            cluster=self.labels_, size=sizes[self.labels_], selected=self.get_support()
+        )

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_neurox.selection._base import BaseNeuronSelector
+from sklearn_neurox.utils._names import neuron_indices
+from sklearn_neurox.utils._validation import check_matrix
+
+
+class NeuronSelector(BaseNeuronSelector):
+    """Keep the neurons that are named.
+
+    Parameters
+    ----------
+    neurons : array-like of int, of str or of bool, or None, default=None
+        The neurons to keep: column indices (negative ones count from the end), feature names, or
+        a mask. None keeps all.
+
+    Attributes
+    ----------
+    neurons_ : ndarray of shape (n_selected,)
+        The columns kept, ascending: ``transform`` keeps the order of the columns of X, not the
+        one in which the neurons are given.
+
+    n_features_in_ : int
+        Number of columns seen during fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen during fit, where X has string names.
+
+    See Also
+    --------
+    LayerSelector : Keep whole layers.
+    sklearn_neurox.ablation.NeuronAblator : Leave neurons out, or overwrite them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_neurox.selection import NeuronSelector
+    >>> X = pd.DataFrame([[1.0, 2.0, 3.0]], columns=["hidden.0.0", "hidden.0.1", "hidden.1.0"])
+    >>> NeuronSelector(["hidden.1.0", "hidden.0.0"]).fit_transform(X)
+    array([[1., 3.]])
+    """
+
+    _parameter_constraints: dict = {"neurons": ["array-like", None]}
+
+    def __init__(self, neurons: ArrayLike | None = None):
+        self.neurons = neurons
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> "NeuronSelector":
+        """Find the columns of the neurons.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The activations.
+
+        y : Ignored
+            Present for the conventions of scikit-learn.
+
+        Returns
+        -------
+        self : NeuronSelector
+
+        Raises
+        ------
+        ValueError
+            For an index out of range, an unknown name, a neuron given twice, a mask of another
+            length, or if no neuron is chosen.
+        """
+        check_matrix(self, X, reset=True)
+        if self.neurons is None:
+            self.neurons_ = np.arange(self.n_features_in_)
+            return self
+        chosen = neuron_indices(
+            self.neurons,
+            names=getattr(self, "feature_names_in_", None),
+            n_features=self.n_features_in_,
+            caller=type(self).__name__,
+        )
+        if not len(chosen):
+            raise ValueError(
+                f"The 'neurons' parameter of {type(self).__name__} chooses no column. Name at "
+                "least one neuron, or keep all with neurons=None."
+            )
+        self.neurons_ = np.sort(chosen)
+        return self
+
+    def _get_support_mask(self):
+        check_is_fitted(self)
+        mask = np.zeros(self.n_features_in_, dtype=bool)
+        mask[self.neurons_] = True
+        return mask

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the selectors that search with a probe share: scores of choices of columns over folds."""
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_consistent_length, has_fit_parameter
+
+from sklearn_neurox.utils._folds import check_folds
+
+
+def default_probe(y):
+    """Make the elastic-net probe that suits the target."""
+    # Imported late because the probes bring torch, which a given estimator may not need.
+    from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeRegressor
+
+    is_number = type_of_target(y).startswith("continuous")
+    probe = ElasticNetProbeRegressor if is_number else ElasticNetProbeClassifier
+    return probe(standardize=True, random_state=0)
+
+
+def fit_with_groups(estimator, X, y, groups):
+    """Fit, with groups if there are any and the estimator knows what to do with them."""
+    if groups is not None and has_fit_parameter(estimator, "groups"):
+        return estimator.fit(X, y, groups=groups)
+    return estimator.fit(X, y)
+
+
+def order_only(ranker):
+    """Clone a ranker for its order: what it would select itself needs no warning in every fold."""
+    # Imported late because the rankers are built on this package.
+    from sklearn_neurox.ranking._base import BaseRanker
+
+    ranker = clone(ranker)
+    return (
+        ranker.set_params(n_neurons=None, which="top") if isinstance(ranker, BaseRanker) else ranker
+    )
+
+
+def neuron_order(ranker):
+    """Give the columns, best first, in the eyes of a fitted ranker.
+
+    Parameters
+    ----------
+    ranker : estimator
+        With ``order_``, or only with ``scores_`` or ``ranking_``, as scikit-learn's selectors
+        have.
+
+    Returns
+    -------
+    order : ndarray of shape (n_features,)
+
+    Raises
+    ------
+    ValueError
+        If it has none of these.
+    """
+    if hasattr(ranker, "order_"):
+        return ranker.order_
+    if hasattr(ranker, "scores_"):
+        # A column that a scorer cannot judge, such as a constant one, comes last.
+        scores = np.nan_to_num(np.asarray(ranker.scores_, dtype=float), nan=-np.inf)
+        return np.argsort(-scores, kind="stable")
+    if hasattr(ranker, "ranking_"):
+        return np.argsort(ranker.ranking_, kind="stable")
+    raise ValueError(
+        f"The fitted {type(ranker).__name__} does not rank: it has none of the attributes "
+        "'order_', 'scores_' and 'ranking_'. Use a ranker of sklearn_neurox.ranking, or a selector "
+        "that scores every column."
+    )
+
+
+def reaches(score, oracle, delta):
+    """Tell whether a score lies at most a share ``delta`` of the oracle's below it."""
+    return score >= oracle - delta * abs(oracle)
+
+
+class FoldScores:
+    """Scores a probe on choices of columns, over the same folds every time.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The probe, cloned for every fit.
+
+    X, y : ndarrays
+        All rows.
+
+    groups, cv, scoring, n_jobs
+        As of the selector that asks.
+
+    caller : str
+        Its name, for messages.
+
+    stacklevel : int, default=5
+        Of the warning that there are no groups.
+    """
+
+    def __init__(self, estimator, X, y, *, groups, cv, scoring, n_jobs, caller, stacklevel=5):
+        check_consistent_length(X, groups)
+        if is_classifier(estimator):
+            check_classification_targets(y)
+        self.estimator, self.X, self.y, self.caller = estimator, X, y, caller
+        self.groups = None if groups is None else np.asarray(groups)
+        self.scorer = check_scoring(estimator, scoring=scoring)
+        # Threads share X, and what computes at length lets go of the interpreter.
+        self.parallel = Parallel(n_jobs=n_jobs, prefer="threads")
+        folds = check_folds(cv, groups, caller=caller, stacklevel=stacklevel)
+        self.folds = list(folds.split(X, y, groups))
+
+    def map(self, function, *arguments):
+        """Call a function with the training rows of every fold and one of each argument."""
+        jobs = zip(self.folds, *arguments, strict=True)
+        return self.parallel(delayed(function)(train, *own) for (train, _), *own in jobs)
+
+    def fit(self, estimator, train, columns=None):
+        """Fit a clone on some rows, and on all columns or some."""
+        X = self.X[train] if columns is None else self.X[np.ix_(train, columns)]
+        groups = None if self.groups is None else self.groups[train]
+        return fit_with_groups(clone(estimator), X, self.y[train], groups)
+
+    def probes(self):
+        """Fit the probe on all columns of every fold."""
+        return self.map(lambda train: self.fit(self.estimator, train))
+
+    def of_probes(self, probes):
+        """Score probes that were fitted on all columns, one a fold."""
+        return self._checked(
+            self.parallel(
+                delayed(self.scorer)(probe, self.X[test], self.y[test])
+                for (_, test), probe in zip(self.folds, probes, strict=True)
+            )
+        )
+
+    def of_columns(self, columns):
+        """Fit and score the probe on a choice of columns of each fold.
+
+        Parameters
+        ----------
+        columns : list of n_folds ndarrays
+
+        Returns
+        -------
+        scores : ndarray of shape (n_folds,)
+        """
+        return self._checked(
+            self.parallel(
+                delayed(self._score_columns)(train, test, own)
+                for (train, test), own in zip(self.folds, columns, strict=True)
+            )
+        )
+
+    def _score_columns(self, train, test, columns):
+        columns = np.sort(columns)
+        probe = self.fit(self.estimator, train, columns)
+        return self.scorer(probe, self.X[np.ix_(test, columns)], self.y[test])
+
+    def _checked(self, scores):
+        scores = np.array(scores, dtype=np.float64)
+        if not np.isfinite(scores).all():
+            fold = int(np.flatnonzero(~np.isfinite(scores))[0])
+            raise ValueError(
+                f"The score of the probe in fold {fold} of {self.caller} is {scores[fold]}, which "
+                "cannot be compared. Use another scoring, or folds in which every class occurs."
+            )
+        return scores

@@ -1,0 +1,437 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Filling a cache: by one process or many, killed or out of memory, always to the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.neighbors import NearestCentroid
+from sklearn.pipeline import make_pipeline
+
+from sklearn_neurox.datasets import make_tagged_words
+from sklearn_neurox.extraction import (
+    ActivationCache,
+    ActivationExtractor,
+    SubwordAggregator,
+    _components,
+)
+from sklearn_neurox.extraction._passes import forget_passes
+from sklearn_neurox.extraction._shard import Shard
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return sorted(set(make_tagged_words(120, random_state=0)["text"]))
+
+
+def shards_of(folder):
+    return sorted(folder.rglob("*.safetensors"))
+
+
+def pool(model, texts, cache=None, **parameters):
+    parameters = {"batch_tokens": 60, **parameters}
+    return ActivationExtractor(model, cache=cache, **parameters).transform(texts).pool("mean")
+
+
+# How many texts the model reads
+
+
+def test_fill_cache_counts_the_texts_the_model_read(tiny, texts, tmp_path, count_forwards):
+    extractor = ActivationExtractor(tiny("bert"), cache=tmp_path, layers=1)
+    assert extractor.fill_cache(texts[:20] + texts[:5]) == 20
+    assert extractor.fill_cache(texts[:20]) == 0
+    assert extractor.fill_cache(texts[10:30]) == 10
+    assert sum(count_forwards) == 30
+    assert ActivationCache(tmp_path).info()[["sentences", "layers"]].values.tolist() == [[30, 3]]
+
+
+def test_fill_cache_needs_a_cache(tiny, texts):
+    with pytest.raises(ValueError, match="needs a folder: give it with cache="):
+        ActivationExtractor(tiny("bert")).fill_cache(texts)
+
+
+def test_a_generator_is_taken_in_portions(tiny, texts, tmp_path, count_forwards, monkeypatch):
+    from sklearn_neurox.extraction import _extractor
+
+    monkeypatch.setattr(_extractor, "_PORTION", 16)
+    taken, ahead = [], []
+
+    def read():
+        for text in [*texts, *texts[:7]]:
+            taken.append(text)
+            ahead.append(len(taken) - sum(count_forwards))
+            yield text
+
+    extractor = ActivationExtractor(tiny("bert"), cache=tmp_path)
+    assert extractor.fill_cache(read()) == len(texts)
+    assert max(ahead) <= 16 + 7  # what was taken is computed before more is
+    assert extractor.fill_cache(iter(texts)) == 0
+    assert extractor.fill_cache(iter([])) == 0
+
+
+def test_empty_texts_are_kept_too(tiny, tmp_path, count_forwards):
+    extractor = ActivationExtractor(tiny("gpt2"), cache=tmp_path)
+    with pytest.warns(UserWarning, match="drops all"):
+        assert extractor.fill_cache(["", "Dogs bark"]) == 2
+    with pytest.warns(UserWarning, match="drops all"):
+        assert extractor.fill_cache(["", "Dogs bark"]) == 0
+    assert sum(count_forwards) == 1
+
+
+def test_a_search_with_five_folds_reads_each_sentence_once(tiny, words, tmp_path, count_forwards):
+    pipeline = make_pipeline(
+        ActivationExtractor(tiny("bert"), cache=tmp_path),
+        SubwordAggregator(),
+        NearestCentroid(),
+    )
+    grid = {
+        "activationextractor__layers": [0, 1, 2, None],
+        "subwordaggregator__strategy": ["first", "last", "mean"],
+    }
+    search = GridSearchCV(pipeline, grid, cv=GroupKFold(5), error_score="raise")
+    search.fit(words, words["tag"], groups=words["text"])
+    assert sum(count_forwards) == words["text"].nunique()
+    count_forwards.clear()
+    again = GridSearchCV(pipeline, grid, cv=GroupKFold(5), error_score="raise")
+    again.fit(words, words["tag"], groups=words["text"])
+    assert count_forwards == []
+    np.testing.assert_array_equal(
+        again.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"]
+    )
+
+
+# Many processes
+
+
+def test_workers_write_the_shards_that_one_would_have_written(tiny, texts, tmp_path, capfd):
+    import joblib
+
+    extractor = ActivationExtractor(tiny("bert"), cache=tmp_path / "one", batch_tokens=60)
+    extractor.fill_cache(texts)
+    extractor.set_params(cache=tmp_path / "two", verbose=1)
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        assert extractor.fill_cache(texts) == len(texts)
+    names = [[p.name for p in shards_of(tmp_path / name)] for name in ("one", "two")]
+    assert names[0] == names[1]
+    assert "100%" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_processes_share_the_work_and_give_the_bits_of_one(tiny, texts, tmp_path):
+    expected = pool(tiny("bert"), texts)
+    extractor = ActivationExtractor(
+        tiny("bert"), cache=tmp_path / "cache", n_jobs=2, batch_tokens=60
+    )
+    assert extractor.fill_cache(texts[:50]) == 50
+    assert extractor.fill_cache(texts) == len(texts) - 50
+    np.testing.assert_allclose(extractor.transform(texts).pool("mean"), expected, atol=2e-5)
+    one, two = tmp_path / "one", tmp_path / "two"
+    pool(tiny("bert"), texts, one)
+    extractor.set_params(cache=two).fill_cache(texts)
+    assert [p.name for p in shards_of(one)] == [p.name for p in shards_of(two)]
+
+
+@pytest.mark.slow
+def test_the_process_that_shares_out_the_work_loads_no_model(tiny, texts, tmp_path, monkeypatch):
+    from sklearn_neurox.extraction import clear_loaded_models
+
+    clear_loaded_models()
+    monkeypatch.setattr("sklearn_neurox.extraction._loading._build_model", None)
+    extractor = ActivationExtractor(tiny("bert"), cache=tmp_path, n_jobs=2)
+    assert extractor.fill_cache(texts[:30]) == 30
+
+
+def test_a_live_model_stays_in_its_process(live, texts, tmp_path, count_forwards):
+    model, tokenizer = live("bert")
+    extractor = ActivationExtractor(model, tokenizer=tokenizer, cache=tmp_path, n_jobs=2)
+    assert extractor.fill_cache(texts[:10]) == 10
+    assert sum(count_forwards) == 10
+
+
+@pytest.mark.parametrize(("device", "name", "expected"), [
+    (None, "LokyProcess-5", "cuda:1"), ("auto", "MainProcess", "cuda:0"),
+    ("cuda", "LokyProcess-2", "cuda:2"), ("cpu", "LokyProcess-2", "cpu"),
+    ("cuda:3", "LokyProcess-2", "cuda:3"),
+])  # fmt: skip
+def test_each_worker_takes_a_gpu_of_its_own(device, name, expected, monkeypatch):
+    import multiprocessing
+
+    from sklearn_neurox.extraction import _filling
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(multiprocessing.current_process(), "_name", name)
+    assert _filling._own_device(device) == expected
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert _filling._own_device(device) == device
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_cluster_fills_the_cache(tiny, texts, tmp_path):
+    """Worker processes of a real scheduler, each writing its own shards."""
+    import joblib
+    from distributed import Client, LocalCluster
+
+    expected = pool(tiny("bert"), texts, tmp_path / "one")
+    extractor = ActivationExtractor(tiny("bert"), cache=tmp_path / "cluster", batch_tokens=60)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        assert extractor.fill_cache(texts) == len(texts)
+    one, many = shards_of(tmp_path / "one"), shards_of(tmp_path / "cluster")
+    assert [p.name for p in one] == [p.name for p in many]
+    np.testing.assert_array_equal(extractor.transform(texts).pool("mean"), expected)
+
+
+_FILL = """
+import os, sys, time
+from sklearn_neurox.extraction import ActivationExtractor, _components
+from sklearn_neurox.extraction._loading import load_model, load_tokenizer
+
+def load(model):
+    spec = ActivationExtractor(model)._spec()
+    load_model(spec), load_tokenizer(spec)
+
+run_hidden = _components.run_hidden
+
+def fill(model, folder, path, delay):
+    def slowly(*args):
+        time.sleep(float(delay))
+        return run_hidden(*args)
+
+    _components.run_hidden = slowly
+    texts = open(path, encoding="utf-8").read().splitlines()
+    ActivationExtractor(model, cache=folder, batch_tokens=60).fill_cache(texts)
+
+for line in sys.stdin:  # one process each, so that the imports are paid once
+    if line == "wait\\n":
+        while True:
+            try:
+                print(*os.wait(), flush=True)
+            except ChildProcessError:
+                break
+        print("none", flush=True)
+        continue
+    load(line.split(chr(9))[0])
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            fill(*line.rstrip().split(chr(9)))
+            code = 0
+        finally:
+            os._exit(code)
+    print(pid, flush=True)
+"""
+
+
+class Fillers:
+    """Starts processes that fill caches."""
+
+    def __init__(self):
+        self.parent = subprocess.Popen(
+            [sys.executable, "-c", _FILL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def start(self, *arguments):
+        self._say("\t".join(map(str, arguments)))
+        return int(self.parent.stdout.readline())
+
+    def wait(self):
+        """Wait for all; return how each ended."""
+        self._say("wait")
+        lines = iter(self.parent.stdout.readline, "none\n")
+        return dict(tuple(map(int, line.split())) for line in lines)
+
+    def _say(self, line):
+        self.parent.stdin.write(line + "\n")
+        self.parent.stdin.flush()
+
+
+@pytest.fixture(scope="module")
+def _fillers():
+    found = Fillers()
+    yield found
+    found.parent.communicate(timeout=60)
+
+
+@pytest.fixture
+def fillers(_fillers):
+    yield _fillers
+    _fillers.wait()
+
+
+@pytest.mark.parametrize("n_processes", [2, 4])
+def test_processes_fill_one_cache_at_once(n_processes, tiny, texts, tmp_path, fillers):
+    """With requests that overlap: work may be done twice, never wrongly."""
+    folder = tmp_path / "cache"
+    for i in range(n_processes):
+        path = tmp_path / f"{i}.txt"
+        path.write_text("\n".join(texts[15 * i :]), encoding="utf-8")
+        fillers.start(tiny("bert"), folder, path, 0)
+    assert list(fillers.wait().values()) == [0] * n_processes
+    cache = ActivationCache(folder)
+    assert cache.verify().empty and not list(folder.rglob("*.tmp"))
+    assert cache.info()["sentences"].tolist() == [len(texts)]
+    np.testing.assert_allclose(
+        pool(tiny("bert"), texts, cache), pool(tiny("bert"), texts), rtol=0, atol=2e-5
+    )
+
+
+# Killed
+
+
+@pytest.fixture
+def killed_at(tiny, texts, tmp_path, fillers):
+    """Fill a cache, be killed after so many shards and a moment more; return its folder."""
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(texts), encoding="utf-8")
+
+    def run(name, n_shards, moment):
+        folder = tmp_path / name
+        pid = fillers.start(tiny("bert"), folder, path, 0.005)
+        deadline = time.monotonic() + 120
+        while len(shards_of(folder)) < n_shards:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        time.sleep(moment)
+        os.kill(pid, signal.SIGKILL)
+        while (state := _state(pid)) not in "ZX":
+            assert time.monotonic() < deadline, state
+            time.sleep(0.001)
+        return folder
+
+    return run
+
+
+def _state(pid):
+    """Tell whether a process still runs: nobody has waited for it yet, so it is a zombie if not."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
+def complete(model, texts, folder, expected, count_forwards):
+    """Resume, and count what the model read again."""
+    cache = ActivationCache(folder)
+    assert cache.verify().empty  # nothing half written is visible
+    visible = sum(len(Shard(path)) for path in shards_of(folder))
+    count_forwards.clear()
+    np.testing.assert_array_equal(pool(model, texts, folder), expected)
+    assert sum(count_forwards) == len(texts) - visible
+    forget_passes()
+    return visible
+
+
+@pytest.fixture
+def undisturbed(tiny, texts, tmp_path):
+    folder = tmp_path / "undisturbed"
+    return pool(tiny("bert"), texts, folder), [path.name for path in shards_of(folder)]
+
+
+def test_kill_9_loses_only_what_was_not_visible(
+    killed_at, undisturbed, tiny, texts, count_forwards
+):
+    expected, names = undisturbed
+    assert len(names) > 8
+    rng = np.random.default_rng(0)
+    for i, n_shards in enumerate([0, 1, 3, len(names) // 2, len(names) - 1]):
+        folder = killed_at(f"killed-{i}", n_shards, rng.uniform(0, 0.02))
+        visible = complete(tiny("bert"), texts, folder, expected, count_forwards)
+        assert visible > 0 or n_shards == 0
+        assert [path.name for path in shards_of(folder)] == names
+
+
+@pytest.mark.slow
+def test_kill_9_at_fifty_moments(killed_at, undisturbed, tiny, texts, count_forwards):
+    expected, names = undisturbed
+    rng = np.random.default_rng(1)
+    seen = set()
+    for i in range(50):
+        n_shards = int(rng.integers(0, len(names)))
+        folder = killed_at(f"killed-{i}", n_shards, rng.uniform(0, 0.03))
+        seen.add(complete(tiny("bert"), texts, folder, expected, count_forwards))
+        assert [path.name for path in shards_of(folder)] == names
+    assert len(seen) > 5  # the moments were different ones
+
+
+def test_an_extended_request_that_is_interrupted_computes_only_what_is_missing(
+    tiny, texts, tmp_path, count_forwards
+):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        pool(tiny("bert"), texts[:40], folder)
+        pool(tiny("bert"), texts, folder)
+    expected = pool(tiny("bert"), texts, whole)
+    removed = shards_of(cut)[::3]
+    n_removed = sum(len(Shard(path)) for path in removed)
+    for path in removed:
+        path.unlink()
+    count_forwards.clear()
+    H = pool(tiny("bert"), texts, cut)
+    # Damage to two requests' shards has no history to repeat, but costs no more than it must.
+    assert sum(count_forwards) == n_removed
+    np.testing.assert_allclose(H, expected, rtol=0, atol=2e-5)
+
+
+# Out of memory
+
+
+@pytest.fixture
+def small_memory(monkeypatch):
+    """Let batches of more than some sequences fail in the second block, as a GPU's would."""
+    run_hidden = _components.run_hidden
+
+    def limit(n, error=torch.OutOfMemoryError, late=False):
+        def run(model, anatomy, inputs, layers, visit):
+            visited = []
+
+            def visit_or_fail(layer, state):
+                visited.append(layer)
+                is_due = not late or len(visited) == len(layers)
+                if len(inputs["input_ids"]) > n and is_due:
+                    raise error("CUDA out of memory. Tried to allocate 2.00 GiB")
+                visit(layer, state)
+
+            run_hidden(model, anatomy, inputs, layers, visit_or_fail)
+
+        monkeypatch.setattr(_components, "run_hidden", run)
+
+    return limit
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_batch_too_large_for_the_memory_is_halved(
+    n, error, late, tiny, words, tmp_path, small_memory
+):
+    plain = {
+        (strategy, size): ActivationExtractor(tiny("bert"), max_length=size)
+        .transform(words).pool(strategy) for strategy in ("mean", "max") for size in (9, None)
+    }  # fmt: skip
+    small_memory(n, error, late)
+    for (strategy, size), H in plain.items():
+        extractor = ActivationExtractor(tiny("bert"), max_length=size)
+        found = extractor.transform(words).pool(strategy)
+        np.testing.assert_allclose(found, H, rtol=0, atol=2e-5)
+        cached = extractor.set_params(cache=tmp_path).transform(words).pool(strategy)
+        np.testing.assert_allclose(cached, H, rtol=0, atol=2e-5)
+    notes = {Shard(path).note for path in shards_of(tmp_path)}
+    assert "not in one piece, which was too large for the memory" in notes
+
+
+def test_one_text_too_large_for_the_memory_is_an_error(tiny, words, tmp_path, small_memory):
+    small_memory(0)
+    with pytest.raises(torch.OutOfMemoryError):
+        pool(tiny("bert"), words, tmp_path)
+    assert not shards_of(tmp_path)

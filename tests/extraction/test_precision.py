@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Half-precision, quantised and spread-out models: read as they are, into a float32 matrix."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_neurox.extraction import ActivationExtractor, clear_loaded_models
+from tests.extraction.families import FAMILIES, load
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
+
+COMPONENTS = ["hidden", "mlp", "attention", "embedding"]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama", "t5", "opt"])
+def test_a_live_half_precision_model(name, dtype, tiny, words, count_forwards):
+    model, tokenizer = load(name, tiny(FAMILIES[name].tokenizer))
+    full = ActivationExtractor(model, tokenizer=tokenizer, component=COMPONENTS)
+    expected = full.transform(words).pool("mean")
+    n_batches = len(count_forwards)
+    half = copy.deepcopy(model).to(dtype)
+    H = ActivationExtractor(half, tokenizer=tokenizer, component=COMPONENTS).transform(words)
+    found = H.pool("mean")
+    assert found.dtype == np.float32
+    assert len(count_forwards) == 2 * n_batches  # padding was not taken for harmful
+    error = np.abs(found - expected).max() / np.abs(expected).max()
+    assert error < 20 * torch.finfo(dtype).eps
+    assert {p.dtype for p in half.parameters()} >= {dtype}
+
+
+def test_a_half_precision_checkpoint_is_computed_in_single(tiny, words, tmp_path):
+    model, tokenizer = load("llama", tiny("llama"))
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    clear_loaded_models()
+    H = ActivationExtractor(tmp_path, component=COMPONENTS).transform(words).pool("last")
+    widened = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in widened.parameters():
+            parameter.copy_(parameter.to(torch.bfloat16))
+    live = ActivationExtractor(widened, tokenizer=tokenizer, component=COMPONENTS)
+    np.testing.assert_array_equal(H, live.transform(words).pool("last"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*quantiz.*:UserWarning")
+def test_a_quantised_model_passed_live(tiny, words):
+    if "fbgemm" not in torch.backends.quantized.supported_engines:
+        pytest.skip("this build of torch cannot quantise")
+    model, tokenizer = load("llama", tiny("llama"))
+    quantised = torch.ao.quantization.quantize_dynamic(
+        copy.deepcopy(model), {torch.nn.Linear}, dtype=torch.qint8
+    )
+    found = ActivationExtractor(quantised, tokenizer=tokenizer, component=COMPONENTS)
+    expected = ActivationExtractor(model, tokenizer=tokenizer, component=COMPONENTS)
+    H, E = (extractor.transform(words).pool("last") for extractor in (found, expected))
+    assert H.shape == E.shape and not np.array_equal(H, E)
+    assert np.corrcoef(H.ravel(), E.ravel())[0, 1] > 0.97
+
+
+def test_a_model_whose_first_weights_are_elsewhere(tiny, words, monkeypatch):
+    """Offloaded weights lie on the meta device until their module runs, as accelerate has it."""
+    model, tokenizer = load("bert", tiny("bert"))
+    model = copy.deepcopy(model)
+    expected = ActivationExtractor(model, tokenizer=tokenizer).transform(words).pool("last")
+    stored = model.embeddings.word_embeddings.weight.detach().clone()
+
+    def fetch(module, _):
+        module.weight = torch.nn.Parameter(stored)
+
+    def drop(module, *_):
+        module.weight = torch.nn.Parameter(stored.to("meta"))
+
+    drop(model.embeddings.word_embeddings)
+    model.embeddings.word_embeddings.register_forward_pre_hook(fetch)
+    model.embeddings.word_embeddings.register_forward_hook(drop)
+    assert model.device.type == "meta"
+    found = ActivationExtractor(model, tokenizer=tokenizer).transform(words).pool("last")
+    np.testing.assert_array_equal(found, expected)

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+import pytest
+import sklearn
+from sklearn.feature_selection import RFE, SelectKBest, VarianceThreshold
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from sklearn_neurox.datasets import make_planted_neurons
+from sklearn_neurox.probes import ElasticNetProbeClassifier
+from sklearn_neurox.ranking import GaussianRanker, LCARanker, ProbelessRanker
+from sklearn_neurox.selection import (
+    CorrelationClusterSelector,
+    LayerSelector,
+    MinimalNeuronSelector,
+)
+
+GROUPS = np.arange(600) // 3
+
+
+def _planted(**params):
+    params = {"n_informative": 4, "effect": 3.0, "n_classes": 2, "random_state": 0} | params
+    return make_planted_neurons(600, 40, **params)
+
+
+def test_the_planted_neurons_are_what_is_kept():
+    planted = _planted()
+    for estimator in (None, LogisticRegression()):
+        selector = MinimalNeuronSelector(estimator, delta=0.005, sizes=range(1, 40))
+        selector.fit(planted.X, planted.y, groups=GROUPS)
+        kept = selector.get_support(indices=True)
+        assert selector.n_neurons_ == len(kept) <= 6
+        assert np.isin(planted.informative, kept).sum() >= 3
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.02, 0.2])
+def test_one_search_by_hand(delta):
+    planted = _planted(effect=1.0)
+    X, y, probe = planted.X, planted.y, LogisticRegression()
+    folds = list(GroupKFold(5).split(X, y, GROUPS))
+    sizes = [1, 2, 4, 10, 40]
+    by_hand = np.empty((5, 5))
+    for row, size in enumerate(sizes):
+        for column, (train, test) in enumerate(folds):
+            ranker = LCARanker(probe, n_neurons=size)
+            pipe = make_pipeline(ranker, probe).fit(X[train], y[train])
+            by_hand[row, column] = pipe.score(X[test], y[test])
+    found = np.argmax(by_hand.mean(axis=1) >= by_hand[-1].mean() * (1 - delta))
+    selector = MinimalNeuronSelector(probe, delta=delta, sizes=sizes[:-1])
+    selector.fit(X, y, groups=GROUPS)
+    assert selector.n_neurons_ == sizes[found]
+    assert selector.sizes_.tolist() == sizes[: found + 1]
+    np.testing.assert_allclose(selector.oracle_scores_, by_hand[-1])
+    np.testing.assert_allclose(selector.size_scores_, by_hand[: found + 1])
+    best = LCARanker(probe, n_neurons=sizes[found]).fit(X, y)
+    np.testing.assert_array_equal(selector.get_support(), best.get_support())
+
+
+@pytest.mark.parametrize(
+    "ranker",
+    [
+        ProbelessRanker(n_neurons=1, which="bottom"),
+        GaussianRanker(max_neurons=5),
+        SelectKBest(k=1),
+        RFE(LogisticRegression(), n_features_to_select=1, step=0.2),
+    ],
+)
+def test_any_ranker(ranker):
+    planted = _planted()
+    selector = MinimalNeuronSelector(LogisticRegression(), ranker=ranker, sizes=range(1, 40))
+    selector.fit(planted.X, planted.y, groups=GROUPS)
+    assert selector.n_neurons_ <= 8
+    assert np.isin(planted.informative, selector.get_support(indices=True)).sum() >= 2
+    assert selector.ranker.get_params() == ranker.get_params()
+
+
+def test_what_does_not_rank_is_named():
+    planted = _planted()
+    with pytest.raises(ValueError, match="VarianceThreshold does not rank.*'order_', 'scores_'"):
+        MinimalNeuronSelector(LogisticRegression(), ranker=VarianceThreshold()).fit(
+            planted.X, planted.y, groups=GROUPS
+        )
+
+
+def test_numbers_fractions_and_the_grid_of_the_literature():
+    planted = _planted(effect=0.5)
+    for sizes, tried in (
+        ([0.1, 0.5], {4, 20, 40}),
+        ([30, 2, 2], {2, 30, 40}),
+        (None, set(range(1, 5)) | set(range(6, 21, 2)) | {24, 28, 32, 36, 40}),
+    ):
+        selector = MinimalNeuronSelector(LogisticRegression(), delta=0, sizes=sizes)
+        selector.fit(planted.X, planted.y, groups=GROUPS)
+        assert set(selector.sizes_.tolist()) <= tried
+
+
+def test_numbers_to_predict():
+    planted = _planted()
+    target = planted.X[:, 5] - 2 * planted.X[:, 9]
+    for estimator in (None, Ridge()):
+        selector = MinimalNeuronSelector(estimator, sizes=range(1, 40))
+        selector.fit(planted.X, target, groups=GROUPS)
+        assert selector.get_support(indices=True).tolist() == [5, 9]
+
+
+def test_the_search_as_a_table():
+    planted = _planted()
+    selector = MinimalNeuronSelector(LogisticRegression(), sizes=[1, 20], n_jobs=2)
+    frame = selector.fit(planted.X, planted.y, groups=GROUPS).to_frame()
+    assert frame["n_neurons"].tolist() == [1, 20, 40]
+    assert frame["fraction"].tolist() == [1 / 40, 0.5, 1]
+    assert frame["selected"].tolist() == [False, True, False]
+
+
+def test_half_precision_and_files(tmp_path):
+    planted = _planted(dtype=np.float16)
+    np.save(tmp_path / "X.npy", planted.X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    supports = [
+        MinimalNeuronSelector(LogisticRegression()).fit(X, planted.y, groups=GROUPS).get_support()
+        for X in (planted.X, mapped)
+    ]
+    np.testing.assert_array_equal(*supports)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([], "hold at least one number"),
+        ([[1]], "hold at least one number"),
+        (["a"], "hold at least one number"),
+        ([0], "positive ints, or fractions"),
+        ([1.5], "positive ints, or fractions"),
+        ([np.nan], "positive ints, or fractions"),
+        ([41], "n_neurons=41, but X has 40 columns"),
+    ],
+)
+def test_wrong_sizes_are_named(sizes, message):
+    planted = _planted()
+    with pytest.raises(ValueError, match=message):
+        MinimalNeuronSelector(sizes=sizes).fit(planted.X, planted.y, groups=GROUPS)
+
+
+def test_without_groups_there_is_a_warning():
+    planted = _planted()
+    with pytest.warns(UserWarning, match="MinimalNeuronSelector was given no groups") as record:
+        MinimalNeuronSelector(LogisticRegression(), sizes=[20]).fit(planted.X, planted.y)
+    assert record[0].filename == __file__
+
+
+def _everything():
+    probe = LogisticRegression()
+    return make_pipeline(
+        LayerSelector("auto", n_layers=2, estimator=probe, cv=3, delta=0.02),
+        CorrelationClusterSelector(0.3),
+        MinimalNeuronSelector(probe, cv=3, delta=0.02, sizes=[0.05, 0.2, 0.5]),
+        ElasticNetProbeClassifier(standardize=True, random_state=0),
+    )
+
+
+@pytest.mark.slow
+def test_shuffled_labels_give_chance_in_a_pipeline_tuned_at_every_step():
+    planted = _planted(n_redundant=10)
+    grid = {
+        "correlationclusterselector__threshold": [0.1, 0.5],
+        "minimalneuronselector__ranker": [None, ProbelessRanker()],
+        "elasticnetprobeclassifier__alpha": [0.003, 0.03],
+    }
+    shuffled = np.random.RandomState(0).permutation(planted.y)
+    means = {}
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipe = _everything()
+        for step in (pipe[0], pipe[2]):
+            step.set_fit_request(groups=True)
+        search = GridSearchCV(pipe, grid, cv=GroupKFold(2))
+        for name, y in (("true", planted.y), ("shuffled", shuffled)):
+            scores = cross_val_score(
+                search, planted.X, y, cv=GroupKFold(3), params={"groups": GROUPS}
+            )
+            means[name] = scores.mean()
+    assert means["true"] > 0.85
+    # Three standard errors of 600 fair coins.
+    assert abs(means["shuffled"] - 0.5) < 3 * 0.5 / np.sqrt(600)
