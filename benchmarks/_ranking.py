@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The rankers against NeuroX, or the loop over columns that it would be, on the same matrix."""
+"""The rankers and clusters of neurons against NeuroX and others, on the same matrix."""
 
 import time
 
@@ -21,6 +21,7 @@ from sklearn_neurox.ranking import (
     LCARanker,
     ProbelessRanker,
 )
+from sklearn_neurox.selection import CorrelationClusterSelector
 
 _N_JOBS = 2
 
@@ -56,6 +57,10 @@ def _against_peers(X, y, n_runs):
         "order by weights": (
             LCARanker(FrozenEstimator(probe), importance="raw"),
             lambda: _peers.neurox_order(coef),
+        ),
+        "clusters": (
+            CorrelationClusterSelector(0.3),
+            lambda: _peers.neurox_clusters(X, threshold=0.3),
         ),
         "average precision of all tags; peer: sklearn's function, one tag": (
             AveragePrecisionRanker(n_jobs=_N_JOBS),
