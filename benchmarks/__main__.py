@@ -4,9 +4,9 @@
 import argparse
 import os
 
-from benchmarks import _extraction, _probes
+from benchmarks import _extraction, _probes, _ranking
 
-_SUITES = {"extraction": _extraction.run, "probes": _probes.run}
+_SUITES = {"extraction": _extraction.run, "probes": _probes.run, "ranking": _ranking.run}
 
 
 def main():

@@ -318,6 +318,11 @@ def _linear_coefficients(estimator, n_features):
         )
     coef = coef.toarray() if hasattr(coef, "toarray") else np.asarray(coef)
     coef = np.atleast_2d(coef).astype(np.float64)
+    if not np.isfinite(coef).all():
+        raise ValueError(
+            f"The 'coef_' of the fitted {name} has values that are not finite, so there is no "
+            "largest weight. Fit it until it converges, or with a stronger penalty."
+        )
     n_classes = len(getattr(estimator, "classes_", coef))
     n_rows = {1, 2} if n_classes == 2 else {n_classes}
     if coef.shape[1] != n_features or len(coef) not in n_rows:

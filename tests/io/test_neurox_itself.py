@@ -104,6 +104,19 @@ def test_on_the_same_weights_neuroxs_order_is_ours_in_coarse_steps():
         np.testing.assert_array_equal(top[f"class_{i}"], order[: len(top[f"class_{i}"])])
 
 
+@pytest.mark.parametrize("mass", [0.01, 0.1, 0.25, 0.5, 0.9])
+def test_on_the_same_weights_neuroxs_mass_cut_is_ours(mass):
+    X, y = _planted()
+    probe = LogisticRegression().fit(X, y)
+    coef = np.random.RandomState(0).laplace(size=probe.coef_.shape).astype(np.float32)
+    probe.coef_ = coef
+    ours = LCARanker(FrozenEstimator(probe), importance="raw", mass=mass).fit(X, y)
+    theirs = _peers.neurox_top(coef, mass)
+    np.testing.assert_array_equal(ours.get_support(indices=True), np.sort(theirs["overall"]))
+    for i, scores in enumerate(ours.class_scores_):
+        assert set(np.flatnonzero(scores > 1 - mass)) == set(theirs[f"class_{i}"])
+
+
 def test_neurox_trains_to_what_it_can():
     X, y = _planted()
     trained = _peers.neurox_train(X, y, epochs=30)

@@ -255,6 +255,8 @@ def test_unusable_estimators_are_named():
         LCARanker(make_pipeline(StandardScaler(), LogisticRegression())).fit(X, y)
     with pytest.raises(ValueError, match=r"shape \(3, 4\), but X has 23 columns"):
         LCARanker(_GivenWeights(np.ones((3, 4)))).fit(X, y)
+    with pytest.raises(ValueError, match="fitted _GivenWeights has values that are not finite"):
+        LCARanker(_GivenWeights(np.full((3, 23), np.inf))).fit(X, y)
     with pytest.raises(ValueError, match=r"shape \(1, 23\).*3 classes"):
         LCARanker(_GivenWeights(np.ones((1, 23)))).fit(X, y)
 
