@@ -27,6 +27,17 @@ from sklearn_neurox.extraction._shard import Shard
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Compute with as many threads here as in worker processes: the last bits depend on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def texts():
     return sorted(set(make_tagged_words(120, random_state=0)["text"]))
