@@ -80,8 +80,6 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
         random_state = check_random_state(self.random_state)
         scaler = stream["scaler"]
         n_before = stream["n_seen"] - len(X)
-        if not hasattr(scaler, "mean_"):
-            raise ValueError("All samples so far have weight zero: give one that counts.")
         problem = self._state(
             X, targets, random_state, moments=(scaler.mean_, scaler.scale_)
         ).penalised(self.alpha, self.l1_ratio)
@@ -171,7 +169,7 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
                 ConvergenceWarning,
                 stacklevel=6,
             )
-        elif not solution.has_converged and solution.n_iter < self.max_iter:
+        elif not solution.has_converged and solution.is_stopped:
             warnings.warn(
                 f"A callback stopped {type(self).__name__} after {solution.n_iter} epochs, before "
                 f"it converged: dual_gap_ is {solution.gap:.3g}, but tol asks for "
@@ -189,7 +187,7 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
                 ConvergenceWarning,
                 stacklevel=6,
             )
-        if alpha * l1_ratio > 0 and not np.any(self.coef_):
+        if alpha * l1_ratio > 0 and solution.has_converged and not np.any(self.coef_):
             warnings.warn(
                 f"All coefficients are zero, because alpha={alpha:.6g} is too large: from "
                 f"alpha_max={self.alpha_max_:.6g} on, with this l1_ratio, they all are. Use a "

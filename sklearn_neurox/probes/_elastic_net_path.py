@@ -78,7 +78,7 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
         self.random_state = random_state
 
     @abstractmethod
-    def _targets(self, y, weight, rows=None, where=""):
+    def _targets(self, y, weight, rows=slice(None), where=""):
         """Encode the targets of some rows, or of all."""
 
     @abstractmethod

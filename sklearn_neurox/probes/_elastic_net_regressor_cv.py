@@ -54,7 +54,8 @@ class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
         See `ElasticNetProbeRegressor`.
 
     tol : float, default=1e-3
-        Every fit stops at a duality gap of ``tol`` times the objective.
+        Every fit stops at a duality gap of ``tol`` times the objective; folds that are solved
+        together, at the sum of their gaps and objectives.
 
     max_iter : int, default=1000
         The most passes over the data of one fit.

@@ -50,19 +50,16 @@ class GridOnFolds:
         self.scorer = scorer
 
     def describe(self, folds, context):
-        """Make folds of pairs of training and test indices."""
+        """Make folds of pairs of training and test indices, or masks."""
         return [
-            Fold(
-                number,
-                np.sort(train),
-                _as_slice(test),
-                self.owner._targets(
-                    self.y, self.weight, np.sort(train), where=f" of fold {number}"
-                ),
-                context.subcontext(task_name="fold", task_id=number),
-            )
+            self._describe(number, np.sort(_indices(train)), _as_slice(_indices(test)), context)
             for number, (train, test) in enumerate(folds)
         ]
+
+    def _describe(self, number, train, test, context):
+        targets = self.owner._targets(self.y, self.weight, train, where=f" of fold {number}")
+        own = context.subcontext(task_name="fold", task_id=number)
+        return Fold(number, train, test, targets, own)
 
     def score(self, folds, random_state):
         """Fit and score some folds together.
@@ -113,8 +110,10 @@ class GridOnFolds:
 
     def _masked_targets(self, fold):
         """Give all samples targets, and those that are held out no weight."""
-        weight = np.zeros(len(self.X))
-        weight[fold.train] = 1.0 if self.weight is None else self.weight[fold.train]
+        # A sample may be drawn more than once.
+        weight = np.bincount(fold.train, minlength=len(self.X)).astype(np.float64)
+        if self.weight is not None:
+            weight *= self.weight
         return self.owner._targets(self.y, weight / weight.mean())
 
     def _probe(self, fold, coef, intercept):
@@ -126,9 +125,13 @@ class GridOnFolds:
         return self.scorer(probe, self.X[test], self.y[test], **weights)
 
 
+def _indices(rows):
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else rows
+
+
 def _as_slice(rows):
     """Turn consecutive indices into a slice, which takes no copy."""
-    rows = np.asarray(rows)
     if len(rows) and (np.diff(rows) == 1).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows

@@ -40,4 +40,4 @@ def add_to_stream(stream, X, weight):
     stream["total_weight"] += float(given.sum())
     if (given == 1).all() and stream["total_weight"] == stream["n_seen"]:
         return None
-    return given * (stream["n_seen"] / max(stream["total_weight"], np.finfo(float).tiny))
+    return given * (stream["n_seen"] / stream["total_weight"])

@@ -204,3 +204,14 @@ def test_a_matrix_of_any_unit(kind, scale):
     found = kind(1e-2, standardize=True, random_state=0, tol=1e-7).fit(X * scale, y)
     np.testing.assert_allclose(found.coef_ * scale, expected.coef_, atol=1e-3)
     assert_certified(found, X * scale, y)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["auto", "saga", "svrg", "fista"])
+@pytest.mark.parametrize("max_iter", [1, 2, 4, 16, 17])
+def test_no_solver_takes_more_passes_than_allowed(solver, max_iter):
+    X, y = classes_data(2100, n_classes=3)
+    probe = ElasticNetProbeClassifier(
+        1e-5, solver=solver, tol=1e-12, max_iter=max_iter, random_state=0
+    ).fit(X, y)
+    assert probe.n_iter_ <= max_iter

@@ -54,10 +54,17 @@ class RecordingSplitter(GroupKFold):
         return super().split(X, y, groups)
 
 
+@pytest.fixture(params=["one by one", "together"])
+def any_way(request, monkeypatch):
+    """Solve the folds in either way, whatever their size."""
+    fewest = 0 if request.param == "together" else np.inf
+    monkeypatch.setattr("sklearn_neurox.probes._elastic_net_path._FEWEST_SAMPLES", fewest)
+
+
 @pytest.mark.filterwarnings("ignore:All coefficients are zero:UserWarning")
 @pytest.mark.parametrize(("kind", "plain", "number"), _PAIRS)
 @pytest.mark.parametrize(("standardize", "weighted"), [(False, False), (True, True)])
-def test_scores_are_those_of_fits_by_hand(kind, plain, number, standardize, weighted):
+def test_scores_are_those_of_fits_by_hand(kind, plain, number, standardize, weighted, any_way):
     X, y = data_of(kind, number)
     weight = np.random.RandomState(0).choice([0.0, 1.0, 3.0], len(X)) if weighted else None
     scoring = "neg_log_loss" if plain is ElasticNetProbeClassifier else None
@@ -81,6 +88,36 @@ def test_scores_are_those_of_fits_by_hand(kind, plain, number, standardize, weig
     assert cv.alpha_ == [0.3, 0.03, 0.003][j]
     assert cv.l1_ratio_ == [0.2, 1.0][i]
     assert cv.alphas_.shape == (2, 3)
+
+
+@pytest.mark.filterwarnings("ignore:All coefficients are zero:UserWarning")
+@pytest.mark.parametrize(("kind", "plain", "number"), _PAIRS)
+def test_large_folds_are_solved_together_to_the_same_scores(kind, plain, number, monkeypatch):
+    X, y = data_of(kind, number, n_samples=2400)
+    path = search(kind, alphas=[0.03, 0.003], standardize=True, tol=1e-6)
+    together = path.fit(X.astype(np.float32), y).scores_
+    monkeypatch.setattr("sklearn_neurox.probes._elastic_net_path._FEWEST_SAMPLES", np.inf)
+    apart = path.fit(X.astype(np.float32), y).scores_
+    np.testing.assert_allclose(together, apart, atol=2e-3 if number else 1e-4)
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_masks_and_repeated_rows_are_folds_too(kind, any_way):
+    X, y = data_of(kind)
+    rng = np.random.RandomState(0)
+    drawn = rng.randint(100, size=200)
+    rest = np.arange(100, 150)
+    by_index = search(kind, cv=[(drawn, rest), (np.arange(100), rest)]).fit(X, y)
+    weight = np.bincount(drawn, minlength=100).astype(float)
+    plain = dict(zip(_KINDS, [ElasticNetProbeClassifier, ElasticNetProbeRegressor], strict=True))
+    for place, alpha in enumerate(by_index.alphas_):
+        by_hand = plain[kind](alpha, tol=1e-8, max_iter=20000, random_state=0)
+        by_hand.fit(X[:100], y[:100], sample_weight=weight)
+        expected = by_hand.score(X[rest], y[rest])
+        assert by_index.scores_[0, 0, place] == pytest.approx(expected, abs=1e-5)
+    mask = np.arange(150) < 100
+    by_mask = search(kind, cv=[(mask, ~mask)]).fit(X, y)
+    np.testing.assert_allclose(by_mask.scores_[0], by_index.scores_[1], atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "plain", "number"), _PAIRS)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -48,6 +48,9 @@ class Solution:
     has_no_optimum : bool
         Whether there is no penalty and the point separates the classes: twice the coefficients
         are then always better.
+
+    is_stopped : bool
+        Whether a callback ended the fit.
     """
 
     point: Certificate
@@ -56,6 +59,7 @@ class Solution:
     n_iter: int
     zero_gradient: torch.Tensor
     has_no_optimum: bool = False
+    is_stopped: bool = False
 
     @property
     def has_converged(self):
@@ -175,19 +179,21 @@ class CertifiedSolver:
         passes, gap, margin = 0, self._gap(point)[0], 1.0
         while True:
             before = gap
-            done, is_stopped = self._epochs(min(wait, self.max_iter - passes))
+            # At least one epoch, where that does not lead beyond the last pass.
+            wait = min(max(wait, self.algorithm.n_passes), self.max_iter - passes)
+            done, is_stopped = self._epochs(wait)
             passes += done
             point = self.algorithm.point()
             gap, target = self._gap(point)
             is_near = gap <= margin * target
-            is_last = is_stopped or passes >= self.max_iter
+            is_last = is_stopped or passes + self.algorithm.n_passes > self.max_iter
             if is_near and not is_last and self._settle(point):
                 wait = 1
                 continue
             if is_near or is_last:
                 solution = self._solution(self._exact(point), passes)
                 if solution.has_converged or is_last:
-                    return solution
+                    return replace(solution, is_stopped=is_stopped)
                 # The working precision flattered: look closer, and ask for more.
                 self.problem.is_fine = True
                 margin *= 0.7
@@ -204,7 +210,7 @@ class CertifiedSolver:
         """Run epochs until they have made some passes over the data, or a callback stops them."""
         done, is_stopped = 0, False
         with self.threads:
-            while done < n_passes and not is_stopped:
+            while done + self.algorithm.n_passes <= n_passes and not is_stopped:
                 if self.watch is not None:
                     self.watch.begin(self.algorithm)
                 self.algorithm.epoch()
