@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
-from sklearn_neurox.ranking._base import BaseRanker, count_neurons
+from sklearn_neurox.ranking._base import BaseRanker
+from sklearn_neurox.utils._counts import count_neurons
 
 
 def ranking_agreement(

@@ -14,11 +14,10 @@ from sklearn_neurox.probes._stream import add_to_stream, begin_stream
 from sklearn_neurox.probes._targets import (
     ClassTargets,
     check_class_weight,
-    checked_weight,
     class_targets,
     mean_one_weight,
 )
-from sklearn_neurox.utils._validation import check_matrix
+from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
 class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
@@ -276,7 +275,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         if len(unknown):
             raise ValueError(f"y has the labels {unknown.tolist()}, which are not in classes.")
         codes = np.searchsorted(self.classes_, y)
-        weight = checked_weight(sample_weight, X)
+        weight = check_weight(sample_weight, X)
         stream = copy.deepcopy(getattr(self, "_stream", None)) or begin_stream()
         weight = add_to_stream(stream, X, weight)
         if self.class_weight is not None:

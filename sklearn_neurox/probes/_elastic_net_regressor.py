@@ -11,10 +11,10 @@ from sklearn_neurox.probes._probe_regressor import ProbeRegressorMixin
 from sklearn_neurox.probes._stream import add_to_stream, begin_stream
 from sklearn_neurox.probes._targets import (
     centre_of,
-    checked_weight,
     mean_one_weight,
     number_targets,
 )
+from sklearn_neurox.utils._validation import check_weight
 
 
 class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
@@ -219,5 +219,5 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
                 f"{np.shape(self.intercept_)}."
             )
         stream = copy.deepcopy(getattr(self, "_stream", None)) or begin_stream()
-        weight = add_to_stream(stream, X, checked_weight(sample_weight, X))
+        weight = add_to_stream(stream, X, check_weight(sample_weight, X))
         return self._partial_fit(X, number_targets(y, weight, 0.0), stream)

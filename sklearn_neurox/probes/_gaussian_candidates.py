@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which columns a Gaussian probe models, and whether their covariances fit into memory."""
 
-from numbers import Integral
-
 import numpy as np
 
 from sklearn_neurox.probes._gaussian_moments import (
@@ -11,6 +9,7 @@ from sklearn_neurox.probes._gaussian_moments import (
     lift_variances,
     variance_between,
 )
+from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._names import neuron_indices
 
 
@@ -47,26 +46,12 @@ def choose_candidates(candidates, X, codes, weights, counts, *, names, max_memor
             raise ValueError(f"The 'candidates' parameter of {caller} chooses no column.")
         check_memory(len(columns), n_classes, max_memory, caller=caller)
         return columns
-    count = count_candidates(candidates, n_features, caller=caller)
+    count = count_neurons(candidates, n_features, caller=caller, parameter="candidates")
     check_memory(count, n_classes, max_memory, caller=caller)
     if candidates is None:
         return np.arange(n_features)
     information = information_of_columns(X, codes, weights, counts)
     return np.sort(np.argsort(-information, kind="stable")[:count])
-
-
-def count_candidates(candidates, n_features, *, caller):
-    """Tell how many columns a number, a fraction or None stands for."""
-    if candidates is None:
-        return n_features
-    if not isinstance(candidates, Integral):
-        return max(1, int(np.floor(candidates * n_features + 0.5)))
-    if candidates > n_features:
-        raise ValueError(
-            f"{caller} was asked for candidates={candidates}, but X has {n_features} columns. Ask "
-            "for fewer, for a fraction, or for all with candidates=None."
-        )
-    return int(candidates)
 
 
 def check_memory(n_candidates, n_classes, max_memory, *, caller):

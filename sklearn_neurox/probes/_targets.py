@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import _check_sample_weight
+
+from sklearn_neurox.utils._validation import check_weight
 
 
 @dataclass
@@ -209,14 +210,7 @@ def mean_one_weight(sample_weight, X):
     ValueError
         For weights that are negative, not finite, or of another number, and if all are zero.
     """
-    return scaled_weight(checked_weight(sample_weight, X))
-
-
-def checked_weight(sample_weight, X):
-    """Validate sample weights; None stays None."""
-    if sample_weight is None:
-        return None
-    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    return scaled_weight(check_weight(sample_weight, X))
 
 
 def scaled_weight(weight):

@@ -9,44 +9,9 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_neurox.selection._base import BaseNeuronSelector
+from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._names import parse_neuron_names
 from sklearn_neurox.utils._validation import check_matrix
-
-
-def count_neurons(n_neurons: int | float | None, n_features: int, *, caller: str) -> int:
-    """Tell how many neurons a number, a fraction or None stands for.
-
-    Parameters
-    ----------
-    n_neurons : int, float or None
-        A number, a fraction in (0, 1], or None for all.
-
-    n_features : int
-        How many neurons there are.
-
-    caller : str
-        Who asks, for the error message.
-
-    Returns
-    -------
-    count : int
-        A fraction is rounded to the nearest number, halves up, and is at least 1.
-
-    Raises
-    ------
-    ValueError
-        If more neurons are asked for than there are.
-    """
-    if n_neurons is None:
-        return n_features
-    if not isinstance(n_neurons, Integral):
-        return max(1, int(np.floor(n_neurons * n_features + 0.5)))
-    if n_neurons > n_features:
-        raise ValueError(
-            f"{caller} was asked for n_neurons={n_neurons}, but X has {n_features} columns. Ask "
-            "for fewer, for a fraction, or for all with n_neurons=None."
-        )
-    return int(n_neurons)
 
 
 class BaseRanker(BaseNeuronSelector):

@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._class_counts import ClassCounter
-from sklearn_neurox.ranking._sample_weights import check_weight
+from sklearn_neurox.utils._validation import check_weight
 
 # Copies of so many bytes of columns are held at a time, by each thread.
 _BLOCK_BYTES = 32_000_000

@@ -8,12 +8,11 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import StrOptions
 
 from sklearn_neurox.ranking._base import BaseRanker
-from sklearn_neurox.ranking._correlations import (
-    StandardColumns,
-    correlations,
+from sklearn_neurox.ranking._shared_variance import (
     explained_by_all,
     explained_by_shared_subspace,
 )
+from sklearn_neurox.utils._correlations import StandardColumns, correlations
 
 
 class CrossModelRanker(BaseRanker):

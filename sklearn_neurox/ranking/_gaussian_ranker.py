@@ -9,11 +9,12 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from sklearn_neurox.probes._gaussian_candidates import check_memory, count_candidates
+from sklearn_neurox.probes._gaussian_candidates import check_memory
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._gaussian_greedy import better_first
 from sklearn_neurox.ranking._gaussian_split import GaussianSplit
 from sklearn_neurox.ranking._held_out import held_out_rows
+from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._names import neuron_indices
 
 
@@ -236,7 +237,9 @@ class GaussianRanker(BaseRanker):
     def _count_candidates(self, given, n_classes):
         caller = type(self).__name__
         if given is None:
-            count = count_candidates(self.candidates, self.n_features_in_, caller=caller)
+            count = count_neurons(
+                self.candidates, self.n_features_in_, caller=caller, parameter="candidates"
+            )
         else:
             count = len(given)
         check_memory(count, n_classes, self.max_memory, caller=caller)

@@ -11,8 +11,8 @@ from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._loss_gradient import loss_gradient, prediction_residuals
-from sklearn_neurox.ranking._moments import column_deviations, column_means
-from sklearn_neurox.ranking._sample_weights import check_weight
+from sklearn_neurox.utils._moments import column_deviations, column_means
+from sklearn_neurox.utils._validation import check_weight
 
 # What cumulative sums of double precision may be off.
 _ROUNDING = 1e-12

@@ -5,8 +5,7 @@ from sklearn.base import _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
-from sklearn_neurox.ranking._sample_weights import check_weight
-from sklearn_neurox.utils._validation import row_blocks
+from sklearn_neurox.utils._validation import check_weight, row_blocks
 
 
 class ProbelessRanker(BaseRanker):

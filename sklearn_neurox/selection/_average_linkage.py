@@ -6,6 +6,8 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from sklearn_neurox.selection._correlations import correlation_blocks
+
 # Wider than what single precision rounds: too many edges join components, which does no harm.
 _EDGE_MARGIN = 1e-5
 # Members of a cluster whose mean distances differ by less are equally central.
@@ -17,12 +19,12 @@ def bytes_needed(n_columns):
     return 8 * n_columns * (n_columns - 1)
 
 
-def cluster(correlations, threshold):
+def cluster(columns, threshold):
     """Cluster columns by average linkage.
 
     Parameters
     ----------
-    correlations : Correlations of n_columns
+    columns : StandardColumns of n_columns
 
     threshold : float
         The largest mean distance, one less the absolute correlation, of two clusters that merge.
@@ -34,10 +36,10 @@ def cluster(correlations, threshold):
     medoids : ndarray of shape (n_clusters,), dtype intp
         The place of the most central column of every cluster.
     """
-    n_columns = len(correlations)
+    n_columns = len(columns)
     if n_columns == 1:
         return np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.intp)
-    distances = _condensed_distances(correlations)
+    distances = _condensed_distances(columns)
     labels = fcluster(linkage(distances, "average"), threshold, criterion="distance")
     labels = labels.astype(np.intp) - 1
     by_label = np.argsort(labels, kind="stable")
@@ -45,10 +47,10 @@ def cluster(correlations, threshold):
     return labels, np.array([_medoid(distances, own, n_columns) for own in members])
 
 
-def _condensed_distances(correlations):
-    n_columns = len(correlations)
+def _condensed_distances(columns):
+    n_columns = len(columns)
     distances = np.empty(n_columns * (n_columns - 1) // 2)
-    for first, second, block in correlations.blocks():
+    for first, second, block in correlation_blocks(columns):
         np.subtract(1.0, block, out=block)
         for row in range(first.start, first.stop):
             start = max(row + 1, second.start)
@@ -76,7 +78,7 @@ def _medoid(distances, members, n_columns):
     return members[np.argmax(central)]
 
 
-def components(correlations, threshold):
+def components(columns, threshold):
     """Find sets of columns that no merge at or below the threshold can join.
 
     The distance of two clusters is the mean over the pairs between them, so two that merge at or
@@ -86,7 +88,7 @@ def components(correlations, threshold):
 
     Parameters
     ----------
-    correlations : Correlations of n_columns
+    columns : StandardColumns of n_columns
 
     threshold : float or array-like of shape (n_thresholds,)
 
@@ -96,8 +98,8 @@ def components(correlations, threshold):
         The component of every column.
     """
     thresholds = np.atleast_1d(threshold)
-    labels = np.tile(np.arange(len(correlations), dtype=np.int32), (len(thresholds), 1))
-    for first, second, block in correlations.blocks():
+    labels = np.tile(np.arange(len(columns), dtype=np.int32), (len(thresholds), 1))
+    for first, second, block in correlation_blocks(columns):
         for number, limit in enumerate(thresholds):
             labels[number] = _join(labels[number], first, second, block >= 1 - limit - _EDGE_MARGIN)
     return labels if np.ndim(threshold) else labels[0]

@@ -8,10 +8,9 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from sklearn_neurox.ranking._moments import column_deviations, column_means
 from sklearn_neurox.selection._average_linkage import bytes_needed, cluster, components
 from sklearn_neurox.selection._base import BaseNeuronSelector
-from sklearn_neurox.selection._correlations import Correlations
+from sklearn_neurox.utils._correlations import StandardColumns
 from sklearn_neurox.utils._names import parse_neuron_names
 from sklearn_neurox.utils._validation import check_matrix
 
@@ -123,44 +122,43 @@ class CorrelationClusterSelector(BaseNeuronSelector):
             this threshold to fit into ``max_memory``.
         """
         X = check_matrix(self, X, reset=True, ensure_min_samples=2)
-        means = column_means(X)
-        deviations = column_deviations(X, means)
-        alive = np.flatnonzero(deviations)
+        columns = StandardColumns(X, dtype=np.promote_types(X.dtype, np.float32))
+        alive = np.flatnonzero(columns.deviations)
         if not len(alive):
             raise ValueError(
                 f"All {X.shape[1]} columns of X are constant over its {len(X)} rows, so "
                 f"{type(self).__name__} finds no correlation to cluster them by."
             )
-        labels, medoids = self._cluster(Correlations(X, alive, means, deviations))
+        labels, medoids = self._cluster(columns.take(alive))
         self._number_by_first_column(alive, labels, medoids)
         return self
 
     def _fits(self, n_columns):
         return bytes_needed(n_columns) <= 1e9 * self.max_memory
 
-    def _cluster(self, correlations):
-        parts = components(correlations, self.threshold)
+    def _cluster(self, columns):
+        parts = components(columns, self.threshold)
         sizes = np.bincount(parts)
         if not self._fits(sizes.max()):
-            self._refuse(correlations.of(np.flatnonzero(parts == sizes.argmax())))
-        labels = np.empty(len(correlations), dtype=np.intp)
+            self._refuse(columns.take(np.flatnonzero(parts == sizes.argmax())))
+        labels = np.empty(len(columns), dtype=np.intp)
         medoids = []
         by_part = np.argsort(parts, kind="stable")
         for own in np.split(by_part, np.cumsum(sizes)[:-1]):
-            own_labels, own_medoids = cluster(correlations.of(own), self.threshold)
+            own_labels, own_medoids = cluster(columns.take(own), self.threshold)
             labels[own] = own_labels + len(medoids)
             medoids.extend(own[own_medoids])
         return labels, np.array(medoids)
 
-    def _refuse(self, correlations):
+    def _refuse(self, columns):
         """Raise an error that tells at which threshold the largest component fits."""
         lower = [float(f"{self.threshold * tenths / 10:.3g}") for tenths in range(9, 0, -1)]
-        largest = [np.bincount(part).max() for part in components(correlations, lower)]
+        largest = [np.bincount(part).max() for part in components(columns, lower)]
         fitting = [limit for limit, size in zip(lower, largest, strict=True) if self._fits(size)]
-        needed = bytes_needed(len(correlations)) / 1e9
+        needed = bytes_needed(len(columns)) / 1e9
         advice = f"threshold={fitting[0]}, " if fitting else ""
         raise ValueError(
-            f"{type(self).__name__} cannot cluster {len(correlations)} neurons that hang together "
+            f"{type(self).__name__} cannot cluster {len(columns)} neurons that hang together "
             f"at threshold={self.threshold:g}: they need {needed:.3g} GB of memory, but "
             f"max_memory={self.max_memory:g}. Use {advice}fewer neurons or layers, or a larger "
             "max_memory."

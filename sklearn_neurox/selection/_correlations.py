@@ -3,74 +3,31 @@
 
 import numpy as np
 
+from sklearn_neurox.utils._correlations import correlations
+
 _BLOCK_COLUMNS = 1024
-_BLOCK_ROWS = 4096
 
 
-class Correlations:
-    """The absolute correlations of some columns, computed when asked for.
-
-    No standardised copy of the matrix is kept, so half precision and memory-mapped matrices need
-    no more memory than a block.
+def correlation_blocks(columns):
+    """Yield the absolute correlations of some columns, by blocks on and above the diagonal.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    columns : StandardColumns of n_columns
+        None of which is constant.
 
-    columns : ndarray of shape (n_columns,)
-        The columns, none of which is constant.
+    Yields
+    ------
+    first, second : slice
+        The places of the rows and of the columns of the block.
 
-    means, deviations : ndarray of shape (n_features,)
-        Of all columns of X.
+    block : ndarray, dtype float64
+        The absolute correlations.
     """
-
-    def __init__(self, X, columns, means, deviations):
-        self.X = X
-        self.columns = columns
-        self.means = means
-        self.deviations = deviations
-
-    def __len__(self):
-        return len(self.columns)
-
-    def of(self, places):
-        """Restrict to the columns at some places."""
-        return Correlations(self.X, self.columns[places], self.means, self.deviations)
-
-    def blocks(self):
-        """Yield the blocks on and above the diagonal.
-
-        Yields
-        ------
-        first, second : slice
-            The places of the rows and of the columns of the block.
-
-        block : ndarray, dtype float64
-            The absolute correlations.
-        """
-        starts = range(0, len(self), _BLOCK_COLUMNS)
-        slices = [slice(start, min(start + _BLOCK_COLUMNS, len(self))) for start in starts]
-        for number, first in enumerate(slices):
-            for second in slices[number:]:
-                yield first, second, self._block(first, second)
-
-    def _block(self, first, second):
-        total = np.zeros((first.stop - first.start, second.stop - second.start))
-        for start in range(0, len(self.X), _BLOCK_ROWS):
-            left = self._standardized(start, first)
-            right = left if first == second else self._standardized(start, second)
-            # Half precision is multiplied in single, and what that rounds is summed in double.
-            total += left.T @ right
-        total /= len(self.X)
-        return np.minimum(np.abs(total, out=total), 1.0, out=total)
-
-    def _standardized(self, start, places):
-        columns = self.columns[places]
-        dtype = np.promote_types(self.X.dtype, np.float32)
-        is_run = columns[-1] - columns[0] == len(columns) - 1
-        # A slice of a memory-mapped matrix reads less than an array of indices.
-        chosen = slice(columns[0], columns[-1] + 1) if is_run else columns
-        part = self.X[start : start + _BLOCK_ROWS, chosen].astype(dtype)
-        part -= self.means[columns].astype(dtype)
-        part /= self.deviations[columns].astype(dtype)
-        return part
+    starts = range(0, len(columns), _BLOCK_COLUMNS)
+    slices = [slice(start, min(start + _BLOCK_COLUMNS, len(columns))) for start in starts]
+    parts = [columns.take(places) for places in slices]
+    for number, first in enumerate(slices):
+        for second, part in zip(slices[number:], parts[number:], strict=True):
+            block = correlations(parts[number], part)
+            yield first, second, np.minimum(np.abs(block, out=block), 1.0, out=block)

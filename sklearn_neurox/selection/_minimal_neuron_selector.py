@@ -21,6 +21,7 @@ from sklearn_neurox.selection._probe_search import (
     order_only,
     reaches,
 )
+from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._validation import check_matrix
 
 # Percents of the neurons that the literature tries.
@@ -207,9 +208,6 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         return self
 
     def _check_sizes(self):
-        # Imported late because the rankers are built on this package.
-        from sklearn_neurox.ranking._base import count_neurons
-
         sizes = np.array(_PERCENTS) / 100 if self.sizes is None else np.asarray(self.sizes)
         is_count = sizes.dtype.kind in "iu"
         if sizes.ndim != 1 or sizes.dtype.kind not in "iuf" or not sizes.size:

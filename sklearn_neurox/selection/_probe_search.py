@@ -8,14 +8,12 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length, has_fit_parameter
 
+from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeRegressor
 from sklearn_neurox.utils._folds import check_folds
 
 
 def default_probe(y):
     """Make the elastic-net probe that suits the target."""
-    # Imported late because the probes bring torch, which a given estimator may not need.
-    from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeRegressor
-
     is_number = type_of_target(y).startswith("continuous")
     probe = ElasticNetProbeRegressor if is_number else ElasticNetProbeClassifier
     return probe(standardize=True, random_state=0)

@@ -3,7 +3,7 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 # Rows per block are chosen so that one block and its upcast stay in the processor's cache.
 _BLOCK_BYTES = 4_000_000
@@ -116,3 +116,27 @@ def check_no_missing_labels(y):
         f"at row {first}. Choose the rows that have one before fitting, for a frame of words: "
         f"words = words.dropna(subset=[{column}])"
     )
+
+
+def check_weight(sample_weight, X):
+    """Validate the weights of samples.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_samples,), float or None
+
+    X : ndarray of shape (n_samples, n_features)
+
+    Returns
+    -------
+    weight : ndarray of shape (n_samples,), float64, or None
+        None where there are none.
+
+    Raises
+    ------
+    ValueError
+        For weights that are negative, not finite, or of another number, and if all are zero.
+    """
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)

@@ -6,7 +6,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from sklearn_neurox.ranking import ProbelessRanker, RandomRanker
-from sklearn_neurox.ranking._base import BaseRanker, count_neurons
+from sklearn_neurox.ranking._base import BaseRanker
+from sklearn_neurox.utils._counts import count_neurons
 
 
 class _GivenScoresRanker(BaseRanker):

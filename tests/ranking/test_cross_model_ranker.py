@@ -8,7 +8,8 @@ from sklearn.model_selection import KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_neurox.ranking import CrossModelRanker, _correlations
+from sklearn_neurox.ranking import CrossModelRanker
+from sklearn_neurox.utils import _correlations
 
 CRITERIA = ["maxcorr", "mincorr", "linreg", "svcca"]
 MODELS = np.array(["a"] * 5 + ["b"] * 4)

@@ -8,6 +8,7 @@ from scipy.spatial.distance import squareform
 from benchmarks import _peers
 from sklearn_neurox.datasets import make_planted_neurons
 from sklearn_neurox.selection import CorrelationClusterSelector, _correlations
+from sklearn_neurox.utils import _correlations as column_correlations
 
 
 def _mixed(n_samples=300, n_features=120, n_factors=40, seed=0, dtype=np.float64):
@@ -37,7 +38,7 @@ def _by_first_column(labels):
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
 def test_components_give_the_clusters_of_one_tree(threshold, dtype, monkeypatch):
     monkeypatch.setattr(_correlations, "_BLOCK_COLUMNS", 32)
-    monkeypatch.setattr(_correlations, "_BLOCK_ROWS", 100)
+    monkeypatch.setattr(column_correlations, "_BLOCK_ROWS", 100)
     for seed in range(5):
         X = _mixed(seed=seed, dtype=dtype)
         labels = CorrelationClusterSelector(threshold).fit(X).labels_

@@ -1,64 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Correlations between the columns of two matrices, read by blocks of rows."""
+"""How much of every column the columns of another matrix tell."""
 
 import numpy as np
 from scipy.linalg import eigh
 
-from sklearn_neurox.ranking._moments import column_deviations, column_means
+from sklearn_neurox.utils._correlations import correlations
 
-# Enough for full speed of the matrix product, few enough to stay small.
-_BLOCK_ROWS = 2048
 # Variance below this fraction of the largest is rounding.
 _RANK_TOLERANCE = 1e-10
 # Of the variance, which is what SVCCA keeps.
 _KEPT_VARIANCE = 0.99
-
-
-class StandardColumns:
-    """Some columns of a matrix, centred and scaled to unit variance as they are read.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-
-    columns : ndarray of int or None, default=None
-        Which; None for all.
-    """
-
-    def __init__(self, X, columns=None):
-        self.X = X
-        self.columns = slice(None) if columns is None else columns
-        self.n_samples = X.shape[0]
-        means = column_means(X)
-        deviations = column_deviations(X, means)
-        self.means, self.deviations = means[self.columns], deviations[self.columns]
-
-    def rows(self, block):
-        """Give a block of rows in float64; a constant column is zero."""
-        centred = self.X[block][:, self.columns] - self.means
-        return np.divide(
-            centred, self.deviations, out=np.zeros_like(centred), where=self.deviations > 0
-        )
-
-
-def correlations(first, second):
-    """Correlate the columns of one matrix with those of another.
-
-    Parameters
-    ----------
-    first, second : StandardColumns
-
-    Returns
-    -------
-    correlations : ndarray of shape (n_first, n_second)
-        Zero for constant columns.
-    """
-    total = np.zeros((len(first.means), len(second.means)))
-    for start in range(0, first.n_samples, _BLOCK_ROWS):
-        block = slice(start, min(start + _BLOCK_ROWS, first.n_samples))
-        rows = first.rows(block)
-        total += rows.T @ (rows if second is first else second.rows(block))
-    return total / first.n_samples
 
 
 def explained_by_all(own, other):

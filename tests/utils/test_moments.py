@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from sklearn_neurox.ranking._moments import column_deviations, column_means
+from sklearn_neurox.utils._moments import column_deviations, column_means
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Correlations of columns by blocks of rows: no standardized copy of a matrix is kept."""
+
+import numpy as np
+
+from sklearn_neurox.utils._moments import column_deviations, column_means
+
+# Enough for full speed of the matrix product, few enough to stay small.
+_BLOCK_ROWS = 2048
+
+
+class StandardColumns:
+    """Some columns of a matrix, centred and scaled to unit variance as they are read.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+
+    columns : ndarray of int, ascending, or None, default=None
+        Which; None for all.
+
+    dtype : dtype, default=float64
+        Of what is read.
+
+    moments : (ndarray, ndarray) or None, default=None
+        Means and standard deviations of the columns; None computes them.
+
+    Attributes
+    ----------
+    means, deviations : ndarray of shape (n_columns,), dtype float64
+        A deviation of zero marks a constant column.
+    """
+
+    def __init__(self, X, columns=None, *, dtype=np.float64, moments=None):
+        self.X = X
+        self.columns = np.arange(X.shape[1]) if columns is None else columns
+        self.dtype = dtype
+        if moments is None:
+            means = column_means(X)
+            moments = (part[self.columns] for part in (means, column_deviations(X, means)))
+        self.means, self.deviations = moments
+
+    def __len__(self):
+        return len(self.columns)
+
+    def take(self, places):
+        """Restrict to the columns at some places, a slice or ascending indices."""
+        moments = self.means[places], self.deviations[places]
+        return StandardColumns(self.X, self.columns[places], dtype=self.dtype, moments=moments)
+
+    def rows(self, block):
+        """Give a block of rows; a constant column is zero."""
+        columns = self.columns
+        is_run = columns[-1] - columns[0] == len(columns) - 1
+        # A slice of a memory-mapped matrix reads less than an array of indices.
+        chosen = slice(columns[0], columns[-1] + 1) if is_run else columns
+        part = self.X[block, chosen].astype(self.dtype)
+        part -= self.means.astype(self.dtype)
+        deviations = self.deviations.astype(self.dtype)
+        return np.divide(part, deviations, out=np.zeros_like(part), where=deviations > 0)
+
+
+def correlations(first, second):
+    """Correlate columns with others.
+
+    Parameters
+    ----------
+    first, second : StandardColumns
+
+    Returns
+    -------
+    correlations : ndarray of shape (n_first, n_second), dtype float64
+        Zero for constant columns. The products of a block of rows are summed in the type of the
+        columns, the blocks in float64.
+    """
+    total = np.zeros((len(first), len(second)))
+    for start in range(0, len(first.X), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        rows = first.rows(block)
+        total += rows.T @ (rows if second is first else second.rows(block))
+    return total / len(first.X)
