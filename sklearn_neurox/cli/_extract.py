@@ -4,14 +4,11 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.io import write_neurox
-from sklearn_neurox.io._json import narrow
 from sklearn_neurox.io._write_neurox import plan_files, write_whole
-from sklearn_neurox.utils._names import parse_neuron_names
 from sklearn_neurox.words import read_conllu, words_frame
 from sklearn_neurox.words._readers import read_lines
 
@@ -41,6 +38,11 @@ def add_extract(commands):
         "the columns in OUTPUT.neurons.txt beside it; or a cache folder, which has no suffix. A "
         "file that is there is replaced, a cache is added to",
     )
+    _add_options(add)
+    parser.set_defaults(run=_extract)
+
+
+def _add_options(add):
     add(
         "--layers",
         type=_numbers,
@@ -49,6 +51,7 @@ def add_extract(commands):
         "cache keeps all)",
     )
     add("--component", default="hidden", help="what is read of a layer (default: %(default)s)")
+    add("--stack", choices=["encoder", "decoder", "both"], help="of a model that has both")
     add(
         "--aggregation",
         default="last",
@@ -75,7 +78,12 @@ def add_extract(commands):
     )
     add("--decompose-layers", action="store_true", help="one .hdf5 or .json file a layer")
     add("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
-    parser.set_defaults(run=_extract)
+    add(
+        "--n-jobs",
+        type=int,
+        metavar="N",
+        help="processes that fill a cache (default: this one alone)",
+    )
 
 
 def _numbers(text):
@@ -94,25 +102,21 @@ def _extract(arguments):
         arguments.model,
         layers=arguments.layers,
         component=components if len(components) > 1 else components[0],
+        stack=arguments.stack,
         device=arguments.device,
         cache=output if to_cache else arguments.cache,
+        n_jobs=arguments.n_jobs,
         verbose=1,
     )
     extractor._validate_params()
     names = extractor.get_feature_names_out()
-    if to_cache and arguments.layers is None:
-        # The cache keeps every layer; pooling one into a matrix takes the least memory.
-        layer = parse_neuron_names(names[-1:])["layer"].iloc[0]
-        extractor.set_params(layers=None if pd.isna(layer) else [int(layer)])
-    elif not to_cache and output.suffix in _NEUROX:
+    if not to_cache and output.suffix in _NEUROX:
         plan_files(output, rows, names, len(names))
     if extractor.cache is not None:
         print(f"{extractor.cache} keeps what is computed; interrupted, the same command goes on")
-    activations = extractor.transform(rows)
-    if to_cache:
-        activations.pool("last")
-    else:
-        _write(output, arguments, activations, rows)
+        extractor.fill_cache(rows)
+    if not to_cache:
+        _write(output, arguments, extractor.transform(rows), rows)
     what = "words" if arguments.rows == "words" else "texts"
     n_texts = rows["text"].nunique()
     print(f"{output}: {len(rows):,} {what} of {n_texts:,} distinct texts", end="")
@@ -153,19 +157,14 @@ def _read_rows(arguments):
 
 
 def _write(output, arguments, activations, rows):
-    pool = SubwordAggregator(arguments.aggregation).set_output(transform="pandas")
-    H = pool.fit_transform(activations)
+    aggregator = SubwordAggregator(arguments.aggregation)
     if output.suffix in _NEUROX:
+        H = aggregator.set_output(transform="pandas").fit_transform(activations)
         options = {"decompose_layers": arguments.decompose_layers, "dtype": arguments.dtype}
         write_neurox(output, H, rows, **options)
         return
-    values = narrow(H.to_numpy(), arguments.dtype, str(output))
+    # Straight into the file, which may be larger than the memory.
+    aggregator.set_params(dtype=arguments.dtype, memmap=output).fit_transform(activations)
     write_whole(output.with_suffix(".words.csv"), lambda to: rows.to_csv(to, index=False))
-    names = "".join(f"{name}\n" for name in H.columns)
+    names = "".join(f"{name}\n" for name in aggregator.feature_names_)
     write_whole(output.with_suffix(".neurons.txt"), lambda to: Path(to).write_text(names))
-    write_whole(output, lambda to: _save(to, values))
-
-
-def _save(path, values):
-    with open(path, "wb") as file:  # np.save would add a suffix to a name
-        np.save(file, values)

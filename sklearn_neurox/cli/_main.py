@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = _show_as_note
             arguments.run(arguments)
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ArithmeticError, ImportError, OSError) as error:
         print(f"sklearn-neurox: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.cli import main
 from sklearn_neurox.datasets import make_tiny_model
-from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.extraction import ActivationCache, ActivationExtractor, SubwordAggregator
 from sklearn_neurox.io import read_neurox
 from sklearn_neurox.words import words_frame
 
@@ -176,3 +176,21 @@ def test_help_says_what_output_can_be():
         check=True,
     )
     assert all(word in done.stdout for word in (".hdf5", ".json", ".npy", "cache folder"))
+
+
+def test_a_decoder_is_read_where_it_is_asked_for(tmp_path, source):
+    marian = str(make_tiny_model("marian", n_layers=2, hidden_size=8))
+    output = tmp_path / "acts.npy"
+    assert (
+        main(["extract", marian, source, str(output), "--stack", "decoder", "--layers", "1"]) == 0
+    )
+    names = output.with_suffix(".neurons.txt").read_text().split()
+    assert names[0] == "decoder.hidden.1.0" and np.load(output).shape[1] == len(names) == 8
+
+
+def test_processes_fill_a_cache(tmp_path, model, source, words):
+    cache = str(tmp_path / "cache")
+    assert main(["extract", model, source, cache, "--n-jobs", "2"]) == 0
+    H = extracted(model, words, cache=cache)
+    np.testing.assert_allclose(H, extracted(model, words), atol=1e-6)
+    assert ActivationCache(cache).info()["sentences"].sum() == words["text"].nunique()
