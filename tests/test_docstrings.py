@@ -16,6 +16,7 @@ _SUBPACKAGES = [
     "datasets",
     "evaluation",
     "extraction",
+    "inspection",
     "io",
     "probes",
     "ranking",

@@ -16,6 +16,7 @@ _SUBPACKAGES = [
     "datasets",
     "evaluation",
     "extraction",
+    "inspection",
     "io",
     "probes",
     "ranking",
@@ -60,8 +61,9 @@ def test_nothing_below_knows_what_is_above():
         "probes": ["extraction", "ranking", "selection", "ablation", "cli"],
         "ranking": ["extraction", "ablation", "cli"],
         "selection": ["extraction", "ablation", "cli"],
-        "ablation": ["extraction", "cli"],
+        "ablation": ["cli"],
         "evaluation": ["cli"],
+        "inspection": ["cli"],
         "io": ["probes", "ranking", "selection", "ablation", "cli"],
     }
     for package, forbidden in above.items():
