@@ -2,8 +2,9 @@
 """How alike two representations or two rankings are."""
 
 from sklearn_neurox.evaluation._cka import cka
+from sklearn_neurox.evaluation._control_labels import control_labels
 from sklearn_neurox.evaluation._pwcca import pwcca
 from sklearn_neurox.evaluation._ranking_agreement import ranking_agreement
 from sklearn_neurox.evaluation._svcca import svcca
 
-__all__ = ["cka", "pwcca", "ranking_agreement", "svcca"]
+__all__ = ["cka", "control_labels", "pwcca", "ranking_agreement", "svcca"]
