@@ -4,6 +4,7 @@
 from sklearn_neurox.evaluation._cka import cka
 from sklearn_neurox.evaluation._control_labels import control_labels
 from sklearn_neurox.evaluation._control_task_classifier import ControlTaskClassifier
+from sklearn_neurox.evaluation._online_codelength import online_codelength
 from sklearn_neurox.evaluation._pwcca import pwcca
 from sklearn_neurox.evaluation._ranking_agreement import ranking_agreement
 from sklearn_neurox.evaluation._selectivity_score import selectivity_score
@@ -15,6 +16,7 @@ __all__ = [
     "SelectivityScorer",
     "cka",
     "control_labels",
+    "online_codelength",
     "pwcca",
     "ranking_agreement",
     "selectivity_score",
