@@ -150,6 +150,9 @@ def online_codelength(
     each class is given 2\ :sup:`-52`, so that a label that the probe thought impossible costs 52
     bits and not infinitely many.
 
+    The compression of 53.1 in [1]_, for parts of speech in the first layer of ELMo, is about 37 in
+    bits, if its units are taken apart by the formula above.
+
     The rows of a fit are copied, at most all of them once.
 
     References

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import re
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -92,7 +92,8 @@ def annotate(
     (``words.sample(frac=1, random_state=0).groupby("word").head(20).sort_index()``). Rows carry
     their text, so ``groups=words["text"]`` is as right for the rest as for all. To balance only
     what a probe is trained on, and test on words as frequent as they are, put a sampler of
-    imbalanced-learn right before the probe in *its* pipeline, ``imblearn.pipeline.make_pipeline``.
+    imbalanced-learn right before the probe in *its* pipeline, ``imblearn.pipeline.make_pipeline``
+    (and a probe that does not split inside, as samplers pass no groups on).
 
     Examples
     --------
@@ -157,6 +158,12 @@ def _test(by, match, case_sensitive):
     if callable(by):
         _refuse_case(case_sensitive)
         return by
+    if isinstance(by, Mapping):
+        raise TypeError(
+            "The 'by' parameter of annotate must be a set of words, a regular expression or a "
+            "function, got a mapping. To give words the labels of a mapping, assign "
+            "words['word'].map(mapping)."
+        )
     if not isinstance(by, Collection) and not isinstance(by, pd.Series | pd.Index):
         raise TypeError(
             "The 'by' parameter of annotate must be a set of words, a regular expression or a "

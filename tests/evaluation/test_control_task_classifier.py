@@ -12,10 +12,16 @@ from sklearn.metrics import accuracy_score, get_scorer
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sklearn_neurox import ElasticNetProbeClassifierCV
-from sklearn_neurox.evaluation import ControlTaskClassifier, SelectivityScorer, control_labels
+from sklearn_neurox.datasets import make_tagged_words
+from sklearn_neurox.evaluation import (
+    ControlTaskClassifier,
+    SelectivityScorer,
+    control_labels,
+    selectivity_score,
+)
 
 GROUPS = np.arange(600) // 6
 
@@ -50,7 +56,7 @@ def test_two_clones_each_with_its_labels(data):
     task, other = clone(probe).fit(X, y), clone(probe).fit(X, control)
     np.testing.assert_array_equal(both.estimator_.coef_, task.coef_)
     np.testing.assert_array_equal(both.control_estimator_.coef_, other.coef_)
-    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+    for method in ("predict", "predict_proba", "decision_function"):
         np.testing.assert_array_equal(getattr(both, method)(X), getattr(task, method)(X))
     assert both.score(X, y) == accuracy_score(y, task.predict(X))
     assert both.classes_.tolist() == ["no", "yes"] and both.n_features_in_ == 12
@@ -109,6 +115,30 @@ def test_selectivity_in_cross_validation(data, scoring):
     )
     task = cross_validate(probe, X, y, cv=GroupKFold(3), groups=GROUPS)["test_score"]
     np.testing.assert_array_equal(scores["test_task"], task)
+
+
+def test_frames_of_words_are_cut_with_their_controls():
+    words = make_tagged_words(100, random_state=0)
+    control = control_labels(words, words["upos"])
+    lookup = make_pipeline(
+        FunctionTransformer(lambda frame: frame[["word"]]),
+        OneHotEncoder(handle_unknown="ignore"),
+        LogisticRegression(C=100),
+    )
+    with config_context(enable_metadata_routing=True):
+        both = ControlTaskClassifier(lookup).set_fit_request(control_y=True)
+        scores = cross_validate(
+            both,
+            words,
+            words["upos"],
+            cv=GroupKFold(2),
+            scoring=SelectivityScorer(),
+            params={"control_y": control, "groups": words["text"]},
+        )["test_score"]
+    plain = selectivity_score(lookup, words, words["upos"], control, cv=2, groups=words["text"])
+    np.testing.assert_allclose(scores, plain["selectivity"])
+    # What knows the word and nothing else learns the task and its control alike.
+    assert np.abs(scores).max() < 0.15
 
 
 @pytest.mark.parametrize("fitted_with", [True, False])

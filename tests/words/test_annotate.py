@@ -123,6 +123,7 @@ def test_what_is_wrong_is_said(words, by, options, message):
     ("by", "options", "message"),
     [
         (5, {}, "must be a set of words, a regular expression or a function, got 5"),
+        ({"the": "DET"}, {}, r"got a mapping.*words\['word'\].map"),
         (re.compile(b"x"), {}, "regular expression of bytes"),
         ({"the"}, {"on": None}, "only a function can do"),
         ("the", {"on": None}, "only a function can do"),
