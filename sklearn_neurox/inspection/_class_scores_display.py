@@ -119,9 +119,9 @@ class ClassScoresDisplay:
             defaults = {
                 **series_style(number),
                 "linestyle": "none",
-                "markersize": 5,
+                # The second run shows around the first where they are equal.
+                "markersize": 4.5 + 2 * number,
                 "label": run,
-                "clip_on": False,
                 "zorder": 3 - 0.1 * number,
             }
             y = rows["class"].map(place)
@@ -129,7 +129,7 @@ class ClassScoresDisplay:
             self.lines_.append(line)
         label_ticks(ax.yaxis, classes)
         ax.set_ylim(len(classes) - 0.5, -0.5)
-        ax.set_xlim(0, 1)
+        ax.set_xlim(-0.03, 1.03)
         finish_axes(ax, x=self.score_name, y="", grid="both")
         ax.tick_params(axis="y", length=0)
         labels = [run for run, _ in runs]

@@ -12,6 +12,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GRAY = "#666666"
 _LONGEST_LABEL = 24
+_LONGEST_ENTRY = 40
 _LEGEND_STYLE = {
     "frameon": False,
     "fontsize": "small",
@@ -165,7 +166,7 @@ def legend_above(ax, handles, labels, *, user=None, over_figure=False, over_titl
     if "loc" in user or "bbox_to_anchor" in user:
         place = {}
     kwargs = {**_LEGEND_STYLE, **place, **user}
-    labels = [plain_label(label) for label in labels]
+    labels = [plain_label(label, longest=_LONGEST_ENTRY) for label in labels]
     columns = [kwargs.pop("ncols")] if "ncols" in kwargs else range(min(len(handles), 6), 0, -1)
     for n_columns in columns:
         legend = owner.legend(handles, labels, ncols=n_columns, **kwargs)
@@ -176,11 +177,11 @@ def legend_above(ax, handles, labels, *, user=None, over_figure=False, over_titl
         legend.remove()
 
 
-def plain_label(value):
+def plain_label(value, *, longest=_LONGEST_LABEL):
     """Write a class or a name on a plot: short, on one line, never hidden."""
     text = " ".join(str(value).split())
-    if len(text) > _LONGEST_LABEL:
-        text = text[: _LONGEST_LABEL - 1] + "…"
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
     # matplotlib leaves out of a legend what begins with an underscore.
     return f"'{text}'" if text.startswith("_") or not text else text
 

@@ -45,12 +45,12 @@ def count_rows(frame, by, *, caller):
     return _count(np.asarray(groups), layers, np.asarray(counts), by, layers)
 
 
-def count_chosen(estimator, by, n_neurons, *, names, n_layers, caller):
+def count_chosen(estimator, by, n_neurons, min_score, *, names, n_layers, caller):
     """Count the neurons that a fitted ranker or selector has chosen.
 
     Parameters
     ----------
-    estimator, by, n_neurons : object
+    estimator, by, n_neurons, min_score : object
         See `NeuronDistributionDisplay.from_estimator`.
 
     names : array-like of str or None
@@ -69,7 +69,16 @@ def count_chosen(estimator, by, n_neurons, *, names, n_layers, caller):
     """
     check_is_fitted(estimator)
     _check_by(by, caller)
-    groups, columns = _chosen(estimator, by, n_neurons, caller)
+    if by == "class":
+        groups, columns = _of_classes(estimator, n_neurons, min_score, caller)
+    elif min_score is None:
+        groups, columns = None, _of_all(estimator, n_neurons, caller)
+    else:
+        raise ValueError(f"The 'min_score' parameter of {caller} is for by='class'.")
+    if not len(columns):
+        raise ValueError(
+            f"{caller}: {type(estimator).__name__} selects no neuron, so there is nothing to draw."
+        )
     layers, components = _origins(estimator, names, n_layers, caller)
     if by == "component":
         groups = components[columns]
@@ -108,39 +117,41 @@ def _component_names(parts):
     return stack.where(stack == "", stack + ".").add(component).to_numpy(dtype=object)
 
 
-def _chosen(estimator, by, n_neurons, caller):
-    """Give the classes and columns of the chosen neurons; no classes for components."""
-    if by == "component":
-        if n_neurons is None:
-            columns = np.flatnonzero(estimator.get_support())
-        elif hasattr(estimator, "order_"):
-            order = estimator.order_
-            columns = order[: count_neurons(n_neurons, len(order), caller=caller)]
-        else:
-            raise ValueError(
-                f"The 'n_neurons' parameter of {caller} is for rankers; "
-                f"{type(estimator).__name__} has no 'order_', only its own selection."
-            )
-        if not len(columns):
-            raise ValueError(
-                f"{caller}: {type(estimator).__name__} selects no neuron, so there is nothing to "
-                "draw."
-            )
-        return None, columns
+def _of_all(estimator, n_neurons, caller):
+    """Give the columns of the chosen neurons."""
+    if n_neurons is None:
+        return np.flatnonzero(estimator.get_support())
+    if not hasattr(estimator, "order_"):
+        raise ValueError(
+            f"The 'n_neurons' parameter of {caller} is for rankers; {type(estimator).__name__} has "
+            "no 'order_', only its own selection."
+        )
+    order = estimator.order_
+    return order[: count_neurons(n_neurons, len(order), caller=caller)]
+
+
+def _of_classes(estimator, n_neurons, min_score, caller):
+    """Give the class and the column of the chosen neurons of every class."""
     if not hasattr(estimator, "class_order_"):
         raise ValueError(
             f"{caller} with by='class' needs the ranking of every class, but "
             f"{type(estimator).__name__} has no 'class_order_'. Use a ranker fitted on classes."
         )
+    classes = np.asarray(estimator.classes_)
+    if min_score is not None:
+        if n_neurons is not None:
+            raise ValueError(f"{caller} takes 'n_neurons' or 'min_score', got both.")
+        rows, columns = np.nonzero(estimator.class_scores_ > min_score)
+        return classes[rows], columns
     n_neurons = getattr(estimator, "n_neurons", None) if n_neurons is None else n_neurons
     if n_neurons is None:
         raise ValueError(
             f"{caller} with by='class' needs to know how many of the best neurons of a class "
-            "count, or it would count all: give n_neurons."
+            "count, or it would count all: give n_neurons or min_score."
         )
-    best = estimator.class_order_
-    best = best[:, : count_neurons(n_neurons, best.shape[1], caller=caller)]
-    return np.repeat(np.asarray(estimator.classes_), best.shape[1]), best.ravel()
+    order = estimator.class_order_
+    best = order[:, : count_neurons(n_neurons, order.shape[1], caller=caller)]
+    return np.repeat(classes, best.shape[1]), best.ravel()
 
 
 def _origins(estimator, input_features, n_layers, caller):

@@ -256,6 +256,7 @@ class NeuronDistributionDisplay:
         n_layers: int | None = None,
         by: str = "component",
         n_neurons: int | float | None = None,
+        min_score: float | None = None,
         kind: str = "auto",
         ax: "Axes | None" = None,
         figsize: tuple[float, float] | None = None,
@@ -286,6 +287,11 @@ class NeuronDistributionDisplay:
             ``by="class"``, else of all. None takes those that ``get_support`` gives, and of every
             class the ranker's own ``n_neurons``.
 
+        min_score : float or None, default=None
+            Instead of so many: of every class, the neurons whose score in it is above this. For an
+            `LCARanker`, ``1 - mass`` counts those that make up the fraction ``mass`` of the
+            weights of the class, the neurons a label needs.
+
         kind, ax, figsize, bar_kw, im_kw, text_kw, legend_kw : object
             See `plot`.
 
@@ -301,7 +307,13 @@ class NeuronDistributionDisplay:
         """
         caller = f"{cls.__name__}.from_estimator"
         table = count_chosen(
-            estimator, by, n_neurons, names=input_features, n_layers=n_layers, caller=caller
+            estimator,
+            by,
+            n_neurons,
+            min_score,
+            names=input_features,
+            n_layers=n_layers,
+            caller=caller,
         )
         return cls(table, by=by).plot(
             kind=kind,

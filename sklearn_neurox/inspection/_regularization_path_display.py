@@ -54,8 +54,8 @@ class RegularizationPathDisplay:
     lines_, bands_, nonzero_lines_ : list
         The scores, their standard errors, and the weights, an element a share of the l1 penalty.
 
-    chosen_line_ : Line2D
-        The vertical line at the chosen alpha.
+    chosen_line_, chosen_point_ : Line2D
+        The vertical line at the chosen alpha, and the star at its score.
 
     legend_ : Legend
         The legend.
@@ -128,7 +128,7 @@ class RegularizationPathDisplay:
         self.lines_, self.bands_, self.nonzero_lines_ = [], [], []
         for number, (ratio, rows) in enumerate(self.frame.groupby("l1_ratio")):
             self._draw_ratio(ratio, rows, series_style(number), line_kw, band_kw, nonzero_kw)
-        self.chosen_line_ = ax.axvline(self.alpha, color="black", linewidth=1, zorder=1)
+        self._mark_chosen()
         ax.set_xscale("log")
         finish_axes(ax, x="alpha", y=self.score_name)
         finish_axes(self.ax_nonzero_, x="alpha", y="non-zero weights", grid=None)
@@ -152,17 +152,29 @@ class RegularizationPathDisplay:
         self.bands_.append(band)
         self.nonzero_lines_.append(nonzero)
 
+    def _mark_chosen(self):
+        self.chosen_line_ = self.ax_.axvline(self.alpha, color="black", linewidth=0.8, zorder=1)
+        rows = self.frame
+        chosen = rows[(rows["alpha"] == self.alpha) & (rows["l1_ratio"] == self.l1_ratio)]
+        (self.chosen_point_,) = self.ax_.plot(
+            chosen["alpha"],
+            chosen["score"],
+            color="black",
+            linestyle="none",
+            marker="*",
+            markersize=11,
+            markeredgecolor="white",
+            zorder=4,
+        )
+
     def _entries(self):
         from matplotlib.lines import Line2D
 
         handles, labels = list(self.lines_), [line.get_label() for line in self.lines_]
         if len(handles) == 1:
             labels = [self.score_name]
-        chosen = f"chosen: {self.alpha:.2g}"
-        if len(handles) > 1:
-            chosen += f", l1_ratio={self.l1_ratio:g}"
-        handles += [Line2D([], [], color=GRAY, linestyle=":"), self.chosen_line_]
-        return handles, [*labels, "non-zero weights", chosen]
+        handles += [Line2D([], [], color=GRAY, linestyle=":"), self.chosen_point_]
+        return handles, [*labels, "non-zero weights", "chosen"]
 
     @classmethod
     def from_estimator(
