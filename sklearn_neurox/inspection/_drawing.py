@@ -186,6 +186,14 @@ def plain_label(value, *, longest=_LONGEST_LABEL):
     return f"'{text}'" if text.startswith("_") or not text else text
 
 
+def integer_ticks(*axes):
+    """Put ticks at whole numbers only: there is no layer 0.5."""
+    from matplotlib.ticker import MaxNLocator
+
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+
+
 def label_ticks(axis, labels):
     """Write names at 0, 1, 2, ... of an axis, as they are: a dollar starts no formula."""
     axis.set_ticks(np.arange(len(labels)), [plain_label(label) for label in labels])

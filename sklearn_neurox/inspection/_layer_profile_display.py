@@ -12,6 +12,7 @@ from sklearn_neurox.inspection._drawing import (
     check_columns,
     check_unique,
     finish_axes,
+    integer_ticks,
     legend_above,
     open_axes,
     score_name,
@@ -130,7 +131,7 @@ class LayerProfileDisplay:
                 )
                 self.bands_.append(band)
         finish_axes(ax, x="layer", y=self.score_name)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        integer_ticks(ax.xaxis)
         named = [line for line in ax.lines if not line.get_label().startswith("_")]
         labels = [line.get_label() for line in named]
         self.legend_ = legend_above(ax, named, labels, user=legend_kw)

@@ -10,6 +10,7 @@ from sklearn_neurox.inspection._drawing import (
     COLORS,
     annotate_cells,
     finish_axes,
+    integer_ticks,
     label_ticks,
     legend_above,
     open_axes,
@@ -157,8 +158,7 @@ class NeuronDistributionDisplay:
             self.bars_.append(bars)
             bottom += counts
         finish_axes(self.ax_, x="layer", y="neurons")
-        for axis in (self.ax_.xaxis, self.ax_.yaxis):
-            axis.get_major_locator().set_params(integer=True)
+        integer_ticks(self.ax_.xaxis, self.ax_.yaxis)
         self.legend_ = legend_above(self.ax_, self.bars_, self.frame.index, user=legend_kw)
 
     def _draw_heat_map(self, im_kw, text_kw):
@@ -171,7 +171,7 @@ class NeuronDistributionDisplay:
         self.ax_.tick_params(axis="y", length=0)
         bar = self.figure_.colorbar(self.im_, ax=self.ax_, label="neurons")
         bar.ax.tick_params(labelsize="small")
-        bar.ax.yaxis.get_major_locator().set_params(integer=True)
+        integer_ticks(bar.ax.yaxis)
         if self._numbers_fit(counts):
             self.text_ = annotate_cells(self.ax_, self.im_, counts, fmt="{:.0f}", user=text_kw)
 
@@ -193,7 +193,7 @@ class NeuronDistributionDisplay:
         label_ticks(self.ax_.yaxis, totals.index)
         self.ax_.set_ylim(len(totals) - 0.5, -0.5)
         finish_axes(self.ax_, x="neurons", y="", grid="x")
-        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        integer_ticks(self.ax_.xaxis)
         self.ax_.tick_params(axis="y", length=0)
 
     @classmethod

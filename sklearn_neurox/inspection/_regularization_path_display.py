@@ -131,7 +131,7 @@ class RegularizationPathDisplay:
         self._mark_chosen()
         ax.set_xscale("log")
         finish_axes(ax, x="alpha", y=self.score_name)
-        finish_axes(self.ax_nonzero_, x="alpha", y="non-zero weights", grid=None)
+        finish_axes(self.ax_nonzero_, x="", y="non-zero weights", grid=None)
         self.ax_nonzero_.spines["right"].set_visible(True)
         self.ax_nonzero_.set_ylim(bottom=0)
         self.legend_ = legend_above(ax, *self._entries(), user=legend_kw)
