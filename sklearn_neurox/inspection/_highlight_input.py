@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.validation import _get_feature_names, check_is_fitted
+from sklearn.utils.validation import _get_feature_names, _is_fitted
 
 from sklearn_neurox.extraction import (
     ActivationExtractor,
@@ -173,10 +172,9 @@ def _extractor(model, neurons):
 
 
 def _extract(frame, transformer):
-    try:
-        check_is_fitted(transformer)
+    if _is_fitted(transformer):
         H = transformer.transform(frame)
-    except NotFittedError:
+    else:
         transformer = clone(transformer)
         H = transformer.fit_transform(frame)
     if not hasattr(H, "shape") or len(H.shape) != 2:

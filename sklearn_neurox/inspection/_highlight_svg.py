@@ -46,12 +46,12 @@ class _Canvas:
             f'text-anchor="middle"{length}{extra}>{text}</text>'
         )
 
-    def rectangle(self, x, width, strength, *, height=_LEADING - 0.2, lift=0.1):
+    def rectangle(self, x, width, strength, *, height=_LEADING - 0.2, lift=0.1, extra=""):
         """Fill a part of the line, from the left edge x."""
         paint = " ".join(f'{name}="{value}"' for name, value in svg_paint(strength).items())
         self.shapes.append(
             f'<rect x="{x:.2f}" y="{self.y + lift * self.size:.2f}" width="{width:.2f}" '
-            f'height="{height * self.size:.2f}" {paint}/>'
+            f'height="{height * self.size:.2f}" {paint}{extra}/>'
         )
 
 
@@ -102,36 +102,44 @@ def svg_document(view, *, width, font_size):
 
 
 def _draw_header(canvas, view, neuron):
-    x = canvas.margin
-    _write(canvas, view.names[neuron], x, bold=True)
-    canvas.new_line()
     low, high, unit = view.legend(neuron)
-    x = _write(canvas, low, x, color="muted")
+    _write(canvas, view.names[neuron], canvas.margin, bold=True)
+    canvas.new_line()
+    x = _write(canvas, low, canvas.margin, color="muted")
     x = _draw_bar(canvas, x)
     x = _write(canvas, high, x, color="muted")
-    if x + text_cells(unit) * canvas.advance > canvas.width - canvas.margin:
-        canvas.new_line()
-        x = canvas.margin
     _write(canvas, unit, x, color="muted")
     canvas.new_line()
     canvas.y += _GAP * canvas.size
 
 
 def _write(canvas, text, x, **kwargs):
-    """Write a text that has no direction to keep, cut where the line ends; say where it ends."""
+    """Write a text at x, or on the next line, cut where that ends; say where it ends."""
     if text_cells(text) > canvas.n_cells:
         text = text[: canvas.n_cells // 2] + "…"
     n_cells = text_cells(text)
+    x = _with_room(canvas, x, n_cells)
     canvas.text(escape(text), x, n_cells, **kwargs)
     return x + (n_cells + 1) * canvas.advance
 
 
 def _draw_bar(canvas, x):
-    step = _BAR_CELLS * canvas.advance / _BAR_STEPS
+    n_cells = min(_BAR_CELLS, canvas.n_cells)
+    x = _with_room(canvas, x, n_cells)
+    step = n_cells * canvas.advance / _BAR_STEPS
+    # Without it, thin lines are seen between the steps.
+    crisp = ' shape-rendering="crispEdges"'
     for number in range(_BAR_STEPS):
         strength = 2 * number / (_BAR_STEPS - 1) - 1
-        canvas.rectangle(x + number * step, step, strength, height=0.8, lift=0.35)
-    return x + (_BAR_CELLS + 1) * canvas.advance
+        canvas.rectangle(x + number * step, step, strength, height=0.8, lift=0.35, extra=crisp)
+    return x + (n_cells + 1) * canvas.advance
+
+
+def _with_room(canvas, x, n_cells):
+    if x + n_cells * canvas.advance <= canvas.width - canvas.margin:
+        return x
+    canvas.new_line()
+    return canvas.margin
 
 
 def _draw_sentence(canvas, view, neuron, pieces, direction):

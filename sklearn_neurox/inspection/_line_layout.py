@@ -3,20 +3,22 @@
 
 import re
 import unicodedata
+from itertools import groupby
 from typing import NamedTuple
 
-from sklearn_neurox.inspection._text_pieces import text_direction
+from sklearn_neurox.inspection._bidi import embedding_levels, visual_order
 
-_ATOM = re.compile(r"\s+|\S+")
+_RUN = re.compile(r"\s+|\S+")
+_ZERO_WIDTH_JOINER = "\u200d"
 
 
 class Atom(NamedTuple):
-    """A part of a piece that stays on one line: blanks, or what is between them."""
+    """A part of a piece on one line, in one direction: blanks, or what is between them."""
 
     text: str
     row: int | None
     width: int
-    level: int = 0  # how deep it is embedded; odd from right to left
+    level: int  # odd from right to left
 
 
 def lay_out(pieces, direction, n_cells):
@@ -36,9 +38,10 @@ def lay_out(pieces, direction, n_cells):
     Returns
     -------
     lines : list of list of Atom
-        From left to right. No line is wider than ``n_cells``.
+        From left to right. No line is wider than ``n_cells``, unless a single character is.
     """
-    return [_visual_order(_with_levels(line, direction)) for line in _break(pieces, n_cells)]
+    lines = _break(list(_units(pieces, direction)), n_cells)
+    return [[line[place] for place in visual_order([a.level for a in line])] for line in lines]
 
 
 def text_cells(text):
@@ -52,48 +55,71 @@ def _cells(character):
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
 
 
-def _break(pieces, n_cells):
+def _units(pieces, direction):
+    """Yield blanks one by one, and together what no blank stands between, such as "do" "n't"."""
+    levels = embedding_levels("".join(piece.text for piece in pieces), direction)
+    unit, place = [], 0
+    for piece in pieces:
+        for match in _RUN.finditer(piece.text):
+            run = match.group()
+            of_run = zip(run, levels[place + match.start() :], strict=False)
+            atoms = [
+                _atom("".join(character for character, _ in part), piece.row, level)
+                for level, part in groupby(of_run, key=lambda pair: pair[1])
+            ]
+            if not run.isspace():
+                unit += atoms
+                continue
+            if unit:
+                yield _joined(unit)
+                unit = []
+            yield atoms
+        place += len(piece.text)
+    if unit:
+        yield _joined(unit)
+
+
+def _atom(text, row, level):
+    return Atom(text, row, len(text) if text.isspace() else text_cells(text), level)
+
+
+def _joined(unit):
+    """Keep letters joined that are now apart, as those of an Arabic word and its article."""
+    unit = list(unit)
+    for place in range(1, len(unit)):
+        before, after = unit[place - 1 : place + 1]
+        ends = before.text[-1], after.text[0]
+        if all(unicodedata.bidirectional(character) == "AL" for character in ends):
+            unit[place - 1] = before._replace(text=before.text + _ZERO_WIDTH_JOINER)
+            unit[place] = after._replace(text=_ZERO_WIDTH_JOINER + after.text)
+    return unit
+
+
+def _break(units, n_cells):
     lines, used = [[]], 0
-    for unit in _units(pieces):
+    for unit in units:
         width = sum(atom.width for atom in unit)
         if unit[0].text.isspace():
             # Blanks at the end of a line are not seen, and a line break in the text is one here.
-            if "\n" in unit[0].text or used + width >= n_cells:
+            if used + width >= n_cells or any("\n" in atom.text for atom in unit):
                 lines.append([])
                 used = 0
             elif used:
                 lines[-1] += unit
                 used += width
             continue
-        if used + width > n_cells and used and width <= n_cells:
+        if used and used + width > n_cells >= width:
             lines.append([])
             used = 0
         for atom in unit:
             for part in _split(atom, n_cells - used, n_cells):
-                if used + part.width > n_cells:
+                if used and used + part.width > n_cells:
                     lines.append([])
                     used = 0
                 lines[-1].append(part)
                 used += part.width
     lines = [_without_last_blanks(line) for line in lines]
     return [line for line in lines if line]
-
-
-def _units(pieces):
-    """Yield blanks one by one, and together what no blank stands between, such as "do" "n't"."""
-    unit = []
-    for piece in pieces:
-        for match in _ATOM.finditer(piece.text):
-            text = match.group()
-            if not text.isspace():
-                unit.append(Atom(text, piece.row, text_cells(text)))
-                continue
-            if unit:
-                yield unit
-                unit = []
-            yield [Atom(text, piece.row, len(text))]
-    if unit:
-        yield unit
 
 
 def _split(atom, n_left, n_cells):
@@ -115,53 +141,3 @@ def _without_last_blanks(line):
     while line and line[-1].text.isspace():
         line = line[:-1]
     return line
-
-
-def _with_levels(line, direction):
-    """Embed the atoms, by the Unicode bidirectional algorithm with an atom as the unit."""
-    base = int(direction == "rtl")
-    kinds = [_kind(atom.text) for atom in line]
-    before, after = _strong_neighbours(kinds, base), _strong_neighbours(kinds[::-1], base)[::-1]
-    atoms = []
-    for atom, kind, left, right in zip(line, kinds, before, after, strict=True):
-        if kind == "number":
-            # A number is read from left to right, within text from right to left.
-            level = 2 if base or left else 0
-        else:
-            is_rtl = kind if kind is not None else left if left == right else base
-            level = int(is_rtl) if not base else 2 - int(is_rtl)
-        atoms.append(atom._replace(level=level))
-    return atoms
-
-
-def _kind(text):
-    """Tell the direction of an atom: True from right to left, "number", None for neither."""
-    direction = text_direction(text, default=None)
-    if direction:
-        return direction == "rtl"
-    kinds = {unicodedata.bidirectional(character) for character in text}
-    return "number" if kinds & {"EN", "AN"} else None
-
-
-def _strong_neighbours(kinds, base):
-    """Give for every atom the direction of the strong one before it, the line's for none."""
-    last, neighbours = bool(base), []
-    for kind in kinds:
-        neighbours.append(last)
-        if kind is not None and kind != "number":
-            last = kind
-    return neighbours
-
-
-def _visual_order(atoms):
-    """Reverse every run of deeper atoms, from the deepest (rule L2 of the algorithm)."""
-    atoms = list(atoms)
-    for level in range(max((atom.level for atom in atoms), default=0), 0, -1):
-        start = 0
-        while start < len(atoms):
-            end = start
-            while end < len(atoms) and atoms[end].level >= level:
-                end += 1
-            atoms[start:end] = atoms[start:end][::-1]
-            start = end + 1
-    return atoms
