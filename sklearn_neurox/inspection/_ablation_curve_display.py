@@ -216,10 +216,7 @@ class AblationCurveDisplay:
         band: str = "std",
         score_name: str = "score",
         ax: "Axes | ArrayLike | None" = None,
-        figsize: tuple[float, float] | None = None,
-        line_kw: dict | None = None,
-        band_kw: dict | None = None,
-        legend_kw: dict | None = None,
+        **plot_params: object,
     ) -> "AblationCurveDisplay":
         """Draw what `sklearn_neurox.ablation.ablation_curve` measured.
 
@@ -236,8 +233,11 @@ class AblationCurveDisplay:
         score_name : str, default="score"
             What the score is, for the axis.
 
-        ax, figsize, line_kw, band_kw, legend_kw : object
-            See `plot`.
+        ax : Axes, array-like of Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
 
         Returns
         -------
@@ -256,9 +256,7 @@ class AblationCurveDisplay:
                 f"The 'band' parameter of {caller} must be 'std' or 'range', got {band!r}."
             )
         _check_single(frame, caller)
-        return cls(_summary(frame, band, caller), score_name=score_name).plot(
-            ax=ax, figsize=figsize, line_kw=line_kw, band_kw=band_kw, legend_kw=legend_kw
-        )
+        return cls(_summary(frame, band, caller), score_name=score_name).plot(ax=ax, **plot_params)
 
     @classmethod
     def from_estimator(

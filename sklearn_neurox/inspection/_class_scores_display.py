@@ -154,9 +154,7 @@ class ClassScoresDisplay:
         names: Sequence[str] = ("this run", "other run"),
         sample_weight: ArrayLike | None = None,
         ax: "Axes | None" = None,
-        figsize: tuple[float, float] | None = None,
-        line_kw: dict | None = None,
-        legend_kw: dict | None = None,
+        **plot_params: object,
     ) -> "ClassScoresDisplay":
         """Score predictions and draw it.
 
@@ -185,8 +183,11 @@ class ClassScoresDisplay:
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weights of the samples.
 
-        ax, figsize, line_kw, legend_kw : object
-            See `plot`.
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
 
         Returns
         -------
@@ -218,7 +219,7 @@ class ClassScoresDisplay:
             order = (-frames[0]["score"]).fillna(np.inf).argsort(kind="stable")
             frames = [frame.iloc[order] for frame in frames]
         display = cls(pd.concat(frames, ignore_index=True), score_name=_METRICS[metric])
-        return display.plot(ax=ax, figsize=figsize, line_kw=line_kw, legend_kw=legend_kw)
+        return display.plot(ax=ax, **plot_params)
 
     @classmethod
     def from_estimator(
@@ -234,9 +235,7 @@ class ClassScoresDisplay:
         names: Sequence[str] = ("this run", "other run"),
         sample_weight: ArrayLike | None = None,
         ax: "Axes | None" = None,
-        figsize: tuple[float, float] | None = None,
-        line_kw: dict | None = None,
-        legend_kw: dict | None = None,
+        **plot_params: object,
     ) -> "ClassScoresDisplay":
         """Let fitted classifiers predict, score that and draw it.
 
@@ -260,8 +259,11 @@ class ClassScoresDisplay:
         metric, labels, names, sample_weight : object
             See `from_predictions`.
 
-        ax, figsize, line_kw, legend_kw : object
-            See `plot`.
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
 
         Returns
         -------
@@ -280,9 +282,7 @@ class ClassScoresDisplay:
             names=names,
             sample_weight=sample_weight,
             ax=ax,
-            figsize=figsize,
-            line_kw=line_kw,
-            legend_kw=legend_kw,
+            **plot_params,
         )
 
 

@@ -154,10 +154,7 @@ class LayerProfileDisplay:
         score_name: str = "score",
         name: str | None = None,
         ax: "Axes | None" = None,
-        figsize: tuple[float, float] | None = None,
-        line_kw: dict | None = None,
-        band_kw: dict | None = None,
-        legend_kw: dict | None = None,
+        **plot_params: object,
     ) -> "LayerProfileDisplay":
         """Draw the scores of layers that are known.
 
@@ -174,8 +171,11 @@ class LayerProfileDisplay:
         name : str or None, default=None
             What the line is called in the legend.
 
-        ax, figsize, line_kw, band_kw, legend_kw : object
-            See `plot`.
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
 
         Returns
         -------
@@ -195,9 +195,7 @@ class LayerProfileDisplay:
         check_unique(frame, keys, caller=caller)
         columns = [c for c in ("component", "layer", "score", "low", "high") if c in frame]
         display = cls(frame[columns], score_name=score_name, name=name)
-        return display.plot(
-            ax=ax, figsize=figsize, line_kw=line_kw, band_kw=band_kw, legend_kw=legend_kw
-        )
+        return display.plot(ax=ax, **plot_params)
 
     @classmethod
     def from_estimator(
@@ -214,10 +212,7 @@ class LayerProfileDisplay:
         n_jobs: int | None = None,
         name: str | None = None,
         ax: "Axes | None" = None,
-        figsize: tuple[float, float] | None = None,
-        line_kw: dict | None = None,
-        band_kw: dict | None = None,
-        legend_kw: dict | None = None,
+        **plot_params: object,
     ) -> "LayerProfileDisplay":
         """Score the probe on each layer alone, by cross-validation, and draw that.
 
@@ -256,8 +251,11 @@ class LayerProfileDisplay:
         name : str or None, default=None
             What the line is called in the legend.
 
-        ax, figsize, line_kw, band_kw, legend_kw : object
-            See `plot`.
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
 
         Returns
         -------
@@ -287,10 +285,7 @@ class LayerProfileDisplay:
             score_name=score_name(scoring, estimator, is_classifier),
             name=name,
             ax=ax,
-            figsize=figsize,
-            line_kw=line_kw,
-            band_kw=band_kw,
-            legend_kw=legend_kw,
+            **plot_params,
         )
 
 

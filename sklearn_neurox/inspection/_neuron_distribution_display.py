@@ -202,13 +202,8 @@ class NeuronDistributionDisplay:
         frame: pd.DataFrame,
         *,
         by: str | None = None,
-        kind: str = "auto",
         ax: "Axes | None" = None,
-        figsize: tuple[float, float] | None = None,
-        bar_kw: dict | None = None,
-        im_kw: dict | None = None,
-        text_kw: dict | None = None,
-        legend_kw: dict | None = None,
+        **plot_params: object,
     ) -> "NeuronDistributionDisplay":
         """Count and draw the neurons of a table.
 
@@ -222,8 +217,11 @@ class NeuronDistributionDisplay:
         by : {"component", "class"} or None, default=None
             What the groups are; None takes the class, where there is such a column.
 
-        kind, ax, figsize, bar_kw, im_kw, text_kw, legend_kw : object
-            See `plot`.
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
 
         Returns
         -------
@@ -237,15 +235,7 @@ class NeuronDistributionDisplay:
         """
         caller = f"{cls.__name__}.from_frame"
         table = count_rows(frame, by, caller=caller)
-        return cls(table, by=table.index.name).plot(
-            kind=kind,
-            ax=ax,
-            figsize=figsize,
-            bar_kw=bar_kw,
-            im_kw=im_kw,
-            text_kw=text_kw,
-            legend_kw=legend_kw,
-        )
+        return cls(table, by=table.index.name).plot(ax=ax, **plot_params)
 
     @classmethod
     def from_estimator(
@@ -257,13 +247,8 @@ class NeuronDistributionDisplay:
         by: str = "component",
         n_neurons: int | float | None = None,
         min_score: float | None = None,
-        kind: str = "auto",
         ax: "Axes | None" = None,
-        figsize: tuple[float, float] | None = None,
-        bar_kw: dict | None = None,
-        im_kw: dict | None = None,
-        text_kw: dict | None = None,
-        legend_kw: dict | None = None,
+        **plot_params: object,
     ) -> "NeuronDistributionDisplay":
         """Count and draw the neurons that a fitted ranker or selector has chosen.
 
@@ -292,8 +277,11 @@ class NeuronDistributionDisplay:
             `LCARanker`, ``1 - mass`` counts those that make up the fraction ``mass`` of the
             weights of the class, the neurons a label needs.
 
-        kind, ax, figsize, bar_kw, im_kw, text_kw, legend_kw : object
-            See `plot`.
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
 
         Returns
         -------
@@ -315,12 +303,4 @@ class NeuronDistributionDisplay:
             n_layers=n_layers,
             caller=caller,
         )
-        return cls(table, by=by).plot(
-            kind=kind,
-            ax=ax,
-            figsize=figsize,
-            bar_kw=bar_kw,
-            im_kw=im_kw,
-            text_kw=text_kw,
-            legend_kw=legend_kw,
-        )
+        return cls(table, by=by).plot(ax=ax, **plot_params)

@@ -146,10 +146,7 @@ class RankingAgreementDisplay:
         *,
         measure: str | None = None,
         ax: "Axes | None" = None,
-        figsize: tuple[float, float] | None = None,
-        colorbar: bool = True,
-        im_kw: dict | None = None,
-        text_kw: dict | None = None,
+        **plot_params: object,
     ) -> "RankingAgreementDisplay":
         """Draw what `sklearn_neurox.evaluation.ranking_agreement` measured.
 
@@ -162,8 +159,11 @@ class RankingAgreementDisplay:
         measure : str or None, default=None
             The column to show; None takes the first that is a measure.
 
-        ax, figsize, colorbar, im_kw, text_kw : object
-            See `plot`.
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
 
         Returns
         -------
@@ -185,9 +185,7 @@ class RankingAgreementDisplay:
             measure = measures[0] if measures else "jaccard"
         check_columns(frame, [measure], caller=caller)
         matrix = _matrix(_names(frame, firsts), _names(frame, seconds), frame[measure], caller)
-        return cls(matrix, measure=measure).plot(
-            ax=ax, figsize=figsize, colorbar=colorbar, im_kw=im_kw, text_kw=text_kw
-        )
+        return cls(matrix, measure=measure).plot(ax=ax, **plot_params)
 
     @classmethod
     def from_rankings(
@@ -199,10 +197,7 @@ class RankingAgreementDisplay:
         names: Sequence[str] | None = None,
         measure: str | None = None,
         ax: "Axes | None" = None,
-        figsize: tuple[float, float] | None = None,
-        colorbar: bool = True,
-        im_kw: dict | None = None,
-        text_kw: dict | None = None,
+        **plot_params: object,
     ) -> "RankingAgreementDisplay":
         """Measure how far rankings agree, and draw it.
 
@@ -217,8 +212,11 @@ class RankingAgreementDisplay:
         measure : str or None, default=None
             ``"rank_biased_overlap"``, ``"spearman"`` or ``"jaccard@<k>"``; None takes the last.
 
-        ax, figsize, colorbar, im_kw, text_kw : object
-            See `plot`.
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
 
         Returns
         -------
@@ -229,10 +227,7 @@ class RankingAgreementDisplay:
             ranking_agreement(rankings, k=k, p=p, names=names),
             measure=measure,
             ax=ax,
-            figsize=figsize,
-            colorbar=colorbar,
-            im_kw=im_kw,
-            text_kw=text_kw,
+            **plot_params,
         )
 
 

@@ -182,11 +182,7 @@ class RegularizationPathDisplay:
         estimator: BaseEstimator,
         *,
         ax: "Axes | None" = None,
-        figsize: tuple[float, float] | None = None,
-        line_kw: dict | None = None,
-        band_kw: dict | None = None,
-        nonzero_kw: dict | None = None,
-        legend_kw: dict | None = None,
+        **plot_params: object,
     ) -> "RegularizationPathDisplay":
         """Draw the path that a fitted probe has searched.
 
@@ -195,8 +191,11 @@ class RegularizationPathDisplay:
         estimator : ElasticNetProbeClassifierCV or ElasticNetProbeRegressorCV
             Fitted.
 
-        ax, figsize, line_kw, band_kw, nonzero_kw, legend_kw : object
-            See `plot`.
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
 
         Returns
         -------
@@ -224,14 +223,7 @@ class RegularizationPathDisplay:
             l1_ratio=estimator.l1_ratio_,
             score_name=score_name(estimator.scoring, estimator, is_classifier),
         )
-        return display.plot(
-            ax=ax,
-            figsize=figsize,
-            line_kw=line_kw,
-            band_kw=band_kw,
-            nonzero_kw=nonzero_kw,
-            legend_kw=legend_kw,
-        )
+        return display.plot(ax=ax, **plot_params)
 
 
 def _path(probe):
