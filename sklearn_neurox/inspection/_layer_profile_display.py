@@ -142,7 +142,7 @@ class LayerProfileDisplay:
             yield self.name or "_", self.frame.sort_values("layer")
             return
         several = self.frame["component"].nunique() > 1
-        for component, rows in self.frame.groupby("component", sort=False):
+        for component, rows in self.frame.groupby("component", sort=False, dropna=False):
             names = [self.name] * (self.name is not None) + [str(component)] * several
             yield " ".join(names) or "_", rows.sort_values("layer")
 
@@ -191,9 +191,11 @@ class LayerProfileDisplay:
         check_columns(frame, ["layer", "score"], caller=caller)
         if ("low" in frame) != ("high" in frame):
             check_columns(frame, ["low", "high"], caller=caller)
-        keys = ["component", "layer"] if "component" in frame else ["layer"]
-        check_unique(frame, keys, caller=caller)
         columns = [c for c in ("component", "layer", "score", "low", "high") if c in frame]
+        # Layers that are told by number alone are of no component.
+        if "component" in columns and frame["component"].isna().all():
+            columns.remove("component")
+        check_unique(frame, [c for c in columns if c in ("component", "layer")], caller=caller)
         display = cls(frame[columns], score_name=score_name, name=name)
         return display.plot(ax=ax, **plot_params)
 

@@ -6,10 +6,13 @@ import pandas as pd
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_neurox.inspection._drawing import check_columns
+from sklearn_neurox.ranking import LCARanker
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 
 _BY = ("component", "class")
+# A neuron that begins where the mass is complete must not count.
+_ROUNDING = 1e-12
 
 
 def count_rows(frame, by, *, caller):
@@ -40,17 +43,17 @@ def count_rows(frame, by, *, caller):
     if by == "class":
         check_columns(frame, ["class"], caller=caller)
     groups = frame["class"] if by == "class" else _components(frame)
-    counts = frame["n_neurons"] if "n_neurons" in frame else np.ones(len(frame), dtype=int)
+    counts = frame["n_selected"] if "n_selected" in frame else np.ones(len(frame), dtype=int)
     layers = _layers(frame, caller)
     return _count(np.asarray(groups), layers, np.asarray(counts), by, layers)
 
 
-def count_chosen(estimator, by, n_neurons, min_score, *, names, n_layers, caller):
+def count_chosen(estimator, by, n_neurons, mass, *, names, n_layers, caller):
     """Count the neurons that a fitted ranker or selector has chosen.
 
     Parameters
     ----------
-    estimator, by, n_neurons, min_score : object
+    estimator, by, n_neurons, mass : object
         See `NeuronDistributionDisplay.from_estimator`.
 
     names : array-like of str or None
@@ -69,12 +72,11 @@ def count_chosen(estimator, by, n_neurons, min_score, *, names, n_layers, caller
     """
     check_is_fitted(estimator)
     _check_by(by, caller)
+    _check_cut(estimator, by, n_neurons, mass, caller)
     if by == "class":
-        groups, columns = _of_classes(estimator, n_neurons, min_score, caller)
-    elif min_score is None:
-        groups, columns = None, _of_all(estimator, n_neurons, caller)
+        groups, columns = _of_classes(estimator, n_neurons, mass, caller)
     else:
-        raise ValueError(f"The 'min_score' parameter of {caller} is for by='class'.")
+        groups, columns = None, _of_all(estimator, n_neurons, caller)
     if not len(columns):
         raise ValueError(
             f"{caller}: {type(estimator).__name__} selects no neuron, so there is nothing to draw."
@@ -117,6 +119,19 @@ def _component_names(parts):
     return stack.where(stack == "", stack + ".").add(component).to_numpy(dtype=object)
 
 
+def _check_cut(estimator, by, n_neurons, mass, caller):
+    if mass is None:
+        return
+    if n_neurons is not None:
+        raise ValueError(f"{caller} takes 'n_neurons' or 'mass', got both.")
+    # Only there is the score one minus the share of the mass that lies above.
+    if by != "class" or not isinstance(estimator, LCARanker) or not 0 < mass <= 1:
+        raise ValueError(
+            f"The 'mass' parameter of {caller} must be in (0, 1], for by='class' and an LCARanker; "
+            f"got {mass!r}, by={by!r} and {type(estimator).__name__}."
+        )
+
+
 def _of_all(estimator, n_neurons, caller):
     """Give the columns of the chosen neurons."""
     if n_neurons is None:
@@ -130,7 +145,7 @@ def _of_all(estimator, n_neurons, caller):
     return order[: count_neurons(n_neurons, len(order), caller=caller)]
 
 
-def _of_classes(estimator, n_neurons, min_score, caller):
+def _of_classes(estimator, n_neurons, mass, caller):
     """Give the class and the column of the chosen neurons of every class."""
     if not hasattr(estimator, "class_order_"):
         raise ValueError(
@@ -138,16 +153,16 @@ def _of_classes(estimator, n_neurons, min_score, caller):
             f"{type(estimator).__name__} has no 'class_order_'. Use a ranker fitted on classes."
         )
     classes = np.asarray(estimator.classes_)
-    if min_score is not None:
-        if n_neurons is not None:
-            raise ValueError(f"{caller} takes 'n_neurons' or 'min_score', got both.")
-        rows, columns = np.nonzero(estimator.class_scores_ > min_score)
+    if n_neurons is None and mass is None:
+        n_neurons, mass = (getattr(estimator, name, None) for name in ("n_neurons", "mass"))
+    if mass is not None:
+        scores = estimator.class_scores_
+        rows, columns = np.nonzero((scores > 0) & (1 - scores < mass - _ROUNDING))
         return classes[rows], columns
-    n_neurons = getattr(estimator, "n_neurons", None) if n_neurons is None else n_neurons
     if n_neurons is None:
         raise ValueError(
             f"{caller} with by='class' needs to know how many of the best neurons of a class "
-            "count, or it would count all: give n_neurons or min_score."
+            "count, or it would count all: give n_neurons or, for an LCARanker, mass."
         )
     order = estimator.class_order_
     best = order[:, : count_neurons(n_neurons, order.shape[1], caller=caller)]

@@ -212,7 +212,7 @@ class NeuronDistributionDisplay:
         frame : DataFrame
             A row a neuron, with its name in ``neuron``, or its layer in ``layer``. Read are also
             ``class``, where a row is a neuron of a class; ``component``, which otherwise the name
-            tells; and ``n_neurons``, where a row stands for so many.
+            tells; and ``n_selected``, where a row stands for so many.
 
         by : {"component", "class"} or None, default=None
             What the groups are; None takes the class, where there is such a column.
@@ -246,7 +246,7 @@ class NeuronDistributionDisplay:
         n_layers: int | None = None,
         by: str = "component",
         n_neurons: int | float | None = None,
-        min_score: float | None = None,
+        mass: float | None = None,
         ax: "Axes | None" = None,
         **plot_params: object,
     ) -> "NeuronDistributionDisplay":
@@ -270,12 +270,11 @@ class NeuronDistributionDisplay:
         n_neurons : int, float or None, default=None
             How many of the best neurons count, a number or a fraction: of every class for
             ``by="class"``, else of all. None takes those that ``get_support`` gives, and of every
-            class the ranker's own ``n_neurons``.
+            class what the ranker's own ``n_neurons`` or ``mass`` says.
 
-        min_score : float or None, default=None
-            Instead of so many: of every class, the neurons whose score in it is above this. For an
-            `LCARanker`, ``1 - mass`` counts those that make up the fraction ``mass`` of the
-            weights of the class, the neurons a label needs.
+        mass : float or None, default=None
+            Instead of so many, for ``by="class"`` and an `LCARanker`: the neurons needed to make
+            up this fraction of the weight mass of each class, in (0, 1].
 
         ax : Axes or None, default=None
             Where to draw; None makes a figure.
@@ -298,7 +297,7 @@ class NeuronDistributionDisplay:
             estimator,
             by,
             n_neurons,
-            min_score,
+            mass,
             names=input_features,
             n_layers=n_layers,
             caller=caller,

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, recall_score
@@ -33,14 +34,18 @@ def predictions():
     return y_true, np.where(wrong, "NOUN", y_true), np.where(worse, "NOUN", y_true)
 
 
-@pytest.fixture(scope="module")
-def ranker():
+def _data():
     rng = np.random.default_rng(0)
     y = np.tile(["a", "b", "c"], 30)
     X = rng.normal(size=(90, 20))
     X[:, [0, 7]] += 2 * (y == "a")[:, None]
     X[:, 13] += 2 * (y == "b")
-    return LCARanker(LogisticRegression(), n_neurons=4).fit(X, y)
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def ranker():
+    return LCARanker(LogisticRegression(), n_neurons=4).fit(*_data())
 
 
 NAMES = np.r_[neuron_names([0, 1, 2], 4), neuron_names([1, 2], 4, component="mlp")]
@@ -130,7 +135,7 @@ def test_neurons_per_layer_and_component(pyplot):
 
 
 def test_neurons_of_a_table_of_counts(pyplot):
-    frame = pd.DataFrame({"layer": [0, 2, 2], "class": ["x", "y", "x"], "n_neurons": [5, 3, 2]})
+    frame = pd.DataFrame({"layer": [0, 2, 2], "class": ["x", "y", "x"], "n_selected": [5, 3, 2]})
     display = NeuronDistributionDisplay.from_frame(frame)
     assert display.by == "class"
     assert display.frame.to_numpy().tolist() == [[5, 0, 2], [0, 0, 3]]
@@ -159,9 +164,12 @@ def test_neurons_of_every_class(pyplot, ranker):
         expected = np.bincount(ranker.class_order_[number, :6] // 4, minlength=5)
         assert display.frame.iloc[number].tolist() == expected.tolist()
     totals = NeuronDistributionDisplay.from_estimator(
-        ranker, n_layers=5, by="class", min_score=0.7, kind="total"
+        ranker, n_layers=5, by="class", mass=0.3, kind="total"
     )
     widths = [bar.get_width() for bar in totals.bars_[0]]
+    by_itself = clone(ranker).set_params(n_neurons=None, mass=0.3).fit(*_data())
+    itself = NeuronDistributionDisplay.from_estimator(by_itself, n_layers=5, by="class")
+    pd.testing.assert_frame_equal(itself.frame, totals.frame)
     assert widths == (ranker.class_scores_ > 0.7).sum(axis=1).tolist()
     assert _ticks(totals.ax_.yaxis) == ["a", "b", "c"]
 
@@ -194,8 +202,9 @@ def test_many_classes_make_a_heat_map(pyplot):
     [
         ({"by": "tag"}, "'by' parameter .* got 'tag'"),
         ({}, "needs to know the layer of every column"),
-        ({"n_layers": 5, "by": "class", "n_neurons": 3, "min_score": 0.5}, "got both"),
-        ({"n_layers": 5, "min_score": 0.5}, "'min_score' parameter .* is for by='class'"),
+        ({"n_layers": 5, "by": "class", "n_neurons": 3, "mass": 0.5}, "got both"),
+        ({"n_layers": 5, "mass": 0.5}, "'mass' parameter .* for by='class'.* by='component'"),
+        ({"n_layers": 5, "by": "class", "mass": 1.5}, "'mass' parameter .* got 1.5"),
         ({"n_layers": 5, "kind": "pie"}, "'kind' parameter .* got 'pie'"),
     ],
 )
@@ -209,6 +218,8 @@ def test_neurons_of_every_class_need_a_number():
     ranker = ProbelessRanker().fit(X, y)
     with pytest.raises(ValueError, match="how many of the best neurons of a class"):
         NeuronDistributionDisplay.from_estimator(ranker, n_layers=2, by="class")
+    with pytest.raises(ValueError, match="'mass' parameter .* and ProbelessRanker"):
+        NeuronDistributionDisplay.from_estimator(ranker, n_layers=2, by="class", mass=0.5)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,13 @@ def test_profile_without_interval_or_components(pyplot):
     assert display.bands_ == [] and display.legend_ is None
 
 
+def test_profile_of_layers_told_by_number(pyplot):
+    frame = pd.DataFrame({"name": ["0", "1"], "component": pd.NA, "layer": [0, 1], "score": [1, 2]})
+    display = LayerProfileDisplay.from_frame(frame, name="tags")
+    assert display.lines_[0].get_ydata().tolist() == [1, 2]
+    assert len(display.lines_) == 1 and display.lines_[0].get_label() == "tags"
+
+
 def test_profiles_of_two_tasks_share_axes(pyplot, profile):
     frame = profile[profile["component"] == "hidden"]
     first = LayerProfileDisplay.from_frame(frame, name="tags")
