@@ -322,9 +322,10 @@ def _check_single(frame, caller):
         values = frame[column].unique().tolist()
         shared = {"all", "random"} if column == "ranking" else set()
         if len(set(values) - shared) > 1:
+            others = " and those called 'all' and 'random'" if shared else ""
             raise ValueError(
                 f"{caller} draws one {column}, but the column {column!r} has "
-                f"{sorted(set(values) - shared)}. Choose the rows of one."
+                f"{sorted(set(values) - shared)}. Choose the rows of one{others}."
             )
 
 

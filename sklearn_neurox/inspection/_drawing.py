@@ -167,7 +167,10 @@ def legend_above(ax, handles, labels, *, user=None, over_figure=False, over_titl
         place = {}
     kwargs = {**_LEGEND_STYLE, **place, **user}
     labels = [plain_label(label, longest=_LONGEST_ENTRY) for label in labels]
-    columns = [kwargs.pop("ncols")] if "ncols" in kwargs else range(min(len(handles), 6), 0, -1)
+    n_entries = len(handles)
+    # Of all numbers of columns only those that fill their rows evenly.
+    even = sorted({-(-n_entries // n_rows) for n_rows in range(1, n_entries + 1)}, reverse=True)
+    columns = [kwargs.pop("ncols")] if "ncols" in kwargs else even
     for n_columns in columns:
         legend = owner.legend(handles, labels, ncols=n_columns, **kwargs)
         for text in legend.get_texts():
