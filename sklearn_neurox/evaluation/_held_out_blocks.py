@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Held-out predictions of one probe on each block of columns, over the same folds."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone, is_classifier
+from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklearn_neurox.evaluation._recorded_predictions import RecordedPredictions, record
+from sklearn_neurox.selection._probe_search import fit_with_groups
+from sklearn_neurox.utils._blocks import neuron_blocks
+from sklearn_neurox.utils._validation import check_all_finite
+
+
+class HeldOutBlocks:
+    """Fits a probe on each block of columns and keeps what it predicts in the test parts.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The probe, cloned for every fit.
+
+    features : transformer or None
+        What makes the matrix of X, cloned and fitted once a fold.
+
+    input_features, n_layers
+        What tells the layers, as of the function that asks.
+
+    scorer : callable
+
+    n_jobs : int or None
+        How many blocks to work on at a time, in threads.
+
+    caller : str
+        Who asks, for messages.
+
+    Attributes
+    ----------
+    blocks : DataFrame
+        The blocks in matrix order: ``name``, ``component``, ``layer``, ``n_neurons``.
+
+    n_groups : int
+        How many groups the test parts have.
+    """
+
+    def __init__(self, estimator, *, features, input_features, n_layers, scorer, n_jobs, caller):
+        self.estimator, self.features, self.scorer = estimator, features, scorer
+        self.input_features, self.n_layers, self.caller = input_features, n_layers, caller
+        # Threads share the matrix; what fits at length lets them work.
+        self.parallel = Parallel(n_jobs=n_jobs, prefer="threads")
+
+    def predict(self, X, y, groups, folds):
+        """Fit on every training part and predict the test part.
+
+        Parameters
+        ----------
+        X, y, groups : array-likes
+
+        folds : list of (train, test)
+
+        Returns
+        -------
+        predictions : list of RecordedPredictions
+            One a block.
+        """
+        y, groups = np.asarray(y), np.asarray(groups)
+        self._check_folds(y, groups, folds)
+        if self.features is None:
+            X, names = self._matrix(X), self._given_names(X)
+        of_folds, self.blocks = [], None
+        for train, test in folds:
+            if self.features is None:
+                Z_train, Z_test = X, X
+                rows = train, test
+            else:
+                features = clone(self.features)
+                Z_train = features.fit_transform(_safe_indexing(X, train), y[train])
+                Z_test = features.transform(_safe_indexing(X, test))
+                names = self._made_names(features, Z_train)
+                Z_train, Z_test = self._matrix(Z_train), self._matrix(Z_test)
+                rows = slice(None), slice(None)
+            columns = self._columns(names, Z_train.shape[1])
+            of_folds.append(
+                self.parallel(
+                    delayed(self._fit_and_record)(
+                        _choose(Z_train, rows[0], own),
+                        y[train],
+                        groups[train],
+                        _choose(Z_test, rows[1], own),
+                    )
+                    for own in columns
+                )
+            )
+        tested = np.concatenate([test for _, test in folds])
+        present, codes = np.unique(groups[tested], return_inverse=True)
+        self.n_groups = len(present)
+        return [self._pool(of_block, y[tested], codes) for of_block in zip(*of_folds, strict=True)]
+
+    def _matrix(self, X):
+        if isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns):
+            raise ValueError(
+                f"{self.caller} takes a matrix of activations, got a frame of words. Extract them "
+                "first, or pass features=make_pipeline(ActivationExtractor(...), "
+                "SubwordAggregator())."
+            )
+        X = check_array(X, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+        check_all_finite(X, self.estimator)
+        return X
+
+    def _given_names(self, X):
+        if self.input_features is not None:
+            return np.asarray(self.input_features, dtype=object)
+        return np.asarray(X.columns, dtype=object) if isinstance(X, pd.DataFrame) else None
+
+    def _made_names(self, features, Z):
+        if self.input_features is not None or isinstance(Z, pd.DataFrame):
+            return self._given_names(Z)
+        named = hasattr(features, "get_feature_names_out")
+        return features.get_feature_names_out() if named else None
+
+    def _columns(self, names, n_features):
+        if names is not None and len(names) != n_features:
+            raise ValueError(
+                f"The 'input_features' parameter of {self.caller} has {len(names)} names, but "
+                f"there are {n_features} columns."
+            )
+        of_column = neuron_blocks(names, n_features, n_layers=self.n_layers, caller=self.caller)
+        number = of_column.groupby("name", sort=False).ngroup().to_numpy()
+        blocks = of_column.drop_duplicates("name").reset_index(drop=True)
+        blocks["n_neurons"] = np.bincount(number)
+        if self.blocks is not None and not self.blocks.equals(blocks):
+            raise ValueError(
+                f"The features of {self.caller} make other layers in one fold than in the one "
+                "before. Choose no columns in them: every layer is to be judged whole."
+            )
+        self.blocks = blocks
+        return [np.flatnonzero(number == block) for block in range(len(blocks))]
+
+    def _fit_and_record(self, Z_train, y_train, groups_train, Z_test):
+        probe = fit_with_groups(clone(self.estimator), Z_train, y_train, groups_train)
+        return getattr(probe, "classes_", None), record(probe, Z_test, self.scorer)
+
+    def _pool(self, of_folds, y, groups):
+        classes = None
+        responses = {
+            method: np.concatenate([recorded[method] for _, recorded in of_folds])
+            for method in of_folds[0][1]
+        }
+        if is_classifier(self.estimator):
+            classes = np.unique(np.concatenate([own for own, _ in of_folds]))
+            if set(responses) != {"predict"} and any(
+                len(own) < len(classes) for own, _ in of_folds
+            ):
+                raise ValueError(
+                    f"The training parts of {self.caller} have different classes, so their "
+                    "probabilities cannot be scored together. Use folds in which every class "
+                    "occurs, or leave out the rarest classes."
+                )
+        return RecordedPredictions(responses, y, groups, classes=classes, scorer=self.scorer)
+
+    def _check_folds(self, y, groups, folds):
+        for number, (train, test) in enumerate(folds):
+            split = np.isin(groups[test], groups[train])
+            if split.any():
+                warnings.warn(
+                    f"{split.sum()} of {len(test)} test rows in fold {number} of {self.caller} "
+                    "belong to groups with rows in training. Their scores may be too high: split "
+                    "by the same groups, for example with GroupKFold.",
+                    UserWarning,
+                    stacklevel=5,
+                )
+            if not is_classifier(self.estimator):
+                continue
+            unseen = ~np.isin(y[test], y[train])
+            if unseen.any():
+                warnings.warn(
+                    f"{unseen.sum()} of {len(test)} test rows in fold {number} of {self.caller} "
+                    f"have labels without a training row (the first: {y[test][unseen][0]!r}). No "
+                    "probe can get them right.",
+                    UserWarning,
+                    stacklevel=5,
+                )
+
+
+def _choose(Z, rows, columns):
+    is_run = columns[-1] - columns[0] == len(columns) - 1
+    # A slice of columns copies only the rows asked for.
+    if is_run:
+        return Z[rows, columns[0] : columns[-1] + 1]
+    return Z[rows][:, columns] if isinstance(rows, slice) else Z[np.ix_(rows, columns)]
