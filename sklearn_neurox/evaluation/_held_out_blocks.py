@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Held-out predictions of one probe on each block of columns, over the same folds."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from sklearn.base import clone, is_classifier
@@ -67,7 +65,6 @@ class HeldOutBlocks:
             One a block.
         """
         y, groups = np.asarray(y), np.asarray(groups)
-        self._check_folds(y, groups, folds)
         if self.features is None:
             X, names = self._matrix(X), self._given_names(X)
         of_folds, self.blocks = [], None
@@ -160,29 +157,6 @@ class HeldOutBlocks:
                     "occurs, or leave out the rarest classes."
                 )
         return RecordedPredictions(responses, y, groups, classes=classes, scorer=self.scorer)
-
-    def _check_folds(self, y, groups, folds):
-        for number, (train, test) in enumerate(folds):
-            split = np.isin(groups[test], groups[train])
-            if split.any():
-                warnings.warn(
-                    f"{split.sum()} of {len(test)} test rows in fold {number} of {self.caller} "
-                    "belong to groups with rows in training. Their scores may be too high: split "
-                    "by the same groups, for example with GroupKFold.",
-                    UserWarning,
-                    stacklevel=5,
-                )
-            if not is_classifier(self.estimator):
-                continue
-            unseen = ~np.isin(y[test], y[train])
-            if unseen.any():
-                warnings.warn(
-                    f"{unseen.sum()} of {len(test)} test rows in fold {number} of {self.caller} "
-                    f"have labels without a training row (the first: {y[test][unseen][0]!r}). No "
-                    "probe can get them right.",
-                    UserWarning,
-                    stacklevel=5,
-                )
 
 
 def _choose(Z, rows, columns):

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, validate_param
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._group_bootstrap import (
     compare_pairs,
     group_counts,
@@ -20,7 +21,6 @@ from sklearn_neurox.evaluation._group_bootstrap import (
 )
 from sklearn_neurox.evaluation._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
-from sklearn_neurox.utils._folds import check_folds
 from sklearn_neurox.utils._validation import check_no_missing_labels
 
 
@@ -202,8 +202,7 @@ def layer_profile(
         check_classification_targets(y)
     random_state = check_random_state(random_state)
     scorer = as_scorer(estimator, scoring)
-    folds = check_folds(cv, groups, caller="layer_profile")
-    folds = [_indices(train, test) for train, test in folds.split(X, y, groups)]
+    folds = make_folds(cv, X, y, groups, classes=is_classifier(estimator), caller="layer_profile")
     held_out = HeldOutBlocks(
         estimator,
         features=features,
@@ -237,12 +236,6 @@ def layer_profile(
     profile = profile.join(_from_best(pairs, blocks["name"], scores))
     profile = profile.assign(n_words=len(predictions[0].y), n_groups=n_groups)
     return (profile, pairs) if return_pairs else profile
-
-
-def _indices(*parts):
-    """Turn masks into row numbers, which is what everything here counts in."""
-    parts = [np.asarray(part) for part in parts]
-    return tuple(np.flatnonzero(part) if part.dtype == bool else part for part in parts)
 
 
 def _check_replicates(scores, replicates, names):
