@@ -21,13 +21,10 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
-from sklearn_neurox.evaluation._type_baseline import (
-    TypeLabelClassifier,
-    TypeMeanRegressor,
-    word_forms,
-)
+from sklearn_neurox.evaluation._type_baseline import TypeLabelClassifier, TypeMeanRegressor
 from sklearn_neurox.selection._probe_search import fit_with_groups
 from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._word_columns import word_forms
 
 _FROM_WORDS = ("majority", "word type", "characters")
 _FROM_PROBE = ("shuffled labels", "untrained model", "probe")
@@ -171,7 +168,7 @@ def baseline_table(
     """
     check_no_missing_labels(y)
     check_consistent_length(words, y, X, X_untrained, groups)
-    word_forms(words)
+    word_forms(words, caller="baseline_table")
     y = np.asarray(y)
     if estimator is None:
         classes = not type_of_target(y).startswith("continuous")
@@ -200,7 +197,9 @@ def _contenders(words, estimator, X, X_untrained, classes):
     reader = LogisticRegression(max_iter=2000, tol=1e-3) if classes else Ridge()
     constant = DummyClassifier(strategy="prior") if classes else DummyRegressor()
     memory = TypeLabelClassifier() if classes else TypeMeanRegressor()
-    spelling = make_pipeline(FunctionTransformer(word_forms), letters, reader)
+    spelling = make_pipeline(
+        FunctionTransformer(word_forms, kw_args={"caller": "baseline_table"}), letters, reader
+    )
     estimators = zip(_FROM_WORDS, (constant, memory, spelling), strict=True)
     contenders = {name: _Contender(own, words) for name, own in estimators}
     if estimator is None:

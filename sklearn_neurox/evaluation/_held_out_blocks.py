@@ -2,15 +2,14 @@
 """Held-out predictions of one probe on each block of columns, over the same folds."""
 
 import numpy as np
-import pandas as pd
 from sklearn.base import clone, is_classifier
-from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._recorded_predictions import RecordedPredictions, record
 from sklearn_neurox.selection._probe_search import fit_with_groups
 from sklearn_neurox.utils._blocks import neuron_blocks
-from sklearn_neurox.utils._validation import check_all_finite
+from sklearn_neurox.utils._validation import check_activations
 
 
 class HeldOutBlocks:
@@ -65,28 +64,18 @@ class HeldOutBlocks:
             One a block.
         """
         y, groups = np.asarray(y), np.asarray(groups)
-        if self.features is None:
-            X, names = self._matrix(X), self._given_names(X)
+        matrix = self._matrix(X) if self.features is None else None
         of_folds, self.blocks = [], None
         for train, test in folds:
-            if self.features is None:
-                Z_train, Z_test = X, X
-                rows = train, test
+            if matrix is None:
+                of_training, names, of_test = self._extract(X, y, train, test)
             else:
-                features = clone(self.features)
-                Z_train = features.fit_transform(_safe_indexing(X, train), y[train])
-                Z_test = features.transform(_safe_indexing(X, test))
-                names = self._made_names(features, Z_train)
-                Z_train, Z_test = self._matrix(Z_train), self._matrix(Z_test)
-                rows = slice(None), slice(None)
-            columns = self._columns(names, Z_train.shape[1])
+                of_training, of_test, names = (matrix[0], train), (matrix[0], test), matrix[1]
+            columns = self._columns(names, of_training[0].shape[1])
             of_folds.append(
                 self.parallel(
                     delayed(self._fit_and_record)(
-                        _choose(Z_train, rows[0], own),
-                        y[train],
-                        groups[train],
-                        _choose(Z_test, rows[1], own),
+                        _choose(*of_training, own), y[train], groups[train], _choose(*of_test, own)
                     )
                     for own in columns
                 )
@@ -96,34 +85,19 @@ class HeldOutBlocks:
         self.n_groups = len(present)
         return [self._pool(of_block, y[tested], codes) for of_block in zip(*of_folds, strict=True)]
 
-    def _matrix(self, X):
-        if isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns):
-            raise ValueError(
-                f"{self.caller} takes a matrix of activations, got a frame of words. Extract them "
-                "first, or pass features=make_pipeline(ActivationExtractor(...), "
-                "SubwordAggregator())."
-            )
-        X = check_array(X, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
-        check_all_finite(X, self.estimator)
-        return X
+    def _matrix(self, Z):
+        return check_activations(Z, input_features=self.input_features, caller=self.caller)
 
-    def _given_names(self, X):
-        if self.input_features is not None:
-            return np.asarray(self.input_features, dtype=object)
-        return np.asarray(X.columns, dtype=object) if isinstance(X, pd.DataFrame) else None
-
-    def _made_names(self, features, Z):
-        if self.input_features is not None or isinstance(Z, pd.DataFrame):
-            return self._given_names(Z)
-        named = hasattr(features, "get_feature_names_out")
-        return features.get_feature_names_out() if named else None
+    def _extract(self, X, y, train, test):
+        features = clone(self.features)
+        Z_train = features.fit_transform(_safe_indexing(X, train), y[train])
+        Z_train, names = self._matrix(Z_train)
+        Z_test, _ = self._matrix(features.transform(_safe_indexing(X, test)))
+        if names is None and hasattr(features, "get_feature_names_out"):
+            names = features.get_feature_names_out()
+        return (Z_train, slice(None)), names, (Z_test, slice(None))
 
     def _columns(self, names, n_features):
-        if names is not None and len(names) != n_features:
-            raise ValueError(
-                f"The 'input_features' parameter of {self.caller} has {len(names)} names, but "
-                f"there are {n_features} columns."
-            )
         of_column = neuron_blocks(names, n_features, n_layers=self.n_layers, caller=self.caller)
         number = of_column.groupby("name", sort=False).ngroup().to_numpy()
         blocks = of_column.drop_duplicates("name").reset_index(drop=True)

@@ -9,8 +9,8 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import validate_params
 
-from sklearn_neurox.evaluation._type_baseline import word_forms
 from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._word_columns import check_columns, word_forms
 
 
 @validate_params(
@@ -97,12 +97,8 @@ def leakage_report(
     1               0              0.0                       0.5
     2               0              0.5                       1.0
     """
-    if "text" not in words.columns:
-        raise ValueError(
-            "The frame of words has no column 'text', which holds the sentence of every row. It "
-            f"has {list(words.columns)}. Make it with words_frame or read_conllu."
-        )
-    forms = word_forms(words)
+    check_columns(words, ["text", "word"], caller="leakage_report")
+    forms = word_forms(words, caller="leakage_report")
     check_consistent_length(words, y, groups)
     splitter = check_folds(cv, groups, caller="leakage_report", stacklevel=4)
     texts, types = pd.factorize(words["text"])[0], pd.factorize(forms)[0]

@@ -9,35 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_neurox.utils._validation import check_no_missing_labels
-
-
-def word_forms(words):
-    """Take the words out of a frame of words.
-
-    Parameters
-    ----------
-    words : DataFrame with the column ``word``, or array-like of str
-
-    Returns
-    -------
-    forms : Series of str
-        Under a fresh index.
-    """
-    if isinstance(words, pd.DataFrame):
-        if "word" not in words.columns:
-            raise ValueError(
-                "The frame of words has no column 'word', which holds the word of every row. It "
-                f"has {list(words.columns)}."
-            )
-        words = words["word"]
-    forms = pd.Series(np.asarray(words, dtype=object), dtype=object)
-    missing = forms.isna()
-    if missing.any():
-        raise ValueError(
-            f"{missing.sum()} of {len(forms)} words are missing, the first at row "
-            f"{int(missing.to_numpy().argmax())}."
-        )
-    return forms
+from sklearn_neurox.utils._word_columns import word_forms
 
 
 class _TypeMemory(BaseEstimator):
@@ -70,7 +42,7 @@ class _TypeMemory(BaseEstimator):
         return np.where(codes < 0, len(self._types), codes)
 
     def _forms(self, words):
-        forms = word_forms(words)
+        forms = word_forms(words, caller=type(self).__name__)
         return forms if self.case_sensitive else forms.str.casefold()
 
 
