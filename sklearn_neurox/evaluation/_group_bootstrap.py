@@ -45,7 +45,7 @@ def percentile_interval(replicates, n_groups, confidence):
     """
     distance = t.ppf((1 + confidence) / 2, n_groups - 1) * _expansion(n_groups)
     tail = norm.sf(distance)
-    return np.nanquantile(replicates, [tail, 1 - tail], axis=0)
+    return np.quantile(replicates, [tail, 1 - tail], axis=0)
 
 
 def compare_pairs(names, scores, replicates, n_groups, confidence):
@@ -77,7 +77,7 @@ def compare_pairs(names, scores, replicates, n_groups, confidence):
     first, second = np.array(every_two, dtype=np.intp).reshape(-1, 2).T
     difference = scores[first] - scores[second]
     resampled = replicates[:, first] - replicates[:, second]
-    error = np.nanstd(resampled, axis=0, ddof=1) * _expansion(n_groups)
+    error = np.std(resampled, axis=0, ddof=1) * _expansion(n_groups)
     low, high = percentile_interval(resampled, n_groups, confidence)
     p_value = _p_values(difference, error, n_groups)
     names = pd.Series(names)

@@ -115,21 +115,20 @@ class HeldOutBlocks:
         return getattr(probe, "classes_", None), record(probe, Z_test, self.scorer)
 
     def _pool(self, of_folds, y, groups):
-        classes = None
-        responses = {
-            method: np.concatenate([recorded[method] for _, recorded in of_folds])
-            for method in of_folds[0][1]
-        }
+        classes, methods = None, list(of_folds[0][1])
         if is_classifier(self.estimator):
             classes = np.unique(np.concatenate([own for own, _ in of_folds]))
-            if set(responses) != {"predict"} and any(
-                len(own) < len(classes) for own, _ in of_folds
-            ):
+            differ = any(len(own) < len(classes) for own, _ in of_folds)
+            if differ and methods != ["predict"]:
                 raise ValueError(
                     f"The training parts of {self.caller} have different classes, so their "
                     "probabilities cannot be scored together. Use folds in which every class "
                     "occurs, or leave out the rarest classes."
                 )
+        responses = {
+            method: np.concatenate([recorded[method] for _, recorded in of_folds])
+            for method in methods
+        }
         return RecordedPredictions(responses, y, groups, classes=classes, scorer=self.scorer)
 
 

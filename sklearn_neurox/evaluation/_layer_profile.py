@@ -228,7 +228,7 @@ def layer_profile(
         ),
         axis=1,
     )
-    _check_replicates(scores, replicates, held_out.blocks["name"])
+    replicates = _with_scores(scores, replicates, held_out.blocks["name"])
     low, high = percentile_interval(replicates, n_groups, confidence)
     blocks = held_out.blocks
     pairs = compare_pairs(blocks["name"].tolist(), scores, replicates, n_groups, confidence)
@@ -238,22 +238,26 @@ def layer_profile(
     return (profile, pairs) if return_pairs else profile
 
 
-def _check_replicates(scores, replicates, names):
-    undefined = ~np.isfinite(replicates)
-    if not np.isfinite(scores).all() or undefined.all(axis=0).any():
-        name = names[np.argmax(~np.isfinite(scores) | undefined.all(axis=0))]
+def _with_scores(scores, replicates, names):
+    """Keep the resamples on which every layer has a score, so that all stay paired."""
+    defined = np.isfinite(replicates)
+    wrong = ~np.isfinite(scores) | (defined.sum(axis=0) < 2)
+    kept = defined.all(axis=1)
+    if wrong.any() or kept.sum() < 2:
         raise ValueError(
-            f"The score of layer {name!r} in layer_profile, or that of all its resamples, is not "
-            "a number. Use another scoring, or leave out the rarest classes."
+            f"The score of layer {names[np.argmax(wrong)]!r} in layer_profile, or that of nearly "
+            "all its resamples, is not a number. Use another scoring, or leave out the rarest "
+            "classes."
         )
-    if undefined.any():
+    if not kept.all():
         warnings.warn(
-            f"{undefined.any(axis=1).sum()} of {len(replicates)} resamples of layer_profile have "
-            "no score, and intervals and tests are made without them. Use another scoring, or "
-            "leave out the rarest classes.",
+            f"{(~kept).sum()} of {len(kept)} resamples of layer_profile have no score, and "
+            "intervals and tests are made without them. Use another scoring, or leave out the "
+            "rarest classes.",
             UserWarning,
             stacklevel=4,
         )
+    return replicates[kept]
 
 
 def _from_best(pairs, names, scores):

@@ -65,7 +65,7 @@ def predictions_frame(
     >>> from sklearn_neurox.inspection import predictions_frame
     >>> from sklearn_neurox.words import words_frame
     >>> words = words_frame([["Dogs", "bark"], ["Cats", "meow"]], [["N", "V"], ["N", "V"]])
-    >>> X = np.array([[1.0], [-1.0], [2.0], [0.5]])
+    >>> X = np.array([[1.0], [-3.0], [2.0], [1.5]])
     >>> probe = LogisticRegression().fit(X, words["label"])
     >>> frame = predictions_frame(probe, X, words, words["label"])
     >>> frame.loc[~frame["correct"], ["word", "gold", "predicted"]]
