@@ -14,7 +14,12 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils import (
+    _safe_indexing,
+    check_consistent_length,
+    check_random_state,
+    column_or_1d,
+)
 from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import Parallel, delayed
@@ -169,7 +174,7 @@ def baseline_table(
     check_no_missing_labels(y)
     check_consistent_length(words, y, X, X_untrained, groups)
     word_forms(words, caller="baseline_table")
-    y = np.asarray(y)
+    y = column_or_1d(np.asarray(y))
     if estimator is None:
         classes = not type_of_target(y).startswith("continuous")
     else:

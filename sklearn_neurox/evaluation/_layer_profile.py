@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
@@ -197,6 +197,7 @@ def layer_profile(
     2      2   0.52  0.47  0.58      0.0
     """
     check_no_missing_labels(y)
+    y = column_or_1d(np.asarray(y))
     check_consistent_length(X, y, groups)
     if is_classifier(estimator):
         check_classification_targets(y)

@@ -114,10 +114,10 @@ class TypeMeanRegressor(RegressorMixin, _TypeMemory):
         check_consistent_length(words, y)
         y = np.asarray(y, dtype=np.float64)
         types = self._learn_types(words)
-        self._means = np.append(np.bincount(types, y) / np.bincount(types), y.mean())
+        self.means_ = np.append(np.bincount(types, y) / np.bincount(types), y.mean())
         return self
 
     def predict(self, words):
         """Give the mean of the type of each word."""
         types = self._find_types(words)
-        return self._means[types]
+        return self.means_[types]
