@@ -23,7 +23,7 @@ def find_ends(values, n, sign):
     -------
     rows, columns : ndarrays of int, of shape (n_rows * n_found,)
         Row by row, and end by end, the most extreme first. Equal values stand in the order of the
-        columns.
+        columns; which of them are found, where not all fit in, is arbitrary but fixed.
 
     signs : ndarray of str, of the same shape
         ``"+"`` for the largest, ``"-"`` for the smallest; by the value for the farthest from zero.
