@@ -21,7 +21,7 @@ def words():
 
 @pytest.fixture
 def X():
-    return np.array([[1.0], [2.0], [-1.0], [-2.0], [1.2]])
+    return np.array([[2.5], [2.0], [-1.0], [-2.0], [1.8]])
 
 
 def test_rows_are_those_of_the_words(words, X):
