@@ -4,6 +4,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 
 from sklearn_neurox.utils._folds import check_folds
 
@@ -32,15 +33,18 @@ def make_folds(cv, X, y, groups, *, classes, caller):
     """
     splitter = check_folds(cv, groups, caller=caller, stacklevel=5)
     folds = [(_rows(train), _rows(test)) for train, test in splitter.split(X, y, groups)]
-    y, groups = np.asarray(y), None if groups is None else np.asarray(groups)
+    y = np.asarray(y)
+    # Numbers, as np.isin compares strings one by one.
+    labels = pd.factorize(y)[0] if classes else None
+    of_group = None if groups is None else pd.factorize(np.asarray(groups))[0]
     for number, (train, test) in enumerate(folds):
         where = f"of {len(test)} test rows in fold {number} of {caller}"
-        if groups is not None and (split := np.isin(groups[test], groups[train])).any():
+        if of_group is not None and (split := np.isin(of_group[test], of_group[train])).any():
             _warn(
                 f"{split.sum()} {where} belong to groups with rows in training. Their scores may "
                 "be too high: split by the same groups, for example with GroupKFold."
             )
-        if classes and (unseen := ~np.isin(y[test], y[train])).any():
+        if classes and (unseen := ~np.isin(labels[test], labels[train])).any():
             _warn(
                 f"{unseen.sum()} {where} have labels without a training row (the first: "
                 f"{y[test][unseen][0]!r}). No probe can get them right."

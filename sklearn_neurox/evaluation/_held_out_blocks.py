@@ -2,6 +2,7 @@
 """Held-out predictions of one probe on each block of columns, over the same folds."""
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone, is_classifier
 from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
@@ -81,7 +82,8 @@ class HeldOutBlocks:
                 )
             )
         tested = np.concatenate([test for _, test in folds])
-        present, codes = np.unique(groups[tested], return_inverse=True)
+        # Numbered as they first occur among all rows, whatever the order of the folds.
+        codes, present = pd.factorize(pd.factorize(groups)[0][tested], sort=True)
         self.n_groups = len(present)
         return [self._pool(of_block, y[tested], codes) for of_block in zip(*of_folds, strict=True)]
 

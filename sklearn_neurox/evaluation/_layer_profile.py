@@ -167,6 +167,10 @@ def layer_profile(
     A score that averages over classes, such as ``"f1_macro"``, averages in each resample over the
     classes that occur there. A class of a few words then makes wide and lopsided intervals.
 
+    Mean scores (accuracy, log loss, squared and absolute error) take one pass over the groups,
+    scores of predicted labels some milliseconds a resample and layer whatever the number of
+    words; others, such as areas under curves, are computed anew on the words of every resample.
+
     References
     ----------
     .. [1] T. C. Hesterberg, "What Teachers Should Know About the Bootstrap: Resampling in the

@@ -9,9 +9,18 @@ from functools import partial
 import numpy as np
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
-from sklearn.metrics import accuracy_score, check_scoring, get_scorer
+from sklearn.metrics import (
+    accuracy_score,
+    check_scoring,
+    get_scorer,
+    log_loss,
+    mean_absolute_error,
+    mean_squared_error,
+)
 from sklearn.utils.validation import _check_response_method
 
+# Metrics whose value for many rows is the mean of their values for each.
+_ROW_MEANS = (accuracy_score, log_loss, mean_squared_error, mean_absolute_error)
 _METHODS = ("predict", "predict_proba", "decision_function")
 
 
@@ -137,12 +146,12 @@ class RecordedPredictions:
         with warnings.catch_warnings():
             # A resample may lack a class that all rows together have.
             warnings.simplefilter("ignore", UserWarning)
-            if not self.by_cells:
-                scores = [self._score(self._repeated(row)) for row in counts]
-            elif self._is_accuracy():
-                return self._accuracies(counts)
-            else:
+            if self._is_mean_over_rows():
+                return self._means(counts)
+            if self.by_cells:
                 scores = list(self._scores_of_cells(counts))
+            else:
+                scores = [self._score(self._repeated(row)) for row in counts]
         return np.array(scores, dtype=np.float64)
 
     def _score(self, rows, **metadata):
@@ -157,14 +166,20 @@ class RecordedPredictions:
             and parameter not in given
         )
 
-    def _is_accuracy(self):
-        return self.scorer._score_func is accuracy_score and not self.scorer._kwargs
+    def _is_mean_over_rows(self):
+        metric, given = (getattr(self.scorer, part, None) for part in ("_score_func", "_kwargs"))
+        return metric in _ROW_MEANS and set(given) <= {"labels"}
 
-    def _accuracies(self, counts):
-        hits = np.bincount(
-            self.groups, self.y == self.estimator.responses["predict"], minlength=counts.shape[1]
-        )
-        return (counts @ hits) / (counts @ np.bincount(self.groups, minlength=counts.shape[1]))
+    def _means(self, counts):
+        """Average the scores of the groups, once computed, by how often each is there."""
+        sizes = np.bincount(self.groups, minlength=counts.shape[1])
+        if self.scorer._score_func is accuracy_score:
+            hits = self.y == self.estimator.responses["predict"]
+            sums = np.bincount(self.groups, hits, minlength=counts.shape[1])
+        else:
+            rows = np.split(np.argsort(self.groups, kind="stable"), np.cumsum(sizes)[:-1])
+            sums = sizes * [self._score(of_group) for of_group in rows]
+        return (counts @ sums) / (counts @ sizes)
 
     def _repeated(self, counts):
         return np.repeat(np.arange(len(self.y)), counts[self.groups])

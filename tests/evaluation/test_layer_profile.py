@@ -75,6 +75,9 @@ def _brute_force(X, y, groups, scorer, n_bootstrap=20):
         "neg_log_loss",
         "roc_auc_ovr",
         make_scorer(precision_score, average="macro", labels=[0, 2]),
+        "neg_mean_squared_error",
+        "neg_mean_absolute_error",
+        "r2",
         lambda probe, X, y: -np.mean(np.abs(probe.predict(X) - y)),
     ],
 )

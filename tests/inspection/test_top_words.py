@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -146,3 +147,16 @@ def test_wrong_input_is_named(change, message):
         warnings.simplefilter("error")
         with pytest.raises(ValueError, match=message):
             top_words(**{**given, **change})
+
+
+def test_a_matrix_of_half_precision_is_never_upcast_whole(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "X.npy"
+    np.save(path, rng.normal(size=(30_000, 400)).astype(np.float16))
+    X, words = np.load(path, mmap_mode="r"), rng.integers(50, size=30_000).astype(str)
+    tracemalloc.start()
+    top_words(X, words)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # 24 MB as they are, 96 MB in double precision.
+    assert peak < 48e6
