@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.ablation import ablation_curve
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
+from sklearn_neurox.evaluation import baseline_table
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.probes import ElasticNetProbeClassifier
 from sklearn_neurox.ranking import LCARanker
@@ -134,11 +135,8 @@ def _layer_table(probe, H, words, y, train, test):
 
 
 def _baseline(words, y, train, test):
-    """Score the most frequent label of each word type, the overall one for unseen types."""
-    seen = pd.DataFrame({"word": words["word"].iloc[train], "label": y[train]})
-    by_type = seen.groupby("word")["label"].agg(lambda labels: labels.mode()[0])
-    guess = words["word"].iloc[test].map(by_type).fillna(seen["label"].mode()[0])
-    return float(np.mean(guess.to_numpy() == y[test]))
+    table = baseline_table(words, y, baselines=["word type"], cv=[(train, test)])
+    return table["score"].item()
 
 
 def _best_table(ranking, classes):
