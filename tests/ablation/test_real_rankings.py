@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""On real text, the best neurons of a ranking beat random ones, and those its worst."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import make_pipeline
+
+from benchmarks._ablation import elastic_net, rankings
+from sklearn_neurox import ActivationExtractor, SubwordAggregator, ablation_table, read_conllu
+from sklearn_neurox.datasets import demo_model_path
+
+pytestmark = pytest.mark.slow
+
+# The Gaussian ranking seeks few neurons that tell much together; after those it claims nothing.
+_CLAIMED = ["LCA", "probeless", "probeless, scaled", "average precision", "IoU", "consensus"]
+
+
+@pytest.mark.filterwarnings("ignore:.*without any weight:UserWarning")
+def test_top_random_bottom_at_every_fraction_and_for_every_ranker(treebank):
+    words = read_conllu(treebank)
+    features = make_pipeline(ActivationExtractor(demo_model_path()), SubwordAggregator("last"))
+    H, y = features.fit_transform(words), words["upos"].to_numpy()
+    held_out = pd.factorize(words["sentence_id"])[0] % 5 == 0
+    rankers = {name: rankings(max_neurons=1)[name] for name in _CLAIMED}
+    table = ablation_table(
+        H,
+        y,
+        rankings=rankers,
+        probes={"elastic net": elastic_net()},
+        fill="mean",
+        retrain=False,
+        cv=[(np.flatnonzero(~held_out), np.flatnonzero(held_out))],
+        random_state=0,
+    )
+    of_random = table[table["which"] == "random"]
+    assert (of_random.groupby("fraction").size() == 10).all()
+    random = of_random.groupby("fraction")["score"].mean()
+    chosen = table[table["which"].isin(["top", "bottom"])]
+    scores = chosen.pivot(index=["ranking", "fraction"], columns="which", values="score")
+    assert sorted(scores.index.unique("ranking")) == sorted(_CLAIMED)
+    assert random.index.tolist() == [0.10, 0.15, 0.20]
+    for (name, fraction), row in scores.iterrows():
+        assert row["top"] > random[fraction] > row["bottom"], (name, fraction)
