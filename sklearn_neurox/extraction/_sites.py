@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where a model makes each of its states, so that a state changed there is what comes after."""
+
+import contextlib
+import weakref
+from dataclasses import dataclass, replace
+
+import torch
+
+from sklearn_neurox.extraction._components import (
+    _close,
+    _forward_of,
+    _probe_inputs,
+    _states,
+    anatomy_of,
+    base_of,
+    evaluating,
+)
+from sklearn_neurox.extraction._projections import _block_modules
+from sklearn_neurox.extraction._taps import ModuleDidNotRun, Tap, run_tapped
+
+_hidden_sites: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Site:
+    """A side of a module of a stack, by its path; "" is the stack itself."""
+
+    path: str
+    side: str  # "input" or "output"
+    # Which of the module's calls in one forward pass, None for every one: counting needs to see
+    # where a pass begins, so only what runs several times a pass is counted.
+    call: int | None = None
+
+    def tap(self, base):
+        """Give the module itself."""
+        return Tap(base.get_submodule(self.path), self.side, self.call or 0)
+
+
+def site_of(model, block):
+    """Find where a block of neurons is made.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or TorchModel
+
+    block : Block
+
+    Returns
+    -------
+    site : Site
+
+    Raises
+    ------
+    ValueError
+        For a hidden layer that no one module of the model makes.
+    """
+    if block.component != "hidden":
+        side = "input" if block.component in ("mlp", "attention") else "output"
+        is_repeated = block.component in ("mlp", "attention") and _shares_blocks(model, block.stack)
+        return Site(block.path, side, block.call if is_repeated else None)
+    sites = hidden_sites(model, block.stack)
+    if block.layer not in sites:
+        name = type(getattr(model, "module", model)).__name__
+        raise ValueError(
+            f"The neurons of {block.name!r} cannot be changed: no one module of {name} makes this "
+            f"state. Those of the hidden layers {sorted(sites)} can, and other components."
+        )
+    return sites[block.layer]
+
+
+def hidden_sites(model, stack):
+    """Find where each hidden state of a stack is made; the result is checked, not assumed.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+
+    stack : {"encoder", "decoder"} or None
+
+    Returns
+    -------
+    sites : dict of int to Site
+        By layer; only those found.
+    """
+    known = _hidden_sites.setdefault(model, {})
+    if stack not in known:
+        anatomy = anatomy_of(model, stack)
+        with evaluating(model), torch.inference_mode():
+            known[stack] = _find(model, stack, anatomy)
+    return known[stack]
+
+
+def _find(model, stack, anatomy):
+    base, inputs = base_of(model, stack), _probe_inputs(model, stack)
+    expected = _states(base, inputs)
+    candidates, own = _candidates(model, base, stack, anatomy)
+    found = {}
+    for layer, site in candidates:
+        if layer not in found and _gives(model, base, inputs, site, expected[layer]):
+            found[layer] = site
+    last = len(expected) - 1
+    if last not in found:
+        found[last] = _producer(model, base, inputs, own, expected[last])
+    return found
+
+
+def _candidates(model, base, stack, anatomy):
+    """List where the states may be made, the likeliest first, and the paths of the blocks."""
+    if anatomy.blocks is not None:
+        paths = [f"{anatomy.blocks}.{block}" for block in range(anatomy.n_layers)]
+        outputs = [(block + 1, Site(path, "output")) for block, path in enumerate(paths)]
+        return [(0, Site(paths[0], "input")), *outputs], tuple(paths)
+    blocks = _block_modules(base, model.config, stack)
+    calls = {
+        layer: (path, call if _shares_blocks(model, stack) else None)
+        for layer, (path, call) in blocks.items()
+    }
+    outputs = [(layer, Site(path, "output", call)) for layer, (path, call) in calls.items()]
+    inputs = [(layer - 1, Site(path, "input", call)) for layer, (path, call) in calls.items()]
+    return outputs + inputs, tuple(path for path, _ in blocks.values())
+
+
+def _shares_blocks(model, stack):
+    """Tell whether one module serves as several blocks, as in ALBERT."""
+    blocks = _block_modules(base_of(model, stack), model.config, stack)
+    return any(call for _, call in blocks.values())
+
+
+def _gives(model, base, inputs, site, expected):
+    seen = {}
+    try:
+        run_tapped(
+            _forward_of(model, base, inputs), {0: site.tap(base)}, seen.__setitem__, stop=True
+        )
+    except ModuleDidNotRun:
+        return False
+    return _close(seen[0], expected)
+
+
+def _producer(model, base, inputs, blocks, expected):
+    """Find the first module outside the blocks whose output is the last state: its final norm.
+
+    Not the stack as a whole: some heads call its parts themselves, and poolers come before its end.
+    """
+    found = []
+    inside = tuple(f"{path}." for path in blocks)
+    taps = {
+        path: Tap(module, "output")
+        for path, module in base.named_modules()
+        if path and path not in blocks and not path.startswith(inside)
+    }
+
+    def visit(path, state):
+        is_state = isinstance(state, torch.Tensor) and state.shape == expected.shape
+        if is_state and _close(state, expected):
+            found.append(path)
+
+    with contextlib.suppress(ModuleDidNotRun):  # not all take part
+        run_tapped(_forward_of(model, base, inputs), taps, visit, stop=False)
+    return replace(Site("", "output"), path=found[0] if found else "")
