@@ -221,9 +221,9 @@ def _fetch(auto_class, spec, **options):
 
 
 def _not_found(auto_class, spec, error):
-    what = {"AutoConfig": "a config", "AutoTokenizer": "a tokenizer", "AutoModel": "weights"}[
-        auto_class.__name__
-    ]
+    what = {"AutoConfig": "a config", "AutoTokenizer": "a tokenizer"}.get(
+        auto_class.__name__, "weights"
+    )
     path = Path(spec.model)
     if path.is_dir():
         files = sorted(file.name for file in path.iterdir())
