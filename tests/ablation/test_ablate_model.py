@@ -223,7 +223,6 @@ def test_an_encoder_is_changed_for_its_decoder(tmp_path_factory):
     assert not torch.equal(changed.last_hidden_state, plain.last_hidden_state)
 
 
-@pytest.mark.slow
 def test_canine_whose_middle_layers_are_not_of_characters(tmp_path_factory):
     path = make_tiny_model("canine", path=tmp_path_factory.mktemp("canine"), hidden_size=16)
     with ablate_model(path, ["hidden.1.2", "hidden.6.3"]):
