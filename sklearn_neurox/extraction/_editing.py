@@ -6,7 +6,7 @@ import threading
 import warnings
 
 from sklearn_neurox.extraction._components import anatomy_of, base_of
-from sklearn_neurox.extraction._sites import site_of
+from sklearn_neurox.extraction._sites import hidden_sites, site_of
 from sklearn_neurox.extraction._taps import first_of
 from sklearn_neurox.extraction._torch_model import TorchModel
 
@@ -67,9 +67,10 @@ def _look_before(model):
     if isinstance(model, TorchModel):
         return
     stacks = ("encoder", "decoder") if model.config.is_encoder_decoder else (None,)
-    for one in {id(model): model, id(model.base_model): model.base_model}.values():
-        for stack in stacks:
+    for stack in stacks:
+        for one in {id(model): model, id(model.base_model): model.base_model}.values():
             anatomy_of(one, stack)
+        hidden_sites(model, stack)
 
 
 class _Watch:

@@ -3,7 +3,7 @@
 
 import contextlib
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -83,26 +83,45 @@ def hidden_sites(model, stack):
     sites : dict of int to Site
         By layer; only those found.
     """
-    known = _hidden_sites.setdefault(model, {})
-    if stack not in known:
+    # By the stack, which a model shares with the same model without its head.
+    base = base_of(model, stack)
+    if base not in _hidden_sites:
         anatomy = anatomy_of(model, stack)
         with evaluating(model), torch.inference_mode():
-            known[stack] = _find(model, stack, anatomy)
-    return known[stack]
+            _hidden_sites[base] = _find(model, stack, anatomy)
+    return _hidden_sites[base]
 
 
 def _find(model, stack, anatomy):
     base, inputs = base_of(model, stack), _probe_inputs(model, stack)
     expected = _states(base, inputs)
-    candidates, own = _candidates(model, base, stack, anatomy)
+    candidates, blocks = _candidates(model, base, stack, anatomy)
     found = {}
+    seen = _matching(
+        _forward_of(model, base, inputs),
+        {(layer, site): (site.tap(base), expected[layer]) for layer, site in candidates},
+    )
     for layer, site in candidates:
-        if layer not in found and _gives(model, base, inputs, site, expected[layer]):
-            found[layer] = site
+        if (layer, site) in seen:
+            found.setdefault(layer, site)
     last = len(expected) - 1
     if last not in found:
-        found[last] = _producer(model, base, inputs, own, expected[last])
+        found[last] = _producer(model, base, inputs, blocks, expected[last])
     return found
+
+
+def _matching(forward, taps):
+    """List the taps that see the state they should, in the order in which they see it."""
+    seen = []
+
+    def visit(name, state):
+        expected = taps[name][1]
+        if isinstance(state, torch.Tensor) and _close(state, expected):
+            seen.append(name)
+
+    with contextlib.suppress(ModuleDidNotRun):  # not all take part
+        run_tapped(forward, {name: tap for name, (tap, _) in taps.items()}, visit, stop=False)
+    return seen
 
 
 def _candidates(model, base, stack, anatomy):
@@ -127,35 +146,16 @@ def _shares_blocks(model, stack):
     return any(call for _, call in blocks.values())
 
 
-def _gives(model, base, inputs, site, expected):
-    seen = {}
-    try:
-        run_tapped(
-            _forward_of(model, base, inputs), {0: site.tap(base)}, seen.__setitem__, stop=True
-        )
-    except ModuleDidNotRun:
-        return False
-    return _close(seen[0], expected)
-
-
 def _producer(model, base, inputs, blocks, expected):
     """Find the first module outside the blocks whose output is the last state: its final norm.
 
     Not the stack as a whole: some heads call its parts themselves, and poolers come before its end.
     """
-    found = []
     inside = tuple(f"{path}." for path in blocks)
     taps = {
-        path: Tap(module, "output")
+        path: (Tap(module, "output"), expected)
         for path, module in base.named_modules()
         if path and path not in blocks and not path.startswith(inside)
     }
-
-    def visit(path, state):
-        is_state = isinstance(state, torch.Tensor) and state.shape == expected.shape
-        if is_state and _close(state, expected):
-            found.append(path)
-
-    with contextlib.suppress(ModuleDidNotRun):  # not all take part
-        run_tapped(_forward_of(model, base, inputs), taps, visit, stop=False)
-    return replace(Site("", "output"), path=found[0] if found else "")
+    found = _matching(_forward_of(model, base, inputs), taps)
+    return Site(found[0] if found else "", "output")
