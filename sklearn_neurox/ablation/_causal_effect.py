@@ -2,6 +2,7 @@
 import os
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -185,7 +186,8 @@ def causal_effect(
     reads each distinct text once, and a word's subword is predicted from all before it, those of
     the same word included; the first token of an input has no prediction. The decoder of an
     encoder-decoder likewise, given all of the text by its encoder. Without a ``target`` the text
-    itself is what is to be said, which the encoder shows it.
+    itself is what is to be said, which the encoder shows it. The subwords of a word are those that
+    extraction finds, of which a lone mark of the space before the word is none.
 
     The model reads everything once for the model as it is, and once more for each step of each
     order: ``1 + len(steps) * (2 + n_draws)`` times with the defaults.
@@ -236,7 +238,7 @@ def causal_effect(
         layers=0,
     )
     model = load_language_model(extractor._spec(), caller=caller)
-    found = find_neurons(extractor._spec(), neurons, caller=caller)
+    found = find_neurons(replace(extractor._spec(), model=model), neurons, caller=caller)
     fills = check_fills(fill, values, step, found, caller=caller)
     counts = _check_steps(steps, len(found))
     predictor = WordPredictor(extractor, words, caller=caller)

@@ -165,10 +165,13 @@ class _Change:
 
         from sklearn_neurox.utils._torch import to_tensor
 
-        values = to_tensor(self.values).to(state.dtype)
-        if not bool(torch.isfinite(values).all()):
-            raise OverflowError(
-                f"A neuron of {self.name!r} is to become or to move by "
-                f"{abs(self.values).max():.6g}, which {state.dtype} cannot hold."
-            )
-        return to_tensor(self.units, device=state.device), values.to(state.device)
+        # Made where nothing is trained, they could not be used where something is.
+        with torch.inference_mode(False):
+            values = to_tensor(self.values).to(state.dtype)
+            units = to_tensor(self.units, device=state.device)
+            if bool(torch.isfinite(values).all()):
+                return units, values.to(state.device)
+        raise OverflowError(
+            f"A neuron of {self.name!r} is to become, or to be changed by, "
+            f"{abs(self.values).max():.6g}, which {state.dtype} cannot hold."
+        )

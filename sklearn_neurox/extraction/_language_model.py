@@ -47,21 +47,25 @@ def load_language_model(spec, *, caller):
     Raises
     ------
     ValueError
-        Where there is no such head.
+        Where there is no such head, or the model sees the token that it is to predict next.
     """
-    auto_class = _CLASSES[kind_of(load_config(spec))]
-    if not spec.is_live:
-        device = resolve_device(spec.device, caller=caller)
-        key = ("language model", *_key(spec), str(device))
-        return _kept(
-            _models, key, _MAX_MODELS, lambda: _load(spec, auto_class, caller).eval().to(device)
-        )
-    if spec.is_foreign or spec.model.get_output_embeddings() is None:
+    kind = kind_of(load_config(spec))
+    auto_class = _CLASSES[kind]
+    if spec.is_foreign or (spec.is_live and spec.model.get_output_embeddings() is None):
         raise ValueError(
             f"{caller} needs a model that predicts words, but {spec.name} has no language-model "
             f"head. Load it with transformers.{auto_class}, or give its name or folder."
         )
-    return spec.model
+    model = spec.model
+    if not spec.is_live:
+        device = resolve_device(spec.device, caller=caller)
+        key = ("language model", *_key(spec), str(device))
+        model = _kept(
+            _models, key, _MAX_MODELS, lambda: _load(spec, auto_class, caller).eval().to(device)
+        )
+    if kind == "causal":
+        _check_causal(model, caller)
+    return model
 
 
 def _load(spec, auto_class, caller):
@@ -85,6 +89,24 @@ def _load(spec, auto_class, caller):
             "Give the model as it was pretrained."
         )
     return model
+
+
+def _check_causal(model, caller):
+    """Refuse a model that is asked for the next token but has seen it."""
+    import torch
+
+    from sklearn_neurox.extraction._components import _close, _probe_inputs, evaluating
+
+    inputs = _probe_inputs(model, None)
+    other = {**inputs, "input_ids": inputs["input_ids"].clone()}
+    other["input_ids"][:, -1] = inputs["input_ids"][:, 0]
+    with evaluating(model), torch.inference_mode():
+        first, second = (model(**one).logits[:, :-1] for one in (inputs, other))
+    if not _close(first, second):
+        raise ValueError(
+            f"{caller} would ask {type(model).__name__} for the next token, as its config says, "
+            "but it sees the tokens that follow."
+        )
 
 
 def predict_tokens(model, inputs, places, targets):

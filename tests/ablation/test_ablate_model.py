@@ -392,6 +392,8 @@ def test_threads_share_the_ablation(folder, tmp_path_factory):
 
 def test_gradients_flow_through(bert, folder):
     with ablate_model(bert, ["hidden.1.3"], fill="scale", values=2.0):
+        with torch.inference_mode():
+            bert(input_ids=ids_of(folder))
         bert(input_ids=ids_of(folder)).last_hidden_state.sum().backward()
     assert bert.embeddings.word_embeddings.weight.grad.abs().sum() > 0
 
@@ -540,3 +542,19 @@ def test_two_stacks_need_a_prefix(tmp_path_factory):
 def test_wrong_fills(bert, options, message):
     with pytest.raises(ValueError, match=message):
         ablate_model(bert, ["hidden.1.2", "hidden.1.3"], **options)
+
+
+def test_a_state_that_no_module_makes(tmp_path_factory):
+    from transformers import XLNetConfig, XLNetModel
+
+    # Its blocks see a batch with its sides changed.
+    with torch.random.fork_rng():
+        model = XLNetModel(XLNetConfig(vocab_size=64, d_model=16, n_layer=2, n_head=2, d_inner=8))
+    model.eval()
+    ids = torch.tensor([[5, 6, 7]])
+    with pytest.raises(ValueError, match=r"'hidden.1' cannot be changed.* layers \[2\] can"):
+        with ablate_model(model, ["hidden.1.3"]):
+            pass
+    assert hooks_of(model) == []
+    with ablate_model(model, ["hidden.2.3"]):
+        assert (run(model, ids).last_hidden_state[..., 3] == 0).all()

@@ -513,3 +513,13 @@ def test_wrong_rows(language_model, words):
     tokenizer.mask_token = None
     with pytest.raises(ValueError, match="no mask token"):
         causal_effect(model, words, words["is_short"], *ask, tokenizer=tokenizer)
+
+
+def test_a_model_that_sees_what_it_is_to_predict(words):
+    tokenizer = AutoTokenizer.from_pretrained(make_tiny_model("llama", hidden_size=16))
+    config = transformers.XLNetConfig(
+        vocab_size=len(tokenizer), d_model=16, n_layer=2, n_head=2, d_inner=32
+    )
+    model = transformers.XLNetLMHeadModel(config).eval()
+    with pytest.raises(ValueError, match="sees the tokens that follow"):
+        causal_effect(model, words, words["is_short"], neurons_of("llama"), tokenizer=tokenizer)
