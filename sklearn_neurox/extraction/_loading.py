@@ -168,6 +168,31 @@ def kept_loaded(spec):
             _held[key] -= 1
 
 
+def keep_model(spec, what, device, load):
+    """Load a model in another form than the bare one, unless it is there already.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Of a model given by name.
+
+    what : str
+        The form.
+
+    device : torch.device
+
+    load : callable
+        Loads it.
+
+    Returns
+    -------
+    model : PreTrainedModel
+        In evaluation mode, on the device.
+    """
+    key = (what, *_key(spec), str(device))
+    return _kept(_models, key, _MAX_MODELS, lambda: load().eval().to(device))
+
+
 def load_skeleton(spec):
     """Load the modules of a model without their weights, unless these are there already."""
     _refuse_lost(spec)

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn_neurox.extraction._blocks import COMPONENTS, MODULE
 from sklearn_neurox.extraction._loading import load_config
 from sklearn_neurox.extraction._outline import list_blocks
-from sklearn_neurox.extraction._sources import _block_widths
+from sklearn_neurox.extraction._sources import widths_of
 from sklearn_neurox.utils._names import parse_neuron_names
 
 _PARTS = ["stack", "component", "layer"]
@@ -87,7 +87,7 @@ def find_neurons(spec, names, *, caller):
     firsts = np.unique(number, return_index=True)[1]
     blocks = [_block_of(spec, names[i], parts.loc[i, _PARTS], caller) for i in firsts]
     unit = np.empty(len(names), dtype=np.intp)
-    for i, (block, width) in enumerate(zip(blocks, _block_widths(spec, blocks), strict=True)):
+    for i, (block, width) in enumerate(zip(blocks, widths_of(spec, blocks), strict=True)):
         own = np.flatnonzero(number == i)
         there = block.neuron_names(width)
         unit[own] = pd.Index(there).get_indexer(own_names[own])

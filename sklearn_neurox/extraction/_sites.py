@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import torch
 
 from sklearn_neurox.extraction._components import (
-    _close,
-    _forward_of,
-    _probe_inputs,
-    _states,
     anatomy_of,
+    are_close,
     base_of,
     evaluating,
+    forward_of,
+    hidden_states_of,
+    probe_inputs,
 )
-from sklearn_neurox.extraction._projections import _block_modules
+from sklearn_neurox.extraction._projections import block_modules
 from sklearn_neurox.extraction._taps import ModuleDidNotRun, Tap, run_tapped
 
 _hidden_sites: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -93,12 +93,12 @@ def hidden_sites(model, stack):
 
 
 def _find(model, stack, anatomy):
-    base, inputs = base_of(model, stack), _probe_inputs(model, stack)
-    expected = _states(base, inputs)
+    base, inputs = base_of(model, stack), probe_inputs(model, stack)
+    expected = hidden_states_of(base, inputs)
     candidates, blocks = _candidates(model, base, stack, anatomy)
     found = {}
     seen = _matching(
-        _forward_of(model, base, inputs),
+        forward_of(model, base, inputs),
         {(layer, site): (site.tap(base), expected[layer]) for layer, site in candidates},
     )
     for layer, site in candidates:
@@ -116,7 +116,7 @@ def _matching(forward, taps):
 
     def visit(name, state):
         expected = taps[name][1]
-        if isinstance(state, torch.Tensor) and _close(state, expected):
+        if isinstance(state, torch.Tensor) and are_close(state, expected):
             seen.append(name)
 
     with contextlib.suppress(ModuleDidNotRun):  # not all take part
@@ -130,7 +130,7 @@ def _candidates(model, base, stack, anatomy):
         paths = [f"{anatomy.blocks}.{block}" for block in range(anatomy.n_layers)]
         outputs = [(block + 1, Site(path, "output")) for block, path in enumerate(paths)]
         return [(0, Site(paths[0], "input")), *outputs], tuple(paths)
-    blocks = _block_modules(base, model.config, stack)
+    blocks = block_modules(base, model.config, stack)
     calls = {
         layer: (path, call if _shares_blocks(model, stack) else None)
         for layer, (path, call) in blocks.items()
@@ -142,7 +142,7 @@ def _candidates(model, base, stack, anatomy):
 
 def _shares_blocks(model, stack):
     """Tell whether one module serves as several blocks, as in ALBERT."""
-    blocks = _block_modules(base_of(model, stack), model.config, stack)
+    blocks = block_modules(base_of(model, stack), model.config, stack)
     return any(call for _, call in blocks.values())
 
 
@@ -157,5 +157,5 @@ def _producer(model, base, inputs, blocks, expected):
         for path, module in base.named_modules()
         if path and path not in blocks and not path.startswith(inside)
     }
-    found = _matching(_forward_of(model, base, inputs), taps)
+    found = _matching(forward_of(model, base, inputs), taps)
     return Site(found[0] if found else "", "output")

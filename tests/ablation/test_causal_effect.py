@@ -520,6 +520,8 @@ def test_a_model_that_sees_what_it_is_to_predict(words):
     config = transformers.XLNetConfig(
         vocab_size=len(tokenizer), d_model=16, n_layer=2, n_head=2, d_inner=32
     )
-    model = transformers.XLNetLMHeadModel(config).eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.XLNetLMHeadModel(config).eval()
     with pytest.raises(ValueError, match="sees the tokens that follow"):
         causal_effect(model, words, words["is_short"], neurons_of("llama"), tokenizer=tokenizer)
