@@ -146,7 +146,13 @@ def hidden_states_of(base, inputs):
 
 
 def _no_cache(base):
-    return {"use_cache": False} if "use_cache" in inspect.signature(base.forward).parameters else {}
+    return {"use_cache": False} if "use_cache" in _accepted(base, ["use_cache"]) else {}
+
+
+def _accepted(base, names):
+    """Tell which inputs a stack takes: all, where it only passes them on, as BART's decoder."""
+    accepted = inspect.signature(base.forward).parameters
+    return [name for name in names if name in accepted or "input_ids" not in accepted]
 
 
 def are_close(ours, theirs):
@@ -249,8 +255,7 @@ def forward_of(model, base, inputs):
         if model.forward is None:
             return partial(base, *arguments)
         return partial(model.forward, base, *arguments, inputs["attention_mask"])
-    accepted = inspect.signature(base.forward).parameters
-    known = {name: value for name, value in inputs.items() if name in accepted}
+    known = {name: inputs[name] for name in _accepted(base, inputs)}
     return partial(base, **known, **_no_cache(base))
 
 
