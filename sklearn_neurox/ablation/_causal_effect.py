@@ -250,7 +250,7 @@ def causal_effect(
 def _check_labels(words, y, positive):
     check_no_missing_labels(y)
     check_consistent_length(words, y)
-    carries = np.asarray(y) == positive
+    carries = np.asarray(y, dtype=object) == positive
     if np.shape(carries) != (len(words),):
         raise ValueError(
             "The 'y' parameter of causal_effect must hold one label a word, which 'positive' can "

@@ -166,6 +166,8 @@ def kept_loaded(spec):
     finally:
         with _lock:
             _held[key] -= 1
+            if not _held[key]:
+                del _held[key]
 
 
 def keep_model(spec, what, device, load):

@@ -502,6 +502,10 @@ def test_wrong_parameters(language_model, words, options, message):
 def test_wrong_rows(language_model, words):
     model, tokenizer = language_model("bert")
     ask = [neurons_of("bert")]
+    with pytest.raises(ValueError, match="'positive' .* is True, but no word .*'The'"):
+        causal_effect(model, words, words["word"], *ask, tokenizer=tokenizer)
+    with pytest.raises(ValueError, match="one label a word"):
+        causal_effect(model, words, words[["word", "text"]], *ask, tokenizer=tokenizer)
     with pytest.raises(ValueError, match="inconsistent numbers"):
         causal_effect(model, words, words["is_short"][:-1], *ask, tokenizer=tokenizer)
     with pytest.raises(ValueError, match="labels are missing"):
