@@ -529,3 +529,26 @@ def test_a_model_that_sees_what_it_is_to_predict(words):
         model = transformers.XLNetLMHeadModel(config).eval()
     with pytest.raises(ValueError, match="sees the tokens that follow"):
         causal_effect(model, words, words["is_short"], neurons_of("llama"), tokenizer=tokenizer)
+
+
+def test_another_threads_call_is_not_narrowed(language_model):
+    from threading import Thread
+
+    from sklearn_neurox.extraction._taps import at_places
+
+    model, tokenizer = language_model("gpt2")
+    ids, shapes = torch.tensor([tokenizer("The old dog")["input_ids"]]), []
+
+    def read():
+        with torch.no_grad():
+            shapes.append(model(input_ids=ids).logits.shape[:2])
+
+    with at_places(model.lm_head, torch.tensor([1])) as head:
+        thread = Thread(target=read)
+        thread.start()
+        thread.join()
+        assert not head.ran
+        read()
+    read()
+    assert head.ran
+    assert shapes == [ids.shape, (1, 1), ids.shape]
