@@ -312,7 +312,8 @@ def _known_blocks(index, layers):
 def _has_foreign_hooks(model):
     if "torch" not in sys.modules:
         return False
-    ours = ("sklearn_neurox.extraction", "transformers.utils.output_capturing")
+    # These only watch; what edits a model is foreign to a cache, of this package or not.
+    ours = ("sklearn_neurox.extraction._taps", "transformers.utils.output_capturing")
     return any(
         not getattr(hook, "__module__", "").startswith(ours)
         for module in model.modules()

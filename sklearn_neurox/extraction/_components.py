@@ -69,13 +69,13 @@ def anatomy_of(model, stack=None):
 def _examine(model, stack):
     base = base_of(model, stack)
     multiple = getattr(base.config, "downsampling_rate", 1)
-    inputs = _probe_inputs(model, stack)
+    inputs = probe_inputs(model, stack)
     length = inputs["input_ids"].shape[1]
-    expected = _states(base, inputs)
+    expected = hidden_states_of(base, inputs)
     n_layers = len(expected) - 1
-    padded = _states(base, _probe_inputs(model, stack, padding=_PROBE_PADDING))
+    padded = hidden_states_of(base, probe_inputs(model, stack, padding=_PROBE_PADDING))
     pads = all(
-        _close(short, long[:, :length])
+        are_close(short, long[:, :length])
         for short, long in zip(expected, padded, strict=True)
         if short.shape[1] == length
     )
@@ -91,8 +91,24 @@ def _examine(model, stack):
     return Anatomy(None, n_layers, pads, multiple)
 
 
-def _probe_inputs(model, stack, *, padding=0, n_texts=1):
-    """Make a short input of the kind a stack reads, with some padding behind it."""
+def probe_inputs(model, stack, *, padding=0, n_texts=1):
+    """Make a short input of the kind a stack reads.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or TorchModel
+
+    stack : {"encoder", "decoder"} or None
+
+    padding : int, default=0
+        How many tokens of padding follow.
+
+    n_texts : int, default=1
+
+    Returns
+    -------
+    inputs : dict of str to Tensor
+    """
     if isinstance(model, TorchModel):
         ids = model.encode_checked("A few words .")[0][: model.max_length]
         ids = torch.from_numpy(ids).to(input_device(model)).repeat(n_texts, 1)
@@ -124,15 +140,23 @@ def input_device(model):
     return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
 
 
-def _states(base, inputs):
+def hidden_states_of(base, inputs):
+    """Run a stack and give all its hidden states, as transformers tells them."""
     return base(**inputs, **_no_cache(base), output_hidden_states=True).hidden_states
 
 
 def _no_cache(base):
-    return {"use_cache": False} if "use_cache" in inspect.signature(base.forward).parameters else {}
+    return {"use_cache": False} if "use_cache" in _accepted(base, ["use_cache"]) else {}
 
 
-def _close(ours, theirs):
+def _accepted(base, names):
+    """Tell which inputs a stack takes: all, where it only passes them on, as BART's decoder."""
+    accepted = inspect.signature(base.forward).parameters
+    return [name for name in names if name in accepted or "input_ids" not in accepted]
+
+
+def are_close(ours, theirs):
+    """Tell whether two states are the same but for rounding."""
     if ours.shape != theirs.shape:
         return False
     # Half precision rounds more, and differently for another length.
@@ -150,7 +174,7 @@ def _tapped_equals(base, anatomy, inputs, expected):
     except ModuleDidNotRun:  # a list of modules of which some do not run
         return False
     seen[anatomy.n_layers] = output.last_hidden_state
-    return all(_close(seen[layer], state) for layer, state in enumerate(expected))
+    return all(are_close(seen[layer], state) for layer, state in enumerate(expected))
 
 
 def _hidden_tap(base, anatomy, layer):
@@ -201,7 +225,7 @@ def run_hidden(model, anatomies, inputs, blocks, visit):
 
 def _run_stack(model, stack, anatomy, inputs, wanted, visit, *, whole=False):
     base = base_of(model, stack)
-    forward = _forward_of(model, base, inputs)
+    forward = forward_of(model, base, inputs)
     hidden = {block.layer: n for n, block in wanted.items() if block.component == "hidden"}
     taps = {n: _tap(base, block) for n, block in wanted.items() if block.component != "hidden"}
     if hidden and anatomy.blocks is None:
@@ -224,15 +248,14 @@ def _tap(base, block):
     return Tap(base.get_submodule(block.path), side, block.call)
 
 
-def _forward_of(model, base, inputs):
+def forward_of(model, base, inputs):
     """Return a function that runs a stack; what its output should hold goes by keywords."""
     if isinstance(model, TorchModel):
         arguments = [inputs["input_ids"]]
         if model.forward is None:
             return partial(base, *arguments)
         return partial(model.forward, base, *arguments, inputs["attention_mask"])
-    accepted = inspect.signature(base.forward).parameters
-    known = {name: value for name, value in inputs.items() if name in accepted}
+    known = {name: inputs[name] for name in _accepted(base, inputs)}
     return partial(base, **known, **_no_cache(base))
 
 
@@ -271,7 +294,7 @@ def module_widths(model, stack, paths):
 def _watch(model, stack, paths):
     """Run two texts through a stack; say how often each module ran and on what shapes."""
     base, found = base_of(model, stack), {}
-    inputs = _probe_inputs(model, stack, n_texts=2)
+    inputs = probe_inputs(model, stack, n_texts=2)
     calls = [(path, call) for path in paths for call in (0, 1)]
     taps = {(path, call): Tap(base.get_submodule(path), "output", call) for path, call in calls}
 
@@ -280,7 +303,7 @@ def _watch(model, stack, paths):
         found[path] = call + 1, getattr(state, "shape", ()), inputs["input_ids"].shape
 
     with contextlib.suppress(ModuleDidNotRun):  # which is what this is to find out
-        run_tapped(_forward_of(model, base, inputs), taps, visit, stop=False)
+        run_tapped(forward_of(model, base, inputs), taps, visit, stop=False)
     return found
 
 

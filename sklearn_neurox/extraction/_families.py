@@ -127,7 +127,8 @@ def max_positions(config, stack=None):
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and config.model_type in _POSITIONS_AFTER_PADDING:
         positions -= config.pad_token_id + 1
-    return positions
+    # XLNet's is -1.
+    return None if positions is None or positions < 1 else positions
 
 
 def max_tokens(config, tokenizer, stacks=(None,)):

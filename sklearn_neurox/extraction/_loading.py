@@ -3,7 +3,7 @@
 
 import contextlib
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,8 @@ _MAX_TOKENIZERS = 8
 _models: OrderedDict = OrderedDict()
 _tokenizers: OrderedDict = OrderedDict()
 _lock = threading.RLock()
+# How many hold each of the models: one that is being ablated must not give way to others.
+_held: Counter = Counter()
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,49 @@ def load_model(spec):
     return _kept(_models, key, _MAX_MODELS, lambda: _build_model(spec).eval().to(device))
 
 
+@contextlib.contextmanager
+def kept_loaded(spec):
+    """Load a model and keep it loaded for a while, however many others are meanwhile."""
+    if spec.is_live:
+        yield load_model(spec)
+        return
+    key = _model_key(spec, resolve_device(spec.device, caller="ActivationExtractor"))
+    with _lock:
+        _held[key] += 1
+    try:
+        yield load_model(spec)
+    finally:
+        with _lock:
+            _held[key] -= 1
+            if not _held[key]:
+                del _held[key]
+
+
+def keep_model(spec, what, device, load):
+    """Load a model in another form than the bare one, unless it is there already.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Of a model given by name.
+
+    what : str
+        The form.
+
+    device : torch.device
+
+    load : callable
+        Loads it.
+
+    Returns
+    -------
+    model : PreTrainedModel
+        In evaluation mode, on the device.
+    """
+    key = (what, *_key(spec), str(device))
+    return _kept(_models, key, _MAX_MODELS, lambda: load().eval().to(device))
+
+
 def load_skeleton(spec):
     """Load the modules of a model without their weights, unless these are there already."""
     _refuse_lost(spec)
@@ -203,9 +248,9 @@ def _fetch(auto_class, spec, **options):
 
 
 def _not_found(auto_class, spec, error):
-    what = {"AutoConfig": "a config", "AutoTokenizer": "a tokenizer", "AutoModel": "weights"}[
-        auto_class.__name__
-    ]
+    what = {"AutoConfig": "a config", "AutoTokenizer": "a tokenizer"}.get(
+        auto_class.__name__, "weights"
+    )
     path = Path(spec.model)
     if path.is_dir():
         files = sorted(file.name for file in path.iterdir())
@@ -250,8 +295,11 @@ def _kept(store, key, limit, load):
         if key not in store:
             store[key] = load()
         store.move_to_end(key)
-        while len(store) > limit:
-            store.popitem(last=False)
+        for other in [other for other in store if not _held[other]]:
+            if len(store) <= limit:
+                break
+            if other != key:
+                del store[other]
         return store[key]
 
 

@@ -56,7 +56,7 @@ def find_projections(base, config, component, stack, *, model):
         If no block, or no projection in any, follows a known pattern.
     """
     found = []
-    blocks = _block_modules(base, config, stack)
+    blocks = block_modules(base, config, stack)
     for layer, (path, call) in blocks.items():
         modules = base.get_submodule(path).named_modules()
         matching = [
@@ -90,8 +90,24 @@ def _not_found(base, blocks, component, stack, model):
     )
 
 
-def _block_modules(base, config, stack):
-    """Say for each layer which module makes it, and in which of its calls."""
+def block_modules(base, config, stack):
+    """Say for each layer which module makes it, and in which of its calls.
+
+    Parameters
+    ----------
+    base : Module
+        The stack.
+
+    config : PreTrainedConfig
+        Of the whole model.
+
+    stack : {"encoder", "decoder"} or None
+
+    Returns
+    -------
+    modules : dict of int to (str, int)
+        Path and call; empty where there is no list of as many modules as there are blocks.
+    """
     config, n_layers = base.config, _families.n_blocks(config, stack)
     if config.model_type == "canine":  # its other layers have no state a character
         return {

@@ -44,7 +44,7 @@ class ModelSource:
     @property
     def block_widths(self):
         """How many neurons each block has; a module's own are known once the model has run."""
-        return _block_widths(self.spec, self.blocks)
+        return widths_of(self.spec, self.blocks)
 
     @property
     def stacks(self):
@@ -153,6 +153,28 @@ class ModelSource:
             self._run_batch(model, anatomies, blocks, half, begin, visit, frozenset(visited))
 
     def _inputs(self, batch, multiple, device, has_decoder):
+        """Make what the model takes of a batch.
+
+        Parameters
+        ----------
+        batch : ndarray of int
+            Which of the inputs.
+
+        multiple : int
+            The fewest tokens the model takes.
+
+        device : torch.device
+
+        has_decoder : bool
+            Whether the model is an encoder-decoder whose decoder runs, too.
+
+        Returns
+        -------
+        inputs : dict of str to Tensor
+
+        width : int
+            The tokens of an input, padding included; the decoder reads one more before them.
+        """
         from sklearn_neurox.utils._torch import to_tensor
 
         read = self.sequences if self.contexts is None else self.contexts
@@ -195,11 +217,23 @@ def neuron_names_of(spec, blocks):
     -------
     names : ndarray of str of shape (n_neurons,)
     """
-    widths = _block_widths(spec, blocks)
+    widths = widths_of(spec, blocks)
     return np.concatenate([b.neuron_names(n) for b, n in zip(blocks, widths, strict=True)])
 
 
-def _block_widths(spec, blocks):
+def widths_of(spec, blocks):
+    """Tell how many neurons each of some blocks has; modules are run to find out.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    blocks : sequence of Block
+
+    Returns
+    -------
+    widths : tuple of int
+    """
     paths = {}
     for block in blocks:
         if block.n_units is None:

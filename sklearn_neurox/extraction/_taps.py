@@ -106,3 +106,46 @@ def first_of(output):
     if isinstance(output, dict):  # transformers' outputs are
         output = tuple(output.values())
     return output[0] if isinstance(output, (tuple, list)) and output else output
+
+
+class _Head:
+    """A pre-hook that leaves the head only the states it is asked about, in one call of ours."""
+
+    def __init__(self, places):
+        self.places, self.call, self.ran = places, object(), False
+
+    def __call__(self, module, args):
+        if _current_call.get() is not self.call or not args:
+            return None
+        self.ran = True
+        state = args[0].reshape(-1, args[0].shape[-1])
+        return (state[self.places.to(state.device)][None], *args[1:])
+
+
+@contextlib.contextmanager
+def at_places(module, places):
+    """Have a module read only some of its states, for the calls made in this context.
+
+    A vocabulary is a hundred times wider than a state, and most places are of no interest.
+
+    Parameters
+    ----------
+    module : Module
+        What makes predictions of states.
+
+    places : Tensor of shape (n_places,)
+        In the flattened batch.
+
+    Yields
+    ------
+    head : object
+        Its ``ran`` tells whether the module was used.
+    """
+    head = _Head(places)
+    token = _current_call.set(head.call)
+    handle = module.register_forward_pre_hook(head)
+    try:
+        yield head
+    finally:
+        handle.remove()
+        _current_call.reset(token)

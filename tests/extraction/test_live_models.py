@@ -108,3 +108,38 @@ def test_a_live_model_is_never_silently_the_untrained_one(live, words):
     model, tokenizer = live("bert")
     with pytest.raises(ValueError, match=r"weights='random' builds a model from its config"):
         ActivationExtractor(model, tokenizer=tokenizer, weights="random").transform(words)
+
+
+def test_a_config_that_says_minus_one_for_no_limit(live):
+    import torch
+    from transformers import XLNetConfig, XLNetModel
+
+    _, tokenizer = live("xlm-roberta")
+    config = XLNetConfig(vocab_size=len(tokenizer), d_model=16, n_layer=2, n_head=2, d_inner=32)
+    with torch.random.fork_rng():
+        model = XLNetModel(config).eval()
+    H = ActivationExtractor(model, tokenizer=tokenizer).transform(["The old dog"]).pool("mean")
+    with torch.no_grad():
+        ids = torch.tensor([tokenizer("The old dog")["input_ids"]])
+        states = model(input_ids=ids, output_hidden_states=True).hidden_states
+    expected = torch.cat([state[:, 1:-1].mean(dim=1) for state in states], dim=1)
+    np.testing.assert_allclose(H, expected.numpy(), atol=1e-6)
+
+
+def test_a_decoder_in_a_wrapper_that_only_passes_on_what_it_is_given(live):
+    import torch
+    from transformers import BartConfig, BartForCausalLM
+
+    _, tokenizer = live("roberta")
+    sizes = {"decoder_layers": 2, "decoder_attention_heads": 2, "decoder_ffn_dim": 8}
+    config = BartConfig(vocab_size=len(tokenizer), d_model=16, encoder_layers=2, **sizes)
+    with torch.random.fork_rng():
+        model = BartForCausalLM(config).eval()
+    texts = ["The old dog", "A light rain that she saw"]  # of which one is padded
+    H = ActivationExtractor(model, tokenizer=tokenizer).transform(texts).pool("mean")
+    for row, text in zip(H, texts, strict=True):
+        with torch.no_grad():
+            ids = torch.tensor([tokenizer(text)["input_ids"]])
+            states = model(input_ids=ids, output_hidden_states=True).hidden_states
+        expected = torch.cat([state[0, 1:-1].mean(dim=0) for state in states])
+        np.testing.assert_allclose(row, expected.numpy(), atol=1e-5)
