@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What neurons respond to: tables, text views, plots and a report."""
 
-__all__ = []
+from sklearn_neurox.inspection._neuron_report import NeuronReport
+
+__all__ = ["NeuronReport"]
