@@ -1,6 +1,6 @@
 // Small drawings: distributions, bars, and the curves of an ablation.
 
-const DISTRIBUTION = { width: 240, height: 34, box: 7 };
+const DISTRIBUTION = { width: 320, height: 36, box: 7 };
 
 // The values of one class of a neuron: a histogram, and below it a box of quantiles.
 function distribution(neuron, c) {
@@ -71,8 +71,8 @@ function distributionAxis(neuron) {
 }
 
 // A bar to the right for what is positive, to the left for what is negative, with its number.
-function signedBar(value, largest) {
-  if (Number.isNaN(value)) return "–";
+function signedBar(value, largest, text = aligned(value, largest)) {
+  if (Number.isNaN(value)) return text;
   const half = 30;
   const width = largest > 0 ? (Math.abs(value) / largest) * half : 0;
   const bar = svg("rect", {
@@ -86,18 +86,18 @@ function signedBar(value, largest) {
   return el(
     "span",
     { class: "bar" },
-    el("span", { class: "value" }, number(value)),
+    el("span", { class: "value" }, text),
     svg("svg", { width: 2 * half, height: 14, "aria-hidden": "true" }, bar, zero),
   );
 }
 
-function scoreBar(value, largest) {
-  if (Number.isNaN(value)) return "–";
+function bar(value, largest, text = aligned(value, largest)) {
+  if (Number.isNaN(value)) return text;
   const length = largest > 0 ? Math.max(0, value / largest) * 50 : 0;
   return el(
     "span",
     { class: "bar" },
-    el("span", { class: "value" }, number(value)),
+    el("span", { class: "value" }, text),
     svg(
       "svg",
       { width: 50, height: 14, "aria-hidden": "true" },
@@ -106,40 +106,55 @@ function scoreBar(value, largest) {
   );
 }
 
-const CURVES = { width: 560, height: 280, left: 48, right: 150, top: 12, bottom: 34 };
+const CURVES = { width: 600, height: 280, left: 48, right: 190, top: 14, bottom: 38 };
 const CURVE_KINDS = ["top", "random", "bottom"];
 
 // Scores by how much is kept; `points` have which, mode, fraction and score, and `all` is a score.
 function ablationCurves(points, all) {
   const { width, height, left, right, top, bottom } = CURVES;
   const scores = [...points.map((point) => point.score), ...(all === null ? [] : [all])];
-  const fractions = points.map((point) => point.fraction);
-  const span = [Math.min(...scores), Math.max(...scores)];
-  const most = Math.max(...fractions);
-  const margin = (span[1] - span[0] || 1) * 0.06;
-  const x = (fraction) => left + (fraction / most) * (width - left - right);
-  const y = (score) =>
-    height - bottom - ((score - span[0] + margin) / (span[1] - span[0] + 2 * margin)) * (height - top - bottom);
-  const ticks = niceTicks(span[0], span[1]);
-  const grid = ticks.flatMap((tick) => [
-    svg("path", { d: `M${left} ${y(tick)}H${width - right}`, class: "grid" }),
-    svg("text", { x: left - 6, y: y(tick) + 4, "text-anchor": "end", class: "tick" }, number(tick)),
+  const fractions = [...new Set(points.map((point) => point.fraction))];
+  const [low, high] = [Math.min(...scores), Math.max(...scores)];
+  const x = linear(Math.min(...fractions), Math.max(...fractions), left + 24, width - right - 8);
+  const y = linear(low, high, height - bottom - 8, top + 10);
+  const text = (at, height, anchor, content) =>
+    svg("text", { x: at, y: height, "text-anchor": anchor, class: "tick" }, content);
+  const rule = (score, kind) =>
+    svg("path", { d: `M${left} ${y(score)}H${width - right}`, class: kind });
+  const grid = niceTicks(low, high).flatMap((tick) => [
+    rule(tick, "grid"),
+    text(left - 6, y(tick) + 4, "end", number(tick)),
   ]);
-  const kept = [...new Set(fractions)].map((fraction) =>
-    svg("text", { x: x(fraction), y: height - bottom + 16, "text-anchor": "middle", class: "tick" }, `${number(100 * fraction)} %`),
-  );
-  const curves = curvesOf(points).map((curve) => drawCurve(curve, x, y));
-  const ends = spread(curvesOf(points).map((curve) => y(curve.points.at(-1).score)), 14);
-  const names = curvesOf(points).map((curve, i) =>
-    svg("text", { x: width - right + 10, y: ends[i] + 4, class: `tick ${curve.which}` }, curve.name),
+  const kept = fractions.map((fraction) =>
+    text(x(fraction), height - bottom + 15, "middle", `${number(100 * fraction)} %`),
   );
   const level = all === null ? [] : [
-    svg("path", { d: `M${left} ${y(all)}H${width - right}`, class: "level" }),
-    svg("text", { x: left + 4, y: y(all) - 4, class: "tick" }, `all neurons ${number(all)}`),
+    rule(all, "level"),
+    text(left + 2, y(all) - 4, "start", `all neurons ${number(all)}`),
   ];
-  const title = svg("text", { x: (left + width - right) / 2, y: height - 3, "text-anchor": "middle", class: "tick" }, "neurons kept");
+  const title = text((left + width - right) / 2, height - 5, "middle", "neurons kept");
+  const curves = curvesOf(points);
+  const lines = curves.map((curve) => drawCurve(curve, x, y));
   return drawing(width, height, "Score by the share of neurons kept; the table has the numbers",
-    grid, kept, level, curves, names, title);
+    grid, kept, level, lines, curveNames(curves, y), title);
+}
+
+// Each name beside the end of its curve, behind a piece of it.
+function curveNames(curves, y) {
+  const x = CURVES.width - CURVES.right + 8;
+  const ends = spread(curves.map((curve) => y(curve.points.at(-1).score)), 15);
+  return curves.map((curve, i) => [
+    svg("path", { d: `M${x} ${ends[i]}h22`, class: curveClass(curve) }),
+    svg("text", { x: x + 28, y: ends[i] + 4, class: "tick" }, curve.name),
+  ]);
+}
+
+const curveClass = (curve) =>
+  `curve ${curve.which} ${curve.mode === "retrained" ? "dashed" : ""}`;
+
+function linear(low, high, from, to) {
+  if (low === high) return () => (from + to) / 2;
+  return (value) => from + ((value - low) / (high - low)) * (to - from);
 }
 
 function curvesOf(points) {
@@ -154,12 +169,9 @@ function curvesOf(points) {
 }
 
 function drawCurve(curve, x, y) {
-  const path = curve.points.map((p, i) => `${i ? "L" : "M"}${x(p.fraction)} ${y(p.score)}`).join("");
-  const dots = curve.points.map((p) =>
-    svg("circle", { cx: x(p.fraction), cy: y(p.score), r: 3, class: curve.which }),
-  );
-  const style = curve.mode === "retrained" ? "dashed" : "";
-  return svg("g", null, svg("path", { d: path, class: `curve ${curve.which} ${style}` }), dots);
+  const at = curve.points.map((point) => [x(point.fraction), y(point.score)]);
+  const dots = at.map(([cx, cy]) => svg("circle", { cx, cy, r: 3, class: curve.which }));
+  return svg("g", null, svg("path", { d: `M${at.join("L")}`, class: curveClass(curve) }), dots);
 }
 
 // Move labels apart that would lie on one another.

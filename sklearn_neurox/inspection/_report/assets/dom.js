@@ -6,7 +6,7 @@ function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return node;
 }
 
@@ -25,6 +25,13 @@ function number(value) {
   const size = Math.abs(value);
   const text = size < 1e-4 || size >= 1e6 ? value.toExponential(1) : decimals.format(value);
   return text.replace("-", "−");
+}
+
+// As many decimals as the largest of a column needs, so that the column lines up.
+function aligned(value, largest) {
+  if (value === null || Number.isNaN(value)) return "–";
+  const digits = 2 - Math.floor(Math.log10(largest || 1));
+  return value.toFixed(Math.min(8, Math.max(largest < 10 ? 3 : 0, digits))).replace("-", "−");
 }
 
 // In standard deviations, always with its sign.

@@ -45,12 +45,21 @@ async function show(path) {
     if (isHere) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
+  markCurrent();
   if (!isFirst) {
     // Readers of the screen hear the new heading, and Tab goes on from there.
     title.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }
   isFirst = false;
+}
+
+// In the list, what the main part shows.
+function markCurrent() {
+  for (const option of results.querySelectorAll("[role=option]")) {
+    if (option.hash === location.hash) option.setAttribute("aria-current", "page");
+    else option.removeAttribute("aria-current");
+  }
 }
 
 const LIMIT = 60;
@@ -67,6 +76,7 @@ function search() {
     ? `${integers.format(entries.length)} of ${integers.format(total)} shown; type more to narrow down`
     : total ? "" : "Nothing found";
   choose(text && entries.length ? 0 : -1);
+  markCurrent();
 }
 
 function groupNodes(title, list) {

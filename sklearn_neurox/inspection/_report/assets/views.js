@@ -15,7 +15,7 @@ function rankingView() {
       kind: "number",
       largestFirst: true,
       value: (i) => arrays.score[i],
-      cell: (i) => scoreBar(arrays.score[i], largest),
+      cell: (i) => bar(arrays.score[i], largest),
     });
   }
   if (arrays.class_rank && nClasses > 2) {
@@ -32,13 +32,44 @@ function rankingView() {
   return [
     heading("Ranking of all neurons"),
     el("p", { class: "about" }, summary()),
-    sortableTable({
-      caption: `${plural(nNeurons, "neuron")} by ${data.ranker}`,
-      columns,
-      rows: neuronsByRank(),
-      sort: { column: 0, descending: false },
-    }),
+    el(
+      "div",
+      { class: "beside" },
+      sortableTable({
+        caption: `${plural(nNeurons, "neuron")} by ${data.ranker}`,
+        columns,
+        rows: neuronsByRank(),
+        sort: { column: 0, descending: false },
+      }),
+      layersOfBest(neuronsByRank()),
+    ),
   ];
+}
+
+// Where the best tenth of the neurons lies.
+function layersOfBest(neurons) {
+  if (data.layers.length < 2) return null;
+  const n = Math.max(1, Math.round(neurons.length / 10));
+  const counts = new Array(data.layers.length).fill(0);
+  for (const i of neurons.slice(0, n)) if (arrays.layer_of[i] >= 0) counts[arrays.layer_of[i]]++;
+  const largest = Math.max(...counts);
+  const columns = [
+    { title: "Layer", value: (k) => data.layers[k] },
+    {
+      title: "Neurons",
+      kind: "number",
+      largestFirst: true,
+      value: (k) => counts[k],
+      cell: (k) => bar(counts[k], largest, integers.format(counts[k])),
+    },
+  ];
+  const title = `Layers of the best ${integers.format(n)}`;
+  return el(
+    "section",
+    null,
+    el("h2", null, title),
+    sortableTable({ caption: title, columns, rows: data.layers.keys() }),
+  );
 }
 
 function summary() {
@@ -102,7 +133,7 @@ function labelView(c) {
         kind: "number",
         largestFirst: true,
         value: (i) => classScore(c, i),
-        cell: (i) => scoreBar(classScore(c, i), classScore(c, neuronsFor(c)[0])),
+        cell: (i) => bar(classScore(c, i), classScore(c, neuronsFor(c)[0])),
       },
     );
   } else {
@@ -125,7 +156,7 @@ function labelView(c) {
       hint: "Mean over the words of the label minus that over all others, in standard deviations",
       largestFirst: true,
       value: (i) => differenceFromOthers(c, i),
-      cell: (i) => signedBar(differenceFromOthers(c, i), widest),
+      cell: (i) => signedBar(differenceFromOthers(c, i), widest, deviations(differenceFromOthers(c, i))),
     },
     { title: "Rank overall", kind: "number", value: (i) => arrays.rank[i] },
   );
@@ -135,7 +166,12 @@ function labelView(c) {
   return [
     heading("Label ", el("bdi", null, data.classes[c])),
     el("p", { class: "about" }, `${plural(data.class_counts[c], "word")} of ${integers.format(data.n_words)}.${note}`),
-    sortableTable({ caption: `Neurons for ${data.classes[c]}, best first`, columns, rows: neuronsFor(c) }),
+    el(
+      "div",
+      { class: "beside" },
+      sortableTable({ caption: `Neurons for ${data.classes[c]}, best first`, columns, rows: neuronsFor(c) }),
+      layersOfBest(neuronsFor(c)),
+    ),
   ];
 }
 
@@ -203,7 +239,7 @@ function classTable(neuron) {
   if (arrays.class_rank) {
     columns.push(
       { title: "Rank", kind: "number", hint: "In the ranking of the label", value: (c) => classRank(c, neuron) },
-      { title: "Score", kind: "number", largestFirst: true, value: (c) => classScore(c, neuron) },
+      { title: "Score", kind: "number", largestFirst: true, value: (c) => classScore(c, neuron), cell: (c) => aligned(classScore(c, neuron), 1) },
     );
   }
   if (arrays.weight) {
@@ -332,6 +368,7 @@ function tableView(title, table, about) {
     title: name,
     kind: table.numeric[k] ? "number" : null,
     value: (row) => row[k],
+    cell: (row) => (table.numeric[k] ? number(row[k]) : row[k]),
   }));
   return [
     heading(title),
@@ -342,7 +379,7 @@ function tableView(title, table, about) {
 
 function ablationView() {
   const table = data.tables.ablation;
-  const about = "Scores of the probe on some of the neurons alone; over folds, draws and repeats.";
+  const about = "Scores of the probe on some of the neurons alone; averaged over n folds, draws and repeats, whose standard deviation is the spread.";
   const [title, paragraph, numbers] = tableView("Ablation", table, about);
   const chart = ablationChart(table);
   return [title, paragraph, chart && el("div", { class: "scroll" }, chart), numbers];
