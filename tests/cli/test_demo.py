@@ -60,7 +60,7 @@ def test_wrong_input_is_one_message(arguments, message, capfd):
 
 def test_a_feature_the_file_lacks_is_one_message(conllu, capfd):
     assert main(["demo", "--data", conllu, "--label", "number"]) == 1
-    assert "--label number: the demo needs two different labels" in capfd.readouterr().err
+    assert "--label number: this needs two different labels" in capfd.readouterr().err
 
 
 def test_module_and_version():

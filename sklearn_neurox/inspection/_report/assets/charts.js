@@ -58,11 +58,11 @@ function distributionAxis(neuron) {
   const ends = [activationAt(neuron, 0), activationAt(neuron, 1)].map(number);
   const x = (-low / (high - low)) * width;
   const label = (at, anchor, text) =>
-    svg("text", { x: at, y: 11, "text-anchor": anchor, class: "tick" }, text);
+    svg("text", { x: at, y: 12, "text-anchor": anchor, class: `tick ${anchor}` }, text);
   const isClear = x > 60 && x < width - 60;
   return drawing(
     width,
-    14,
+    18,
     `Axis from ${ends[0]} to ${ends[1]}`,
     label(0, "start", `${isCut(low) ? "≤ " : ""}${ends[0]}`),
     isClear ? label(x, "middle", `mean ${number(arrays.mean[neuron])}`) : null,

@@ -175,9 +175,9 @@ function labelView(c) {
   ];
 }
 
-function largestSize(neurons, value) {
+function largestSize(rows, value) {
   let largest = 0;
-  for (const i of neurons) largest = Math.max(largest, Math.abs(value(i)) || 0);
+  for (const i of rows) largest = Math.max(largest, Math.abs(value(i)) || 0);
   return largest;
 }
 
@@ -364,12 +364,17 @@ function pieces({ text, words, cutBefore, cutAfter }) {
 }
 
 function tableView(title, table, about) {
-  const columns = table.columns.map((name, k) => ({
-    title: name,
-    kind: table.numeric[k] ? "number" : null,
-    value: (row) => row[k],
-    cell: (row) => (table.numeric[k] ? number(row[k]) : row[k]),
-  }));
+  const columns = table.columns.map((name, k) => {
+    const isWhole = table.rows.every((row) => row[k] === null || Number.isInteger(row[k]));
+    const largest = isWhole ? 0 : largestSize(table.rows, (row) => row[k]);
+    const shown = isWhole ? number : (value) => aligned(value, largest);
+    return {
+      title: name,
+      kind: table.numeric[k] ? "number" : null,
+      value: (row) => row[k],
+      cell: (row) => (table.numeric[k] ? shown(row[k]) : row[k]),
+    };
+  });
   return [
     heading(title),
     about && el("p", { class: "about" }, about),
