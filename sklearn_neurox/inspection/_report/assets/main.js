@@ -161,6 +161,17 @@ const KEYS = {
   },
 };
 
+// In the frame of a notebook the address of a link is one of the notebook, so it is not left to
+// the browser.
+function followLink(event) {
+  const link = event.target.closest('a[href^="#/"]');
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const path = link.getAttribute("href");
+  if (location.hash === path) show(path);
+  else location.hash = path;
+}
+
 function listen() {
   query.addEventListener("input", search);
   query.addEventListener("keydown", (event) => {
@@ -177,9 +188,11 @@ function listen() {
   });
   document.getElementById("skip").addEventListener("click", (event) => {
     event.preventDefault();
+    event.stopPropagation();
     main.focus();
   });
   window.addEventListener("hashchange", () => show(location.hash));
+  document.addEventListener("click", followLink);
 }
 
 async function start() {
