@@ -151,7 +151,7 @@ class NeuronReport:
     >>> ranker = ProbelessRanker().fit(data.X, data.y)
     >>> report = NeuronReport(ranker, data.X, data.y, words, title="Planted neurons")
     >>> report
-    <NeuronReport 'Planted neurons': 20 neurons, 351 words, 3 labels>
+    <NeuronReport 'Planted neurons': 20 neurons, 527 words, 3 labels>
     >>> report.write_html("neurons.html")  # doctest: +SKIP
     """
 
