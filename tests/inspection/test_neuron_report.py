@@ -20,7 +20,8 @@ from sklearn.preprocessing import StandardScaler
 
 import sklearn_neurox.inspection._neuron_report as module
 from sklearn_neurox.ablation import ablation_curve
-from sklearn_neurox.datasets import make_planted_neurons, make_tagged_words
+from sklearn_neurox.datasets import make_planted_neurons, make_tagged_words, make_tiny_model
+from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.inspection import NeuronReport
 from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
 from sklearn_neurox.words import words_frame
@@ -281,6 +282,21 @@ def test_rankers_without_classes_and_selectors_of_scikit_learn(data, words):
     assert np.argmin(arrays["rank"]) == np.argmax(selector.scores_)
 
 
+def test_from_pipeline_takes_words_to_a_report(words, tmp_path):
+    pipe = make_pipeline(
+        ActivationExtractor(make_tiny_model("bert", n_layers=1, hidden_size=8), cache=tmp_path),
+        SubwordAggregator("last"),
+        ProbelessRanker(n_neurons=5),
+        LogisticRegression(max_iter=1000),
+    ).fit(words, words["upos"])
+    parsed, arrays = contents(NeuronReport.from_pipeline(pipe, words, words["upos"]))
+    assert parsed["neurons"][::8] == ["hidden.0.0", "hidden.1.0"]
+    assert parsed["label"] == "upos"
+    H = pipe[:2].transform(words)
+    np.testing.assert_allclose(arrays["mean"], H.mean(axis=0), rtol=1e-3, atol=1e-5)
+    assert np.isfinite(arrays["weight"]).all(axis=0).sum() == 5
+
+
 def test_from_pipeline_reads_the_ranker_and_the_probe(data, words):
     X, y, names = data
     frame = pd.DataFrame(X, columns=names)
@@ -339,6 +355,7 @@ def test_the_callers_data_stay_as_they_are(ranker, data, words):
         ({"X": np.ones((5, 3))}, "X has 3 columns, but the ranker was fitted on 12 neurons"),
         ({"y": ["a", None, "b"]}, "1 of 3 labels are missing, the first at row 1"),
         ({"y": [0.5, 1.5, 2.5]}, "y is continuous. Cut it"),
+        ({"y": list("abc" * 100)}, r"knows the labels \['A', 'B', 'C'\], none of which is in y"),
         ({"words": pd.DataFrame({"word": ["a"]})}, "has no column 'text'"),
         ({"input_features": ["n"] * N_NEURONS}, "Two neurons are called 'n'"),
         ({"probe": StandardScaler()}, "not fitted"),

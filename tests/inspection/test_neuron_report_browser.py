@@ -90,7 +90,12 @@ def find(chrome, selector):
 
 
 def texts(chrome, selector):
-    return [node.text for node in chrome.find_elements("css selector", selector)]
+    """What is seen of all that match, in one call to the browser."""
+    return chrome.execute_script(
+        "return Array.from(document.querySelectorAll(arguments[0]),"
+        " (node) => (node.innerText ?? '').trim())",
+        selector,
+    )
 
 
 def wait_for(chrome, script, *arguments):
@@ -132,18 +137,19 @@ def has_focus(chrome, selector):
 
 def column(chrome, title):
     """The shown cells of a column of the first table."""
-    table = find(chrome, "main table")
-    headers = [node.text for node in table.find_elements("css selector", "thead th")]
-    cells = f"tbody td:nth-child({headers.index(title) + 1})"
-    return [node.text for node in table.find_elements("css selector", cells)]
+    return chrome.execute_script(
+        """
+        const table = document.querySelector("main table");
+        const place = Array.from(table.tHead.rows[0].cells, (cell) => cell.innerText.trim())
+            .indexOf(arguments[0]);
+        return Array.from(table.tBodies[0].rows, (row) => row.cells[place].innerText.trim());
+        """,
+        title,
+    )
 
 
 def header(chrome, title):
-    return next(
-        b
-        for b in find(chrome, "main table").find_elements("css selector", "th button")
-        if b.text == title
-    )
+    return find(chrome, "main table").find_element("xpath", f".//button[.='{title}']")
 
 
 def test_it_opens_with_the_ranking(chrome, page, ranker, data):

@@ -65,6 +65,11 @@ def check_labels(y, ranker, probe):
         )
     classes = known_classes(ranker, probe)
     known = set(classes)
+    if known and known.isdisjoint(y.tolist()):
+        raise ValueError(
+            f"The ranker knows the labels {classes[:5]}, none of which is in y, where the first is "
+            f"{y[0]!r}. Give the labels as the ranker was fitted on."
+        )
     classes += [label for label in np.unique(y).tolist() if label not in known]
     return classes, pd.Index(classes).get_indexer(pd.Index(y.tolist()))
 

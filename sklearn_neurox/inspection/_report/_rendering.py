@@ -9,7 +9,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-_SCRIPTS = ("data.js", "dom.js", "tables.js", "charts.js", "views.js", "main.js")
+_SCRIPTS = ("data.js", "dom.js", "tables.js", "charts.js", "neuron.js", "views.js", "main.js")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

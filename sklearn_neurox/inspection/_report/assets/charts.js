@@ -26,7 +26,13 @@ function distribution(neuron, c) {
     svg("path", { d: `M0 ${base}H${width}`, class: "axis" }),
     meanLine(neuron, 0, base),
     svg("path", { d: `M${at[0]} ${middle}H${at[4]}`, class: "whisker" }),
-    svg("rect", { x: at[1], y: middle - 3, width: Math.max(1, at[3] - at[1]), height: 6, class: "box" }),
+    svg("rect", {
+      x: at[1],
+      y: middle - 3,
+      width: Math.max(1, at[3] - at[1]),
+      height: 6,
+      class: "box",
+    }),
     svg("path", { d: `M${at[2]} ${middle - 3}v6`, class: "median" }),
   );
 }
@@ -128,29 +134,40 @@ function ablationCurves(points, all) {
   const kept = fractions.map((fraction) =>
     text(x(fraction), height - bottom + 15, "middle", `${number(100 * fraction)} %`),
   );
-  const level = all === null ? [] : [
-    rule(all, "level"),
-    text(left + 2, y(all) - 4, "start", `all neurons ${number(all)}`),
-  ];
+  const level =
+    all === null
+      ? []
+      : [rule(all, "level"), text(left + 2, y(all) - 4, "start", `all neurons ${number(all)}`)];
   const title = text((left + width - right) / 2, height - 5, "middle", "neurons kept");
   const curves = curvesOf(points);
   const lines = curves.map((curve) => drawCurve(curve, x, y));
-  return drawing(width, height, "Score by the share of neurons kept; the table has the numbers",
-    grid, kept, level, lines, curveNames(curves, y), title);
+  return drawing(
+    width,
+    height,
+    "Score by the share of neurons kept; the table has the numbers",
+    grid,
+    kept,
+    level,
+    lines,
+    curveNames(curves, y),
+    title,
+  );
 }
 
 // Each name beside the end of its curve, behind a piece of it.
 function curveNames(curves, y) {
   const x = CURVES.width - CURVES.right + 8;
-  const ends = spread(curves.map((curve) => y(curve.points.at(-1).score)), 15);
+  const ends = spread(
+    curves.map((curve) => y(curve.points.at(-1).score)),
+    15,
+  );
   return curves.map((curve, i) => [
     svg("path", { d: `M${x} ${ends[i]}h22`, class: curveClass(curve) }),
     svg("text", { x: x + 28, y: ends[i] + 4, class: "tick" }, curve.name),
   ]);
 }
 
-const curveClass = (curve) =>
-  `curve ${curve.which} ${curve.mode === "retrained" ? "dashed" : ""}`;
+const curveClass = (curve) => `curve ${curve.which} ${curve.mode === "retrained" ? "dashed" : ""}`;
 
 function linear(low, high, from, to) {
   if (low === high) return () => (from + to) / 2;
@@ -161,7 +178,8 @@ function curvesOf(points) {
   const curves = new Map();
   for (const point of points) {
     const name = `${point.which}, ${point.mode}`;
-    if (!curves.has(name)) curves.set(name, { name, which: point.which, mode: point.mode, points: [] });
+    if (!curves.has(name))
+      curves.set(name, { name, which: point.which, mode: point.mode, points: [] });
     curves.get(name).points.push(point);
   }
   for (const curve of curves.values()) curve.points.sort((a, b) => a.fraction - b.fraction);

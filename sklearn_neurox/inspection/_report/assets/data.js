@@ -33,8 +33,7 @@ async function unpack(name) {
 
 const unpackAll = (names) => Promise.all(names.map(unpack));
 
-const unpackRanking = () =>
-  unpackAll(["layer_of", "rank", "score", "class_score", "class_rank"]);
+const unpackRanking = () => unpackAll(["layer_of", "rank", "score", "class_score", "class_rank"]);
 
 // Everything else may come while the ranking is already being read.
 let allUnpacked = null;
@@ -69,8 +68,10 @@ let order = null;
 const neuronsByRank = () => (order ??= numbersByRank((i) => arrays.rank[i]));
 
 const hasClassRanks = (c) => Boolean(arrays.class_rank && arrays.class_rank[c * nNeurons]);
-const classRank = (c, neuron) => (hasClassRanks(c) ? arrays.class_rank[c * nNeurons + neuron] : NaN);
-const classScore = (c, neuron) => (hasClassRanks(c) ? arrays.class_score[c * nNeurons + neuron] : NaN);
+const classRank = (c, neuron) =>
+  hasClassRanks(c) ? arrays.class_rank[c * nNeurons + neuron] : NaN;
+const classScore = (c, neuron) =>
+  hasClassRanks(c) ? arrays.class_score[c * nNeurons + neuron] : NaN;
 
 // The weight for a change of the neuron by one standard deviation, which compares between neurons.
 const weightOf = (c, neuron) =>

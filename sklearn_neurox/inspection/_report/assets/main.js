@@ -4,7 +4,12 @@ const VIEWS = [
   ["ranking", "Ranking", rankingView, true],
   ["labels", "Labels", labelsView, true],
   ["ablation", "Ablation", ablationView, "ablation" in data.tables],
-  ["layers", "Layers", () => tableView("Layers", data.tables.layer_profile), "layer_profile" in data.tables],
+  [
+    "layers",
+    "Layers",
+    () => tableView("Layers", data.tables.layer_profile),
+    "layer_profile" in data.tables,
+  ],
   ["about", "About", aboutView, true],
 ].filter(([, , , isThere]) => isThere);
 
@@ -17,11 +22,15 @@ const found = document.getElementById("found");
 function viewOf(path) {
   const [, kind, ...rest] = path.split("/");
   const name = decoded(rest.join("/"));
-  if (kind === "neuron" && neuronNumbers.has(name)) return () => neuronView(neuronNumbers.get(name));
+  if (kind === "neuron" && neuronNumbers.has(name))
+    return () => neuronView(neuronNumbers.get(name));
   if (kind === "label" && classNumbers.has(name)) return () => labelView(classNumbers.get(name));
   const view = VIEWS.find(([id]) => id === (kind || "ranking"));
   if (view) return view[2];
-  return () => [heading("Not found"), el("p", null, `This report has nothing at “${name || kind}”.`)];
+  return () => [
+    heading("Not found"),
+    el("p", null, `This report has nothing at “${name || kind}”.`),
+  ];
 }
 
 function decoded(text) {
@@ -70,32 +79,60 @@ function search() {
   const groups = text ? matches(text.toLowerCase()) : everything();
   const entries = groups.flatMap(([, list]) => list);
   results.replaceChildren(...groups.flatMap(([title, list]) => groupNodes(title, list)));
-  Array.from(results.querySelectorAll("[role=option]")).forEach((node, i) => (node.id = `result-${i}`));
+  Array.from(results.querySelectorAll("[role=option]")).forEach(
+    (node, i) => (node.id = `result-${i}`),
+  );
   const total = groups.reduce((sum, [, , n]) => sum + n, 0);
-  found.textContent = total > entries.length
-    ? `${integers.format(entries.length)} of ${integers.format(total)} shown; type more to narrow down`
-    : total ? "" : "Nothing found";
+  found.textContent = countText(entries.length, total);
   choose(text && entries.length ? 0 : -1);
   markCurrent();
+}
+
+function countText(shown, total) {
+  if (!total) return "Nothing found";
+  if (shown === total) return "";
+  return `${integers.format(shown)} of ${integers.format(total)} shown; type more to narrow down`;
 }
 
 function groupNodes(title, list) {
   if (!list.length) return [];
   const options = list.map(({ name, note, path }) => {
-    const node = el("a", { role: "option", href: path, tabindex: "-1", "aria-selected": "false" },
-      el("bdi", null, name), el("span", { class: "muted" }, note));
+    const node = el(
+      "a",
+      { role: "option", href: path, tabindex: "-1", "aria-selected": "false" },
+      el("bdi", null, name),
+      el("span", { class: "muted" }, note),
+    );
     return node;
   });
-  return [el("div", { role: "group", "aria-label": title }, el("div", { class: "group" }, title), options)];
+  return [
+    el(
+      "div",
+      { role: "group", "aria-label": title },
+      el("div", { class: "group" }, title),
+      options,
+    ),
+  ];
 }
 
-const neuronEntry = (i, note) => ({ name: data.neurons[i], note: note ?? `rank ${integers.format(arrays.rank[i])}`, path: neuronPath(i) });
-const labelEntry = (c) => ({ name: data.classes[c], note: plural(data.class_counts[c], "word"), path: labelPath(c) });
+const neuronEntry = (i, note) => ({
+  name: data.neurons[i],
+  note: note ?? `rank ${integers.format(arrays.rank[i])}`,
+  path: neuronPath(i),
+});
+const labelEntry = (c) => ({
+  name: data.classes[c],
+  note: plural(data.class_counts[c], "word"),
+  path: labelPath(c),
+});
 
 function everything() {
   const labels = data.classes.map((_, c) => labelEntry(c));
   const best = Array.from(neuronsByRank().slice(0, LIMIT), (i) => neuronEntry(i));
-  return [["Labels", labels.slice(0, LIMIT), labels.length], ["Best neurons", best, best.length]];
+  return [
+    ["Labels", labels.slice(0, LIMIT), labels.length],
+    ["Best neurons", best, best.length],
+  ];
 }
 
 function matches(text) {
@@ -122,7 +159,9 @@ function namesLike(numbers, nameOf, text) {
 }
 
 function neuronsOfWord(text) {
-  const numbers = new Set(data.words.flatMap((word, w) => (word.toLowerCase() === text ? [w] : [])));
+  const numbers = new Set(
+    data.words.flatMap((word, w) => (word.toLowerCase() === text ? [w] : [])),
+  );
   if (!numbers.size || !arrays.top_word) return [];
   const perNeuron = 2 * shapeOf("top_word")[2];
   const hits = [];
@@ -197,7 +236,9 @@ function listen() {
 
 async function start() {
   if (typeof DecompressionStream === "undefined") {
-    main.replaceChildren(el("p", null, "This browser is too old for the report. Use one from 2023 or later."));
+    main.replaceChildren(
+      el("p", null, "This browser is too old for the report. Use one from 2023 or later."),
+    );
     return;
   }
   await unpackRanking();
@@ -211,4 +252,6 @@ async function start() {
   document.documentElement.dataset.ready = "true";
 }
 
-start();
+start().catch((error) => {
+  main.replaceChildren(heading("This report cannot be read"), el("p", null, String(error)));
+});

@@ -14,7 +14,15 @@ function sortableTable({ caption, columns, rows, sort, foot }) {
 
   function draw() {
     const shown = state.rows.slice(state.start, state.start + PAGE);
-    body.replaceChildren(...shown.map((row) => el("tr", null, columns.map((c) => cellOf(c, row)))));
+    body.replaceChildren(
+      ...shown.map((row) =>
+        el(
+          "tr",
+          null,
+          columns.map((c) => cellOf(c, row)),
+        ),
+      ),
+    );
     headers.forEach((header, i) => {
       if (i !== state.column) header.removeAttribute("aria-sort");
       else header.setAttribute("aria-sort", state.descending ? "descending" : "ascending");

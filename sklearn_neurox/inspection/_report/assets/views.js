@@ -121,7 +121,6 @@ function neuronsFor(c) {
 }
 
 function labelView(c) {
-  const largest = largestSize(neuronsFor(c), (i) => weightOf(c, i));
   const widest = largestSize(neuronsFor(c), (i) => differenceFromOthers(c, i));
   const columns = [];
   if (hasClassRanks(c)) {
@@ -139,16 +138,7 @@ function labelView(c) {
   } else {
     columns.push({ title: "Neuron", value: (i) => data.neurons[i], cell: neuronLink });
   }
-  if (arrays.weight) {
-    columns.push({
-      title: "Weight × SD",
-      kind: "number",
-      hint: "The weight of the probe times the standard deviation of the neuron",
-      largestFirst: true,
-      value: (i) => weightOf(c, i),
-      cell: (i) => signedBar(weightOf(c, i), largest),
-    });
-  }
+  if (arrays.weight) columns.push(weightColumn(neuronsFor(c), (i) => weightOf(c, i)));
   columns.push(
     {
       title: "Difference, SD",
@@ -156,7 +146,8 @@ function labelView(c) {
       hint: "Mean over the words of the label minus that over all others, in standard deviations",
       largestFirst: true,
       value: (i) => differenceFromOthers(c, i),
-      cell: (i) => signedBar(differenceFromOthers(c, i), widest, deviations(differenceFromOthers(c, i))),
+      cell: (i) =>
+        signedBar(differenceFromOthers(c, i), widest, deviations(differenceFromOthers(c, i))),
     },
     { title: "Rank overall", kind: "number", value: (i) => arrays.rank[i] },
   );
@@ -165,202 +156,40 @@ function labelView(c) {
     : ` ${data.ranker} gives no scores by label, so the neurons stand by their difference.`;
   return [
     heading("Label ", el("bdi", null, data.classes[c])),
-    el("p", { class: "about" }, `${plural(data.class_counts[c], "word")} of ${integers.format(data.n_words)}.${note}`),
+    el(
+      "p",
+      { class: "about" },
+      `${plural(data.class_counts[c], "word")} of ${integers.format(data.n_words)}.${note}`,
+    ),
     el(
       "div",
       { class: "beside" },
-      sortableTable({ caption: `Neurons for ${data.classes[c]}, best first`, columns, rows: neuronsFor(c) }),
+      sortableTable({
+        caption: `Neurons for ${data.classes[c]}, best first`,
+        columns,
+        rows: neuronsFor(c),
+      }),
       layersOfBest(neuronsFor(c)),
     ),
   ];
+}
+
+function weightColumn(rows, value) {
+  const largest = largestSize(rows, value);
+  return {
+    title: "Weight × SD",
+    kind: "number",
+    hint: "The weight of the probe times the standard deviation of the neuron",
+    largestFirst: true,
+    value,
+    cell: (row) => signedBar(value(row), largest),
+  };
 }
 
 function largestSize(rows, value) {
   let largest = 0;
   for (const i of rows) largest = Math.max(largest, Math.abs(value(i)) || 0);
   return largest;
-}
-
-function neuronView(neuron) {
-  const facts = [
-    ["Rank", `${integers.format(arrays.rank[neuron])} of ${integers.format(nNeurons)}`],
-    ["Score", arrays.score ? number(arrays.score[neuron]) : null],
-    ["Layer", layerName(neuron) || null],
-    ["Mean", number(arrays.mean[neuron])],
-    ["SD", number(arrays.deviation[neuron])],
-  ];
-  return [
-    heading(data.neurons[neuron]),
-    neighbours(neuron),
-    el(
-      "dl",
-      { class: "facts" },
-      facts.filter(([, fact]) => fact).map(([name, fact]) => el("div", null, el("dt", null, name), el("dd", null, fact))),
-    ),
-    ...responses(neuron),
-  ];
-}
-
-function neighbours(neuron) {
-  const rank = arrays.rank[neuron];
-  const link = (place, text) =>
-    place >= 1 && place <= nNeurons
-      ? el("a", { href: neuronPath(neuronsByRank()[place - 1]) }, text)
-      : el("span", { class: "muted" }, text);
-  return el(
-    "p",
-    { class: "neighbours" },
-    link(rank - 1, "← better ranked"),
-    link(rank + 1, "worse ranked →"),
-  );
-}
-
-function responses(neuron) {
-  if (!(arrays.deviation[neuron] > 0)) {
-    return [el("p", { class: "note" }, `This neuron is ${number(arrays.mean[neuron])} for every word, so it tells nothing of any label.`)];
-  }
-  const place = detailOf(neuron);
-  const parts = [el("h2", null, "By label"), classTable(neuron)];
-  if (place === undefined) {
-    const n = integers.format(data.detailed.length);
-    parts.push(el("p", { class: "note" }, `Words and sentences are kept for the ${n} best ranked neurons only, of which this is none.`));
-    return parts;
-  }
-  return [...parts, el("h2", null, "Top words"), topWords(place), el("h2", null, "Sentences"), colorKey(), sentences(place)];
-}
-
-function classTable(neuron) {
-  const rows = Array.from(data.classes.keys());
-  const largest = largestSize(rows, (c) => weightOf(c, neuron));
-  const columns = [
-    { title: "Label", value: (c) => data.classes[c], cell: labelLink },
-    { title: "Words", kind: "number", largestFirst: true, value: (c) => data.class_counts[c] },
-  ];
-  if (arrays.class_rank) {
-    columns.push(
-      { title: "Rank", kind: "number", hint: "In the ranking of the label", value: (c) => classRank(c, neuron) },
-      { title: "Score", kind: "number", largestFirst: true, value: (c) => classScore(c, neuron), cell: (c) => aligned(classScore(c, neuron), 1) },
-    );
-  }
-  if (arrays.weight) {
-    columns.push({
-      title: "Weight × SD",
-      kind: "number",
-      hint: "The weight of the probe times the standard deviation of the neuron",
-      largestFirst: true,
-      value: (c) => weightOf(c, neuron),
-      cell: (c) => signedBar(weightOf(c, neuron), largest),
-    });
-  }
-  columns.push(
-    {
-      title: "Mean, SD",
-      kind: "number",
-      hint: "Mean over the words of the label, in standard deviations from the mean of all words",
-      largestFirst: true,
-      value: (c) => classMean(c, neuron),
-      cell: (c) => deviations(classMean(c, neuron)),
-    },
-    {
-      title: "Distribution",
-      kind: "drawing",
-      hint: "Histogram, as high as its fullest bin, and the quantiles 5, 25, 50, 75 and 95 %",
-      largestFirst: true,
-      value: (c) => classMean(c, neuron),
-      cell: (c) => (data.class_counts[c] ? distribution(neuron, c) : "–"),
-    },
-  );
-  const foot = el(
-    "tr",
-    null,
-    el("td", { colspan: columns.length - 1 }),
-    el("td", { class: "drawing" }, distributionAxis(neuron)),
-  );
-  const mean = columns.findIndex((column) => column.title === "Mean, SD");
-  return sortableTable({
-    caption: "Scores, weights and activations by label",
-    columns,
-    rows,
-    sort: { column: mean, descending: true },
-    foot,
-  });
-}
-
-function topWords(place) {
-  const n = shapeOf("top_word")[2];
-  if (!n) return el("p", { class: "note" }, `No word occurs ${plural(data.min_count, "time")} or more.`);
-  const list = (side, title) => {
-    const items = [];
-    for (let k = 0; k < n; k++) {
-      const at = (2 * place + side) * n + k;
-      const word = arrays.top_word[at];
-      const value = scaled("top_word_mean", at);
-      items.push(
-        el(
-          "li",
-          null,
-          colored(el("bdi", { class: "word" }, data.words[word]), value),
-          el("span", { class: "muted" }, `× ${integers.format(arrays.type_count[word])}`),
-          el("span", { class: "value" }, deviations(value)),
-        ),
-      );
-    }
-    return el("section", null, el("h3", null, title), el("ol", { class: "words" }, items));
-  };
-  return el(
-    "div",
-    null,
-    el("p", { class: "about" }, `Mean activation of words that occur ${data.min_count} times or more, in standard deviations.`),
-    el("div", { class: "sides" }, list(0, "Highest"), list(1, "Lowest")),
-  );
-}
-
-function colorKey() {
-  const steps = [];
-  for (let k = -4; k <= 4; k++) {
-    const value = (k * data.full_color) / 4;
-    steps.push(colored(el("span", null, deviations(value).replace(/\.?0+$/, "") || "0"), value));
-  }
-  return el("p", { class: "key", "aria-label": "Colours by standard deviations" }, steps, el("span", { class: "muted" }, "standard deviations"));
-}
-
-function sentences(place) {
-  const n = shapeOf("context")[2];
-  const list = (side, title) => {
-    const items = [];
-    for (let k = 0; k < n; k++) items.push(sentence(contextAt((2 * place + side) * n + k)));
-    return el("section", null, el("h3", null, title), el("ol", { class: "sentences" }, items));
-  };
-  return el("div", { class: "sides" }, list(0, "Highest activation"), list(1, "Lowest activation"));
-}
-
-function sentence(context) {
-  return el(
-    "li",
-    null,
-    el("span", { class: "value" }, deviations(context.value)),
-    el("p", { dir: "auto" }, pieces(context)),
-  );
-}
-
-// The text, cut at its words. Offsets count characters as Python does, not UTF-16 units.
-function pieces({ text, words, cutBefore, cutAfter }) {
-  const characters = Array.from(text);
-  const slice = (from, to) => characters.slice(from, to).join("");
-  const focus = words.find((word) => word.isFocus);
-  let done = cutBefore ? words[0].start : 0;
-  const nodes = cutBefore ? ["… "] : [];
-  for (const word of words) {
-    const hidesFocus = !word.isFocus && word.start < focus.end && word.end > focus.start;
-    if (word.start < done || hidesFocus) continue;
-    nodes.push(slice(done, word.start));
-    const tag = word.isFocus ? "strong" : "span";
-    const node = el(tag, { class: "word", title: `${deviations(word.value)} SD` }, slice(word.start, word.end));
-    nodes.push(colored(node, word.value));
-    done = word.end;
-  }
-  nodes.push(cutAfter ? " …" : slice(done));
-  return nodes;
 }
 
 function tableView(title, table, about) {
@@ -384,7 +213,9 @@ function tableView(title, table, about) {
 
 function ablationView() {
   const table = data.tables.ablation;
-  const about = "Scores of the probe on some of the neurons alone; averaged over n folds, draws and repeats, whose standard deviation is the spread.";
+  const about =
+    "Scores of the probe on some of the neurons alone, averaged over n folds, draws and repeats; " +
+    "the spread is their standard deviation.";
   const [title, paragraph, numbers] = tableView("Ablation", table, about);
   const chart = ablationChart(table);
   return [title, paragraph, chart && el("div", { class: "scroll" }, chart), numbers];
@@ -393,7 +224,8 @@ function ablationView() {
 // One pair of probe and ranking has a drawing; of more the table has the numbers.
 function ablationChart(table) {
   const at = (name) => table.columns.indexOf(name);
-  const distinct = (name) => (at(name) < 0 ? 1 : new Set(table.rows.map((row) => row[at(name)])).size);
+  const distinct = (name) =>
+    at(name) < 0 ? 1 : new Set(table.rows.map((row) => row[at(name)])).size;
   if (distinct("probe") > 1 || distinct("ranking") > 1) return null;
   if (["which", "fraction", "score"].some((name) => at(name) < 0)) return null;
   const all = table.rows.find((row) => row[at("which")] === "all");
@@ -408,19 +240,22 @@ function ablationChart(table) {
   return points.length ? ablationCurves(points, all ? all[at("score")] : null) : null;
 }
 
+const ABOUT = [
+  "Activations are compared in standard deviations (SD) of a neuron from its mean over all words. " +
+    "Blue is below the mean, orange above, no colour at it; colours are full at " +
+    `${data.full_color} SD. Point at a word of a sentence to read its value.`,
+  "A distribution is drawn as high as its fullest bin, over a range that all labels of the neuron " +
+    `share; what lies further than ${data.reach} SD from the mean is in the outermost bins. The ` +
+    "box below it holds the middle half of the words, its line the middle nine tenths.",
+  `Top words are averaged over their occurrences, of which there are ${data.min_count} at least. ` +
+    "Of equal sentences one is shown; the word with the highest or lowest activation is " +
+    "underlined. Of a long text a part is shown, and words that are no rows of the data have no " +
+    "colour.",
+  "Keys: / searches, the arrows choose, Enter opens, Escape clears. Headers of tables sort.",
+  `Written by sklearn-neurox ${data.version}. This page loads nothing and sends nothing.`,
+];
+
 function aboutView() {
-  const paragraphs = [
-    summary(),
-    "Activations are compared in standard deviations (SD) of a neuron from its mean over all words. " +
-      "Blue is below the mean, orange above, no colour at it; colours are full at " +
-      `${data.full_color} SD. Point at a word of a sentence to read its value.`,
-    "A distribution is drawn as high as its fullest bin, over a range that all labels of the neuron " +
-      `share; what lies further than ${data.reach} SD from the mean is in the outermost bins. The box ` +
-      "below it holds the middle half of the words, its line the middle nine tenths.",
-    `Top words are averaged over their occurrences, of which there are ${data.min_count} at least. ` +
-      "Of equal sentences one is shown; the word with the highest or lowest activation is underlined.",
-    "Keys: / searches, the arrows choose, Enter opens, Escape clears. Headers of tables sort.",
-    `Written by sklearn-neurox ${data.version}. This page loads nothing and sends nothing.`,
-  ];
-  return [heading("About this report"), ...paragraphs.map((text) => el("p", { class: "prose" }, text))];
+  const paragraphs = [summary(), ...ABOUT].map((text) => el("p", { class: "prose" }, text));
+  return [heading("About this report"), ...paragraphs];
 }
