@@ -15,6 +15,7 @@ from sklearn_neurox import (
     ProbelessRanker,
     RandomRanker,
 )
+from sklearn_neurox.evaluation import ControlTaskClassifier
 from sklearn_neurox.probes import (
     ElasticNetProbeClassifierCV,
     ElasticNetProbeRegressor,
@@ -44,6 +45,15 @@ class _CrossModelRankerOfNoise(CrossModelRanker):
         return super().fit(X, y, reference=reference, reference_models=["a", "a", "b"])
 
 
+class _ControlTaskClassifierOfReversal(ControlTaskClassifier):
+    """Takes the labels in reverse for a control, because the checks of scikit-learn bring none."""
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit to the task, and to its labels in reverse order."""
+        control_y = None if y is None else np.asarray(y).ravel()[::-1]
+        return super().fit(X, y, control_y=control_y, sample_weight=sample_weight)
+
+
 def numeric_estimators():
     """One or several instances of every estimator that takes a matrix."""
     return [
@@ -55,6 +65,8 @@ def numeric_estimators():
         ElasticNetProbeRegressorCV(alphas=2, eps=0.1, cv=KFold(2)),
         GaussianProbeClassifier(),
         GaussianProbeClassifier(0.9, covariance_prior="mode"),
+        _ControlTaskClassifierOfReversal(ElasticNetProbeClassifier()),
+        _ControlTaskClassifierOfReversal(GaussianProbeClassifier()),
         AveragePrecisionRanker(),
         AveragePrecisionRanker(n_neurons=0.5, two_sided=False, average="weighted", n_jobs=2),
         ConsensusRanker([("a", ProbelessRanker()), ("b", IoURanker())]),

@@ -1,9 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How alike two representations or two rankings are."""
+"""What a probing result is worth, and how alike representations or rankings are."""
 
 from sklearn_neurox.evaluation._cka import cka
+from sklearn_neurox.evaluation._control_labels import control_labels
+from sklearn_neurox.evaluation._control_task_classifier import ControlTaskClassifier
+from sklearn_neurox.evaluation._online_codelength import online_codelength
 from sklearn_neurox.evaluation._pwcca import pwcca
 from sklearn_neurox.evaluation._ranking_agreement import ranking_agreement
+from sklearn_neurox.evaluation._selectivity_score import selectivity_score
+from sklearn_neurox.evaluation._selectivity_scorer import SelectivityScorer
 from sklearn_neurox.evaluation._svcca import svcca
 
-__all__ = ["cka", "pwcca", "ranking_agreement", "svcca"]
+__all__ = [
+    "ControlTaskClassifier",
+    "SelectivityScorer",
+    "cka",
+    "control_labels",
+    "online_codelength",
+    "pwcca",
+    "ranking_agreement",
+    "selectivity_score",
+    "svcca",
+]

@@ -83,12 +83,14 @@ class GridOnFolds:
         scores, n_nonzero = np.empty(shape), np.empty(shape, dtype=np.intp)
         has_converged = np.empty(shape, dtype=bool)
         for i, l1_ratio in enumerate(self.l1_ratios):
-            point = None
+            points = []
             for j, alpha in enumerate(self.alphas[i]):
                 penalised = problem.penalised(alpha, l1_ratio)
+                start = _predict(penalised, points, self.alphas[i, max(j - 2, 0) : j + 1])
                 solver = self.owner._solver(penalised, random_state, is_exact=False)
-                solution = solver.solve(point)
+                solution = solver.solve(start)
                 point = solution.point
+                points = [*points[-1:], point]
                 has_converged[:, i, j] = solution.has_converged
                 coefficients = problem.design.in_input_units(point.coef, point.intercept)
                 coefs, intercepts = (np.split(part, len(folds)) for part in coefficients)
@@ -123,6 +125,21 @@ class GridOnFolds:
     def _score(self, probe, test):
         weights = {} if self.weight is None else {"sample_weight": self.weight[test]}
         return self.scorer(probe, self.X[test], self.y[test], **weights)
+
+
+def _predict(problem, points, alphas):
+    """Choose where to begin: at the last solution, or further along the line from the one before.
+
+    Along the path, coefficients move nearly evenly with the logarithm of alpha.
+    """
+    if len(points) < 2 or not alphas.all() or alphas[0] == alphas[1]:
+        return points[-1] if points else None
+    before, last = points
+    stretch = np.log(alphas[1] / alphas[2]) / np.log(alphas[0] / alphas[1])
+    beyond = problem.estimate(
+        last.coef.lerp(before.coef, -stretch), last.intercept.lerp(before.intercept, -stretch)
+    )
+    return min(problem.reprice(last), beyond, key=lambda point: point.objective)
 
 
 def _indices(rows):

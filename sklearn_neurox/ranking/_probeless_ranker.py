@@ -161,10 +161,12 @@ def _classes_that_count(y, weight):
 def _class_means(X, one_hot):
     # Only differences of means matter, so they are taken from the first row: a constant neuron
     # then has exactly equal means.
+    # Within a block, single precision rounds less than the values themselves are rounded.
+    dtype = np.float32 if X.dtype == np.float32 else np.float64
+    indicators, origin = one_hot.astype(dtype, copy=False), X[0].astype(dtype)
     sums = np.zeros((one_hot.shape[1], X.shape[1]))
-    origin = X[0].astype(np.float64)
     for block in row_blocks(X):
-        sums += one_hot[block].T @ (X[block] - origin)
+        sums += indicators[block].T @ (X[block] - origin)
     return sums / one_hot.sum(axis=0)[:, np.newaxis]
 
 

@@ -91,12 +91,15 @@ def check_all_finite(X, estimator):
         )
 
 
-def check_no_missing_labels(y):
+def check_no_missing_labels(y, *, input_name="y"):
     """Raise an error that counts missing labels and says how to drop their rows.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+
+    input_name : str, default="y"
+        What they are called, for the error message.
 
     Raises
     ------
@@ -112,9 +115,9 @@ def check_no_missing_labels(y):
     first = int(np.flatnonzero(missing)[0])
     column = repr(name) if isinstance(name, str) else "<the column of labels>"
     raise ValueError(
-        f"Input y contains NaN: {missing.sum()} of {len(missing)} labels are missing, the first "
-        f"at row {first}. Choose the rows that have one before fitting, for a frame of words: "
-        f"words = words.dropna(subset=[{column}])"
+        f"Input {input_name} contains NaN: {missing.sum()} of {len(missing)} labels are missing, "
+        f"the first at row {first}. Choose the rows that have one before fitting, for a frame of "
+        f"words: words = words.dropna(subset=[{column}])"
     )
 
 

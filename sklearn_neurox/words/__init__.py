@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Words in their texts, one a row, with their annotations."""
 
+from sklearn_neurox.words._annotate import annotate
 from sklearn_neurox.words._frame import words_frame
 from sklearn_neurox.words._readers import read_conllu, read_parallel
 
-__all__ = ["read_conllu", "read_parallel", "words_frame"]
+__all__ = ["annotate", "read_conllu", "read_parallel", "words_frame"]

@@ -341,3 +341,14 @@ def test_groups_are_routed(kind):
     scaled = StandardScaler().fit_transform(X[train])
     expected = clone(inner).fit(scaled, y[train], groups=groups[train])
     np.testing.assert_allclose(done["estimator"][0][-1].scores_, expected.scores_, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_any_list_of_alphas_will_do(kind, any_way):
+    """Repeated, uneven and vanishing ones, along which there is no line to go on from."""
+    X, y = data_of(kind)
+    alphas = [0.3, 0.1, 0.1, 0.1, 0.09, 0.001, 0.0]
+    cv = search(kind, alphas=alphas, tol=1e-6).fit(X, y)
+    alone = search(kind, alphas=alphas[-2:], tol=1e-6).fit(X, y)
+    np.testing.assert_allclose(cv.scores_[:, 0, 1], cv.scores_[:, 0, 2], rtol=1e-3)
+    np.testing.assert_allclose(cv.scores_[:, 0, -2:], alone.scores_[:, 0], atol=0.03)

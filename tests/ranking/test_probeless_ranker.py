@@ -64,6 +64,15 @@ def test_blocks_and_half_precision_lose_nothing():
     np.testing.assert_array_equal(ProbelessRanker().fit(X, y).scores_, exact.scores_)
 
 
+def test_single_precision_rounds_no_more_than_the_data():
+    rng = np.random.RandomState(0)
+    X = (1000 + rng.randn(30_000, 40)).astype(np.float32)
+    y = rng.randint(3, size=len(X))
+    exact = ProbelessRanker().fit(X.astype(np.float64), y)
+    single = ProbelessRanker().fit(X, y)
+    np.testing.assert_allclose(single.scores_, exact.scores_, atol=1e-6)
+
+
 def test_labels_are_checked():
     X, y = _labelled(n_classes=2)
     with pytest.raises(ValueError, match="only 1 class: 'NOUN'"):

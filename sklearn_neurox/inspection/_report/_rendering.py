@@ -9,6 +9,8 @@ import re
 from functools import cache
 from importlib.resources import files
 
+from sklearn_neurox.inspection._palette import css_variables
+
 _SCRIPTS = ("data.js", "dom.js", "tables.js", "charts.js", "neuron.js", "views.js", "main.js")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -62,7 +64,7 @@ def _script():
 
 
 def _style():
-    return _asset("report.css")
+    return css_variables(":root") + _asset("report.css")
 
 
 @cache

@@ -50,7 +50,8 @@ class Problem:
         Whether estimates are made in float64, because float32 would not resolve the tolerance.
 
     memory : dict
-        What does not depend on the penalty, shared by all problems that differ in it only.
+        What depends little on the penalty or not at all, shared by all problems that differ in it
+        only.
     """
 
     design: StandardizedDesign

@@ -5,6 +5,8 @@ _GROWTH = 1.25
 # Because the table lags behind the iterate, its objective may rise by as much without harm.
 _TOLERANCE = 1.02
 _FADING = 0.9
+# The share of the step that ended one fit of a path with which the next begins.
+_CAUTION = 0.6
 
 
 class ProximalSAGA:
@@ -54,6 +56,8 @@ class ProximalSAGA:
         # flatter the loss is and the longer a step may be, until an epoch shows it was too long.
         self.step = loss.boldness / (loss.curvature * batch_eigenvalue)
         self.intercept_step = min(1 / (2 * loss.curvature), self.step * eigenvalue)
+        # Under a penalty not very different, a step proved right that was not very different.
+        self.step = max(self.step, _CAUTION * problem.memory.get("saga_step", 0.0))
         self.longest_step = float("inf")
         # Theory needs none shorter; where one seems needed, the lag of the table is what is seen.
         self.shortest_step = 1 / (6 * loss.curvature * batch_eigenvalue)
@@ -87,6 +91,7 @@ class ProximalSAGA:
         order = self.random_state.permutation(len(self.batches))
         for batch, rows in self.batches.visit(order):
             self._batch(rows, self.kept[batch], self.targets[batch])
+        self.problem.memory["saga_step"] = self.step
         loss = self.problem.loss.table_value(self.table, self.problem.target)
         objective = float(loss + self.penalty.value(self.coef))
         if objective < self.objective:

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+Is it the representation, or the probe?
+=======================================
+
+A probe that memorises words is accurate without the representation knowing anything. A control
+task, random labels of word types, can be learnt by memory alone; the length of the labels under an
+online code grows with the work that the probe does. Reads the treebank that the environment
+variable SKLEARN_NEUROX_CONLLU names, and makes sentences where there is none.
+"""
+
+import os
+
+import pandas as pd
+from sklearn import config_context
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+
+from sklearn_neurox import (
+    ActivationExtractor,
+    ElasticNetProbeClassifier,
+    SubwordAggregator,
+    read_conllu,
+)
+from sklearn_neurox.datasets import demo_model_path, make_tagged_words
+from sklearn_neurox.evaluation import (
+    ControlTaskClassifier,
+    SelectivityScorer,
+    control_labels,
+    online_codelength,
+    selectivity_score,
+)
+from sklearn_neurox.words import annotate
+
+# %%
+# One row a word, from some hundred texts, and three layers of the model.
+path = os.environ.get("SKLEARN_NEUROX_CONLLU")
+words = read_conllu(path) if path else make_tagged_words(300, random_state=0)
+words = words[pd.factorize(words["text"])[0] < 300].reset_index(drop=True)
+y, groups = words["upos"], words["text"]
+features = make_pipeline(
+    ActivationExtractor(demo_model_path(), layers=[0, 3, 6]), SubwordAggregator("last")
+)
+H = features.set_output(transform="pandas").fit_transform(words)
+layers = {layer: H.filter(regex=rf"^hidden\.{layer}\.") for layer in (0, 3, 6)}
+print(f"{len(words):,} words of {words['word'].nunique():,} types, {y.nunique()} labels")
+
+# %%
+# The control gives each word type a random tag, as frequent as tags are. The ceiling is what a
+# perfect memory would get right of the control: no more words are known from training.
+control = control_labels(words, y)
+probe = ElasticNetProbeClassifier(5e-3, l1_ratio=0.13, standardize=True, random_state=0)
+memory = KNeighborsClassifier(1)
+table = pd.concat(
+    {
+        (name, layer): selectivity_score(
+            estimator, H, y, control, types=words["word"], cv=3, groups=groups
+        )
+        for name, estimator in (("linear", probe), ("nearest neighbour", memory))
+        for layer, H in layers.items()
+    },
+    names=["probe", "layer"],
+)
+columns = ["task", "control", "selectivity", "seen", "ceiling"]
+print("\nAccuracy on the task and on its control, means of three folds")
+print(table.groupby(level=["probe", "layer"], sort=False)[columns].mean().round(3).to_string())
+
+# %%
+# How many bits are the labels, sent by a probe that learns from those sent before?
+codes = pd.concat(
+    {
+        (task, layer): online_codelength(
+            probe, H, labels, groups=groups, random_state=0, fractions=[0.05, 0.1, 0.25, 0.5, 1]
+        ).to_frame()
+        for task, labels in (("task", y), ("control", control))
+        for layer, H in layers.items()
+    },
+    names=["labels", "layer"],
+)
+print("\nDescription length, in bits")
+print(codes.droplevel(2).round(1).to_string())
+
+# %%
+# A search that wants the most selective probe, on a question of two answers: is the word a noun?
+# The control labels are cut to each fold by metadata routing.
+words = annotate(words, {"NOUN", "PROPN"}, on="upos", name="noun")
+with config_context(enable_metadata_routing=True):
+    search = GridSearchCV(
+        ControlTaskClassifier(probe).set_fit_request(control_y=True),
+        {"estimator": [memory, probe]},
+        scoring={"task": "accuracy", "selectivity": SelectivityScorer()},
+        refit="selectivity",
+        cv=GroupKFold(3),
+    )
+    noun_control = control_labels(words, words["noun"])
+    search.fit(layers[3], words["noun"], control_y=noun_control, groups=groups)
+results = pd.DataFrame(search.cv_results_)[["mean_test_task", "mean_test_selectivity"]]
+results.index = [type(estimator).__name__ for estimator in (memory, probe)]
+print("\nNoun or not, in layer 3")
+print(results.round(3).to_string())
+print(f"the search chose the {type(search.best_params_['estimator']).__name__}")

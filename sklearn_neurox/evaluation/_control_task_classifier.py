@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.utils import assert_all_finite, check_consistent_length, get_tags
+from sklearn.utils._metadata_requests import _routing_enabled, process_routing
+from sklearn.utils._param_validation import HasMethods
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_neurox.utils._validation import check_no_missing_labels
+
+
+def check_both_labels(X, y, control_y):
+    """Raise an error for labels of task or control that are missing, or not as many as rows."""
+    check_consistent_length(X, y, control_y)
+    for labels, name in ((y, "y"), (control_y, "control_y")):
+        check_no_missing_labels(labels, input_name=name)
+        assert_all_finite(labels, input_name=name)
+        check_classification_targets(labels)
+
+
+def _estimator_has(method):
+    """Tell whether the probe, fitted or not, has a method."""
+
+    def has(self):
+        return hasattr(getattr(self, "estimator_", self.estimator), method)
+
+    return has
+
+
+class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Fit a probe to a task and, beside it, a clone to a control task.
+
+    It predicts the task, and is scored on it like any classifier. With `SelectivityScorer` it is
+    scored by its selectivity instead, the accuracy on the task minus that on the control, so that
+    a search can choose the probe that learns the task and memorises little.
+
+    Parameters
+    ----------
+    estimator : classifier instance
+        The probe, cloned for both tasks; or a pipeline that ends in it. What is fitted to labels
+        before the probe, such as a ranker, belongs in here too, so that each task gets its own.
+
+    Attributes
+    ----------
+    estimator_ : classifier instance
+        The probe fitted to the task.
+
+    control_estimator_ : classifier instance
+        The probe fitted to the control.
+
+    classes_ : ndarray of shape (n_classes,)
+        The classes of the task.
+
+    n_features_in_ : int
+        Number of columns seen during fit, where the probe tells.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where the probe tells.
+
+    See Also
+    --------
+    control_labels : Draws the control.
+    SelectivityScorer : The scorer.
+    selectivity_score : Does its own fits, and tells the ceiling of the control too.
+
+    Notes
+    -----
+    In `sklearn.model_selection.cross_validate` and in a search the control labels are cut to each
+    fold, and given to fit and to the scorer, by metadata routing: set
+    ``sklearn.set_config(enable_metadata_routing=True)`` (or use ``sklearn.config_context``), call
+    ``set_fit_request(control_y=True)`` on this estimator, and pass ``control_y`` in ``params`` (or
+    to ``fit`` of the search).
+
+    References
+    ----------
+    .. [1] J. Hewitt, P. Liang, "Designing and Interpreting Probes with Control Tasks", EMNLP 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn import config_context
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import cross_validate
+    >>> from sklearn_neurox.evaluation import (
+    ...     ControlTaskClassifier, SelectivityScorer, control_labels
+    ... )
+    >>> types = np.random.RandomState(0).randint(50, size=1000)
+    >>> X = np.random.RandomState(1).randn(50, 20)[types]  # an embedding: one point a type
+    >>> y = np.where(X[:, 0] > 0, "a", "b")
+    >>> control = control_labels([str(t) for t in types], y)
+    >>> probe = ControlTaskClassifier(LogisticRegression())
+    >>> with config_context(enable_metadata_routing=True):
+    ...     scores = cross_validate(
+    ...         probe.set_fit_request(control_y=True), X, y, scoring=SelectivityScorer(),
+    ...         params={"control_y": control},
+    ...     )
+    >>> 0.0 < scores["test_score"].mean() < 0.5
+    np.True_
+    """
+
+    _parameter_constraints: dict = {"estimator": [HasMethods(["fit", "predict"])]}
+
+    def __init__(self, estimator: BaseEstimator):
+        self.estimator = estimator
+
+    def __sklearn_tags__(self):
+        tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
+        tags.input_tags = inner.input_tags
+        if inner.classifier_tags is not None:
+            tags.classifier_tags = inner.classifier_tags
+        return tags
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Tell what is routed to the probe.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            The routing of ``fit``; ``control_y`` stays here.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(estimator=self.estimator, method_mapping=mapping)
+
+    @_fit_context(
+        # The probe is validated by its own fit.
+        prefer_skip_nested_validation=False
+    )
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        control_y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        **fit_params,
+    ) -> "ControlTaskClassifier":
+        """Fit one clone of the probe to the task, and one to the control.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            What the probe is fitted on.
+
+        y : array-like of shape (n_samples,)
+            The labels of the task.
+
+        control_y : array-like of shape (n_samples,)
+            The labels of the control, such as those of `control_labels`. It has a default only for
+            the sake of the message about what lacks.
+
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the samples, for both fits, if the probe takes any.
+
+        **fit_params : dict
+            More for the ``fit`` of the probe, such as ``groups`` for one that splits inside. With
+            metadata routing, what the probe requests; for weights that is to be set on both.
+
+        Returns
+        -------
+        self : ControlTaskClassifier
+
+        Raises
+        ------
+        ValueError
+            If there are no control labels, or one is missing, or not as many as rows.
+        """
+        self._check_labels(X, y, control_y)
+        # None, too, would count as passed where the request says not to.
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        given = {**fit_params, **weights}
+        if _routing_enabled() and given:
+            given = process_routing(self, "fit", **given).estimator.fit
+        self.estimator_ = clone(self.estimator).fit(X, y, **given)
+        self.control_estimator_ = clone(self.estimator).fit(X, control_y, **given)
+        self.classes_ = self.estimator_.classes_
+        for attribute in ("n_features_in_", "feature_names_in_"):
+            # Those of an earlier fit may have been others.
+            vars(self).pop(attribute, None)
+            if hasattr(self.estimator_, attribute):
+                setattr(self, attribute, getattr(self.estimator_, attribute))
+        return self
+
+    def _check_labels(self, X, y, control_y):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        if control_y is None:
+            raise ValueError(
+                "ControlTaskClassifier needs the labels of the control: fit(X, y, "
+                "control_y=control_labels(words, y)). In cross-validation and in a search, enable "
+                "metadata routing, call set_fit_request(control_y=True) on it, and pass control_y "
+                "along (params={'control_y': ...} of cross_validate)."
+            )
+        check_both_labels(X, y, control_y)
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Predict the labels of the task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as in fit.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            The labels.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Give the probabilities of the classes of the task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as in fit.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Columns as ``classes_``.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Give the decision function of the task.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows as in fit.
+
+        Returns
+        -------
+        decision : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            As of the probe.
+        """
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.model_selection import cross_val_score
+from sklearn.utils.validation import _get_feature_names
+
+from sklearn_neurox.inspection._drawing import (
+    check_columns,
+    check_unique,
+    finish_axes,
+    integer_ticks,
+    legend_above,
+    open_axes,
+    score_name,
+    series_style,
+    style,
+)
+from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class LayerProfileDisplay:
+    """How well each layer alone does, with intervals.
+
+    Make it with `from_frame` or `from_estimator`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row a layer, with the columns ``layer`` and ``score``; ``low`` and ``high``, the ends of
+        an interval, and ``component``, where there are several lines, are optional. Other columns
+        are not looked at.
+
+    score_name : str, default="score"
+        What the score is, for the axis.
+
+    name : str or None, default=None
+        What the line is called in the legend, where several displays share one plot.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        The axes.
+
+    figure_ : Figure
+        The figure.
+
+    lines_ : list of Line2D
+        One line a component.
+
+    bands_ : list of PolyCollection
+        The intervals, one a component; empty where the frame has none.
+
+    legend_ : Legend or None
+        None where there is one line only.
+
+    See Also
+    --------
+    sklearn_neurox.selection.LayerSelector : Selects layers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_neurox.inspection import LayerProfileDisplay
+    >>> frame = pd.DataFrame(
+    ...     {"layer": [0, 1, 2], "score": [0.7, 0.9, 0.8], "low": [0.6, 0.8, 0.7],
+    ...      "high": [0.8, 0.95, 0.85]}
+    ... )
+    >>> display = LayerProfileDisplay.from_frame(frame, score_name="accuracy")
+    >>> display.lines_[0].get_ydata().tolist()
+    [0.7, 0.9, 0.8]
+    """
+
+    def __init__(self, frame: pd.DataFrame, *, score_name: str = "score", name: str | None = None):
+        self.frame = frame
+        self.score_name = score_name
+        self.name = name
+
+    def plot(
+        self,
+        *,
+        ax: "Axes | None" = None,
+        figsize: tuple[float, float] | None = None,
+        line_kw: dict | None = None,
+        band_kw: dict | None = None,
+        legend_kw: dict | None = None,
+    ) -> "LayerProfileDisplay":
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure. Lines already there keep their colours.
+
+        figsize : tuple of float or None, default=None
+            Width and height of a new figure in inches, such as ``(3.3, 2.2)`` for one column of
+            a paper.
+
+        line_kw, band_kw, legend_kw : dict or None, default=None
+            Style of the lines (`matplotlib.lines.Line2D`), of the intervals
+            (`matplotlib.axes.Axes.fill_between`) and of the legend.
+
+        Returns
+        -------
+        display : LayerProfileDisplay
+            Itself.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+        """
+        ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=3.0)
+        self.ax_, self.figure_ = ax, ax.figure
+        self.lines_, self.bands_ = [], []
+        for label, rows in self._series():
+            defaults = {**series_style(len(ax.lines)), "markersize": 4, "label": label}
+            (line,) = ax.plot(rows["layer"], rows["score"], **style(defaults, line_kw))
+            self.lines_.append(line)
+            if "low" in rows:
+                defaults = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
+                band = ax.fill_between(
+                    rows["layer"], rows["low"], rows["high"], **style(defaults, band_kw)
+                )
+                self.bands_.append(band)
+        finish_axes(ax, x="layer", y=self.score_name)
+        integer_ticks(ax.xaxis)
+        named = [line for line in ax.lines if not line.get_label().startswith("_")]
+        labels = [line.get_label() for line in named]
+        self.legend_ = legend_above(ax, named, labels, user=legend_kw)
+        return self
+
+    def _series(self):
+        if "component" not in self.frame:
+            yield self.name or "_", self.frame.sort_values("layer")
+            return
+        several = self.frame["component"].nunique() > 1
+        for component, rows in self.frame.groupby("component", sort=False, dropna=False):
+            names = [self.name] * (self.name is not None) + [str(component)] * several
+            yield " ".join(names) or "_", rows.sort_values("layer")
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        score_name: str = "score",
+        name: str | None = None,
+        ax: "Axes | None" = None,
+        **plot_params: object,
+    ) -> "LayerProfileDisplay":
+        """Draw the scores of layers that are known.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            A row a layer, such as `sklearn_neurox.evaluation.layer_profile` gives. Read are the
+            columns ``layer`` and ``score``, and where they are there, ``low``, ``high`` and
+            ``component``.
+
+        score_name : str, default="score"
+            What the score is, for the axis.
+
+        name : str or None, default=None
+            What the line is called in the legend.
+
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
+
+        Returns
+        -------
+        display : LayerProfileDisplay
+            Drawn.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or a layer comes twice.
+        """
+        caller = f"{cls.__name__}.from_frame"
+        check_columns(frame, ["layer", "score"], caller=caller)
+        if ("low" in frame) != ("high" in frame):
+            check_columns(frame, ["low", "high"], caller=caller)
+        columns = [c for c in ("component", "layer", "score", "low", "high") if c in frame]
+        # Layers that are told by number alone are of no component.
+        if "component" in columns and frame["component"].isna().all():
+            columns.remove("component")
+        check_unique(frame, [c for c in columns if c in ("component", "layer")], caller=caller)
+        display = cls(frame[columns], score_name=score_name, name=name)
+        return display.plot(ax=ax, **plot_params)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike | pd.DataFrame,
+        y: ArrayLike,
+        *,
+        feature_names: ArrayLike | None = None,
+        n_layers: int | None = None,
+        scoring: str | None = None,
+        cv: object = None,
+        groups: ArrayLike | None = None,
+        n_jobs: int | None = None,
+        name: str | None = None,
+        ax: "Axes | None" = None,
+        **plot_params: object,
+    ) -> "LayerProfileDisplay":
+        """Score the probe on each layer alone, by cross-validation, and draw that.
+
+        The interval is one standard deviation over the folds to either side of their mean.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            The probe, cloned and fitted for every layer and fold.
+
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            The activations of several layers.
+
+        y : array-like of shape (n_samples,)
+            The labels or targets.
+
+        feature_names : array-like of str of shape (n_features,) or None, default=None
+            The neuron names; None takes the columns of a frame.
+
+        n_layers : int or None, default=None
+            How many equal layers X has, where there are no names.
+
+        scoring : str, callable or None, default=None
+            The scorer; None takes the ``score`` method of the probe.
+
+        cv : int, cross-validation generator, iterable or None, default=None
+            How to split. None or an int makes 5 or so many folds, of whole ``groups`` where they
+            are given, and contiguous ones, with a warning, where not.
+
+        groups : array-like of shape (n_samples,) or None, default=None
+            What must stay in one fold; for words, ``words["text"]``.
+
+        n_jobs : int or None, default=None
+            How many folds to work on at a time.
+
+        name : str or None, default=None
+            What the line is called in the legend.
+
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
+
+        Returns
+        -------
+        display : LayerProfileDisplay
+            Drawn; its ``frame`` has the columns ``component`` (not with ``n_layers``), ``layer``,
+            ``score``, ``low`` and ``high``.
+
+        Raises
+        ------
+        ValueError
+            If neither names nor ``n_layers`` tell the layers.
+        """
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        names = _get_feature_names(X) if feature_names is None else feature_names
+        caller = f"{cls.__name__}.from_estimator"
+        folds = list(check_folds(cv, groups, caller=caller).split(X, y, groups))
+        rows = []
+        for block, columns in _blocks(X, names, n_layers, caller):
+            X_block = X.iloc[:, columns] if hasattr(X, "iloc") else X[:, columns]
+            scores = cross_val_score(
+                estimator, X_block, y, scoring=scoring, cv=folds, n_jobs=n_jobs, error_score="raise"
+            )
+            mean, std = scores.mean(), scores.std(ddof=1)
+            rows.append({**block, "score": mean, "low": mean - std, "high": mean + std})
+        return cls.from_frame(
+            pd.DataFrame(rows),
+            score_name=score_name(scoring, estimator, is_classifier),
+            name=name,
+            ax=ax,
+            **plot_params,
+        )
+
+
+def _blocks(X, names, n_layers, caller):
+    """Yield the component and layer of every block of X, and its columns."""
+    layers = neuron_layers(names, X.shape[1], n_layers=n_layers, caller=caller)
+    keys = pd.DataFrame({"layer": layers})
+    if n_layers is None:
+        parts = parse_neuron_names(names)
+        stack = parts["stack"].fillna("").astype(str)
+        component = stack.where(stack == "", stack + ".") + parts["component"].astype(str)
+        keys.insert(0, "component", component)
+    for key, rows in keys.groupby(list(keys.columns), sort=False):
+        yield dict(zip(keys.columns, key, strict=True)), rows.index.to_numpy()

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+import pytest
+
+from sklearn_neurox.inspection._palette import (
+    DARK,
+    LIGHT,
+    color_strengths,
+    css_background,
+    css_variables,
+    fit_color_scale,
+    svg_paint,
+    svg_style,
+)
+
+
+def _luminance(color):
+    c = np.asarray(color) / 255
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [
+        0.2126,
+        0.7152,
+        0.0722,
+    ]
+
+
+def _contrast(one, two):
+    low, high = sorted([_luminance(one), _luminance(two)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("mode", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("pole", ["positive", "negative"])
+def test_text_is_readable_on_every_shade(mode, pole):
+    for alpha in np.linspace(0, 1, 21):
+        shade = (1 - alpha) * np.array(mode.page) + alpha * np.array(getattr(mode, pole))
+        assert _contrast(mode.text, shade) > 4.5  # WCAG 2, level AA
+    assert _contrast(mode.muted, mode.page) > 4.5
+
+
+@pytest.mark.parametrize("mode", [LIGHT, DARK], ids=["light", "dark"])
+def test_neither_sign_looks_stronger(mode):
+    contrasts = [_contrast(pole, mode.page) for pole in (mode.positive, mode.negative)]
+    assert max(contrasts) / min(contrasts) < 1.15
+
+
+def test_scale_is_symmetric_about_its_center():
+    scale = fit_color_scale([-1.0, 3.0, np.nan])
+    assert scale == (0.0, 3.0)
+    np.testing.assert_allclose(color_strengths([-3, 0, 1.5, 9], scale), [-1, 0, 0.5, 1])
+    assert np.isnan(color_strengths([np.nan], scale)[0])
+    assert fit_color_scale([1.0, 5.0], center="mean") == (3.0, 2.0)
+    assert fit_color_scale([1.0, 5.0], center=2, limit=10) == (2.0, 10.0)
+
+
+@pytest.mark.parametrize("values", [[], [np.nan], [0.0, 0.0]])
+def test_scale_without_spread_shows_no_color(values):
+    scale = fit_color_scale(values)
+    assert scale == (0.0, 1.0)
+    assert not np.nan_to_num(color_strengths(values, scale)).any()
+
+
+@pytest.mark.parametrize(
+    "strength, color",
+    [
+        (0.634, "rgb(var(--nx-pos)/.63)"),
+        (-0.5, "rgb(var(--nx-neg)/.5)"),
+        (1.0, "rgb(var(--nx-pos)/1)"),
+        (-7.0, "rgb(var(--nx-neg)/1)"),
+        (0.001, ""),
+        (0.0, ""),
+        (np.nan, ""),
+    ],
+)
+def test_background(strength, color):
+    assert css_background(strength) == color
+
+
+def test_both_modes_are_in_the_css():
+    css = css_variables(".box")
+    assert css.count("--nx-pos:{} {} {};".format(*LIGHT.positive)) == 2
+    assert css.count("--nx-pos:{} {} {};".format(*DARK.positive)) == 2
+    assert css.count("{") == css.count("}")
+    assert svg_paint(-0.25) == {"class": "neg", "fill": "#56aae9", "fill-opacity": ".25"}
+    assert ".neg{fill:#186cb0}" in svg_style() and ".text{fill:#f2f2f2}" in svg_style()
