@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_neurox.datasets import make_tagged_words
+from sklearn_neurox.evaluation import baseline_table
 from sklearn_neurox.probes import ElasticNetProbeClassifier
 from sklearn_neurox.words import read_conllu
 
@@ -131,13 +132,6 @@ def layer_table(probe, H, words, train, test):
         fitted = probe.fit(Z[train], y[train])
         used = int(np.any(fitted.coef_ != 0, axis=0).sum())
         rows.append((layer, fitted.score(Z[test], y[test]), f"{used} of {Z.shape[1]}"))
-    rows.append(("most frequent label of the word", _baseline(words, train, test), ""))
+    baseline = baseline_table(words, y, baselines=["word type"], cv=[(train, test)])
+    rows.append(("most frequent label of the word", baseline["score"].item(), ""))
     return pd.DataFrame(rows, columns=["layer", "accuracy", "neurons used"]).round(3)
-
-
-def _baseline(words, train, test):
-    """Score the most frequent label of each word type, the overall one for unseen types."""
-    seen, unseen = words.iloc[train], words.iloc[test]
-    by_type = seen.groupby("word")["label"].agg(lambda labels: labels.mode()[0])
-    guess = unseen["word"].map(by_type).fillna(seen["label"].mode()[0])
-    return float(np.mean(guess.to_numpy() == unseen["label"].to_numpy()))

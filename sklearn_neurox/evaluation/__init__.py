@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a probing result is worth, and how alike representations or rankings are."""
 
+from sklearn_neurox.evaluation._baseline_table import baseline_table
 from sklearn_neurox.evaluation._cka import cka
 from sklearn_neurox.evaluation._control_labels import control_labels
 from sklearn_neurox.evaluation._control_task_classifier import ControlTaskClassifier
+from sklearn_neurox.evaluation._layer_profile import layer_profile
+from sklearn_neurox.evaluation._leakage_report import leakage_report
 from sklearn_neurox.evaluation._online_codelength import online_codelength
 from sklearn_neurox.evaluation._pwcca import pwcca
 from sklearn_neurox.evaluation._ranking_agreement import ranking_agreement
@@ -14,8 +17,11 @@ from sklearn_neurox.evaluation._svcca import svcca
 __all__ = [
     "ControlTaskClassifier",
     "SelectivityScorer",
+    "baseline_table",
     "cka",
     "control_labels",
+    "layer_profile",
+    "leakage_report",
     "online_codelength",
     "pwcca",
     "ranking_agreement",

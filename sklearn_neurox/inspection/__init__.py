@@ -7,8 +7,12 @@ from sklearn_neurox.inspection._highlight import Highlight, highlight
 from sklearn_neurox.inspection._layer_profile_display import LayerProfileDisplay
 from sklearn_neurox.inspection._neuron_distribution_display import NeuronDistributionDisplay
 from sklearn_neurox.inspection._neuron_report import NeuronReport
+from sklearn_neurox.inspection._neuron_table import neuron_table
+from sklearn_neurox.inspection._predictions_frame import predictions_frame
 from sklearn_neurox.inspection._ranking_agreement_display import RankingAgreementDisplay
 from sklearn_neurox.inspection._regularization_path_display import RegularizationPathDisplay
+from sklearn_neurox.inspection._top_contexts import top_contexts
+from sklearn_neurox.inspection._top_words import top_words
 
 __all__ = [
     "AblationCurveDisplay",
@@ -20,4 +24,8 @@ __all__ = [
     "RankingAgreementDisplay",
     "RegularizationPathDisplay",
     "highlight",
+    "neuron_table",
+    "predictions_frame",
+    "top_contexts",
+    "top_words",
 ]

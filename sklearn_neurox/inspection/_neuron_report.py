@@ -180,7 +180,7 @@ class NeuronReport:
         else:
             check_is_fitted(probe)
         names = neuron_names(ranker, X, input_features)
-        X = check_matrix(self, X, names)
+        X = check_matrix(X, names)
         classes, codes = check_labels(y, ranker, probe)
         words = check_words(words)
         check_consistent_length(X, codes, words)

@@ -275,10 +275,8 @@ class LCARanker(BaseRanker):
 
     def _makes_the_cut(self):
         if self.mass is not None:
-            # Rounding must not let in a neuron that begins where the mass is complete.
-            return (self.scores_ > 0) & (1 - self.scores_ < self.mass - _ROUNDING)
-        largest = self.importances_.max(axis=1, keepdims=True)
-        return ((self.importances_ >= self.threshold * largest) & (largest > 0)).any(axis=0)
+            return needed_for_mass(self.scores_, self.mass)
+        return reach_threshold(self.importances_, self.threshold).any(axis=0)
 
     def _warn_about_weightless(self):
         n_selected = np.count_nonzero(self._get_support_mask())
@@ -298,6 +296,18 @@ class LCARanker(BaseRanker):
                 UserWarning,
                 stacklevel=4,
             )
+
+
+def needed_for_mass(scores, mass):
+    """Mark the scores of neurons that are needed to make up a fraction of the weight mass."""
+    # Rounding must not let in a neuron that begins where the mass is complete.
+    return (scores > 0) & (1 - scores < mass - _ROUNDING)
+
+
+def reach_threshold(importances, threshold):
+    """Mark the weights that are at least a fraction of the largest of their row."""
+    largest = importances.max(axis=1, keepdims=True)
+    return (importances >= threshold * largest) & (largest > 0)
 
 
 def _default_estimator():

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 # Rows per block are chosen so that one block and its upcast stay in the processor's cache.
@@ -51,11 +52,7 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
     ValueError
         For NaN or infinity in X, naming the column, and for missing labels.
     """
-    if isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns):
-        raise ValueError(
-            f"{type(estimator).__name__} takes a matrix of activations, got a frame of words. "
-            "Extract them first: make_pipeline(ActivationExtractor(...), SubwordAggregator(), ...)."
-        )
+    _check_no_words(X, type(estimator).__name__)
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
         check_no_missing_labels(y)
@@ -75,6 +72,59 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
 
 def check_all_finite(X, estimator):
     """Raise an error that names the first column and row of X that are not finite."""
+    names = getattr(estimator, "feature_names_in_", None)
+    _check_all_finite(X, names, caller=type(estimator).__name__)
+
+
+def check_activations(X, *, input_features=None, caller):
+    """Validate a matrix of activations for a function.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+
+    input_features : array-like of str or None, default=None
+        The names of the columns; None takes those of a DataFrame.
+
+    caller : str
+        The function, for messages.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features), dtype float64, float32 or float16
+
+    names : ndarray of shape (n_features,), dtype=object, or None
+        None where there are none.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity in X, naming the column; another number of names; a frame of words.
+    """
+    _check_no_words(X, caller)
+    names = input_features
+    if names is None and isinstance(X, pd.DataFrame):
+        names = X.columns
+    names = None if names is None else np.asarray(names, dtype=object)
+    X = check_array(X, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+    if names is not None and len(names) != X.shape[1]:
+        raise ValueError(
+            f"The 'input_features' parameter of {caller} has {len(names)} names, but there are "
+            f"{X.shape[1]} columns."
+        )
+    _check_all_finite(X, names, caller=caller)
+    return X, names
+
+
+def _check_no_words(X, caller):
+    if isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns):
+        raise ValueError(
+            f"{caller} takes a matrix of activations, got a frame of words. Extract them first: "
+            "make_pipeline(ActivationExtractor(...), SubwordAggregator(), ...)."
+        )
+
+
+def _check_all_finite(X, names, *, caller):
     for block in row_blocks(X):
         finite = np.isfinite(X[block])
         if finite.all():
@@ -82,11 +132,10 @@ def check_all_finite(X, estimator):
         row, column = np.argwhere(~finite)[0]
         value = X[block][row, column]
         kind = "NaN" if np.isnan(value) else "infinity"
-        names = getattr(estimator, "feature_names_in_", None)
         where = f"column {column}" if names is None else f"column {names[column]!r}"
         raise ValueError(
             f"Input X contains {kind}: {where}, row {block.start + row} is {value}. "
-            f"{type(estimator).__name__} does not accept missing or infinite values; words that "
+            f"{caller} does not accept missing or infinite values; words that "
             "the tokenizer dropped are NaN under missing='nan', remove their rows first."
         )
 

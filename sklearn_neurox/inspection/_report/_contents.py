@@ -13,6 +13,7 @@ from sklearn_neurox.inspection._report._packing import (
     pack_indices,
     pack_scaled,
 )
+from sklearn_neurox.utils._blocks import neuron_blocks
 from sklearn_neurox.utils._names import parse_neuron_names
 
 _GROUPS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "fill"]
@@ -91,11 +92,12 @@ def describe_neurons(names):
         ``neurons`` and ``layers``, such as ``"hidden.3"``.
 
     layer_of : dict
-        The packed number of the layer of every neuron; -1 where its name does not tell.
+        The packed number of the layer of every neuron; -1 if not all names tell.
     """
-    parts = parse_neuron_names(names)
-    layers = parts["component"] + "." + parts["layer"].astype("string")
-    layers = layers.where(parts["stack"].isna(), parts["stack"] + "." + layers)
+    layers = np.full(len(names), None)
+    if parse_neuron_names(names)["layer"].notna().all():
+        blocks = neuron_blocks(names, len(names), n_layers=None, caller="NeuronReport")
+        layers = blocks["name"]
     codes, layers = pd.factorize(layers)
     data = {
         "neurons": [str(name) for name in names],

@@ -3,12 +3,12 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_feature_names_in, _get_feature_names
 
 from sklearn_neurox.inspection._report._ranking import known_classes
-from sklearn_neurox.utils._validation import check_all_finite, check_no_missing_labels
+from sklearn_neurox.utils._validation import check_activations, check_no_missing_labels
 
 
 def own_probe(ranker):
@@ -38,19 +38,12 @@ def neuron_names(ranker, X, input_features):
     return names
 
 
-def check_matrix(report, X, names):
-    X = check_array(
-        X,
-        dtype=[np.float64, np.float32, np.float16],
-        ensure_all_finite=False,
-        input_name="X",
-        estimator=report,
-    )
+def check_matrix(X, names):
+    X, _ = check_activations(X, caller="NeuronReport")
     if X.shape[1] != len(names):
         raise ValueError(
             f"X has {X.shape[1]} columns, but the ranker was fitted on {len(names)} neurons."
         )
-    check_all_finite(X, report)
     return X
 
 

@@ -4,6 +4,8 @@
 import numpy as np
 from scipy import sparse
 
+from sklearn_neurox.inspection._ends import find_ends
+
 
 def word_means(codes, n_types, counts):
     """Make the matrix that averages rows by word type.
@@ -41,7 +43,9 @@ def extremes(values, k):
     columns : ndarray of shape (n_rows, 2, k)
         The highest first, then the lowest first. The first of equal ones comes first.
     """
-    return np.stack([_highest(values, k), _highest(-values, k)], axis=1)
+    if k == 0:
+        return np.empty((len(values), 2, 0), dtype=np.intp)
+    return find_ends(values, k, "both")[1].reshape(len(values), 2, k)
 
 
 def text_extremes(values, spans, k):
@@ -62,6 +66,8 @@ def text_extremes(values, spans, k):
     focus : ndarray of shape (n_neurons, 2, k)
         Spans, the highest first, then the lowest first.
     """
+    if k == 0:
+        return np.empty((len(values), 2, 0), dtype=np.intp)
     return np.stack([_highest_by_text(values, spans, k), _highest_by_text(-values, spans, k)], 1)
 
 
@@ -90,25 +96,15 @@ def window_values(values, spans, focus, width):
     return values[neurons[owners], columns]
 
 
-def _highest(values, k):
-    if k == 0:
-        return np.empty((len(values), 0), dtype=np.intp)
-    chosen = np.argpartition(values, -k, axis=1)[:, -k:]
-    chosen.sort(axis=1)
-    order = np.argsort(-np.take_along_axis(values, chosen, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(chosen, order, axis=1)
-
-
 def _highest_by_text(values, spans, k):
     peaks = np.maximum.reduceat(values, spans.first[:-1], axis=1)
-    texts = _highest(peaks, k)
-    flat = texts.ravel()
+    neurons, flat, *_ = find_ends(peaks, k, "positive")
     columns, owners = _ranges(spans.first[flat], spans.first[flat + 1])
-    neurons = np.repeat(np.arange(len(texts)), k)[owners]
+    neurons = neurons[owners]
     is_peak = values[neurons, columns] == peaks[neurons, spans.text[columns]]
     # The first word that reaches the peak of its text.
     owners, first = np.unique(owners[is_peak], return_index=True)
-    return columns[is_peak][first].reshape(texts.shape)
+    return columns[is_peak][first].reshape(len(values), k)
 
 
 def _ranges(begin, stop):

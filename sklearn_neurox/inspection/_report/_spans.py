@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.utils._word_columns import word_forms
+
 
 class Spans(NamedTuple):
     """The distinct spans of words, text by text and from its beginning on.
@@ -108,7 +110,7 @@ def word_types(words):
     types : list of str
     """
     if "word" in words:
-        column = words["word"]
+        column = word_forms(words, caller="NeuronReport")
     elif {"start", "end"} <= set(words.columns):
         rows = zip(words["text"], words["start"], words["end"], strict=True)
         column = pd.Series([text[start:end] for text, start, end in rows])

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Held-out predictions of one probe on each block of columns, over the same folds."""
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone, is_classifier
+from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklearn_neurox.evaluation._recorded_predictions import RecordedPredictions, record
+from sklearn_neurox.selection._probe_search import fit_with_groups
+from sklearn_neurox.utils._blocks import neuron_blocks
+from sklearn_neurox.utils._validation import check_activations
+
+
+class HeldOutBlocks:
+    """Fits a probe on each block of columns and keeps what it predicts in the test parts.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The probe, cloned for every fit.
+
+    features : transformer or None
+        What makes the matrix of X, cloned and fitted once a fold.
+
+    input_features, n_layers
+        What tells the layers, as of the function that asks.
+
+    scorer : callable
+
+    n_jobs : int or None
+        How many blocks to work on at a time, in threads.
+
+    caller : str
+        Who asks, for messages.
+
+    Attributes
+    ----------
+    blocks : DataFrame
+        The blocks in matrix order: ``name``, ``component``, ``layer``, ``n_neurons``.
+
+    n_groups : int
+        How many groups the test parts have.
+    """
+
+    def __init__(self, estimator, *, features, input_features, n_layers, scorer, n_jobs, caller):
+        self.estimator, self.features, self.scorer = estimator, features, scorer
+        self.input_features, self.n_layers, self.caller = input_features, n_layers, caller
+        # Threads share the matrix; what fits at length lets them work.
+        self.parallel = Parallel(n_jobs=n_jobs, prefer="threads")
+
+    def predict(self, X, y, groups, folds):
+        """Fit on every training part and predict the test part.
+
+        Parameters
+        ----------
+        X, y, groups : array-likes
+
+        folds : list of (train, test)
+
+        Returns
+        -------
+        predictions : list of RecordedPredictions
+            One a block.
+        """
+        y, groups = np.asarray(y), np.asarray(groups)
+        matrix = self._matrix(X) if self.features is None else None
+        of_folds, self.blocks = [], None
+        for train, test in folds:
+            if matrix is None:
+                of_training, names, of_test = self._extract(X, y, train, test)
+            else:
+                of_training, of_test, names = (matrix[0], train), (matrix[0], test), matrix[1]
+            columns = self._columns(names, of_training[0].shape[1])
+            of_folds.append(
+                self.parallel(
+                    delayed(self._fit_and_record)(
+                        _choose(*of_training, own), y[train], groups[train], _choose(*of_test, own)
+                    )
+                    for own in columns
+                )
+            )
+        tested = np.concatenate([test for _, test in folds])
+        # Numbered as they first occur among all rows, whatever the order of the folds.
+        codes, present = pd.factorize(pd.factorize(groups)[0][tested], sort=True)
+        self.n_groups = len(present)
+        return [self._pool(of_block, y[tested], codes) for of_block in zip(*of_folds, strict=True)]
+
+    def _matrix(self, Z):
+        return check_activations(Z, input_features=self.input_features, caller=self.caller)
+
+    def _extract(self, X, y, train, test):
+        features = clone(self.features)
+        Z_train = features.fit_transform(_safe_indexing(X, train), y[train])
+        Z_train, names = self._matrix(Z_train)
+        Z_test, _ = self._matrix(features.transform(_safe_indexing(X, test)))
+        if names is None and hasattr(features, "get_feature_names_out"):
+            names = features.get_feature_names_out()
+        return (Z_train, slice(None)), names, (Z_test, slice(None))
+
+    def _columns(self, names, n_features):
+        of_column = neuron_blocks(names, n_features, n_layers=self.n_layers, caller=self.caller)
+        number = of_column.groupby("name", sort=False).ngroup().to_numpy()
+        blocks = of_column.drop_duplicates("name").reset_index(drop=True)
+        blocks["n_neurons"] = np.bincount(number)
+        if self.blocks is not None and not self.blocks.equals(blocks):
+            raise ValueError(
+                f"The features of {self.caller} make other layers in one fold than in the one "
+                "before. Choose no columns in them: every layer is to be judged whole."
+            )
+        self.blocks = blocks
+        return [np.flatnonzero(number == block) for block in range(len(blocks))]
+
+    def _fit_and_record(self, Z_train, y_train, groups_train, Z_test):
+        probe = fit_with_groups(clone(self.estimator), Z_train, y_train, groups_train)
+        return getattr(probe, "classes_", None), record(probe, Z_test, self.scorer)
+
+    def _pool(self, of_folds, y, groups):
+        classes, methods = None, list(of_folds[0][1])
+        if is_classifier(self.estimator):
+            classes = np.unique(np.concatenate([own for own, _ in of_folds]))
+            differ = any(len(own) < len(classes) for own, _ in of_folds)
+            if differ and methods != ["predict"]:
+                raise ValueError(
+                    f"The training parts of {self.caller} have different classes, so their "
+                    "probabilities cannot be scored together. Use folds in which every class "
+                    "occurs, or leave out the rarest classes."
+                )
+        responses = {
+            method: np.concatenate([recorded[method] for _, recorded in of_folds])
+            for method in methods
+        }
+        return RecordedPredictions(responses, y, groups, classes=classes, scorer=self.scorer)
+
+
+def _choose(Z, rows, columns):
+    is_run = columns[-1] - columns[0] == len(columns) - 1
+    # A slice of columns copies only the rows asked for.
+    if is_run:
+        return Z[rows, columns[0] : columns[-1] + 1]
+    return Z[rows][:, columns] if isinstance(rows, slice) else Z[np.ix_(rows, columns)]

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import warnings
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_consistent_length
+from sklearn.utils._param_validation import validate_params
+
+from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._word_columns import check_columns, word_forms
+
+
+@validate_params(
+    {
+        "words": [pd.DataFrame],
+        "cv": ["cv_object"],
+        "y": ["array-like", None],
+        "groups": ["array-like", None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def leakage_report(
+    words: pd.DataFrame,
+    cv: int | Iterable | BaseCrossValidator | None = None,
+    *,
+    y: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+) -> pd.DataFrame:
+    """Count the sentences and word types that test folds share with their training parts.
+
+    A test word whose whole sentence stands in training has the very same activations there, so a
+    probe need only remember it. Word types are shared by any two pieces of text; their share is
+    the most that a probe which remembers types can get right, and control tasks show what it
+    makes of that.
+
+    Parameters
+    ----------
+    words : DataFrame with the columns ``text`` and ``word``
+        A frame of words.
+
+    cv : int, cross-validation generator, iterable or None, default=None
+        How the words are split. None or an int makes 5 or so many folds: of whole groups where
+        they are given, and otherwise contiguous, with a warning. An iterable gives (train, test)
+        rows.
+
+    y : array-like of shape (n_words,) or None, default=None
+        The labels, for a splitter that stratifies.
+
+    groups : array-like of shape (n_words,) or None, default=None
+        The groups, for a splitter that uses them.
+
+    Returns
+    -------
+    report : DataFrame of shape (n_folds, 13 or 14)
+        A row a fold:
+
+        - ``fold``, ``n_train_words``, ``n_test_words``;
+        - ``n_test_texts``, ``n_shared_texts`` (those whose exact text is in training),
+          ``n_words_shared_text`` (test words in them) and ``share_shared_text`` (of all test
+          words);
+        - ``n_test_types``, ``n_seen_types`` (word types that are in training too),
+          ``n_words_seen_type`` and ``share_seen_type``, upper and lower case apart;
+        - ``n_words_seen_type_casefold`` and ``share_seen_type_casefold``, upper and lower case
+          alike;
+        - with ``groups``: ``n_shared_groups``.
+
+    Raises
+    ------
+    ValueError
+        If a column is absent, or a fold has no test words.
+
+    Warns
+    -----
+    UserWarning
+        If any test sentence stands in training, with the advice to group.
+
+    See Also
+    --------
+    baseline_table : What remembering word types scores.
+
+    References
+    ----------
+    .. [1] J. Hewitt, P. Liang, "Designing and Interpreting Probes with Control Tasks", EMNLP 2019.
+
+    Examples
+    --------
+    >>> from sklearn_neurox.evaluation import leakage_report
+    >>> from sklearn_neurox.words import words_frame
+    >>> words = words_frame([["The", "dog"], ["the", "cat"], ["A", "dog"]])
+    >>> report = leakage_report(words, cv=3, groups=words["text"])
+    >>> report[["n_shared_texts", "share_seen_type", "share_seen_type_casefold"]]
+       n_shared_texts  share_seen_type  share_seen_type_casefold
+    0               0              0.5                       0.5
+    1               0              0.0                       0.5
+    2               0              0.5                       1.0
+    """
+    check_columns(words, ["text", "word"], caller="leakage_report")
+    forms = word_forms(words, caller="leakage_report")
+    check_consistent_length(words, y, groups)
+    splitter = check_folds(cv, groups, caller="leakage_report", stacklevel=4)
+    texts, types = pd.factorize(words["text"])[0], pd.factorize(forms)[0]
+    casefolded = pd.factorize(forms.str.casefold())[0]
+    groups = None if groups is None else pd.factorize(np.asarray(groups))[0]
+    rows, leaks = [], []
+    for fold, (train, test) in enumerate(splitter.split(words, y, groups)):
+        train, test = (np.arange(len(words))[part] for part in (train, test))
+        if not len(test):
+            raise ValueError(f"Fold {fold} given to leakage_report has no test words.")
+        n_texts, n_shared_texts, in_shared_text = _shared(texts, train, test)
+        n_types, n_seen_types, of_seen_type = _shared(types, train, test)
+        of_seen_casefold = _shared(casefolded, train, test)[2]
+        row = {
+            "fold": fold,
+            "n_train_words": len(train),
+            "n_test_words": len(test),
+            "n_test_texts": n_texts,
+            "n_shared_texts": n_shared_texts,
+            "n_words_shared_text": in_shared_text.sum(),
+            "share_shared_text": in_shared_text.mean(),
+            "n_test_types": n_types,
+            "n_seen_types": n_seen_types,
+            "n_words_seen_type": of_seen_type.sum(),
+            "share_seen_type": of_seen_type.mean(),
+            "n_words_seen_type_casefold": of_seen_casefold.sum(),
+            "share_seen_type_casefold": of_seen_casefold.mean(),
+        }
+        if groups is not None:
+            row["n_shared_groups"] = _shared(groups, train, test)[1]
+        rows.append(row)
+        leaks.extend(test[in_shared_text])
+    report = pd.DataFrame(rows)
+    _advise(report, leaks)
+    return report
+
+
+def _shared(codes, train, test):
+    """Count what the test rows have, what of it is in training, and mark the rows that have it."""
+    seen = np.zeros(codes.max() + 1, dtype=bool)
+    seen[codes[train]] = True
+    present = np.unique(codes[test])
+    return len(present), int(seen[present].sum()), seen[codes[test]]
+
+
+def _advise(report, leaks):
+    if not leaks:
+        return
+    n_test, n_shared = report["n_test_words"].sum(), report["n_words_shared_text"].sum()
+    warnings.warn(
+        f"{n_shared} of {n_test} test words ({n_shared / n_test:.1%}) stand in sentences whose "
+        f"exact text is in training too, in {(report['n_shared_texts'] > 0).sum()} of "
+        f"{len(report)} folds; the first is row {leaks[0]}. Scores on them are too high. Keep "
+        'equal sentences in one fold: groups=words["text"] and GroupKFold.',
+        UserWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The largest, the smallest, or the farthest from zero of every row."""
+
+import numpy as np
+
+SIGNS = ("both", "positive", "negative", "absolute")
+
+
+def find_ends(values, n, sign):
+    """Find the extreme entries of every row.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_columns)
+
+    n : int
+        How many an end; all where there are fewer.
+
+    sign : {"both", "positive", "negative", "absolute"}
+        The largest and the smallest, the largest, the smallest, or those of the largest size.
+
+    Returns
+    -------
+    rows, columns : ndarrays of int, of shape (n_rows * n_found,)
+        Row by row, and end by end, the most extreme first. Equal values stand in the order of the
+        columns; which of them are found, where not all fit in, is arbitrary but fixed.
+
+    signs : ndarray of str, of the same shape
+        ``"+"`` for the largest, ``"-"`` for the smallest; by the value for the farthest from zero.
+
+    ranks : ndarray of int, of the same shape
+        From 1, within the end.
+    """
+    ends = {"both": (1, -1), "positive": (1,), "negative": (-1,), "absolute": (0,)}[sign]
+    columns = np.concatenate(
+        [_largest(end * values if end else np.abs(values), n) for end in ends], axis=1
+    )
+    n_found = columns.shape[1] // len(ends)
+    rows, columns = np.repeat(np.arange(len(values)), columns.shape[1]), columns.ravel()
+    ends = np.tile(np.repeat(ends, n_found), len(values))
+    positive = np.where(ends == 0, values[rows, columns] >= 0, ends > 0)
+    ranks = np.tile(np.arange(1, n_found + 1), len(rows) // n_found)
+    return rows, columns, np.where(positive, "+", "-"), ranks
+
+
+def _largest(values, n):
+    n = min(n, values.shape[1])
+    found = np.argpartition(-values, n - 1, axis=1)[:, :n]
+    found.sort(axis=1)
+    order = np.argsort(-np.take_along_axis(values, found, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1)

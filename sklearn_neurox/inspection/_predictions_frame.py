@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.utils import check_consistent_length
+from sklearn.utils._param_validation import HasMethods, validate_params
+
+from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._word_columns import check_columns
+
+_WHERE = ("word", "sentence_id", "position", "text", "start", "end")
+
+
+@validate_params(
+    {
+        "estimator": [HasMethods(["predict"])],
+        "words": [pd.DataFrame],
+        "y": ["array-like", None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def predictions_frame(
+    estimator: BaseEstimator, X: ArrayLike, words: pd.DataFrame, y: ArrayLike | None = None
+) -> pd.DataFrame:
+    """Lay the predictions of a fitted probe beside the words, to be read, sorted and counted.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        A classifier or regressor of one output, or a pipeline that ends in one.
+
+    X : array-like of shape (n_words, n_features), or DataFrame of words
+        What it predicts from, such as the activations of test words.
+
+    words : DataFrame with the column ``word``, of shape (n_words, n_columns)
+        The words of the rows of X.
+
+    y : array-like of shape (n_words,) or None, default=None
+        The labels or targets. None leaves out what is made of them.
+
+    Returns
+    -------
+    frame : DataFrame of shape (n_words, n_columns)
+        Indexed like ``words``, in their order: ``word``, and ``sentence_id``, ``position``,
+        ``text``, ``start`` and ``end`` where the frame of words has them; then ``gold`` and
+        ``predicted``. A classifier adds ``correct``, and where it gives probabilities
+        ``probability`` (of the label predicted) and ``gold_probability`` (0 for a label that it
+        does not know). A regressor adds ``error``, the prediction less the target.
+
+    Raises
+    ------
+    ValueError
+        If X, words and y have different lengths, a label is missing, or there is more than one
+        output.
+
+    See Also
+    --------
+    top_contexts : The words that a neuron is most active on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_neurox.inspection import predictions_frame
+    >>> from sklearn_neurox.words import words_frame
+    >>> words = words_frame([["Dogs", "bark"], ["Cats", "meow"]], [["N", "V"], ["N", "V"]])
+    >>> X = np.array([[1.0], [-3.0], [2.0], [1.5]])
+    >>> probe = LogisticRegression().fit(X, words["label"])
+    >>> frame = predictions_frame(probe, X, words, words["label"])
+    >>> frame.loc[~frame["correct"], ["word", "gold", "predicted"]]
+       word gold predicted
+    3  meow    V         N
+    """
+    check_columns(words, ["word"], caller="predictions_frame")
+    check_consistent_length(X, words, y)
+    predicted = np.asarray(estimator.predict(X))
+    if predicted.ndim != 1:
+        raise ValueError(
+            f"predictions_frame shows one output, but the {type(estimator).__name__} predicts "
+            f"{predicted.shape[1]}. Make a frame for each."
+        )
+    frame = words[[column for column in _WHERE if column in words.columns]].copy()
+    if y is not None:
+        check_no_missing_labels(y)
+        # Not as a Series, which pandas would put where its index says.
+        y = np.asarray(y)
+        frame["gold"] = y
+    frame["predicted"] = predicted
+    if not is_classifier(estimator):
+        return frame if y is None else frame.assign(error=predicted - y)
+    if y is not None:
+        frame["correct"] = predicted == y
+    if hasattr(estimator, "predict_proba"):
+        probabilities = np.asarray(estimator.predict_proba(X))
+        frame["probability"] = _of_labels(probabilities, estimator.classes_, predicted)
+        if y is not None:
+            frame["gold_probability"] = _of_labels(probabilities, estimator.classes_, y)
+    return frame
+
+
+def _of_labels(probabilities, classes, labels):
+    places = pd.Index(classes).get_indexer(labels)
+    chosen = np.take_along_axis(probabilities, np.maximum(places, 0)[:, np.newaxis], axis=1)[:, 0]
+    return np.where(places < 0, 0.0, chosen)

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import get_scorer, make_scorer, precision_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
+from sklearn_neurox.evaluation import layer_profile
+from sklearn_neurox.evaluation._group_bootstrap import group_counts
+from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.utils._names import neuron_names
+
+N_GROUPS = 40
+
+
+class Copycat(ClassifierMixin, BaseEstimator):
+    """Predicts the number in its first column, whatever it was fitted on."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return X[:, 0].astype(int)
+
+    def predict_proba(self, X):
+        shares = np.full((len(X), len(self.classes_)), 0.1)
+        shares[np.arange(len(X)), self.predict(X)] = 1
+        return shares / shares.sum(axis=1, keepdims=True)
+
+
+@pytest.fixture
+def copied():
+    """Three layers whose first column is the label, less often right from layer to layer."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(N_GROUPS), rng.integers(4, 12, size=N_GROUPS))
+    y = rng.integers(3, size=len(groups))
+    X = rng.normal(size=(len(y), 6))
+    for column, rate in ((0, 0.9), (2, 0.8), (4, 0.5)):
+        X[:, column] = np.where(rng.random(len(y)) < rate, y, rng.integers(3, size=len(y)))
+    return X, y, groups
+
+
+def _everything_is_tested(groups):
+    return GroupKFold(4).split(groups, groups=groups)
+
+
+def _brute_force(X, y, groups, scorer, n_bootstrap=20):
+    """Score repeated rows one resample after the other."""
+    counts = group_counts(N_GROUPS, n_bootstrap, np.random.RandomState(0))
+    scores = []
+    for layer in range(3):
+        probe = Copycat().fit(None, y)
+        Z = X[:, 2 * layer : 2 * layer + 2]
+        rows = [np.repeat(np.arange(len(y)), of_one[groups]) for of_one in counts]
+        scores.append([scorer(probe, Z[own], y[own]) for own in rows])
+    return np.array(scores).T
+
+
+@pytest.mark.parametrize(
+    "scoring",
+    [
+        None,
+        "accuracy",
+        "f1_macro",
+        "balanced_accuracy",
+        "matthews_corrcoef",
+        "neg_log_loss",
+        "roc_auc_ovr",
+        make_scorer(precision_score, average="macro", labels=[0, 2]),
+        "neg_mean_squared_error",
+        "neg_mean_absolute_error",
+        "r2",
+        lambda probe, X, y: -np.mean(np.abs(probe.predict(X) - y)),
+    ],
+)
+def test_every_scorer_is_computed_on_the_resampled_rows(copied, scoring):
+    X, y, groups = copied
+    profile, pairs = layer_profile(
+        Copycat(),
+        X,
+        y,
+        groups=groups,
+        n_layers=3,
+        cv=_everything_is_tested(groups),
+        scoring=scoring,
+        n_bootstrap=20,
+        confidence=0.5,
+        return_pairs=True,
+        random_state=0,
+    )
+    scorer = get_scorer("accuracy" if scoring is None else scoring)
+    replicates = _brute_force(X, y, groups, scorer)
+    scale = np.sqrt(N_GROUPS / (N_GROUPS - 1))
+    for first, second, error in pairs[["first", "second", "std_error"]].to_numpy():
+        difference = replicates[:, int(first)] - replicates[:, int(second)]
+        assert error == pytest.approx(difference.std(ddof=1) * scale)
+    plain = np.quantile(replicates, [0.25, 0.75], axis=0)
+    assert (profile["low"] <= plain[0] + 1e-9).all() and (profile["high"] >= plain[1] - 1e-9).all()
+    probe = Copycat().fit(X, y)
+    expected = [scorer(probe, X[:, i : i + 2], y) for i in (0, 2, 4)]
+    np.testing.assert_allclose(profile["score"], expected)
+
+
+def test_the_frame_tells_each_layer_and_its_distance_from_the_best(copied):
+    X, y, groups = copied
+    names = np.concatenate([neuron_names([3, 5], 2), neuron_names([5], 2, component="mlp")])
+    order = [2, 3, 0, 1, 4, 5]
+    profile, pairs = layer_profile(
+        Copycat(),
+        pd.DataFrame(X[:, order], columns=names[order]),
+        pd.Series(y, index=np.arange(len(y))[::-1]),
+        groups=groups,
+        cv=_everything_is_tested(groups),
+        return_pairs=True,
+        random_state=0,
+    )
+    assert profile["name"].tolist() == ["hidden.5", "hidden.3", "mlp.5"]
+    assert profile["component"].tolist() == ["hidden", "hidden", "mlp"]
+    assert profile["layer"].tolist() == [5, 3, 5]
+    assert profile["n_neurons"].tolist() == [2, 2, 2]
+    assert (profile["n_words"] == len(y)).all() and (profile["n_groups"] == N_GROUPS).all()
+    best = profile.iloc[1]
+    assert best["difference"] == best["difference_low"] == best["difference_high"] == 0
+    assert np.isnan(best["p_value"])
+    np.testing.assert_allclose(profile["difference"], profile["score"] - best["score"])
+    assert (profile["difference_low"] <= profile["difference"]).all()
+    assert (profile["difference"] <= profile["difference_high"]).all()
+    # "hidden.5" against "hidden.3" is the pair as it is, "hidden.3" against "mlp.5" turned round.
+    assert pairs[["first", "second"]].to_numpy().tolist() == [
+        ["hidden.5", "hidden.3"],
+        ["hidden.5", "mlp.5"],
+        ["hidden.3", "mlp.5"],
+    ]
+    for row, pair, turn in ((0, 0, 1), (2, 2, -1)):
+        ours, theirs = profile.iloc[row], pairs.iloc[pair]
+        assert ours["difference"] == pytest.approx(turn * theirs["difference"])
+        ends = sorted([turn * theirs["low"], turn * theirs["high"]])
+        assert [ours["difference_low"], ours["difference_high"]] == pytest.approx(ends)
+        assert ours["p_value"] == theirs["p_holm"]
+    assert profile["p_value"].iloc[2] < 0.001
+
+
+def test_held_out_rows_are_predicted_by_probes_that_never_saw_them():
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.repeat([0.0, 1.0, 2.0], 40))
+    X = rng.normal(size=(120, 8)).astype(np.float16)
+    X[:, :4] += y[:, np.newaxis]
+    groups, folds = np.arange(120) // 4, GroupKFold(3)
+    profile = layer_profile(
+        LinearRegression(), X, y, groups=groups, n_layers=2, cv=folds, n_bootstrap=50
+    )
+    for layer in (0, 1):
+        Z = X[:, 4 * layer : 4 * layer + 4]
+        predicted = cross_val_predict(LinearRegression(), Z, y, groups=groups, cv=folds)
+        score = 1 - np.sum((y - predicted) ** 2) / np.sum((y - y.mean()) ** 2)
+        assert profile["score"][layer] == pytest.approx(score, abs=1e-4)
+    assert profile["score"][0] > 0.5 > profile["score"][1]
+
+
+def test_results_depend_on_the_seed_alone(copied):
+    X, y, groups = copied
+    probe = make_pipeline(StandardScaler(), LogisticRegression())
+    frames = [
+        layer_profile(
+            probe, X, y, groups=groups, n_layers=3, n_bootstrap=50, n_jobs=n_jobs, random_state=seed
+        )
+        for n_jobs, seed in ((None, 0), (2, 0), (None, 1))
+    ]
+    pd.testing.assert_frame_equal(frames[0], frames[1])
+    assert not frames[0].equals(frames[2])
+    np.testing.assert_array_equal(frames[0]["score"], frames[2]["score"])
+
+
+def test_a_single_layer_has_nothing_to_be_compared_with(copied):
+    X, y, groups = copied
+    profile, pairs = layer_profile(
+        Copycat(), X, y, groups=groups, n_layers=1, return_pairs=True, random_state=0
+    )
+    assert len(profile) == 1 and pairs.empty and np.isnan(profile["p_value"][0])
+
+
+def test_words_go_through_the_features(tmp_path):
+    words = make_tagged_words(40, random_state=0)
+    model = make_tiny_model("bert", n_layers=2, hidden_size=8)
+    features = make_pipeline(ActivationExtractor(model, cache=tmp_path), SubwordAggregator())
+    labels, groups = words["upos"] == "NOUN", words["text"]
+    given = {"groups": groups, "cv": GroupKFold(2), "n_bootstrap": 20, "random_state": 0}
+    probe = LogisticRegression()
+    with pytest.raises(ValueError, match="takes a matrix of activations, got a frame of words"):
+        layer_profile(probe, words, labels, **given)
+    profile = layer_profile(probe, words, labels, features=features, **given)
+    assert profile["name"].tolist() == ["hidden.0", "hidden.1", "hidden.2"]
+    H = features.fit_transform(words)
+    names = features.get_feature_names_out()
+    same = layer_profile(probe, H, labels, input_features=names, **given)
+    pd.testing.assert_frame_equal(profile, same)
+
+
+def test_leaks_and_unseen_labels_are_told(copied):
+    X, y, groups = copied
+    half = len(y) // 2
+    split = [(np.arange(half), np.arange(half, len(y)))]
+    assert groups[half - 1] == groups[half]
+    with pytest.warns(
+        UserWarning, match=r"of \d+ test rows in fold 0 .* groups with rows in train"
+    ):
+        layer_profile(Copycat(), X, y, groups=groups, n_layers=3, cv=split, n_bootstrap=5)
+    rare = np.where(groups == N_GROUPS - 1, 3, y)
+    train = groups < N_GROUPS // 2
+    split = [(train, ~train)]
+    with pytest.warns(UserWarning, match=r"labels without a training row \(the first: .*3\)"):
+        profile = layer_profile(
+            LogisticRegression(), X, rare, groups=groups, n_layers=3, cv=split, n_bootstrap=5
+        )
+    assert profile["n_words"][0] == (~train).sum() and profile["n_groups"][0] == N_GROUPS // 2
+
+
+def test_resamples_without_a_score_are_counted():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(10), 5)
+    # The second class stands in one group only, so that resamples without it have no curve.
+    y = (groups == 3).astype(int)
+    X = rng.integers(2, size=(50, 2)).astype(float)
+    split = [(np.arange(50), np.arange(50))]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*rows in fold 0.*")
+        with pytest.warns(UserWarning, match=r"\d+ of 50 resamples of layer_profile have no score"):
+            profile = layer_profile(
+                Copycat(),
+                X,
+                y,
+                groups=groups,
+                n_layers=2,
+                cv=split,
+                scoring="roc_auc",
+                n_bootstrap=50,
+                random_state=0,
+            )
+    assert np.isfinite(profile[["score", "low", "high"]].to_numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_layers": None}, "needs to know the layer of every column"),
+        ({"n_layers": 4}, "does not divide the 6 columns"),
+        ({"n_layers": None, "input_features": ["hidden.0.1"]}, "has 1 names.* are 6 columns"),
+        ({"groups": None}, "'groups' parameter of layer_profile"),
+        ({"confidence": 1.0}, "'confidence' parameter of layer_profile"),
+        ({"y": [None, *([0] * 9)]}, "1 of 10 labels are missing, the first at row 0"),
+        ({"groups": np.zeros(4)}, "inconsistent numbers of samples"),
+        ({"cv": [(np.arange(5), np.array([8, 9]))]}, "there is only one"),
+        ({"scoring": "neg_log_loss", "cv": [([0, 1, 2], [3, 4]), ([0, 1, 3], [9])]}, "different"),
+        ({"X": np.full((10, 6), np.nan)}, "Input X contains NaN: column 0, row 0"),
+    ],
+)
+def test_wrong_input_is_named(change, message):
+    X, y = np.random.default_rng(0).normal(size=(10, 6)), np.arange(10) % 3
+    given = {"X": X, "y": y, "groups": np.arange(10) // 2, "n_layers": 3, "n_bootstrap": 5}
+    given |= {"cv": [(np.arange(6), np.arange(6, 10))], **change}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match=message):
+            layer_profile(LogisticRegression(), **given)
+
+
+def test_features_that_choose_columns_are_refused(copied):
+    X, y, groups = copied
+    names = neuron_names(range(3), 2)
+    chosen = iter(range(10))
+
+    def choose(X):
+        # Training and test part of one fold get the same layers, the next fold one fewer.
+        return X[names[: 6 - 2 * (next(chosen) // 2)]]
+
+    with pytest.raises(ValueError, match="make other layers in one fold"):
+        layer_profile(
+            Copycat(),
+            pd.DataFrame(X, columns=names),
+            y,
+            groups=groups,
+            features=FunctionTransformer(choose),
+            cv=GroupKFold(2),
+        )
