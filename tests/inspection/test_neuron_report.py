@@ -85,6 +85,17 @@ def test_ranks_scores_and_weights_are_those_of_the_ranker(report, ranker, data):
     assert (parsed["ranker"], parsed["probe"]) == ("LCARanker", "LogisticRegression")
 
 
+def test_layers_are_those_of_the_names(data, words):
+    names = [f"decoder.attention.{i}.h1.2" for i in (1, 2)]
+    names += ["module:encoder.layer.2.dense.17", "x3", *(f"hidden.0.{i}" for i in range(8))]
+    X, y, _ = data
+    ranker = ProbelessRanker().fit(X, y)
+    parsed, arrays = contents(NeuronReport(ranker, X, y, words, input_features=names))
+    layers = [parsed["layers"][i] if i >= 0 else None for i in arrays["layer_of"]]
+    assert layers[:2] == ["decoder.attention.1", "decoder.attention.2"]
+    assert layers[2:] == ["module:encoder.layer.2.dense", None, *["hidden.0"] * 8]
+
+
 def test_distributions_are_the_histograms_of_the_classes(report, data):
     _, arrays = contents(report)
     X, y, _ = data

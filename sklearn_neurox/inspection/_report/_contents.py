@@ -92,12 +92,14 @@ def describe_neurons(names):
         ``neurons`` and ``layers``, such as ``"hidden.3"``.
 
     layer_of : dict
-        The packed number of the layer of every neuron; -1 if not all names tell.
+        The packed number of the layer of every neuron; -1 where its name does not tell.
     """
     layers = np.full(len(names), None)
-    if parse_neuron_names(names)["layer"].notna().all():
-        blocks = neuron_blocks(names, len(names), n_layers=None, caller="NeuronReport")
-        layers = blocks["name"]
+    known = parse_neuron_names(names)["layer"].notna().to_numpy()
+    if known.any():
+        told = np.asarray(names)[known]
+        blocks = neuron_blocks(told, len(told), n_layers=None, caller="NeuronReport")
+        layers[known] = blocks["name"]
     codes, layers = pd.factorize(layers)
     data = {
         "neurons": [str(name) for name in names],
