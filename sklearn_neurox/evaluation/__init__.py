@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a probing result is worth, and how alike representations or rankings are."""
+"""What a probing result is worth, and how alike two representations or two rankings are."""
 
 from sklearn_neurox.evaluation._baseline_table import baseline_table
 from sklearn_neurox.evaluation._cka import cka

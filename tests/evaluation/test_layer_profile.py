@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import get_scorer, make_scorer, precision_score
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    get_scorer,
+    make_scorer,
+    precision_score,
+    roc_auc_score,
+)
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -290,3 +298,44 @@ def test_features_that_choose_columns_are_refused(copied):
             features=FunctionTransformer(choose),
             cv=GroupKFold(2),
         )
+
+
+@pytest.mark.parametrize(
+    ("scoring", "method", "metric"),
+    [
+        ("roc_auc", "decision_function", roc_auc_score),
+        (
+            make_scorer(
+                average_precision_score, response_method="decision_function", pos_label="b"
+            ),
+            "decision_function",
+            partial(average_precision_score, pos_label="b"),
+        ),
+        (
+            make_scorer(f1_score, pos_label="b"),
+            "predict",
+            partial(f1_score, pos_label="b"),
+        ),
+    ],
+)
+def test_two_classes_called_by_strings(scoring, method, metric):
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.repeat(["a", "b"], 60))
+    X = rng.normal(size=(120, 4)) + (y == "b")[:, np.newaxis]
+    groups, probe = (np.arange(120) // 5).astype(str), LogisticRegression()
+    profile = layer_profile(
+        probe,
+        X,
+        pd.Series(y, dtype="category"),
+        groups=groups,
+        n_layers=2,
+        cv=GroupKFold(3),
+        scoring=scoring,
+        n_bootstrap=30,
+        random_state=0,
+    )
+    for layer in (0, 1):
+        Z = X[:, 2 * layer : 2 * layer + 2]
+        predicted = cross_val_predict(probe, Z, y, groups=groups, cv=GroupKFold(3), method=method)
+        assert profile["score"][layer] == pytest.approx(metric(y, predicted))
+    assert (profile["low"] < profile["score"]).all() and (profile["score"] < profile["high"]).all()
