@@ -19,6 +19,7 @@ from sklearn_neurox.cli._reading import add_reading_options, make_extractor
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.inspection import NeuronReport
+from sklearn_neurox.inspection._report._input import check_writable
 from sklearn_neurox.ranking import LCARanker
 
 
@@ -110,10 +111,10 @@ def check_report_path(path, name):
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{name} {path} must end with .html.")
-    if path.is_dir():
-        raise ValueError(f"{name} {path} is a folder. Name a file in it.")
-    if not path.parent.is_dir():
-        raise ValueError(f"{name} {path}: there is no folder {path.parent}. Make it first.")
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def write_report(path, ranker, H, words, *, label, **parameters):

@@ -22,21 +22,22 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.inspection._report._contents import (
     constants,
+    describe_labels,
     describe_neurons,
     pack_gathered,
     pack_ranking,
-    summarize_ablation,
+    pack_tables,
 )
 from sklearn_neurox.inspection._report._gathering import Choice, gather
 from sklearn_neurox.inspection._report._input import (
     check_labels,
     check_matrix,
     check_words,
+    check_writable,
     inner,
     neuron_names,
     own_probe,
 )
-from sklearn_neurox.inspection._report._packing import pack_frame
 from sklearn_neurox.inspection._report._ranking import read_ranking
 from sklearn_neurox.inspection._report._rendering import frame_for_notebook, render
 from sklearn_neurox.io._write_neurox import write_whole
@@ -190,24 +191,18 @@ class NeuronReport:
         neurons, layer_of = describe_neurons(names)
         data = pack_gathered(gather(X, codes, len(classes), words, choice))
         data["arrays"] |= pack_ranking(ranking) | {"layer_of": layer_of}
-        tables = {"ablation": summarize_ablation(ablation)} if ablation is not None else {}
-        if layer_profile is not None:
-            tables["layer_profile"] = pack_frame(layer_profile)
         self.title = title
         self._data = {
             **data,
             **neurons,
+            **describe_labels(classes, codes, getattr(y, "name", None)),
             **constants(),
             "title": title,
-            "classes": [str(label) for label in classes],
-            "class_counts": np.bincount(codes, minlength=len(classes)).tolist(),
-            "n_words": len(codes),
             "detailed": None if len(chosen) == len(names) else chosen.tolist(),
             "min_count": min_count,
-            "label": str(getattr(y, "name", None) or "label"),
             "ranker": type(ranker).__name__,
             "probe": None if probe is None else type(inner(probe)).__name__,
-            "tables": tables,
+            "tables": pack_tables(ablation, layer_profile),
         }
         self._warn_if_large()
 
@@ -298,13 +293,7 @@ class NeuronReport:
             If it cannot be written.
         """
         path = Path(path)
-        if path.is_dir():
-            raise IsADirectoryError(f"{path} is a folder. Name a file in it to write the report.")
-        if not path.parent.is_dir():
-            raise FileNotFoundError(
-                f"The report cannot be written to {path}: there is no folder {path.parent}. Make "
-                "it first."
-            )
+        check_writable(path)
         page = self.to_html().encode("utf-8")
         write_whole(path, lambda scratch: Path(scratch).write_bytes(page))
 

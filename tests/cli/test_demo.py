@@ -52,7 +52,7 @@ def test_demo_on_own_data_and_model(conllu, model, label, capsys, monkeypatch, t
         (["--label", "mood"], "--label mood: the made sentences carry upos, number and tense"),
         (["--l1-ratio", "3"], "'l1_ratio' parameter of ElasticNetProbeClassifier must be"),
         (["--model", "no/such-model"], "'no/such-model'.*could not be loaded"),
-        (["--report", "no/page.html"], "--report no/page.html: there is no folder no"),
+        (["--report", "no/page.html"], "--report: .* no/page.html: there is no folder no"),
     ],
 )
 def test_wrong_input_is_one_message(arguments, message, capfd):

@@ -373,6 +373,7 @@ def test_the_callers_data_stay_as_they_are(ranker, data, words):
         ({"probe": "scaler"}, "'probe' parameter of NeuronReport must be a fitted linear"),
         ({"probe": "narrow"}, "was fitted on 3 columns, but there are 12 neurons"),
         ({"n_contexts": -1}, "The 'n_contexts' parameter of NeuronReport must be an int"),
+        ({"ablation": pd.DataFrame({"a": [1]})}, "must be what ablation_curve or ablation_table"),
         ({"ablation": [1]}, "The 'ablation' parameter of NeuronReport must be"),
         ({"ranker": ProbelessRanker()}, "not fitted"),
         ({"ranker": "lca"}, "The 'ranker' parameter of NeuronReport must be"),
@@ -464,11 +465,14 @@ def test_a_file_is_written_whole_or_not_at_all(report, tmp_path, monkeypatch):
     assert path.read_text(encoding="utf-8") == report.to_html()
 
 
-def test_an_unwritable_path_is_named(report, tmp_path):
+def test_an_unwritable_path_is_named(report, tmp_path, monkeypatch):
     with pytest.raises(IsADirectoryError, match="is a folder. Name a file in it"):
         report.write_html(tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere"):
         report.write_html(tmp_path / "nowhere" / "page.html")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(PermissionError, match="you may not write in"):
+        report.write_html(tmp_path / "page.html")
 
 
 def test_open_hands_a_file_to_the_browser(report, monkeypatch):

@@ -431,8 +431,5 @@ def test_ten_thousand_neurons(chrome, tmp_path):
     NeuronReport(ranker, X, labels[y], words).write_html(path)
     assert path.stat().st_size < 15_000_000
     open_at(chrome, path.as_uri())
-    took = chrome.execute_script("return performance.getEntriesByName('ready')[0].startTime")
-    # Two seconds on a machine of its own.
-    assert took < 10_000
     find(chrome, "#query").send_keys("x9999")
     assert texts(chrome, "[role=option] bdi") == ["x9999"]

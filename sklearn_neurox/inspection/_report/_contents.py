@@ -108,26 +108,66 @@ def describe_neurons(names):
     return data, pack(codes, "int16")
 
 
-def summarize_ablation(curve):
-    """Average the scores of an ablation over folds, draws and repeats.
+def describe_labels(classes, codes, name):
+    """Name the labels and count the words of each.
 
     Parameters
     ----------
-    curve : DataFrame
-        As `sklearn_neurox.ablation.ablation_curve` or ``ablation_table`` returns it.
+    classes : list
+
+    codes : ndarray of int of shape (n_words,)
+
+    name : str or None
+        What is labelled.
 
     Returns
     -------
-    table : dict
-        See `pack_frame`; the columns ``score``, ``spread`` (standard deviation) and ``n`` follow
-        what tells the measurements apart.
+    data : dict
     """
+    return {
+        "label": str(name or "label"),
+        "classes": [str(label) for label in classes],
+        "class_counts": np.bincount(codes, minlength=len(classes)).tolist(),
+        "n_words": len(codes),
+    }
+
+
+def pack_tables(ablation, layer_profile):
+    """Pack the tables there are; the scores of an ablation over folds, draws and repeats averaged.
+
+    Parameters
+    ----------
+    ablation : DataFrame or None
+        As `sklearn_neurox.ablation.ablation_curve` or ``ablation_table`` returns it. The columns
+        ``score``, ``spread`` (standard deviation) and ``n`` follow what tells measurements apart.
+
+    layer_profile : DataFrame or None
+
+    Returns
+    -------
+    tables : dict
+        See `pack_frame`.
+    """
+    tables = {}
+    if ablation is not None:
+        tables["ablation"] = pack_frame(_mean_scores(ablation))
+    if layer_profile is not None:
+        tables["layer_profile"] = pack_frame(layer_profile)
+    return tables
+
+
+def _mean_scores(curve):
     groups = [name for name in _GROUPS if name in curve.columns]
+    if not groups or "score" not in curve.columns:
+        raise ValueError(
+            "The 'ablation' parameter of NeuronReport must be what ablation_curve or "
+            f"ablation_table returned, got a frame with the columns {list(curve.columns)}."
+        )
     scores = curve.groupby(groups, sort=False, dropna=False)["score"]
     table = scores.agg(score="mean", spread="std", n="count").reset_index()
     for name in table.columns.intersection(["retrained"]):
         table[name] = np.where(table[name], "yes", "no")
-    return pack_frame(table)
+    return table
 
 
 def constants():
