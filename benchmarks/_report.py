@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A report of 10,000 neurons and 25,000 words: to make, to store, and to open in Chromium."""
 
-import resource
 import shutil
 import tempfile
 import time
@@ -9,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 
 from benchmarks._words import benchmark_words
 from sklearn_neurox.inspection import NeuronReport
@@ -27,7 +24,6 @@ def run(*, quick: bool) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         X = _activations(words, n_neurons, Path(folder) / "X.npy")
         ranker = ProbelessRanker().fit(X, words["upos"])
-        before = _peak_megabytes()
         started = time.perf_counter()
         report = NeuronReport(ranker, X, words["upos"], words)
         took = time.perf_counter() - started
@@ -38,7 +34,6 @@ def run(*, quick: bool) -> pd.DataFrame:
                 "neurons": [n_neurons],
                 "words": [len(words)],
                 "made in, s": [round(took, 1)],
-                "more memory, MB": [round(_peak_megabytes() - before)],
                 "size, MB": [round(page.stat().st_size / 1e6, 1)],
                 "open in, s": [round(_opening_seconds(page), 2)],
             }
@@ -57,12 +52,11 @@ def _activations(words, n_neurons, path):
     return X
 
 
-def _peak_megabytes():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-
-
 def _opening_seconds(page):
     """Take the best of five, until every array is unpacked."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or shutil.which("google-chrome")
     for flag in _FLAGS:
