@@ -4,13 +4,14 @@
 import argparse
 import os
 
-from benchmarks import _ablation, _extraction, _probes, _ranking
+from benchmarks import _ablation, _extraction, _probes, _ranking, _report
 
 _SUITES = {
     "ablation": _ablation.run,
     "extraction": _extraction.run,
     "probes": _probes.run,
     "ranking": _ranking.run,
+    "report": _report.run,
 }
 
 

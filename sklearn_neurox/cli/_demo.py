@@ -2,20 +2,25 @@
 """``sklearn-neurox demo``: the main job, step by step."""
 
 import time
-from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.ablation import ablation_curve
-from sklearn_neurox.datasets import demo_model_path, make_tagged_words
-from sklearn_neurox.evaluation import baseline_table
+from sklearn_neurox.cli._probing import (
+    add_probing_options,
+    layer_table,
+    make_probe,
+    read_labelled_words,
+    split_sentences,
+    step,
+)
+from sklearn_neurox.cli._report import check_report_path, write_report
+from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
-from sklearn_neurox.probes import ElasticNetProbeClassifier
 from sklearn_neurox.ranking import LCARanker
-from sklearn_neurox.words import read_conllu
 
 _NEXT_STEPS = """\
 Where to go next
@@ -24,6 +29,8 @@ Where to go next
   in Python           from sklearn_neurox import ActivationExtractor, SubwordAggregator, LCARanker
                       help(ActivationExtractor) has an example; so has every class
 """
+# A name that no file of the user's own will have.
+_REPORT = "sklearn-neurox-demo.html"
 
 
 def add_demo(commands):
@@ -37,30 +44,26 @@ def add_demo(commands):
         "demo", help="the main job from text to ablated neurons, with the time of each step"
     )
     demo.add_argument("--data", metavar="FILE.conllu", help="a treebank (default: made sentences)")
-    demo.add_argument("--label", default="upos", help="upos, xpos or a feature such as Number")
-    demo.add_argument("--model", help="a model's name or folder (default: the demo model)")
+    add_probing_options(demo.add_argument)
     demo.add_argument(
-        "--alpha", type=float, default=2.3e-3, help="strength of the penalty (default: %(default)s)"
-    )
-    demo.add_argument(
-        "--l1-ratio", type=float, default=0.13, help="share of its L1 part (default: %(default)s)"
+        "--report",
+        metavar="OUT.html",
+        type=Path,
+        default=Path(_REPORT),
+        help="where to write the page about the neurons; a file that is there is replaced "
+        "(default: %(default)s in the current folder)",
     )
     demo.set_defaults(run=_demo)
 
 
 def _demo(arguments):
     started = time.perf_counter()
-    probe = ElasticNetProbeClassifier(
-        alpha=arguments.alpha, l1_ratio=arguments.l1_ratio, standardize=True, random_state=0
-    )
-    probe._validate_params()
-    with _step("Words"):
-        words = _read_words(arguments)
-        train, test = _split(words)
-        print(f"{words['label'].nunique()} values of {arguments.label!r}; every fifth sentence is")
-        print(f"held out, the same sentence never on both sides: {len(train):,} words to train on,")
-        print(f"{len(test):,} to test")
-    with _step("Activations"):
+    probe = make_probe(arguments)
+    check_report_path(arguments.report, "--report")
+    with step("Words"):
+        words = read_labelled_words(arguments.data, arguments.label)
+        train, test = split_sentences(words, arguments.label)
+    with step("Activations"):
         features = make_pipeline(
             ActivationExtractor(arguments.model or demo_model_path(), verbose=1),
             SubwordAggregator("last"),
@@ -68,75 +71,32 @@ def _demo(arguments):
         H = features.fit_transform(words)
         print(f"{H.shape[1]:,} neurons")
     y = words["label"].to_numpy()
-    with _step("A probe on each layer"):
-        print(_layer_table(probe, H, words, y, train, test).to_string(index=False))
-    with _step("A probe on all layers, and its best neurons"):
+    with step("A probe on each layer"):
+        layers = layer_table(probe, H, words, train, test)
+        print(layers.to_string(index=False))
+    with step("A probe on all layers, and its best neurons"):
         probe.fit(H.iloc[train], y[train])
         ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])
         best = ranker.to_frame()
         print(f"accuracy {probe.score(H.iloc[test], y[test]):.3f}; the ten best neurons:")
         print(_best_table(best, ranker.classes_).to_string(index=False))
-    with _step("Ablation: keep some neurons, fill the others with their mean, or retrain"):
+    with step("Ablation: keep some neurons, fill the others with their mean, or retrain"):
         curve = ablation_curve(
             probe, H.to_numpy(), y, cv=[(train, test)], n_draws=5, random_state=0
         )
         print(_ablation_table(curve).to_string())
+    with step("A page to look into every neuron and label"):
+        write_report(
+            arguments.report,
+            ranker,
+            H,
+            words,
+            label=arguments.label,
+            ablation=curve,
+            layer_profile=layers,
+        )
+        print("open it in a browser; it needs no network")
     print(f"Done in {time.perf_counter() - started:.0f} s.\n\n{_NEXT_STEPS}", end="")
-
-
-@contextmanager
-def _step(title):
-    print(f"== {title}", flush=True)
-    started = time.perf_counter()
-    yield
-    print(f"   ({time.perf_counter() - started:.1f} s)\n", flush=True)
-
-
-def _read_words(arguments):
-    label = arguments.label
-    if arguments.data is None:
-        words = make_tagged_words(1000, random_state=0)
-        label = label.lower()
-    elif label in ("upos", "xpos"):
-        words = read_conllu(arguments.data, columns=[label])
-    else:
-        words = read_conllu(arguments.data, columns=(), feats=[label])
-    if label not in words:
-        raise ValueError(
-            f"--label {arguments.label}: the made sentences carry upos, number and tense."
-        )
-    words = words.rename(columns={label: "label"})
-    labelled = words.dropna(subset=["label"]).reset_index(drop=True)
-    print(f"{len(words):,} words of {words['sentence_id'].nunique():,} sentences, ", end="")
-    print(f"{len(labelled):,} of them with a label")
-    if labelled["label"].nunique() < 2 or labelled["text"].nunique() < 10:
-        raise ValueError(
-            f"--label {arguments.label}: the demo needs two different labels and ten sentences. "
-            "Features are written as in the file, upper and lower case included."
-        )
-    return labelled
-
-
-def _split(words):
-    held_out = pd.factorize(words["text"])[0] % 5 == 0
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
-
-
-def _layer_table(probe, H, words, y, train, test):
-    rows = []
-    layers = H.columns.str.rsplit(".", n=1).str[0]
-    for layer in layers.unique():
-        Z = H.loc[:, layers == layer].to_numpy()
-        fitted = probe.fit(Z[train], y[train])
-        used = int(np.any(fitted.coef_ != 0, axis=0).sum())
-        rows.append((layer, fitted.score(Z[test], y[test]), f"{used} of {Z.shape[1]}"))
-    rows.append(("most frequent label of the word", _baseline(words, y, train, test), ""))
-    return pd.DataFrame(rows, columns=["layer", "accuracy", "neurons used"]).round(3)
-
-
-def _baseline(words, y, train, test):
-    table = baseline_table(words, y, baselines=["word type"], cv=[(train, test)])
-    return table["score"].item()
 
 
 def _best_table(ranking, classes):

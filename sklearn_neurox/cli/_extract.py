@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``sklearn-neurox extract``: the activations of a text file, in a file or a cache."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 
-from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.cli._reading import add_reading_options, make_extractor
+from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.io import write_neurox
 from sklearn_neurox.io._write_neurox import plan_files, write_whole
 from sklearn_neurox.words import read_conllu, words_frame
@@ -43,32 +43,12 @@ def add_extract(commands):
 
 
 def _add_options(add):
-    add(
-        "--layers",
-        type=_numbers,
-        metavar="N,N,...",
-        help="the layers, in this order; negative ones as in --layers=-1 (default: all; a "
-        "cache keeps all)",
-    )
-    add("--component", default="hidden", help="what is read of a layer (default: %(default)s)")
-    add("--stack", choices=["encoder", "decoder", "both"], help="of a model that has both")
-    add(
-        "--aggregation",
-        default="last",
-        choices=["first", "last", "mean", "max", "cls"],
-        help="which vector stands for a row's subwords (default: %(default)s)",
-    )
+    add_reading_options(add)
     add(
         "--rows",
         default="words",
         choices=["words", "texts"],
         help="one row a word, or a whole sentence (.npy only) (default: %(default)s)",
-    )
-    add(
-        "--cache",
-        metavar="FOLDER",
-        help="keep what the model computed there; the same command then goes on after an "
-        "interruption, and other layers and aggregations need no model",
     )
     add(
         "--dtype",
@@ -77,7 +57,6 @@ def _add_options(add):
         help="of the file's values (default: %(default)s)",
     )
     add("--decompose-layers", action="store_true", help="one .hdf5 or .json file a layer")
-    add("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
     add(
         "--n-jobs",
         type=int,
@@ -86,29 +65,16 @@ def _add_options(add):
     )
 
 
-def _numbers(text):
-    try:
-        return [int(number) for number in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas between") from None
-
-
 def _extract(arguments):
     output = Path(arguments.output)
     to_cache = _is_cache(output, arguments)
     rows = _read_rows(arguments)
-    components = arguments.component.split(",")
-    extractor = ActivationExtractor(
+    extractor = make_extractor(
+        arguments,
         arguments.model,
-        layers=arguments.layers,
-        component=components if len(components) > 1 else components[0],
-        stack=arguments.stack,
-        device=arguments.device,
         cache=output if to_cache else arguments.cache,
         n_jobs=arguments.n_jobs,
-        verbose=1,
     )
-    extractor._validate_params()
     names = extractor.get_feature_names_out()
     if not to_cache and output.suffix in _NEUROX:
         plan_files(output, rows, names, len(names))

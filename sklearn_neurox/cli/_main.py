@@ -6,6 +6,7 @@ import warnings
 from sklearn_neurox._version import __version__
 from sklearn_neurox.cli._demo import add_demo
 from sklearn_neurox.cli._extract import add_extract
+from sklearn_neurox.cli._report import add_report
 
 _DESCRIPTION = "Find, rank, select and ablate neurons of transformer language models."
 
@@ -49,4 +50,5 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="command")
     add_demo(commands)
     add_extract(commands)
+    add_report(commands)
     return parser

@@ -6,6 +6,7 @@ from sklearn_neurox.inspection._class_scores_display import ClassScoresDisplay
 from sklearn_neurox.inspection._highlight import Highlight, highlight
 from sklearn_neurox.inspection._layer_profile_display import LayerProfileDisplay
 from sklearn_neurox.inspection._neuron_distribution_display import NeuronDistributionDisplay
+from sklearn_neurox.inspection._neuron_report import NeuronReport
 from sklearn_neurox.inspection._neuron_table import neuron_table
 from sklearn_neurox.inspection._predictions_frame import predictions_frame
 from sklearn_neurox.inspection._ranking_agreement_display import RankingAgreementDisplay
@@ -19,6 +20,7 @@ __all__ = [
     "Highlight",
     "LayerProfileDisplay",
     "NeuronDistributionDisplay",
+    "NeuronReport",
     "RankingAgreementDisplay",
     "RegularizationPathDisplay",
     "highlight",

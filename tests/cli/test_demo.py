@@ -33,13 +33,16 @@ def model():
 
 
 @pytest.mark.parametrize("label", ["upos", "Number"])
-def test_demo_on_own_data_and_model(conllu, model, label, capsys):
+def test_demo_on_own_data_and_model(conllu, model, label, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     assert main(["demo", "--data", conllu, "--label", label, "--model", model]) == 0
     printed = capsys.readouterr().out
     for line in ("hidden.0", "hidden.1", "most frequent label of the word", "Where to go next"):
         assert line in printed
     for kept in ("all", "top", "random", "bottom", "retrained", "filled"):
         assert kept in printed
+    assert [path.name for path in tmp_path.iterdir()] == ["sklearn-neurox-demo.html"]
+    assert "sklearn-neurox-demo.html: " in printed
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,7 @@ def test_demo_on_own_data_and_model(conllu, model, label, capsys):
         (["--label", "mood"], "--label mood: the made sentences carry upos, number and tense"),
         (["--l1-ratio", "3"], "'l1_ratio' parameter of ElasticNetProbeClassifier must be"),
         (["--model", "no/such-model"], "'no/such-model'.*could not be loaded"),
+        (["--report", "no/page.html"], "--report: .* no/page.html: there is no folder no"),
     ],
 )
 def test_wrong_input_is_one_message(arguments, message, capfd):
@@ -60,7 +64,7 @@ def test_wrong_input_is_one_message(arguments, message, capfd):
 
 def test_a_feature_the_file_lacks_is_one_message(conllu, capfd):
     assert main(["demo", "--data", conllu, "--label", "number"]) == 1
-    assert "--label number: the demo needs two different labels" in capfd.readouterr().err
+    assert "--label number: this needs two different labels" in capfd.readouterr().err
 
 
 def test_module_and_version():
@@ -74,6 +78,7 @@ def test_module_and_version():
 
 
 @pytest.mark.slow
-def test_demo_as_newcomers_run_it(capsys):
+def test_demo_as_newcomers_run_it(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     assert main(["demo"]) == 0
     assert "hidden.6" in capsys.readouterr().out

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A report of 10,000 neurons and 25,000 words: to make, to store, and to open in Chromium."""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks._words import benchmark_words
+from sklearn_neurox.inspection import NeuronReport
+from sklearn_neurox.ranking import ProbelessRanker
+
+_FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+_READY = "return performance.getEntriesByName('ready')[0]?.startTime"
+
+
+def run(*, quick: bool) -> pd.DataFrame:
+    """Measure one report, opened five times."""
+    words = benchmark_words(quick=quick).iloc[:25_000]
+    n_neurons = 1000 if quick else 10_000
+    with tempfile.TemporaryDirectory() as folder:
+        X = _activations(words, n_neurons, Path(folder) / "X.npy")
+        ranker = ProbelessRanker().fit(X, words["upos"])
+        started = time.perf_counter()
+        report = NeuronReport(ranker, X, words["upos"], words)
+        took = time.perf_counter() - started
+        page = Path(folder) / "report.html"
+        report.write_html(page)
+        return pd.DataFrame(
+            {
+                "neurons": [n_neurons],
+                "words": [len(words)],
+                "made in, s": [round(took, 1)],
+                "size, MB": [round(page.stat().st_size / 1e6, 1)],
+                "open in, s": [round(_opening_seconds(page), 2)],
+            }
+        )
+
+
+def _activations(words, n_neurons, path):
+    """Noise and class means, in a file, so that the report alone is in memory."""
+    rng = np.random.default_rng(0)
+    classes = pd.factorize(words["upos"])[0]
+    means = rng.standard_normal((classes.max() + 1, n_neurons), dtype=np.float32)
+    X = np.lib.format.open_memmap(path, "w+", dtype=np.float16, shape=(len(words), n_neurons))
+    for start in range(0, len(words), 1000):
+        rows = slice(start, start + 1000)
+        X[rows] = rng.standard_normal(X[rows].shape, dtype=np.float32) + means[classes[rows]] / 2
+    return X
+
+
+def _opening_seconds(page):
+    """Take the best of five, until every array is unpacked."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome")
+    for flag in _FLAGS:
+        options.add_argument(flag)
+    times = []
+    # Named, so that selenium does not ask the network for one.
+    service = Service(shutil.which("chromedriver"))
+    with webdriver.Chrome(options=options, service=service) as driver:
+        for _ in range(5):
+            driver.get("about:blank")
+            driver.get(page.as_uri())
+            while (ready := driver.execute_script(_READY)) is None:
+                time.sleep(0.01)
+            times.append(ready / 1000)
+    return min(times)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From data to one HTML page that loads nothing from anywhere."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from functools import cache
+from importlib.resources import files
+
+from sklearn_neurox.inspection._palette import css_variables
+
+_SCRIPTS = ("data.js", "dom.js", "tables.js", "charts.js", "neuron.js", "views.js", "main.js")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def render(title, data):
+    """Render a report.
+
+    Parameters
+    ----------
+    title : str
+
+    data : dict
+        What JSON can hold.
+
+    Returns
+    -------
+    page : str
+    """
+    parts = {
+        "title": html.escape(title),
+        "data": json_for_script(data),
+        "style": _style(),
+        "script": _script(),
+        "style_hash": _hash(_style()),
+        "script_hash": _hash(_script()),
+    }
+    # In one pass, so that nothing in the data is taken for a place to fill.
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("report.html"))
+
+
+def json_for_script(data):
+    """Write JSON that cannot end the script element around it, whatever strings it holds."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # Half of a surrogate pair has no UTF-8.
+    text = _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+    return text.replace("<", "\\u003c")
+
+
+def frame_for_notebook(page, title, height=720):
+    """Put a page into an iframe that may run its own script and nothing else."""
+    return (
+        f'<iframe title="{html.escape(title)}" sandbox="allow-scripts" width="100%" '
+        f'height="{height}" style="border:0" srcdoc="{html.escape(page)}"></iframe>'
+    )
+
+
+def _script():
+    # One function around all files, so that the page gets no global names.
+    body = "\n".join(_asset(name) for name in _SCRIPTS)
+    return f'(() => {{\n"use strict";\n{body}}})();'
+
+
+def _style():
+    return css_variables(":root") + _asset("report.css")
+
+
+@cache
+def _asset(name):
+    folder = files("sklearn_neurox.inspection._report") / "assets"
+    return folder.joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text):
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

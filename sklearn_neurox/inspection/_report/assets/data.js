@@ -1,0 +1,155 @@
+// The data of the page: unpacked once, then read by neuron and class.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const nNeurons = data.neurons.length;
+const nClasses = data.classes.length;
+const arrays = {};
+
+const TYPES = {
+  int8: Int8Array,
+  int16: Int16Array,
+  uint8: Uint8Array,
+  uint16: Uint16Array,
+  uint32: Uint32Array,
+  float32: Float32Array,
+};
+
+function bytesOf(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+async function unpack(name) {
+  const packed = data.arrays[name];
+  if (!packed || arrays[name]) return;
+  const deflated = new Blob([bytesOf(packed.data)]).stream();
+  const bytes = new Response(deflated.pipeThrough(new DecompressionStream("deflate")));
+  arrays[name] = new TYPES[packed.dtype](await bytes.arrayBuffer());
+  packed.data = null;
+}
+
+const unpackAll = (names) => Promise.all(names.map(unpack));
+
+const unpackRanking = () => unpackAll(["layer_of", "rank", "score", "class_score", "class_rank"]);
+
+// Everything else may come while the ranking is already being read.
+let allUnpacked = null;
+
+function unpackRest() {
+  allUnpacked ??= unpackAll(Object.keys(data.arrays));
+  return allUnpacked;
+}
+
+const neuronNumbers = new Map(data.neurons.map((name, i) => [name, i]));
+const classNumbers = new Map(data.classes.map((name, c) => [name, c]));
+const detailNumbers = data.detailed && new Map(data.detailed.map((i, place) => [i, place]));
+
+// Where the words and sentences of a neuron are, or undefined where it has none.
+const detailOf = (neuron) => (detailNumbers ? detailNumbers.get(neuron) : neuron);
+
+const scaled = (name, i) => arrays[name][i] * data.arrays[name].scale;
+const shapeOf = (name) => data.arrays[name].shape;
+
+function layerName(neuron) {
+  const layer = arrays.layer_of[neuron];
+  return layer < 0 ? "" : data.layers[layer];
+}
+
+function numbersByRank(rankOf) {
+  const order = new Uint32Array(nNeurons);
+  for (let i = 0; i < nNeurons; i++) order[rankOf(i) - 1] = i;
+  return order;
+}
+
+let order = null;
+const neuronsByRank = () => (order ??= numbersByRank((i) => arrays.rank[i]));
+
+const hasClassRanks = (c) => Boolean(arrays.class_rank && arrays.class_rank[c * nNeurons]);
+const classRank = (c, neuron) =>
+  hasClassRanks(c) ? arrays.class_rank[c * nNeurons + neuron] : NaN;
+const classScore = (c, neuron) =>
+  hasClassRanks(c) ? arrays.class_score[c * nNeurons + neuron] : NaN;
+
+// The weight for a change of the neuron by one standard deviation, which compares between neurons.
+const weightOf = (c, neuron) =>
+  arrays.weight ? arrays.weight[c * nNeurons + neuron] * arrays.deviation[neuron] : NaN;
+
+// Means of a class, and of all other words, in standard deviations from the mean of all.
+const classMean = (c, neuron) =>
+  data.class_counts[c] ? scaled("class_mean", neuron * nClasses + c) : NaN;
+
+function differenceFromOthers(c, neuron) {
+  const others = data.n_words - data.class_counts[c];
+  return others ? (classMean(c, neuron) * data.n_words) / others : NaN;
+}
+
+// The label whose words matter most to the neuron, by the ranking.
+function mainClass(neuron) {
+  let best = -1;
+  for (let c = 0; c < nClasses; c++) {
+    if (!hasClassRanks(c)) continue;
+    if (best < 0 || classRank(c, neuron) < classRank(best, neuron)) best = c;
+  }
+  return best;
+}
+
+// The words of a text that are shown around one; as Spans.windows in Python.
+function windowOf(span, text) {
+  const first = arrays.text_first[text];
+  const last = arrays.text_first[text + 1];
+  const latest = Math.max(first, last - data.window);
+  const begin = Math.min(Math.max(span - (data.window >> 1), first), latest);
+  return [begin, Math.min(begin + data.window, last)];
+}
+
+function textOf(span) {
+  let low = 0;
+  let high = data.texts.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (arrays.text_first[middle] <= span) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+// Where the values of each window begin: they lie one after the other.
+let offsets = null;
+
+function windowOffset(place) {
+  if (!offsets) {
+    offsets = new Uint32Array(arrays.context.length + 1);
+    arrays.context.forEach((span, i) => {
+      const [begin, stop] = windowOf(span, textOf(span));
+      offsets[i + 1] = offsets[i] + stop - begin;
+    });
+  }
+  return offsets[place];
+}
+
+// The sentence of a place in `context`: its words with their values, in standard deviations.
+function contextAt(place) {
+  const focus = arrays.context[place];
+  const text = textOf(focus);
+  const [begin, stop] = windowOf(focus, text);
+  const offset = windowOffset(place);
+  const words = [];
+  for (let span = begin; span < stop; span++) {
+    words.push({
+      start: arrays.span_start[span],
+      end: arrays.span_end[span],
+      value: (arrays.window_values[offset + span - begin] * data.full_color) / 127,
+      isFocus: span === focus,
+    });
+  }
+  return {
+    text: data.texts[text],
+    words,
+    value: scaled("context_value", place),
+    cutBefore: begin > arrays.text_first[text],
+    cutAfter: stop < arrays.text_first[text + 1],
+  };
+}

@@ -1,0 +1,69 @@
+// Making elements. Text only ever becomes text: nothing here reads markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value);
+  }
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+const el = (tag, attributes, ...children) =>
+  fill(document.createElement(tag), attributes, children);
+
+const svg = (tag, attributes, ...children) =>
+  fill(document.createElementNS(SVG, tag), attributes, children);
+
+const integers = new Intl.NumberFormat("en");
+const decimals = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+
+function number(value) {
+  if (value === null || Number.isNaN(value)) return "–";
+  if (Number.isInteger(value)) return integers.format(value).replace("-", "−");
+  const size = Math.abs(value);
+  const text = size < 1e-4 || size >= 1e6 ? value.toExponential(1) : decimals.format(value);
+  return text.replace("-", "−");
+}
+
+// As many decimals as the largest of a column needs, so that the column lines up.
+function aligned(value, largest) {
+  if (value === null || Number.isNaN(value)) return "–";
+  const digits = 2 - Math.floor(Math.log10(largest || 1));
+  return value.toFixed(Math.min(8, Math.max(largest < 10 ? 3 : 0, digits))).replace("-", "−");
+}
+
+// In standard deviations, always with its sign.
+function deviations(value) {
+  if (Number.isNaN(value)) return "–";
+  const text = Math.abs(value).toFixed(2);
+  return (Number(text) === 0 ? "" : value < 0 ? "−" : "+") + text;
+}
+
+const plural = (n, one) => `${integers.format(n)} ${one}${n === 1 ? "" : "s"}`;
+
+const neuronPath = (neuron) => `#/neuron/${encodeURIComponent(data.neurons[neuron])}`;
+const labelPath = (c) => `#/label/${encodeURIComponent(data.classes[c])}`;
+const neuronLink = (neuron) =>
+  el("a", { href: neuronPath(neuron), class: "name" }, data.neurons[neuron]);
+const labelLink = (c) => el("a", { href: labelPath(c) }, el("bdi", null, data.classes[c]));
+
+const strength = (value) => Math.max(-1, Math.min(1, value / data.full_color));
+
+// Colour an element by a value in standard deviations; zero is the page.
+function colored(node, value) {
+  const share = strength(value);
+  if (Math.abs(share) < 0.01) return node;
+  node.classList.add(share > 0 ? "high" : "low");
+  node.style.setProperty("--share", Math.abs(share).toFixed(2));
+  return node;
+}
+
+// An <svg> that says in words what it draws.
+const drawing = (width, height, description, ...children) =>
+  svg(
+    "svg",
+    { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": description },
+    ...children,
+  );

@@ -1,0 +1,257 @@
+// The search, the way between views, and the start.
+
+const VIEWS = [
+  ["ranking", "Ranking", rankingView, true],
+  ["labels", "Labels", labelsView, true],
+  ["ablation", "Ablation", ablationView, "ablation" in data.tables],
+  [
+    "layers",
+    "Layers",
+    () => tableView("Layers", data.tables.layer_profile),
+    "layer_profile" in data.tables,
+  ],
+  ["about", "About", aboutView, true],
+].filter(([, , , isThere]) => isThere);
+
+const main = document.getElementById("view");
+const tabs = document.getElementById("tabs");
+const query = document.getElementById("query");
+const results = document.getElementById("results");
+const found = document.getElementById("found");
+
+function viewOf(path) {
+  const [, kind, ...rest] = path.split("/");
+  const name = decoded(rest.join("/"));
+  if (kind === "neuron" && neuronNumbers.has(name))
+    return () => neuronView(neuronNumbers.get(name));
+  if (kind === "label" && classNumbers.has(name)) return () => labelView(classNumbers.get(name));
+  const view = VIEWS.find(([id]) => id === (kind || "ranking"));
+  if (view) return view[2];
+  return () => [
+    heading("Not found"),
+    el("p", null, `This report has nothing at “${name || kind}”.`),
+  ];
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+let isFirst = true;
+
+async function show(path) {
+  // The ranking alone is there at once; a view of anything else waits for its numbers.
+  if (!/^#?(\/ranking)?$/.test(path)) await unpackRest();
+  main.replaceChildren(...viewOf(path)().filter(Boolean));
+  const title = main.querySelector("h1");
+  document.title = `${title.textContent} · ${data.title}`;
+  for (const tab of tabs.children) {
+    const isHere = tab.hash === (path || "#/ranking");
+    if (isHere) tab.setAttribute("aria-current", "page");
+    else tab.removeAttribute("aria-current");
+  }
+  markCurrent();
+  if (!isFirst) {
+    // Readers of the screen hear the new heading, and Tab goes on from there.
+    title.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
+  }
+  isFirst = false;
+}
+
+// In the list, what the main part shows.
+function markCurrent() {
+  for (const option of results.querySelectorAll("[role=option]")) {
+    if (option.hash === location.hash) option.setAttribute("aria-current", "page");
+    else option.removeAttribute("aria-current");
+  }
+}
+
+const LIMIT = 60;
+let chosen = -1;
+
+function search() {
+  const text = query.value.trim();
+  const groups = text ? matches(text.toLowerCase()) : everything();
+  const entries = groups.flatMap(([, list]) => list);
+  results.replaceChildren(...groups.flatMap(([title, list]) => groupNodes(title, list)));
+  Array.from(results.querySelectorAll("[role=option]")).forEach(
+    (node, i) => (node.id = `result-${i}`),
+  );
+  const total = groups.reduce((sum, [, , n]) => sum + n, 0);
+  found.textContent = countText(entries.length, total);
+  choose(text && entries.length ? 0 : -1);
+  markCurrent();
+}
+
+function countText(shown, total) {
+  if (!total) return "Nothing found";
+  if (shown === total) return "";
+  return `${integers.format(shown)} of ${integers.format(total)} shown; type more to narrow down`;
+}
+
+function groupNodes(title, list) {
+  if (!list.length) return [];
+  const options = list.map(({ name, note, path }) => {
+    const node = el(
+      "a",
+      { role: "option", href: path, tabindex: "-1", "aria-selected": "false" },
+      el("bdi", null, name),
+      el("span", { class: "muted" }, note),
+    );
+    return node;
+  });
+  return [
+    el(
+      "div",
+      { role: "group", "aria-label": title },
+      el("div", { class: "group" }, title),
+      options,
+    ),
+  ];
+}
+
+const neuronEntry = (i, note) => ({
+  name: data.neurons[i],
+  note: note ?? `rank ${integers.format(arrays.rank[i])}`,
+  path: neuronPath(i),
+});
+const labelEntry = (c) => ({
+  name: data.classes[c],
+  note: plural(data.class_counts[c], "word"),
+  path: labelPath(c),
+});
+
+function everything() {
+  const labels = data.classes.map((_, c) => labelEntry(c));
+  const best = Array.from(neuronsByRank().slice(0, LIMIT), (i) => neuronEntry(i));
+  return [
+    ["Labels", labels.slice(0, LIMIT), labels.length],
+    ["Best neurons", best, best.length],
+  ];
+}
+
+function matches(text) {
+  const labels = namesLike(data.classes.keys(), (c) => data.classes[c], text).map(labelEntry);
+  const neurons = namesLike(neuronsByRank(), (i) => data.neurons[i], text);
+  const shown = neurons.slice(0, LIMIT).map((i) => neuronEntry(i));
+  const words = neuronsOfWord(text);
+  return [
+    ["Labels", labels.slice(0, LIMIT), labels.length],
+    ["Neurons", shown, neurons.length],
+    ["Neurons with this top word", words.slice(0, LIMIT), words.length],
+  ];
+}
+
+// What is called so comes before what begins so, and that before what only has it inside.
+function namesLike(numbers, nameOf, text) {
+  const byPlace = [[], [], []];
+  for (const i of numbers) {
+    const name = nameOf(i).toLowerCase();
+    const at = name.indexOf(text);
+    if (at >= 0) byPlace[name === text ? 0 : at === 0 ? 1 : 2].push(i);
+  }
+  return byPlace.flat();
+}
+
+function neuronsOfWord(text) {
+  const numbers = new Set(
+    data.words.flatMap((word, w) => (word.toLowerCase() === text ? [w] : [])),
+  );
+  if (!numbers.size || !arrays.top_word) return [];
+  const perNeuron = 2 * shapeOf("top_word")[2];
+  const hits = [];
+  arrays.top_word.forEach((word, at) => {
+    if (numbers.has(word)) hits.push([scaled("top_word_mean", at), Math.floor(at / perNeuron)]);
+  });
+  hits.sort(([a], [b]) => Math.abs(b) - Math.abs(a));
+  const neuronAt = (place) => (data.detailed ? data.detailed[place] : place);
+  return hits.map(([value, place]) => neuronEntry(neuronAt(place), `${deviations(value)} SD`));
+}
+
+function choose(i) {
+  const options = results.querySelectorAll("[role=option]");
+  options[chosen]?.setAttribute("aria-selected", "false");
+  chosen = Math.max(-1, Math.min(options.length - 1, i));
+  const option = options[chosen];
+  if (!option) {
+    query.removeAttribute("aria-activedescendant");
+    return;
+  }
+  option.setAttribute("aria-selected", "true");
+  query.setAttribute("aria-activedescendant", option.id);
+  option.scrollIntoView({ block: "nearest" });
+}
+
+const KEYS = {
+  ArrowDown: () => choose(chosen + 1),
+  ArrowUp: () => choose(chosen - 1),
+  PageDown: () => choose(chosen + 10),
+  PageUp: () => choose(Math.max(0, chosen - 10)),
+  Enter: () => results.querySelector('[aria-selected="true"]')?.click(),
+  Escape: () => {
+    if (!query.value) query.blur();
+    query.value = "";
+    search();
+  },
+};
+
+// In the frame of a notebook the address of a link is one of the notebook, so it is not left to
+// the browser.
+function followLink(event) {
+  const link = event.target.closest('a[href^="#/"]');
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const path = link.getAttribute("href");
+  if (location.hash === path) show(path);
+  else location.hash = path;
+}
+
+function listen() {
+  query.addEventListener("input", search);
+  query.addEventListener("keydown", (event) => {
+    if (!KEYS[event.key] || event.isComposing) return;
+    event.preventDefault();
+    KEYS[event.key]();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea")) return;
+    event.preventDefault();
+    query.focus();
+    query.select();
+  });
+  document.getElementById("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    main.focus();
+  });
+  window.addEventListener("hashchange", () => show(location.hash));
+  document.addEventListener("click", followLink);
+}
+
+async function start() {
+  if (typeof DecompressionStream === "undefined") {
+    main.replaceChildren(
+      el("p", null, "This browser is too old for the report. Use one from 2023 or later."),
+    );
+    return;
+  }
+  await unpackRanking();
+  tabs.append(...VIEWS.map(([id, title]) => el("a", { href: `#/${id}` }, title)));
+  await show(location.hash);
+  search();
+  listen();
+  performance.mark("ranking-shown");
+  await unpackRest();
+  performance.mark("ready");
+  document.documentElement.dataset.ready = "true";
+}
+
+start().catch((error) => {
+  main.replaceChildren(heading("This report cannot be read"), el("p", null, String(error)));
+});

@@ -1,0 +1,219 @@
+// The page of one neuron: by label, by word, in sentences.
+
+function neuronView(neuron) {
+  const facts = [
+    ["Rank", `${integers.format(arrays.rank[neuron])} of ${integers.format(nNeurons)}`],
+    ["Score", arrays.score ? number(arrays.score[neuron]) : null],
+    ["Layer", layerName(neuron) || null],
+    ["Mean", number(arrays.mean[neuron])],
+    ["SD", number(arrays.deviation[neuron])],
+  ];
+  return [
+    heading(data.neurons[neuron]),
+    neighbours(neuron),
+    el(
+      "dl",
+      { class: "facts" },
+      facts
+        .filter(([, fact]) => fact)
+        .map(([name, fact]) => el("div", null, el("dt", null, name), el("dd", null, fact))),
+    ),
+    ...responses(neuron),
+  ];
+}
+
+function neighbours(neuron) {
+  const rank = arrays.rank[neuron];
+  const link = (place, text) =>
+    place >= 1 && place <= nNeurons
+      ? el("a", { href: neuronPath(neuronsByRank()[place - 1]) }, text)
+      : el("span", { class: "muted" }, text);
+  return el(
+    "p",
+    { class: "neighbours" },
+    link(rank - 1, "← better ranked"),
+    link(rank + 1, "worse ranked →"),
+  );
+}
+
+function responses(neuron) {
+  if (!(arrays.deviation[neuron] > 0)) {
+    return [
+      el(
+        "p",
+        { class: "note" },
+        `This neuron is ${number(arrays.mean[neuron])} for every word, so it tells nothing of any label.`,
+      ),
+    ];
+  }
+  const place = detailOf(neuron);
+  const parts = [el("h2", null, "By label"), classTable(neuron)];
+  if (place === undefined) {
+    const n = integers.format(data.detailed.length);
+    parts.push(
+      el(
+        "p",
+        { class: "note" },
+        `Words and sentences are kept for the ${n} best ranked neurons only, of which this is none.`,
+      ),
+    );
+    return parts;
+  }
+  return [
+    ...parts,
+    el("h2", null, "Top words"),
+    topWords(place),
+    el("h2", null, "Sentences"),
+    colorKey(),
+    sentences(place),
+  ];
+}
+
+function classTable(neuron) {
+  const rows = Array.from(data.classes.keys());
+  const columns = [
+    { title: "Label", value: (c) => data.classes[c], cell: labelLink },
+    { title: "Words", kind: "number", largestFirst: true, value: (c) => data.class_counts[c] },
+  ];
+  if (arrays.class_rank) {
+    columns.push(
+      {
+        title: "Rank",
+        kind: "number",
+        hint: "In the ranking of the label",
+        value: (c) => classRank(c, neuron),
+      },
+      {
+        title: "Score",
+        kind: "number",
+        largestFirst: true,
+        value: (c) => classScore(c, neuron),
+        cell: (c) => aligned(classScore(c, neuron), 1),
+      },
+    );
+  }
+  if (arrays.weight) columns.push(weightColumn(rows, (c) => weightOf(c, neuron)));
+  columns.push(
+    {
+      title: "Mean, SD",
+      kind: "number",
+      hint: "Mean over the words of the label, in standard deviations from the mean of all words",
+      largestFirst: true,
+      value: (c) => classMean(c, neuron),
+      cell: (c) => deviations(classMean(c, neuron)),
+    },
+    {
+      title: "Distribution",
+      kind: "drawing",
+      hint: "Histogram, as high as its fullest bin, and the quantiles 5, 25, 50, 75 and 95 %",
+      largestFirst: true,
+      value: (c) => classMean(c, neuron),
+      cell: (c) => (data.class_counts[c] ? distribution(neuron, c) : "–"),
+    },
+  );
+  const foot = el(
+    "tr",
+    null,
+    el("td", { colspan: columns.length - 1 }),
+    el("td", { class: "drawing" }, distributionAxis(neuron)),
+  );
+  const mean = columns.findIndex((column) => column.title === "Mean, SD");
+  return sortableTable({
+    caption: "Scores, weights and activations by label",
+    columns,
+    rows,
+    sort: { column: mean, descending: true },
+    foot,
+  });
+}
+
+function topWords(place) {
+  const n = shapeOf("top_word")[2];
+  if (!n)
+    return el("p", { class: "note" }, `No word occurs ${plural(data.min_count, "time")} or more.`);
+  const list = (side, title) => {
+    const items = [];
+    for (let k = 0; k < n; k++) {
+      const at = (2 * place + side) * n + k;
+      const word = arrays.top_word[at];
+      const value = scaled("top_word_mean", at);
+      items.push(
+        el(
+          "li",
+          null,
+          colored(el("bdi", { class: "word" }, data.words[word]), value),
+          el("span", { class: "muted" }, `× ${integers.format(arrays.type_count[word])}`),
+          el("span", { class: "value" }, deviations(value)),
+        ),
+      );
+    }
+    return el("section", null, el("h3", null, title), el("ol", { class: "words" }, items));
+  };
+  return el(
+    "div",
+    null,
+    el(
+      "p",
+      { class: "about" },
+      `Mean activation of words that occur ${data.min_count} times or more, in standard deviations.`,
+    ),
+    el("div", { class: "sides" }, list(0, "Highest"), list(1, "Lowest")),
+  );
+}
+
+function colorKey() {
+  const steps = [];
+  for (let k = -4; k <= 4; k++) {
+    const value = (k * data.full_color) / 4;
+    steps.push(colored(el("span", null, deviations(value).replace(/\.?0+$/, "") || "0"), value));
+  }
+  return el(
+    "p",
+    { class: "key", "aria-label": "Colours by standard deviations" },
+    steps,
+    el("span", { class: "muted" }, "standard deviations"),
+  );
+}
+
+function sentences(place) {
+  const n = shapeOf("context")[2];
+  const list = (side, title) => {
+    const items = [];
+    for (let k = 0; k < n; k++) items.push(sentence(contextAt((2 * place + side) * n + k)));
+    return el("section", null, el("h3", null, title), el("ol", { class: "sentences" }, items));
+  };
+  return el("div", { class: "sides" }, list(0, "Highest activation"), list(1, "Lowest activation"));
+}
+
+function sentence(context) {
+  return el(
+    "li",
+    null,
+    el("span", { class: "value" }, deviations(context.value)),
+    el("p", { dir: "auto" }, pieces(context)),
+  );
+}
+
+// The text, cut at its words. Offsets count characters as Python does, not UTF-16 units.
+function pieces({ text, words, cutBefore, cutAfter }) {
+  const characters = Array.from(text);
+  const slice = (from, to) => characters.slice(from, to).join("");
+  const focus = words.find((word) => word.isFocus);
+  let done = cutBefore ? words[0].start : 0;
+  const nodes = cutBefore ? ["… "] : [];
+  for (const word of words) {
+    const hidesFocus = !word.isFocus && word.start < focus.end && word.end > focus.start;
+    if (word.start < done || hidesFocus) continue;
+    nodes.push(slice(done, word.start));
+    const tag = word.isFocus ? "strong" : "span";
+    const node = el(
+      tag,
+      { class: "word", title: `${deviations(word.value)} SD` },
+      slice(word.start, word.end),
+    );
+    nodes.push(colored(node, word.value));
+    done = word.end;
+  }
+  nodes.push(cutAfter ? " …" : slice(done));
+  return nodes;
+}

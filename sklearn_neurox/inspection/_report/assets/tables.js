@@ -1,0 +1,108 @@
+// Tables that sort by a click or key on their headers, a page of rows at a time.
+
+const PAGE = 50;
+
+// `columns` have a title, a value by row, and perhaps a cell, a hint and what sorts first.
+function sortableTable({ caption, columns, rows, sort, foot }) {
+  const state = { rows: Array.from(rows), start: 0, column: null, descending: false };
+  const body = el("tbody");
+  const headers = columns.map((column) => {
+    const button = el("button", { type: "button", title: column.hint }, column.title);
+    return el("th", { scope: "col", class: column.kind }, button);
+  });
+  const pager = makePager(state, () => draw());
+
+  function draw() {
+    const shown = state.rows.slice(state.start, state.start + PAGE);
+    body.replaceChildren(
+      ...shown.map((row) =>
+        el(
+          "tr",
+          null,
+          columns.map((c) => cellOf(c, row)),
+        ),
+      ),
+    );
+    headers.forEach((header, i) => {
+      if (i !== state.column) header.removeAttribute("aria-sort");
+      else header.setAttribute("aria-sort", state.descending ? "descending" : "ascending");
+    });
+    pager?.update();
+  }
+
+  function sortBy(i, descending) {
+    Object.assign(state, { column: i, descending, start: 0 });
+    state.rows = sorted(rows, columns[i].value, descending);
+    draw();
+  }
+
+  headers.forEach((header, i) => {
+    header.firstChild.addEventListener("click", () => {
+      const largestFirst = columns[i].largestFirst ?? false;
+      sortBy(i, state.column === i ? !state.descending : largestFirst);
+    });
+  });
+  if (sort) sortBy(sort.column, sort.descending);
+  else draw();
+  const table = el(
+    "table",
+    null,
+    el("caption", null, caption),
+    el("thead", null, el("tr", null, headers)),
+    body,
+    foot && el("tfoot", null, foot),
+  );
+  return el("div", { class: "table" }, el("div", { class: "scroll" }, table), pager?.node);
+}
+
+function cellOf(column, row) {
+  const content = column.cell ? column.cell(row) : column.value(row);
+  const shown = typeof content === "number" ? number(content) : content;
+  return el("td", { class: column.kind, dir: column.kind ? null : "auto" }, shown);
+}
+
+// Missing numbers last, whichever way; equal ones stay in order.
+function sorted(rows, value, descending) {
+  const keyed = Array.from(rows, (row) => [value(row), row]);
+  const isMissing = (key) => key === null || Number.isNaN(key);
+  const collator = new Intl.Collator("en", { numeric: true });
+  const sign = descending ? -1 : 1;
+  keyed.sort(([a], [b]) => {
+    if (isMissing(a) || isMissing(b)) return isMissing(a) - isMissing(b);
+    if (typeof a === "string") return sign * collator.compare(a, b);
+    return sign * (a - b);
+  });
+  return keyed.map(([, row]) => row);
+}
+
+function makePager(state, draw) {
+  if (state.rows.length <= PAGE) return null;
+  const lastStart = Math.floor((state.rows.length - 1) / PAGE) * PAGE;
+  const status = el("span", { role: "status" });
+  const buttons = [
+    ["First", () => 0],
+    ["Previous", () => state.start - PAGE],
+    ["Next", () => state.start + PAGE],
+    ["Last", () => lastStart],
+  ].map(([title, target]) => {
+    const button = el("button", { type: "button" }, title);
+    button.addEventListener("click", () => {
+      state.start = Math.max(0, Math.min(lastStart, target()));
+      draw();
+    });
+    return button;
+  });
+
+  function update() {
+    const stop = Math.min(state.start + PAGE, state.rows.length);
+    const range = `${integers.format(state.start + 1)}–${integers.format(stop)}`;
+    status.textContent = `${range} of ${integers.format(state.rows.length)}`;
+    // Not `disabled`, which would take the focus from who presses the key again and again.
+    buttons.forEach((button, i) => {
+      const isEnd = i < 2 ? state.start === 0 : state.start === lastStart;
+      button.setAttribute("aria-disabled", isEnd);
+    });
+  }
+
+  return { node: el("div", { class: "pager" }, buttons, status), update };
+}
