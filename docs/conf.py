@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 _HERE = Path(__file__).parent
+_BELOW = {"user_guide": "guide", "api": "api"}
 sys.path[:0] = [str(_HERE.parent), str(_HERE / "_ext")]
 
 from sklearn_neurox._version import __version__  # noqa: E402
@@ -41,10 +42,16 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_theme_options = {
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 5,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+# A side bar where there are pages below, and the room for tables elsewhere.
+_NAVIGATION = ["sidebar-nav-bs"]
+html_sidebars = {
+    page.stem: _NAVIGATION if (_HERE / _BELOW.get(page.stem, "-")).is_dir() else []
+    for page in _HERE.glob("*.md")
+} | dict.fromkeys(["guide/**", "api/**"], _NAVIGATION)
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True

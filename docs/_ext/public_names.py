@@ -102,7 +102,15 @@ class PublicDocs(SphinxDirective):
 
 def _link_code(app, doctree):
     """Make a link of every public name that stands as code in a page."""
-    homes = {name: package for package in SUBPACKAGES for name in public_names(package)}
+    homes = {
+        name: f"sklearn_neurox.{package}.{name}"
+        for package in SUBPACKAGES
+        for name in public_names(package)
+    }
+    for reference in doctree.findall(addnodes.pending_xref):
+        # Docstrings name what is ours without its module.
+        target = reference.get("reftarget")
+        reference["reftarget"] = homes.get(target, target)
     for literal in list(doctree.findall(nodes.literal)):
         name = literal.astext().partition("(")[0]
         if name not in homes or isinstance(literal.parent, nodes.title | nodes.reference):
@@ -114,7 +122,7 @@ def _link_code(app, doctree):
             literal.deepcopy(),
             refdomain="py",
             reftype="obj",
-            reftarget=f"sklearn_neurox.{homes[name]}.{name}",
+            reftarget=homes[name],
             refexplicit=True,
             refwarn=True,
             refdoc=app.env.docname,
