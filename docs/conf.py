@@ -16,11 +16,11 @@ copyright = "the sklearn-neurox developers"  # noqa: A001
 release = version = __version__
 
 extensions = [
+    "mathml",
     "myst_parser",
     "numpydoc",
     "public_names",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
@@ -34,6 +34,7 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 toc_object_entries_show_parents = "hide"
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-neurox"
 html_show_sourcelink = False
