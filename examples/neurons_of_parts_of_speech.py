@@ -30,7 +30,7 @@ from sklearn_neurox.datasets import demo_model_path, make_tagged_words
 # %%
 # One row a word. Every fifth sentence is held out.
 path = os.environ.get("SKLEARN_NEUROX_CONLLU")
-words = read_conllu(path) if path else make_tagged_words(1000, random_state=0)
+words = read_conllu(path) if path else make_tagged_words(500, random_state=0)
 y = words["upos"].to_numpy()
 sentence = pd.factorize(words["sentence_id"])[0]
 train, test = np.flatnonzero(sentence % 5 != 0), np.flatnonzero(sentence % 5 == 0)

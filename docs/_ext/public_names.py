@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The API from each sub-package's ``__all__``, so that no public name can be forgotten.
+
+Two directives, ``public-names`` (a table) and ``public-docs`` (the docstrings), and links to the
+API from every page on which a public name stands as code.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.docutils import SphinxDirective
+
+import sklearn_neurox
+
+_HOME = Path(sklearn_neurox.__file__).parent
+SUBPACKAGES = [
+    info.name
+    for info in pkgutil.iter_modules(sklearn_neurox.__path__)
+    if info.ispkg and info.name not in ("cli", "utils")
+]
+
+
+def public_names(subpackage):
+    """Give the public names of a sub-package, in order."""
+    return importlib.import_module(f"sklearn_neurox.{subpackage}").__all__
+
+
+def _docstring(subpackage, name):
+    package = importlib.import_module(f"sklearn_neurox.{subpackage}")
+    if callable(getattr(package, name)):
+        return inspect.getdoc(getattr(package, name))
+    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        documented = ModuleAnalyzer.for_module(info.name).find_attr_docs()
+        if ("", name) in documented:
+            return "\n".join(documented["", name]).strip()
+    raise ValueError(f"{package.__name__}.{name} has no docstring.")
+
+
+def _methods(thing):
+    """Find the public methods that are ours; scikit-learn documents its own."""
+    return [
+        name
+        for name, method in inspect.getmembers(thing, inspect.isroutine)
+        if not name.startswith("_") and _HOME in _source_file(method).parents
+    ]
+
+
+def _source_file(method):
+    code = getattr(inspect.unwrap(method), "__code__", None)
+    return Path(code.co_filename) if code else Path()
+
+
+class PublicNames(SphinxDirective):
+    """A table of the public names of a sub-package, with what each is for."""
+
+    required_arguments = 1
+
+    def run(self):
+        """Write the table."""
+        package = self.arguments[0]
+        lines = [".. list-table::", "   :class: public-names", "   :widths: 35 65", ""]
+        for name in public_names(package):
+            first = re.split(r"\n\s*\n", _docstring(package, name))[0].replace("\n", " ")
+            lines += [
+                f"   * - :py:obj:`{name} <sklearn_neurox.{package}.{name}>`",
+                f"     - {first}",
+            ]
+        return self.parse_text_to_nodes("\n".join(lines)) if public_names(package) else []
+
+
+class PublicDocs(SphinxDirective):
+    """The docstrings of all public names of a sub-package."""
+
+    required_arguments = 1
+
+    def run(self):
+        """Write what autodoc is to document."""
+        return self.parse_text_to_nodes("\n".join(self._lines(self.arguments[0])))
+
+    @staticmethod
+    def _lines(package):
+        for name in public_names(package):
+            path = f"sklearn_neurox.{package}.{name}"
+            thing = getattr(importlib.import_module(f"sklearn_neurox.{package}"), name)
+            if inspect.isclass(thing):
+                yield f".. autoclass:: {path}"
+                for method in _methods(thing):
+                    yield from ["", f"   .. automethod:: {path}.{method}"]
+            elif callable(thing):
+                yield f".. autofunction:: {path}"
+            else:
+                yield f".. py:data:: {path}"
+                yield from ["", f"   {_docstring(package, name)}"]
+            yield ""
+
+
+def _link_code(app, doctree):
+    """Make a link of every public name that stands as code in a page."""
+    homes = {
+        name: f"sklearn_neurox.{package}.{name}"
+        for package in SUBPACKAGES
+        for name in public_names(package)
+    }
+    for reference in doctree.findall(addnodes.pending_xref):
+        # Docstrings name what is ours without its module.
+        target = reference.get("reftarget")
+        reference["reftarget"] = homes.get(target, target)
+    for literal in list(doctree.findall(nodes.literal)):
+        name = literal.astext().partition("(")[0]
+        if name not in homes or isinstance(literal.parent, nodes.title | nodes.reference):
+            continue
+        if isinstance(literal.parent, addnodes.pending_xref):
+            continue
+        link = addnodes.pending_xref(
+            "",
+            literal.deepcopy(),
+            refdomain="py",
+            reftype="obj",
+            reftarget=homes[name],
+            refexplicit=True,
+            refwarn=True,
+            refdoc=app.env.docname,
+        )
+        literal.replace_self(link)
+
+
+def _quote_fitted_names(app, what, name, thing, options, lines):
+    """Keep docutils from taking the ``n_features_in_`` of a shape for a link."""
+    for i, line in enumerate(lines):
+        if " of shape (" in line:
+            lines[i] = re.sub(r"(?<![`\w])(\w+_)(?=[,)])", r"``\1``", line)
+
+
+def setup(app):
+    """Tell Sphinx what is here."""
+    app.add_directive("public-names", PublicNames)
+    app.add_directive("public-docs", PublicDocs)
+    app.connect("doctree-read", _link_code)
+    # Before numpydoc, which is at 500.
+    app.connect("autodoc-process-docstring", _quote_fitted_names, priority=400)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

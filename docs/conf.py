@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How Sphinx builds the documentation. Nothing is fetched while it builds."""
+
+import sys
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+_BELOW = {"user_guide": "guide", "api": "api"}
+sys.path[:0] = [str(_HERE.parent), str(_HERE / "_ext")]
+
+from sklearn_neurox._version import __version__  # noqa: E402
+
+project = "sklearn-neurox"
+author = "The sklearn-neurox developers"
+copyright = "the sklearn-neurox developers"  # noqa: A001
+release = version = __version__
+
+extensions = [
+    "mathml",
+    "myst_parser",
+    "numpydoc",
+    "public_names",
+    "sphinx.ext.autodoc",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build"]
+default_role = "py:obj"
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
+# The types stand in the docstrings; in signatures they would take pages.
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"
+
+html_math_renderer = "mathml"
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn-neurox"
+html_show_sourcelink = False
+html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_theme_options = {
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 5,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+# A side bar where there are pages below, and the room for tables elsewhere.
+_NAVIGATION = ["sidebar-nav-bs"]
+html_sidebars = {
+    page.stem: _NAVIGATION if (_HERE / _BELOW.get(page.stem, "-")).is_dir() else []
+    for page in _HERE.glob("*.md")
+} | dict.fromkeys(["guide/**", "api/**"], _NAVIGATION)
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+A hundred thousand words
+========================
+
+A cache that is filled once, and a matrix that stays on disk in half precision while a probe and
+rankers read it. You learn what each step costs and how little memory it takes.
+"""
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import make_pipeline
+
+from sklearn_neurox import (
+    ActivationCache,
+    ActivationExtractor,
+    ElasticNetProbeClassifier,
+    ProbelessRanker,
+    SubwordAggregator,
+)
+from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
+from sklearn_neurox.ranking import AveragePrecisionRanker
+
+times = {}
+
+
+@contextmanager
+def timed(what):
+    started = time.perf_counter()
+    yield
+    times[what] = time.perf_counter() - started
+
+
+# %%
+# Made sentences, and a random model, so that the example is quick; put your own in their place.
+words = make_tagged_words(9_700, random_state=0)
+model = make_tiny_model("bert", n_layers=4, hidden_size=64)
+print(f"{len(words):,} words, {words['text'].nunique():,} distinct sentences")
+
+# %%
+# All layers of every sentence, on disk. The second time there is nothing to do.
+extractor = ActivationExtractor(model, cache="activations/")
+with timed("fill the cache"):
+    extractor.fill_cache(words)
+with timed("fill it again"):
+    extractor.fill_cache(words)
+print(ActivationCache("activations/").info()[["sentences", "layers"]].to_string(index=False))
+
+# %%
+# From the cache to a matrix on disk, in half precision. What comes back is mapped, not loaded.
+features = make_pipeline(extractor, SubwordAggregator("last", dtype="float16", memmap="H.npy"))
+with timed("read the cache, write the matrix"):
+    H = features.fit_transform(words)
+megabytes = Path("H.npy").stat().st_size / 1e6
+print(f"{H.shape[0]:,} x {H.shape[1]:,} {H.dtype}, {type(H).__name__}, {megabytes:.0f} MB")
+
+# %%
+# Whole sentences are held out. The probe and the rankers read the matrix batch by batch.
+sentence = pd.factorize(words["text"])[0]
+test = np.flatnonzero(sentence % 10 == 0)
+y = words["upos"].to_numpy()
+weight = (sentence % 10 != 0).astype(float)  # weights of zero leave rows out without a copy
+probe = ElasticNetProbeClassifier(alpha=3e-3, standardize=True, random_state=0)
+with timed("fit the probe"):
+    probe.fit(H, y, sample_weight=weight)
+with timed("ProbelessRanker"):
+    ProbelessRanker(scale=True).fit(H, y, sample_weight=weight)
+with timed("AveragePrecisionRanker"):
+    AveragePrecisionRanker().fit(H, y, sample_weight=weight)
+
+# %%
+print(f"accuracy on {len(test):,} words held out: {probe.score(H[test], y[test]):.3f}\n")
+print(pd.Series(times, name="seconds").round(1).to_string())

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+A probe for numbers
+===================
+
+Does a model know where in the sentence a word stands, and which neurons say it? You learn to probe
+and rank with a number in place of a label, to choose the penalty by validation, and to check the
+ranking by ablation.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from sklearn_neurox import (
+    ActivationExtractor,
+    ElasticNetProbeRegressor,
+    ElasticNetProbeRegressorCV,
+    LCARanker,
+    SubwordAggregator,
+    ablation_curve,
+)
+from sklearn_neurox.datasets import demo_model_path, make_tagged_words
+from sklearn_neurox.evaluation import ranking_agreement
+from sklearn_neurox.ranking import ConsensusRanker
+
+# %%
+# The number: how far into its sentence a word stands.
+words = make_tagged_words(300, random_state=0)
+y, groups = words["position"].to_numpy(dtype=float), words["text"]
+features = make_pipeline(ActivationExtractor(demo_model_path()), SubwordAggregator("last"))
+H = features.set_output(transform="pandas").fit_transform(words)
+
+# %%
+# How well does each layer tell it? R squared, over whole sentences held out.
+probe = ElasticNetProbeRegressor(alpha=0.03, l1_ratio=0.5, standardize=True, random_state=0)
+layers = H.columns.str.extract(r"hidden\.(\d+)\.", expand=False)
+by_layer = {
+    layer: cross_val_score(probe, H.loc[:, layers == layer], y, groups=groups, cv=GroupKFold(3))
+    for layer in layers.unique()
+}
+print(pd.DataFrame(by_layer).agg(["mean", "std"]).T.rename_axis("layer").round(3), "\n")
+
+# %%
+# A penalty chosen by validation, for one layer.
+first = H.loc[:, layers == "1"]
+tuned = ElasticNetProbeRegressorCV(
+    0.5, alphas=[0.3, 0.1, 0.03, 0.01], cv=3, standardize=True, random_state=0
+).fit(first, y, groups=groups)
+print(f"alpha {tuned.alpha_}: {np.count_nonzero(tuned.coef_)} of {first.shape[1]} neurons\n")
+
+# %%
+# The neurons by the weights of the probe and by a scorer of scikit-learn, and how far they agree.
+by_weight = LCARanker(FrozenEstimator(tuned)).fit(first, y)
+by_f = ConsensusRanker([("f", SelectKBest(f_regression, k="all"))]).fit(first, y)
+print(by_weight.to_frame().head(5).to_string(index=False), "\n")
+print(ranking_agreement({"weights": by_weight, "F": by_f}, k=20).round(2).to_string(), "\n")
+
+# %%
+# R squared with a tenth of the neurons alone.
+curve = ablation_curve(
+    probe, first, y, groups=groups, cv=3, fractions=[0.1], n_draws=3, random_state=0
+)
+print(curve.groupby(["retrained", "which"])["score"].agg(["mean", "std"]).round(3))

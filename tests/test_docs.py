@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The documentation: complete, right about names, and built without a warning."""
+
+import configparser
+import functools
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import sklearn_neurox
+
+_ROOT = Path(__file__).parent.parent
+_DOCS = _ROOT / "docs"
+_SUBPACKAGES = [
+    folder.name
+    for folder in sorted(Path(sklearn_neurox.__file__).parent.iterdir())
+    if (folder / "__init__.py").exists() and folder.name not in ("cli", "utils")
+]
+
+# The public functions and classes of NeuroX 1.0.9.
+_NEUROX = """
+    accuracy accuracy_and_f1 ActivationsWriter ActivationsWriterManager aggregate_repr
+    annotate_data balance_binary_class_data balance_multi_class_data batch_generator
+    bpe_get_avg_activations bpe_get_last_activations char_get_avg_activations
+    char_get_last_activations compute_score count_target_words create_correlation_clusters
+    create_tensors evaluate_probe extract_independent_neurons extract_representations
+    extract_sentence_representations f1 filter_activations_by_layers
+    filter_activations_keep_neurons filter_activations_remove_neurons get_bottom_neurons
+    get_fixed_number_of_bottom_neurons get_model_and_tokenizer get_neuron_ordering
+    get_neuron_ordering_for_all_tags get_neuron_ordering_for_tag get_neuron_ordering_granular
+    get_progress_bar get_random_neurons get_top_neurons get_top_neurons_hard_threshold
+    get_top_words HDF5ActivationsWriter idx2tok isnotebook JSONActivationsWriter
+    keep_specific_neurons l1_penalty l2_penalty LinearProbe load_activations load_aux_data
+    load_data load_probe load_sentence_data main matthews_corrcoef pearson pearson_and_spearman
+    plot_accuracies plot_accuracies_per_tag plot_distributedness print_clusters
+    print_machine_stats print_overall_stats save_files save_probe
+    scikit_extract_independent_neurons sent_get_last_activations spearman tok2idx
+    train_linear_regression_probe train_logistic_regression_probe TransformersVisualizer
+    visualize_activations zero_out_activations_keep_neurons zero_out_activations_remove_neurons
+""".split()
+
+
+def _public_names():
+    for package in _SUBPACKAGES:
+        module = importlib.import_module(f"sklearn_neurox.{package}")
+        yield from ((package, name) for name in module.__all__)
+
+
+def _requirements(text):
+    """Give the version that is asked for of each package, one a line."""
+    pairs = re.findall(r"^([\w-]+)(?:\[.*\])?\s*([>=]=.*)$", text.strip(), re.M)
+    return {name.replace("_", "-"): version for name, version in pairs}
+
+
+@functools.cache
+def _setup():
+    setup = configparser.ConfigParser()
+    setup.read(_ROOT / "setup.cfg", encoding="utf-8")
+    return setup
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Build the documentation once; every warning is an error."""
+    if not os.environ.get("SKLEARN_NEUROX_CONLLU"):
+        for package in ("sphinx", "myst_parser", "numpydoc", "pydata_sphinx_theme"):
+            pytest.importorskip(package, reason="the extra 'docs' is not installed")
+    folder = tmp_path_factory.mktemp("docs")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    doctrees = ["-d", str(folder / "doctrees")]
+    done = subprocess.run(
+        [*command, *doctrees, str(_DOCS), str(folder / "html")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "html"
+
+
+@pytest.mark.slow
+def test_every_public_name_is_documented(built):
+    table = (built / "api.html").read_text(encoding="utf-8")
+    for package, name in _public_names():
+        page = (built / "api" / f"{package}.html").read_text(encoding="utf-8")
+        assert f'id="sklearn_neurox.{package}.{name}"' in page
+        assert f'href="api/{package}.html#sklearn_neurox.{package}.{name}"' in table
+
+
+@pytest.mark.slow
+def test_links_within_the_pages_lead_somewhere(built):
+    anchors, broken = {}, []
+    pages = [page for page in built.rglob("*.html") if "_static" not in page.parts]
+    for page in pages:
+        anchors[page] = set(re.findall(r'\bid="([^"]+)"', page.read_text(encoding="utf-8")))
+    for page in pages:
+        for link in re.findall(r'<a [^>]*href="([^"]+)"', page.read_text(encoding="utf-8")):
+            if re.match(r"[a-z]+:", link):
+                continue
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            if not target.exists() or (anchor and anchor not in anchors[target]):
+                broken.append(f"{page.relative_to(built)}: {link}")
+    assert not broken
+
+
+@pytest.mark.slow
+def test_pages_fetch_nothing(built):
+    fetched = set()
+    for page in built.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        fetched |= set(
+            re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"(https?://[^\"]+)", text)
+        )
+    assert not fetched
+
+
+def test_every_subpackage_has_a_page():
+    assert sorted(page.stem for page in (_DOCS / "api").glob("*.md")) == _SUBPACKAGES
+    overview = (_DOCS / "api.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\.\. public-names:: (\w+)$", overview, re.M)) == _SUBPACKAGES
+
+
+def test_every_example_is_on_the_page():
+    page = (_DOCS / "examples.md").read_text(encoding="utf-8")
+    for example in (_ROOT / "examples").iterdir():
+        assert f"examples/{example.name}" in page
+
+
+def _rows_from_neurox():
+    page = (_DOCS / "coming_from_neurox.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
+    return [row for row in rows if len(row) == 3 and row[0].startswith("`")]
+
+
+def test_every_name_of_neurox_is_told():
+    told = re.findall(r"`(?:\w+\.)*(\w+)`", " ".join(row[0] for row in _rows_from_neurox()))
+    assert not set(_NEUROX) - set(told)
+
+
+def _resolves(code):
+    """Tell whether what stands there as code is a public name, ours or another package's."""
+    name = code.partition("(")[0]
+    homes = {public: package for package, public in _public_names()}
+    if name.partition(".")[0] in homes:
+        name = f"sklearn_neurox.{homes[name.partition('.')[0]]}.{name}"
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("row", _rows_from_neurox(), ids=lambda row: row[0].split("`")[1])
+def test_what_took_its_place_exists(row):
+    codes = [
+        code
+        for code in re.findall(r"`([^`]+)`", row[1])
+        if not code.startswith(("sklearn-neurox ", "class_weight="))
+    ]
+    assert codes
+    assert [code for code in codes if not _resolves(code)] == []
+
+
+def test_parameters_named_for_neurox_exist():
+    homes = dict(reversed(pair) for pair in _public_names())
+    for _, here, _ in _rows_from_neurox():
+        for name, arguments in re.findall(r"`(\w+)\(([^`]*)\)`", here):
+            module = importlib.import_module(f"sklearn_neurox.{homes[name]}")
+            keywords = re.findall(r"(\w+)=", arguments)
+            getattr(module, name)(**dict.fromkeys(keywords))
+
+
+def test_conda_and_pip_ask_for_the_same():
+    environment = yaml.safe_load((_ROOT / "environment.yml").read_text(encoding="utf-8"))
+    plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert pip == [".[demo]"]
+    conda = _requirements("\n".join(plain))
+    options = _setup()["options"]
+    assert conda.pop("python") == options["python_requires"]
+    # The same packages under conda-forge's names.
+    conda["torch"], conda["matplotlib"] = conda.pop("pytorch"), conda.pop("matplotlib-base")
+    asked = _requirements(options["install_requires"])
+    assert conda == asked | _requirements(_setup()["options.extras_require"]["plot"])
+
+
+def test_the_test_extra_can_build_the_documentation():
+    assert re.search(
+        r"^sklearn-neurox\[.*\bdocs\b", _setup()["options.extras_require"]["test"], re.M
+    )
