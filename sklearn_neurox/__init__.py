@@ -2,13 +2,21 @@
 """Find, rank, select and ablate neurons of transformer language models, the scikit-learn way."""
 
 from sklearn_neurox._version import __version__
-from sklearn_neurox.ablation import NeuronAblator, ablation_curve, ablation_table
+from sklearn_neurox.ablation import (
+    NeuronAblator,
+    ablate_model,
+    ablation_curve,
+    ablation_table,
+    causal_effect,
+)
+from sklearn_neurox.evaluation import control_labels, layer_profile, selectivity_score
 from sklearn_neurox.extraction import (
     ActivationCache,
     ActivationExtractor,
     Activations,
     SubwordAggregator,
 )
+from sklearn_neurox.inspection import NeuronReport, highlight, top_words
 from sklearn_neurox.probes import (
     ElasticNetProbeClassifier,
     ElasticNetProbeClassifierCV,
@@ -23,7 +31,7 @@ from sklearn_neurox.selection import (
     MinimalNeuronSelector,
     NeuronSelector,
 )
-from sklearn_neurox.words import read_conllu, read_parallel, words_frame
+from sklearn_neurox.words import annotate, read_conllu, read_parallel, words_frame
 
 __all__ = [
     "ActivationCache",
@@ -40,14 +48,23 @@ __all__ = [
     "LayerSelector",
     "MinimalNeuronSelector",
     "NeuronAblator",
+    "NeuronReport",
     "NeuronSelector",
     "ProbelessRanker",
     "RandomRanker",
     "SubwordAggregator",
     "__version__",
+    "ablate_model",
     "ablation_curve",
     "ablation_table",
+    "annotate",
+    "causal_effect",
+    "control_labels",
+    "highlight",
+    "layer_profile",
     "read_conllu",
     "read_parallel",
+    "selectivity_score",
+    "top_words",
     "words_frame",
 ]
