@@ -197,9 +197,3 @@ def test_a_decoder_without_a_token_to_start_with(of, words):
             extractor.transform(words)
     finally:
         config.decoder_start_token_id = before
-
-
-def test_a_decoder_is_not_cached_yet(of, words, tmp_path):
-    with pytest.raises(ValueError, match=r"'cache'.*stack='decoder'"):
-        of("t5", stack="decoder", cache=tmp_path).transform(words)
-    assert not any(tmp_path.iterdir())
