@@ -133,7 +133,8 @@ class ActivationExtractor(
     cache : str, path, ActivationCache or None, default=None
         A folder where the activations of every text are kept, all layers at once, so that the
         model reads each text once for all folds, layers, aggregations and processes. An
-        `ActivationCache` says more about what is kept and how.
+        `ActivationCache` says more about what is kept and how. A `TorchModel` needs a
+        ``fingerprint`` to be kept.
 
     n_jobs : int or None, default=None
         How many processes share the texts that the cache lacks; without a cache, and for a live

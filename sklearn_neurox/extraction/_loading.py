@@ -207,7 +207,12 @@ def _not_found(auto_class, spec, error):
         auto_class.__name__
     ]
     path = Path(spec.model)
-    if path.is_dir():
+    if "custom code" in str(error) and not spec.trust_remote_code:
+        advice = (
+            "The model comes with code of its own, which runs only where you allow it: read the "
+            "code, and pass trust_remote_code=True if you trust it."
+        )
+    elif path.is_dir():
         files = sorted(file.name for file in path.iterdir())
         advice = f"The folder is there, but holds no such thing: {files[:8]}."
         if what == "weights" and not spec.allow_bin_weights:

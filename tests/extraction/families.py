@@ -131,7 +131,8 @@ FAMILIES = {
     "phi3": Family(
         "Phi3Config", "llama", *_LLAMA, {**_GROUPED, "pad_token_id": 0}, is_pre_norm=True
     ),
-    # Gemma norms what a branch gives before adding it.
+    "gemma": Family("GemmaConfig", "llama", *_LLAMA, {**_GROUPED, "head_dim": 6}, is_pre_norm=True),
+    # The later ones norm what a branch gives before adding it.
     "gemma2": Family("Gemma2Config", "llama", *_LLAMA, {**_GROUPED, "head_dim": 6}),
     "gemma3": Family("Gemma3TextConfig", "llama", *_LLAMA, {**_GROUPED, "head_dim": 6}),
     "opt": Family(
@@ -150,6 +151,24 @@ FAMILIES = {
             "max_position_embeddings": 64,
         },
         is_pre_norm=True,
+    ),
+    # As OPT-350m: narrower at both ends, norms behind the branches.
+    "opt-projected": Family(
+        "OPTConfig",
+        "gpt2",
+        "decoder.layers",
+        "fc2",
+        "self_attn.out_proj",
+        "decoder.embed_tokens",
+        {
+            "hidden_size": WIDTH,
+            "word_embed_proj_dim": 8,
+            "do_layer_norm_before": False,
+            "num_hidden_layers": N_BLOCKS,
+            "num_attention_heads": 4,
+            "ffn_dim": 24,
+            "max_position_embeddings": 64,
+        },
     ),
     "bloom": Family(
         "BloomConfig",

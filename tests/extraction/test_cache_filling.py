@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
@@ -101,11 +102,12 @@ def test_a_search_with_five_folds_reads_each_sentence_once(tiny, words, tmp_path
     pipeline = make_pipeline(
         ActivationExtractor(tiny("bert"), cache=tmp_path),
         SubwordAggregator(),
-        NearestCentroid(),
+        RidgeClassifier(),
     )
     grid = {
-        "activationextractor__layers": [0, 1, 2, None],
+        "activationextractor__layers": [0, 1, None],
         "subwordaggregator__strategy": ["first", "last", "mean"],
+        "ridgeclassifier__alpha": [1.0, 10.0],
     }
     search = GridSearchCV(pipeline, grid, cv=GroupKFold(5), error_score="raise")
     search.fit(words, words["tag"], groups=words["text"])
@@ -117,6 +119,27 @@ def test_a_search_with_five_folds_reads_each_sentence_once(tiny, words, tmp_path
     np.testing.assert_array_equal(
         again.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"]
     )
+
+
+@pytest.mark.slow
+def test_a_search_in_processes_on_a_cold_cache_is_right(tiny, words, tmp_path):
+    """Several may compute the same texts at once: work done twice, never wrongly."""
+    pipeline = make_pipeline(
+        ActivationExtractor(tiny("bert")), SubwordAggregator(), NearestCentroid()
+    )
+    grid = {"activationextractor__layers": [0, 1, 2, None]}
+
+    def search(n_jobs, cache):
+        pipeline.set_params(activationextractor__cache=cache)
+        found = GridSearchCV(pipeline, grid, cv=GroupKFold(3), n_jobs=n_jobs, error_score="raise")
+        found.fit(words, words["tag"], groups=words["text"])
+        return found.cv_results_["mean_test_score"]
+
+    np.testing.assert_array_equal(search(2, tmp_path), search(None, None))
+    cache = ActivationCache(tmp_path)
+    assert cache.verify().empty
+    assert cache.info()["sentences"].tolist() == [words["text"].nunique()]
+    assert ActivationExtractor(tiny("bert"), cache=cache).fill_cache(words) == 0
 
 
 # Many processes
