@@ -155,7 +155,9 @@ class ActivationExtractor(
     -----
     The extractor is stateless: it may transform without having been fitted. Batches are planned
     from the distinct texts alone, so that the same set of texts gives the same bits in whatever
-    order and number its rows come; other companions in a batch change the last bits only.
+    order and number its rows come; other companions in a batch change the last bits only. Of the
+    demo model, these and another number of threads change no value by more than 1e-6 of the
+    layer's largest; a live copy in bfloat16 does by up to 2e-2 of it, one in float16 by 4e-3.
 
     Columns go stack by stack, encoder first: the embedding, layer by layer the other components
     in the order asked, the modules.
@@ -179,13 +181,7 @@ class ActivationExtractor(
     """
 
     _parameter_constraints: dict = {
-        "model": [
-            str,
-            os.PathLike,
-            HasMethods(["get_input_embeddings"]),
-            TorchModel,
-            LostModel,
-        ],
+        "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), TorchModel, LostModel],
         "layers": [Integral, "array-like", None],
         "component": [str, "array-like"],
         "stack": [StrOptions({"encoder", "decoder", "both"}), None],

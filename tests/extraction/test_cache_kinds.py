@@ -155,6 +155,18 @@ def test_an_interrupted_request_of_targets_resumes_to_its_bits(of, targets, fold
     assert sorted(folder.rglob("*.safetensors")) == shards
 
 
+def test_workers_share_targets_and_sources(tiny, targets, folder):
+    """Threads here: what is sent to processes is the same."""
+    import joblib
+
+    extractor = ActivationExtractor(tiny("marian"), stack="decoder", batch_tokens=8)
+    H = extractor.transform(targets).pool("mean")
+    extractor.set_params(cache=folder)
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        assert extractor.fill_cache(targets) == 3
+    np.testing.assert_array_equal(extractor.transform(targets).pool("mean"), H)
+
+
 def test_a_target_beside_its_source_is_cached_under_foreign_hooks_too(of, targets, folder):
     extractor = of("t5", stack="decoder", cache=folder)
     plan = extractor.transform(targets)

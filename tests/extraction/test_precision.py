@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
+from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.extraction import ActivationCache, ActivationExtractor, clear_loaded_models
 from tests.extraction.families import FAMILIES, load
 
@@ -45,6 +46,16 @@ def test_a_half_precision_checkpoint_is_computed_in_single(tiny, words, tmp_path
             parameter.copy_(parameter.to(torch.bfloat16))
     live = ActivationExtractor(widened, tokenizer=tokenizer, component=COMPONENTS)
     np.testing.assert_array_equal(H, live.transform(words).pool("last"))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
+def test_the_documented_tolerances_hold_for_the_demo_model(dtype, tolerance, words):
+    path = str(demo_model_path())
+    expected = ActivationExtractor(path).transform(words).pool("mean").reshape(len(words), 7, -1)
+    half = AutoModel.from_pretrained(path, dtype=dtype)
+    found = ActivationExtractor(half, tokenizer=path).transform(words).pool("mean")
+    error = np.abs(found.reshape(expected.shape) - expected).max(axis=(0, 2))
+    assert (error / np.abs(expected).max(axis=(0, 2)) < tolerance).all()
 
 
 @pytest.mark.parametrize("given", ["path", "live"])

@@ -197,3 +197,13 @@ def test_a_decoder_without_a_token_to_start_with(of, words):
             extractor.transform(words)
     finally:
         config.decoder_start_token_id = before
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_target_of_many_sources_is_no_third_pass(of):
+    sources = ["The old dog", "A light rain", "She saw it", "The house"]
+    frame = pd.DataFrame({"text": sources, "target": "yes"})
+    of("t5", stack="decoder").transform(frame).pool("mean")
+    of("t5", stack="decoder").transform(frame).pool("mean")
+    with pytest.warns(UserWarning, match="4 of 4 texts for the third time"):
+        of("t5", stack="decoder").transform(frame).pool("mean")
