@@ -16,6 +16,7 @@ from sklearn_neurox.extraction import (
     TorchModel,
     clear_loaded_models,
 )
+from sklearn_neurox.extraction._cached_texts import cached_texts
 from sklearn_neurox.words import words_frame
 from tests.extraction.families import FAMILIES, TWO_STACKS, load
 
@@ -294,6 +295,21 @@ def test_a_quantised_model_is_cached(of, words, folder, count_forwards):
     both_ways(plain, words, folder, count_forwards)
     both_ways(plain.set_params(model=quantised(2)), words, folder, count_forwards)
     assert len(ActivationCache(folder).info()) == 2
+
+
+def test_parameters_made_of_several_tensors_are_all_digested(module, folder):
+    """As those of torchao: classes of tensors that hold others."""
+    made = pytest.importorskip("torch.testing._internal.two_tensor")
+    cache = ActivationCache(folder)
+    for scale in (1.0, 2.0, 1.0):
+        weight = module.characters.weight.detach()
+        pair = made.TwoTensor(weight.clone(), scale * weight)
+        other = copy.deepcopy(module)
+        other.characters.weight = torch.nn.Parameter(pair)
+        model = TorchModel(other, encode, fingerprint="characters")
+        texts = cached_texts(ActivationExtractor(model, component="module:x", cache=cache), [])
+        folder.joinpath(texts.fingerprint()).mkdir(parents=True, exist_ok=True)
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_a_live_model_that_is_not_all_in_memory_has_no_digest(of, words, folder):
