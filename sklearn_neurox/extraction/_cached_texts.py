@@ -16,8 +16,8 @@ from sklearn_neurox.extraction._reading import Reading
 from sklearn_neurox.extraction._shard_index import entry_keys
 from sklearn_neurox.extraction._torch_model import TorchModel
 
-# Hooks of these say nothing of what a model computes for others.
-_OURS = ("sklearn_neurox.extraction", "transformers.utils.output_capturing")
+# Hooks that only watch, and only for the call that set them.
+_OURS = ("sklearn_neurox.extraction._taps", "transformers.utils.output_capturing")
 
 
 class CachedTexts:

@@ -219,6 +219,7 @@ def test_a_decoder_is_read_where_it_is_asked_for(tmp_path, source):
     assert names[0] == "decoder.hidden.1.0" and np.load(output).shape[1] == len(names) == 8
 
 
+@pytest.mark.slow
 def test_processes_fill_a_cache(tmp_path, model, source, words):
     cache = str(tmp_path / "cache")
     assert main(["extract", model, source, cache, "--n-jobs", "2"]) == 0

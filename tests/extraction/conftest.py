@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
 
-from sklearn_neurox.datasets import make_tiny_model
+from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.words import words_frame
 
@@ -72,6 +72,24 @@ def count_forwards(monkeypatch):
 
     monkeypatch.setattr(_components, "run_hidden", counted)
     return sizes
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Compute with as many threads here as in worker processes: the last bits depend on it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def many_texts():
+    return sorted(set(make_tagged_words(120, random_state=0)["text"]))
 
 
 @pytest.fixture
