@@ -47,6 +47,8 @@ class ModelSpec:
         """Name the model for messages."""
         if self.is_foreign:
             return repr(self.model)
+        if isinstance(self.model, LostModel):
+            return f"<a live {self.model.class_name}>"
         return f"<a live {type(self.model).__name__}>" if self.is_live else self.model
 
     def __getstate__(self):
