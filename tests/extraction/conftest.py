@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.words import words_frame
+from tests.extraction.families import FAMILIES, load
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +75,17 @@ def count_forwards(monkeypatch):
     return sizes
 
 
+@pytest.fixture
+def of(tiny):
+    """Make an extractor of a family's live model."""
+
+    def make(name, **params):
+        model, tokenizer = load(name, tiny(FAMILIES[name].tokenizer))
+        return ActivationExtractor(model, tokenizer=tokenizer, **params)
+
+    return make
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """Compute with as many threads here as in worker processes: the last bits depend on it."""
@@ -88,7 +100,8 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def many_texts():
+def texts():
+    """A hundred or so sentences, for what needs several batches."""
     return sorted(set(make_tagged_words(120, random_state=0)["text"]))
 
 

@@ -23,11 +23,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def texts(many_texts):
-    return many_texts
-
-
 def shards_of(folder):
     return sorted(folder.rglob("*.safetensors"))
 

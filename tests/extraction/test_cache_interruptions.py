@@ -10,28 +10,15 @@ import time
 import numpy as np
 import pytest
 
-from sklearn_neurox.extraction import ActivationCache, ActivationExtractor
+from sklearn_neurox.extraction import ActivationCache
 from sklearn_neurox.extraction._passes import forget_passes
 from sklearn_neurox.extraction._shard import Shard
+from tests.extraction.test_cache_filling import pool, shards_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
     pytest.mark.usefixtures("one_thread"),
 ]
-
-
-@pytest.fixture
-def texts(many_texts):
-    return many_texts
-
-
-def shards_of(folder):
-    return sorted(folder.rglob("*.safetensors"))
-
-
-def pool(model, texts, cache=None, **parameters):
-    parameters = {"batch_tokens": 60, **parameters}
-    return ActivationExtractor(model, cache=cache, **parameters).transform(texts).pool("mean")
 
 
 _FILL = """

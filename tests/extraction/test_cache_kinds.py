@@ -18,20 +18,9 @@ from sklearn_neurox.extraction import (
 )
 from sklearn_neurox.extraction._cached_texts import cached_texts
 from sklearn_neurox.words import words_frame
-from tests.extraction.families import FAMILIES, TWO_STACKS, load
+from tests.extraction.families import TWO_STACKS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
-
-
-@pytest.fixture
-def of(tiny):
-    """Make an extractor of a family's live model."""
-
-    def make(name, **params):
-        model, tokenizer = load(name, tiny(FAMILIES[name].tokenizer))
-        return ActivationExtractor(model, tokenizer=tokenizer, **params)
-
-    return make
 
 
 @pytest.fixture
