@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One call of NeuroX, in the interpreter of `peer_python`: ``worker.py TASK IN.npz OUT.npz``.
 
+``worker.py serve`` takes such calls as lines of its input, parted by tabs, and answers "done".
 Arrays and parameters come in and go out through npz files, because NeuroX prints as it works.
 Seconds are those of the call alone, on the wall clock, imports and reading left out; so is their
 limit, the parameter ``timeout``. A call that passes it ends the worker with the status TIMED_OUT.
@@ -21,8 +22,16 @@ _limit = None
 
 
 def main():
+    if sys.argv[1:] != ["serve"]:
+        _do(*sys.argv[1:])
+        return
+    for line in sys.stdin:
+        _do(*line.rstrip("\n").split("\t"))
+        print("done", flush=True)
+
+
+def _do(task, source, target):
     global _limit
-    task, source, target = sys.argv[1:]
     with np.load(source) as file:
         arrays = dict(file)
     parameters = json.loads(str(arrays.pop("parameters")))

@@ -15,6 +15,16 @@ def _fresh_pass_count():
     forget_passes()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_left_behind(request):
+    """Fail if a test wrote into the folder the tests are run from, such as a cache it named."""
+    where = request.config.rootpath
+    before = set(os.listdir(where))
+    yield
+    new = {name for name in set(os.listdir(where)) - before if not name.startswith(".")}
+    assert not new, f"the tests left {sorted(new)} in {where}"
+
+
 @pytest.fixture(scope="session")
 def treebank():
     """Path of a real treebank, where there is one."""

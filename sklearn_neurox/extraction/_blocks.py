@@ -142,30 +142,3 @@ def _choose_layers(known, layers, stack, model):
             f"has {known} {first}."
         )
     return chosen
-
-
-def check_cacheable(spec, component, stack):
-    """Refuse a cache for what its keys would not tell apart.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-
-    component, stack : object
-        The parameters of the extractor.
-
-    Raises
-    ------
-    ValueError
-        For modules, for models that transformers does not know, and for decoders, whose states
-        may depend on a second text.
-    """
-    asked = check_components(component)
-    modules = spec.is_foreign or any(name.startswith(MODULE) for name in asked)
-    if modules or stack in ("decoder", "both"):
-        raise ValueError(
-            f"The 'cache' of ActivationExtractor keeps the components {list(COMPONENTS)} of models "
-            "that transformers knows, with one stack or of the encoder, but "
-            f"component={component!r} and stack={stack!r} of {spec.name} were asked for. "
-            "Leave cache=None for these."
-        )

@@ -148,14 +148,14 @@ def _ptr(counts):
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def text_keys(texts, pairs=None):
-    """Digest texts, each with its pair where it has one.
+def text_keys(texts, pairs=None, contexts=None):
+    """Digest texts, each with its pair, or what the encoder reads beside it, where it has one.
 
     Parameters
     ----------
     texts : list of str
 
-    pairs : list of str or None, default=None
+    pairs, contexts : list of str or None, default=None
 
     Returns
     -------
@@ -165,7 +165,8 @@ def text_keys(texts, pairs=None):
     for i, text in enumerate(texts):
         first = text.encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(f"{len(first)}:".encode() + first, digest_size=KEY_BYTES)
-        if pairs is not None:
-            digest.update(b"|" + pairs[i].encode("utf-8", "surrogatepass"))
+        for mark, others in ((b"|", pairs), (b"<", contexts)):
+            if others is not None:
+                digest.update(mark + others[i].encode("utf-8", "surrogatepass"))
         raw += digest.digest()
     return np.frombuffer(bytes(raw), dtype=np.uint8).reshape(len(texts), KEY_BYTES)

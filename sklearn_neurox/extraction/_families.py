@@ -76,9 +76,12 @@ def hidden_layers(config, stack=None):
     return list(range(n_layers + 1))
 
 
-def n_units(config, stack=None):
+def n_units(config, stack=None, *, is_last=False):
     """Return the number of neurons of a hidden layer."""
-    return text_config(config, stack).hidden_size
+    config = text_config(config, stack)
+    # A small OPT projects its last layer back to the width of its embedding.
+    name = "word_embed_proj_dim" if is_last else "hidden_size"
+    return getattr(config, name, config.hidden_size)
 
 
 def n_heads(config, stack=None):

@@ -16,7 +16,7 @@ import numpy as np
 
 from sklearn_neurox.extraction._alignment import Alignment
 from sklearn_neurox.extraction._entries import Entries
-from sklearn_neurox.extraction._layout import layout_of
+from sklearn_neurox.extraction._layout import layout_of, write_layout
 from sklearn_neurox.extraction._loading import load_model
 from sklearn_neurox.extraction._parts import narrowed
 from sklearn_neurox.extraction._progress import progress
@@ -45,7 +45,8 @@ def freshly_read(texts):
         One an input.
     """
     if texts.fresh is None:
-        keep_fresh(texts, read_texts(texts.extractor, texts.texts, texts.pairs))
+        reading = read_texts(texts.extractor, texts.texts, texts.pairs, texts.contexts)
+        keep_fresh(texts, reading)
     return texts.fresh[:2]
 
 
@@ -69,7 +70,6 @@ def keep_fresh(texts, reading):
 
 
 def _facts(texts, reading, everything):
-    layout = layout_of(everything)
     name = everything.spec.name
     return {
         "model": Path(name).name if Path(name).is_dir() else name,
@@ -78,7 +78,7 @@ def _facts(texts, reading, everything):
         "causal": bool(reading.causal),
         "tokenizer": reading.tokenizer,
         "cls": bool(reading.has_cls),
-        "layout": layout and [[b.name, b.width, b.n_heads] for b in layout],
+        "layout": write_layout(layout_of(everything)),
     }
 
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sklearn_neurox.extraction._loading import LostModel
+from sklearn_neurox.extraction._torch_model import TorchModel
 
 # Whatever a model or a tokenizer is loaded from.
 _SUFFIXES = frozenset(".safetensors .bin .json .txt .model .py .vocab .tiktoken .bpe".split())
@@ -20,6 +21,7 @@ _CHUNK = 1 << 22
 _WORTH_KEEPING = 32 << 20
 _SETTLED_NS = 2_000_000_000
 # What a live tokenizer says of itself that no text can tell.
+_THE_MODELS = "the model's"
 _INCIDENTAL = ("name_or_path", "tokenizer_file", "vocab_file", "merges_file")
 
 
@@ -69,17 +71,19 @@ def leave_behind(spec, *, with_digests):
     model : LostModel
     """
     name = type(spec.model).__name__
-    if not with_digests or spec.is_foreign:
+    if not with_digests:
         return LostModel(name)
+    if spec.is_foreign:
+        return LostModel(name, _of_live(spec.model), _THE_MODELS)
     own = spec.tokenizer is None and spec.model.config.name_or_path
     tokenizer = _of_tokenizer(spec, None) if own else None
-    return LostModel(name, _of_parameters(spec.model), tokenizer)
+    return LostModel(name, _of_live(spec.model), tokenizer)
 
 
 def _of_model(spec, memo):
     if spec.is_live:
         lost = isinstance(spec.model, LostModel)
-        return spec.model.fingerprint if lost else _of_parameters(spec.model)
+        return spec.model.fingerprint if lost else _of_live(spec.model)
     found = _located(spec.model, spec.revision)
     if found is None:
         return None
@@ -92,10 +96,12 @@ def _of_model(spec, memo):
 
 def _of_tokenizer(spec, memo):
     tokenizer = spec.tokenizer
+    if spec.is_foreign:
+        return _THE_MODELS
     if isinstance(tokenizer, LostModel):
         return tokenizer.fingerprint
     if tokenizer is None and not spec.is_live:
-        return "the model's"
+        return _THE_MODELS
     if tokenizer is None:
         if isinstance(spec.model, LostModel):
             return spec.model.tokenizer
@@ -178,19 +184,59 @@ def _of_files(stamps):
     return digest.hexdigest()[:32]
 
 
-def _of_parameters(model):
+def _of_live(model):
+    """Digest a model in memory: what it is, and its parameters as they are now."""
+    if isinstance(model, TorchModel):
+        if model.fingerprint is None:
+            return None
+        module = model.module
+        kinds = [(name, type(part).__name__) for name, part in module.named_modules()]
+        settings = [kinds, model.fingerprint, model.pads, model.pad_token_id, model.max_length]
+    else:
+        module = model
+        settings = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_")}
+    digest = hashlib.sha256(type(module).__name__.encode())
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, value in module.state_dict().items():
+        digest.update(f"{name}:".encode())
+        _add(digest, value, name)
+    return "live-" + digest.hexdigest()[:32]
+
+
+def _add(digest, value, name):
+    """Add a parameter to a digest; quantised ones are made of several parts."""
     import torch
 
     from sklearn_neurox.utils._torch import to_numpy
 
-    digest = hashlib.sha256(type(model).__name__.encode())
-    config = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_")}
-    digest.update(json.dumps(config, sort_keys=True, default=str).encode())
-    for name, tensor in model.state_dict().items():
-        flat = tensor.contiguous().reshape(-1).view(torch.uint8)
-        digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype}".encode())
-        digest.update(to_numpy(flat).data)
-    return "live-" + digest.hexdigest()[:32]
+    if isinstance(value, (tuple, list)):
+        for part in value:
+            _add(digest, part, name)
+        return
+    if not isinstance(value, torch.Tensor):
+        digest.update(repr(value).encode())
+        return
+    digest.update(f"{tuple(value.shape)}:{value.dtype}".encode())
+    if value.device.type == "meta":
+        raise ValueError(
+            f"The 'cache' of ActivationExtractor cannot tell this live model from others: its "
+            f"{name!r} is not in memory but offloaded. Give the model by its path, or cache=None."
+        )
+    if hasattr(value, "__tensor_flatten__"):  # several tensors that pass for one
+        names, context = value.__tensor_flatten__()
+        _add(digest, [context, *(getattr(value, part) for part in names)], name)
+    elif value.is_quantized:
+        _add(digest, [value.int_repr(), *_scales(value)], name)
+    else:
+        digest.update(to_numpy(value.contiguous().reshape(-1).view(torch.uint8)).data)
+
+
+def _scales(value):
+    import torch
+
+    if value.qscheme() == torch.per_tensor_affine:
+        return value.q_scale(), value.q_zero_point()
+    return value.q_per_channel_scales(), value.q_per_channel_zero_points()
 
 
 def _of_live_tokenizer(tokenizer):

@@ -49,6 +49,8 @@ class ModelSpec:
         """Name the model for messages."""
         if self.is_foreign:
             return repr(self.model)
+        if isinstance(self.model, LostModel):
+            return f"<a live {self.model.class_name}>"
         return f"<a live {type(self.model).__name__}>" if self.is_live else self.model
 
     def __getstate__(self):
@@ -252,7 +254,12 @@ def _not_found(auto_class, spec, error):
         auto_class.__name__, "weights"
     )
     path = Path(spec.model)
-    if path.is_dir():
+    if "custom code" in str(error) and not spec.trust_remote_code:
+        advice = (
+            "The model comes with code of its own, which runs only where you allow it: read the "
+            "code, and pass trust_remote_code=True if you trust it."
+        )
+    elif path.is_dir():
         files = sorted(file.name for file in path.iterdir())
         advice = f"The folder is there, but holds no such thing: {files[:8]}."
         if what == "weights" and not spec.allow_bin_weights:

@@ -70,11 +70,11 @@ def list_blocks(spec, components, stacks):
         for component in components:
             if component == "hidden" and not spec.is_foreign:
                 # From the config alone: the plain way needs neither torch nor the modules.
+                *inner, last = _families.hidden_layers(config, stack)
                 width = _families.n_units(config, stack)
-                found += [
-                    Block(stack, component, layer, width)
-                    for layer in _families.hidden_layers(config, stack)
-                ]
+                found += [Block(stack, component, layer, width) for layer in inner]
+                width = _families.n_units(config, stack, is_last=True)
+                found.append(Block(stack, component, last, width))
             else:
                 found += _blocks_of_modules(spec, config, component, stack)
     _check_modules_found(spec, components, stacks, found)

@@ -15,7 +15,7 @@ _warned: set = set()
 _lock = threading.Lock()
 
 
-def count_pass(spec, sequences):
+def count_pass(spec, sequences, contexts=None):
     """Count one pass of model inputs through a model, and warn once a model about the third.
 
     Parameters
@@ -24,10 +24,14 @@ def count_pass(spec, sequences):
 
     sequences : Sequences
         The distinct inputs of the request.
+
+    contexts : Sequences or None, default=None
+        What an encoder reads beside each, where a decoder reads them.
     """
     key = (id(spec.model) if spec.is_live else spec.model, spec.revision, spec.weights, spec.seed)
-    raw, ptr = sequences.ids.tobytes(), sequences.ptr * sequences.ids.itemsize
-    inputs = [hash(raw[start:end]) for start, end in pairwise(ptr.tolist())]
+    inputs = _hashes(sequences)
+    if contexts is not None:
+        inputs = list(map(hash, zip(inputs, _hashes(contexts), strict=True)))
     with _lock:
         counts = _passes.setdefault(key, Counter())
         if len(counts) > _MAX_SEQUENCES:
@@ -44,6 +48,11 @@ def count_pass(spec, sequences):
         UserWarning,
         stacklevel=2,
     )
+
+
+def _hashes(sequences):
+    raw, ptr = sequences.ids.tobytes(), sequences.ptr * sequences.ids.itemsize
+    return [hash(raw[start:end]) for start, end in pairwise(ptr.tolist())]
 
 
 def forget_passes():

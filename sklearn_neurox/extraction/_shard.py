@@ -15,7 +15,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-FORMAT = "sklearn-neurox 2"
+FORMAT = "sklearn-neurox 3"
 SUFFIX = ".safetensors"
 KEY_BYTES = 16
 # Each map holds a file descriptor, of which a process has about a thousand.

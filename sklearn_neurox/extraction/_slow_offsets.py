@@ -7,9 +7,12 @@ give the tokens of the whole, and inside such a piece the spelling of the tokens
 holds, an error, never a guess.
 """
 
+import contextlib
 import difflib
 import string
+import threading
 import unicodedata
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -19,6 +22,9 @@ import numpy as np
 # Marks of word start, continuation and word end in common subword vocabularies.
 _PREFIXES = ("\u2581", "##", "\u0120")
 _SUFFIXES = ("</w>", "@@")
+
+# The filters of warnings are the whole process's.
+_warnings_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -106,14 +112,17 @@ class SlowTokenizer:
         return tuple(self.tokenizer.tokenize(text, split_special_tokens=self.split_special_tokens))
 
     def _full(self, text, pair):
-        return self.tokenizer(
-            text,
-            pair,
-            padding=False,
-            truncation=False,
-            split_special_tokens=self.split_special_tokens,
-            verbose=False,
-        )
+        end = self.tokenizer.eos_token
+        spells_end = bool(end) and end in text + (pair or "")
+        with _silent_about_ends() if spells_end else contextlib.nullcontext():
+            return self.tokenizer(
+                text,
+                pair,
+                padding=False,
+                truncation=False,
+                split_special_tokens=self.split_special_tokens,
+                verbose=False,
+            )
 
     def _count_added(self):
         """How many special tokens the tokenizer puts before and after a text."""
@@ -123,6 +132,14 @@ class SlowTokenizer:
             if full[before : before + len(own)] == own:
                 return before, len(full) - len(own) - before
         raise _no_offsets(self.tokenizer, "a", "the tokens of the text are not in one place")
+
+
+@contextlib.contextmanager
+def _silent_about_ends():
+    """Hush ByT5 about a text that ends in ``</s>``: the caller is told which rows do."""
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This sequence already has", UserWarning)
+        yield
 
 
 def _no_offsets(tokenizer, text, reason):

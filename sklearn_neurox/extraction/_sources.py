@@ -118,7 +118,8 @@ class ModelSource:
         if batches is None:
             batches = self.plan(lengths, all(anatomy.pads for anatomy in anatomies.values()))
         if batches:
-            count_pass(self.spec, self.sequences.take(np.concatenate(batches)))
+            run = self.take(np.concatenate(batches))
+            count_pass(self.spec, run.sequences, run.contexts)
         total = sum(int(lengths[batch].sum()) for batch in batches)
         blocks = self.blocks
         with evaluating(model), progress(total, self.verbose, note) as bar:

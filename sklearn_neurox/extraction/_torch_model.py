@@ -40,6 +40,12 @@ class TorchModel:
     max_length : int or None, default=None
         The most tokens the module reads at once, None where there is no limit.
 
+    fingerprint : str or None, default=None
+        A name of your own for what `encode` and `forward` do, which an `ActivationCache` needs:
+        it digests the parameters of the module itself, but cannot look into functions. Give
+        another whenever they change, such as a version or a digest of the vocabulary; with an old
+        name, old activations come out of the cache. None keeps the model out of caches.
+
     See Also
     --------
     ActivationExtractor : Takes it as ``model``.
@@ -71,13 +77,20 @@ class TorchModel:
         pads: bool = False,
         pad_token_id: int = 0,
         max_length: int | None = None,
+        fingerprint: str | None = None,
     ):
+        if not (fingerprint is None or (isinstance(fingerprint, str) and fingerprint)):
+            raise ValueError(
+                "The 'fingerprint' parameter of TorchModel must be a str that is not empty, or "
+                f"None, got {fingerprint!r}."
+            )
         self.module = module
         self.encode = encode
         self.forward = forward
         self.pads = pads
         self.pad_token_id = pad_token_id
         self.max_length = max_length
+        self.fingerprint = fingerprint
 
     def __repr__(self):
         return f"TorchModel({type(self.module).__name__})"

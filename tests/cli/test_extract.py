@@ -168,6 +168,37 @@ def test_an_interruption_is_no_traceback(tmp_path, model, source, monkeypatch, c
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_interrupted_command_goes_on_where_it_was(tmp_path, model, whole, monkeypatch):
+    from sklearn_neurox.extraction import _components
+
+    lines = [" ".join(["dog"] * (10 + 40 * i)) for i in range(3)]  # a batch each
+    lines = [line + f" {i}" for i in range(12) for line in lines]
+    path, cache = tmp_path / "own.txt", tmp_path / "cache"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    output = [str(cache)] if whole else [str(tmp_path / "acts.npy"), "--cache", str(cache)]
+    run_hidden, read, stop = _components.run_hidden, [], [2]
+
+    def interrupted(model, anatomies, inputs, *rest):
+        if len(read) == stop[0]:
+            raise KeyboardInterrupt
+        read.append(len(inputs["input_ids"]))
+        return run_hidden(model, anatomies, inputs, *rest)
+
+    monkeypatch.setattr(_components, "run_hidden", interrupted)
+    assert main(["extract", model, str(path), *output]) == 130
+    assert 0 < sum(read) < len(lines)
+    visible = ActivationCache(cache).info()["sentences"].sum()
+    assert visible >= read[0]
+    read.clear()
+    stop[0] = None
+    assert main(["extract", model, str(path), *output]) == 0
+    assert sum(read) == len(lines) - visible
+    read.clear()
+    assert main(["extract", model, str(path), *output]) == 0
+    assert read == []
+
+
 def test_help_says_what_output_can_be():
     done = subprocess.run(
         [sys.executable, "-m", "sklearn_neurox", "extract", "--help"],
@@ -188,6 +219,7 @@ def test_a_decoder_is_read_where_it_is_asked_for(tmp_path, source):
     assert names[0] == "decoder.hidden.1.0" and np.load(output).shape[1] == len(names) == 8
 
 
+@pytest.mark.slow
 def test_processes_fill_a_cache(tmp_path, model, source, words):
     cache = str(tmp_path / "cache")
     assert main(["extract", model, source, cache, "--n-jobs", "2"]) == 0

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
 
-from sklearn_neurox.datasets import make_tiny_model
+from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.words import words_frame
+from tests.extraction.families import FAMILIES, load
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +73,36 @@ def count_forwards(monkeypatch):
 
     monkeypatch.setattr(_components, "run_hidden", counted)
     return sizes
+
+
+@pytest.fixture
+def of(tiny):
+    """Make an extractor of a family's live model."""
+
+    def make(name, **params):
+        model, tokenizer = load(name, tiny(FAMILIES[name].tokenizer))
+        return ActivationExtractor(model, tokenizer=tokenizer, **params)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Compute with as many threads here as in worker processes: the last bits depend on it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def texts():
+    """A hundred or so sentences, for what needs several batches."""
+    return sorted(set(make_tagged_words(120, random_state=0)["text"]))
 
 
 @pytest.fixture

@@ -54,6 +54,15 @@ _T5 = {
     "decoder_start_token_id": 0,
     "pad_token_id": 0,
 }
+_OPT = {
+    "hidden_size": WIDTH,
+    "word_embed_proj_dim": WIDTH,
+    "num_hidden_layers": N_BLOCKS,
+    "num_attention_heads": 4,
+    "ffn_dim": 24,
+    "max_position_embeddings": 64,
+}
+_OPT_PATHS = ("gpt2", "decoder.layers", "fc2", "self_attn.out_proj", "decoder.embed_tokens")
 _BERT = ("encoder.layer", "output.dense", "attention.output.dense", "embeddings.word_embeddings")
 _LLAMA = ("layers", "mlp.down_proj", "self_attn.o_proj", "embed_tokens")
 _BART = ("layers", "fc2", "self_attn.out_proj", "embed_tokens")
@@ -131,25 +140,16 @@ FAMILIES = {
     "phi3": Family(
         "Phi3Config", "llama", *_LLAMA, {**_GROUPED, "pad_token_id": 0}, is_pre_norm=True
     ),
-    # Gemma norms what a branch gives before adding it.
+    "gemma": Family("GemmaConfig", "llama", *_LLAMA, {**_GROUPED, "head_dim": 6}, is_pre_norm=True),
+    # The later ones norm what a branch gives before adding it.
     "gemma2": Family("Gemma2Config", "llama", *_LLAMA, {**_GROUPED, "head_dim": 6}),
     "gemma3": Family("Gemma3TextConfig", "llama", *_LLAMA, {**_GROUPED, "head_dim": 6}),
-    "opt": Family(
+    "opt": Family("OPTConfig", *_OPT_PATHS, _OPT, is_pre_norm=True),
+    # As OPT-350m: narrower at both ends, norms behind the branches.
+    "opt-projected": Family(
         "OPTConfig",
-        "gpt2",
-        "decoder.layers",
-        "fc2",
-        "self_attn.out_proj",
-        "decoder.embed_tokens",
-        {
-            "hidden_size": WIDTH,
-            "word_embed_proj_dim": WIDTH,
-            "num_hidden_layers": N_BLOCKS,
-            "num_attention_heads": 4,
-            "ffn_dim": 24,
-            "max_position_embeddings": 64,
-        },
-        is_pre_norm=True,
+        *_OPT_PATHS,
+        {**_OPT, "word_embed_proj_dim": 8, "do_layer_norm_before": False},
     ),
     "bloom": Family(
         "BloomConfig",

@@ -1,46 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Filling a cache: by one process or many, killed or out of memory, always to the same bits."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 
-from sklearn_neurox.datasets import make_tagged_words
 from sklearn_neurox.extraction import (
     ActivationCache,
     ActivationExtractor,
     SubwordAggregator,
     _components,
 )
-from sklearn_neurox.extraction._passes import forget_passes
 from sklearn_neurox.extraction._shard import Shard
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Compute with as many threads here as in worker processes: the last bits depend on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def texts():
-    return sorted(set(make_tagged_words(120, random_state=0)["text"]))
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
+    pytest.mark.usefixtures("one_thread"),
+]
 
 
 def shards_of(folder):
@@ -101,11 +81,12 @@ def test_a_search_with_five_folds_reads_each_sentence_once(tiny, words, tmp_path
     pipeline = make_pipeline(
         ActivationExtractor(tiny("bert"), cache=tmp_path),
         SubwordAggregator(),
-        NearestCentroid(),
+        RidgeClassifier(),
     )
     grid = {
-        "activationextractor__layers": [0, 1, 2, None],
+        "activationextractor__layers": [0, None],
         "subwordaggregator__strategy": ["first", "last", "mean"],
+        "ridgeclassifier__alpha": [1.0, 10.0],
     }
     search = GridSearchCV(pipeline, grid, cv=GroupKFold(5), error_score="raise")
     search.fit(words, words["tag"], groups=words["text"])
@@ -117,6 +98,27 @@ def test_a_search_with_five_folds_reads_each_sentence_once(tiny, words, tmp_path
     np.testing.assert_array_equal(
         again.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"]
     )
+
+
+@pytest.mark.slow
+def test_a_search_in_processes_on_a_cold_cache_is_right(tiny, words, tmp_path):
+    """Several may compute the same texts at once: work done twice, never wrongly."""
+    pipeline = make_pipeline(
+        ActivationExtractor(tiny("bert")), SubwordAggregator(), NearestCentroid()
+    )
+    grid = {"activationextractor__layers": [0, 1, 2, None]}
+
+    def search(n_jobs, cache):
+        pipeline.set_params(activationextractor__cache=cache)
+        found = GridSearchCV(pipeline, grid, cv=GroupKFold(3), n_jobs=n_jobs, error_score="raise")
+        found.fit(words, words["tag"], groups=words["text"])
+        return found.cv_results_["mean_test_score"]
+
+    np.testing.assert_array_equal(search(2, tmp_path), search(None, None))
+    cache = ActivationCache(tmp_path)
+    assert cache.verify().empty
+    assert cache.info()["sentences"].tolist() == [words["text"].nunique()]
+    assert ActivationExtractor(tiny("bert"), cache=cache).fill_cache(words) == 0
 
 
 # Many processes
@@ -202,196 +204,6 @@ def test_a_cluster_fills_the_cache(tiny, texts, tmp_path):
     one, many = shards_of(tmp_path / "one"), shards_of(tmp_path / "cluster")
     assert [p.name for p in one] == [p.name for p in many]
     np.testing.assert_array_equal(extractor.transform(texts).pool("mean"), expected)
-
-
-_FILL = """
-import os, sys, time
-from sklearn_neurox.extraction import ActivationExtractor, _components
-from sklearn_neurox.extraction._loading import load_model, load_tokenizer
-
-def load(model):
-    spec = ActivationExtractor(model)._spec()
-    load_model(spec), load_tokenizer(spec)
-
-run_hidden = _components.run_hidden
-
-def fill(model, folder, path, delay):
-    def slowly(*args):
-        time.sleep(float(delay))
-        return run_hidden(*args)
-
-    _components.run_hidden = slowly
-    texts = open(path, encoding="utf-8").read().splitlines()
-    ActivationExtractor(model, cache=folder, batch_tokens=60).fill_cache(texts)
-
-for line in sys.stdin:  # one process each, so that the imports are paid once
-    if line == "wait\\n":
-        while True:
-            try:
-                print(*os.wait(), flush=True)
-            except ChildProcessError:
-                break
-        print("none", flush=True)
-        continue
-    load(line.split(chr(9))[0])
-    pid = os.fork()
-    if not pid:
-        code = 1
-        try:
-            fill(*line.rstrip().split(chr(9)))
-            code = 0
-        finally:
-            os._exit(code)
-    print(pid, flush=True)
-"""
-
-
-class Fillers:
-    """Starts processes that fill caches."""
-
-    def __init__(self):
-        self.parent = subprocess.Popen(
-            [sys.executable, "-c", _FILL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def start(self, *arguments):
-        self._say("\t".join(map(str, arguments)))
-        return int(self.parent.stdout.readline())
-
-    def wait(self):
-        """Wait for all; return how each ended."""
-        self._say("wait")
-        lines = iter(self.parent.stdout.readline, "none\n")
-        return dict(tuple(map(int, line.split())) for line in lines)
-
-    def _say(self, line):
-        self.parent.stdin.write(line + "\n")
-        self.parent.stdin.flush()
-
-
-@pytest.fixture(scope="module")
-def _fillers():
-    found = Fillers()
-    yield found
-    found.parent.communicate(timeout=60)
-
-
-@pytest.fixture
-def fillers(_fillers):
-    yield _fillers
-    _fillers.wait()
-
-
-@pytest.mark.parametrize("n_processes", [2, 4])
-def test_processes_fill_one_cache_at_once(n_processes, tiny, texts, tmp_path, fillers):
-    """With requests that overlap: work may be done twice, never wrongly."""
-    folder = tmp_path / "cache"
-    for i in range(n_processes):
-        path = tmp_path / f"{i}.txt"
-        path.write_text("\n".join(texts[15 * i :]), encoding="utf-8")
-        fillers.start(tiny("bert"), folder, path, 0)
-    assert list(fillers.wait().values()) == [0] * n_processes
-    cache = ActivationCache(folder)
-    assert cache.verify().empty and not list(folder.rglob("*.tmp"))
-    assert cache.info()["sentences"].tolist() == [len(texts)]
-    np.testing.assert_allclose(
-        pool(tiny("bert"), texts, cache), pool(tiny("bert"), texts), rtol=0, atol=2e-5
-    )
-
-
-# Killed
-
-
-@pytest.fixture
-def killed_at(tiny, texts, tmp_path, fillers):
-    """Fill a cache, be killed after so many shards and a moment more; return its folder."""
-    path = tmp_path / "texts.txt"
-    path.write_text("\n".join(texts), encoding="utf-8")
-
-    def run(name, n_shards, moment):
-        folder = tmp_path / name
-        pid = fillers.start(tiny("bert"), folder, path, 0.005)
-        deadline = time.monotonic() + 120
-        while len(shards_of(folder)) < n_shards:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        time.sleep(moment)
-        os.kill(pid, signal.SIGKILL)
-        while (state := _state(pid)) not in "ZX":
-            assert time.monotonic() < deadline, state
-            time.sleep(0.001)
-        return folder
-
-    return run
-
-
-def _state(pid):
-    """Tell whether a process still runs: nobody has waited for it yet, so it is a zombie if not."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        return file.read().rpartition(")")[2].split()[0]
-
-
-def complete(model, texts, folder, expected, count_forwards):
-    """Resume, and count what the model read again."""
-    cache = ActivationCache(folder)
-    assert cache.verify().empty  # nothing half written is visible
-    visible = sum(len(Shard(path)) for path in shards_of(folder))
-    count_forwards.clear()
-    np.testing.assert_array_equal(pool(model, texts, folder), expected)
-    assert sum(count_forwards) == len(texts) - visible
-    forget_passes()
-    return visible
-
-
-@pytest.fixture
-def undisturbed(tiny, texts, tmp_path):
-    folder = tmp_path / "undisturbed"
-    return pool(tiny("bert"), texts, folder), [path.name for path in shards_of(folder)]
-
-
-def test_kill_9_loses_only_what_was_not_visible(
-    killed_at, undisturbed, tiny, texts, count_forwards
-):
-    expected, names = undisturbed
-    assert len(names) > 8
-    rng = np.random.default_rng(0)
-    for i, n_shards in enumerate([0, 1, 3, len(names) // 2, len(names) - 1]):
-        folder = killed_at(f"killed-{i}", n_shards, rng.uniform(0, 0.02))
-        visible = complete(tiny("bert"), texts, folder, expected, count_forwards)
-        assert visible > 0 or n_shards == 0
-        assert [path.name for path in shards_of(folder)] == names
-
-
-@pytest.mark.slow
-def test_kill_9_at_fifty_moments(killed_at, undisturbed, tiny, texts, count_forwards):
-    expected, names = undisturbed
-    rng = np.random.default_rng(1)
-    seen = set()
-    for i in range(50):
-        n_shards = int(rng.integers(0, len(names)))
-        folder = killed_at(f"killed-{i}", n_shards, rng.uniform(0, 0.03))
-        seen.add(complete(tiny("bert"), texts, folder, expected, count_forwards))
-        assert [path.name for path in shards_of(folder)] == names
-    assert len(seen) > 5  # the moments were different ones
-
-
-def test_an_extended_request_that_is_interrupted_computes_only_what_is_missing(
-    tiny, texts, tmp_path, count_forwards
-):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for folder in (whole, cut):
-        pool(tiny("bert"), texts[:40], folder)
-        pool(tiny("bert"), texts, folder)
-    expected = pool(tiny("bert"), texts, whole)
-    removed = shards_of(cut)[::3]
-    n_removed = sum(len(Shard(path)) for path in removed)
-    for path in removed:
-        path.unlink()
-    count_forwards.clear()
-    H = pool(tiny("bert"), texts, cut)
-    # Damage to two requests' shards has no history to repeat, but costs no more than it must.
-    assert sum(count_forwards) == n_removed
-    np.testing.assert_allclose(H, expected, rtol=0, atol=2e-5)
 
 
 # Out of memory

@@ -59,6 +59,24 @@ def test_no_flipped_bit_is_ever_returned_as_data(filled, tiny, words):
     assert cache.verify().empty
 
 
+def test_a_layer_costs_only_its_own_pages(filled, tiny, words):
+    """What is not asked for is not even looked at: damage to it goes unnoticed."""
+    cache, H = filled
+    for path in shards_of(cache):
+        shard = Shard(path)
+        low, high = (shard._start + place for place in shard._tensors["hidden.2"]["data_offsets"])
+        stored = bytearray(path.read_bytes())
+        stored[low:high] = bytes(high - low)
+        path.write_bytes(stored)
+    forget_indices()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = pool(tiny("bert"), words, cache, layers=[0, 1])
+    np.testing.assert_array_equal(found, H[:, :32])
+    with pytest.warns(UserWarning, match="states of its text .* in hidden.2 have another checksum"):
+        np.testing.assert_array_equal(pool(tiny("bert"), words, cache), H)
+
+
 def test_a_shard_under_another_name_or_of_another_model_is_not_ours(filled, tiny, words):
     cache, H = filled
     path = shards_of(cache)[0]

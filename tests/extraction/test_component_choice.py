@@ -209,7 +209,6 @@ def test_a_warm_embedding_has_no_layers_either(of, words, tmp_path):
         ({"component": ["hidden", "module:x"]}, "'module:x'"),
         ({"component": "module:wpe"}, r"'wpe'.*no state for every token: \(1, 1"),
         ({"component": "module:h"}, "'h': it does not run"),
-        ({"component": "module:h.0", "cache": "folder"}, "'cache' of ActivationExtractor keeps"),
         ({"component": "hidden", "stack": "decoder"}, "'stack'.*no encoder-decoder"),
         ({"component": "hidden", "stack": "middle"}, "'stack' parameter"),
     ],

@@ -7,7 +7,7 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from sklearn_neurox.extraction import ActivationExtractor
-from tests.extraction.families import FAMILIES, N_BLOCKS, TWO_STACKS, load, paths_of
+from tests.extraction.families import FAMILIES, N_BLOCKS, OTHERS, TWO_STACKS, load, paths_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
@@ -21,7 +21,7 @@ STACKS = [
 
 @pytest.fixture
 def model_of(tiny):
-    return lambda name: load(name, tiny(FAMILIES[name].tokenizer))
+    return lambda name: load(name, tiny({**FAMILIES, **OTHERS}[name].tokenizer))
 
 
 def stack_of(model, stack):
@@ -154,7 +154,7 @@ def test_a_decoder_adds_its_cross_attention_too(name, model_of):
     close(total, found["decoder.hidden.1"] - found["decoder.hidden.0"])
 
 
-@pytest.mark.parametrize(("name", "stack"), STACKS)
+@pytest.mark.parametrize(("name", "stack"), [*STACKS, *((name, None) for name in OTHERS)])
 def test_hidden_states_are_those_of_transformers(name, stack, model_of):
     model, tokenizer = model_of(name)
     outputs = [forward(model, tokenizer(text)["input_ids"]) for text in TEXTS]

@@ -256,6 +256,43 @@ def test_bin_weights_need_permission(tiny, words, tmp_path):
     np.testing.assert_array_equal(H, expected)
 
 
+_OWN_CODE = """
+import pathlib
+import transformers
+
+pathlib.Path(__file__).with_name("ran").touch()
+
+
+class OwnConfig(transformers.BertConfig):
+    model_type = "own-bert"
+
+
+class OwnModel(transformers.BertModel):
+    config_class = OwnConfig
+"""
+
+
+def test_code_that_comes_with_a_model_runs_only_on_request(tiny, words, tmp_path, monkeypatch):
+    import json
+    import shutil
+
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "m"))
+    folder = tmp_path / "own"
+    shutil.copytree(tiny("bert"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    own = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
+    config |= {"model_type": "own-bert", "auto_map": own, "architectures": ["OwnModel"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text(_OWN_CODE)
+    with pytest.raises(ValueError, match="trust_remote_code=True"):
+        ActivationExtractor(folder).transform(words)
+    assert not list(tmp_path.rglob("ran"))
+    H = ActivationExtractor(folder, trust_remote_code=True).transform(words).pool("last")
+    assert list(tmp_path.rglob("ran"))
+    expected = ActivationExtractor(tiny("bert")).transform(words).pool("last")
+    np.testing.assert_array_equal(H, expected)
+
+
 @pytest.mark.parametrize(
     ("family", "reason"),
     [("gpt2", "no token that stands"), ("llama", "no token"), ("marian", "no token")],

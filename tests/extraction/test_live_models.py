@@ -89,8 +89,18 @@ def test_the_training_mode_of_a_live_model_is_put_back(live, words):
 
 def test_the_repr_of_a_live_model_is_short(live):
     model, tokenizer = live("bert")
-    extractor = ActivationExtractor(model, tokenizer=tokenizer)
-    assert len(repr(extractor)) < 1000
+    extractor = ActivationExtractor(model, tokenizer=tokenizer, layers=[1, 2])
+    shown = repr(extractor)
+    assert "<a live BertModel>" in shown and "<a live BertTokenizer>" in shown
+    assert len(shown) < 120
+    pipeline = repr(make_pipeline(extractor, SubwordAggregator()))
+    assert "<a live BertModel>" in pipeline and len(pipeline) < 300
+    assert "LayerNorm" not in extractor._repr_html_()
+    assert extractor.model is model and extractor.tokenizer is tokenizer
+    # As scikit-learn prints any other, line breaks included.
+    named = ActivationExtractor("a/model", layers=list(range(9)), cache="a/folder", stack="encoder")
+    assert max(map(len, repr(named).splitlines())) < 80
+    assert repr(clone(named)) == repr(named)
 
 
 def test_a_live_model_is_read_as_it_is_now(live, words):

@@ -272,6 +272,33 @@ def test_a_tokenizer_that_pads_left_changes_nothing(live, words, oracle):
     assert_close_by_layer(H, pool_naively(oracle("llama", words), "last"))
 
 
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "byt5"])
+def test_nothing_is_asked_of_a_tokenizer_that_it_may_not_know(
+    family, live, words, oracle, monkeypatch
+):
+    """No padding token, no limit but 1e30, and ``word_ids`` that are not even asked."""
+    from transformers import BatchEncoding
+
+    def lie(*_, **__):
+        raise AssertionError("word_ids are never trusted")
+
+    for name in ("word_ids", "token_to_word", "word_to_tokens", "char_to_word"):
+        monkeypatch.setattr(BatchEncoding, name, lie)
+    model, tokenizer = live(family)
+    tokenizer.model_max_length = int(1e30)
+    tokenizer.padding_side = "left"
+    if family != "byt5":
+        tokenizer.pad_token = None
+        assert tokenizer.pad_token_id is None
+    extractor = ActivationExtractor(model, tokenizer=tokenizer)
+    H = extractor.transform(words).pool("last")
+    assert_close_by_layer(H, pool_naively(oracle(family, words), "last"))
+    # The model's own limit holds, where it has one.
+    plan = extractor.transform([" ".join(["dog"] * 400)])
+    longest = plan._source.sequences.lengths.max()
+    assert longest == (1600 if family == "byt5" else model.config.max_position_embeddings)
+
+
 @pytest.mark.parametrize("head", ["AutoModelForMaskedLM", "AutoModelForTokenClassification"])
 def test_a_model_with_a_head_is_read_without_it(head, tiny, words, oracle):
     import transformers

@@ -6,8 +6,10 @@ import copy
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModel
 
-from sklearn_neurox.extraction import ActivationExtractor, clear_loaded_models
+from sklearn_neurox.datasets import demo_model_path
+from sklearn_neurox.extraction import ActivationCache, ActivationExtractor, clear_loaded_models
 from tests.extraction.families import FAMILIES, load
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
@@ -44,6 +46,35 @@ def test_a_half_precision_checkpoint_is_computed_in_single(tiny, words, tmp_path
             parameter.copy_(parameter.to(torch.bfloat16))
     live = ActivationExtractor(widened, tokenizer=tokenizer, component=COMPONENTS)
     np.testing.assert_array_equal(H, live.transform(words).pool("last"))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
+def test_the_documented_tolerances_hold_for_the_demo_model(dtype, tolerance, words):
+    path = str(demo_model_path())
+    expected = ActivationExtractor(path).transform(words).pool("mean").reshape(len(words), 7, -1)
+    half = AutoModel.from_pretrained(path, dtype=dtype)
+    found = ActivationExtractor(half, tokenizer=path).transform(words).pool("mean")
+    error = np.abs(found.reshape(expected.shape) - expected).max(axis=(0, 2))
+    assert (error / np.abs(expected).max(axis=(0, 2)) < tolerance).all()
+
+
+@pytest.mark.parametrize("given", ["path", "live"])
+def test_a_sharded_checkpoint(given, tiny, words, tmp_path):
+    model, tokenizer = load("llama", tiny("llama"))
+    expected = ActivationExtractor(model, tokenizer=tokenizer).transform(words).pool("last")
+    folder = tmp_path / "sharded"
+    model.save_pretrained(folder, max_shard_size="20KB")
+    tokenizer.save_pretrained(folder)
+    shards = sorted(folder.glob("*.safetensors"))
+    assert len(shards) > 2
+    source = folder if given == "path" else AutoModel.from_pretrained(folder)
+    extractor = ActivationExtractor(source, cache=tmp_path / "cache")
+    np.testing.assert_array_equal(extractor.transform(words).pool("last"), expected)
+    if given == "path":  # every shard belongs to the fingerprint
+        before = shards[-1].read_bytes()
+        shards[-1].write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+        extractor.transform(words).pool("last")
+        assert len(ActivationCache(tmp_path / "cache").info()) == 2
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

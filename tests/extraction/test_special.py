@@ -46,8 +46,6 @@ def assert_close(left, right):
     assert np.abs(left - right).max() <= 1e-5 * max(np.abs(right).max(), 1)
 
 
-# ByT5's tokenizer has its own word to say about a text that ends in one.
-@pytest.mark.filterwarnings("ignore:This sequence already has:UserWarning")
 @pytest.mark.parametrize("family", list(SPELLED))
 def test_words_that_spell_special_tokens_are_counted(family, tiny):
     token = SPELLED[family]
@@ -55,7 +53,8 @@ def test_words_that_spell_special_tokens_are_counted(family, tiny):
     message = r"2 of 8 rows hold text that spells a special token.*first is row 3.*split_special"
     with pytest.warns(UserWarning, match=message) as caught:
         plan = ActivationExtractor(tiny(family)).transform(frame)
-    assert sum("special token" in str(warning.message) for warning in caught) == 1
+    # ByT5's tokenizer would have its own word to say about a text that ends in one.
+    assert ["special token" in str(warning.message) for warning in caught] == [True]
     assert plan.n_subwords[[3, 5]].tolist() == [1, 1]
     assert (plan.n_subwords > 0).all()
     tokenizer, _ = load(tiny(family))
@@ -89,7 +88,6 @@ def test_a_vocabulary_that_cannot_split_its_special_tokens_says_so(tiny):
         ActivationExtractor(tiny("xlm-roberta"), split_special_tokens=True).transform(frame)
 
 
-@pytest.mark.filterwarnings("ignore:This sequence already has:UserWarning")
 @pytest.mark.parametrize(
     "sentence",
     [["café", "</s>", "señor", "saw"], ["</s>", "中文", "é"], ["é", "é", "</s>"], ["</s>", "</s>"]],
@@ -179,7 +177,6 @@ def test_pairs_are_read_together(family, tiny):
         assert_close(H[row], np.hstack([s.mean(axis=0) for s in states if len(s) == len(ids)]))
 
 
-@pytest.mark.filterwarnings("ignore:This sequence already has:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*spells a special token:UserWarning")
 @pytest.mark.parametrize(
     ("text", "pair", "read", "owned"),

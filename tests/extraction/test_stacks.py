@@ -6,22 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.words import words_frame
-from tests.extraction.families import FAMILIES, TWO_STACKS, load
+from tests.extraction.families import TWO_STACKS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
-
-
-@pytest.fixture
-def of(tiny):
-    """Make an extractor of a family's live model."""
-
-    def make(name, **params):
-        model, tokenizer = load(name, tiny(FAMILIES[name].tokenizer))
-        return ActivationExtractor(model, tokenizer=tokenizer, **params)
-
-    return make
 
 
 @pytest.mark.parametrize("name", TWO_STACKS)
@@ -199,7 +187,11 @@ def test_a_decoder_without_a_token_to_start_with(of, words):
         config.decoder_start_token_id = before
 
 
-def test_a_decoder_is_not_cached_yet(of, words, tmp_path):
-    with pytest.raises(ValueError, match=r"'cache'.*stack='decoder'"):
-        of("t5", stack="decoder", cache=tmp_path).transform(words)
-    assert not any(tmp_path.iterdir())
+@pytest.mark.filterwarnings("error")
+def test_one_target_of_many_sources_is_no_third_pass(of):
+    sources = ["The old dog", "A light rain", "She saw it", "The house"]
+    frame = pd.DataFrame({"text": sources, "target": "yes"})
+    of("t5", stack="decoder").transform(frame).pool("mean")
+    of("t5", stack="decoder").transform(frame).pool("mean")
+    with pytest.warns(UserWarning, match="4 of 4 texts for the third time"):
+        of("t5", stack="decoder").transform(frame).pool("mean")

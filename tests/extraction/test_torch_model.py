@@ -130,8 +130,6 @@ def test_long_texts_are_read_in_windows(module):
         ({"component": "module:dropout"}, "runs more than once"),
         ({"component": "module:layers.0", "layers": [1]}, "have no layers"),
         ({"component": "module:layers.0", "stack": "encoder"}, "no encoder-decoder"),
-        ({"component": "module:layers.0", "cache": "folder"}, "'cache'"),
-        ({"cache": "folder"}, "'cache'"),
         ({"component": "module:layers.0", "weights": "random"}, "live model random"),
     ],
 )

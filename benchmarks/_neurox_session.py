@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""NeuroX 1.0.9 in a process that stays, so that short calls can alternate with others' runs."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._peer_environment import peer_python
+
+_WORKER = Path(__file__).with_name("_neurox_worker.py")
+
+
+class NeuroxSession:
+    """A worker that imports NeuroX once; use it as a context manager."""
+
+    def __enter__(self):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self._worker = subprocess.Popen([peer_python(), str(_WORKER), "serve"], text=True, **pipes)
+        return self
+
+    def __exit__(self, *_):
+        self._worker.communicate()
+
+    def extract(self, model: str, sentences: Sequence[str], *, aggregation: str = "last") -> dict:
+        """Extract all layers, sentence by sentence; see `_peers.neurox_extract`."""
+        parameters = {"sentences": list(sentences), "aggregation": aggregation}
+        return self._call("extract", model=model, **parameters)
+
+    def _call(self, task, **parameters):
+        parameters["timeout"] = None
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder, "in.npz"), Path(folder, "out.npz")
+            np.savez(source, parameters=json.dumps(parameters))
+            self._worker.stdin.write(f"{task}\t{source}\t{target}\n")
+            self._worker.stdin.flush()
+            if self._worker.stdout.readline() != "done\n":
+                raise RuntimeError(
+                    f"NeuroX failed at {task!r}; benchmarks._peers, called alone, tells why."
+                )
+            with np.load(target) as file:
+                results = dict(file)
+        results["seconds"] = float(results["seconds"])
+        return results
