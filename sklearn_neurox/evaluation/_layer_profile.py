@@ -219,20 +219,10 @@ def layer_profile(
     )
     predictions = held_out.predict(X, y, groups, folds)
     n_groups = held_out.n_groups
-    if n_groups < 2:
-        raise ValueError(
-            "layer_profile resamples the groups of the test parts, but there is only one. Pass "
-            'what holds dependent rows together, such as groups=words["text"], and test more of '
-            "them."
-        )
+    _check_groups(n_groups)
     scores = np.array([of_layer.score() for of_layer in predictions])
     counts = group_counts(n_groups, n_bootstrap, random_state)
-    replicates = np.stack(
-        Parallel(n_jobs=n_jobs)(
-            delayed(of_layer.resampled_scores)(counts) for of_layer in predictions
-        ),
-        axis=1,
-    )
+    replicates = _resample(predictions, counts, n_jobs)
     replicates = _with_scores(scores, replicates, held_out.blocks["name"])
     low, high = percentile_interval(replicates, n_groups, confidence)
     blocks = held_out.blocks
@@ -241,6 +231,25 @@ def layer_profile(
     profile = profile.join(_from_best(pairs, blocks["name"], scores))
     profile = profile.assign(n_words=len(predictions[0].y), n_groups=n_groups)
     return (profile, pairs) if return_pairs else profile
+
+
+def _check_groups(n_groups):
+    if n_groups < 2:
+        raise ValueError(
+            "layer_profile resamples the groups of the test parts, but there is only one. Pass "
+            'what holds dependent rows together, such as groups=words["text"], and test more of '
+            "them."
+        )
+
+
+def _resample(predictions, counts, n_jobs):
+    """Score every layer on every resample, of shape (n_resamples, n_layers)."""
+    return np.stack(
+        Parallel(n_jobs=n_jobs)(
+            delayed(of_layer.resampled_scores)(counts) for of_layer in predictions
+        ),
+        axis=1,
+    )
 
 
 def _with_scores(scores, replicates, names):

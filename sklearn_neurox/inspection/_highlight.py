@@ -154,7 +154,7 @@ def highlight(
     activations: object,
     neurons: int | str | ArrayLike,
     *,
-    feature_names: ArrayLike | None = None,
+    input_features: ArrayLike | None = None,
     center: float | str | ArrayLike = 0.0,
     limit: float | ArrayLike | None = None,
     top_words: int | None = None,
@@ -186,7 +186,7 @@ def highlight(
         The neurons to show, as columns or by name. Of a model, names such as ``"mlp.3.127"`` say
         which layers and components are extracted; columns are those of all its hidden layers.
 
-    feature_names : array-like of str of shape (n_neurons,) or None, default=None
+    input_features : array-like of str of shape (n_neurons,) or None, default=None
         The names of all columns; None takes those that ``activations`` has.
 
     center : float, "mean" or array-like of shape (n_shown,), default=0.0
@@ -242,7 +242,7 @@ def highlight(
     """
     _check_parameters(top_words, min_share, unit, direction)
     sentences = read_sentences(words)
-    values, names = read_neurons(sentences.frame, activations, neurons, feature_names)
+    values, names = read_neurons(sentences.frame, activations, neurons, input_features)
     scales = [
         fit_color_scale(column, center=middle, limit=end)
         for column, middle, end in zip(

@@ -88,7 +88,7 @@ def _frame_of(words):
     return pd.DataFrame(rows, columns=["text", "start", "end", "sentence_id"])
 
 
-def read_neurons(frame, activations, neurons, feature_names):
+def read_neurons(frame, activations, neurons, input_features):
     """Get the activations of the chosen neurons.
 
     Parameters
@@ -96,7 +96,7 @@ def read_neurons(frame, activations, neurons, feature_names):
     frame : DataFrame
         The words.
 
-    activations, neurons, feature_names : object
+    activations, neurons, input_features : object
         See `highlight`.
 
     Returns
@@ -113,11 +113,11 @@ def read_neurons(frame, activations, neurons, feature_names):
             f"{_CALLER} needs activations of shape (n_words, n_neurons), a row for each of the "
             f"{len(frame)} words; got shape {tuple(H.shape)}."
         )
-    if feature_names is not None:
-        names = np.asarray(feature_names, dtype=object)
+    if input_features is not None:
+        names = np.asarray(input_features, dtype=object)
         if names.shape != (H.shape[1],):
             raise ValueError(
-                f"The 'feature_names' parameter of {_CALLER} must name the {H.shape[1]} columns, "
+                f"The 'input_features' parameter of {_CALLER} must name the {H.shape[1]} columns, "
                 f"got shape {names.shape}."
             )
     columns = neuron_indices(neurons, names=names, n_features=H.shape[1], caller=_CALLER)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.model_selection import cross_val_score
-from sklearn.utils.validation import _get_feature_names
+from sklearn.model_selection import BaseCrossValidator
 
+from sklearn_neurox.evaluation import layer_profile
 from sklearn_neurox.inspection._drawing import (
     check_columns,
     check_unique,
@@ -19,8 +20,6 @@ from sklearn_neurox.inspection._drawing import (
     series_style,
     style,
 )
-from sklearn_neurox.utils._folds import check_folds
-from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,6 +62,7 @@ class LayerProfileDisplay:
 
     See Also
     --------
+    sklearn_neurox.evaluation.layer_profile : The numbers behind `from_estimator`.
     sklearn_neurox.selection.LayerSelector : Selects layers.
 
     Examples
@@ -206,49 +206,64 @@ class LayerProfileDisplay:
         X: ArrayLike | pd.DataFrame,
         y: ArrayLike,
         *,
-        feature_names: ArrayLike | None = None,
+        groups: ArrayLike,
+        features: BaseEstimator | None = None,
+        input_features: ArrayLike | None = None,
         n_layers: int | None = None,
-        scoring: str | None = None,
-        cv: object = None,
-        groups: ArrayLike | None = None,
+        cv: int | Iterable | BaseCrossValidator | None = None,
+        scoring: str | Callable | None = None,
+        n_bootstrap: int = 1000,
+        confidence: float = 0.95,
         n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
         name: str | None = None,
         ax: "Axes | None" = None,
         **plot_params: object,
     ) -> "LayerProfileDisplay":
-        """Score the probe on each layer alone, by cross-validation, and draw that.
+        """Score the probe on each layer alone, by `layer_profile`, and draw that.
 
-        The interval is one standard deviation over the folds to either side of their mean.
+        The intervals come from a bootstrap of whole groups of held-out words.
 
         Parameters
         ----------
         estimator : estimator instance
             The probe, cloned and fitted for every layer and fold.
 
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            The activations of several layers.
+        X : array-like of shape (n_samples, n_features), or DataFrame of words
+            The activations of several layers, or what ``features`` makes them of.
 
         y : array-like of shape (n_samples,)
             The labels or targets.
 
-        feature_names : array-like of str of shape (n_features,) or None, default=None
-            The neuron names; None takes the columns of a frame.
+        groups : array-like of shape (n_samples,)
+            What is resampled whole and must stay in one fold; for words, ``words["text"]``.
+
+        features : transformer or None, default=None
+            What makes the matrix of activations of X, cloned and fitted once a fold. None takes X.
+
+        input_features : array-like of str of shape (n_features,) or None, default=None
+            The neuron names; None takes those of X, or those that ``features`` gives.
 
         n_layers : int or None, default=None
             How many equal layers X has, where there are no names.
 
-        scoring : str, callable or None, default=None
-            The scorer; None takes the ``score`` method of the probe.
-
         cv : int, cross-validation generator, iterable or None, default=None
-            How to split. None or an int makes 5 or so many folds, of whole ``groups`` where they
-            are given, and contiguous ones, with a warning, where not.
+            How to split. None or an int makes 5 or so many folds of whole groups.
 
-        groups : array-like of shape (n_samples,) or None, default=None
-            What must stay in one fold; for words, ``words["text"]``.
+        scoring : str, callable or None, default=None
+            The scorer; None is accuracy for classifiers and :math:`R^2` for regressors.
+
+        n_bootstrap : int, default=1000
+            How many resamples of the groups.
+
+        confidence : float, default=0.95
+            Of every single interval, in (0, 1).
 
         n_jobs : int or None, default=None
-            How many folds to work on at a time.
+            How many layers to work on at a time.
+
+        random_state : int, RandomState instance or None, default=None
+            Fixes the resamples. The seed of the probe is its own.
 
         name : str or None, default=None
             What the line is called in the legend.
@@ -268,37 +283,28 @@ class LayerProfileDisplay:
         Raises
         ------
         ValueError
-            If neither names nor ``n_layers`` tell the layers.
+            If neither names nor ``n_layers`` tell the layers, and for all that `layer_profile`
+            refuses.
         """
-        X = X if hasattr(X, "shape") else np.asarray(X)
-        names = _get_feature_names(X) if feature_names is None else feature_names
-        caller = f"{cls.__name__}.from_estimator"
-        folds = list(check_folds(cv, groups, caller=caller).split(X, y, groups))
-        rows = []
-        for block, columns in _blocks(X, names, n_layers, caller):
-            X_block = X.iloc[:, columns] if hasattr(X, "iloc") else X[:, columns]
-            scores = cross_val_score(
-                estimator, X_block, y, scoring=scoring, cv=folds, n_jobs=n_jobs, error_score="raise"
-            )
-            mean, std = scores.mean(), scores.std(ddof=1)
-            rows.append({**block, "score": mean, "low": mean - std, "high": mean + std})
+        profile = layer_profile(
+            estimator,
+            X,
+            y,
+            groups=groups,
+            features=features,
+            input_features=input_features,
+            n_layers=n_layers,
+            cv=cv,
+            scoring=scoring,
+            n_bootstrap=n_bootstrap,
+            confidence=confidence,
+            n_jobs=n_jobs,
+            random_state=random_state,
+        )
         return cls.from_frame(
-            pd.DataFrame(rows),
+            profile,
             score_name=score_name(scoring, estimator, is_classifier),
             name=name,
             ax=ax,
             **plot_params,
         )
-
-
-def _blocks(X, names, n_layers, caller):
-    """Yield the component and layer of every block of X, and its columns."""
-    layers = neuron_layers(names, X.shape[1], n_layers=n_layers, caller=caller)
-    keys = pd.DataFrame({"layer": layers})
-    if n_layers is None:
-        parts = parse_neuron_names(names)
-        stack = parts["stack"].fillna("").astype(str)
-        component = stack.where(stack == "", stack + ".") + parts["component"].astype(str)
-        keys.insert(0, "component", component)
-    for key, rows in keys.groupby(list(keys.columns), sort=False):
-        yield dict(zip(keys.columns, key, strict=True)), rows.index.to_numpy()

@@ -16,7 +16,8 @@ from sklearn_neurox.inspection._drawing import (
     open_axes,
     style,
 )
-from sklearn_neurox.inspection._neuron_counts import count_chosen, count_rows
+from sklearn_neurox.inspection._neuron_counts import check_by, count_rows
+from sklearn_neurox.inspection._neuron_table import neuron_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +62,7 @@ class NeuronDistributionDisplay:
 
     See Also
     --------
+    neuron_table : The numbers behind `from_estimator`.
     sklearn_neurox.ranking : What chooses neurons.
 
     Examples
@@ -273,8 +275,8 @@ class NeuronDistributionDisplay:
             class what the ranker's own ``n_neurons`` or ``mass`` says.
 
         mass : float or None, default=None
-            Instead of so many, for ``by="class"`` and an `LCARanker`: the neurons needed to make
-            up this fraction of the weight mass of each class, in (0, 1].
+            Instead of so many, for an `LCARanker`: the neurons needed to make up this fraction
+            of the weight mass, in (0, 1]; of each class by class, of any class otherwise.
 
         ax : Axes or None, default=None
             Where to draw; None makes a figure.
@@ -285,21 +287,24 @@ class NeuronDistributionDisplay:
         Returns
         -------
         display : NeuronDistributionDisplay
-            Drawn, with all layers of the columns, also those without chosen neurons.
+            Drawn, with all layers and groups of the columns, also those without chosen neurons.
 
         Raises
         ------
         ValueError
-            If nothing tells the layers, nothing is selected, or there are no classes.
+            If nothing tells the layers, nothing or all of a ranker's neurons are selected, or
+            there are no classes.
         """
         caller = f"{cls.__name__}.from_estimator"
-        table = count_chosen(
+        check_by(by, caller)
+        # Columns that only a number divides into layers are of no component.
+        keys = ["layer"] if by == "component" and n_layers is not None else [by, "layer"]
+        table = neuron_table(
             estimator,
-            by,
-            n_neurons,
-            mass,
-            names=input_features,
+            by=keys,
+            n_neurons=n_neurons,
+            mass=mass,
+            input_features=input_features,
             n_layers=n_layers,
-            caller=caller,
         )
-        return cls(table, by=by).plot(ax=ax, **plot_params)
+        return cls(count_rows(table, by, caller=caller), by=by).plot(ax=ax, **plot_params)

@@ -16,9 +16,12 @@ from sklearn_neurox.inspection import (
     ClassScoresDisplay,
     NeuronDistributionDisplay,
     RankingAgreementDisplay,
+    neuron_table,
+    predictions_frame,
 )
 from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
 from sklearn_neurox.utils._names import neuron_names
+from sklearn_neurox.words import words_frame
 
 TAGS = [
     "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN",
@@ -101,6 +104,22 @@ def test_scores_of_estimators(pyplot):
     pd.testing.assert_frame_equal(display.frame, expected.frame)
 
 
+def test_scores_of_a_frame_of_predictions(pyplot):
+    X, y = _data()
+    words = words_frame([[f"w{i}" for i in range(90)]])
+    probe = LogisticRegression().fit(X[:, :5], y)
+    frame = predictions_frame(probe, X[:, :5], words, y)
+    display = ClassScoresDisplay.from_predictions(
+        frame["gold"], frame["predicted"], metric="recall"
+    )
+    expected = ClassScoresDisplay.from_estimator(probe, X[:, :5], y, metric="recall")
+    pd.testing.assert_frame_equal(display.frame, expected.frame)
+    recalls = frame.groupby("gold")["correct"].mean()
+    assert 0 < recalls.min() < 1
+    drawn = display.frame.set_index("class")["score"]
+    assert drawn.to_dict() == pytest.approx(recalls.to_dict())
+
+
 @pytest.mark.parametrize(
     "kwargs, message",
     [
@@ -174,17 +193,38 @@ def test_neurons_of_every_class(pyplot, ranker):
     assert _ticks(totals.ax_.yaxis) == ["a", "b", "c"]
 
 
+def test_neurons_of_a_neuron_table(pyplot, ranker):
+    by_layer = neuron_table(ranker, by="layer", input_features=NAMES)
+    display = NeuronDistributionDisplay.from_frame(by_layer)
+    assert display.frame.loc["neurons"].tolist() == by_layer["n_selected"].tolist()
+    for by in ("class", "component"):
+        table = neuron_table(ranker, by=[by, "layer"], n_neurons=6, input_features=NAMES)
+        display = NeuronDistributionDisplay.from_frame(table)
+        expected = NeuronDistributionDisplay.from_estimator(
+            ranker, by=by, n_neurons=6, input_features=NAMES
+        )
+        pd.testing.assert_frame_equal(display.frame, expected.frame)
+        assert display.by == by
+        assert display.frame.to_numpy().sum() == (18 if by == "class" else 6)
+
+
+def test_neurons_by_mass_over_all_classes(pyplot, ranker):
+    display = NeuronDistributionDisplay.from_estimator(ranker, n_layers=5, mass=0.3)
+    expected = np.bincount(np.flatnonzero(ranker.scores_ > 0.7) // 4, minlength=5)
+    assert display.frame.loc["neurons"].tolist() == expected.tolist()
+
+
 def test_neurons_of_a_selector_of_scikit_learn(pyplot):
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(30, 20)), columns=NAMES)
     selector = SelectKBest(k=5).fit(X, np.tile([0, 1], 15))
     display = NeuronDistributionDisplay.from_estimator(selector)
     assert display.frame.to_numpy().sum() == 5
-    with pytest.raises(ValueError, match="SelectKBest has no 'order_'"):
+    with pytest.raises(ValueError, match="SelectKBest has no attribute 'ranks_'"):
         NeuronDistributionDisplay.from_estimator(selector, n_neurons=3)
-    with pytest.raises(ValueError, match="SelectKBest has no 'class_order_'"):
+    with pytest.raises(ValueError, match="'class_order_', which the SelectKBest has not"):
         NeuronDistributionDisplay.from_estimator(selector, by="class", n_neurons=3)
-    with pytest.raises(ValueError, match="SelectKBest selects no neuron"):
+    with pytest.raises(ValueError, match="a selection without any neuron"):
         NeuronDistributionDisplay.from_estimator(selector.set_params(k=0))
 
 
@@ -202,9 +242,11 @@ def test_many_classes_make_a_heat_map(pyplot):
     [
         ({"by": "tag"}, "'by' parameter .* got 'tag'"),
         ({}, "needs to know the layer of every column"),
-        ({"n_layers": 5, "by": "class", "n_neurons": 3, "mass": 0.5}, "got both"),
-        ({"n_layers": 5, "mass": 0.5}, "'mass' parameter .* for by='class'.* by='component'"),
-        ({"n_layers": 5, "by": "class", "mass": 1.5}, "'mass' parameter .* got 1.5"),
+        (
+            {"n_layers": 5, "by": "class", "n_neurons": 3, "mass": 0.5},
+            "'mass', not both",
+        ),
+        ({"n_layers": 5, "by": "class", "mass": 1.5}, "'mass' parameter .* Got 1.5"),
         ({"n_layers": 5, "kind": "pie"}, "'kind' parameter .* got 'pie'"),
     ],
 )
@@ -216,9 +258,9 @@ def test_neurons_of_bad_parameters(ranker, kwargs, message):
 def test_neurons_of_every_class_need_a_number():
     X, y = np.random.default_rng(0).normal(size=(9, 4)), np.tile([0, 1, 2], 3)
     ranker = ProbelessRanker().fit(X, y)
-    with pytest.raises(ValueError, match="how many of the best neurons of a class"):
+    with pytest.raises(ValueError, match="keeps all neurons.*Say how many of the best"):
         NeuronDistributionDisplay.from_estimator(ranker, n_layers=2, by="class")
-    with pytest.raises(ValueError, match="'mass' parameter .* and ProbelessRanker"):
+    with pytest.raises(ValueError, match="'mass' parameter .* got the ProbelessRanker"):
         NeuronDistributionDisplay.from_estimator(ranker, n_layers=2, by="class", mass=0.5)
 
 
@@ -362,3 +404,12 @@ def test_agreement_of_fitted_rankers(pyplot):
     display = RankingAgreementDisplay.from_rankings(rankers)
     assert display.frame.shape == (13, 13)
     assert display.text_ == []  # too many to be read
+
+
+def test_agreement_of_rankers_of_two_kinds(pyplot, ranker):
+    rankers = {"lca": ranker, "probeless": ProbelessRanker().fit(*_data())}
+    display = RankingAgreementDisplay.from_rankings(rankers)
+    orders = {name: fitted.order_ for name, fitted in rankers.items()}
+    expected = RankingAgreementDisplay.from_rankings(orders)
+    pd.testing.assert_frame_equal(display.frame, expected.frame)
+    assert 0 < display.frame.to_numpy()[0, 1] < 1

@@ -8,18 +8,20 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_neurox.ablation import ablation_curve
+from sklearn_neurox.ablation import ablation_curve, ablation_table
+from sklearn_neurox.evaluation import layer_profile
 from sklearn_neurox.inspection import (
     AblationCurveDisplay,
     LayerProfileDisplay,
     RegularizationPathDisplay,
 )
 from sklearn_neurox.probes import ElasticNetProbeClassifierCV, ElasticNetProbeRegressorCV
-from sklearn_neurox.ranking import ProbelessRanker
+from sklearn_neurox.ranking import ProbelessRanker, RandomRanker
 from sklearn_neurox.utils._names import neuron_names
 
 WIDTHS = (3.3, 6.9)
@@ -109,39 +111,56 @@ def test_profiles_of_two_tasks_share_axes(pyplot, profile):
     assert [text.get_text() for text in second.legend_.get_texts()] == ["tags", "tense"]
 
 
-def test_profile_of_an_estimator_is_the_cross_validated_score(pyplot, data):
+def test_profile_of_an_estimator_is_that_of_evaluation(pyplot, data):
     X, y, groups = data
-    names = neuron_names([0, 1, 2], 4)
-    display = LayerProfileDisplay.from_estimator(
-        LogisticRegression(), pd.DataFrame(X, columns=names), y, cv=3, groups=groups
-    )
+    frame = pd.DataFrame(X, columns=neuron_names([0, 1, 2], 4))
+    how = {"groups": groups, "cv": 3, "n_bootstrap": 50, "confidence": 0.8, "random_state": 0}
+    display = LayerProfileDisplay.from_estimator(LogisticRegression(), frame, y, **how)
+    profile = layer_profile(LogisticRegression(), frame, y, **how)
+    columns = ["component", "layer", "score", "low", "high"]
+    pd.testing.assert_frame_equal(display.frame, profile[columns])
     for layer in range(3):
-        scores = cross_val_score(
-            LogisticRegression(),
-            X[:, 4 * layer : 4 * layer + 4],
-            y,
-            cv=GroupKFold(3),
-            groups=groups,
+        block = X[:, 4 * layer : 4 * layer + 4]
+        predicted = cross_val_predict(
+            LogisticRegression(), block, y, cv=GroupKFold(3), groups=groups
         )
-        row = display.frame.iloc[layer]
-        assert row["layer"] == layer and row["component"] == "hidden"
-        np.testing.assert_allclose(
-            row[["score", "low", "high"]].astype(float),
-            [scores.mean(), scores.mean() - scores.std(ddof=1), scores.mean() + scores.std(ddof=1)],
-        )
-    assert display.frame["score"].idxmax() == 1
-    by_number = LayerProfileDisplay.from_estimator(
-        LogisticRegression(), X, y, n_layers=3, cv=3, groups=groups
-    )
-    np.testing.assert_array_equal(by_number.frame["score"], display.frame["score"])
+        assert display.lines_[0].get_ydata()[layer] == np.mean(predicted == y)
+    assert profile["score"].idxmax() == 1 and (profile["low"] < profile["high"]).all()
+    _, low, high = _band(display.bands_[0])
+    np.testing.assert_allclose([low, high], profile[["low", "high"]].T)
+    by_number = LayerProfileDisplay.from_estimator(LogisticRegression(), X, y, n_layers=3, **how)
+    pd.testing.assert_frame_equal(by_number.frame, profile[columns[1:]])
     assert by_number.score_name == "accuracy"
+
+
+def test_profile_of_activations_made_in_every_fold(pyplot, data):
+    X, y, groups = data
+    how = {"groups": groups, "input_features": neuron_names([0, 1, 2], 4), "random_state": 0}
+    display = LayerProfileDisplay.from_estimator(
+        Ridge(), X, y, features=StandardScaler(), n_bootstrap=20, **how
+    )
+    profile = layer_profile(Ridge(), X, y, features=StandardScaler(), n_bootstrap=20, **how)
+    np.testing.assert_array_equal(display.lines_[0].get_ydata(), profile["score"])
+
+
+def test_profile_frame_of_evaluation_of_two_components(pyplot, data):
+    X, y, groups = data
+    names = np.r_[neuron_names([0, 1], 3), neuron_names([0, 1], 3, component="mlp")]
+    profile = layer_profile(
+        LogisticRegression(), X, y, groups=groups, input_features=names, n_bootstrap=20,
+        random_state=0,
+    )  # fmt: skip
+    display = LayerProfileDisplay.from_frame(profile)
+    assert [line.get_label() for line in display.lines_] == ["hidden", "mlp"]
+    drawn = np.concatenate([line.get_ydata() for line in display.lines_])
+    np.testing.assert_array_equal(drawn, profile["score"])
 
 
 def test_profile_of_a_regressor_names_its_score(pyplot, data):
     X, y, groups = data
     for scoring, name in ((None, "R²"), ("neg_mean_squared_error", "neg mean squared error")):
         display = LayerProfileDisplay.from_estimator(
-            Ridge(), X, y, n_layers=3, groups=groups, scoring=scoring
+            Ridge(), X, y, n_layers=3, groups=groups, scoring=scoring, n_bootstrap=20
         )
         assert display.ax_.get_ylabel() == name
 
@@ -253,6 +272,28 @@ def test_curve_of_one_ranking_of_a_table(pyplot):
     assert set(display.lines_) == {("retrained", w) for w in ("top", "random", "all")}
 
 
+def test_curve_of_a_measured_table(pyplot, data):
+    X, y, groups = data
+    table = ablation_table(
+        X, y, rankings={"probeless": ProbelessRanker(), "random order": RandomRanker()},
+        probes={"linear": LogisticRegression(), "naive": GaussianNB()}, fractions=(0.25, 0.5),
+        n_draws=2, cv=3, groups=groups, random_state=0,
+    )  # fmt: skip
+    with pytest.raises(
+        ValueError, match=r"draws one probe.*\['linear', 'naive'\]. Choose the rows"
+    ):
+        AblationCurveDisplay.from_frame(table)
+    linear = table[table["probe"] == "linear"]
+    with pytest.raises(ValueError, match=r"draws one ranking.*'probeless', 'random order'"):
+        AblationCurveDisplay.from_frame(linear)
+    chosen = linear[linear["ranking"].isin(["probeless", "random", "all"])]
+    display = AblationCurveDisplay.from_frame(chosen)
+    for which in ("top", "random", "bottom"):
+        scores = chosen[chosen["retrained"] & (chosen["which"] == which)].groupby("fraction")
+        drawn = display.lines_["retrained", which].get_ydata()
+        np.testing.assert_allclose(drawn, scores["score"].mean())
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -300,6 +341,21 @@ def test_path_of_one_ratio_on_given_axes(pyplot, data):
     display = RegularizationPathDisplay.from_estimator(probe, ax=ax)
     assert display.ax_ is ax and display.ax_.get_ylabel() == "R²"
     np.testing.assert_array_equal(display.lines_[0].get_xdata(), probe.alphas_)
+
+
+def test_path_of_a_regressor_of_several_ratios(pyplot, data):
+    X, y, groups = data
+    probe = ElasticNetProbeRegressorCV([0.2, 0.5, 0.9], alphas=4, cv=3, random_state=0)
+    probe.fit(X, y, groups=groups)
+    display = RegularizationPathDisplay.from_estimator(probe)
+    assert len(display.lines_) == len(display.nonzero_lines_) == 3
+    for number, line in enumerate(display.lines_):
+        np.testing.assert_array_equal(line.get_xdata(), probe.alphas_[number])
+        np.testing.assert_allclose(line.get_ydata(), probe.scores_[:, number].mean(axis=0))
+    assert display.chosen_point_.get_xdata().tolist() == [probe.alpha_]
+    ratio = [0.2, 0.5, 0.9].index(probe.l1_ratio_)
+    expected = probe.scores_[:, ratio, probe.alphas_[ratio] == probe.alpha_].mean()
+    assert display.chosen_point_.get_ydata() == pytest.approx([expected])
 
 
 def test_path_needs_a_fitted_path(data):

@@ -150,7 +150,7 @@ def test_names_of_stored_activations():
     named = pd.DataFrame(H, columns=["hidden.0.0", "hidden.1.0"])
     for shown in (
         highlight(SENTENCES, named, "hidden.1.0"),
-        highlight(SENTENCES, H, ["hidden.1.0"], feature_names=named.columns),
+        highlight(SENTENCES, H, ["hidden.1.0"], input_features=named.columns),
         highlight(SENTENCES, named, -1),
     ):
         assert shown.to_frame().columns.tolist() == ["sentence", "word", "hidden.1.0"]
@@ -180,7 +180,7 @@ def test_model_extractor_pipeline_and_matrix_agree(model):
     matrix = pipe.fit_transform(frame)
     names = pipe.get_feature_names_out()
     neurons = ["hidden.2.5", "mlp.1.3"]
-    expected = highlight(frame, matrix, neurons, feature_names=names).to_frame()
+    expected = highlight(frame, matrix, neurons, input_features=names).to_frame()
     sources = [model, extractor, pipe, extractor.transform(frame)]
     for source in sources:
         forget_passes()
@@ -235,7 +235,7 @@ def test_stored_subwords():
 
 
 def _hostile():
-    return highlight([HOSTILE], np.arange(6)[:, None], [HOSTILE[1]], feature_names=[HOSTILE[1]],
+    return highlight([HOSTILE], np.arange(6)[:, None], [HOSTILE[1]], input_features=[HOSTILE[1]],
                      unit=HOSTILE[0])  # fmt: skip
 
 
@@ -297,7 +297,7 @@ def test_svg_stays_within_its_width(width, font_size):
         "名詞" * 80,
     ]
     n_words = sum(len(text.split()) for text in texts)
-    shown = highlight(texts, np.ones((n_words, 2)), [0, 1], feature_names=["a", "b" * 200])
+    shown = highlight(texts, np.ones((n_words, 2)), [0, 1], input_features=["a", "b" * 200])
     root, _ = _drawn(shown.to_svg(width=width, font_size=font_size))
     _, _, total, height = map(float, root.attrib["viewBox"].split())
     assert total == pytest.approx(72 * width, abs=0.01)
@@ -353,7 +353,7 @@ def test_notebook_and_files(tmp_path):
         ({"min_share": 1.5}, r"'min_share' parameter of highlight must be in \(0, 1\]"),
         ({"direction": "up"}, "'direction' parameter of highlight"),
         ({"unit": 3}, "'unit' parameter of highlight must be a string"),
-        ({"feature_names": ["a"]}, r"'feature_names' .* name the 2 columns, got shape \(1,\)"),
+        ({"input_features": ["a"]}, r"'input_features' .* name the 2 columns, got shape \(1,\)"),
         ({"neurons": 7}, "highlight was given neuron 7"),
         ({"neurons": "hidden.0.0"}, "X has no feature names"),
         ({"neurons": []}, "'neurons' parameter .* at least one"),
