@@ -82,7 +82,7 @@ class RestartedFISTA:
         gradient, slope = design.gradient(residual), residual.mean(0)
         buffer = torch.empty_like(gradient)
         while True:
-            new = self.penalty.prox_(coef - self.step * gradient, self.step, buffer)
+            new = self.penalty.prox(self.step).apply_(coef - self.step * gradient, buffer)
             new_intercept = intercept - self.step * self.weight * slope
             new_scores = design.product(new)
             new_value = loss.value(new_scores + new_intercept, self.target)

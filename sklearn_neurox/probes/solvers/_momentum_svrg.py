@@ -95,16 +95,17 @@ class MomentumSVRG:
         scores, predictions = (part.tensor_split(len(self.batches)) for part in state[:2])
         sums = torch.zeros_like(self.coef), torch.zeros_like(self.intercept)
         buffer = torch.empty_like(self.coef)
+        prox = self.penalty.prox(self.step / _MOMENTUM)
         for _ in range(_N_PASSES):
             order = self.random_state.permutation(len(self.batches))
             for batch, rows in self.batches.visit(order):
                 known = scores[batch], predictions[batch], gradient, residual
-                self._batch(rows, self.targets[batch], known, buffer)
+                self._batch(rows, self.targets[batch], known, prox, buffer)
                 sums[0].add_(self.coef)
                 sums[1].add_(self.intercept)
         return [part / (_N_PASSES * len(self.batches)) for part in sums]
 
-    def _batch(self, rows, target, known, buffer):
+    def _batch(self, rows, target, known, prox, buffer):
         known_scores, known_predictions, gradient, residual = known
         step = self.step / _MOMENTUM
         scores = torch.addmm(self.intercept, rows, self.coef.T)
@@ -112,7 +113,7 @@ class MomentumSVRG:
         change = target.weigh(self.problem.loss.predict(scores) - known_predictions)
         torch.mm(change.T, rows, out=buffer)
         self.coef.add_(buffer, alpha=-step / len(rows)).add_(gradient, alpha=-step)
-        self.penalty.prox_(self.coef, step, buffer)
+        prox.apply_(self.coef, buffer)
         if self.problem.fit_intercept:
             step = min(step * self.eigenvalue, self.longest_intercept_step / _MOMENTUM)
             self.intercept.add_(change.mean(0), alpha=-step).add_(residual, alpha=-step)

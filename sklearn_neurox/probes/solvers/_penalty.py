@@ -28,11 +28,9 @@ class ElasticNetPenalty:
         ratio = self.l1 / gradient.abs()
         return float(torch.where(lasso & (ratio < 1), ratio, 1.0).min())
 
-    def prox_(self, coef, step, buffer):
-        """Proximal step of the given length, in place."""
-        threshold = step * self.l1
-        torch.clamp(coef, -threshold, threshold, out=buffer)
-        return coef.sub_(buffer).div_(1 + step * self.l2)
+    def prox(self, length):
+        """Return the proximal operator of steps of one length."""
+        return ProximalOperator(length * self.l1, 1 / (1 + length * self.l2))
 
     def to(self, dtype, device):
         """Return the same penalty for another precision."""
@@ -42,3 +40,19 @@ class ElasticNetPenalty:
             self.l1.clamp(max=largest).to(device=device, dtype=dtype),
             self.l2.clamp(max=largest).to(device=device, dtype=dtype),
         )
+
+
+class ProximalOperator:
+    """Soft threshold and shrinkage, computed once for all steps of a length.
+
+    Of one row of coefficients, to compute them would take as long as to apply them.
+    """
+
+    def __init__(self, threshold, shrinkage):
+        self.bounds = -threshold, threshold
+        self.shrinkage = shrinkage
+
+    def apply_(self, coef, buffer):
+        """Change coefficients in place; the buffer is of their shape."""
+        torch.clamp(coef, *self.bounds, out=buffer)
+        return coef.sub_(buffer).mul_(self.shrinkage)

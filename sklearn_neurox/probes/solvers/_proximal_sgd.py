@@ -55,7 +55,7 @@ class ProximalSGD:
             residual = target.weigh(self.problem.loss.residual(predictions, target))
             torch.mm(residual.T, rows, out=buffer)
             coef.add_(buffer, alpha=-step / len(rows))
-            self.penalty.prox_(coef, step, buffer)
+            self.penalty.prox(step).apply_(coef, buffer)
             if self.problem.fit_intercept:
                 longest = 1 / (2 * self.problem.loss.curvature)
                 length = min(longest, step * self.eigenvalue)

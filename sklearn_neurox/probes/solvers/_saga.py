@@ -89,8 +89,9 @@ class ProximalSAGA:
         """Pass over the data once, or take an epoch that went wrong back and shorten the step."""
         saved = [part.clone() for part in self._state()]
         order = self.random_state.permutation(len(self.batches))
+        prox = self.penalty.prox(self.step)
         for batch, rows in self.batches.visit(order):
-            self._batch(rows, self.kept[batch], self.targets[batch])
+            self._batch(rows, self.kept[batch], self.targets[batch], prox)
         self.problem.memory["saga_step"] = self.step
         loss = self.problem.loss.table_value(self.table, self.problem.target)
         objective = float(loss + self.penalty.value(self.coef))
@@ -117,7 +118,7 @@ class ProximalSAGA:
     def _state(self):
         return self.coef, self.intercept, self.table, self.mean_gradient, self.mean_residual
 
-    def _batch(self, rows, kept, target):
+    def _batch(self, rows, kept, target, prox):
         coef, buffer, n_samples = self.coef, self.buffer, len(self.table)
         scores = torch.addmm(self.intercept, rows, coef.T)
         predictions = self.problem.loss.predict(scores)
@@ -126,7 +127,7 @@ class ProximalSAGA:
         torch.mm(change.T, rows, out=buffer)
         coef.add_(buffer, alpha=-self.step / len(rows)).add_(self.mean_gradient, alpha=-self.step)
         self.mean_gradient.add_(buffer, alpha=1 / n_samples)
-        self.penalty.prox_(coef, self.step, buffer)
+        prox.apply_(coef, buffer)
         if self.problem.fit_intercept:
             change = change.sum(0)
             self.intercept.add_(change, alpha=-self.intercept_step / len(rows))
