@@ -2,6 +2,7 @@
 import torch
 
 from sklearn_neurox.probes.solvers._column_moments import column_moments
+from sklearn_neurox.probes.solvers._linear_scores import linear_scores
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
 from sklearn_neurox.utils._validation import row_blocks
 
@@ -67,10 +68,10 @@ class StandardizedDesign:
 
     def scores(self, coef):
         """``Z @ coef.T`` in float64, in the order of X."""
-        coef = (coef / self.scale).T.contiguous()
-        out = coef.new_empty((len(self.X), coef.shape[1]))
+        coef = coef / self.scale
+        out = coef.new_empty((len(self.X), len(coef)))
         for block in row_blocks(self.X):
-            torch.mm(self._exact(block), coef, out=out[block])
+            out[block] = linear_scores(self._exact(block), coef)
         return out
 
     def correlate(self, residual):
@@ -110,7 +111,12 @@ class ResidentDesign(StandardizedDesign):
 
     def product(self, coef):
         """``Z @ coef.T`` in the working precision and order."""
-        return self.working @ coef.T
+        if self.working.is_cuda:
+            return self.working @ coef.T
+        out = coef.new_empty((len(self.working), len(coef)))
+        for block, rows in self.blocks():
+            out[block] = linear_scores(rows, coef)
+        return out
 
     def gradient(self, residual):
         """``residual.T @ Z / n_samples`` in the working precision and order."""

@@ -12,9 +12,6 @@ from torch.special import entr
 
 from sklearn_neurox.probes.solvers._intercept import newton_intercept
 
-# Numbers that a processor's vectors hold.
-_VECTOR = 16
-
 
 @dataclass
 class Target:
@@ -74,9 +71,9 @@ class MultinomialLoss:
 
     def predict(self, scores):
         """Probabilities of the classes."""
-        if self.n_rows >= _VECTOR or scores.is_cuda:
+        if scores.is_cuda:
             return torch.softmax(scores, dim=1)
-        # Along short rows torch computes one exponential at a time; along columns, many.
+        # Along rows torch computes one exponential at a time or few; along columns, many.
         return torch.softmax(scores.T, dim=0).T.contiguous()
 
     def value(self, scores, target):

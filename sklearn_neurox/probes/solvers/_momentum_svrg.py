@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import torch
 
+from sklearn_neurox.probes.solvers._linear_scores import linear_scores
+
 _GROWTH = 1.5
 # The weight of the iterates against the snapshot; the steps are longer by its inverse.
 _MOMENTUM = 0.3
@@ -108,7 +110,7 @@ class MomentumSVRG:
     def _batch(self, rows, target, known, prox, buffer):
         known_scores, known_predictions, gradient, residual = known
         step = self.step / _MOMENTUM
-        scores = torch.addmm(self.intercept, rows, self.coef.T)
+        scores = linear_scores(rows, self.coef).add_(self.intercept)
         scores.mul_(_MOMENTUM).add_(known_scores, alpha=1 - _MOMENTUM)
         change = target.weigh(self.problem.loss.predict(scores) - known_predictions)
         torch.mm(change.T, rows, out=buffer)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import torch
 
+from sklearn_neurox.probes.solvers._linear_scores import linear_scores
+
 # Samples after which the steps begin to become shorter.
 _CONSTANT_SAMPLES = 20_000
 _BATCH_SIZE = 128
@@ -51,7 +53,7 @@ class ProximalSGD:
         for batch, rows in self.batches.visit(order):
             target = self.targets[batch]
             step = self.step * (1 + n_seen / _CONSTANT_SAMPLES) ** -0.5
-            predictions = self.problem.loss.predict(torch.addmm(intercept, rows, coef.T))
+            predictions = self.problem.loss.predict(linear_scores(rows, coef).add_(intercept))
             residual = target.weigh(self.problem.loss.residual(predictions, target))
             torch.mm(residual.T, rows, out=buffer)
             coef.add_(buffer, alpha=-step / len(rows))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import torch
 
+from sklearn_neurox.probes.solvers._linear_scores import linear_scores
+
 _GROWTH = 1.25
 # Because the table lags behind the iterate, its objective may rise by as much without harm.
 _TOLERANCE = 1.02
@@ -120,7 +122,7 @@ class ProximalSAGA:
 
     def _batch(self, rows, kept, target, prox):
         coef, buffer, n_samples = self.coef, self.buffer, len(self.table)
-        scores = torch.addmm(self.intercept, rows, coef.T)
+        scores = linear_scores(rows, coef).add_(self.intercept)
         predictions = self.problem.loss.predict(scores)
         change = target.weigh(predictions - kept)
         kept.copy_(predictions)

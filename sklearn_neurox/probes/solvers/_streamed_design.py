@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from sklearn_neurox.probes.solvers._design import StandardizedDesign
+from sklearn_neurox.probes.solvers._linear_scores import linear_scores
 from sklearn_neurox.utils._torch import to_tensor
 
 # Rows a block where no batch size is given.
@@ -23,7 +24,7 @@ class StreamedDesign(StandardizedDesign):
         """``Z @ coef.T`` in the working precision and order."""
         out = coef.new_empty((len(self.X), len(coef)))
         for block, rows in self.blocks():
-            torch.mm(rows, coef.T, out=out[block])
+            out[block] = linear_scores(rows, coef)
         return out
 
     def gradient(self, residual):
