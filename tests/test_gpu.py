@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a GPU computes is what the CPU computes; skipped where there is none.
+
+``SKLEARN_NEUROX_GPU=cpu`` runs them without one, which tests the tests.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from sklearn.model_selection import KFold
+
+from sklearn_neurox import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.ablation import ablate_model, causal_effect
+from sklearn_neurox.datasets import make_planted_neurons, make_tagged_words, make_tiny_model
+from sklearn_neurox.probes import (
+    ElasticNetProbeClassifier,
+    ElasticNetProbeClassifierCV,
+    ElasticNetProbeRegressor,
+)
+from sklearn_neurox.probes.solvers import _problem
+
+GPU = os.environ.get("SKLEARN_NEUROX_GPU", "cuda" if torch.cuda.is_available() else None)
+pytestmark = pytest.mark.skipif(GPU is None, reason="there is no GPU")
+
+
+@pytest.fixture(scope="module")
+def planted():
+    bunch = make_planted_neurons(3000, 64, random_state=0)
+    return bunch.X.astype(np.float32), bunch.y
+
+
+@pytest.fixture(scope="module")
+def words():
+    return make_tagged_words(60, random_state=0)
+
+
+@pytest.fixture(scope="module", params=["bert", "gpt2", "marian"])
+def model(request, words):
+    return make_tiny_model(request.param, corpus=words["text"].unique(), random_state=0)
+
+
+def both(probe, X, y, **params):
+    """Fit the same probe on the CPU and on the GPU."""
+    return [probe(device=device, random_state=0, **params).fit(X, y) for device in ("cpu", GPU)]
+
+
+def check_within_gaps(one, other, X, y):
+    """No objective is further above the other than its gap, which bounds it to the optimum."""
+    difference = objective(one, X, y) - objective(other, X, y)
+    assert -other.dual_gap_ - 1e-9 <= difference <= one.dual_gap_ + 1e-9
+
+
+def objective(probe, X, y):
+    scores = X.astype(np.float64) @ np.atleast_2d(probe.coef_).T + probe.intercept_
+    if y.dtype.kind == "f":
+        loss = ((scores[:, 0] - y) ** 2).mean() / 2
+    else:
+        if scores.shape[1] == 1:
+            scores = np.hstack([np.zeros_like(scores), scores])
+        codes = np.searchsorted(probe.classes_, y)
+        loss = -torch.log_softmax(torch.from_numpy(scores), 1)[np.arange(len(y)), codes].mean()
+    size = probe.l1_ratio * np.abs(probe.coef_).sum()
+    size += (1 - probe.l1_ratio) / 2 * np.square(probe.coef_).sum()
+    return float(loss) + probe.alpha * size
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["multinomial", "binary", "regression"])
+def test_probes_agree_with_those_of_the_cpu_to_their_gaps(planted, kind, dtype):
+    X, y = planted[0].astype(dtype), planted[1]
+    probe = ElasticNetProbeClassifier
+    if kind == "binary":
+        y = y == y[0]
+    elif kind == "regression":
+        probe, y = ElasticNetProbeRegressor, X[:, 0].astype(np.float64) + (y == y[0])
+    for alpha, l1_ratio in [(3e-3, 0.5), (3e-3, 1.0), (3e-3, 0.0)]:
+        cpu, gpu = both(probe, X, y, alpha=alpha, l1_ratio=l1_ratio, tol=1e-5)
+        assert gpu.dual_gap_ <= 1e-5 * objective(gpu, X, y) * 1.001
+        check_within_gaps(cpu, gpu, X, y)
+        assert isinstance(gpu.coef_, np.ndarray)
+
+
+def test_a_matrix_that_does_not_fit_is_streamed_with_the_same_result(planted, monkeypatch):
+    X, y = planted
+    whole = ElasticNetProbeClassifier(device=GPU, tol=1e-6, random_state=0).fit(X, y)
+    monkeypatch.setattr(_problem, "_DEVICE_SHARE", 0.0)
+    streamed = ElasticNetProbeClassifier(device=GPU, tol=1e-6, random_state=0).fit(X, y)
+    np.testing.assert_allclose(streamed.coef_, whole.coef_, atol=2e-3)
+    check_within_gaps(whole, streamed, X, y)
+
+
+def test_a_memory_map_is_streamed_with_the_same_result(planted, tmp_path):
+    X, y = planted
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    whole, streamed = (
+        ElasticNetProbeClassifier(device=GPU, tol=1e-6, random_state=0).fit(matrix, y)
+        for matrix in (X, mapped)
+    )
+    check_within_gaps(whole, streamed, X, y)
+
+
+def test_a_path_chooses_what_it_chooses_on_the_cpu(planted):
+    X, y = planted
+    cpu, gpu = both(ElasticNetProbeClassifierCV, X, y, cv=KFold(3), alphas=5, tol=1e-5)
+    assert gpu.alpha_ == pytest.approx(cpu.alpha_)
+    np.testing.assert_allclose(gpu.scores_, cpu.scores_, atol=5e-3)
+
+
+def test_a_probe_fitted_on_a_gpu_predicts_where_there_is_none(planted, tmp_path):
+    X, y = planted
+    probe = ElasticNetProbeClassifier(device=GPU, random_state=0).fit(X, y)
+    (tmp_path / "probe.pkl").write_bytes(pickle.dumps((probe, X[:50], probe.predict(X[:50]))))
+    code = (
+        "import pickle, sys, numpy as np\n"
+        "probe, X, expected = pickle.loads(open(sys.argv[1], 'rb').read())\n"
+        "assert (probe.predict(X) == expected).all()\n"
+        "assert 'torch' not in sys.modules or not sys.modules['torch'].cuda.is_available()\n"
+    )
+    where = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([sys.executable, "-c", code, tmp_path / "probe.pkl"], check=True, env=where)
+
+
+def test_the_same_fit_gives_the_same_bits(planted):
+    X, y = planted
+    first, second = (
+        ElasticNetProbeClassifier(device=GPU, random_state=0).fit(X, y) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first.coef_, second.coef_)
+
+
+@pytest.mark.parametrize("component", ["hidden", "mlp", "attention"])
+def test_activations_are_those_of_the_cpu(model, words, component):
+    cpu, gpu = (
+        SubwordAggregator("mean").fit_transform(
+            ActivationExtractor(model, component=component, device=device).transform(words)
+        )
+        for device in ("cpu", GPU)
+    )
+    np.testing.assert_allclose(gpu, cpu, rtol=1e-4, atol=1e-4 * np.abs(cpu).max())
+
+
+def test_a_cache_filled_on_a_gpu_is_read_without_one(model, words, tmp_path):
+    extract = ActivationExtractor(model, cache=tmp_path, device=GPU)
+    filled = SubwordAggregator().fit_transform(extract.transform(words))
+    read = ActivationExtractor(model, cache=tmp_path, device="cpu").transform(words)
+    np.testing.assert_array_equal(SubwordAggregator().fit_transform(read), filled)
+
+
+@pytest.mark.filterwarnings("ignore:.*for the third time in this process")
+@pytest.mark.parametrize("name", ["hidden.1.3", "mlp.1.3", "attention.1.h0.3"])
+def test_an_ablation_reaches_the_model_on_the_gpu(words, name):
+    path = make_tiny_model("gpt2", corpus=words["text"].unique(), random_state=0)
+    component = name.split(".")[0]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    live = transformers.AutoModelForCausalLM.from_pretrained(path).to(GPU)
+    extract = ActivationExtractor(live, tokenizer=tokenizer, component=component, device=GPU)
+
+    def column():
+        matrix = SubwordAggregator().set_output(transform="pandas")
+        return matrix.fit_transform(extract.transform(words))[name].to_numpy()
+
+    before = column()
+    with ablate_model(live, [name]):
+        assert not column().any()
+    np.testing.assert_array_equal(column(), before)
+
+
+@pytest.mark.filterwarnings("ignore:causal_effect cannot score")
+def test_causal_effects_are_those_of_the_cpu(words):
+    path = make_tiny_model("gpt2", corpus=words["text"].unique(), random_state=0)
+    neurons = [f"hidden.1.{unit}" for unit in range(16)]
+    some = words.iloc[:80]
+    cpu, gpu = (
+        causal_effect(
+            path, some, some["upos"] == "NOUN", neurons, steps=[4], device=device, random_state=0
+        )
+        for device in ("cpu", GPU)
+    )
+    numbers = cpu.select_dtypes("number").columns
+    np.testing.assert_allclose(gpu[numbers], cpu[numbers], rtol=1e-3, atol=1e-3)
