@@ -91,7 +91,9 @@ class Problem:
     def zero(self):
         """Estimate the certificate of zero coefficients."""
         if "zero" not in self.memory:
-            self.memory["zero"] = self.estimate(*self.zeros())
+            shape = self.design.shape[0], self.loss.n_rows
+            scores = torch.zeros(shape, dtype=self.design.dtype, device=self.design.device)
+            self.memory["zero"] = self._estimate(*self.zeros(), scores)
         return self.reprice(self.memory["zero"])
 
     def reprice(self, point):
@@ -116,10 +118,13 @@ class Problem:
         design = self.design
         coef = coef.to(device=design.exact_device, dtype=torch.float64)
         scores = design.product(coef.to(design.device, design.dtype))
-        target = self.target
+        return self._estimate(coef, intercept, scores)
+
+    def _estimate(self, coef, intercept, scores):
+        target, exact = self.target, self.design.exact_device
         if self.is_fine:
-            scores = scores.to(design.exact_device).double()
-            target = target.to(design.exact_device, torch.float64)
+            scores = scores.to(exact).double()
+            target = target.to(exact, torch.float64)
         return self._certify(coef, intercept, scores, target, self._correlate)
 
     def _correlate(self, residual):
