@@ -220,10 +220,6 @@ class Shard:
             self._checked[place, entry] = True
         return states
 
-    def forget_checks(self):
-        """Have everything checked again on the next reading."""
-        self._checked[:] = False
-
 
 def _mapped(shard):
     with _maps_lock:
