@@ -189,7 +189,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         self.class_count_ = np.bincount(codes, weights, minlength=len(self.classes_))
         self.priors_ = self._check_priors()
-        self.candidates_ = self._choose_candidates(X, codes, weights)
+        self.candidates_ = choose_candidates(self, X, codes, weights, self.class_count_)
         self.means_, self.covariances_ = map_covariances(
             X, codes, weights, self.class_count_, self.candidates_, self.covariance_prior
         )
@@ -210,18 +210,6 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
                 f"to 1, got {priors.tolist()}. Divide them by their sum."
             )
         return priors
-
-    def _choose_candidates(self, X, codes, weights):
-        return choose_candidates(
-            self.candidates,
-            X,
-            codes,
-            weights,
-            self.class_count_,
-            names=getattr(self, "feature_names_in_", None),
-            max_memory=self.max_memory,
-            caller=type(self).__name__,
-        )
 
     def subset(self, neurons: ArrayLike) -> "GaussianProbeClassifier":
         """Give the probe of some neurons, without fitting: the marginals of the Gaussians.
