@@ -17,7 +17,11 @@ from sklearn_neurox.probes._gaussian_density import (
 )
 from sklearn_neurox.probes._gaussian_moments import map_covariances
 from sklearn_neurox.utils._names import neuron_indices
-from sklearn_neurox.utils._validation import check_matrix, check_no_missing_labels
+from sklearn_neurox.utils._validation import (
+    check_matrix,
+    check_no_missing_labels,
+    encode_classes,
+)
 
 
 class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
@@ -179,14 +183,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         X, y = check_matrix(self, X, y, reset=True)
         check_classification_targets(y)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        self.classes_ = np.unique(y[weights > 0])
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__} compares classes, but y has only 1 class of positive "
-                f"weight: {self.classes_.tolist()[0]!r}. Give it rows of at least two classes."
-            )
-        # Rows of weight zero may be of other classes.
-        codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        self.classes_, codes = encode_classes(y, weights > 0, caller=type(self).__name__)
         self.class_count_ = np.bincount(codes, weights, minlength=len(self.classes_))
         self.priors_ = self._check_priors()
         self.candidates_ = choose_candidates(self, X, codes, weights, self.class_count_)

@@ -170,6 +170,40 @@ def check_no_missing_labels(y, *, input_name="y"):
     )
 
 
+def encode_classes(y, counting, *, caller):
+    """Find the classes of the rows that count, and number all rows by them.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+
+    counting : ndarray of bool, of shape (n_samples,), or slice
+        Which rows count.
+
+    caller : str
+        The class that asks, for the error message.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+
+    codes : ndarray of shape (n_samples,)
+        Of a row that does not count, and is of another class, that of any.
+
+    Raises
+    ------
+    ValueError
+        If there are less than two classes.
+    """
+    classes = np.unique(y[counting])
+    if len(classes) < 2:
+        raise ValueError(
+            f"{caller} tells classes apart, but the rows that count are of only 1 class: "
+            f"{classes.tolist()[0]!r}. Give it rows of at least two classes."
+        )
+    return classes, np.searchsorted(classes, y).clip(max=len(classes) - 1)
+
+
 def check_weight(sample_weight, X):
     """Validate the weights of samples.
 
