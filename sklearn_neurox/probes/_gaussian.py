@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
@@ -16,6 +16,7 @@ from sklearn_neurox.probes._gaussian_density import (
     joint_log_likelihood,
 )
 from sklearn_neurox.probes._gaussian_moments import map_covariances
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
 from sklearn_neurox.utils._names import neuron_indices
 from sklearn_neurox.utils._validation import (
     check_matrix,
@@ -128,12 +129,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "candidates": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="right"),
-            "array-like",
-            None,
-        ],
+        "candidates": [*COUNT_CONSTRAINTS, "array-like"],
         "covariance_prior": [StrOptions({"mean", "mode"})],
         "priors": ["array-like", None],
         "max_memory": [Interval(Real, 0, None, closed="neither")],

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import entropy
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
@@ -14,6 +14,7 @@ from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._gaussian_greedy import better_first
 from sklearn_neurox.ranking._gaussian_split import GaussianSplit
 from sklearn_neurox.ranking._held_out import held_out_rows
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
 
 
 class GaussianRanker(BaseRanker):
@@ -133,12 +134,7 @@ class GaussianRanker(BaseRanker):
         **BaseRanker._parameter_constraints,
         "criterion": [StrOptions({"mutual_information", "log_likelihood", "accuracy"})],
         "max_neurons": [Interval(Integral, 1, None, closed="left")],
-        "candidates": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="right"),
-            "array-like",
-            None,
-        ],
+        "candidates": [*COUNT_CONSTRAINTS, "array-like"],
         "covariance_prior": [StrOptions({"mean", "mode"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "max_memory": [Interval(Real, 0, None, closed="neither")],
