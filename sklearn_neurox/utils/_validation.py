@@ -66,17 +66,12 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
         **check_params,
     )
     X = checked[0] if has_y else checked
-    check_all_finite(X, estimator)
+    names = getattr(estimator, "feature_names_in_", None)
+    _check_all_finite(X, names, input_name="X", caller=type(estimator).__name__)
     return checked
 
 
-def check_all_finite(X, estimator):
-    """Raise an error that names the first column and row of X that are not finite."""
-    names = getattr(estimator, "feature_names_in_", None)
-    _check_all_finite(X, names, caller=type(estimator).__name__)
-
-
-def check_activations(X, *, input_features=None, caller):
+def check_activations(X, *, input_features=None, input_name="X", caller, **check_params):
     """Validate a matrix of activations for a function.
 
     Parameters
@@ -86,8 +81,14 @@ def check_activations(X, *, input_features=None, caller):
     input_features : array-like of str or None, default=None
         The names of the columns; None takes those of a DataFrame.
 
+    input_name : str, default="X"
+        What the matrix is called, for messages.
+
     caller : str
         The function, for messages.
+
+    **check_params : dict
+        Passed on to `sklearn.utils.check_array`.
 
     Returns
     -------
@@ -106,13 +107,19 @@ def check_activations(X, *, input_features=None, caller):
     if names is None and isinstance(X, pd.DataFrame):
         names = X.columns
     names = None if names is None else np.asarray(names, dtype=object)
-    X = check_array(X, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+    X = check_array(
+        X,
+        dtype=[np.float64, np.float32, np.float16],
+        ensure_all_finite=False,
+        input_name=input_name,
+        **check_params,
+    )
     if names is not None and len(names) != X.shape[1]:
         raise ValueError(
             f"The 'input_features' parameter of {caller} has {len(names)} names, but there are "
             f"{X.shape[1]} columns."
         )
-    _check_all_finite(X, names, caller=caller)
+    _check_all_finite(X, names, input_name=input_name, caller=caller)
     return X, names
 
 
@@ -124,7 +131,7 @@ def _check_no_words(X, caller):
         )
 
 
-def _check_all_finite(X, names, *, caller):
+def _check_all_finite(X, names, *, input_name, caller):
     for block in row_blocks(X):
         finite = np.isfinite(X[block])
         if finite.all():
@@ -134,7 +141,7 @@ def _check_all_finite(X, names, *, caller):
         kind = "NaN" if np.isnan(value) else "infinity"
         where = f"column {column}" if names is None else f"column {names[column]!r}"
         raise ValueError(
-            f"Input X contains {kind}: {where}, row {block.start + row} is {value}. "
+            f"Input {input_name} contains {kind}: {where}, row {block.start + row} is {value}. "
             f"{caller} does not accept missing or infinite values; words that "
             "the tokenizer dropped are NaN under missing='nan', remove their rows first."
         )
