@@ -50,8 +50,8 @@ def ranking_agreement(
     Raises
     ------
     ValueError
-        For fewer than two rankings, an order that is no permutation of the neurons, orders of
-        other lengths, and names that do not fit.
+        For rankings without names, fewer than two of them, an order that is no permutation of the
+        neurons, orders of other lengths, and names that do not fit.
 
     See Also
     --------
@@ -79,6 +79,11 @@ def ranking_agreement(
     1   one  three        0.0       0.00                 0.21      -1.0
     2   two  three        0.0       0.33                 0.33      -0.8
     """
+    if not isinstance(rankings, Mapping):
+        raise ValueError(
+            "The 'rankings' parameter of ranking_agreement must be a mapping of rankings by name, "
+            f"got a {type(rankings).__name__}: {{'lca': ranker, ...}}."
+        )
     if not 0 < p < 1:
         raise ValueError(f"The 'p' parameter of ranking_agreement must be in (0, 1), got {p}.")
     ranks = {name: _ranks(ranking, name) for name, ranking in rankings.items()}

@@ -88,6 +88,7 @@ def test_fitted_rankers_by_method_and_seed():
     ("rankings", "parameters", "message"),
     [
         ({"a": [0, 1]}, {}, "needs two rankings at least"),
+        ([RandomRanker(), RandomRanker()], {}, "must be a mapping .* by name, got a list"),
         ({"a": [0, 1], "b": [0, 1, 2]}, {}, r"of \[2, 3\] neurons"),
         ({"a": [0, 1], "b": [1, 2]}, {}, "The ranking 'b' is neither"),
         ({"a": [0, 1], "b": [0.1, 0.9]}, {}, "The ranking 'b' is neither"),
