@@ -52,7 +52,7 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
     ValueError
         For NaN or infinity in X, naming the column, and for missing labels.
     """
-    _check_no_words(X, type(estimator).__name__)
+    X = _as_readable(X, type(estimator).__name__)
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
         check_no_missing_labels(y)
@@ -101,8 +101,11 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
     ------
     ValueError
         For NaN or infinity in X, naming the column; another number of names; a frame of words.
+
+    TypeError
+        For a tensor that NumPy cannot read.
     """
-    _check_no_words(X, caller)
+    X = _as_readable(X, caller)
     names = input_features
     if names is None and isinstance(X, pd.DataFrame):
         names = X.columns
@@ -112,6 +115,7 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
         dtype=[np.float64, np.float32, np.float16],
         ensure_all_finite=False,
         input_name=input_name,
+        estimator=caller,
         **check_params,
     )
     if names is not None and len(names) != X.shape[1]:
@@ -123,12 +127,22 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
     return X, names
 
 
-def _check_no_words(X, caller):
+def _as_readable(X, caller):
     if isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns):
         raise ValueError(
             f"{caller} takes a matrix of activations, got a frame of words. Extract them first: "
             "make_pipeline(ActivationExtractor(...), SubwordAggregator(), ...)."
         )
+    if not hasattr(X, "requires_grad"):
+        return X
+    if X.requires_grad or X.device.type != "cpu" or str(X.dtype) == "torch.bfloat16":
+        raise TypeError(
+            f"{caller} takes arrays, but NumPy cannot read this tensor ({X.dtype} on {X.device}"
+            f"{', with a gradient' if X.requires_grad else ''}). Pass "
+            "X.detach().cpu().float().numpy()."
+        )
+    # scikit-learn, which does not know the dtypes of torch, would turn them into float64.
+    return X.numpy()
 
 
 def _check_all_finite(X, names, *, input_name, caller):
