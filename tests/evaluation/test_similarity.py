@@ -195,8 +195,12 @@ def test_wrong_input_is_named(rng, similarity, change, message):
 def test_parameters_are_checked(rng):
     X, Y = spaces(rng)
     for similarity in (svcca, pwcca):
-        with pytest.raises(ValueError, match=rf"'variance'.* of {similarity.__name__} must be in"):
-            similarity(X, Y, variance=1.5)
+        for wrong in (1.5, 0, None, "all"):
+            message = rf"'variance'.* of {similarity.__name__} must be a float in the range \(0"
+            with pytest.raises(ValueError, match=message):
+                similarity(X, Y, variance=wrong)
+    with pytest.raises(ValueError, match="'debiased' parameter of cka must be"):
+        cka(X, Y, debiased="yes")
     with pytest.raises(ValueError, match="needs four rows at least, got 3"):
         cka(X[:3], Y[:3], debiased=True)
 
