@@ -7,6 +7,7 @@ from sklearn_neurox.evaluation._control_labels import control_labels
 from sklearn_neurox.evaluation._control_task_classifier import ControlTaskClassifier
 from sklearn_neurox.evaluation._layer_profile import layer_profile
 from sklearn_neurox.evaluation._leakage_report import leakage_report
+from sklearn_neurox.evaluation._online_code import OnlineCode
 from sklearn_neurox.evaluation._online_codelength import online_codelength
 from sklearn_neurox.evaluation._pwcca import pwcca
 from sklearn_neurox.evaluation._ranking_agreement import ranking_agreement
@@ -16,6 +17,7 @@ from sklearn_neurox.evaluation._svcca import svcca
 
 __all__ = [
     "ControlTaskClassifier",
+    "OnlineCode",
     "SelectivityScorer",
     "baseline_table",
     "cka",

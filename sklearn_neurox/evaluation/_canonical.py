@@ -115,8 +115,6 @@ def canonical_correlations(X, Y, variance, *, caller):
     UserWarning
         If there are so few rows that some correlations are 1 whatever the data.
     """
-    if not 0 < variance <= 1:
-        raise ValueError(f"The 'variance' parameter of {caller} must be in (0, 1], got {variance}.")
     first, second = main_directions(X, variance), main_directions(Y, variance)
     trivial = first.n_directions + second.n_directions - (X.n_samples - 1)
     if trivial > 0:
@@ -125,7 +123,7 @@ def canonical_correlations(X, Y, variance, *, caller):
             f"{X.n_samples} rows: {trivial} canonical correlations are 1 whatever the data. Take "
             "more rows, or a smaller variance=.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     coordinates, correlations, _ = svd(correlations_of(first, second), full_matrices=False)
     return np.clip(correlations, 0, 1), first, coordinates

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.evaluation._paired_rows import check_pair, cross_product, shared_blocks
 
 
+@validate_params({"debiased": ["boolean"]}, prefer_skip_nested_validation=True)
 def cka(X: ArrayLike, Y: ArrayLike, *, debiased: bool = False) -> float:
     """Compare two representations of the same words by linear centred kernel alignment.
 

@@ -10,6 +10,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_neurox.evaluation._recorded_predictions import RecordedPredictions, record
 from sklearn_neurox.selection._probe_search import fit_with_groups
 from sklearn_neurox.utils._blocks import neuron_blocks
+from sklearn_neurox.utils._submatrix import submatrix
 from sklearn_neurox.utils._validation import check_activations
 
 
@@ -76,7 +77,10 @@ class HeldOutBlocks:
             of_folds.append(
                 self.parallel(
                     delayed(self._fit_and_record)(
-                        _choose(*of_training, own), y[train], groups[train], _choose(*of_test, own)
+                        submatrix(*of_training, own),
+                        y[train],
+                        groups[train],
+                        submatrix(*of_test, own),
                     )
                     for own in columns
                 )
@@ -132,11 +136,3 @@ class HeldOutBlocks:
             for method in methods
         }
         return RecordedPredictions(responses, y, groups, classes=classes, scorer=self.scorer)
-
-
-def _choose(Z, rows, columns):
-    is_run = columns[-1] - columns[0] == len(columns) - 1
-    # A slice of columns copies only the rows asked for.
-    if is_run:
-        return Z[rows, columns[0] : columns[-1] + 1]
-    return Z[rows][:, columns] if isinstance(rows, slice) else Z[np.ix_(rows, columns)]

@@ -8,7 +8,7 @@ import pandas as pd
 class OnlineCode:
     """The lengths of an online code, as `online_codelength` measured them.
 
-    Attributes
+    Parameters
     ----------
     codelength : float
         The labels, sent by the probe block by block.
@@ -29,6 +29,22 @@ class OnlineCode:
         A row a block: ``fraction`` (the share of the rows sent by its end), ``n_train`` (the rows
         before it), ``n_samples``, ``n_unseen`` (those of its rows whose label was not seen before),
         ``codelength`` and ``uniform_codelength``.
+
+    See Also
+    --------
+    online_codelength : Makes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_neurox.evaluation import online_codelength
+    >>> X = np.random.RandomState(0).randn(200, 2)
+    >>> code = online_codelength(LogisticRegression(), X, X[:, 0] > 0, groups=range(200))
+    >>> code.to_frame().columns.tolist()
+    ['codelength', 'uniform_codelength', 'compression']
+    >>> code.blocks["n_samples"].sum()
+    np.int64(200)
     """
 
     codelength: float

@@ -206,17 +206,17 @@ def _check_labels(y, classes):
     check_classification_targets(y)
     labels = np.asarray(y)
     known = np.unique(labels if classes is None else np.asarray(classes))
+    if len(known) < 2:
+        raise ValueError(
+            f"online_codelength needs two classes at least, got {known.tolist()}: there is nothing "
+            "to tell about labels that are all the same."
+        )
     codes = np.searchsorted(known, labels)
     wrong = known[np.minimum(codes, len(known) - 1)] != labels
     if wrong.any():
         raise ValueError(
             f"y has the label {labels[wrong].tolist()[0]!r}, at row {int(wrong.argmax())}, which "
             f"is not among the 'classes' ({wrong.sum()} such rows)."
-        )
-    if len(known) < 2:
-        raise ValueError(
-            f"online_codelength needs two classes at least, got {known.tolist()}: there is nothing "
-            "to tell about labels that are all the same."
         )
     return labels, codes, known
 

@@ -2,10 +2,8 @@
 """Two matrices with a row each for the same words, read in blocks."""
 
 import numpy as np
-import pandas as pd
-from sklearn.utils import check_array
 
-from sklearn_neurox.utils._validation import row_blocks
+from sklearn_neurox.utils._validation import check_activations, row_blocks
 
 
 class CentredMatrix:
@@ -85,15 +83,7 @@ def check_pair(X, Y, *, caller):
     """
     pair = []
     for name, matrix in (("X", X), ("Y", Y)):
-        columns = matrix.columns if isinstance(matrix, pd.DataFrame) else None
-        matrix = check_array(
-            matrix,
-            dtype=[np.float64, np.float32, np.float16],
-            ensure_all_finite=False,
-            ensure_min_samples=3,
-            input_name=name,
-        )
-        _check_finite(matrix, name, columns, caller)
+        matrix, _ = check_activations(matrix, input_name=name, caller=caller, ensure_min_samples=3)
         pair.append(CentredMatrix(matrix))
     if pair[0].n_samples != pair[1].n_samples:
         raise ValueError(
@@ -104,16 +94,3 @@ def check_pair(X, Y, *, caller):
         if not any(matrix.rows(block).any() for block in row_blocks(matrix.X)):
             raise ValueError(f"{caller}: every column of {name} is constant; nothing varies in it.")
     return pair
-
-
-def _check_finite(matrix, name, columns, caller):
-    for block in row_blocks(matrix):
-        finite = np.isfinite(matrix[block])
-        if finite.all():
-            continue
-        row, column = np.argwhere(~finite)[0]
-        where = f"column {column if columns is None else repr(columns[column])}"
-        raise ValueError(
-            f"{caller}: {name} holds {matrix[block][row, column]} in {where}, row "
-            f"{block.start + row}. Remove such rows from both matrices first."
-        )

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.evaluation._canonical import canonical_correlations
 from sklearn_neurox.evaluation._paired_rows import check_pair
 
 
+@validate_params(
+    {"variance": [Interval(Real, 0, 1, closed="right")]}, prefer_skip_nested_validation=True
+)
 def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     """Compare two representations by canonical correlations, weighed by what they explain of X.
 

@@ -7,11 +7,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
+from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.utils._counts import count_neurons
 
 
+@validate_params(
+    {
+        "k": [Interval(Real, 0, None, closed="neither"), "array-like"],
+        "p": [Interval(Real, 0, 1, closed="neither")],
+    },
+    prefer_skip_nested_validation=True,
+)
 def ranking_agreement(
     rankings: Mapping[Hashable, BaseRanker | ArrayLike],
     *,
@@ -50,8 +58,8 @@ def ranking_agreement(
     Raises
     ------
     ValueError
-        For fewer than two rankings, an order that is no permutation of the neurons, orders of
-        other lengths, and names that do not fit.
+        For rankings without names, fewer than two of them, an order that is no permutation of the
+        neurons, orders of other lengths, and names that do not fit.
 
     See Also
     --------
@@ -79,8 +87,11 @@ def ranking_agreement(
     1   one  three        0.0       0.00                 0.21      -1.0
     2   two  three        0.0       0.33                 0.33      -0.8
     """
-    if not 0 < p < 1:
-        raise ValueError(f"The 'p' parameter of ranking_agreement must be in (0, 1), got {p}.")
+    if not isinstance(rankings, Mapping):
+        raise ValueError(
+            "The 'rankings' parameter of ranking_agreement must be a mapping of rankings by name, "
+            f"got a {type(rankings).__name__}: {{'lca': ranker, ...}}."
+        )
     ranks = {name: _ranks(ranking, name) for name, ranking in rankings.items()}
     sizes = {len(of_one) for of_one in ranks.values()}
     if len(ranks) < 2 or len(sizes) > 1 or min(sizes) < 2:

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from numbers import Real
+
 from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.evaluation._canonical import canonical_correlations
 from sklearn_neurox.evaluation._paired_rows import check_pair
 
 
+@validate_params(
+    {"variance": [Interval(Real, 0, 1, closed="right")]}, prefer_skip_nested_validation=True
+)
 def svcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 0.99) -> float:
     """Compare two representations of the same words by the canonical correlations of their cores.
 

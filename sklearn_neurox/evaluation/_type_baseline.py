@@ -13,16 +13,7 @@ from sklearn_neurox.utils._word_columns import word_forms
 
 
 class _TypeMemory(BaseEstimator):
-    """Base class: numbers the word types of training and finds them again.
-
-    Parameters
-    ----------
-    case_sensitive : bool, default=True
-        Whether "The" and "the" are two types.
-    """
-
-    def __init__(self, *, case_sensitive=True):
-        self.case_sensitive = case_sensitive
+    """Base class: numbers the word types of training and finds them again."""
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -31,19 +22,15 @@ class _TypeMemory(BaseEstimator):
         return tags
 
     def _learn_types(self, words):
-        codes, types = pd.factorize(self._forms(words))
+        codes, types = pd.factorize(word_forms(words, caller=type(self).__name__))
         self._types = pd.Index(types)
         return codes
 
     def _find_types(self, words):
         """Give the number of the type of every word, and one more than the last if unseen."""
         check_is_fitted(self)
-        codes = self._types.get_indexer(self._forms(words))
+        codes = self._types.get_indexer(word_forms(words, caller=type(self).__name__))
         return np.where(codes < 0, len(self._types), codes)
-
-    def _forms(self, words):
-        forms = word_forms(words, caller=type(self).__name__)
-        return forms if self.case_sensitive else forms.str.casefold()
 
 
 class TypeLabelClassifier(ClassifierMixin, _TypeMemory):

@@ -26,11 +26,6 @@ class CachedSource:
     window: np.ndarray  # and which of its windows it is
 
     @property
-    def n_blocks(self):
-        """How many column blocks there are."""
-        return len(self.blocks)
-
-    @property
     def block_widths(self):
         """The number of neurons of each block."""
         return tuple(block.n_units for block in self.blocks)

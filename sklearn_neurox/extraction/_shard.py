@@ -179,11 +179,6 @@ class Shard:
     def __len__(self):
         return len(self.tables["key"])
 
-    @property
-    def dtype(self):
-        """The dtype of the states, None where there are none."""
-        return _DTYPES[self._tensors[self.blocks[0]]["dtype"]] if self.blocks else None
-
     def states(self, block, entries=None):
         """Map the states of a block, having checked those of some entries.
 
@@ -219,10 +214,6 @@ class Shard:
                 )
             self._checked[place, entry] = True
         return states
-
-    def forget_checks(self):
-        """Have everything checked again on the next reading."""
-        self._checked[:] = False
 
 
 def _mapped(shard):

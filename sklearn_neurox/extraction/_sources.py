@@ -32,11 +32,6 @@ class ModelSource:
         return choose_blocks(self.available, self.layers, model=self.spec.name)
 
     @property
-    def n_blocks(self):
-        """How many column blocks `run` fills."""
-        return len(self.blocks)
-
-    @property
     def block_names(self):
         """Name the column blocks in the order `run` numbers them, such as ``"hidden.3"``."""
         return tuple(block.name for block in self.blocks)
@@ -269,17 +264,10 @@ class ArraySource:
     ptr: np.ndarray
     names: np.ndarray = field(repr=False)
 
-    n_blocks = 1
-
     @property
     def block_widths(self):
         """How many neurons the one block has."""
         return (self.values.shape[1],)
-
-    @property
-    def sequences(self):
-        """The stored sequences, which have values and no token ids."""
-        return range(len(self.ptr) - 1)
 
     def feature_names(self):
         """Name the neurons."""

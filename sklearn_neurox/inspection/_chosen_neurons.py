@@ -9,6 +9,7 @@ from sklearn.utils import check_consistent_length
 
 from sklearn_neurox.utils._moments import column_deviations, column_means
 from sklearn_neurox.utils._names import neuron_indices
+from sklearn_neurox.utils._submatrix import submatrix
 from sklearn_neurox.utils._validation import check_activations
 
 
@@ -33,14 +34,8 @@ class ChosenNeurons(NamedTuple):
             yield slice(start, start + width)
 
     def read(self, rows, block):
-        """Get some rows of a slice of the neurons, a copy in the dtype of X."""
-        columns = self.columns[block]
-        if len(columns) == columns[-1] - columns[0] + 1 and (np.diff(columns) == 1).all():
-            # A slice of columns copies nothing but the rows asked for.
-            return np.array(self.X[rows, columns[0] : columns[-1] + 1])
-        return (
-            self.X[rows][:, columns] if isinstance(rows, slice) else self.X[np.ix_(rows, columns)]
-        )
+        """Get some rows of a slice of the neurons, in the dtype of X; perhaps a view."""
+        return submatrix(self.X, rows, self.columns[block])
 
 
 _VALUES = 8_000_000

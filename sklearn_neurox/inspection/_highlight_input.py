@@ -140,6 +140,11 @@ def _matrix(frame, activations, neurons):
         activations = make_pipeline(activations, SubwordAggregator())
     if hasattr(activations, "transform") and not hasattr(activations, "iloc"):
         return _extract(frame, activations)
+    if hasattr(activations, "predict"):
+        raise ValueError(
+            f"{_CALLER}: a {type(activations).__name__} that predicts makes no matrix of words and "
+            "neurons. Leave the probe out: pipeline[:-1]."
+        )
     H = activations if hasattr(activations, "shape") else np.asarray(activations)
     return H, _get_feature_names(H)
 

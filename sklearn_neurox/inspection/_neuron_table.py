@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, validate_params
+from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.ranking._lca_ranker import needed_for_mass, reach_threshold
 from sklearn_neurox.utils._blocks import neuron_blocks
-from sklearn_neurox.utils._counts import count_neurons
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, count_neurons
 from sklearn_neurox.utils._names import neuron_indices
 
 _BY = ("class", "component", "layer")
@@ -21,11 +21,7 @@ _BY = ("class", "component", "layer")
     {
         "selection": [HasMethods(["get_support"]), "array-like"],
         "by": [str, list, tuple],
-        "n_neurons": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="right"),
-            None,
-        ],
+        "n_neurons": COUNT_CONSTRAINTS,
         "mass": [Interval(Real, 0, 1, closed="right"), None],
         "input_features": ["array-like", None],
         "n_layers": [Interval(Integral, 1, None, closed="left"), None],

@@ -70,7 +70,7 @@ def text_pieces(text: str, starts: ArrayLike, ends: ArrayLike, *, caller: str) -
     return pieces
 
 
-def text_direction(text: str, default: str | None = "ltr") -> str | None:
+def text_direction(text: str) -> str:
     """Tell the direction of a text by its first strong character, as ``dir="auto"`` does.
 
     Parameters
@@ -78,12 +78,10 @@ def text_direction(text: str, default: str | None = "ltr") -> str | None:
     text : str
         The text.
 
-    default : str or None, default="ltr"
-        What to say of a text without any, such as ``"1984?"``.
-
     Returns
     -------
-    direction : {"ltr", "rtl"} or default
+    direction : {"ltr", "rtl"}
+        "ltr" for a text without any, such as ``"1984?"``.
     """
     for character in text:
         kind = unicodedata.bidirectional(character)
@@ -91,4 +89,4 @@ def text_direction(text: str, default: str | None = "ltr") -> str | None:
             return "rtl"
         if kind in _LEFT_TO_RIGHT:
             return "ltr"
-    return default
+    return "ltr"

@@ -26,19 +26,9 @@ class HDF5Source:
     n_units: int
 
     @property
-    def n_blocks(self):
-        """How many column blocks `run` fills: one a layer."""
-        return len(self.blocks)
-
-    @property
     def block_widths(self):
-        """How many neurons each block has."""
-        return (self.n_units,) * self.n_blocks
-
-    @property
-    def sequences(self):
-        """The sentences, which have values and no token ids."""
-        return range(len(self.datasets))
+        """How many neurons each block has: one block a layer."""
+        return (self.n_units,) * len(self.blocks)
 
     def feature_names(self):
         """Name the neurons."""

@@ -4,6 +4,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 
 
 def sentence_lengths(words):
@@ -22,9 +23,17 @@ def sentence_lengths(words):
 
     Raises
     ------
+    TypeError
+        If the words are no frame.
+
     ValueError
         If the columns are missing, or the rows of a sentence do not stand together.
     """
+    if not isinstance(words, pd.DataFrame):
+        raise TypeError(
+            f"The words must be a frame of words, got a {type(words).__name__}. Lay sentences that "
+            "are lists of words out with words_frame(sentences)."
+        )
     lacking = [name for name in ("sentence_id", "word") if name not in words.columns]
     if lacking:
         raise ValueError(

@@ -219,14 +219,12 @@ class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
             If X has values that are not finite, y has missing labels or less than two classes,
             weights are negative, or the scorer gives no number.
         """
-        X, y, self._codes = self._check_labels(X, y)
-        self._search(X, y, mean_one_weight(sample_weight, X), groups)
-        del self._codes
-        return self
+        X, y, _ = self._check_labels(X, y)
+        return self._search(X, y, mean_one_weight(sample_weight, X), groups)
 
     def _targets(self, y, weight, rows=slice(None), where=""):
         return class_targets(
-            self._codes[rows],
+            np.searchsorted(self.classes_, y[rows]),
             self.classes_,
             class_weight=self.class_weight,
             sample_weight=None if weight is None else scaled_weight(weight[rows]),

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
@@ -16,8 +16,13 @@ from sklearn_neurox.probes._gaussian_density import (
     joint_log_likelihood,
 )
 from sklearn_neurox.probes._gaussian_moments import map_covariances
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
 from sklearn_neurox.utils._names import neuron_indices
-from sklearn_neurox.utils._validation import check_matrix, check_no_missing_labels
+from sklearn_neurox.utils._validation import (
+    check_matrix,
+    check_no_missing_labels,
+    encode_classes,
+)
 
 
 class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
@@ -124,12 +129,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "candidates": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="right"),
-            "array-like",
-            None,
-        ],
+        "candidates": [*COUNT_CONSTRAINTS, "array-like"],
         "covariance_prior": [StrOptions({"mean", "mode"})],
         "priors": ["array-like", None],
         "max_memory": [Interval(Real, 0, None, closed="neither")],
@@ -179,17 +179,10 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         X, y = check_matrix(self, X, y, reset=True)
         check_classification_targets(y)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        self.classes_ = np.unique(y[weights > 0])
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__} compares classes, but y has only 1 class of positive "
-                f"weight: {self.classes_.tolist()[0]!r}. Give it rows of at least two classes."
-            )
-        # Rows of weight zero may be of other classes.
-        codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        self.classes_, codes = encode_classes(y, weights > 0, caller=type(self).__name__)
         self.class_count_ = np.bincount(codes, weights, minlength=len(self.classes_))
         self.priors_ = self._check_priors()
-        self.candidates_ = self._choose_candidates(X, codes, weights)
+        self.candidates_ = choose_candidates(self, X, codes, weights, self.class_count_)
         self.means_, self.covariances_ = map_covariances(
             X, codes, weights, self.class_count_, self.candidates_, self.covariance_prior
         )
@@ -210,18 +203,6 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
                 f"to 1, got {priors.tolist()}. Divide them by their sum."
             )
         return priors
-
-    def _choose_candidates(self, X, codes, weights):
-        return choose_candidates(
-            self.candidates,
-            X,
-            codes,
-            weights,
-            self.class_count_,
-            names=getattr(self, "feature_names_in_", None),
-            max_memory=self.max_memory,
-            caller=type(self).__name__,
-        )
 
     def subset(self, neurons: ArrayLike) -> "GaussianProbeClassifier":
         """Give the probe of some neurons, without fitting: the marginals of the Gaussians.

@@ -13,48 +13,62 @@ from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._names import neuron_indices
 
 
-def choose_candidates(candidates, X, codes, weights, counts, *, names, max_memory, caller):
-    """Turn the parameter ``candidates`` into columns.
+def choose_candidates(estimator, X, codes, weights, counts):
+    """Turn the parameter ``candidates`` of an estimator into columns.
 
     Parameters
     ----------
-    candidates : int, float, array-like or None
-        A number, a fraction, a choice of columns, or None for all.
+    estimator : estimator instance
+        Has ``candidates`` and ``max_memory``, and has validated X.
 
     X, codes, weights, counts : ndarray
         As in `class_means`.
-
-    names : ndarray of shape (n_features,) or None
-        The names of the columns.
-
-    max_memory : float
-        The most the covariances may take, in gigabytes.
-
-    caller : str
-        The class that asks, for the error message.
 
     Returns
     -------
     columns : ndarray of shape (n_chosen,), dtype=intp
         Ascending.
     """
-    n_features, n_classes = X.shape[1], len(counts)
-    if candidates is not None and np.ndim(candidates) > 0:
-        columns = neuron_indices(candidates, names=names, n_features=n_features, caller=caller)
-        columns = np.unique(columns)
-        if not len(columns):
-            raise ValueError(f"The 'candidates' parameter of {caller} chooses no column.")
-        check_memory(len(columns), n_classes, max_memory, caller=caller)
-        return columns
-    count = count_neurons(candidates, n_features, caller=caller, parameter="candidates")
-    check_memory(count, n_classes, max_memory, caller=caller)
-    if candidates is None:
-        return np.arange(n_features)
+    named = named_candidates(estimator)
+    count = count_candidates(estimator, named, len(counts))
+    if named is not None:
+        return named
+    if estimator.candidates is None:
+        return np.arange(X.shape[1])
     information = information_of_columns(X, codes, weights, counts)
     return np.sort(np.argsort(-information, kind="stable")[:count])
 
 
-def check_memory(n_candidates, n_classes, max_memory, *, caller):
+def named_candidates(estimator):
+    """Give the columns that ``candidates`` names, ascending; None where it says how many."""
+    if estimator.candidates is None or np.ndim(estimator.candidates) == 0:
+        return None
+    caller = type(estimator).__name__
+    columns = neuron_indices(
+        estimator.candidates,
+        names=getattr(estimator, "feature_names_in_", None),
+        n_features=estimator.n_features_in_,
+        caller=caller,
+    )
+    if not len(columns):
+        raise ValueError(f"The 'candidates' parameter of {caller} chooses no column.")
+    return np.sort(columns)
+
+
+def count_candidates(estimator, named, n_classes):
+    """Count the candidates, and raise an error if their covariances would not fit into memory."""
+    caller = type(estimator).__name__
+    if named is None:
+        count = count_neurons(
+            estimator.candidates, estimator.n_features_in_, caller=caller, parameter="candidates"
+        )
+    else:
+        count = len(named)
+    _check_memory(count, n_classes, estimator.max_memory, caller=caller)
+    return count
+
+
+def _check_memory(n_candidates, n_classes, max_memory, *, caller):
     """Raise an error if the covariances would not fit into ``max_memory`` gigabytes."""
     needed = 8e-9 * n_classes * n_candidates**2
     if needed > max_memory:
@@ -69,9 +83,8 @@ def check_memory(n_candidates, n_classes, max_memory, *, caller):
 
 def candidate_places(chosen, candidates, n_features, *, caller):
     """Tell where the chosen columns stand among the candidates."""
-    if len(chosen) == 0 or len(np.unique(chosen)) < len(chosen):
-        problem = "the same neuron twice" if len(chosen) else "no neuron"
-        raise ValueError(f"{caller}.subset was given {problem}.")
+    if len(chosen) == 0:
+        raise ValueError(f"{caller}.subset was given no neuron.")
     place = np.full(n_features, -1)
     place[candidates] = np.arange(len(candidates))
     unknown = chosen[place[chosen] < 0]

@@ -3,6 +3,8 @@
 
 import numpy as np
 
+from sklearn_neurox.utils._submatrix import submatrix
+
 # A block is long, for a rank-one update of a covariance costs as much as a rank-fifty one.
 _BLOCK_BYTES = 64_000_000
 # Share of a column's total variance below which rounding decides; GaussianNB's var_smoothing.
@@ -12,10 +14,9 @@ _ROUNDING = 1e-9
 def upcast_blocks(X, columns):
     """Yield a slice of rows and those rows of the chosen columns, as float64."""
     rows = max(1, _BLOCK_BYTES // (8 * max(1, X.shape[1])))
-    every = len(columns) == X.shape[1] and np.array_equal(columns, np.arange(X.shape[1]))
     for start in range(0, X.shape[0], rows):
         block = slice(start, min(start + rows, X.shape[0]))
-        yield block, (X[block] if every else X[block][:, columns]).astype(np.float64)
+        yield block, submatrix(X, block, columns).astype(np.float64)
 
 
 def class_means(X, codes, weights, counts, columns):

@@ -7,7 +7,7 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from sklearn_neurox.utils._validation import check_matrix
+from sklearn_neurox.utils._validation import check_matrix, encode_classes
 
 
 class ProbeClassifierMixin(ClassifierMixin):
@@ -17,12 +17,7 @@ class ProbeClassifierMixin(ClassifierMixin):
         """Validate the data of a fit, and encode the labels by ``classes_``."""
         X, y = check_matrix(self, X, y, reset=True, ensure_min_samples=2)
         check_classification_targets(y)
-        classes, codes = np.unique(y, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(
-                "This solver needs samples of at least 2 classes in the data, but the data "
-                f"contains only one class: {classes[0]!r}"
-            )
+        classes, codes = encode_classes(y, slice(None), caller=type(self).__name__)
         if self.solver == "newton" and len(classes) > 2:
             raise ValueError(
                 "solver='newton' takes two classes, because the scores of more are coupled, but "

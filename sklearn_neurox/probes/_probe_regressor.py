@@ -13,9 +13,7 @@ class ProbeRegressorMixin(MultiOutputMixin, RegressorMixin):
 
     def _check_numbers(self, X, y, *, reset=True, **check_params):
         """Validate the data of a fit."""
-        X, y = check_matrix(
-            self, X, y, reset=reset, multi_output=True, y_numeric=True, **check_params
-        )
+        X, y = check_matrix(self, X, y, reset=reset, multi_output=True, **check_params)
         try:
             return X, y.astype(np.float64, copy=False)
         except ValueError as error:

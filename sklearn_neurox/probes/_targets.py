@@ -98,7 +98,7 @@ class NumberTargets(Targets):
         return {"coef_": coef, "intercept_": intercept}
 
 
-def class_targets(codes, classes, *, class_weight, sample_weight, where="", stacklevel=4):
+def class_targets(codes, classes, *, class_weight, sample_weight, where=""):
     """Encode labels and their weights.
 
     Parameters
@@ -115,9 +115,6 @@ def class_targets(codes, classes, *, class_weight, sample_weight, where="", stac
 
     where : str, default=""
         Where the samples are from, for messages.
-
-    stacklevel : int, default=4
-        Of the warning.
 
     Returns
     -------
@@ -157,7 +154,7 @@ def class_targets(codes, classes, *, class_weight, sample_weight, where="", stac
         warnings.warn(
             f"The classes {classes[~present].tolist()} {reason}{where}: they are never predicted.",
             UserWarning,
-            stacklevel=stacklevel,
+            stacklevel=4,
         )
     if n_classes > 2:
         # Samples of a class without weight count for nothing, whatever they are called.

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from abc import abstractmethod
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_neurox.selection._base import BaseNeuronSelector
-from sklearn_neurox.utils._counts import count_neurons
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, count_neurons
 from sklearn_neurox.utils._names import parse_neuron_names
 from sklearn_neurox.utils._validation import check_matrix
 
@@ -40,11 +39,7 @@ class BaseRanker(BaseNeuronSelector):
     """
 
     _parameter_constraints: dict = {
-        "n_neurons": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="right"),
-            None,
-        ],
+        "n_neurons": COUNT_CONSTRAINTS,
         "which": [StrOptions({"top", "bottom"})],
     }
 

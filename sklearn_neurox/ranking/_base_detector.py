@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._class_counts import ClassCounter
-from sklearn_neurox.utils._validation import check_weight
+from sklearn_neurox.utils._validation import check_weight, encode_classes
 
 # Copies of so many bytes of columns are held at a time, by each thread.
 _BLOCK_BYTES = 32_000_000
@@ -78,12 +78,7 @@ class BaseDetectorRanker(BaseRanker):
         X, y = self._check_fit_input(X, y)
         check_classification_targets(y)
         rows, y, weight = _rows_that_count(X, y, sample_weight)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__} tells classes apart, but y has only 1 class: "
-                f"{self.classes_.tolist()[0]!r}. Give it rows of at least two classes."
-            )
+        self.classes_, codes = encode_classes(y, slice(None), caller=type(self).__name__)
         counter = ClassCounter(codes, weight)
         width = max(1, _BLOCK_BYTES // (X.itemsize * X.shape[0]))
         blocks = Parallel(n_jobs=self.n_jobs, require="sharedmem")(

@@ -4,7 +4,6 @@ import warnings
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import StrOptions
 
 from sklearn_neurox.ranking._base import BaseRanker
@@ -13,6 +12,7 @@ from sklearn_neurox.ranking._shared_variance import (
     explained_by_shared_subspace,
 )
 from sklearn_neurox.utils._correlations import StandardColumns, correlations
+from sklearn_neurox.utils._validation import check_activations
 
 
 class CrossModelRanker(BaseRanker):
@@ -164,7 +164,9 @@ class CrossModelRanker(BaseRanker):
             If X or the reference is not finite, or their shapes do not fit together.
         """
         X = self._check_fit_input(X, ensure_min_samples=2)
-        reference, names = _check_reference(reference, reference_models, X)
+        reference, names = _check_reference(
+            reference, reference_models, X, caller=type(self).__name__
+        )
         self.models_, codes = np.unique(names, return_inverse=True)
         own = StandardColumns(X)
         score = {"linreg": explained_by_all, "svcca": explained_by_shared_subspace}.get(
@@ -195,9 +197,8 @@ class CrossModelRanker(BaseRanker):
         )
 
 
-def _check_reference(reference, reference_models, X):
-    dtypes = [np.float64, np.float32, np.float16]
-    reference = check_array(reference, dtype=dtypes, input_name="reference")
+def _check_reference(reference, reference_models, X, *, caller):
+    reference, _ = check_activations(reference, input_name="reference", caller=caller)
     if len(reference) != len(X):
         raise ValueError(
             f"X has {len(X)} rows, but the reference has {len(reference)}. Both must be "

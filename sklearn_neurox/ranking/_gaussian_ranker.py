@@ -5,17 +5,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import entropy
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
-from sklearn_neurox.probes._gaussian_candidates import check_memory
+from sklearn_neurox.probes._gaussian_candidates import count_candidates, named_candidates
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._gaussian_greedy import better_first
 from sklearn_neurox.ranking._gaussian_split import GaussianSplit
 from sklearn_neurox.ranking._held_out import held_out_rows
-from sklearn_neurox.utils._counts import count_neurons
-from sklearn_neurox.utils._names import neuron_indices
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
 
 
 class GaussianRanker(BaseRanker):
@@ -135,12 +134,7 @@ class GaussianRanker(BaseRanker):
         **BaseRanker._parameter_constraints,
         "criterion": [StrOptions({"mutual_information", "log_likelihood", "accuracy"})],
         "max_neurons": [Interval(Integral, 1, None, closed="left")],
-        "candidates": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="right"),
-            "array-like",
-            None,
-        ],
+        "candidates": [*COUNT_CONSTRAINTS, "array-like"],
         "covariance_prior": [StrOptions({"mean", "mode"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "max_memory": [Interval(Real, 0, None, closed="neither")],
@@ -204,8 +198,8 @@ class GaussianRanker(BaseRanker):
         train, held_out = held_out_rows(y, groups, self.validation_fraction, caller=caller)
         split = GaussianSplit(X, y, train, held_out, prior=self.covariance_prior, caller=caller)
         self.classes_ = split.classes
-        given = self._given_candidates()
-        n_candidates = self._count_candidates(given, len(split.classes))
+        given = named_candidates(self)
+        n_candidates = count_candidates(self, given, len(split.classes))
         alone = split.score_alone(n_candidates)
         if given is None:
             order = better_first(*alone, by_accuracy=self.criterion == "accuracy")
@@ -218,32 +212,6 @@ class GaussianRanker(BaseRanker):
         scores[chosen] = np.arange(len(chosen), 0, -1)
         self._set_ranking(scores, [alone[0]])
         return self
-
-    def _given_candidates(self):
-        if self.candidates is None or np.ndim(self.candidates) == 0:
-            return None
-        chosen = neuron_indices(
-            self.candidates,
-            names=getattr(self, "feature_names_in_", None),
-            n_features=self.n_features_in_,
-            caller=type(self).__name__,
-        )
-        if not len(chosen):
-            raise ValueError(
-                f"The 'candidates' parameter of {type(self).__name__} chooses no column."
-            )
-        return np.unique(chosen)
-
-    def _count_candidates(self, given, n_classes):
-        caller = type(self).__name__
-        if given is None:
-            count = count_neurons(
-                self.candidates, self.n_features_in_, caller=caller, parameter="candidates"
-            )
-        else:
-            count = len(given)
-        check_memory(count, n_classes, self.max_memory, caller=caller)
-        return count
 
     def _choose(self, split):
         n_steps = min(self.max_neurons, len(self.candidates_))

@@ -12,6 +12,7 @@ from sklearn_neurox.probes._gaussian_moments import (
 )
 from sklearn_neurox.ranking._conditional_scores import column_weights, conditional_scores
 from sklearn_neurox.ranking._gaussian_greedy import GreedySelection
+from sklearn_neurox.utils._validation import encode_classes
 
 # Columns scored alone at a time.
 _CHUNK = 128
@@ -37,13 +38,7 @@ class GaussianSplit:
     """
 
     def __init__(self, X, y, train, held_out, *, prior, caller):
-        self.classes = np.unique(y[train])
-        if len(self.classes) < 2:
-            raise ValueError(
-                f"{caller} compares classes, but the training rows have only 1 class: "
-                f"{self.classes.tolist()[0]!r}. Give it rows, or groups, of at least two classes."
-            )
-        codes = np.searchsorted(self.classes, y).clip(max=len(self.classes) - 1)
+        self.classes, codes = encode_classes(y, train, caller=caller)
         counts = np.bincount(codes[train], minlength=len(self.classes)).astype(np.float64)
         # Weights choose the training rows, without a copy of them.
         self._training = (X, codes, train.astype(np.float64), counts)

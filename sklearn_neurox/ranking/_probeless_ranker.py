@@ -5,7 +5,7 @@ from sklearn.base import _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
-from sklearn_neurox.utils._validation import check_weight, row_blocks
+from sklearn_neurox.utils._validation import check_weight, encode_classes, row_blocks
 
 
 class ProbelessRanker(BaseRanker):
@@ -124,14 +124,9 @@ class ProbelessRanker(BaseRanker):
         X, y = self._check_fit_input(X, y)
         check_classification_targets(y)
         weight = check_weight(sample_weight, X)
-        self.classes_, codes = _classes_that_count(y, weight)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__} compares classes, but y has only 1 class: "
-                f"{self.classes_.tolist()[0]!r}. Give it rows of at least two classes."
-            )
         if weight is None:
-            weight = np.ones(len(codes))
+            weight = np.ones(len(y))
+        self.classes_, codes = encode_classes(y, weight > 0, caller=type(self).__name__)
         one_hot = np.eye(len(self.classes_))[codes] * weight[:, np.newaxis]
         means = _class_means(X, one_hot)
         distances = np.stack([np.abs(means - mean).sum(axis=0) for mean in means])
@@ -148,14 +143,6 @@ class ProbelessRanker(BaseRanker):
             class_tie_breakers=[distances],
         )
         return self
-
-
-def _classes_that_count(y, weight):
-    if weight is None:
-        return np.unique(y, return_inverse=True)
-    classes = np.unique(y[weight > 0])
-    # The rows of a class without any weight count as little under another name.
-    return classes, np.minimum(np.searchsorted(classes, y), len(classes) - 1)
 
 
 def _class_means(X, one_hot):

@@ -186,16 +186,21 @@ class LayerSelector(BaseNeuronSelector):
         present = np.unique(of_column)
         if is_auto:
             estimator = default_probe(y) if self.estimator is None else self.estimator
-            folds = FoldScores(estimator, X, y, groups=groups, **self._search_options())
+            folds = FoldScores(
+                estimator,
+                X,
+                y,
+                groups=groups,
+                cv=self.cv,
+                scoring=self.scoring,
+                n_jobs=self.n_jobs,
+                caller=type(self).__name__,
+            )
             self._find_fewest(folds, of_column, present)
         else:
             self.layers_ = self._check_layers(present)
         self._mask = np.isin(of_column, self.layers_)
         return self
-
-    def _search_options(self):
-        options = {"cv": self.cv, "scoring": self.scoring, "n_jobs": self.n_jobs}
-        return {**options, "caller": type(self).__name__}
 
     def _find_fewest(self, folds, of_column, present):
         self.oracle_scores_ = folds.of_probes(folds.probes())

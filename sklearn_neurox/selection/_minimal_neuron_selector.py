@@ -193,9 +193,15 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         X, y = check_matrix(self, X, y, reset=True, multi_output=multi_output)
         sizes = self._check_sizes()
         estimator = default_probe(y) if self.estimator is None else self.estimator
-        options = {"cv": self.cv, "scoring": self.scoring, "n_jobs": self.n_jobs}
         folds = FoldScores(
-            estimator, X, y, groups=groups, caller=type(self).__name__, stacklevel=5, **options
+            estimator,
+            X,
+            y,
+            groups=groups,
+            cv=self.cv,
+            scoring=self.scoring,
+            n_jobs=self.n_jobs,
+            caller=type(self).__name__,
         )
         probes = folds.probes()
         self.oracle_scores_ = folds.of_probes(probes)

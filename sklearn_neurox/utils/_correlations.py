@@ -4,6 +4,7 @@
 import numpy as np
 
 from sklearn_neurox.utils._moments import column_deviations, column_means
+from sklearn_neurox.utils._submatrix import submatrix
 
 # Enough for full speed of the matrix product, few enough to stay small.
 _BLOCK_ROWS = 2048
@@ -50,11 +51,7 @@ class StandardColumns:
 
     def rows(self, block):
         """Give a block of rows; a constant column is zero."""
-        columns = self.columns
-        is_run = columns[-1] - columns[0] == len(columns) - 1
-        # A slice of a memory-mapped matrix reads less than an array of indices.
-        chosen = slice(columns[0], columns[-1] + 1) if is_run else columns
-        part = self.X[block, chosen].astype(self.dtype)
+        part = submatrix(self.X, block, self.columns).astype(self.dtype)
         part -= self.means.astype(self.dtype)
         deviations = self.deviations.astype(self.dtype)
         return np.divide(part, deviations, out=np.zeros_like(part), where=deviations > 0)

@@ -2,6 +2,14 @@
 from numbers import Integral
 
 import numpy as np
+from sklearn.utils._param_validation import Interval, RealNotInt
+
+# What a parameter may be that `count_neurons` reads.
+COUNT_CONSTRAINTS = [
+    Interval(Integral, 1, None, closed="left"),
+    Interval(RealNotInt, 0, 1, closed="right"),
+    None,
+]
 
 
 def count_neurons(n_neurons, n_features, *, caller, parameter="n_neurons"):

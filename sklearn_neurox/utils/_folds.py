@@ -27,9 +27,20 @@ def check_folds(cv, groups, *, caller, stacklevel=3):
     Returns
     -------
     splitter : cross-validation generator
+
+    Raises
+    ------
+    ValueError
+        For an iterable without any split.
     """
     if cv is not None and not isinstance(cv, Integral):
-        return check_cv(cv)
+        folds = check_cv(cv)
+        # Of a splitter the number may depend on the rows; of a list of splits it does not.
+        if not hasattr(cv, "split") and not folds.get_n_splits():
+            raise ValueError(
+                f"The 'cv' parameter of {caller} holds no split. Give it one at least."
+            )
+        return folds
     n_splits = 5 if cv is None else cv
     if groups is not None:
         return GroupKFold(n_splits)

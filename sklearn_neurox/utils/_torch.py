@@ -102,15 +102,13 @@ def release_memory():
         torch.cuda.empty_cache()
 
 
-def seeded_generator(random_state, *, device="cpu"):
+def seeded_generator(random_state):
     """Make a `torch.Generator` from a NumPy `RandomState`, which it advances by one draw.
 
     Parameters
     ----------
     random_state : RandomState
         What `sklearn.utils.check_random_state` returned.
-
-    device : str or torch.device, default="cpu"
 
     Returns
     -------
@@ -119,4 +117,4 @@ def seeded_generator(random_state, *, device="cpu"):
     import torch
 
     seed = int(random_state.randint(np.iinfo(np.int32).max))
-    return torch.Generator(device=device).manual_seed(seed)
+    return torch.Generator().manual_seed(seed)

@@ -52,7 +52,7 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
     ValueError
         For NaN or infinity in X, naming the column, and for missing labels.
     """
-    _check_no_words(X, type(estimator).__name__)
+    X = _as_readable(X, type(estimator).__name__)
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
         check_no_missing_labels(y)
@@ -66,17 +66,12 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
         **check_params,
     )
     X = checked[0] if has_y else checked
-    check_all_finite(X, estimator)
+    names = getattr(estimator, "feature_names_in_", None)
+    _check_all_finite(X, names, input_name="X", caller=type(estimator).__name__)
     return checked
 
 
-def check_all_finite(X, estimator):
-    """Raise an error that names the first column and row of X that are not finite."""
-    names = getattr(estimator, "feature_names_in_", None)
-    _check_all_finite(X, names, caller=type(estimator).__name__)
-
-
-def check_activations(X, *, input_features=None, caller):
+def check_activations(X, *, input_features=None, input_name="X", caller, **check_params):
     """Validate a matrix of activations for a function.
 
     Parameters
@@ -86,8 +81,14 @@ def check_activations(X, *, input_features=None, caller):
     input_features : array-like of str or None, default=None
         The names of the columns; None takes those of a DataFrame.
 
+    input_name : str, default="X"
+        What the matrix is called, for messages.
+
     caller : str
         The function, for messages.
+
+    **check_params : dict
+        Passed on to `sklearn.utils.check_array`.
 
     Returns
     -------
@@ -100,31 +101,51 @@ def check_activations(X, *, input_features=None, caller):
     ------
     ValueError
         For NaN or infinity in X, naming the column; another number of names; a frame of words.
+
+    TypeError
+        For a tensor that NumPy cannot read.
     """
-    _check_no_words(X, caller)
+    X = _as_readable(X, caller)
     names = input_features
     if names is None and isinstance(X, pd.DataFrame):
         names = X.columns
     names = None if names is None else np.asarray(names, dtype=object)
-    X = check_array(X, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+    X = check_array(
+        X,
+        dtype=[np.float64, np.float32, np.float16],
+        ensure_all_finite=False,
+        input_name=input_name,
+        estimator=caller,
+        **check_params,
+    )
     if names is not None and len(names) != X.shape[1]:
         raise ValueError(
             f"The 'input_features' parameter of {caller} has {len(names)} names, but there are "
             f"{X.shape[1]} columns."
         )
-    _check_all_finite(X, names, caller=caller)
+    _check_all_finite(X, names, input_name=input_name, caller=caller)
     return X, names
 
 
-def _check_no_words(X, caller):
+def _as_readable(X, caller):
     if isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns):
         raise ValueError(
             f"{caller} takes a matrix of activations, got a frame of words. Extract them first: "
             "make_pipeline(ActivationExtractor(...), SubwordAggregator(), ...)."
         )
+    if not hasattr(X, "requires_grad"):
+        return X
+    if X.requires_grad or X.device.type != "cpu" or str(X.dtype) == "torch.bfloat16":
+        raise TypeError(
+            f"{caller} takes arrays, but NumPy cannot read this tensor ({X.dtype} on {X.device}"
+            f"{', with a gradient' if X.requires_grad else ''}). Pass "
+            "X.detach().cpu().float().numpy()."
+        )
+    # scikit-learn, which does not know the dtypes of torch, would turn them into float64.
+    return X.numpy()
 
 
-def _check_all_finite(X, names, *, caller):
+def _check_all_finite(X, names, *, input_name, caller):
     for block in row_blocks(X):
         finite = np.isfinite(X[block])
         if finite.all():
@@ -134,7 +155,7 @@ def _check_all_finite(X, names, *, caller):
         kind = "NaN" if np.isnan(value) else "infinity"
         where = f"column {column}" if names is None else f"column {names[column]!r}"
         raise ValueError(
-            f"Input X contains {kind}: {where}, row {block.start + row} is {value}. "
+            f"Input {input_name} contains {kind}: {where}, row {block.start + row} is {value}. "
             f"{caller} does not accept missing or infinite values; words that "
             "the tokenizer dropped are NaN under missing='nan', remove their rows first."
         )
@@ -168,6 +189,40 @@ def check_no_missing_labels(y, *, input_name="y"):
         f"the first at row {first}. Choose the rows that have one before fitting, for a frame of "
         f"words: words = words.dropna(subset=[{column}])"
     )
+
+
+def encode_classes(y, counting, *, caller):
+    """Find the classes of the rows that count, and number all rows by them.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+
+    counting : ndarray of bool, of shape (n_samples,), or slice
+        Which rows count.
+
+    caller : str
+        The class that asks, for the error message.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+
+    codes : ndarray of shape (n_samples,)
+        Of a row that does not count, and is of another class, that of any.
+
+    Raises
+    ------
+    ValueError
+        If there are less than two classes.
+    """
+    classes = np.unique(y[counting])
+    if len(classes) < 2:
+        raise ValueError(
+            f"{caller} tells classes apart, but the rows that count are of only 1 class: "
+            f"{classes.tolist()[0]!r}. Give it rows of at least two classes."
+        )
+    return classes, np.searchsorted(classes, y).clip(max=len(classes) - 1)
 
 
 def check_weight(sample_weight, X):

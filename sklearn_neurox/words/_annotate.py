@@ -125,7 +125,8 @@ def annotate(
             raise ValueError(
                 f"annotate found no row for the class {label!r}: all {present.sum()} rows that "
                 f"could be labelled are {negative if label == positive else positive!r}. A probe "
-                "needs both classes; see whether 'by' says what you mean, and 'case_sensitive'."
+                "needs both classes; see whether 'by' says what you mean, and 'case_sensitive'. A "
+                "regular expression must match the whole word; match='search' finds it inside."
             )
     return words.assign(**{name: _column(found, present, positive, negative, words.index)})
 
@@ -214,9 +215,8 @@ def _result(test, value, on, row):
     try:
         result = test(value)
     except TypeError as error:
-        error.add_note(
-            f"annotate was at row {row}" + (f", column {on!r}: {value!r}." if on else ".")
-        )
+        where = f", column {on!r}: {value!r}. A function of the whole row needs on=None."
+        error.add_note(f"annotate was at row {row}" + (where if on else "."))
         raise
     if not isinstance(result, bool | np.bool_):
         what = "the row" if on is None else repr(value)

@@ -141,7 +141,9 @@ def _from_long(frame, *, joiner, natural):
     if missing:
         raise ValueError(
             f"The frame of words has no column {missing[0]!r}; it needs one row a word and the "
-            f"columns 'sentence_id' and 'word'. It has {list(frame.columns)}."
+            f"columns 'sentence_id' and 'word'. It has {list(frame.columns)}. Of a frame with a "
+            "row a sentence give the columns, which hold lists: words_frame(frame['tokens'], "
+            "{'label': frame['labels']})."
         )
     if frame.empty:
         raise ValueError("The frame of words has no rows.")

@@ -250,6 +250,7 @@ def test_a_table_of_several_layers():
     ("change", "message"),
     [
         ({"y": ["a"] * 4}, r"needs two classes at least, got \['a'\]"),
+        ({"classes": []}, r"needs two classes at least, got \[\]"),
         ({"y": ["a", None, "b", "b"]}, "1 of 4 labels are missing"),
         ({"y": [0.1, 0.2, 0.3, 0.5]}, "Unknown label type"),
         ({"classes": ["a", "c"]}, "label 'b', at row 1, which is not among the 'classes'"),

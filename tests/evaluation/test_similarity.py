@@ -9,6 +9,7 @@ import pytest
 
 from sklearn_neurox.evaluation import cka, pwcca, svcca
 from sklearn_neurox.evaluation._paired_rows import CentredMatrix, cross_product, shared_blocks
+from sklearn_neurox.words import words_frame
 
 SIMILARITIES = [cka, svcca, pwcca]
 
@@ -176,13 +177,14 @@ def test_rows_are_upcast_a_block_at_a_time(rng, monkeypatch):
     ("change", "message"),
     [
         (lambda X, Y: (X, Y[:-1]), "X has 60 rows and Y 59"),
-        (lambda X, Y: (X, np.where(Y == Y[3, 2], np.nan, Y)), "Y holds nan in column 2, row 3"),
+        (lambda X, Y: (X, np.where(Y == Y[3, 2], np.nan, Y)), "Y contains NaN: column 2, row 3"),
         (
             lambda X, Y: (pd.DataFrame(X * np.inf).add_prefix("n"), Y),
-            "X holds -?inf in column 'n0'",
+            "X contains infinity: column 'n0'",
         ),
         (lambda X, Y: (np.ones_like(X) / 3, Y), "every column of X is constant"),
         (lambda X, Y: (X[:2], Y[:2]), "minimum of 3 is required"),
+        (lambda X, Y: (X, words_frame([["Dogs", "bark"]])), "takes a matrix .* frame of words"),
     ],
 )
 def test_wrong_input_is_named(rng, similarity, change, message):
@@ -193,8 +195,12 @@ def test_wrong_input_is_named(rng, similarity, change, message):
 def test_parameters_are_checked(rng):
     X, Y = spaces(rng)
     for similarity in (svcca, pwcca):
-        with pytest.raises(ValueError, match=rf"'variance'.* of {similarity.__name__} must be in"):
-            similarity(X, Y, variance=1.5)
+        for wrong in (1.5, 0, None, "all"):
+            message = rf"'variance'.* of {similarity.__name__} must be a float in the range \(0"
+            with pytest.raises(ValueError, match=message):
+                similarity(X, Y, variance=wrong)
+    with pytest.raises(ValueError, match="'debiased' parameter of cka must be"):
+        cka(X, Y, debiased="yes")
     with pytest.raises(ValueError, match="needs four rows at least, got 3"):
         cka(X[:3], Y[:3], debiased=True)
 

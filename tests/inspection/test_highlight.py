@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -386,6 +387,9 @@ def test_sentences_of_both_kinds_and_what_makes_no_matrix(model):
         highlight(["Dogs bark"], model, "x5")
     with pytest.raises(ValueError, match="makes no matrix of words and neurons"):
         highlight(["Dogs bark"], make_pipeline(ActivationExtractor(model)), "hidden.0.1")
+    whole = make_pipeline(ActivationExtractor(model), SubwordAggregator(), DummyClassifier())
+    with pytest.raises(ValueError, match=r"a Pipeline that predicts.*pipeline\[:-1\]"):
+        highlight(["Dogs bark"], whole, "hidden.0.1")
 
 
 @pytest.mark.parametrize("kwargs", [{"width": 0}, {"width": "3in"}, {"font_size": np.inf}])

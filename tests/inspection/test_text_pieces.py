@@ -62,7 +62,3 @@ def test_words_that_overlap(start, end):
 )
 def test_direction_is_that_of_the_first_strong_character(text, direction):
     assert text_direction(text) == direction
-
-
-def test_direction_of_a_text_without_strong_characters():
-    assert text_direction("1984 -", default=None) is None

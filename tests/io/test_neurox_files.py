@@ -244,6 +244,14 @@ def test_float16_halves_the_file_and_never_saturates(tmp_path, H, words):
     assert not (tmp_path / "acts.hdf5").exists()
 
 
+def test_words_are_a_frame(tmp_path, H):
+    sentences = [["a", "b"], ["c"]]
+    with pytest.raises(TypeError, match=r"got a list.*words_frame\(sentences\)"):
+        read_neurox(by_hand(tmp_path / "acts.json", H), sentences)
+    with pytest.raises(TypeError, match=r"got a list.*words_frame\(sentences\)"):
+        write_neurox(tmp_path / "acts.hdf5", H, sentences, n_layers=N_LAYERS)
+
+
 def test_parallel_files_are_those_read_parallel_reads(tmp_path, H, words):
     files = {"word": tmp_path / "acts.word", "upos": tmp_path / "acts.upos"}
     write_neurox(tmp_path / "acts.hdf5", H, words, n_layers=N_LAYERS, parallel=files)

@@ -334,7 +334,7 @@ def test_constant_matrix_predicts_the_frequencies(l1_ratio):
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
-        (np.eye(3), [1, 1, 1], "at least 2 classes"),
+        (np.eye(3), [1, 1, 1], "only 1 class"),
         (np.eye(1), [1], "minimum of 2"),
         (np.eye(3), [0.5, 1.2, 0.1], "Unknown label type"),
         (np.eye(3), ["a", None, "b"], "1 of 3 labels are missing"),

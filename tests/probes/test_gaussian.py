@@ -315,7 +315,7 @@ def test_half_precision_in_blocks_loses_nothing(tmp_path):
 
 def test_parameters_are_checked():
     X, y = _labelled()
-    with pytest.raises(ValueError, match="only 1 class of positive weight: 'NOUN'"):
+    with pytest.raises(ValueError, match="only 1 class: 'NOUN'"):
         GaussianProbeClassifier().fit(X, np.full(len(X), "NOUN"))
     with pytest.raises(ValueError, match=r"shape \(2,\), but there are 3 classes"):
         GaussianProbeClassifier(priors=[0.5, 0.5]).fit(X, y)

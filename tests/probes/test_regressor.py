@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -162,6 +163,9 @@ def test_too_few_epochs_warn():
         (np.eye(3), [[1.0], [np.inf], [0.0]], "infinity"),
         (np.eye(3), [1.0, 2.0], "inconsistent numbers of samples"),
         (np.array([[1.0, np.nan], [0.0, 1.0]]), [0.0, 1.0], "column 1, row 0"),
+        (np.eye(3), ["NOUN", "VERB", "NOUN"], "predicts numbers.*ElasticNetProbeClassifier"),
+        (np.eye(3), pd.Series(["NOUN", "VERB", "NOUN"]), "predicts numbers.*'NOUN'"),
+        (np.eye(3), np.array([1.0, "VERB", 2.0], dtype=object), "predicts numbers.*'VERB'"),
     ],
 )
 def test_bad_input(X, y, message):

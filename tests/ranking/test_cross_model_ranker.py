@@ -167,7 +167,7 @@ def test_what_does_not_fit_together_is_named():
     with pytest.raises(ValueError, match=r"reference_models has shape \(2,\).*has 9 columns"):
         _fit("maxcorr", X, reference, ["a", "b"])
     reference[4, 2] = np.nan
-    with pytest.raises(ValueError, match="reference contains NaN"):
+    with pytest.raises(ValueError, match="Input reference contains NaN: column 2, row 4"):
         _fit("maxcorr", X, reference)
     with pytest.warns(UserWarning, match="'a' has 5 columns.*on 6 rows perfectly"):
         _fit("linreg", X[:6], _models()[1][:6])

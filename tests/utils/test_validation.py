@@ -4,9 +4,16 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from sklearn_neurox.evaluation import cka
+from sklearn_neurox.ranking import RandomRanker
 from sklearn_neurox.utils._optional import require
-from sklearn_neurox.utils._validation import check_no_missing_labels, row_blocks
+from sklearn_neurox.utils._validation import (
+    check_activations,
+    check_no_missing_labels,
+    row_blocks,
+)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (10, 3), (100_000, 7), (3, 2_000_000), (5, 0)])
@@ -36,6 +43,27 @@ def test_missing_labels_of_every_kind(labels):
 @pytest.mark.parametrize("labels", [["a", "b"], [1, 2], np.array([1.0, 2.0]), pd.Series(["a"])])
 def test_complete_labels_pass(labels):
     check_no_missing_labels(labels)
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.ones(3, 2, dtype=torch.bfloat16), torch.ones(3, 2, requires_grad=True)]
+)
+def test_a_tensor_that_numpy_cannot_read_says_what_to_call(tensor):
+    advice = r"\.detach\(\)\.cpu\(\)\.float\(\)\.numpy\(\)"
+    with pytest.raises(TypeError, match=rf"^RandomRanker.*{tensor.dtype}.*{advice}"):
+        RandomRanker().fit(tensor)
+    with pytest.raises(TypeError, match=f"^cka.*{advice}"):
+        cka(tensor, tensor)
+
+
+def test_a_tensor_that_numpy_can_read_is_a_matrix():
+    X, names = check_activations(torch.ones(3, 2, dtype=torch.float16), caller="it")
+    assert X.dtype == np.float16 and names is None
+
+
+def test_the_function_that_checks_is_named():
+    with pytest.raises(ValueError, match="dim <= 2 is required by top_words"):
+        check_activations(np.ones((2, 2, 2)), caller="top_words")
 
 
 def test_a_missing_package_names_class_extra_and_command(monkeypatch):

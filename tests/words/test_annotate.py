@@ -103,6 +103,7 @@ def test_a_subset_of_rows_has_the_same_labels():
     ("by", "options", "message"),
     [
         ({"absent"}, {}, "no row for the class 'positive': all 7 rows .* are 'negative'"),
+        ("^absent", {}, "must match the whole word; match='search'"),
         (".*", {"negative": "rest"}, "no row for the class 'rest': all 7 rows .* are 'positive'"),
         ({"the"}, {"name": "upos"}, "already has a column 'upos'.*Drop it"),
         ({"the"}, {"name": "word"}, "called 'word', which is one of the columns"),
@@ -138,6 +139,12 @@ def test_an_error_inside_tells_the_row(words):
     with pytest.raises(TypeError) as caught:
         annotate(words, "x", on="position")
     assert "row 0, column 'position': 0" in "".join(caught.value.__notes__)
+
+
+def test_a_function_of_a_row_that_gets_a_word_is_told_so(words):
+    with pytest.raises(TypeError) as caught:
+        annotate(words, lambda row: row["upos"] == "NOUN")
+    assert "on=None" in "".join(caught.value.__notes__)
 
 
 def test_an_empty_frame_has_no_class(words):

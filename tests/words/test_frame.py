@@ -175,6 +175,10 @@ def test_neighbouring_categorical_sentence_ids():
         ({"words": long_frame(), "labels": []}, "has its labels in its columns"),
         ({"words": long_frame(), "sentence_ids": []}, "has its sentence_ids in its columns"),
         ({"words": long_frame()[["word"]]}, r"no column 'sentence_id'.*It has \['word'\]"),
+        (
+            {"words": pd.DataFrame({"id": [0], "tokens": [["Dogs", "bark"]]})},
+            r"no column 'sentence_id'.*row a sentence give.*words_frame\(frame\['tokens'\]",
+        ),
         ({"words": long_frame()[:0]}, "has no rows"),
         ({"words": long_frame(start=0)}, "called 'start', which is one of the columns"),
         (

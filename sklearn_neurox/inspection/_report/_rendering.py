@@ -49,11 +49,11 @@ def json_for_script(data):
     return text.replace("<", "\\u003c")
 
 
-def frame_for_notebook(page, title, height=720):
+def frame_for_notebook(page, title):
     """Put a page into an iframe that may run its own script and nothing else."""
     return (
         f'<iframe title="{html.escape(title)}" sandbox="allow-scripts" width="100%" '
-        f'height="{height}" style="border:0" srcdoc="{html.escape(page)}"></iframe>'
+        f'height="720" style="border:0" srcdoc="{html.escape(page)}"></iframe>'
     )
 
 
