@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import tracemalloc
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
+import sklearn
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
@@ -16,6 +18,7 @@ from sklearn.linear_model import (
 from sklearn.metrics import f1_score
 from sklearn.model_selection import KFold
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -302,7 +305,99 @@ def test_wrong_fills_are_named():
     for fill, message in (
         (["mean", "drop"], "finite numbers. Got 'drop'. To leave neurons out is retrain=True"),
         ([np.inf], "Got inf"),
+        (True, "'fill' parameter of ablation_curve must be"),
+        (["mean", False], "finite numbers. Got False"),
         ([], "at least one. Got none"),
     ):
         with pytest.raises(ValueError, match=message):
             ablation_curve(PIPE, X, y, fill=fill, groups=GROUPS)
+
+
+def _weighted_and_repeated(estimator, weight, **options):
+    """Measure with weights, and with every row as often as its weight says."""
+    X, y = _planted()
+    options = {"n_draws": 2, "fill": ["mean", "zero", -2.5], "random_state": 0, **options}
+    rows = np.repeat(np.arange(300), weight)
+    split = [(np.arange(200), np.arange(200, 300))]
+    of_rows = [(np.flatnonzero(rows < 200), np.flatnonzero(rows >= 200))]
+    return (
+        ablation_curve(estimator, X, y, sample_weight=weight, cv=split, **options),
+        ablation_curve(estimator, X[rows], y[rows], cv=of_rows, **options),
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"ranker": ProbelessRanker(scale=True)}, {"scoring": "neg_log_loss", "retrain": True}],
+)
+@pytest.mark.parametrize("values", [[0, 1], [1, 2], [0, 1, 2, 5]])
+def test_weights_are_repetitions_and_rows_without_are_not_there(values, options):
+    weight = np.random.RandomState(0).choice(values, size=300)
+    probe = LogisticRegression(solver="newton-cholesky", tol=1e-9)
+    weighted, repeated = _weighted_and_repeated(probe, weight, **options)
+    pd.testing.assert_frame_equal(weighted, repeated, rtol=1e-5)
+    X, y = _planted()
+    options = {"cv": [(np.arange(200), np.arange(200, 300))], "random_state": 0, **options}
+    plain = ablation_curve(probe, X, y, n_draws=2, fill=["mean", "zero", -2.5], **options)
+    assert not np.allclose(plain["score"], weighted["score"])
+
+
+def test_weights_reach_the_steps_that_ask_for_them():
+    weight = np.random.RandomState(0).randint(4, size=300)
+    with sklearn.config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=True)
+        probe = LogisticRegression(tol=1e-9, max_iter=5000)
+        weighted, repeated = _weighted_and_repeated(make_pipeline(scaler, probe), weight)
+        pd.testing.assert_frame_equal(weighted, repeated, rtol=1e-5)
+        inner = clone(probe).set_fit_request(sample_weight=True)
+        inner = make_pipeline(scaler, inner.set_score_request(sample_weight=True))
+        options = {"ranker": ProbelessRanker()}
+        pipe = make_pipeline(FunctionTransformer(), inner)
+        weighted, repeated = _weighted_and_repeated(pipe, weight, **options)
+        pd.testing.assert_frame_equal(weighted, repeated, rtol=1e-5)
+
+
+def test_weights_that_cannot_be_used_are_an_error():
+    X, y = _planted()
+    weight = np.ones(300)
+    options = {"groups": GROUPS, "n_draws": 0, "sample_weight": weight}
+    with pytest.raises(ValueError, match="KNeighborsClassifier takes no sample_weight in fit"):
+        ablation_curve(KNeighborsClassifier(), X, y, ranker=ProbelessRanker(), **options)
+    with pytest.raises(ValueError, match="SelectKBest takes no sample_weight in fit"):
+        ablation_curve(PIPE, X, y, ranker=SelectKBest(), **options)
+    with pytest.raises(ValueError, match=r"Pipeline takes no.*set_fit_request\(sample_weight=True"):
+        nested = make_pipeline(FunctionTransformer(), PIPE)
+        ablation_curve(nested, X, y, ranker=ProbelessRanker(), **options)
+    with pytest.raises(ValueError, match="[Nn]egative"):
+        ablation_curve(PIPE, X, y, **{**options, "sample_weight": -weight})
+    with pytest.raises(ValueError, match=r"sample_weight.shape == \(299,\)"):
+        ablation_curve(PIPE, X, y, **{**options, "sample_weight": weight[1:]})
+
+
+@pytest.mark.parametrize("fill", [["zero", "mean", "resample", -2.5, 1.0], "resample"])
+def test_however_many_fills_there_is_one_working_copy(fill, monkeypatch):
+    monkeypatch.setattr("sklearn_neurox.utils._validation._BLOCK_BYTES", 200_000)
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(6000, 200).astype(np.float32), rng.randint(2, size=6000)
+    split = [(np.arange(600), np.arange(600, 6000))]
+    ranker = FrozenEstimator(ProbelessRanker().fit(X, y))
+    options = {"ranker": ranker, "cv": split, "n_draws": 2, "retrain": False, "fill": fill}
+    tracemalloc.start()
+    try:
+        ablation_curve(_ByFirstColumn(), X, y, **options)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The training and the test rows of the fold, the rows to draw from, and one filled copy.
+    assert peak < X.nbytes + 1.2 * X[600:].nbytes + X[:600].nbytes
+
+
+class _ByFirstColumn(ClassifierMixin, BaseEstimator):
+    """A probe that takes no memory."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return self.classes_[(X[:, 0] > 0).astype(int)]
