@@ -133,7 +133,7 @@ def causal_effect(
         limit.
 
     batch_tokens : int, default=2048
-        Tokens a batch may hold.
+        Tokens a batch may hold. A batch that is too large for the memory is halved.
 
     device : str or None, default=None
         Where a model given by name runs; None takes CUDA where there is one.
