@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeRegressor
 from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._validation import check_weight
 
 
 def default_probe(y):
@@ -131,7 +132,7 @@ class FoldScores:
     X, y : ndarrays
         All rows.
 
-    groups, cv, scoring, n_jobs
+    groups, sample_weight, cv, scoring, n_jobs
         As of the selector that asks.
 
     caller : str
@@ -141,8 +142,22 @@ class FoldScores:
         Of the warning that there are no groups.
     """
 
-    def __init__(self, estimator, X, y, *, groups, cv, scoring, n_jobs, caller, stacklevel=5):
+    def __init__(
+        self,
+        estimator,
+        X,
+        y,
+        *,
+        groups,
+        sample_weight,
+        cv,
+        scoring,
+        n_jobs,
+        caller,
+        stacklevel=5,
+    ):
         check_consistent_length(X, groups)
+        self.weight = check_weight(sample_weight, X)
         if is_classifier(estimator):
             check_classification_targets(y)
         self.estimator, self.X, self.y, self.caller = estimator, X, y, caller
@@ -162,7 +177,8 @@ class FoldScores:
         """Fit a clone on some rows, and on all columns or some."""
         X = self.X[train] if columns is None else self.X[np.ix_(train, columns)]
         groups = None if self.groups is None else self.groups[train]
-        return fit_with_groups(clone(estimator), X, self.y[train], groups)
+        weight = None if self.weight is None else self.weight[train]
+        return fit_with_groups(clone(estimator), X, self.y[train], groups, weight)
 
     def probes(self):
         """Fit the probe on all columns of every fold."""
@@ -172,7 +188,7 @@ class FoldScores:
         """Score probes that were fitted on all columns, one a fold."""
         return self._checked(
             self.parallel(
-                delayed(self.scorer)(probe, self.X[test], self.y[test])
+                delayed(self._score)(probe, self.X[test], test)
                 for (_, test), probe in zip(self.folds, probes, strict=True)
             )
         )
@@ -198,7 +214,11 @@ class FoldScores:
     def _score_columns(self, train, test, columns):
         columns = np.sort(columns)
         probe = self.fit(self.estimator, train, columns)
-        return self.scorer(probe, self.X[np.ix_(test, columns)], self.y[test])
+        return self._score(probe, self.X[np.ix_(test, columns)], test)
+
+    def _score(self, probe, X, test):
+        given = {} if self.weight is None else {"sample_weight": self.weight[test]}
+        return self.scorer(probe, X, self.y[test], **given)
 
     def _checked(self, scores):
         scores = np.array(scores, dtype=np.float64)
