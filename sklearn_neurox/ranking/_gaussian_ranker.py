@@ -27,6 +27,9 @@ class GaussianRanker(BaseRanker):
     tells by its variance or its correlation with others is found. After ``max_neurons`` steps the
     rest follow by what each predicts alone.
 
+    It does not see a pair that tells the class only together (XOR) before one of the two has come
+    in by chance, nor what no Gaussian of the class describes, such as two separate modes.
+
     Parameters
     ----------
     criterion : {"mutual_information", "log_likelihood", "accuracy"}, default="mutual_information"

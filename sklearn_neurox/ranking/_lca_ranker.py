@@ -36,6 +36,10 @@ class LCARanker(BaseRanker):
     the loss at the solution: the first is the next to enter the model when the penalty relaxes.
     Position decides only what is still equal then.
 
+    It sees what a linear probe can use: shifted means, given all other neurons. It sees neither
+    neurons of which only the variance differs between classes, nor pairs that tell a class only
+    together (XOR), and of neurons that repeat each other it may favour one.
+
     Parameters
     ----------
     estimator : estimator instance or None, default=None

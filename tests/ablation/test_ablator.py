@@ -173,6 +173,11 @@ def test_bad_choices_are_named():
         NeuronAblator([2, 0, 2]).fit(X)
     with pytest.raises(ValueError, match="by name, but X has no feature names"):
         NeuronAblator(["hidden.0.1"]).fit(X)
+    named = pd.DataFrame(X, columns=list("abcdef"))
+    with pytest.raises(ValueError, match=r"'x1', which is not a column of X \(2 such\)"):
+        NeuronAblator(["a", "x1", "hidden.0.9"]).fit(named)
+    with pytest.raises(ValueError, match="neuron twice: b"):
+        NeuronAblator(["b", "b"]).fit(named)
     with pytest.raises(ValueError, match="5 entries, but there are 6"):
         NeuronAblator([True] * 5).fit(X)
     with pytest.raises(
