@@ -392,6 +392,25 @@ def test_however_many_fills_there_is_one_working_copy(fill, monkeypatch):
     assert peak < X.nbytes + 1.2 * X[600:].nbytes + X[:600].nbytes
 
 
+@pytest.mark.parametrize("fill", ["mean", "resample"])
+def test_half_precision_stays_so_and_files_are_read(fill, tmp_path):
+    X, y = _planted()
+    half = (X / 4).astype(np.float16)
+    np.save(tmp_path / "X.npy", half)
+    seen = []
+
+    class Seeing(LogisticRegression):
+        def predict(self, X):
+            seen.append(X.dtype)
+            return super().predict(X)
+
+    options = {"groups": GROUPS, "n_draws": 1, "fill": fill, "random_state": 0}
+    probe = Seeing(max_iter=1000)
+    of_file = ablation_curve(probe, np.load(tmp_path / "X.npy", mmap_mode="r"), y, **options)
+    assert set(seen) == {np.dtype(np.float16)}
+    pd.testing.assert_frame_equal(of_file, ablation_curve(probe, half, y, **options))
+
+
 class _ByFirstColumn(ClassifierMixin, BaseEstimator):
     """A probe that takes no memory."""
 
