@@ -18,15 +18,11 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.ablation._ablator import NeuronAblator
 from sklearn_neurox.ranking import LCARanker, RandomRanker
-from sklearn_neurox.selection._probe_search import (
-    fit_with_groups,
-    neuron_order,
-    order_only,
-    takes,
-)
+from sklearn_neurox.selection._probe_search import neuron_order, order_only
 from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._metadata import fit_with_groups, takes
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_weight
 
 COLUMNS = [

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the selectors that search with a probe share: scores of choices of columns over folds."""
 
-from inspect import signature
-
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.utils._metadata_requests import _routing_enabled
-from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeRegressor
 from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._validation import check_weight
 
 
@@ -22,54 +19,6 @@ def default_probe(y):
     is_number = type_of_target(y).startswith("continuous")
     probe = ElasticNetProbeRegressor if is_number else ElasticNetProbeClassifier
     return probe(standardize=True, random_state=0)
-
-
-def fit_with_groups(estimator, X, y, groups, sample_weight=None):
-    """Fit, with groups if the estimator knows what to do with them, and with weights.
-
-    Parameters
-    ----------
-    estimator : estimator
-
-    X, y : array-likes
-
-    groups : array-like of shape (n_samples,) or None
-
-    sample_weight : ndarray of shape (n_samples,) or None, default=None
-        To leave them out where they are not understood would be to answer another question.
-
-    Returns
-    -------
-    estimator : estimator
-        The same, fitted.
-
-    Raises
-    ------
-    ValueError
-        If there are weights, and the estimator takes none.
-    """
-    given = {}
-    if groups is not None and takes(estimator, "groups"):
-        given["groups"] = groups
-    if sample_weight is not None:
-        if not takes(estimator, "sample_weight"):
-            raise ValueError(
-                f"{type(estimator).__name__} takes no sample_weight in fit. Leave the weights out, "
-                "or use another estimator; of one that wraps others, such as a Pipeline, call "
-                "set_fit_request(sample_weight=True) on those inside, under "
-                "sklearn.set_config(enable_metadata_routing=True)."
-            )
-        given["sample_weight"] = sample_weight
-    return estimator.fit(X, y, **given)
-
-
-def takes(estimator, metadata, method="fit"):
-    """Tell whether a method takes a metadata by name, or routes it to an estimator inside."""
-    if metadata in signature(getattr(estimator, method)).parameters:
-        return True
-    if not _routing_enabled() or not hasattr(estimator, "get_metadata_routing"):
-        return False
-    return bool(get_routing_for_object(estimator).consumes(method, [metadata]))
 
 
 def order_only(ranker):
