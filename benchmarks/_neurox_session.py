@@ -30,11 +30,28 @@ class NeuroxSession:
         parameters = {"sentences": list(sentences), "aggregation": aggregation}
         return self._call("extract", model=model, **parameters)
 
-    def _call(self, task, **parameters):
+    def probeless(self, X: np.ndarray, y: np.ndarray) -> float:
+        """Tell the seconds of the probeless order."""
+        codes = np.unique(y, return_inverse=True)[1]
+        return self._call("probeless_overall", {"X": X, "y": codes})["seconds"]
+
+    def order(self, coef: np.ndarray) -> float:
+        """Tell the seconds of the order by weights."""
+        coef = np.asarray(coef, dtype=np.float32)
+        return self._call("order", {"coef": coef}, search_stride=100)["seconds"]
+
+    def clusters(self, X: np.ndarray, *, threshold: float) -> float:
+        """Tell the seconds of clustering by correlation."""
+        parameters = {"use_abs_correlation": True, "method": "average"}
+        return self._call("clusters", {"X": X}, clustering_threshold=threshold, **parameters)[
+            "seconds"
+        ]
+
+    def _call(self, task, arrays=None, **parameters):
         parameters["timeout"] = None
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder, "in.npz"), Path(folder, "out.npz")
-            np.savez(source, parameters=json.dumps(parameters))
+            np.savez(source, parameters=json.dumps(parameters), **(arrays or {}))
             self._worker.stdin.write(f"{task}\t{source}\t{target}\n")
             self._worker.stdin.flush()
             if self._worker.stdout.readline() != "done\n":

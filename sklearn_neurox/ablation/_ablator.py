@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from numbers import Real
-
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_neurox.selection._base import BaseNeuronSelector
+from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._moments import column_means
 from sklearn_neurox.utils._names import neuron_indices
-from sklearn_neurox.utils._validation import check_matrix
+from sklearn_neurox.utils._validation import check_matrix, check_weight, row_blocks
 
 _MAX_STORED_ROWS = 1000
 
@@ -90,10 +89,7 @@ class NeuronAblator(BaseNeuronSelector):
     _parameter_constraints: dict = {
         "neurons": ["array-like", None],
         "keep": ["boolean"],
-        "fill": [
-            StrOptions({"drop", "zero", "mean", "resample"}),
-            Interval(Real, None, None, closed="neither"),
-        ],
+        "fill": [StrOptions({"drop", "zero", "mean", "resample"}), FiniteNumber()],
         "random_state": ["random_state"],
     }
 
@@ -111,7 +107,12 @@ class NeuronAblator(BaseNeuronSelector):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> "NeuronAblator":
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> "NeuronAblator":
         """Find the neurons, and learn what to fill them with.
 
         Parameters
@@ -122,6 +123,10 @@ class NeuronAblator(BaseNeuronSelector):
         y : Ignored
             Present for the conventions of scikit-learn.
 
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How much every row counts in the mean, and how likely it is to be drawn under
+            ``fill="resample"``.
+
         Returns
         -------
         self : NeuronAblator
@@ -130,9 +135,10 @@ class NeuronAblator(BaseNeuronSelector):
         ------
         ValueError
             For an index out of range, an unknown name, a neuron given twice, or a mask of another
-            length.
+            length, or a weight that is negative.
         """
         X = check_matrix(self, X, reset=True)
+        weight = check_weight(sample_weight, X)
         chosen = np.zeros(X.shape[1], dtype=bool)
         chosen[
             neuron_indices(
@@ -145,19 +151,17 @@ class NeuronAblator(BaseNeuronSelector):
         invert = self.keep and self.neurons is not None
         self.ablated_ = np.flatnonzero(chosen != invert)
         random_state = check_random_state(self.random_state)
-        self.fill_rows_ = self._learn_fill_rows(X, random_state)
+        self.fill_rows_ = self._learn_fill_rows(X, weight, random_state)
         self._draw_seed = int(random_state.randint(np.iinfo(np.int32).max))
         return self
 
-    def _learn_fill_rows(self, X, random_state):
+    def _learn_fill_rows(self, X, weight, random_state):
         if self.fill == "drop":
             return None
         if self.fill == "resample":
-            n_stored = min(_MAX_STORED_ROWS, X.shape[0])
-            stored = np.sort(random_state.choice(X.shape[0], n_stored, replace=False))
-            return X[np.ix_(stored, self.ablated_)]
+            return X[np.ix_(_rows_to_store(len(X), weight, random_state), self.ablated_)]
         if self.fill == "mean":
-            return column_means(X)[np.newaxis, self.ablated_]
+            return column_means(X, weight)[np.newaxis, self.ablated_]
         value = 0.0 if self.fill == "zero" else float(self.fill)
         if abs(value) > float(np.finfo(X.dtype).max):
             raise ValueError(
@@ -189,14 +193,23 @@ class NeuronAblator(BaseNeuronSelector):
         if self.fill_rows_ is None:
             return super().transform(X)
         X = check_matrix(self, X, reset=False)
+        return self._overwrite(X)
+
+    def _overwrite(self, X, places=slice(None)):
+        """Copy a matrix, with the ablated columns at some places among them overwritten.
+
+        Beside the copy it takes no more memory than a few rows.
+        """
+        columns, filled = self.ablated_[places], np.array(X)
         if len(self.fill_rows_) == 1:
-            fill_row = np.zeros(X.shape[1], dtype=X.dtype)
-            fill_row[self.ablated_] = self.fill_rows_[0]
-            return np.where(self.get_support(), X, fill_row)
+            is_filled, row = np.zeros(X.shape[1], dtype=bool), np.zeros(X.shape[1], dtype=X.dtype)
+            is_filled[columns], row[columns] = True, self.fill_rows_[0, places]
+            np.copyto(filled, row, where=is_filled)
+            return filled
         draws = np.random.RandomState(self._draw_seed).randint(len(self.fill_rows_), size=len(X))
-        X = np.array(X)
-        X[:, self.ablated_] = self.fill_rows_[draws]
-        return X
+        for block in row_blocks(X):
+            filled[block, columns] = self.fill_rows_[draws[block]][:, places]
+        return filled
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Put the dropped columns back, as zeros.
@@ -231,3 +244,15 @@ class NeuronAblator(BaseNeuronSelector):
         if self.fill_rows_ is None:
             return super().get_feature_names_out(input_features)
         return _check_feature_names_in(self, input_features)
+
+
+def _rows_to_store(n_rows, weight, random_state):
+    """Choose the rows to draw from: each at most once, or as often as its weight asks for."""
+    if weight is None:
+        n_stored = min(_MAX_STORED_ROWS, n_rows)
+        return np.sort(random_state.choice(n_rows, n_stored, replace=False))
+    # Even steps through the weights, from a random start, miss no share by more than a row.
+    up_to = np.cumsum(weight) / weight.sum()
+    steps = (random_state.uniform() + np.arange(_MAX_STORED_ROWS)) / _MAX_STORED_ROWS
+    # Rounding must not step behind the last row that counts.
+    return np.searchsorted(up_to, steps, side="right").clip(max=np.flatnonzero(weight)[-1])

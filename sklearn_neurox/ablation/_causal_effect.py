@@ -133,7 +133,7 @@ def causal_effect(
         limit.
 
     batch_tokens : int, default=2048
-        Tokens a batch may hold.
+        Tokens a batch may hold. A batch that is too large for the memory is halved.
 
     device : str or None, default=None
         Where a model given by name runs; None takes CUDA where there is one.
@@ -188,6 +188,10 @@ def causal_effect(
     encoder-decoder likewise, given all of the text by its encoder. Without a ``target`` the text
     itself is what is to be said, which the encoder shows it. The subwords of a word are those that
     extraction finds, of which a lone mark of the space before the word is none.
+
+    The neurons change at every token that the model reads, special ones included, not only at the
+    word's own: what the model knows of a word stands at others too, and a causal model predicts a
+    word where another stands. So ``fill="translate"`` shifts words of all classes alike.
 
     The model reads everything once for the model as it is, and once more for each step of each
     order: ``1 + len(steps) * (2 + n_draws)`` times with the defaults.

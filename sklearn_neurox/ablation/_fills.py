@@ -2,19 +2,17 @@
 """What becomes of a neuron inside a model: h becomes factor * h + shift."""
 
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 import pandas as pd
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
+
+from sklearn_neurox.utils._constraints import FiniteNumber
 
 FILL_CONSTRAINTS = {
-    "fill": [
-        StrOptions({"zero", "mean", "scale", "translate"}),
-        Interval(Real, None, None, closed="neither"),
-    ],
-    "values": [Interval(Real, None, None, closed="neither"), "array-like", None],
-    "step": [Interval(Real, None, None, closed="neither"), "array-like"],
+    "fill": [StrOptions({"zero", "mean", "scale", "translate"}), FiniteNumber()],
+    "values": [FiniteNumber(), "array-like", None],
+    "step": [FiniteNumber(), "array-like"],
 }
 _NEEDED = {
     "mean": "the mean of each neuron, such as values=H.mean() of a DataFrame H of activations",

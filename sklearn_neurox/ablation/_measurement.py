@@ -18,14 +18,12 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.ablation._ablator import NeuronAblator
 from sklearn_neurox.ranking import LCARanker, RandomRanker
-from sklearn_neurox.selection._probe_search import (
-    fit_with_groups,
-    neuron_order,
-    order_only,
-)
+from sklearn_neurox.selection._probe_search import neuron_order, order_only
+from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._folds import check_folds
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._metadata import fit_with_groups, takes
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_weight
 
 COLUMNS = [
     "repeat",
@@ -44,11 +42,12 @@ _FILLS = ("zero", "mean", "resample")
 CONSTRAINTS = {
     "fractions": ["array-like"],
     "n_draws": [Interval(Integral, 0, None, closed="left")],
-    "fill": [StrOptions(set(_FILLS)), Interval(Real, None, None, closed="neither"), "array-like"],
+    "fill": [StrOptions(set(_FILLS)), FiniteNumber(), "array-like"],
     "retrain": ["boolean", "array-like"],
     "scoring": [str, callable, None],
     "cv": ["cv_object"],
     "groups": ["array-like", None],
+    "sample_weight": ["array-like", None],
     "n_repeats": [Interval(Integral, 1, None, closed="left")],
     "n_jobs": [Integral, None],
     "verbose": ["verbose"],
@@ -79,7 +78,19 @@ class _Fold(NamedTuple):
     Z_test: np.ndarray
     y_test: object
     groups: np.ndarray | None
-    fillings: dict
+    weight: np.ndarray | None
+    test_weight: np.ndarray | None
+    fillers: dict
+
+    def fit(self, estimator, columns=None):
+        """Fit to the training part, or to some columns of it."""
+        Z = self.Z_train if columns is None else self.Z_train[:, columns]
+        return fit_with_groups(estimator, Z, self.y_train, self.groups, self.weight)
+
+    def score(self, scorer, probe, Z_test):
+        """Score on a copy or a part of the test matrix."""
+        given = {} if self.test_weight is None else {"sample_weight": self.test_weight}
+        return scorer(probe, Z_test, self.y_test, **given)
 
 
 class _FittedProbe(NamedTuple):
@@ -102,6 +113,7 @@ def measure(
     scoring,
     cv,
     groups,
+    sample_weight,
     n_repeats,
     n_jobs,
     verbose,
@@ -131,6 +143,7 @@ def measure(
     )
     check_no_missing_labels(y)
     check_consistent_length(X, y, groups)
+    data = (X, y, groups, check_weight(sample_weight, X))
     random_state = check_random_state(random_state)
     folds = check_folds(cv, groups, caller=caller, stacklevel=5)
     folds = list(folds.split(X, y, groups))
@@ -145,7 +158,7 @@ def measure(
                     rankings=_reseeded(rankings, random_state),
                 )
             for number, (train, test) in enumerate(folds):
-                fold = _prepare(features, X, y, train, test, groups, fills, random_state)
+                fold = _prepare(features, *data, train, test, fills, random_state)
                 measured, tied = _measure_fold(fold, plan, scoring, parallel, bar, random_state)
                 rows += [(repeat, number, *row) for row in measured]
                 n_tied += tied
@@ -177,8 +190,8 @@ def _check_modes(retrain, caller):
 def _check_fills(fill, caller):
     fills = [fill] if isinstance(fill, (str, Real)) else list(fill)
     for one in fills:
-        is_number = isinstance(one, Real) and np.isfinite(one)
-        if not is_number and not (isinstance(one, str) and one in _FILLS):
+        is_name = isinstance(one, str) and one in _FILLS
+        if not is_name and not FiniteNumber().is_satisfied_by(one):
             raise ValueError(
                 f"The 'fill' parameter of {caller} must hold {', '.join(_FILLS)} or finite "
                 f"numbers. Got {one!r}. To leave neurons out is retrain=True."
@@ -201,24 +214,29 @@ def _reseeded(estimators, random_state):
     return copies
 
 
-def _prepare(features, X, y, train, test, groups, fills, random_state):
+def _prepare(features, X, y, groups, weight, train, test, fills, random_state):
     X_train, X_test = _safe_indexing(X, train), _safe_indexing(X, test)
     y_train, y_test = _safe_indexing(y, train), _safe_indexing(y, test)
+    groups = None if groups is None else _safe_indexing(np.asarray(groups), train)
+    weight, test_weight = (None, None) if weight is None else (weight[train], weight[test])
     if features is not None:
         features = clone(features)
-        X_train, X_test = features.fit_transform(X_train, y_train), features.transform(X_test)
+        ways = ("fit", "fit_transform")  # the second is what a pipeline routes
+        is_asked = weight is not None and any(takes(features, "sample_weight", w) for w in ways)
+        given = {"sample_weight": weight} if is_asked else {}
+        X_train = features.fit_transform(X_train, y_train, **given)
+        X_test = features.transform(X_test)
     # Plain arrays, so that a probe fitted on all columns takes the filled ones without names.
     Z_train, Z_test = _matrix(X_train), _matrix(X_test)
-    groups = None if groups is None else _safe_indexing(np.asarray(groups), train)
     # One seed, so that the random neurons drawn later do not depend on how many fills there are.
     seed = random_state.randint(np.iinfo(np.int32).max)
-    # Filling everything once, and putting the kept back, gives all choices the same draws.
+    # Of every column, so that all choices get the same draws.
     every = np.arange(Z_train.shape[1])
-    fillings = {
-        fill: NeuronAblator(every, fill=fill, random_state=seed).fit(Z_train).transform(Z_test)
+    fillers = {
+        fill: NeuronAblator(every, fill=fill, random_state=seed).fit(Z_train, sample_weight=weight)
         for fill in fills
     }
-    return _Fold(Z_train, y_train, Z_test, y_test, groups, fillings)
+    return _Fold(Z_train, y_train, Z_test, y_test, groups, weight, test_weight, fillers)
 
 
 def _matrix(X):
@@ -230,12 +248,7 @@ def _measure_fold(fold, plan, scoring, parallel, bar, random_state):
     fitted = parallel(delayed(_fit_probe)(template, fold, scoring) for template in templates)
     probes = dict(zip(plan.probes, fitted, strict=True))
     rankers = [_ranker(ranker, probes, plan.caller) for ranker in plan.rankings.values()]
-    rankers = list(
-        parallel(
-            delayed(fit_with_groups)(ranker, fold.Z_train, fold.y_train, fold.groups)
-            for ranker in rankers
-        )
-    )
+    rankers = list(parallel(delayed(fold.fit)(ranker) for ranker in rankers))
     orders = {
         name: neuron_order(ranker) for name, ranker in zip(plan.rankings, rankers, strict=True)
     }
@@ -250,7 +263,7 @@ def _measure_fold(fold, plan, scoring, parallel, bar, random_state):
 
 
 def _fit_probe(template, fold, scoring):
-    probe = fit_with_groups(clone(template), fold.Z_train, fold.y_train, fold.groups)
+    probe = fold.fit(clone(template))
     return _FittedProbe(template, probe, check_scoring(probe, scoring=scoring))
 
 
@@ -297,15 +310,19 @@ def _orders(orders, n_draws, n_neurons, random_state):
 
 def _score(fold, fitted, kept, fill, retrained):
     if retrained:
-        probe = clone(fitted.template)
-        fit_with_groups(probe, fold.Z_train[:, kept], fold.y_train, fold.groups)
-        return fitted.scorer(probe, fold.Z_test[:, kept], fold.y_test)
+        probe = fold.fit(clone(fitted.template), kept)
+        return fold.score(fitted.scorer, probe, fold.Z_test[:, kept])
     Z_test = fold.Z_test
     if fill != "none":
-        mask = np.zeros(Z_test.shape[1], dtype=bool)
-        mask[kept] = True
-        Z_test = np.where(mask, Z_test, fold.fillings[fill])
-    return fitted.scorer(fitted.probe, Z_test, fold.y_test)
+        # A copy of its own, gone with the score: of many fills there are not many copies.
+        Z_test = fold.fillers[fill]._overwrite(Z_test, _all_but(kept, Z_test.shape[1]))
+    return fold.score(fitted.scorer, fitted.probe, Z_test)
+
+
+def _all_but(kept, n_columns):
+    mask = np.ones(n_columns, dtype=bool)
+    mask[kept] = False
+    return np.flatnonzero(mask)
 
 
 def _warn_about_weightless(n_tied, n_neurons, caller):

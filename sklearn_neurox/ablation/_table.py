@@ -34,6 +34,7 @@ def ablation_table(
     scoring: str | Callable | None = None,
     cv: int | Iterable | BaseCrossValidator | None = None,
     groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     n_repeats: int = 1,
     n_jobs: int | None = None,
     verbose: bool | int = False,
@@ -90,6 +91,13 @@ def ablation_table(
         What must stay in one fold; for words, ``words["text"]``. A ranker or probe that splits
         inside gets them too.
 
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        How much every row counts: in the fits of the probes and the rankers, which must take
+        weights, in what the neurons are filled with, and in the score. ``features`` get them if
+        they take any, the steps of a pipeline only if they ask for them, by
+        ``set_fit_request(sample_weight=True)`` under
+        ``sklearn.set_config(enable_metadata_routing=True)``.
+
     n_repeats : int, default=1
         How often to measure every fold. With more than once the probe and the ranker get other
         seeds each time, drawn from ``random_state``, for error bars over seeds.
@@ -113,7 +121,8 @@ def ablation_table(
     Raises
     ------
     ValueError
-        If a label is missing, a fraction is not in (0, 1], or there is no ranking or probe.
+        If a label is missing, a fraction is not in (0, 1], a weight is negative, an estimator
+        takes no weights though there are some, or there is no ranking or probe.
 
     See Also
     --------
@@ -166,6 +175,7 @@ def ablation_table(
         scoring=scoring,
         cv=cv,
         groups=groups,
+        sample_weight=sample_weight,
         n_repeats=n_repeats,
         n_jobs=n_jobs,
         verbose=verbose,

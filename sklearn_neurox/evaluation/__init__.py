@@ -7,6 +7,7 @@ from sklearn_neurox.evaluation._control_labels import control_labels
 from sklearn_neurox.evaluation._control_task_classifier import ControlTaskClassifier
 from sklearn_neurox.evaluation._layer_profile import layer_profile
 from sklearn_neurox.evaluation._leakage_report import leakage_report
+from sklearn_neurox.evaluation._maxcorr import maxcorr
 from sklearn_neurox.evaluation._online_code import OnlineCode
 from sklearn_neurox.evaluation._online_codelength import online_codelength
 from sklearn_neurox.evaluation._pwcca import pwcca
@@ -24,6 +25,7 @@ __all__ = [
     "control_labels",
     "layer_profile",
     "leakage_report",
+    "maxcorr",
     "online_codelength",
     "pwcca",
     "ranking_agreement",

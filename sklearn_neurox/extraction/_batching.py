@@ -3,6 +3,8 @@
 
 import numpy as np
 
+from sklearn_neurox.utils._torch import is_out_of_memory, release_memory
+
 # More padding than this wastes more time than a fuller batch saves.
 _MAX_PADDING = 0.10
 
@@ -41,3 +43,32 @@ def plan_batches(lengths, batch_tokens, *, pad=True):
     if start < len(order):
         batches.append(order[start:])
     return batches
+
+
+def run_in_halves(run, batch, done=()):
+    """Run a batch, in halves where the memory is too small for it.
+
+    Parameters
+    ----------
+    run : callable
+        Called with some of the batch, and the set of what is done for them already, to which it
+        adds what need not be done again after running out of memory.
+
+    batch : ndarray
+        Indices of inputs.
+
+    done : iterable, default=()
+        What is done for all of them.
+    """
+    done = set(done)
+    try:
+        run(batch, done)
+        return
+    except (RuntimeError, MemoryError) as error:
+        if len(batch) == 1 or not is_out_of_memory(error):
+            raise
+    # Outside the handler, whose traceback would keep the activations alive.
+    release_memory()
+    middle = (len(batch) + 1) // 2
+    for half in (batch[:middle], batch[middle:]):
+        run_in_halves(run, half, done)

@@ -2,14 +2,14 @@
 """Where activations come from: a model to run, or arrays that are already there."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
-from sklearn_neurox.extraction._batching import plan_batches
+from sklearn_neurox.extraction._batching import plan_batches, run_in_halves
 from sklearn_neurox.extraction._blocks import choose_blocks
 from sklearn_neurox.extraction._passes import count_pass
 from sklearn_neurox.extraction._windows import Sequences
-from sklearn_neurox.utils._torch import is_out_of_memory, release_memory
 
 
 @dataclass(frozen=True)
@@ -116,19 +116,18 @@ class ModelSource:
             run = self.take(np.concatenate(batches))
             count_pass(self.spec, run.sequences, run.contexts)
         total = sum(int(lengths[batch].sum()) for batch in batches)
-        blocks = self.blocks
         with evaluating(model), progress(total, self.verbose, note) as bar:
             for batch in batches:
-                self._run_batch(model, anatomies, blocks, batch, begin, visit, frozenset())
+                run_in_halves(partial(self._run_batch, model, anatomies, begin, visit), batch)
                 bar.update(int(lengths[batch].sum()))
 
-    def _run_batch(self, model, anatomies, blocks, batch, begin, visit, done):
-        """Run a batch, in halves where the memory is too small for it."""
+    def _run_batch(self, model, anatomies, begin, visit, batch, visited):
+        """Run a batch, and note in ``visited`` which blocks were handed over."""
         from sklearn_neurox.extraction._components import input_device, run_hidden
 
         multiple = max(anatomy.multiple for anatomy in anatomies.values())
         inputs, width = self._inputs(batch, multiple, input_device(model), "decoder" in anatomies)
-        visited = set(done)
+        blocks = self.blocks
 
         def hand_over(n, state):
             if n not in visited:
@@ -136,17 +135,7 @@ class ModelSource:
                 visited.add(n)
 
         begin(batch, np.arange(len(batch)) * width)
-        try:
-            run_hidden(model, anatomies, inputs, blocks, hand_over)
-            return
-        except (RuntimeError, MemoryError) as error:
-            if len(batch) == 1 or not is_out_of_memory(error):
-                raise
-        # Outside the handler, whose traceback would keep the activations alive.
-        release_memory()
-        middle = (len(batch) + 1) // 2
-        for half in (batch[:middle], batch[middle:]):
-            self._run_batch(model, anatomies, blocks, half, begin, visit, frozenset(visited))
+        run_hidden(model, anatomies, inputs, blocks, hand_over)
 
     def _inputs(self, batch, multiple, device, has_decoder):
         """Make what the model takes of a batch.

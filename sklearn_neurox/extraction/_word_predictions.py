@@ -7,6 +7,7 @@ import numpy as np
 
 from sklearn_neurox.extraction import _families
 from sklearn_neurox.extraction._alignment import align, ranges
+from sklearn_neurox.extraction._batching import run_in_halves
 from sklearn_neurox.extraction._components import anatomy_of, evaluating, input_device
 from sklearn_neurox.extraction._language_model import kind_of, predict_tokens
 from sklearn_neurox.extraction._loading import load_config, load_tokenizer
@@ -82,6 +83,7 @@ class WordPredictor:
         self.unscored = {"the tokenizer drops all their characters": self._rows(own.counts == 0)}
         getattr(self, f"_ask_{self.kind}")(extractor, caller)
         self._by_sequence = np.argsort(self.sequence, kind="stable")
+        self._ordered = self.sequence[self._by_sequence]
 
     def _rows(self, is_word):
         return np.flatnonzero(is_word[self.word_of_row])
@@ -145,19 +147,14 @@ class WordPredictor:
         """
         multiple = max(anatomy_of(model, stack).multiple for stack in self._stacks(model))
         loss, top1 = np.zeros(len(self.word)), np.full(len(self.word), -1)
-        has_decoder = self.kind == "seq2seq"
-        ordered = self.sequence[self._by_sequence]
+
+        def run(batch, done):
+            asked, prediction = self._predict_batch(model, multiple, batch)
+            loss[asked], top1[asked] = prediction
+
         with evaluating(model):
             for batch in batches:
-                inputs, width = self.source._inputs(
-                    batch, multiple, input_device(model), has_decoder
-                )
-                low = np.searchsorted(ordered, batch, side="left")
-                counts = np.searchsorted(ordered, batch, side="right") - low
-                asked = self._by_sequence[ranges(low, counts)[0]]
-                slot = np.repeat(np.arange(len(batch)), counts)
-                places = slot * (width + has_decoder) + self.position[asked]
-                loss[asked], top1[asked] = predict_tokens(model, inputs, places, self.target[asked])
+                run_in_halves(run, batch)
                 bar.update(int(self.source.sequences.lengths[batch].sum()))
         wrong = self.word[top1 != self.target]
         return Predictions(
@@ -165,6 +162,17 @@ class WordPredictor:
             is_right=np.bincount(wrong, minlength=self.n_words) == 0,
             top1=top1,
         )
+
+    def _predict_batch(self, model, multiple, batch):
+        """Tell which subwords a batch is asked for, and what `predict_tokens` says of them."""
+        has_decoder = self.kind == "seq2seq"
+        inputs, width = self.source._inputs(batch, multiple, input_device(model), has_decoder)
+        low = np.searchsorted(self._ordered, batch, side="left")
+        counts = np.searchsorted(self._ordered, batch, side="right") - low
+        asked = self._by_sequence[ranges(low, counts)[0]]
+        slot = np.repeat(np.arange(len(batch)), counts)
+        places = slot * (width + has_decoder) + self.position[asked]
+        return asked, predict_tokens(model, inputs, places, self.target[asked])
 
     def changed(self, before, after):
         """Tell of which distinct words any likeliest token changed.

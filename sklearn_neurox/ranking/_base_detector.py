@@ -80,7 +80,7 @@ class BaseDetectorRanker(BaseRanker):
         rows, y, weight = _rows_that_count(X, y, sample_weight)
         self.classes_, codes = encode_classes(y, slice(None), caller=type(self).__name__)
         counter = ClassCounter(codes, weight)
-        width = max(1, _BLOCK_BYTES // (X.itemsize * X.shape[0]))
+        width = max(1, _BLOCK_BYTES // (_widened(X).itemsize * X.shape[0]))
         blocks = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             delayed(self._score_block)(_columns(X, rows, start, width), counter)
             for start in range(0, X.shape[1], width)
@@ -110,7 +110,10 @@ def _rows_that_count(X, y, sample_weight):
     return rows, y[rows], weight[rows]
 
 
-def _columns(X, rows, start, width):
+def _widened(X):
     # Sorting float16 is many times slower than widening it first.
-    dtype = np.float32 if X.dtype == np.float16 else X.dtype
-    return np.ascontiguousarray(X[:, start : start + width][rows].T, dtype=dtype)
+    return np.dtype(np.float32) if X.dtype == np.float16 else X.dtype
+
+
+def _columns(X, rows, start, width):
+    return np.ascontiguousarray(X[:, start : start + width][rows].T, dtype=_widened(X))

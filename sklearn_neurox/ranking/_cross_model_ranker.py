@@ -12,7 +12,7 @@ from sklearn_neurox.ranking._shared_variance import (
     explained_by_shared_subspace,
 )
 from sklearn_neurox.utils._correlations import StandardColumns, correlations
-from sklearn_neurox.utils._validation import check_activations
+from sklearn_neurox.utils._validation import check_activations, check_weight
 
 
 class CrossModelRanker(BaseRanker):
@@ -136,6 +136,7 @@ class CrossModelRanker(BaseRanker):
         *,
         reference: ArrayLike,
         reference_models: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> "CrossModelRanker":
         """Rank the neurons.
 
@@ -154,6 +155,9 @@ class CrossModelRanker(BaseRanker):
             The name of the model that each column of ``reference`` is from; None for one model,
             ``"reference"``.
 
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How much every row counts in the correlations.
+
         Returns
         -------
         self : CrossModelRanker
@@ -161,22 +165,25 @@ class CrossModelRanker(BaseRanker):
         Raises
         ------
         ValueError
-            If X or the reference is not finite, or their shapes do not fit together.
+            If X or the reference is not finite, a weight is negative, or shapes do not fit
+            together.
         """
         X = self._check_fit_input(X, ensure_min_samples=2)
         reference, names = _check_reference(
             reference, reference_models, X, caller=type(self).__name__
         )
         self.models_, codes = np.unique(names, return_inverse=True)
-        own = StandardColumns(X)
+        weight = check_weight(sample_weight, X)
+        n_rows = len(X) if weight is None else np.count_nonzero(weight)
+        own = StandardColumns(X, weight=weight)
         score = {"linreg": explained_by_all, "svcca": explained_by_shared_subspace}.get(
             self.criterion, _strongest
         )
         scores = []
         for code, name in enumerate(self.models_):
             columns = np.flatnonzero(codes == code)
-            self._warn_about_width(name, len(columns), len(X))
-            scores.append(score(own, StandardColumns(reference, columns)))
+            self._warn_about_width(name, len(columns), n_rows)
+            scores.append(score(own, StandardColumns(reference, columns, weight=weight)))
         # Rounding gives a constant neuron, and perfect matches, a little more than they have.
         self.model_scores_ = np.clip(scores, 0, own.deviations > 0)
         combine = np.min if self.criterion == "mincorr" else np.max

@@ -20,11 +20,17 @@ class GreedySelection:
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_candidates), dtype float64
+    X : ndarray of shape (n_samples, n_candidates), dtype float32
         Held-out rows, in any order that spreads what is alike.
+
+    exact : callable
+        Gives some columns of X in float64; all of them would take much more memory.
 
     codes : ndarray of shape (n_samples,)
         Their classes.
+
+    weight : ndarray of shape (n_samples,) or None
+        How much they count.
 
     means : ndarray of shape (n_classes, n_candidates)
 
@@ -39,9 +45,11 @@ class GreedySelection:
         Whether accuracy comes first and likelihood second, or the likelihood alone counts.
     """
 
-    def __init__(self, X, codes, means, covariances, priors, *, n_steps, by_accuracy):
-        self.X, self.codes, self.by_accuracy = X, codes, by_accuracy
-        self.screened = X.astype(np.float32)
+    def __init__(
+        self, X, exact, codes, weight, means, covariances, priors, *, n_steps, by_accuracy
+    ):
+        self.X, self.exact = X, exact
+        self.codes, self.weight, self.by_accuracy = codes, weight, by_accuracy
         self.covariances = covariances
         self.n_chosen = 0
         self.Z = np.ones((len(priors), len(X), n_steps + 1))
@@ -56,33 +64,40 @@ class GreedySelection:
         """Choose the best next column; return it with its log-likelihood and accuracy."""
         left = np.flatnonzero(self.open)
         if len(self.X) > _FIRST_ROWS:
-            left = self._best_of(left, self.screened, self.Z_screened, _FIRST_ROWS)[0][:_N_SECOND]
-        left = self._best_of(left, self.screened, self.Z_screened)[0][:_N_FINALISTS]
-        left, log_likelihood, accuracy = self._best_of(left, self.X, self.Z)
+            left = self._best_of(left, self._screened, self.Z_screened, _FIRST_ROWS)[0][:_N_SECOND]
+        left = self._best_of(left, self._screened, self.Z_screened)[0][:_N_FINALISTS]
+        left, log_likelihood, accuracy = self._best_of(left, self._exact, self.Z)
         self._choose(left[0])
         return left[0], log_likelihood[0], accuracy[0]
 
-    def _best_of(self, columns, X, Z, n_rows=None):
-        columns = np.sort(columns)
-        scores = self._score(columns, X, Z, slice(n_rows))
-        log_likelihood, accuracy = (each.mean(axis=0, dtype=np.float64) for each in scores)
+    def _screened(self, columns, rows):
+        return self.X[rows, columns]
+
+    def _exact(self, columns, rows):
+        return self.exact(columns)[rows]
+
+    def _best_of(self, columns, read, Z, n_rows=None):
+        columns, rows = np.sort(columns), slice(n_rows)
+        scores = self._score(columns, read(columns, rows), Z, rows)
+        weight = None if self.weight is None else self.weight[rows]
+        log_likelihood, accuracy = (row_means(each, weight) for each in scores)
         order = better_first(log_likelihood, accuracy, by_accuracy=self.by_accuracy)
         return columns[order], log_likelihood[order], accuracy[order]
 
-    def _score(self, columns, X, Z, rows):
+    def _score(self, columns, values, Z, rows):
         weights, offsets = column_weights(
             self.regression[:, :, columns], self.variances[:, columns]
         )
         known = Z[:, rows, : self.n_chosen + 1]
         return conditional_scores(
-            X[rows, columns], known, self.base[:, rows], self.codes[rows], weights, offsets
+            values, known, self.base[:, rows], self.codes[rows], weights, offsets
         )
 
     def _choose(self, column):
         deviations = np.sqrt(self.variances[:, column])[:, np.newaxis]
         regression = self.regression[:, :, column, np.newaxis]
         predicted = (self.Z[:, :, : self.n_chosen + 1] @ regression)[..., 0]
-        whitened = (self.X[:, column] - predicted) / deviations
+        whitened = (self.exact([column])[:, 0] - predicted) / deviations
         self.base -= 0.5 * np.square(whitened) + np.log(deviations)
         self.base -= self.base.max(axis=0)
         shared = (regression[:, 1:] * self.regression[:, 1:]).sum(axis=1)
@@ -92,6 +107,13 @@ class GreedySelection:
         self.open[column] = False
         self.n_chosen += 1
         self.Z[:, :, self.n_chosen] = self.Z_screened[:, :, self.n_chosen] = whitened
+
+
+def row_means(values, weight):
+    """Average the rows of a matrix, in double precision; weight None counts them alike."""
+    if weight is None:
+        return values.mean(axis=0, dtype=np.float64)
+    return np.average(values, axis=0, weights=weight)
 
 
 def better_first(log_likelihood, accuracy, *, by_accuracy):

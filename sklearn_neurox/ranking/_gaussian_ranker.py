@@ -3,7 +3,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import entropy
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
@@ -15,6 +14,7 @@ from sklearn_neurox.ranking._gaussian_greedy import better_first
 from sklearn_neurox.ranking._gaussian_split import GaussianSplit
 from sklearn_neurox.ranking._held_out import held_out_rows
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
+from sklearn_neurox.utils._validation import check_weight
 
 
 class GaussianRanker(BaseRanker):
@@ -25,6 +25,9 @@ class GaussianRanker(BaseRanker):
     the held-out rows best. So a neuron that only repeats what is known comes late, and one that
     tells by its variance or its correlation with others is found. After ``max_neurons`` steps the
     rest follow by what each predicts alone.
+
+    It does not see a pair that tells the class only together (XOR) before one of the two has come
+    in by chance, nor what no Gaussian of the class describes, such as two separate modes.
 
     Parameters
     ----------
@@ -166,7 +169,13 @@ class GaussianRanker(BaseRanker):
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> "GaussianRanker":
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> "GaussianRanker":
         """Rank the neurons.
 
         Parameters
@@ -180,6 +189,10 @@ class GaussianRanker(BaseRanker):
         groups : array-like of shape (n_samples,) or None, default=None
             What must not be split between training and held-out rows; for words,
             ``words["text"]``.
+
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How much every row counts in the moments, in the means over held-out rows, and in how
+            many of them to hold out; a row of weight zero is as if it were not there.
 
         Returns
         -------
@@ -195,8 +208,11 @@ class GaussianRanker(BaseRanker):
         check_classification_targets(y)
         check_consistent_length(X, groups)
         caller = type(self).__name__
-        train, held_out = held_out_rows(y, groups, self.validation_fraction, caller=caller)
-        split = GaussianSplit(X, y, train, held_out, prior=self.covariance_prior, caller=caller)
+        weight = check_weight(sample_weight, X)
+        train, held_out = held_out_rows(y, groups, weight, self.validation_fraction, caller=caller)
+        split = GaussianSplit(
+            X, y, train, held_out, weight, prior=self.covariance_prior, caller=caller
+        )
         self.classes_ = split.classes
         given = named_candidates(self)
         n_candidates = count_candidates(self, given, len(split.classes))
@@ -227,4 +243,4 @@ class GaussianRanker(BaseRanker):
             return accuracy
         if self.criterion == "log_likelihood":
             return log_likelihood
-        return (entropy(np.bincount(split.held_out_codes)) + log_likelihood) / np.log(2)
+        return (split.held_out_entropy() + log_likelihood) / np.log(2)

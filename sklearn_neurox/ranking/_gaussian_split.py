@@ -2,6 +2,7 @@
 """Gaussians fitted on training rows, and the held-out rows that judge them."""
 
 import numpy as np
+from scipy.stats import entropy
 
 from sklearn_neurox.probes._gaussian_moments import (
     class_means,
@@ -11,7 +12,7 @@ from sklearn_neurox.probes._gaussian_moments import (
     variance_between,
 )
 from sklearn_neurox.ranking._conditional_scores import column_weights, conditional_scores
-from sklearn_neurox.ranking._gaussian_greedy import GreedySelection
+from sklearn_neurox.ranking._gaussian_greedy import GreedySelection, row_means
 from sklearn_neurox.utils._validation import encode_classes
 
 # Columns scored alone at a time.
@@ -30,6 +31,9 @@ class GaussianSplit:
 
     train, held_out : ndarray of shape (n_samples,), dtype=bool
 
+    weight : ndarray of shape (n_samples,) or None
+        How much the rows count.
+
     prior : {"mean", "mode"}
         As in the probe.
 
@@ -37,14 +41,16 @@ class GaussianSplit:
         The class that asks, for the error message.
     """
 
-    def __init__(self, X, y, train, held_out, *, prior, caller):
+    def __init__(self, X, y, train, held_out, weight, *, prior, caller):
         self.classes, codes = encode_classes(y, train, caller=caller)
-        counts = np.bincount(codes[train], minlength=len(self.classes)).astype(np.float64)
         # Weights choose the training rows, without a copy of them.
-        self._training = (X, codes, train.astype(np.float64), counts)
+        training_weight = np.where(train, 1.0 if weight is None else weight, 0.0)
+        counts = np.bincount(codes, training_weight, minlength=len(self.classes))
+        self._training = (X, codes, training_weight, counts)
         self._prior = prior
         self._X, self._rows = X, _spread(np.flatnonzero(held_out))
         self.held_out_codes = codes[self._rows]
+        self._weight = None if weight is None else weight[self._rows]
         self._priors = counts / counts.sum()
         every = np.arange(X.shape[1])
         self._means = class_means(*self._training, every)
@@ -81,8 +87,12 @@ class GaussianSplit:
             )
             values = self._held_out(columns).astype(np.float32)
             alone = conditional_scores(values, Z, base, self.held_out_codes, weights, offsets)
-            scores[:, columns] = [each.mean(axis=0, dtype=np.float64) for each in alone]
+            scores[:, columns] = [row_means(each, self._weight) for each in alone]
         return scores
+
+    def held_out_entropy(self):
+        """Compute the entropy of the held-out labels, in nats."""
+        return entropy(np.bincount(self.held_out_codes, self._weight))
 
     def selection(self, candidates, *, n_steps, by_accuracy):
         """Start a greedy selection among the candidates."""
@@ -92,14 +102,23 @@ class GaussianSplit:
         covariances /= scale[:, np.newaxis]
         covariances /= scale
         return GreedySelection(
-            self._held_out(candidates),
+            self._screened(candidates),
+            lambda places: self._held_out(candidates[places]),
             self.held_out_codes,
+            self._weight,
             means,
             covariances,
             self._priors,
             n_steps=n_steps,
             by_accuracy=by_accuracy,
         )
+
+    def _screened(self, columns):
+        values = np.empty((len(self._rows), len(columns)), dtype=np.float32)
+        for start in range(0, len(columns), _CHUNK):
+            some = slice(start, start + _CHUNK)
+            values[:, some] = self._held_out(columns[some])
+        return values
 
     def _held_out(self, columns):
         values = self._X[self._rows[:, np.newaxis], columns].astype(np.float64)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 
-def held_out_rows(y, groups, fraction, *, caller):
+def held_out_rows(y, groups, weight, fraction, *, caller):
     """Choose the rows to hold out: the last ones, never drawn at random.
 
     Parameters
@@ -20,8 +20,12 @@ def held_out_rows(y, groups, fraction, *, caller):
         they first appear. Without, the last rows of every class are, at least one of a class that
         has two.
 
+    weight : ndarray of shape (n_samples,) or None
+        Rows of weight zero are in neither part.
+
     fraction : float
-        The share of the rows to hold out, in (0, 1); with groups at least that.
+        The share of the rows, or of their weight, to hold out, in (0, 1); with groups at least
+        that.
 
     caller : str
         The class that asks, for messages.
@@ -38,10 +42,14 @@ def held_out_rows(y, groups, fraction, *, caller):
             UserWarning,
             stacklevel=5,
         )
-        held_out = _last_of_every_class(y, fraction)
+    counts = np.ones(len(y), dtype=int) if weight is None else weight
+    rows = np.flatnonzero(counts)
+    held_out = np.zeros(len(y), dtype=bool)
+    if groups is None:
+        held_out[rows] = _last_of_every_class(y[rows], counts[rows], fraction)
     else:
-        held_out = _last_groups(groups, fraction)
-    train = ~held_out
+        held_out[rows] = _last_groups(np.asarray(groups)[rows], counts[rows], fraction)
+    train = ~held_out & (counts > 0)
     unseen = held_out & ~np.isin(y, y[train])
     if not train.any() or (unseen == held_out).all():
         raise ValueError(
@@ -59,18 +67,21 @@ def held_out_rows(y, groups, fraction, *, caller):
     return train, held_out & ~unseen
 
 
-def _last_of_every_class(y, fraction):
+def _last_of_every_class(y, counts, fraction):
     codes = np.unique(y, return_inverse=True)[1]
-    counts = np.bincount(codes)
-    place = pd.Series(codes).groupby(codes).cumcount().to_numpy()
-    n_held_out = np.maximum(np.floor(counts * fraction).astype(int), counts > 1)
-    return place >= (counts - n_held_out)[codes]
+    of_class = pd.Series(counts).groupby(codes)
+    # Seen from the end, so that whole counts are compared with a share of whole ones.
+    up_to_end = of_class.transform("sum") - of_class.cumsum() + counts
+    is_last = ~pd.Series(codes).duplicated(keep="last")
+    has_two = of_class.transform("size") > 1
+    shares = fraction * of_class.transform("sum")
+    return ((up_to_end <= shares) | (is_last & has_two)).to_numpy()
 
 
-def _last_groups(groups, fraction):
-    codes = pd.factorize(np.asarray(groups))[0]
-    up_to = np.cumsum(np.bincount(codes))
+def _last_groups(groups, counts, fraction):
+    codes = pd.factorize(groups)[0]
+    up_to = np.cumsum(np.bincount(codes, counts))
     # A group is held out when all but the fraction of the rows lie before its end.
-    first_held_out = np.searchsorted(up_to, len(codes) * (1 - fraction), side="right")
+    first_held_out = np.searchsorted(up_to, counts.sum() * (1 - fraction), side="right")
     first_held_out = np.clip(first_held_out, 1, len(up_to))
     return codes >= first_held_out

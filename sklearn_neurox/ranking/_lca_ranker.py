@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._loss_gradient import loss_gradient, prediction_residuals
+from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._moments import column_deviations, column_means
 from sklearn_neurox.utils._validation import check_weight
 
@@ -35,6 +35,10 @@ class LCARanker(BaseRanker):
     without any weight, half of all on real data, are ordered by the largest absolute gradient of
     the loss at the solution: the first is the next to enter the model when the penalty relaxes.
     Position decides only what is still equal then.
+
+    It sees what a linear probe can use: shifted means, given all other neurons. It sees neither
+    neurons of which only the variance differs between classes, nor pairs that tell a class only
+    together (XOR), and of neurons that repeat each other it may favour one.
 
     Parameters
     ----------
@@ -209,11 +213,8 @@ class LCARanker(BaseRanker):
         if not regression:
             check_classification_targets(targets)
         sample_weight = check_weight(sample_weight, matrix)
-        given = {} if sample_weight is None else {"sample_weight": sample_weight}
-        if groups is not None and has_fit_parameter(template, "groups"):
-            given["groups"] = groups
         # The estimator gets X as given, so that it sees the same feature names as this one.
-        self.estimator_ = clone(template).fit(X, targets, **given)
+        self.estimator_ = fit_with_groups(clone(template), X, targets, groups, sample_weight)
         self.importances_, gradients = self._weights_and_gradients(
             X, matrix, targets, sample_weight
         )

@@ -19,6 +19,10 @@ class ProbelessRanker(BaseRanker):
     and the score for one class sums over its own pairs only, so that the class scores of a neuron
     add up to twice its score. Every class counts alike, however rare.
 
+    It sees shifted means, each neuron alone. It sees neither neurons of which only the variance
+    differs between classes, nor pairs that tell a class only together (XOR), and it does not
+    notice that neurons repeat each other.
+
     Parameters
     ----------
     n_neurons : int, float or None, default=None

@@ -12,7 +12,7 @@ from sklearn_neurox.selection._average_linkage import bytes_needed, cluster, com
 from sklearn_neurox.selection._base import BaseNeuronSelector
 from sklearn_neurox.utils._correlations import StandardColumns
 from sklearn_neurox.utils._names import parse_neuron_names
-from sklearn_neurox.utils._validation import check_matrix
+from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
 class CorrelationClusterSelector(BaseNeuronSelector):
@@ -100,7 +100,9 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         self.max_memory = max_memory
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> "CorrelationClusterSelector":
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> "CorrelationClusterSelector":
         """Cluster the columns.
 
         Parameters
@@ -111,6 +113,9 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         y : Ignored
             Present for the conventions of scikit-learn.
 
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How much every row counts in the correlations.
+
         Returns
         -------
         self : CorrelationClusterSelector
@@ -118,11 +123,13 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         Raises
         ------
         ValueError
-            If X is not finite, all its columns are constant, or too many neurons hang together at
-            this threshold to fit into ``max_memory``.
+            If X is not finite, a weight is negative, all columns are constant, or too many
+            neurons hang together at this threshold to fit into ``max_memory``.
         """
         X = check_matrix(self, X, reset=True, ensure_min_samples=2)
-        columns = StandardColumns(X, dtype=np.promote_types(X.dtype, np.float32))
+        weight = check_weight(sample_weight, X)
+        dtype = np.promote_types(X.dtype, np.float32)
+        columns = StandardColumns(X, dtype=dtype, weight=weight)
         alive = np.flatnonzero(columns.deviations)
         if not len(alive):
             raise ValueError(

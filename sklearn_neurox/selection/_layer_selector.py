@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_neurox.selection._base import BaseNeuronSelector
 from sklearn_neurox.selection._probe_search import FoldScores, default_probe, reaches
 from sklearn_neurox.utils._names import neuron_layers
-from sklearn_neurox.utils._validation import check_matrix
+from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
 class LayerSelector(BaseNeuronSelector):
@@ -139,7 +139,11 @@ class LayerSelector(BaseNeuronSelector):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: ArrayLike, y: ArrayLike | None = None, groups: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> "LayerSelector":
         """Find the columns of the layers to keep.
 
@@ -154,6 +158,10 @@ class LayerSelector(BaseNeuronSelector):
         groups : array-like of shape (n_samples,) or None, default=None
             What must not be split between two folds, such as ``words["text"]``. Only read by
             ``"auto"``.
+
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How much every row counts in the fits of the probe, which must take weights, and in
+            its scores. Only read by ``"auto"``.
 
         Returns
         -------
@@ -172,7 +180,8 @@ class LayerSelector(BaseNeuronSelector):
             multi_output = self.estimator is not None and is_regressor(self.estimator)
             X, y = check_matrix(self, X, y, reset=True, multi_output=multi_output)
         else:
-            check_matrix(self, X, reset=True)
+            X = check_matrix(self, X, reset=True)
+        check_weight(sample_weight, X)
         if self.layers is None:
             self.layers_ = np.empty(0, dtype=np.intp)
             self._mask = np.ones(self.n_features_in_, dtype=bool)
@@ -186,16 +195,8 @@ class LayerSelector(BaseNeuronSelector):
         present = np.unique(of_column)
         if is_auto:
             estimator = default_probe(y) if self.estimator is None else self.estimator
-            folds = FoldScores(
-                estimator,
-                X,
-                y,
-                groups=groups,
-                cv=self.cv,
-                scoring=self.scoring,
-                n_jobs=self.n_jobs,
-                caller=type(self).__name__,
-            )
+            metadata = {"groups": groups, "sample_weight": sample_weight}
+            folds = FoldScores(estimator, X, y, **metadata, **self._search_options())
             self._find_fewest(folds, of_column, present)
         else:
             self.layers_ = self._check_layers(present)

@@ -163,7 +163,11 @@ class MinimalNeuronSelector(BaseNeuronSelector):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> "MinimalNeuronSelector":
         """Find the number of neurons, and rank them.
 
@@ -179,6 +183,10 @@ class MinimalNeuronSelector(BaseNeuronSelector):
             What must not be split between two folds, such as ``words["text"]``. A ranker or probe
             that splits inside gets them too.
 
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How much every row counts in the fits of the probe and the ranker, which must take
+            weights, and in the scores.
+
         Returns
         -------
         self : MinimalNeuronSelector
@@ -193,23 +201,17 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         X, y = check_matrix(self, X, y, reset=True, multi_output=multi_output)
         sizes = self._check_sizes()
         estimator = default_probe(y) if self.estimator is None else self.estimator
-        folds = FoldScores(
-            estimator,
-            X,
-            y,
-            groups=groups,
-            cv=self.cv,
-            scoring=self.scoring,
-            n_jobs=self.n_jobs,
-            caller=type(self).__name__,
-        )
+        options = {"cv": self.cv, "scoring": self.scoring, "n_jobs": self.n_jobs}
+        metadata = {"groups": groups, "sample_weight": sample_weight}
+        folds = FoldScores(estimator, X, y, caller=type(self).__name__, **metadata, **options)
         probes = folds.probes()
         self.oracle_scores_ = folds.of_probes(probes)
         orders = folds.map(
             lambda train, probe: neuron_order(folds.fit(self._ranker(probe), train)), probes
         )
         self._find_fewest(folds, orders, sizes)
-        self.ranker_ = fit_with_groups(self._ranker(estimator, fitted=False), X, y, groups)
+        ranker = self._ranker(estimator, fitted=False)
+        self.ranker_ = fit_with_groups(ranker, X, y, folds.groups, folds.weight)
         self.order_ = neuron_order(self.ranker_)
         return self
 

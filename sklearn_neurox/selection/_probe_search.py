@@ -6,10 +6,12 @@ from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_consistent_length, has_fit_parameter
+from sklearn.utils.validation import check_consistent_length
 
 from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeRegressor
 from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._metadata import fit_with_groups
+from sklearn_neurox.utils._validation import check_weight
 
 
 def default_probe(y):
@@ -17,13 +19,6 @@ def default_probe(y):
     is_number = type_of_target(y).startswith("continuous")
     probe = ElasticNetProbeRegressor if is_number else ElasticNetProbeClassifier
     return probe(standardize=True, random_state=0)
-
-
-def fit_with_groups(estimator, X, y, groups):
-    """Fit, with groups if there are any and the estimator knows what to do with them."""
-    if groups is not None and has_fit_parameter(estimator, "groups"):
-        return estimator.fit(X, y, groups=groups)
-    return estimator.fit(X, y)
 
 
 def order_only(ranker):
@@ -86,15 +81,16 @@ class FoldScores:
     X, y : ndarrays
         All rows.
 
-    groups, cv, scoring, n_jobs
+    groups, sample_weight, cv, scoring, n_jobs
         As of the selector that asks.
 
     caller : str
         Its name, for messages.
     """
 
-    def __init__(self, estimator, X, y, *, groups, cv, scoring, n_jobs, caller):
+    def __init__(self, estimator, X, y, *, groups, sample_weight, cv, scoring, n_jobs, caller):
         check_consistent_length(X, groups)
+        self.weight = check_weight(sample_weight, X)
         if is_classifier(estimator):
             check_classification_targets(y)
         self.estimator, self.X, self.y, self.caller = estimator, X, y, caller
@@ -114,7 +110,8 @@ class FoldScores:
         """Fit a clone on some rows, and on all columns or some."""
         X = self.X[train] if columns is None else self.X[np.ix_(train, columns)]
         groups = None if self.groups is None else self.groups[train]
-        return fit_with_groups(clone(estimator), X, self.y[train], groups)
+        weight = None if self.weight is None else self.weight[train]
+        return fit_with_groups(clone(estimator), X, self.y[train], groups, weight)
 
     def probes(self):
         """Fit the probe on all columns of every fold."""
@@ -124,7 +121,7 @@ class FoldScores:
         """Score probes that were fitted on all columns, one a fold."""
         return self._checked(
             self.parallel(
-                delayed(self.scorer)(probe, self.X[test], self.y[test])
+                delayed(self._score)(probe, self.X[test], test)
                 for (_, test), probe in zip(self.folds, probes, strict=True)
             )
         )
@@ -150,7 +147,11 @@ class FoldScores:
     def _score_columns(self, train, test, columns):
         columns = np.sort(columns)
         probe = self.fit(self.estimator, train, columns)
-        return self.scorer(probe, self.X[np.ix_(test, columns)], self.y[test])
+        return self._score(probe, self.X[np.ix_(test, columns)], test)
+
+    def _score(self, probe, X, test):
+        given = {} if self.weight is None else {"sample_weight": self.weight[test]}
+        return self.scorer(probe, X, self.y[test], **given)
 
     def _checked(self, scores):
         scores = np.array(scores, dtype=np.float64)

@@ -23,6 +23,9 @@ class StandardColumns:
     dtype : dtype, default=float64
         Of what is read.
 
+    weight : ndarray of shape (n_samples,) or None, default=None
+        How much every row counts, in the moments and in correlations.
+
     moments : (ndarray, ndarray) or None, default=None
         Means and standard deviations of the columns; None computes them.
 
@@ -32,13 +35,14 @@ class StandardColumns:
         A deviation of zero marks a constant column.
     """
 
-    def __init__(self, X, columns=None, *, dtype=np.float64, moments=None):
-        self.X = X
+    def __init__(self, X, columns=None, *, dtype=np.float64, weight=None, moments=None):
+        self.X, self.weight = X, weight
         self.columns = np.arange(X.shape[1]) if columns is None else columns
         self.dtype = dtype
         if moments is None:
-            means = column_means(X)
-            moments = (part[self.columns] for part in (means, column_deviations(X, means)))
+            means = column_means(X, weight)
+            deviations = column_deviations(X, means, weight)
+            moments = means[self.columns], deviations[self.columns]
         self.means, self.deviations = moments
 
     def __len__(self):
@@ -47,14 +51,19 @@ class StandardColumns:
     def take(self, places):
         """Restrict to the columns at some places, a slice or ascending indices."""
         moments = self.means[places], self.deviations[places]
-        return StandardColumns(self.X, self.columns[places], dtype=self.dtype, moments=moments)
+        options = {"dtype": self.dtype, "weight": self.weight, "moments": moments}
+        return StandardColumns(self.X, self.columns[places], **options)
 
     def rows(self, block):
-        """Give a block of rows; a constant column is zero."""
+        """Give a block of rows, each times the root of its weight; a constant column is zero."""
         part = submatrix(self.X, block, self.columns).astype(self.dtype)
         part -= self.means.astype(self.dtype)
         deviations = self.deviations.astype(self.dtype)
-        return np.divide(part, deviations, out=np.zeros_like(part), where=deviations > 0)
+        part = np.divide(part, deviations, out=np.zeros_like(part), where=deviations > 0)
+        if self.weight is not None:
+            scaled = np.sqrt(self.weight[block] / self.weight.mean())
+            part *= scaled[:, np.newaxis].astype(self.dtype)
+        return part
 
 
 def correlations(first, second):

@@ -17,9 +17,9 @@ def column_means(X, sample_weight=None):
     -------
     means : ndarray of shape (n_features,), dtype float64
     """
-    # Differences from the first row make the mean of a constant column that very constant.
-    origin = X[0].astype(np.float64)
     shares = _shares(X, sample_weight)
+    # Differences from a row that counts make the mean of a constant column that very constant.
+    origin = X[np.argmax(shares > 0)].astype(np.float64)
     total = np.zeros(X.shape[1])
     for block in row_blocks(X):
         total += shares[block] @ (X[block] - origin)

@@ -107,6 +107,27 @@ def test_resample_is_reproducible():
     assert (other != first).any()
 
 
+def test_weights_count_in_the_mean_and_in_the_draws():
+    X, weight = _matrix(400), np.array([0, 1, 2, 5] * 100)
+    mean = NeuronAblator([1], fill="mean").fit(X, sample_weight=weight).fill_rows_
+    np.testing.assert_allclose(mean[0, 0], np.repeat(X[:, 1], weight).mean())
+    drawn = NeuronAblator([1], fill="resample", random_state=0).fit(X, sample_weight=weight)
+    counts = (drawn.fill_rows_ == X[:, 1]).sum(axis=0)
+    # As many as the weight asks for, to the nearest either way.
+    assert (np.abs(counts - 1000 * weight / weight.sum()) < 1).all()
+    assert not counts[weight == 0].any()
+    with pytest.raises(ValueError, match="[Nn]egative"):
+        NeuronAblator([1]).fit(X, sample_weight=-weight)
+
+
+def test_a_constant_of_the_rows_that_count_is_constant():
+    X = np.full((50, 2), 0.1)
+    X[0] = 1e6
+    weight = np.append(0.0, np.ones(49))
+    mean = NeuronAblator([0], fill="mean").fit(X, sample_weight=weight).fill_rows_
+    assert mean[0, 0] == 0.1
+
+
 def test_mean_of_half_precision_is_that_of_double():
     X = (_matrix(20_000, 3) + 500).astype(np.float16)
     ablator = NeuronAblator([0, 1, 2], fill="mean").fit(X)
@@ -152,11 +173,17 @@ def test_bad_choices_are_named():
         NeuronAblator([2, 0, 2]).fit(X)
     with pytest.raises(ValueError, match="by name, but X has no feature names"):
         NeuronAblator(["hidden.0.1"]).fit(X)
+    named = pd.DataFrame(X, columns=list("abcdef"))
+    with pytest.raises(ValueError, match=r"'x1', which is not a column of X \(2 such\)"):
+        NeuronAblator(["a", "x1", "hidden.0.9"]).fit(named)
+    with pytest.raises(ValueError, match="neuron twice: b"):
+        NeuronAblator(["b", "b"]).fit(named)
     with pytest.raises(ValueError, match="5 entries, but there are 6"):
         NeuronAblator([True] * 5).fit(X)
     with pytest.raises(
         ValueError, match="1000000.0, which is too large for the dtype of X, float16"
     ):
         NeuronAblator([0], fill=1e6).fit(X.astype(np.float16))
-    with pytest.raises(ValueError, match="The 'fill' parameter of NeuronAblator must be"):
-        NeuronAblator([0], fill=np.nan).fit(X)
+    for fill in (np.nan, np.inf, True, False, np.True_):
+        with pytest.raises(ValueError, match="The 'fill' parameter of NeuronAblator must be"):
+            NeuronAblator([0], fill=fill).fit(X)

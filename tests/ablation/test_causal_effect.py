@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The causal effect of neurons: against losses by hand, on planted neurons, and what is counted."""
 
+import inspect
 import warnings
 
 import numpy as np
@@ -337,6 +338,38 @@ def test_batches_change_nothing(language_model, words, family):
     large = measure(language_model, family, words)
     small = measure(language_model, family, words, batch_tokens=1)
     pd.testing.assert_frame_equal(small, large, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+@pytest.mark.parametrize(("family", "n"), [("bert", 3), ("gpt2", 1), ("marian", 1)])
+def test_a_batch_too_large_for_the_memory_is_halved(
+    language_model, words, family, n, error, monkeypatch
+):
+    plain = measure(language_model, family, words)
+    model, _ = language_model(family)
+    forward, sizes = type(model).forward, []
+
+    def run(self, input_ids=None, **inputs):
+        sizes.append(len(input_ids))
+        if len(input_ids) > n:
+            raise error("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(self, input_ids=input_ids, **inputs)
+
+    run.__signature__ = inspect.signature(forward)
+    monkeypatch.setattr(type(model), "forward", run)
+    pd.testing.assert_frame_equal(measure(language_model, family, words), plain, rtol=1e-4)
+    assert max(sizes) > n and 1 <= min(sizes) <= n
+
+
+def test_a_word_too_large_for_the_memory_is_an_error(language_model, words, monkeypatch):
+    model, _ = language_model("bert")
+
+    def fail(self, input_ids=None, **inputs):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(type(model), "forward", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        measure(language_model, "bert", words)
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2"])

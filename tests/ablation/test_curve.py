@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import tracemalloc
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
@@ -302,7 +303,57 @@ def test_wrong_fills_are_named():
     for fill, message in (
         (["mean", "drop"], "finite numbers. Got 'drop'. To leave neurons out is retrain=True"),
         ([np.inf], "Got inf"),
+        (True, "'fill' parameter of ablation_curve must be"),
+        (["mean", False], "finite numbers. Got False"),
         ([], "at least one. Got none"),
     ):
         with pytest.raises(ValueError, match=message):
             ablation_curve(PIPE, X, y, fill=fill, groups=GROUPS)
+
+
+@pytest.mark.parametrize("fill", [["zero", "mean", "resample", -2.5, 1.0], "resample"])
+def test_however_many_fills_there_is_one_working_copy(fill, monkeypatch):
+    monkeypatch.setattr("sklearn_neurox.utils._validation._BLOCK_BYTES", 200_000)
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(6000, 200).astype(np.float32), rng.randint(2, size=6000)
+    split = [(np.arange(600), np.arange(600, 6000))]
+    ranker = FrozenEstimator(ProbelessRanker().fit(X, y))
+    options = {"ranker": ranker, "cv": split, "n_draws": 2, "retrain": False, "fill": fill}
+    tracemalloc.start()
+    try:
+        ablation_curve(_ByFirstColumn(), X, y, **options)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The training and the test rows of the fold, the rows to draw from, and one filled copy.
+    assert peak < X.nbytes + 1.2 * X[600:].nbytes + X[:600].nbytes
+
+
+@pytest.mark.parametrize("fill", ["mean", "resample"])
+def test_half_precision_stays_so_and_files_are_read(fill, tmp_path):
+    X, y = _planted()
+    half = (X / 4).astype(np.float16)
+    np.save(tmp_path / "X.npy", half)
+    seen = []
+
+    class Seeing(LogisticRegression):
+        def predict(self, X):
+            seen.append(X.dtype)
+            return super().predict(X)
+
+    options = {"groups": GROUPS, "n_draws": 1, "fill": fill, "random_state": 0}
+    probe = Seeing(max_iter=1000)
+    of_file = ablation_curve(probe, np.load(tmp_path / "X.npy", mmap_mode="r"), y, **options)
+    assert set(seen) == {np.dtype(np.float16)}
+    pd.testing.assert_frame_equal(of_file, ablation_curve(probe, half, y, **options))
+
+
+class _ByFirstColumn(ClassifierMixin, BaseEstimator):
+    """A probe that takes no memory."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return self.classes_[(X[:, 0] > 0).astype(int)]

@@ -65,6 +65,25 @@ def test_features_and_pipelines_as_probes():
     pd.testing.assert_frame_equal(inside, before)
 
 
+def test_weights_go_to_every_probe_every_ranking_and_what_makes_the_features():
+    X, y = _planted()
+    weight = np.random.RandomState(0).randint(3, size=300)
+    rows = np.repeat(np.arange(300), weight)
+    options = {
+        "rankings": {"lca": LCARanker(LogisticRegression()), "means": ProbelessRanker(scale=True)},
+        "probes": [LogisticRegression(tol=1e-9, max_iter=5000), GaussianNB()],
+        "features": StandardScaler(),
+        "scoring": "neg_log_loss",
+        "n_draws": 1,
+        "random_state": 0,
+    }
+    split = [(np.arange(200), np.arange(200, 300))]
+    weighted = ablation_table(X, y, sample_weight=weight, cv=split, **options)
+    of_rows = [(np.flatnonzero(rows < 200), np.flatnonzero(rows >= 200))]
+    repeated = ablation_table(X[rows], y[rows], cv=of_rows, **options)
+    pd.testing.assert_frame_equal(weighted, repeated, rtol=1e-4)
+
+
 def test_equal_classes_get_numbers():
     X, y = _planted()
     probes = [LogisticRegression(), LogisticRegression(C=0.1), GaussianNB()]

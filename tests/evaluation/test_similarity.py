@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""CKA, SVCCA and PWCCA: identities, known answers, and naive computations."""
+"""CKA, SVCCA, PWCCA and mean MaxCorr: identities, known answers, and naive computations."""
 
 import warnings
 
@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_neurox.evaluation import cka, pwcca, svcca
+from sklearn_neurox.evaluation import cka, maxcorr, pwcca, svcca
 from sklearn_neurox.evaluation._paired_rows import CentredMatrix, cross_product, shared_blocks
+from sklearn_neurox.ranking import CrossModelRanker
 from sklearn_neurox.words import words_frame
 
 SIMILARITIES = [cka, svcca, pwcca]
+ALL = [*SIMILARITIES, maxcorr]
 
 
 @pytest.fixture
@@ -117,6 +119,24 @@ def test_debiased_cka_does_not_see_what_is_not_there(rng):
     assert abs(debiased) < 0.01
 
 
+@pytest.mark.parametrize("widths", [(7, 5), (90, 5)])
+def test_mean_maxcorr_is_that_of_numpy_and_of_the_ranker(rng, widths):
+    X, Y = spaces(rng, 60, widths)
+    rho = np.abs(np.corrcoef(X, Y, rowvar=False)[: widths[0], widths[0] :])
+    assert maxcorr(X, Y) == pytest.approx(rho.max(axis=1).mean())
+    assert maxcorr(Y, X) == pytest.approx(rho.max(axis=0).mean())
+    ranker = CrossModelRanker("maxcorr").fit(X, reference=Y)
+    assert maxcorr(X, Y) == pytest.approx(ranker.scores_.mean())
+
+
+def test_mean_maxcorr_knows_no_sign_scale_shift_or_order_but_rotation(rng):
+    X, Y = spaces(rng)
+    units = rng.choice([-3.0, 0.01], size=5)
+    assert maxcorr(X, (Y * units + 9)[:, ::-1]) == pytest.approx(maxcorr(X, Y))
+    assert maxcorr(X, -X) == pytest.approx(1)
+    assert maxcorr(X, X @ rotation(rng, 7)) < 0.95
+
+
 def naive_cca(X, Y):
     X, Y = X - X.mean(axis=0), Y - Y.mean(axis=0)
     (Q, _), (R, _) = np.linalg.qr(X), np.linalg.qr(Y)
@@ -137,14 +157,14 @@ def test_canonical_correlations_are_those_of_qr(rng, widths):
     assert svcca(X, Y, variance=0.9) == pytest.approx(naive_cca(*cores)[0])
 
 
-@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("similarity", ALL)
 def test_duplicate_and_dead_neurons_are_no_trouble(rng, similarity):
     X, Y = spaces(rng)
     dead = np.hstack([X, X, np.full((60, 2), 0.1)])
     assert similarity(dead, Y) == pytest.approx(similarity(X, Y))
 
 
-@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("similarity", ALL)
 @pytest.mark.parametrize("widths", [(7, 5), (90, 5)])
 def test_blocks_of_a_memory_mapped_half_precision_file(
     rng, similarity, widths, tmp_path, monkeypatch
@@ -172,7 +192,7 @@ def test_rows_are_upcast_a_block_at_a_time(rng, monkeypatch):
     assert max(widest) == 100
 
 
-@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("similarity", ALL)
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -160,6 +160,25 @@ def test_the_reference_is_routed_and_cut_to_the_fold():
         np.testing.assert_array_equal(pipe[0].scores_, expected)
 
 
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_weights_of_rows_are_repetitions(criterion):
+    X, reference = _models()
+    weight = np.random.RandomState(0).randint(3, size=300)
+    ranker = CrossModelRanker(criterion)
+    metadata = {"reference_models": MODELS}
+    scores = ranker.fit(X, reference=reference, sample_weight=weight, **metadata).model_scores_
+    X, repeated = X.repeat(weight, axis=0), reference.repeat(weight, axis=0)
+    expected = ranker.fit(X, reference=repeated, **metadata).model_scores_
+    np.testing.assert_allclose(scores, expected)
+
+
+def test_its_mean_is_the_similarity_of_two_models():
+    X, reference = _models()
+    rho = np.abs(np.corrcoef(X.T, reference.T)[:6, 6:])
+    ranker = CrossModelRanker("maxcorr").fit(X, reference=reference)
+    np.testing.assert_allclose(ranker.scores_.mean(), rho.max(axis=1).mean())
+
+
 def test_what_does_not_fit_together_is_named():
     X, reference = _models()
     with pytest.raises(ValueError, match="X has 300 rows, but the reference has 299"):

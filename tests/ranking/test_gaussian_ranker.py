@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import sklearn
 from scipy.special import logsumexp
+from sklearn.base import clone
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -203,6 +204,34 @@ def test_groups_are_whole_and_the_last_are_held_out():
     best = ranker.order_[:1]
     expected = probe.mutual_information(X[held_out], y[held_out], neurons=best)
     np.testing.assert_allclose(ranker.greedy_scores_[0], expected)
+
+
+@pytest.mark.parametrize("criterion", ["mutual_information", "accuracy"])
+@pytest.mark.parametrize("values", [[0, 1], [1, 2], [0, 1, 3]])
+def test_weights_of_rows_are_repetitions(criterion, values):
+    X, y = _labelled()
+    groups = np.repeat(np.arange(40), 10)
+    weight = np.random.RandomState(0).choice(values, size=400)
+    ranker = GaussianRanker(criterion, max_neurons=5)
+    weighted = clone(ranker).fit(X, y, groups=groups, sample_weight=weight)
+    rows = np.repeat(np.arange(400), weight)
+    repeated = clone(ranker).fit(X[rows], y[rows], groups=groups[rows])
+    np.testing.assert_allclose(weighted.greedy_scores_, repeated.greedy_scores_)
+    np.testing.assert_allclose(weighted.single_scores_, repeated.single_scores_, rtol=1e-6)
+    np.testing.assert_array_equal(weighted.order_, repeated.order_)
+    plain = clone(ranker).fit(X, y, groups=groups)
+    assert not np.allclose(plain.greedy_scores_, weighted.greedy_scores_)
+
+
+@pytest.mark.filterwarnings("ignore:GaussianRanker was given no groups:UserWarning")
+def test_rows_without_weight_are_not_there_without_groups_either():
+    X, y = _labelled()
+    counts = np.random.RandomState(0).rand(400) < 0.7
+    y[~counts & (y == "N")] = "never counts"
+    weighted = GaussianRanker(max_neurons=3).fit(X, y, sample_weight=1.0 * counts)
+    dropped = GaussianRanker(max_neurons=3).fit(X[counts], y[counts])
+    assert weighted.classes_.tolist() == dropped.classes_.tolist()
+    np.testing.assert_array_equal(weighted.order_[:3], dropped.order_[:3])
 
 
 def test_without_groups_it_warns_and_holds_out_the_last_of_every_class():

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     ElasticNet,
@@ -324,6 +325,17 @@ def test_weights_of_rows_are_repetitions():
     np.testing.assert_allclose(weighted.importances_, repeated.importances_, atol=1e-6)
     assert 0 < weighted.n_tied_ == repeated.n_tied_
     np.testing.assert_array_equal(weighted.order_, repeated.order_)
+
+
+def test_a_probe_without_weights_is_named_and_a_frozen_one_needs_none():
+    X, y = _planted(n_samples=60, n_noise=3)
+    frozen = FrozenEstimator(LinearDiscriminantAnalysis().fit(X, y))
+    weight = np.arange(60) % 3
+    weighted = LCARanker(frozen).fit(X, y, sample_weight=weight)
+    repeated = LCARanker(frozen).fit(X.repeat(weight, axis=0), y.repeat(weight))
+    np.testing.assert_allclose(weighted.importances_, repeated.importances_)
+    with pytest.raises(ValueError, match="LinearDiscriminantAnalysis takes no sample_weight"):
+        LCARanker(LinearDiscriminantAnalysis()).fit(X, y, sample_weight=np.ones(60))
 
 
 def test_groups_reach_a_probe_that_tunes_itself():

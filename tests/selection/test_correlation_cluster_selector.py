@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,6 +88,36 @@ def test_a_large_offset_in_single_precision_hides_nothing():
     X = _mixed(2000, 60).astype(np.float32) + np.float32(500)
     labels = CorrelationClusterSelector(0.3).fit(X).labels_
     np.testing.assert_array_equal(labels, _one_tree(X, 0.3))
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.6])
+def test_weights_of_rows_are_repetitions(threshold):
+    X, weight = _mixed(150), np.random.RandomState(1).randint(4, size=150)
+    X[weight == 0, 5] = 7.0
+    X[weight > 0, 5] = 0.1  # constant on the rows that count
+    selector = CorrelationClusterSelector(threshold)
+    weighted = selector.fit(X, sample_weight=weight)
+    labels, kept = weighted.labels_, weighted.representatives_
+    repeated = selector.fit(X.repeat(weight, axis=0))
+    np.testing.assert_array_equal(labels, repeated.labels_)
+    np.testing.assert_array_equal(kept, repeated.representatives_)
+    assert labels[5] == -1
+    assert (labels != selector.fit(X).labels_).any()
+
+
+def test_it_takes_the_memory_of_one_correlation_matrix(monkeypatch):
+    monkeypatch.setattr(_correlations, "_BLOCK_COLUMNS", 64)
+    X = np.random.RandomState(0).randn(50, 1500).astype(np.float16)
+    X += X[:, :1]  # all hang together
+    selector = CorrelationClusterSelector(0.9)
+    tracemalloc.start()
+    try:
+        selector.fit(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert selector.n_clusters_ < 100
+    assert peak < 1.1 * 8 * 1500**2
 
 
 def test_constant_columns_are_left_out():

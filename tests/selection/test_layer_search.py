@@ -5,6 +5,7 @@ import pytest
 import sklearn
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.selection import LayerSelector
@@ -97,6 +98,29 @@ def test_groups_are_routed_through_a_pipeline():
         pipe = make_pipeline(selector.set_fit_request(groups=True), LogisticRegression())
         scores = cross_val_score(pipe, X, y, cv=GroupKFold(3), params={"groups": GROUPS})
     assert scores.mean() > 0.9
+
+
+def test_weights_of_rows_are_repetitions():
+    X, y = _layered()
+    weight = np.random.RandomState(0).randint(3, size=400)
+    rows = np.repeat(np.arange(400), weight)
+    probe = LogisticRegression(solver="newton-cholesky", tol=1e-9)
+    split = np.arange(400) < 300
+    fitted = [
+        LayerSelector(
+            "auto",
+            estimator=probe,
+            scoring="neg_log_loss",
+            cv=[(np.flatnonzero(split[own]), np.flatnonzero(~split[own]))],
+        ).fit(X.iloc[own], y[own], sample_weight=given)
+        for own, given in ((np.arange(400), weight), (rows, None))
+    ]
+    for name in ("oracle_scores_", "layer_scores_"):
+        np.testing.assert_allclose(getattr(fitted[0], name), getattr(fitted[1], name), rtol=1e-5)
+    with pytest.raises(ValueError, match="KNeighborsClassifier takes no sample_weight"):
+        LayerSelector("auto", estimator=KNeighborsClassifier()).fit(
+            X, y, groups=GROUPS, sample_weight=weight
+        )
 
 
 def test_bad_input_is_named():

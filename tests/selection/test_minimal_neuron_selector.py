@@ -2,9 +2,10 @@
 import numpy as np
 import pytest
 import sklearn
+from sklearn.base import clone
 from sklearn.feature_selection import RFE, SelectKBest, VarianceThreshold
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.datasets import make_planted_neurons
@@ -147,6 +148,59 @@ def test_without_groups_there_is_a_warning():
     with pytest.warns(UserWarning, match="MinimalNeuronSelector was given no groups") as record:
         MinimalNeuronSelector(LogisticRegression(), sizes=[20]).fit(planted.X, planted.y)
     assert record[0].filename == __file__
+
+
+def test_weights_of_rows_are_repetitions():
+    planted = _planted(effect=1.0, dtype=np.float64)
+    X, y = planted.X, planted.y
+    weight = np.random.RandomState(0).randint(3, size=600)
+    rows = np.repeat(np.arange(600), weight)
+    split = np.arange(600) < 400
+    options = {"delta": 0.02, "sizes": [1, 2, 4, 10, 20], "scoring": "neg_log_loss"}
+    fitted = [
+        MinimalNeuronSelector(
+            LogisticRegression(solver="newton-cholesky", tol=1e-9),
+            cv=[(np.flatnonzero(split[own]), np.flatnonzero(~split[own]))],
+            **options,
+        ).fit(X[own], y[own], sample_weight=given)
+        for own, given in ((np.arange(600), weight), (rows, None))
+    ]
+    for name in ("oracle_scores_", "size_scores_"):
+        np.testing.assert_allclose(getattr(fitted[0], name), getattr(fitted[1], name), rtol=1e-5)
+    np.testing.assert_array_equal(fitted[0].order_, fitted[1].order_)
+    assert fitted[0].n_neurons_ == fitted[1].n_neurons_
+    with pytest.raises(ValueError, match="SelectKBest takes no sample_weight"):
+        MinimalNeuronSelector(LogisticRegression(), ranker=SelectKBest()).fit(
+            X, y, groups=GROUPS, sample_weight=weight
+        )
+
+
+def test_groups_and_weights_are_routed_through_a_pipeline():
+    planted = _planted()
+    selector = MinimalNeuronSelector(LogisticRegression(), sizes=[4, 10])
+    with sklearn.config_context(enable_metadata_routing=True):
+        selector.set_fit_request(groups=True, sample_weight=True)
+        probe = LogisticRegression().set_fit_request(sample_weight=True)
+        pipe = make_pipeline(selector, probe.set_score_request(sample_weight=True))
+        results = cross_validate(
+            pipe,
+            planted.X,
+            planted.y,
+            cv=GroupKFold(3),
+            params={"groups": GROUPS, "sample_weight": 1.0 + np.arange(600) % 2},
+            return_estimator=True,
+        )
+    assert results["test_score"].mean() > 0.85
+    for pipe, (train, _) in zip(
+        results["estimator"], GroupKFold(3).split(planted.X, groups=GROUPS), strict=True
+    ):
+        alone = clone(selector).fit(
+            planted.X[train],
+            planted.y[train],
+            groups=GROUPS[train],
+            sample_weight=1.0 + train % 2,
+        )
+        np.testing.assert_array_equal(pipe[0].size_scores_, alone.size_scores_)
 
 
 def _everything():
