@@ -152,27 +152,31 @@ def _to_run(source, missing, before, texts):
     After an interruption these are whole batches of the plan the request began with. Where that
     does not explain what is there, the missing inputs have a plan of their own.
     """
-    pads = _pads(source, texts.extractor)
+    anatomies = _anatomies(source, texts.extractor)
     lengths = source.sequences.lengths
-    begun = source.plan(np.where(before, 0, lengths), pads)
+    begun = source.plan(np.where(before, 0, lengths), anatomies)
     left = [batch for batch in begun if missing[batch].any()]
     if all(missing[batch].all() for batch in left):
         return left
-    return source.plan(np.where(missing, lengths, 0), pads)
+    return source.plan(np.where(missing, lengths, 0), anatomies)
 
 
-def _pads(source, extractor):
+def _anatomies(source, extractor):
     if _n_workers(extractor) == 1:
-        return _look_at_padding(source.spec, source.stacks)
+        return _look_at(source.spec, source.stacks)
     # The process that shares out the work needs no model of its own.
-    return _parallel(extractor)([_delayed(_look_at_padding)(source.spec, source.stacks)])[0]
+    return _parallel(extractor)([_delayed(_look_elsewhere)(source.spec, source.stacks)])[0]
 
 
-def _look_at_padding(spec, stacks):
+def _look_elsewhere(spec, stacks):
+    return _look_at(replace(spec, device=_own_device(spec.device)), stacks)
+
+
+def _look_at(spec, stacks):
     from sklearn_neurox.extraction._components import anatomy_of
 
     model = load_model(spec)
-    return all(anatomy_of(model, stack).pads for stack in stacks)
+    return [anatomy_of(model, stack) for stack in stacks]
 
 
 def _size(source, batches, sink):
