@@ -6,9 +6,11 @@ stored before, so a request that was interrupted goes on with the batches that a
 and ends with the bits it would have had.
 """
 
+import contextlib
 import hashlib
 import multiprocessing
 import re
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -249,8 +251,16 @@ def _own_device(device):
     n_devices = torch.cuda.device_count()
     if n_devices < 2:
         return device
-    number = re.search(r"(\d+)$", multiprocessing.current_process().name)
+    number = re.search(r"(\d+)$", _process_name())
     return f"cuda:{int(number[1]) % n_devices if number else 0}"
+
+
+def _process_name():
+    distributed = sys.modules.get("distributed")
+    if distributed is not None:  # whose processes all have one name, and whose workers their own
+        with contextlib.suppress(ValueError):  # this is none
+            return str(distributed.get_worker().name)
+    return multiprocessing.current_process().name
 
 
 @dataclass(frozen=True)

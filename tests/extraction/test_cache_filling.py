@@ -186,6 +186,24 @@ def test_each_worker_takes_a_gpu_of_its_own(device, name, expected, monkeypatch)
     assert _filling._own_device(device) == device
 
 
+@pytest.mark.parametrize(("name", "expected"), [(0, "cuda:0"), (3, "cuda:1"), ("node-5", "cuda:1")])
+def test_each_worker_of_a_cluster_takes_a_gpu_of_its_own(name, expected, monkeypatch):
+    """All processes of a cluster have one name, without a number."""
+    import distributed
+
+    from sklearn_neurox.extraction import _filling
+
+    class Worker:
+        pass
+
+    worker = Worker()
+    worker.name = name
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert _filling._own_device("cuda") == "cuda:0"  # no worker
+    monkeypatch.setattr(distributed, "get_worker", lambda: worker)
+    assert _filling._own_device("cuda") == expected
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_cluster_fills_the_cache(tiny, texts, tmp_path):
