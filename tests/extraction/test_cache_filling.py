@@ -67,6 +67,12 @@ def test_a_generator_is_taken_in_portions(tiny, texts, tmp_path, count_forwards,
     assert extractor.fill_cache(iter(texts)) == 0
     assert extractor.fill_cache(iter([])) == 0
 
+    class Corpus:
+        def __iter__(self):
+            return iter(["Dogs", "bark"])
+
+    assert extractor.fill_cache(Corpus()) == 2
+
 
 def test_empty_texts_are_kept_too(tiny, tmp_path, count_forwards):
     extractor = ActivationExtractor(tiny("gpt2"), cache=tmp_path)
