@@ -119,7 +119,8 @@ def _choose_layers(known, layers, stack, model):
     if layers is None:
         return known
     asked = [layers] if isinstance(layers, Integral) else list(layers)
-    if not all(isinstance(layer, Integral) for layer in asked):
+    # A mask would be taken for the layers 0 and 1.
+    if not all(isinstance(x, Integral) and not isinstance(x, bool) for x in asked):
         raise ValueError(
             "The 'layers' parameter of ActivationExtractor must be an int, a list of int or "
             f"None, got {layers!r}."

@@ -45,7 +45,7 @@ class ActivationCache:
     Parameters
     ----------
     folder : str or path
-        Made when the first shard is written.
+        Made when the first shard is written. A leading ``~`` is the user's home.
 
     layers : {"all", "asked"}, default="all"
         What is kept: every layer of the component, which one pass computes anyway, so that a
@@ -84,7 +84,7 @@ class ActivationCache:
             raise ValueError(
                 f"ActivationCache: dtype must be 'float32' or 'float16', got {dtype!r}."
             )
-        self.folder = Path(folder)
+        self._given = Path(folder)
         self.layers = layers
         self.dtype = dtype
 
@@ -97,7 +97,12 @@ class ActivationCache:
             )
             if value != default
         )
-        return f"ActivationCache({str(self.folder)!r}{options})"
+        return f"ActivationCache({str(self._given)!r}{options})"
+
+    @property
+    def folder(self) -> Path:
+        """The folder; a leading ``~`` is whoever's home this is."""
+        return self._given.expanduser()
 
     def info(self) -> pd.DataFrame:
         """Tell what is in the cache.

@@ -46,10 +46,7 @@ class CachedSource:
     def fill(self):
         """Compute what the cache lacks; return how many texts that were."""
         if not self.texts.is_open:
-            raise ValueError(
-                "The model has hooks that change or watch its activations; remove them before "
-                "filling a cache."
-            )
+            raise ValueError(f"{self.texts.obstacle}; end that before filling a cache.")
         if not len(self.text):
             return 0
         index = self.texts.index()
@@ -107,8 +104,8 @@ class CachedSource:
         from sklearn_neurox.extraction._pooling import pool
 
         warnings.warn(
-            "The model has hooks that change or watch its activations, so the cache "
-            f"{self.texts.cache} is neither read nor written until they are removed.",
+            f"{self.texts.obstacle}, so the cache {self.texts.cache} is neither read nor written "
+            "until that ends.",
             UserWarning,
             stacklevel=4,
         )

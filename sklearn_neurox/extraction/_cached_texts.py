@@ -58,8 +58,17 @@ class CachedTexts:
     @property
     def is_open(self):
         """Whether the cache may be used: not while someone changes what the model computes."""
+        return self.obstacle is None
+
+    @property
+    def obstacle(self):
+        """What keeps the cache from being used, None if nothing does."""
+        if _is_autocast():
+            return "Autocast is on, which changes the activations"
         model = loaded_model(self.extractor._spec())
-        return model is None or not _has_foreign_hooks(model)
+        if model is None or not _has_foreign_hooks(model):
+            return None
+        return "The model has hooks that change or watch its activations"
 
     def fingerprint(self, *, load=False):
         """Tell the folder of these activations.
@@ -199,6 +208,12 @@ def _storage_options(extractor):
         "split_special_tokens": bool(extractor.split_special_tokens),
         "max_length": None if extractor.max_length is None else int(extractor.max_length),
     }
+
+
+def _is_autocast():
+    # Not stored anywhere but in the thread, so that no fingerprint could tell.
+    torch = sys.modules.get("torch")
+    return torch is not None and any(map(torch.is_autocast_enabled, ("cpu", "cuda", "mps")))
 
 
 def _has_foreign_hooks(model):

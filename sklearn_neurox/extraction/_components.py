@@ -13,6 +13,7 @@ import torch
 from sklearn_neurox.extraction._families import max_positions
 from sklearn_neurox.extraction._taps import ModuleDidNotRun, Tap, run_tapped
 from sklearn_neurox.extraction._torch_model import TorchModel
+from sklearn_neurox.extraction._uncompiled import uncompiled
 
 _anatomies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _widths: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -22,6 +23,7 @@ _modes_lock = threading.Lock()
 
 _PROBE_LENGTH = 12
 _PROBE_PADDING = 4
+_PROBE_TEXTS = 8
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Anatomy:
     blocks: str | None  # name of the list of blocks, None where the hidden states come otherwise
     n_layers: int
     pads: bool  # whether a padded input gives the same states
+    mixes: bool  # whether the texts beside it change the states of a text
     multiple: int  # inputs shorter than this are padded to it
 
 
@@ -59,7 +62,7 @@ def anatomy_of(model, stack=None):
     known = _anatomies.setdefault(model, {})
     if stack not in known:
         if isinstance(model, TorchModel):
-            known[stack] = Anatomy(None, 0, model.pads, 1)
+            known[stack] = Anatomy(None, 0, model.pads, False, 1)
         else:
             with evaluating(model), torch.inference_mode():
                 known[stack] = _examine(model, stack)
@@ -79,16 +82,27 @@ def _examine(model, stack):
         for short, long in zip(expected, padded, strict=True)
         if short.shape[1] == length
     )
+    mixes = not all(
+        are_close(alone, beside[:1])
+        for alone, beside in zip(expected, _beside_others(model, stack), strict=True)
+    )
     names = [
         name
         for name, module in base.named_modules()
         if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers
     ]
     for blocks in names:
-        anatomy = Anatomy(blocks, n_layers, pads, multiple)
+        anatomy = Anatomy(blocks, n_layers, pads, mixes, multiple)
         if _tapped_equals(base, anatomy, inputs, expected):
             return anatomy
-    return Anatomy(None, n_layers, pads, multiple)
+    return Anatomy(None, n_layers, pads, mixes, multiple)
+
+
+def _beside_others(model, stack):
+    # What quantises a whole batch by its extremes rounds every text by the others, and experts of
+    # limited capacity may leave out a token that stands behind theirs.
+    inputs = probe_inputs(model, stack, n_texts=_PROBE_TEXTS)
+    return hidden_states_of(base_of(model, stack), inputs)
 
 
 def probe_inputs(model, stack, *, padding=0, n_texts=1):
@@ -104,6 +118,7 @@ def probe_inputs(model, stack, *, padding=0, n_texts=1):
         How many tokens of padding follow.
 
     n_texts : int, default=1
+        The first is the same however many follow.
 
     Returns
     -------
@@ -119,7 +134,8 @@ def probe_inputs(model, stack, *, padding=0, n_texts=1):
     first = min(5, size - 1)
     room = max_positions(base.config) or _PROBE_LENGTH + _PROBE_PADDING
     length = min(_PROBE_LENGTH, room - _PROBE_PADDING)
-    ids = (first + torch.arange(length) % max(1, min(size - first, 50))).repeat(n_texts, 1)
+    places = torch.arange(n_texts * length).reshape(n_texts, length)
+    ids = first + places % max(1, min(size - first, 50))
     mask = torch.ones_like(ids)
     inputs = {
         "input_ids": torch.nn.functional.pad(ids, (0, padding), value=int(ids[0, 0])),
@@ -128,7 +144,8 @@ def probe_inputs(model, stack, *, padding=0, n_texts=1):
     inputs = {name: value.to(input_device(model)) for name, value in inputs.items()}
     if stack == "decoder":
         encoder = base_of(model, "encoder")
-        inputs["encoder_hidden_states"] = encoder(**inputs).last_hidden_state
+        output = encoder(**inputs, **_options(encoder))
+        inputs["encoder_hidden_states"] = output.last_hidden_state
         inputs["encoder_attention_mask"] = inputs["attention_mask"]
     return inputs
 
@@ -142,11 +159,13 @@ def input_device(model):
 
 def hidden_states_of(base, inputs):
     """Run a stack and give all its hidden states, as transformers tells them."""
-    return base(**inputs, **_no_cache(base), output_hidden_states=True).hidden_states
+    return base(**inputs, **_options(base), output_hidden_states=True).hidden_states
 
 
-def _no_cache(base):
-    return {"use_cache": False} if "use_cache" in _accepted(base, ["use_cache"]) else {}
+def _options(base):
+    options = dict.fromkeys(_accepted(base, ["use_cache"]), False)
+    # Which the config of a live model may have otherwise.
+    return options if getattr(base.config, "return_dict", True) else options | {"return_dict": True}
 
 
 def _accepted(base, names):
@@ -169,7 +188,7 @@ def _tapped_equals(base, anatomy, inputs, expected):
     seen = {}
     taps = {layer: _hidden_tap(base, anatomy, layer) for layer in range(anatomy.n_layers)}
     try:
-        forward = partial(base, **inputs, **_no_cache(base))
+        forward = partial(base, **inputs, **_options(base))
         output = run_tapped(forward, taps, seen.__setitem__, stop=False)
     except ModuleDidNotRun:  # a list of modules of which some do not run
         return False
@@ -256,7 +275,7 @@ def forward_of(model, base, inputs):
             return partial(base, *arguments)
         return partial(model.forward, base, *arguments, inputs["attention_mask"])
     known = {name: inputs[name] for name in _accepted(base, inputs)}
-    return partial(base, **known, **_no_cache(base))
+    return partial(base, **known, **_options(base))
 
 
 def module_widths(model, stack, paths):
@@ -326,6 +345,8 @@ def _width(path, n_calls, shape, expected):
 def evaluating(model):
     """Put a model into evaluation mode for a while, each of its modules restored afterwards.
 
+    Where it was compiled, it runs as it is written.
+
     The first of several threads switches the mode, the last one restores it.
     """
     model = base_of(model) if isinstance(model, TorchModel) else model
@@ -336,7 +357,8 @@ def evaluating(model):
             _set_training(training, False)
         _in_evaluation[model] = n_users + 1, training
     try:
-        yield
+        with uncompiled(model):
+            yield
     finally:
         with _modes_lock:
             n_users, training = _in_evaluation.pop(model)

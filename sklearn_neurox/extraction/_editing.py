@@ -9,6 +9,7 @@ from sklearn_neurox.extraction._components import anatomy_of, base_of
 from sklearn_neurox.extraction._sites import hidden_sites, site_of
 from sklearn_neurox.extraction._taps import first_of
 from sklearn_neurox.extraction._torch_model import TorchModel
+from sklearn_neurox.extraction._uncompiled import uncompiled
 
 
 @contextlib.contextmanager
@@ -51,6 +52,7 @@ def editing(model, changes):
                 stack.callback(handle.remove)
         watch = module.register_forward_hook(_Watch(ran))
         stack.callback(watch.remove)
+        stack.enter_context(uncompiled(module))
         yield model
     idle = [edit.block.name for edit in edits if not edit.has_acted]
     if ran and idle:

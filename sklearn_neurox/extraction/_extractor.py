@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING
@@ -339,9 +339,9 @@ class ActivationExtractor(
 
         Parameters
         ----------
-        X : DataFrame, array-like of str of shape (n_samples,), or iterator of str
-            As `transform` takes it; or an iterator of texts, such as a generator that reads a
-            file, which is taken in portions, so that a corpus need not fit into the memory.
+        X : DataFrame, array-like of str of shape (n_samples,), or iterable of str
+            As `transform` takes it; or an iterable of no known length, such as a generator that
+            reads a file, which is taken in portions, so that a corpus need not fit into the memory.
 
         Returns
         -------
@@ -359,10 +359,10 @@ class ActivationExtractor(
         self._validate_params()
         if self.cache is None:
             raise ValueError("ActivationExtractor.fill_cache needs a folder: give it with cache=.")
-        if not isinstance(X, Iterator):
+        if not isinstance(X, Iterable) or isinstance(X, Sized):
             return self.transform(X)._source.fill()
-        n_texts = 0
-        while portion := list(islice(X, _PORTION)):
+        n_texts, texts = 0, iter(X)
+        while portion := list(islice(texts, _PORTION)):
             n_texts += self.transform(portion)._source.fill()
         return n_texts
 

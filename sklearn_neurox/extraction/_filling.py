@@ -6,9 +6,11 @@ stored before, so a request that was interrupted goes on with the batches that a
 and ends with the bits it would have had.
 """
 
+import contextlib
 import hashlib
 import multiprocessing
 import re
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -152,27 +154,31 @@ def _to_run(source, missing, before, texts):
     After an interruption these are whole batches of the plan the request began with. Where that
     does not explain what is there, the missing inputs have a plan of their own.
     """
-    pads = _pads(source, texts.extractor)
+    anatomies = _anatomies(source, texts.extractor)
     lengths = source.sequences.lengths
-    begun = source.plan(np.where(before, 0, lengths), pads)
+    begun = source.plan(np.where(before, 0, lengths), anatomies)
     left = [batch for batch in begun if missing[batch].any()]
     if all(missing[batch].all() for batch in left):
         return left
-    return source.plan(np.where(missing, lengths, 0), pads)
+    return source.plan(np.where(missing, lengths, 0), anatomies)
 
 
-def _pads(source, extractor):
+def _anatomies(source, extractor):
     if _n_workers(extractor) == 1:
-        return _look_at_padding(source.spec, source.stacks)
+        return _look_at(source.spec, source.stacks)
     # The process that shares out the work needs no model of its own.
-    return _parallel(extractor)([_delayed(_look_at_padding)(source.spec, source.stacks)])[0]
+    return _parallel(extractor)([_delayed(_look_elsewhere)(source.spec, source.stacks)])[0]
 
 
-def _look_at_padding(spec, stacks):
+def _look_elsewhere(spec, stacks):
+    return _look_at(replace(spec, device=_own_device(spec.device)), stacks)
+
+
+def _look_at(spec, stacks):
     from sklearn_neurox.extraction._components import anatomy_of
 
     model = load_model(spec)
-    return all(anatomy_of(model, stack).pads for stack in stacks)
+    return [anatomy_of(model, stack) for stack in stacks]
 
 
 def _size(source, batches, sink):
@@ -245,8 +251,16 @@ def _own_device(device):
     n_devices = torch.cuda.device_count()
     if n_devices < 2:
         return device
-    number = re.search(r"(\d+)$", multiprocessing.current_process().name)
+    number = re.search(r"(\d+)$", _process_name())
     return f"cuda:{int(number[1]) % n_devices if number else 0}"
+
+
+def _process_name():
+    distributed = sys.modules.get("distributed")
+    if distributed is not None:  # whose processes all have one name, and whose workers their own
+        with contextlib.suppress(ValueError):  # this is none
+            return str(distributed.get_worker().name)
+    return multiprocessing.current_process().name
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 """What tells the activations of one model from those of another, told without loading it."""
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ _WORTH_KEEPING = 32 << 20
 _SETTLED_NS = 2_000_000_000
 # What a live tokenizer says of itself that no text can tell.
 _THE_MODELS = "the model's"
+_ADAPTERS = ("disable_adapters", "active_adapters", "merged_adapters", "scaling")
 _INCIDENTAL = ("name_or_path", "tokenizer_file", "vocab_file", "merges_file")
 
 
@@ -197,10 +199,30 @@ def _of_live(model):
         settings = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_")}
     digest = hashlib.sha256(type(module).__name__.encode())
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, value in module.state_dict().items():
+    for name, value in _state_of(module):
         digest.update(f"{name}:".encode())
         _add(digest, value, name)
     return "live-" + digest.hexdigest()[:32]
+
+
+def _state_of(module):
+    """Yield what ``state_dict`` would hold, and which adapters act; the model stays as it is."""
+    import torch
+
+    plainly = torch.nn.Module._save_to_state_dict
+    for path, part in module.named_modules(remove_duplicate=False):
+        prefix, found = f"{path}." if path else "", {}
+        own = part
+        if type(part)._save_to_state_dict is not plainly and not any(part.children()):
+            # Some unpack their weights to save them (bitsandbytes' of 4 bits), and lose by packing
+            # them again. Where there can be no copy, that is not done either.
+            with contextlib.suppress(RuntimeError, TypeError, NotImplementedError):
+                own = copy.deepcopy(part)
+        own._save_to_state_dict(found, prefix, keep_vars=False)
+        yield from found.items()  # which may lie in the memory of the copy
+        # peft's layers are switched by attributes; a model has methods of these names.
+        if isinstance(getattr(part, "disable_adapters", None), bool):
+            yield f"{prefix}adapters", [getattr(part, name, None) for name in _ADAPTERS]
 
 
 def _add(digest, value, name):

@@ -228,7 +228,8 @@ def _build_model(spec):
     if spec.weights == "random":
         config = load_config(spec)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(spec.seed)
+            # torch.manual_seed would seed the GPUs too, for everybody.
+            torch.default_generator.manual_seed(spec.seed)
             return AutoModel.from_config(
                 config, dtype=torch.float32, trust_remote_code=spec.trust_remote_code
             )

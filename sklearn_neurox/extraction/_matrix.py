@@ -41,7 +41,7 @@ def new_matrix(shape, dtype, path=None):
     if path is None:
         yield _Matrix(np.empty(shape, dtype=dtype))
         return
-    path = Path(path)
+    path = Path(path).expanduser()
     temporary = path.with_name(f"{os.urandom(16).hex()}.tmp")
     try:
         matrix = _Matrix(_mapped(temporary, shape, dtype, path))

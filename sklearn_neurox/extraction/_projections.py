@@ -25,6 +25,8 @@ _RULES = {
         rf"{_SELF_ATTENTION}(?:o_proj|out_proj|c_proj|dense|Wo|wo|o|out_lin|proj)"
     ),
 }
+# What torch.compile puts into the paths of a block.
+_WRAPPED = "_orig_mod."
 _WHAT = {"mlp": "down projection", "attention": "output projection of the attention"}
 
 
@@ -62,7 +64,8 @@ def find_projections(base, config, component, stack, *, model):
         matching = [
             (name, module)
             for name, module in modules
-            if _RULES[component].fullmatch(name) and _input_width(module) is not None
+            if _RULES[component].fullmatch(name.replace(_WRAPPED, ""))
+            and _input_width(module) is not None
         ]
         if len(matching) == 1:
             name, module = matching[0]
@@ -179,4 +182,6 @@ def find_embedding(base, stack, *, model):
             "looks its tokens up. Read modules with component='module:<glob>'. Candidates: "
             f"{candidates[:20]}."
         )
-    return Block(stack, "embedding", 0, embedding.weight.shape[-1], path=path)
+    # A packed one's weight is no matrix of that width, where it is a tensor at all.
+    width = getattr(embedding, "embedding_dim", None) or embedding.weight.shape[-1]
+    return Block(stack, "embedding", 0, width, path=path)

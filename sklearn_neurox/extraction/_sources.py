@@ -63,7 +63,7 @@ class ModelSource:
         contexts = None if self.contexts is None else self.contexts.take(which)
         return replace(self, sequences=self.sequences.take(which), contexts=contexts)
 
-    def plan(self, lengths, pads):
+    def plan(self, lengths, anatomies):
         """Group inputs into the batches that run together.
 
         Parameters
@@ -71,18 +71,20 @@ class ModelSource:
         lengths : ndarray of shape (n_sequences,)
             Tokens of each input; 0 leaves it out.
 
-        pads : bool
-            Whether inputs of different lengths may run together.
+        anatomies : iterable of Anatomy
+            Of the stacks: they tell which inputs may run together.
 
         Returns
         -------
         batches : list of ndarray
         """
+        pads = all(anatomy.pads for anatomy in anatomies)
+        mixes = any(anatomy.mixes for anatomy in anatomies)
         if self.contexts is None:
-            return plan_batches(lengths, self.batch_tokens, pad=pads)
+            return plan_batches(lengths, 1 if mixes else self.batch_tokens, pad=pads)
         # Where padding disturbs, two texts of one length need not have contexts of one length.
         longest = np.where(lengths > 0, np.maximum(lengths, self.contexts.lengths), 0)
-        return plan_batches(longest, self.batch_tokens if pads else 1, pad=pads)
+        return plan_batches(longest, self.batch_tokens if pads and not mixes else 1, pad=pads)
 
     def run(self, begin, visit, *, batches=None, note=""):
         """Run the model over all inputs, batch by batch.
@@ -111,7 +113,7 @@ class ModelSource:
         anatomies = {stack: anatomy_of(model, stack) for stack in self.stacks}
         lengths = self.sequences.lengths
         if batches is None:
-            batches = self.plan(lengths, all(anatomy.pads for anatomy in anatomies.values()))
+            batches = self.plan(lengths, list(anatomies.values()))
         if batches:
             run = self.take(np.concatenate(batches))
             count_pass(self.spec, run.sequences, run.contexts)

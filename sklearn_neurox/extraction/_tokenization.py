@@ -48,11 +48,20 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
     Returns
     -------
     encodings : Encodings
+
+    Raises
+    ------
+    ValueError
+        For a text that is not Unicode, where the tokenizer cannot read it.
     """
     if isinstance(tokenizer, TorchModel):
         return _encode_foreign(tokenizer, texts, pairs)
     encode_all = _encode_fast if tokenizer.is_fast else _encode_slow
-    parts = encode_all(tokenizer, texts, pairs, split_special_tokens)
+    try:
+        parts = encode_all(tokenizer, texts, pairs, split_special_tokens)
+    except (TypeError, UnicodeEncodeError):
+        _refuse_half_characters([*texts, *(pairs or ())], tokenizer)
+        raise
     lengths = [len(ids) for ids in parts["ids"]]
     flat = {name: _flatten(values) for name, values in parts.items() if values is not None}
     ptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -68,6 +77,16 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
         is_marker=surface.markers(),
         is_cls=(flat["role"] == SPECIAL) & (flat["ids"] == _cls_id(tokenizer)),
     )
+
+
+def _refuse_half_characters(texts, tokenizer):
+    wrong = [text for text in texts if any("\ud800" <= c <= "\udfff" for c in text)]
+    if wrong:
+        raise ValueError(
+            f"ActivationExtractor: the text {wrong[0][:60]!r} ({len(wrong)} such) holds half a "
+            f"character, a lone surrogate, which {type(tokenizer).__name__} cannot read. Read the "
+            "file with its own encoding, or replace such: text.encode('utf-8', 'replace').decode()."
+        )
 
 
 def _cls_id(tokenizer):

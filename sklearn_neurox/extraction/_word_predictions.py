@@ -121,7 +121,7 @@ class WordPredictor:
         anatomies = [anatomy_of(model, stack) for stack in self._stacks(model)]
         lengths = self.source.sequences.lengths.copy()
         lengths[~np.isin(np.arange(len(lengths)), self.sequence)] = 0
-        return self.source.plan(lengths, all(anatomy.pads for anatomy in anatomies))
+        return self.source.plan(lengths, anatomies)
 
     def _stacks(self, model):
         return _families.choose_stacks(

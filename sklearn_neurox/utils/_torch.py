@@ -90,7 +90,8 @@ def is_out_of_memory(error):
     """Tell whether an error says that the device, or the machine, has no memory left."""
     # The CPU's allocator raises a plain RuntimeError.
     return type(error).__name__ in ("OutOfMemoryError", "MemoryError") or any(
-        phrase in str(error).lower() for phrase in ("out of memory", "can't allocate memory")
+        phrase in str(error).lower()
+        for phrase in ("out of memory", "can't allocate memory", "cublas_status_alloc_failed")
     )
 
 

@@ -304,6 +304,21 @@ def test_a_cache_is_given_in_three_ways(make, tiny, words, folder, count_forward
     assert count_forwards == []
 
 
+@pytest.mark.parametrize("make", [str, ActivationCache])
+def test_a_home_directory_is_everyones_own(make, tiny, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    extractor = ActivationExtractor(tiny("bert"), cache=make("~/cache"))
+    assert "'~/cache'" in repr(extractor)
+    assert extractor.fill_cache(words) == words["text"].nunique()
+    SubwordAggregator(memmap="~/H.npy").fit_transform(extractor.transform(words))
+    assert sorted(path.name for path in (tmp_path / "me").iterdir()) == ["H.npy", "cache"]
+    stored = pickle.dumps(extractor)
+    monkeypatch.setenv("HOME", str(tmp_path / "you"))
+    assert pickle.loads(stored).fill_cache(words) == words["text"].nunique()
+    assert not (tmp_path / "~").exists()
+
+
 def test_a_grid_search_reads_each_text_once(tiny, words, folder, count_forwards):
     pipeline = make_pipeline(
         ActivationExtractor(tiny("bert"), cache=folder),

@@ -67,6 +67,12 @@ def test_a_generator_is_taken_in_portions(tiny, texts, tmp_path, count_forwards,
     assert extractor.fill_cache(iter(texts)) == 0
     assert extractor.fill_cache(iter([])) == 0
 
+    class Corpus:
+        def __iter__(self):
+            return iter(["Dogs", "bark"])
+
+    assert extractor.fill_cache(Corpus()) == 2
+
 
 def test_empty_texts_are_kept_too(tiny, tmp_path, count_forwards):
     extractor = ActivationExtractor(tiny("gpt2"), cache=tmp_path)
@@ -184,6 +190,24 @@ def test_each_worker_takes_a_gpu_of_its_own(device, name, expected, monkeypatch)
     assert _filling._own_device(device) == expected
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert _filling._own_device(device) == device
+
+
+@pytest.mark.parametrize(("name", "expected"), [(0, "cuda:0"), (3, "cuda:1"), ("node-5", "cuda:1")])
+def test_each_worker_of_a_cluster_takes_a_gpu_of_its_own(name, expected, monkeypatch):
+    """All processes of a cluster have one name, without a number."""
+    import distributed
+
+    from sklearn_neurox.extraction import _filling
+
+    class Worker:
+        pass
+
+    worker = Worker()
+    worker.name = name
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert _filling._own_device("cuda") == "cuda:0"  # no worker
+    monkeypatch.setattr(distributed, "get_worker", lambda: worker)
+    assert _filling._own_device("cuda") == expected
 
 
 @pytest.mark.slow

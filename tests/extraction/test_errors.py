@@ -169,6 +169,7 @@ BAD_PARAMETERS = {
     "fractional layer": ({"layers": [0.5]}, "'layers'"),
     "layers as text": ({"layers": "all"}, "The 'layers' parameter of ActivationExtractor"),
     "layer names": ({"layers": ["one"]}, "'layers'"),
+    "mask of layers": ({"layers": [False, True]}, "'layers'.*must be an int, a list of int"),
     "nested layers": ({"layers": [[0, 1]]}, "'layers'"),
     "component": ({"component": "neurons"}, "The 'component' parameter of ActivationExtractor"),
     "weights": ({"weights": "none"}, "The 'weights' parameter"),
@@ -359,3 +360,12 @@ def test_the_tokenizer_of_a_larger_model_is_refused(tiny, words):
     extractor = ActivationExtractor(tiny("bert"), tokenizer=demo_model_path())
     with pytest.raises(ValueError, match=r"makes the token id \d+, but the model knows only"):
         extractor.transform(words)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "byt5"])
+def test_a_text_that_is_not_unicode_is_named(family, tiny):
+    texts = ["A dog", "half a \ud83d smile", "\udc4d"]
+    with pytest.raises(ValueError, match=r"the text 'half a .ud83d smile' \(2 such\).*surrogate"):
+        ActivationExtractor(tiny(family)).transform(texts)
+    whole = [text.encode("utf-8", "replace").decode() for text in texts]
+    assert ActivationExtractor(tiny(family)).transform(whole).shape == (3,)

@@ -153,3 +153,59 @@ def test_a_decoder_in_a_wrapper_that_only_passes_on_what_it_is_given(live):
             states = model(input_ids=ids, output_hidden_states=True).hidden_states
         expected = torch.cat([state[0, 1:-1].mean(dim=0) for state in states])
         np.testing.assert_allclose(row, expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "llama", "marian"])
+def test_a_config_that_asks_for_tuples(family, live, words):
+    model, tokenizer = live(family)
+    stack = {"stack": "both"} if family == "marian" else {}
+    extractor = ActivationExtractor(model, tokenizer=tokenizer, **stack)
+    expected = extractor.transform(words).pool("last")
+    other, _ = live(family)
+    for module in other.modules():
+        if hasattr(module, "config"):
+            module.config.return_dict = False
+    extractor = ActivationExtractor(other, tokenizer=tokenizer, **stack)
+    np.testing.assert_array_equal(extractor.transform(words).pool("last"), expected)
+
+
+def test_autocast_is_kept_out_of_the_cache(tiny, words, tmp_path):
+    """What is computed under it is what was asked for, but no one else's activations."""
+    import torch
+
+    extractor = ActivationExtractor(tiny("bert"))
+    expected = extractor.transform(words).pool("last")
+    extractor.set_params(cache=tmp_path)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with pytest.warns(UserWarning, match="Autocast is on.*neither read nor written"):
+            rough = extractor.transform(words).pool("last")
+        with pytest.raises(ValueError, match="Autocast is on.*end that before filling"):
+            extractor.fill_cache(words)
+    assert np.abs(rough - expected).max() > 1e-3
+    assert not list(tmp_path.rglob("*.safetensors"))
+    np.testing.assert_array_equal(extractor.transform(words).pool("last"), expected)
+
+
+def test_an_adapter_that_is_switched_off_is_another_model(live, words, tmp_path):
+    """Such as peft's layers, whose parameters stay when they are switched."""
+    import torch
+
+    class Adapted(torch.nn.Linear):
+        disable_adapters = False
+
+        def forward(self, state):
+            return super().forward(state) * (1.0 if self.disable_adapters else 2.0)
+
+    model, tokenizer = live("bert")
+    plain = model.encoder.layer[0].output.dense
+    layer = Adapted(plain.in_features, plain.out_features)
+    layer.load_state_dict(plain.state_dict())
+    model.encoder.layer[0].output.dense = layer
+    kept = ActivationExtractor(model, tokenizer=tokenizer, cache=tmp_path)
+    fresh = ActivationExtractor(model, tokenizer=tokenizer)
+    for switched in (False, True, False):
+        layer.disable_adapters = switched
+        np.testing.assert_array_equal(
+            kept.transform(words).pool("last"), fresh.transform(words).pool("last")
+        )
+    assert len({path.parent for path in tmp_path.rglob("*.safetensors")}) == 2

@@ -241,6 +241,16 @@ def test_random_weights_are_seeded_and_differ_from_the_trained(family, tiny, wor
     assert np.abs(extract() - random).max() > 1e-3
 
 
+def test_random_weights_leave_the_generators_of_gpus_alone(tiny, words, monkeypatch):
+    def seed(*_):
+        raise AssertionError("a GPU was seeded")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seed)
+    ActivationExtractor(tiny("bert"), weights="random", random_state=11).transform(words).pool(
+        "last"
+    )
+
+
 def test_random_weights_are_those_of_the_config(tiny, words):
     """The untrained model is what its library builds under the seed, read as any other."""
     from transformers import AutoConfig

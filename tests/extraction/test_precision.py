@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Half-precision, quantised and spread-out models: read as they are, into a float32 matrix."""
+"""Half-precision and spread-out models: read as they are, into a float32 matrix."""
 
 import copy
 
@@ -75,22 +75,6 @@ def test_a_sharded_checkpoint(given, tiny, words, tmp_path):
         shards[-1].write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
         extractor.transform(words).pool("last")
         assert len(ActivationCache(tmp_path / "cache").info()) == 2
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-@pytest.mark.filterwarnings("ignore:.*quantiz.*:UserWarning")
-def test_a_quantised_model_passed_live(tiny, words):
-    if "fbgemm" not in torch.backends.quantized.supported_engines:
-        pytest.skip("this build of torch cannot quantise")
-    model, tokenizer = load("llama", tiny("llama"))
-    quantised = torch.ao.quantization.quantize_dynamic(
-        copy.deepcopy(model), {torch.nn.Linear}, dtype=torch.qint8
-    )
-    found = ActivationExtractor(quantised, tokenizer=tokenizer, component=COMPONENTS)
-    expected = ActivationExtractor(model, tokenizer=tokenizer, component=COMPONENTS)
-    H, E = (extractor.transform(words).pool("last") for extractor in (found, expected))
-    assert H.shape == E.shape and not np.array_equal(H, E)
-    assert np.corrcoef(H.ravel(), E.ravel())[0, 1] > 0.97
 
 
 def test_a_model_whose_first_weights_are_elsewhere(tiny, words, monkeypatch):

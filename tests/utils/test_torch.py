@@ -4,7 +4,13 @@ import pytest
 import torch
 from sklearn.utils import check_random_state
 
-from sklearn_neurox.utils._torch import resolve_device, seeded_generator, to_numpy, to_tensor
+from sklearn_neurox.utils._torch import (
+    is_out_of_memory,
+    resolve_device,
+    seeded_generator,
+    to_numpy,
+    to_tensor,
+)
 
 
 @pytest.mark.parametrize("device", ["cpu", "auto", None])
@@ -59,3 +65,18 @@ def test_generators_follow_the_random_state_and_leave_torch_alone():
     one, two = seeded_generator(state), seeded_generator(state)
     assert not torch.equal(torch.rand(3, generator=one), torch.rand(3, generator=two))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("MPS backend out of memory"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
+        (MemoryError(), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_what_says_that_memory_ran_out(error, expected):
+    assert is_out_of_memory(error) is expected
