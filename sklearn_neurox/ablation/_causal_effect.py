@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from numbers import Integral, Real
@@ -17,6 +16,7 @@ from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.extraction._neurons import find_neurons
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._warn_user import warn_user
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -315,12 +315,10 @@ def _report_unscored(predictor, n_rows):
     for why, rows in predictor.unscored.items():
         is_scored[rows] = False
         if len(rows):
-            warnings.warn(
+            warn_user(
                 f"causal_effect cannot score {len(rows)} of {n_rows} words, because {why}; the "
                 f"first is {predictor.rows.name(int(rows[0]))}. They are left out of all means "
                 "and counted in the column 'n_unscored'.",
-                UserWarning,
-                stacklevel=4,
             )
     return is_scored
 

@@ -128,7 +128,7 @@ def selectivity_score(
     check_consistent_length(X, types, groups)
     check_both_labels(X, y, control_y)
     codes = None if types is None else _type_codes(types, control_y)
-    folds = check_folds(cv, groups, caller="selectivity_score", stacklevel=4)
+    folds = check_folds(cv, groups, caller="selectivity_score")
     folds = list(folds.split(X, y, groups))
     jobs = [(train, test, labels) for train, test in folds for labels in (y, control_y)]
     # Threads share X.

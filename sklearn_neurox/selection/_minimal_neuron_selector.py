@@ -194,9 +194,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         sizes = self._check_sizes()
         estimator = default_probe(y) if self.estimator is None else self.estimator
         options = {"cv": self.cv, "scoring": self.scoring, "n_jobs": self.n_jobs}
-        folds = FoldScores(
-            estimator, X, y, groups=groups, caller=type(self).__name__, stacklevel=5, **options
-        )
+        folds = FoldScores(estimator, X, y, groups=groups, caller=type(self).__name__, **options)
         probes = folds.probes()
         self.oracle_scores_ = folds.of_probes(probes)
         orders = folds.map(

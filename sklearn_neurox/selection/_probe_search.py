@@ -91,12 +91,9 @@ class FoldScores:
 
     caller : str
         Its name, for messages.
-
-    stacklevel : int, default=5
-        Of the warning that there are no groups.
     """
 
-    def __init__(self, estimator, X, y, *, groups, cv, scoring, n_jobs, caller, stacklevel=5):
+    def __init__(self, estimator, X, y, *, groups, cv, scoring, n_jobs, caller):
         check_consistent_length(X, groups)
         if is_classifier(estimator):
             check_classification_targets(y)
@@ -105,7 +102,7 @@ class FoldScores:
         self.scorer = check_scoring(estimator, scoring=scoring)
         # Threads share X, and what computes at length lets go of the interpreter.
         self.parallel = Parallel(n_jobs=n_jobs, prefer="threads")
-        folds = check_folds(cv, groups, caller=caller, stacklevel=stacklevel)
+        folds = check_folds(cv, groups, caller=caller)
         self.folds = list(folds.split(X, y, groups))
 
     def map(self, function, *arguments):
