@@ -15,6 +15,7 @@ from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS, check_fills
 from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.extraction._neurons import find_neurons
 from sklearn_neurox.utils._counts import count_neurons
+from sklearn_neurox.utils._tqdm import tqdm_class
 from sklearn_neurox.utils._validation import check_no_missing_labels
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -324,8 +325,6 @@ def _report_unscored(predictor, n_rows):
 
 
 def _measure(model, predictor, neurons, fills, choices, carries, is_scored, verbose):
-    from tqdm.auto import tqdm
-
     from sklearn_neurox.extraction._editing import editing
 
     batches = predictor.batches(model)
@@ -333,7 +332,7 @@ def _measure(model, predictor, neurons, fills, choices, carries, is_scored, verb
     total = n_tokens * (1 + len(choices))
     groups = [(True, carries & is_scored), (False, ~carries & is_scored)]
     n_unscored = {label: int((~is_scored & (carries == label)).sum()) for label, _ in groups}
-    with tqdm(
+    with tqdm_class()(
         total=total, desc="ablating", unit="token", unit_scale=True, disable=not verbose
     ) as bar:
         before = predictor.predict(model, batches, bar)

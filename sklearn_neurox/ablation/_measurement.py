@@ -24,6 +24,7 @@ from sklearn_neurox.selection._probe_search import (
 )
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._tqdm import tqdm_class
 from sklearn_neurox.utils._validation import check_no_missing_labels
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -189,9 +190,7 @@ def _check_fills(fill, caller):
 
 
 def _bar(total, verbose):
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, desc="ablating", unit="score", disable=not verbose)
+    return tqdm_class()(total=total, desc="ablating", unit="score", disable=not verbose)
 
 
 def _reseeded(estimators, random_state):
