@@ -5,7 +5,7 @@ import sys
 import warnings
 
 # Pipelines, searches and validate_params call this package as the user does.
-_BETWEEN = {"sklearn_neurox", "sklearn", "joblib", "contextlib"}
+_BETWEEN = {"sklearn_neurox", "sklearn", "joblib", "contextlib", "imblearn"}
 
 
 def warn_user(message, category=UserWarning):
