@@ -32,13 +32,13 @@ from sklearn_neurox.inspection._report._input import (
     check_labels,
     check_matrix,
     check_words,
-    check_writable,
     inner,
     neuron_names,
     own_probe,
 )
 from sklearn_neurox.inspection._report._ranking import read_ranking
 from sklearn_neurox.inspection._report._rendering import frame_for_notebook, render
+from sklearn_neurox.inspection._writable import check_writable
 from sklearn_neurox.io._write_neurox import write_whole
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -293,7 +293,7 @@ class NeuronReport:
             If it cannot be written.
         """
         path = Path(path)
-        check_writable(path)
+        check_writable(path, "The report")
         page = self.to_html().encode("utf-8")
         write_whole(path, lambda scratch: Path(scratch).write_bytes(page))
 
