@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every warning points at the line of the user's that led to it, by whatever way."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
+import sklearn_neurox
 from sklearn_neurox import ablation_curve
 from sklearn_neurox.datasets import make_tiny_model
 from sklearn_neurox.evaluation import (
@@ -109,6 +112,16 @@ def test_warnings_of_the_report_and_of_the_model_point_at_the_call(reader, monke
     with pytest.warns(UserWarning, match="drops all characters") as caught:
         highlight(unseen, reader, ["hidden.1.0"])
     assert caught[0].filename == __file__
+
+
+def test_no_other_warning_is_raised():
+    package = Path(sklearn_neurox.__file__).parent
+    raised = [
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if "warnings.warn(" in path.read_text(encoding="utf-8")
+    ]
+    assert raised == ["utils/_warn_user.py"]
 
 
 def test_where_no_line_is_the_users_it_is_the_outermost(monkeypatch):
