@@ -64,7 +64,9 @@ def test_notebook_runs(notebook, tmp_path, monkeypatch):
             cells, timeout=300, resources={"metadata": {"path": str(tmp_path)}}
         )
         executed = client.execute()
-    assert any(cell.get("outputs") for cell in executed.cells)
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    assert outputs
+    assert not [output.text for output in outputs if output.get("name") == "stderr"]
 
 
 def test_every_example_says_what_one_learns():

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from numbers import Integral, Real
@@ -16,7 +15,9 @@ from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS, check_fills
 from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.extraction._neurons import find_neurons
 from sklearn_neurox.utils._counts import count_neurons
+from sklearn_neurox.utils._tqdm import tqdm_class
 from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._warn_user import warn_user
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -319,19 +320,15 @@ def _report_unscored(predictor, n_rows):
     for why, rows in predictor.unscored.items():
         is_scored[rows] = False
         if len(rows):
-            warnings.warn(
+            warn_user(
                 f"causal_effect cannot score {len(rows)} of {n_rows} words, because {why}; the "
                 f"first is {predictor.rows.name(int(rows[0]))}. They are left out of all means "
                 "and counted in the column 'n_unscored'.",
-                UserWarning,
-                stacklevel=4,
             )
     return is_scored
 
 
 def _measure(model, predictor, neurons, fills, choices, carries, is_scored, verbose):
-    from tqdm.auto import tqdm
-
     from sklearn_neurox.extraction._editing import editing
 
     batches = predictor.batches(model)
@@ -339,7 +336,7 @@ def _measure(model, predictor, neurons, fills, choices, carries, is_scored, verb
     total = n_tokens * (1 + len(choices))
     groups = [(True, carries & is_scored), (False, ~carries & is_scored)]
     n_unscored = {label: int((~is_scored & (carries == label)).sum()) for label, _ in groups}
-    with tqdm(
+    with tqdm_class()(
         total=total, desc="ablating", unit="token", unit_scale=True, disable=not verbose
     ) as bar:
         before = predictor.predict(model, batches, bar)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The measurements of `ablation_curve` and `ablation_table`: probes on choices of neurons."""
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -23,7 +22,9 @@ from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._folds import check_folds
 from sklearn_neurox.utils._metadata import fit_with_groups, takes
+from sklearn_neurox.utils._tqdm import tqdm_class
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_weight
+from sklearn_neurox.utils._warn_user import warn_user
 
 COLUMNS = [
     "repeat",
@@ -145,7 +146,7 @@ def measure(
     check_consistent_length(X, y, groups)
     data = (X, y, groups, check_weight(sample_weight, X))
     random_state = check_random_state(random_state)
-    folds = check_folds(cv, groups, caller=caller, stacklevel=5)
+    folds = check_folds(cv, groups, caller=caller)
     folds = list(folds.split(X, y, groups))
     # Threads share the matrices of the fold; what fits and scores at length lets them work.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
@@ -202,9 +203,7 @@ def _check_fills(fill, caller):
 
 
 def _bar(total, verbose):
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, desc="ablating", unit="score", disable=not verbose)
+    return tqdm_class()(total=total, desc="ablating", unit="score", disable=not verbose)
 
 
 def _reseeded(estimators, random_state):
@@ -327,11 +326,9 @@ def _all_but(kept, n_columns):
 
 def _warn_about_weightless(n_tied, n_neurons, caller):
     if any(n_tied):
-        warnings.warn(
+        warn_user(
             f"The bottom neurons of {caller} include some without any weight in "
             f"{np.count_nonzero(n_tied)} of {len(n_tied)} rankings, one a fold and ranker (up to "
             f"{max(n_tied)} of {n_neurons} neurons have none). These tie, and are ordered by the "
             "gradient of the loss, not by weight.",
-            UserWarning,
-            stacklevel=5,
         )

@@ -73,7 +73,7 @@ def _demo(arguments):
     y = words["label"].to_numpy()
     with step("A probe on each layer"):
         layers = layer_table(probe, H, words, train, test)
-        print(layers.to_string(index=False))
+        print(layers.to_string(index=False, na_rep=""))
     with step("A probe on all layers, and its best neurons"):
         probe.fit(H.iloc[train], y[train])
         ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_neurox.datasets import make_tagged_words
-from sklearn_neurox.evaluation import baseline_table
+from sklearn_neurox.evaluation import baseline_table, layer_profile
 from sklearn_neurox.probes import ElasticNetProbeClassifier
 from sklearn_neurox.words import read_conllu
 
@@ -123,15 +123,12 @@ def layer_table(probe, H, words, train, test):
     Returns
     -------
     table : DataFrame
+        With the 95 % intervals over test sentences of the layers.
     """
-    y = words["label"].to_numpy()
-    rows = []
-    layers = H.columns.str.rsplit(".", n=1).str[0]
-    for layer in layers.unique():
-        Z = H.loc[:, layers == layer].to_numpy()
-        fitted = probe.fit(Z[train], y[train])
-        used = int(np.any(fitted.coef_ != 0, axis=0).sum())
-        rows.append((layer, fitted.score(Z[test], y[test]), f"{used} of {Z.shape[1]}"))
-    baseline = baseline_table(words, y, baselines=["word type"], cv=[(train, test)])
-    rows.append(("most frequent label of the word", baseline["score"].item(), ""))
-    return pd.DataFrame(rows, columns=["layer", "accuracy", "neurons used"]).round(3)
+    y, split = words["label"].to_numpy(), [(train, test)]
+    profile = layer_profile(probe, H, y, groups=words["text"], cv=split, random_state=0)
+    table = profile[["name", "score", "low", "high"]].round(3)
+    table.columns = ["layer", "accuracy", "low", "high"]
+    baseline = baseline_table(words, y, baselines=["word type"], cv=split)["score"].item()
+    table.loc[len(table)] = ["most frequent label of the word", round(baseline, 3), np.nan, np.nan]
+    return table

@@ -19,7 +19,7 @@ from sklearn_neurox.cli._reading import add_reading_options, make_extractor
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.inspection import NeuronReport
-from sklearn_neurox.inspection._report._input import check_writable
+from sklearn_neurox.inspection._writable import check_writable
 from sklearn_neurox.ranking import LCARanker
 
 
@@ -74,7 +74,7 @@ def _report(arguments):
     y = words["label"].to_numpy()
     with step("A probe on each layer"):
         layers = layer_table(probe, H, words, train, test)
-        print(layers.to_string(index=False))
+        print(layers.to_string(index=False, na_rep=""))
     with step("A probe on all of them, and its ranking"):
         probe.fit(H.iloc[train], y[train])
         ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])
@@ -112,7 +112,7 @@ def check_report_path(path, name):
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{name} {path} must end with .html.")
     try:
-        check_writable(path)
+        check_writable(path, "The report")
     except OSError as error:
         raise ValueError(f"{name}: {error}") from error
 

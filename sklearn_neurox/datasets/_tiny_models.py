@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.datasets._tagged_words import make_tagged_words
 from sklearn_neurox.utils._torch import seeded_generator
+from sklearn_neurox.utils._tqdm import tqdm_class
 
 _COUNT = Interval(Integral, 1, None, closed="left")
 # Characters beyond those of the generated sentences: tokenizers should know some and not others.
@@ -130,6 +131,7 @@ def make_tiny_model(
     >>> AutoTokenizer.from_pretrained(path).tokenize("She saw the light .")
     ['She', 'saw', 'the', 'light', '.']
     """
+    tqdm_class()
     from sklearn_neurox.datasets._tiny_configs import FAMILIES, Size
 
     if family not in FAMILIES:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Canonical correlations between the main directions of two matrices."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh, svd
 
 from sklearn_neurox.evaluation._paired_rows import CentredMatrix, cross_product, shared_blocks
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,10 @@ def canonical_correlations(X, Y, variance, *, caller):
     first, second = main_directions(X, variance), main_directions(Y, variance)
     trivial = first.n_directions + second.n_directions - (X.n_samples - 1)
     if trivial > 0:
-        warnings.warn(
+        warn_user(
             f"{caller} compares {first.n_directions} with {second.n_directions} directions on "
             f"{X.n_samples} rows: {trivial} canonical correlations are 1 whatever the data. Take "
             "more rows, or a smaller variance=.",
-            UserWarning,
-            stacklevel=4,
         )
     coordinates, correlations, _ = svd(correlations_of(first, second), full_matrices=False)
     return np.clip(correlations, 0, 1), first, coordinates

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Folds as row numbers, with a warning for what makes their scores misleading."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 
 from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 def make_folds(cv, X, y, groups, *, classes, caller):
@@ -31,7 +30,7 @@ def make_folds(cv, X, y, groups, *, classes, caller):
     folds : list of (train, test)
         Index arrays.
     """
-    splitter = check_folds(cv, groups, caller=caller, stacklevel=5)
+    splitter = check_folds(cv, groups, caller=caller)
     folds = [(_rows(train), _rows(test)) for train, test in splitter.split(X, y, groups)]
     y = np.asarray(y)
     # Numbers, as np.isin compares strings one by one.
@@ -40,12 +39,12 @@ def make_folds(cv, X, y, groups, *, classes, caller):
     for number, (train, test) in enumerate(folds):
         where = f"of {len(test)} test rows in fold {number} of {caller}"
         if of_group is not None and (split := np.isin(of_group[test], of_group[train])).any():
-            _warn(
+            warn_user(
                 f"{split.sum()} {where} belong to groups with rows in training. Their scores may "
                 "be too high: split by the same groups, for example with GroupKFold."
             )
         if classes and (unseen := ~np.isin(labels[test], labels[train])).any():
-            _warn(
+            warn_user(
                 f"{unseen.sum()} {where} have labels without a training row (the first: "
                 f"{y[test][unseen][0]!r}). No probe can get them right."
             )
@@ -55,8 +54,3 @@ def make_folds(cv, X, y, groups, *, classes, caller):
 def _rows(part):
     part = np.asarray(part)
     return np.flatnonzero(part) if part.dtype == bool else part
-
-
-def _warn(message):
-    # Through validate_params and make_folds to the line that calls the public function.
-    warnings.warn(message, UserWarning, stacklevel=5)

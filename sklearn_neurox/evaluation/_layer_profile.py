@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import warnings
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 
@@ -22,6 +21,7 @@ from sklearn_neurox.evaluation._group_bootstrap import (
 from sklearn_neurox.evaluation._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 @validate_params(
@@ -264,12 +264,10 @@ def _with_scores(scores, replicates, names):
             "classes."
         )
     if not kept.all():
-        warnings.warn(
+        warn_user(
             f"{(~kept).sum()} of {len(kept)} resamples of layer_profile have no score, and "
             "intervals and tests are made without them. Use another scoring, or leave out the "
             "rarest classes.",
-            UserWarning,
-            stacklevel=4,
         )
     return replicates[kept]
 

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import warnings
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,6 +9,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.utils._word_columns import check_columns, word_forms
 
 
@@ -100,7 +100,7 @@ def leakage_report(
     check_columns(words, ["text", "word"], caller="leakage_report")
     forms = word_forms(words, caller="leakage_report")
     check_consistent_length(words, y, groups)
-    splitter = check_folds(cv, groups, caller="leakage_report", stacklevel=4)
+    splitter = check_folds(cv, groups, caller="leakage_report")
     texts, types = pd.factorize(words["text"])[0], pd.factorize(forms)[0]
     casefolded = pd.factorize(forms.str.casefold())[0]
     groups = None if groups is None else pd.factorize(np.asarray(groups))[0]
@@ -148,11 +148,9 @@ def _advise(report, leaks):
     if not leaks:
         return
     n_test, n_shared = report["n_test_words"].sum(), report["n_words_shared_text"].sum()
-    warnings.warn(
+    warn_user(
         f"{n_shared} of {n_test} test words ({n_shared / n_test:.1%}) stand in sentences whose "
         f"exact text is in training too, in {(report['n_shared_texts'] > 0).sum()} of "
         f"{len(report)} folds; the first is row {leaks[0]}. Scores on them are too high. Keep "
         'equal sentences in one fold: groups=words["text"] and GroupKFold.',
-        UserWarning,
-        stacklevel=4,
     )

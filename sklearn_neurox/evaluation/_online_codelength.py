@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import warnings
 from collections.abc import Sequence
 from numbers import Integral
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_neurox.evaluation._online_code import OnlineCode
 from sklearn_neurox.selection._probe_search import fit_with_groups
 from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._warn_user import warn_user
 
 # Those of the paper.
 _FRACTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
@@ -224,12 +224,10 @@ def _check_labels(y, classes):
 def _blocks(n_samples, groups, fractions, shuffle, random_state):
     """Put the rows in the order of sending, and tell where blocks end."""
     if groups is None:
-        warnings.warn(
+        warn_user(
             "online_codelength was given no groups, so a text may be split between a block and "
             "what the probe was fitted to, and equal texts may be in both. Pass "
             'groups=words["text"].',
-            UserWarning,
-            stacklevel=4,
         )
         order, stops = np.arange(n_samples), np.arange(1, n_samples + 1)
     else:

@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.ranking._base import BaseRanker
+from sklearn_neurox.selection._probe_search import neuron_order
 from sklearn_neurox.utils._counts import count_neurons
 
 
@@ -32,8 +33,9 @@ def ranking_agreement(
     Parameters
     ----------
     rankings : mapping from hashable to fitted ranker or array-like of shape (n_neurons,)
-        Rankings by name: a ranker's ``order_``, or such an order itself, the index of the best
-        neuron first. Names may be tuples, such as ``("lca", 0)`` for a method and a seed.
+        Rankings by name: a ranker, which is read by its ``order_``, ``scores_`` or ``ranking_``
+        as it has them, or an order itself, the index of the best neuron first. Names may be
+        tuples, such as ``("lca", 0)`` for a method and a seed.
 
     k : int, float or sequence of such, default=0.1
         How many of the best neurons are compared as sets: a number, or a fraction of all.
@@ -116,7 +118,8 @@ def ranking_agreement(
 
 
 def _ranks(ranking, name):
-    order = np.asarray(getattr(ranking, "order_", ranking))
+    is_ranker = any(hasattr(ranking, name) for name in ("order_", "scores_", "ranking_"))
+    order = np.asarray(neuron_order(ranking) if is_ranker else ranking)
     n = order.shape[0] if order.ndim == 1 else -1
     if n < 0 or order.dtype.kind not in "iu" or not np.array_equal(np.sort(order), np.arange(n)):
         raise ValueError(

@@ -13,8 +13,8 @@ from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._control_task_classifier import check_both_labels
+from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.selection._probe_search import fit_with_groups
-from sklearn_neurox.utils._folds import check_folds
 
 
 @validate_params(
@@ -97,6 +97,12 @@ def selectivity_score(
     ValueError
         If a label is missing, lengths differ, or a type has several control labels.
 
+    Warns
+    -----
+    UserWarning
+        If there are no groups, a group stands on both sides of a fold, or a label in a test part
+        is absent from its training part.
+
     See Also
     --------
     control_labels : Draws the control.
@@ -128,8 +134,7 @@ def selectivity_score(
     check_consistent_length(X, types, groups)
     check_both_labels(X, y, control_y)
     codes = None if types is None else _type_codes(types, control_y)
-    folds = check_folds(cv, groups, caller="selectivity_score", stacklevel=4)
-    folds = list(folds.split(X, y, groups))
+    folds = make_folds(cv, X, y, groups, classes=True, caller="selectivity_score")
     jobs = [(train, test, labels) for train, test in folds for labels in (y, control_y)]
     # Threads share X.
     measured = Parallel(n_jobs=n_jobs, prefer="threads")(

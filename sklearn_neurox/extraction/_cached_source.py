@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A model's activations through a cache: what is there is read, what is missing computed first."""
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +10,7 @@ from sklearn_neurox.extraction._layout import layout_of
 from sklearn_neurox.extraction._shard import DamagedShardError
 from sklearn_neurox.extraction._shard_index import entry_keys
 from sklearn_neurox.extraction._stored_pooling import pool_stored
+from sklearn_neurox.utils._warn_user import warn_user
 
 # Once is enough, but for a shard that is found damaged or removed meanwhile.
 _MAX_FILLINGS = 4
@@ -103,11 +103,9 @@ class CachedSource:
         from sklearn_neurox.extraction._filling import freshly_read
         from sklearn_neurox.extraction._pooling import pool
 
-        warnings.warn(
+        warn_user(
             f"{self.texts.obstacle}, so the cache {self.texts.cache} is neither read nor written "
             "until that ends.",
-            UserWarning,
-            stacklevel=4,
         )
         source, entries = freshly_read(self.texts)
         place = dict(zip(entry_keys(entries.key, entries.window), range(len(entries)), strict=True))

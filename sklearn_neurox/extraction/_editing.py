@@ -3,13 +3,13 @@
 
 import contextlib
 import threading
-import warnings
 
 from sklearn_neurox.extraction._components import anatomy_of, base_of
 from sklearn_neurox.extraction._sites import hidden_sites, site_of
 from sklearn_neurox.extraction._taps import first_of
 from sklearn_neurox.extraction._torch_model import TorchModel
 from sklearn_neurox.extraction._uncompiled import uncompiled
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 @contextlib.contextmanager
@@ -56,11 +56,9 @@ def editing(model, changes):
         yield model
     idle = [edit.block.name for edit in edits if not edit.has_acted]
     if ran and idle:
-        warnings.warn(
+        warn_user(
             f"The model ran, but not the modules that make {idle[0]!r} ({len(idle)} such blocks): "
             "their neurons were not changed.",
-            UserWarning,
-            stacklevel=5,
         )
 
 

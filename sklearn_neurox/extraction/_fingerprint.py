@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sklearn_neurox.extraction._loading import LostModel
 from sklearn_neurox.extraction._torch_model import TorchModel
+from sklearn_neurox.utils._tqdm import tqdm_class
 
 # Whatever a model or a tokenizer is loaded from.
 _SUFFIXES = frozenset(".safetensors .bin .json .txt .model .py .vocab .tiktoken .bpe".split())
@@ -123,6 +124,7 @@ def _located(name, revision):
     """Find the folder of a model, and its commit where it is one of the hub's."""
     if os.path.isdir(name):
         return Path(name), None
+    tqdm_class()
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sklearn_neurox.extraction._torch_model import TorchModel
 from sklearn_neurox.utils._torch import resolve_device
+from sklearn_neurox.utils._tqdm import tqdm_class
 
 # Two models let a trained and an untrained one alternate without reloading.
 _MAX_MODELS = 2
@@ -99,6 +100,7 @@ def load_config(spec):
                 "folder, or an untrained one: AutoModel.from_config(model.config)."
             )
         return spec.model.config
+    tqdm_class()
     from transformers import AutoConfig
 
     return _kept(
@@ -113,6 +115,7 @@ def load_tokenizer(spec):
         return spec.model
     if not isinstance(spec.tokenizer, (str, type(None))):
         return spec.tokenizer
+    tqdm_class()
     from transformers import AutoTokenizer
 
     source = spec

@@ -2,9 +2,10 @@
 """Notices that the same texts go through the same model again and again."""
 
 import threading
-import warnings
 from collections import Counter
 from itertools import pairwise
+
+from sklearn_neurox.utils._warn_user import warn_user
 
 # Enough for a treebank; beyond it the count starts anew rather than grow.
 _MAX_SEQUENCES = 500_000
@@ -41,12 +42,10 @@ def count_pass(spec, sequences, contexts=None):
         if key in _warned or 2 * repeated <= len(inputs):
             return
         _warned.add(key)
-    warnings.warn(
+    warn_user(
         f"{spec.name} reads {repeated} of {len(inputs)} texts for the third time in this process. "
         "Give ActivationExtractor a folder with cache=, and every text is read once, for all "
         "folds, layers, aggregations and processes.",
-        UserWarning,
-        stacklevel=2,
     )
 
 

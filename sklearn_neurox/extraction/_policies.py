@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What becomes of words the tokenizer drops, of special tokens in texts, and of long texts."""
 
-import warnings
-
 import numpy as np
 
 from sklearn_neurox.extraction._families import max_tokens, text_config
 from sklearn_neurox.extraction._windows import too_long
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 def check_vocabulary(encodings, config, tokenizer):
@@ -104,10 +103,8 @@ def report_dropped(rows, alignment, *, missing):
             "missing='nan'."
         )
     filled = {"zero": "zeros", "nan": "NaN"}[missing]
-    warnings.warn(
+    warn_user(
         f"{found}; they get {filled}. Choose with missing='zero', 'nan' or 'error'.",
-        UserWarning,
-        stacklevel=4,
     )
 
 
@@ -135,12 +132,10 @@ def report_special(rows, encodings, alignment, *, split):
     if split:
         # Unigram vocabularies hold their special tokens as pieces like any other.
         remedy = "Its tokenizer does so even with split_special_tokens=True."
-    warnings.warn(
+    warn_user(
         f"{len(affected)} of {len(rows)} rows hold text that spells a special token, which the "
         f"model reads as that token; the first is {rows.name(row)} "
         f"({shown if len(shown) < 40 else shown[:37] + '...'!r}). {remedy}",
-        UserWarning,
-        stacklevel=4,
     )
 
 

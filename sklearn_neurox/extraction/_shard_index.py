@@ -4,13 +4,13 @@
 import os
 import threading
 import time
-import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
 
 from sklearn_neurox.extraction._shard import SUFFIX, DamagedShardError, Shard
+from sklearn_neurox.utils._warn_user import warn_user
 
 _MAX_FOLDERS = 16
 # A writer touches its temporary file all the time; one this old belongs to nobody.
@@ -235,9 +235,7 @@ def _open(path):
 
 
 def _warn(error):
-    warnings.warn(
+    warn_user(
         f"The cache shard {error.path} is damaged ({error.reason}); what it held is computed "
         "again. ActivationCache.prune() removes it where it was not replaced.",
-        UserWarning,
-        stacklevel=2,
     )

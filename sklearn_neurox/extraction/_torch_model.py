@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sklearn_neurox.utils._tqdm import tqdm_class
+
 if TYPE_CHECKING:
     import torch
 
@@ -107,6 +109,7 @@ class TorchModel:
     @property
     def config(self):
         """A config that says nothing but that the model is no encoder-decoder."""
+        tqdm_class()
         from transformers import PreTrainedConfig
 
         return PreTrainedConfig(is_encoder_decoder=False)

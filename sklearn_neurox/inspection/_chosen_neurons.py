@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The neurons a table is made of, with their moments over all words."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from sklearn_neurox.utils._moments import column_deviations, column_means
 from sklearn_neurox.utils._names import neuron_indices
 from sklearn_neurox.utils._submatrix import submatrix
 from sklearn_neurox.utils._validation import check_activations
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 class ChosenNeurons(NamedTuple):
@@ -101,7 +101,5 @@ def _without_constant(chosen, every, caller):
     )
     if not every or not varies.any():
         raise ValueError(f"{caller}: {found}, so no word stands out. Leave them out.")
-    warnings.warn(
-        f"{caller}: {found}. They are left out, as no word stands out.", UserWarning, stacklevel=5
-    )
+    warn_user(f"{caller}: {found}. They are left out, as no word stands out.")
     return ChosenNeurons(chosen.X, *(part[varies] for part in chosen[1:]))

@@ -18,6 +18,7 @@ from sklearn_neurox.inspection._drawing import (
     series_style,
     style,
 )
+from sklearn_neurox.utils._validation import check_no_missing_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -197,7 +198,8 @@ class ClassScoresDisplay:
         Raises
         ------
         ValueError
-            If the metric is another, or predictions are more or fewer than labels.
+            If the metric is another, a label or a prediction is missing, or predictions are more
+            or fewer than labels.
         """
         caller = f"{cls.__name__}.from_predictions"
         if metric not in _METRICS:
@@ -209,6 +211,9 @@ class ClassScoresDisplay:
             raise ValueError(
                 f"The 'names' parameter of {caller} must name the two runs, got {names!r}."
             )
+        for role, values in {"y_true": y_true, "y_pred": y_pred, "other": other}.items():
+            if values is not None:
+                check_no_missing_labels(values, input_name=role)
         runs = [column_or_1d(y_pred)] + ([] if other is None else [column_or_1d(other)])
         check_consistent_length(y_true, *runs)
         classes = unique_labels(y_true, *runs) if labels is None else np.asarray(labels)

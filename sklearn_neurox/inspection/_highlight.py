@@ -13,6 +13,7 @@ from sklearn_neurox.inspection._highlight_input import read_neurons, read_senten
 from sklearn_neurox.inspection._highlight_svg import svg_document
 from sklearn_neurox.inspection._highlight_view import View
 from sklearn_neurox.inspection._palette import fit_color_scale
+from sklearn_neurox.inspection._writable import check_writable
 
 _DIRECTIONS = ("auto", "ltr", "rtl")
 
@@ -125,7 +126,7 @@ class Highlight:
         OSError
             If it cannot be written.
         """
-        Path(path).write_text(self.to_html(full=True), encoding="utf-8")
+        self._write(path, self.to_html(full=True))
 
     def write_svg(
         self, path: str | os.PathLike, *, width: float = 6.9, font_size: float = 8.0
@@ -145,8 +146,12 @@ class Highlight:
         OSError
             If it cannot be written.
         """
-        svg = self.to_svg(width=width, font_size=font_size)
-        Path(path).write_text(svg, encoding="utf-8")
+        self._write(path, self.to_svg(width=width, font_size=font_size))
+
+    def _write(self, path, content):
+        path = Path(path)
+        check_writable(path, "The highlighted text")
+        path.write_text(content, encoding="utf-8")
 
 
 def highlight(

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import tempfile
-import warnings
 import webbrowser
 from collections.abc import Sequence
 from numbers import Integral
@@ -33,14 +32,15 @@ from sklearn_neurox.inspection._report._input import (
     check_labels,
     check_matrix,
     check_words,
-    check_writable,
     inner,
     neuron_names,
     own_probe,
 )
 from sklearn_neurox.inspection._report._ranking import read_ranking
 from sklearn_neurox.inspection._report._rendering import frame_for_notebook, render
+from sklearn_neurox.inspection._writable import check_writable
 from sklearn_neurox.io._write_neurox import write_whole
+from sklearn_neurox.utils._warn_user import warn_user
 
 _COUNT = Interval(Integral, 0, None, closed="left")
 _CONSTRAINTS = {
@@ -293,7 +293,7 @@ class NeuronReport:
             If it cannot be written.
         """
         path = Path(path)
-        check_writable(path)
+        check_writable(path, "The report")
         page = self.to_html().encode("utf-8")
         write_whole(path, lambda scratch: Path(scratch).write_bytes(page))
 
@@ -321,10 +321,8 @@ class NeuronReport:
     def _warn_if_large(self):
         size = sum(len(packed["data"]) for packed in self._data["arrays"].values())
         if size > _LARGE_BYTES:
-            warnings.warn(
+            warn_user(
                 f"The report takes {size / 1e6:.0f} MB, which browsers open slowly. Give words and "
                 "sentences to fewer neurons, with n_detailed=1000, or fewer sentences, with "
                 "n_contexts=2.",
-                UserWarning,
-                stacklevel=3,
             )

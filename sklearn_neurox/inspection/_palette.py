@@ -91,7 +91,7 @@ def css_variables(selector):
     Parameters
     ----------
     selector : str
-        One simple selector, such as ``".neurox"``.
+        One simple selector, such as ``".neurox"``, or ``":root"`` for a page of its own.
 
     Returns
     -------
@@ -100,10 +100,11 @@ def css_variables(selector):
         ``rgb(var(--nx-text))``. The system's preference rules, unless a notebook says otherwise.
     """
     light, dark = _declarations(LIGHT, "light"), _declarations(DARK, "dark")
+    css = f"{selector}{{{light}}}@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}"
+    if selector == ":root":
+        return css
     # JupyterLab and VS Code have themes of their own, whatever the system prefers.
-    return (
-        f"{selector}{{{light}}}"
-        f"@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}"
+    return css + (
         f'[data-jp-theme-light="true"] {selector},body.vscode-light {selector}{{{light}}}'
         f'[data-jp-theme-light="false"] {selector},body.vscode-dark {selector}{{{dark}}}'
     )

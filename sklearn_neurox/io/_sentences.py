@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Sentences of a frame of words, and how activations by sentence are matched with them."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
+
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 def sentence_lengths(words):
@@ -107,6 +107,6 @@ def match_sentences(words, stored, source, *, mismatched):
         )
     if len(wrong) == len(ids):
         raise ValueError(f"{what}. No sentence is left: these are not the words of this file.")
-    warnings.warn(f"{what}. They are left out.", UserWarning, stacklevel=3)
+    warn_user(f"{what}. They are left out.")
     matches = lengths == stored
     return np.flatnonzero(matches), words[np.repeat(matches, lengths)]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the elastic-net probes of classes and of numbers have in common."""
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
 
@@ -16,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_neurox.probes._epoch_watch import EpochWatch
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._validation import check_matrix, row_blocks
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -162,38 +162,33 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
 
     def _warn(self, solution, alpha, l1_ratio):
         if solution.has_no_optimum:
-            warnings.warn(
+            warn_user(
                 f"The classes are linearly separable, and with alpha=0 there is no solution then: "
                 f"{type(self).__name__} stopped after {solution.n_iter} epochs, while its "
                 "coefficients were growing. Set alpha above zero.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
         elif not solution.has_converged and solution.is_stopped:
-            warnings.warn(
+            warn_user(
                 f"A callback stopped {type(self).__name__} after {solution.n_iter} epochs, before "
                 f"it converged: dual_gap_ is {solution.gap:.3g}, but tol asks for "
                 f"{solution.target:.3g}.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
         elif not solution.has_converged:
             measure = "duality gap" if alpha else "relative norm of the gradient"
-            warnings.warn(
+            warn_user(
                 f"{type(self).__name__} did not converge in max_iter={self.max_iter} epochs: "
                 f"the {measure} is {solution.gap:.3g}, but tol asks for {solution.target:.3g}. "
                 "Raise max_iter; if columns have very different scales, use standardize=True; a "
                 "larger alpha makes the problem easier.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
         if alpha * l1_ratio > 0 and solution.has_converged and not np.any(self.coef_):
-            warnings.warn(
+            warn_user(
                 f"All coefficients are zero, because alpha={alpha:.6g} is too large: from "
                 f"alpha_max={self.alpha_max_:.6g} on, with this l1_ratio, they all are. Use a "
                 "smaller alpha.",
-                UserWarning,
-                stacklevel=6,
             )
 
     def _scores(self, X):

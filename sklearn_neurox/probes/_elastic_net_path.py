@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The regularisation path over folds, which the probes that end in CV have in common."""
 
-import warnings
 from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
 
@@ -16,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn_neurox.probes._elastic_net import BaseElasticNetProbe
 from sklearn_neurox.probes._grid_on_folds import GridOnFolds
 from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._warn_user import warn_user
 
 _MAX_INT = np.iinfo(np.int32).max
 # Without l1 no alpha makes all coefficients zero; the grid is then that of a little of it.
@@ -93,7 +93,7 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
         alphas = self._grid(X, targets, l1_ratios)
         scorer = check_scoring(self, self.scoring)
         caller = type(self).__name__
-        folds = list(check_folds(self.cv, groups, caller=caller, stacklevel=6).split(X, y, groups))
+        folds = list(check_folds(self.cv, groups, caller=caller).split(X, y, groups))
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight, "groups": groups}}
         context = self._init_callback_context(max_subtasks=len(folds), sequential_subtasks=False)
         context.call_on_fit_task_begin(estimator=self, **data)
@@ -166,12 +166,11 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
                 "Use folds that hold every class, or another scorer."
             )
         if not has_converged.all():
-            warnings.warn(
+            warn_user(
                 f"{(~has_converged).sum()} of {has_converged.size} fits of the path did not "
                 f"converge in max_iter={self.max_iter} epochs; most are those of the smallest "
                 "alphas. Raise max_iter, or eps.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
 
     def _choose(self, scores, n_nonzero):

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a probe is to predict, as the solvers take it."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_neurox.utils._validation import check_weight
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 @dataclass
@@ -151,10 +151,8 @@ def class_targets(codes, classes, *, class_weight, sample_weight, where=""):
         )
     if not present.all():
         reason = "have no sample" if weight is None else "have no sample of positive weight"
-        warnings.warn(
+        warn_user(
             f"The classes {classes[~present].tolist()} {reason}{where}: they are never predicted.",
-            UserWarning,
-            stacklevel=4,
         )
     if n_classes > 2:
         # Samples of a class without weight count for nothing, whatever they are called.

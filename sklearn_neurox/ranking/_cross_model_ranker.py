@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +12,7 @@ from sklearn_neurox.ranking._shared_variance import (
 )
 from sklearn_neurox.utils._correlations import StandardColumns, correlations
 from sklearn_neurox.utils._validation import check_activations, check_weight
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 class CrossModelRanker(BaseRanker):
@@ -195,12 +195,10 @@ class CrossModelRanker(BaseRanker):
     def _warn_about_width(self, name, n_columns, n_samples):
         if self.criterion != "linreg" or n_columns < n_samples - 1:
             return
-        warnings.warn(
+        warn_user(
             f"The model {str(name)!r} has {n_columns} columns in the reference, enough to fit "
             f"any neuron on {n_samples} rows perfectly, so 'linreg' tells nothing. Give more "
             "rows, or use 'maxcorr' or 'svcca'.",
-            UserWarning,
-            stacklevel=4,
         )
 
 

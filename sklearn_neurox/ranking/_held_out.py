@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which rows a ranker holds out: whole groups, and never words at random."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
+
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 def held_out_rows(y, groups, weight, fraction, *, caller):
@@ -36,11 +36,9 @@ def held_out_rows(y, groups, weight, fraction, *, caller):
         Held-out rows of a class without training rows are in neither, with a warning.
     """
     if groups is None:
-        warnings.warn(
+        warn_user(
             f"{caller} was given no groups, so rows of one text may be split between training and "
             'held-out part at the border, and equal texts anywhere. Pass groups=words["text"].',
-            UserWarning,
-            stacklevel=5,
         )
     counts = np.ones(len(y), dtype=int) if weight is None else weight
     rows = np.flatnonzero(counts)
@@ -57,12 +55,10 @@ def held_out_rows(y, groups, weight, fraction, *, caller):
             "rows of a class, or two groups that share one. Give it more rows, or other groups."
         )
     if unseen.any():
-        warnings.warn(
+        warn_user(
             f"{caller} leaves out {unseen.sum()} of {held_out.sum()} held-out rows: their classes "
             f"({', '.join(map(str, np.unique(y[unseen])[:5]))}) occur in no training row. Use "
             "other groups, or leave the rare classes out.",
-            UserWarning,
-            stacklevel=5,
         )
     return train, held_out & ~unseen
 

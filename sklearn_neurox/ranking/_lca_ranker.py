@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import warnings
 from numbers import Real
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn_neurox.ranking._loss_gradient import loss_gradient, prediction_resi
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._moments import column_deviations, column_means
 from sklearn_neurox.utils._validation import check_weight
+from sklearn_neurox.utils._warn_user import warn_user
 
 # What cumulative sums of double precision may be off.
 _ROUNDING = 1e-12
@@ -282,20 +282,16 @@ class LCARanker(BaseRanker):
     def _warn_about_weightless(self):
         n_selected = np.count_nonzero(self._get_support_mask())
         if self.n_tied_ == self.n_features_in_:
-            warnings.warn(
+            warn_user(
                 f"None of the {self.n_features_in_} neurons has any weight in the "
                 f"{type(self.estimator_).__name__}, so they are ordered by the gradient of the "
                 "loss alone. Fit the probe with a weaker penalty.",
-                UserWarning,
-                stacklevel=4,
             )
         elif self.n_tied_ and self.which == "bottom" and n_selected < self.n_features_in_:
-            warnings.warn(
+            warn_user(
                 f"{min(self.n_tied_, n_selected)} of the {n_selected} bottom neurons are among "
                 f"the {self.n_tied_} (of {self.n_features_in_}) without any weight. These tie, "
                 "and are ordered by the gradient of the loss, not by weight.",
-                UserWarning,
-                stacklevel=4,
             )
 
 

@@ -98,7 +98,7 @@ class FoldScores:
         self.scorer = check_scoring(estimator, scoring=scoring)
         # Threads share X, and what computes at length lets go of the interpreter.
         self.parallel = Parallel(n_jobs=n_jobs, prefer="threads")
-        folds = check_folds(cv, groups, caller=caller, stacklevel=5)
+        folds = check_folds(cv, groups, caller=caller)
         self.folds = list(folds.split(X, y, groups))
 
     def map(self, function, *arguments):

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How what splits inside chooses its folds: never words at random."""
 
-import warnings
 from numbers import Integral
 
 from sklearn.model_selection import GroupKFold, KFold, check_cv
 
+from sklearn_neurox.utils._warn_user import warn_user
 
-def check_folds(cv, groups, *, caller, stacklevel=3):
+
+def check_folds(cv, groups, *, caller):
     """Turn a ``cv`` parameter into a splitter whose folds do not leak.
 
     Parameters
@@ -20,9 +21,6 @@ def check_folds(cv, groups, *, caller, stacklevel=3):
 
     caller : str
         Who asks, for the warning.
-
-    stacklevel : int, default=3
-        Of the warning.
 
     Returns
     -------
@@ -44,10 +42,8 @@ def check_folds(cv, groups, *, caller, stacklevel=3):
     n_splits = 5 if cv is None else cv
     if groups is not None:
         return GroupKFold(n_splits)
-    warnings.warn(
+    warn_user(
         f"{caller} was given no groups, so rows of one text may be split between training and "
         'test at the border of two folds, and equal texts anywhere. Pass groups=words["text"].',
-        UserWarning,
-        stacklevel=stacklevel,
     )
     return KFold(n_splits)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.words._conllu import FIELDS, parse_conllu, parse_features
 from sklearn_neurox.words._frame import words_frame
 from sklearn_neurox.words._layout import assemble_frame, join_words, string_dtype
@@ -262,11 +262,9 @@ def _features(sentences, feats, source):
     names = present if isinstance(feats, str) else list(feats)
     absent = [name for name in names if name not in present]
     if absent:
-        warnings.warn(
+        warn_user(
             f"{source}: no word has the feature {absent[0]!r}, whose column is missing "
             f"throughout. The features of this file are {present}.",
-            UserWarning,
-            stacklevel=3,
         )
     rows = [known[row[5]] for sentence in sentences for row in sentence.words]
     return {name: _strings([row.get(name) for row in rows]) for name in names}

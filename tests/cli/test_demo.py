@@ -3,10 +3,14 @@ import re
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
 from sklearn_neurox import __version__
 from sklearn_neurox.cli import main
+from sklearn_neurox.cli._probing import layer_table, read_labelled_words, split_sentences
 from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 
 
@@ -37,12 +41,41 @@ def test_demo_on_own_data_and_model(conllu, model, label, capsys, monkeypatch, t
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--data", conllu, "--label", label, "--model", model]) == 0
     printed = capsys.readouterr().out
-    for line in ("hidden.0", "hidden.1", "most frequent label of the word", "Where to go next"):
+    for line in (
+        "accuracy",
+        " low",
+        " high",
+        "hidden.0",
+        "hidden.1",
+        "most frequent label of the word",
+        "Where to go next",
+    ):
         assert line in printed
     for kept in ("all", "top", "random", "bottom", "retrained", "filled"):
         assert kept in printed
     assert [path.name for path in tmp_path.iterdir()] == ["sklearn-neurox-demo.html"]
     assert "sklearn-neurox-demo.html: " in printed
+
+
+def test_layers_are_scored_by_layer_profile(capsys):
+    words = read_labelled_words(None, "upos").iloc[:600]
+    train, test = split_sentences(words, "upos")
+    rng = np.random.default_rng(0)
+    codes = pd.get_dummies(words["label"]).to_numpy(float)
+    noise = rng.normal(size=codes.shape)
+    names = [f"hidden.{layer}.{unit}" for layer in (0, 1) for unit in range(codes.shape[1])]
+    H = pd.DataFrame(np.hstack([codes + 0.5 * noise, codes + 2 * noise]), columns=names)
+    probe = GaussianNB()
+    table = layer_table(probe, H, words, train, test)
+    y = words["label"].to_numpy()
+    for row, layer in enumerate(("hidden.0", "hidden.1")):
+        Z = H.filter(like=f"{layer}.").to_numpy()
+        accuracy = probe.fit(Z[train], y[train]).score(Z[test], y[test])
+        name, score, low, high = table.iloc[row]
+        assert (name, score) == (layer, round(accuracy, 3)) and low < score < high
+    name, baseline, *interval = table.iloc[2]
+    assert name == "most frequent label of the word" and 0.3 < baseline < 1
+    assert np.isnan(interval).all()
 
 
 @pytest.mark.parametrize(

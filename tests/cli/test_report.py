@@ -40,6 +40,14 @@ def test_one_command_makes_the_page(conllu, model, tmp_path, capsys):
     assert list((tmp_path / "c").iterdir())
 
 
+@pytest.mark.slow
+def test_without_a_model_it_takes_the_demo_model(conllu, tmp_path, capsys):
+    output = tmp_path / "page.html"
+    assert main(["report", conllu, str(output), "--no-ablation", "--n-detailed", "3"]) == 0
+    assert "2,688 neurons" in capsys.readouterr().out
+    assert '"hidden.6.383"' in output.read_text(encoding="utf-8")
+
+
 def test_ablation_can_be_left_out(conllu, model, tmp_path, capsys):
     output = tmp_path / "page.html"
     options = ["--model", model, "--no-ablation", "--n-detailed", "3"]

@@ -3,6 +3,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import kendalltau, spearmanr
+from sklearn.feature_selection import RFE, SelectKBest
+from sklearn.linear_model import LogisticRegression
 
 from sklearn_neurox.evaluation import ranking_agreement
 from sklearn_neurox.ranking import ProbelessRanker, RandomRanker
@@ -55,6 +57,19 @@ def test_early_ranks_count_for_more_where_p_is_small():
     for p in (0.5, 0.9):
         overlap = ranking_agreement(rankings, p=p)["rank_biased_overlap"]
         assert overlap[0] == pytest.approx(p) and overlap[1] > 0.99
+
+
+def test_selectors_of_scikit_learn_are_rankings_too():
+    rng = np.random.default_rng(0)
+    y = np.tile([0, 1], 20)
+    X = rng.normal(size=(40, 8)) + y[:, np.newaxis] * np.arange(8)
+    scores = SelectKBest(k=2).fit(X, y)
+    removed = RFE(LogisticRegression(), n_features_to_select=1).fit(X, y)
+    order = np.argsort(-scores.scores_)
+    table = ranking_agreement({"given": order, "scored": scores, "removed": removed}, k=2)
+    assert table["jaccard@2"][0] == 1 and table["spearman"][0] == 1
+    expected = spearmanr(np.argsort(order), removed.ranking_)[0]
+    assert table["spearman"][1] == pytest.approx(expected)
 
 
 def test_fitted_rankers_by_method_and_seed():

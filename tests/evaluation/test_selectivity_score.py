@@ -96,6 +96,21 @@ def test_no_groups_is_warned_of_and_folds_are_contiguous(words):
     assert all(np.array_equal(np.diff(rows), np.ones(len(rows) - 1)) for rows in seen)
 
 
+def test_leaks_and_labels_that_training_lacks_are_told():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2)), np.tile([0, 1], 30)
+    groups = np.arange(60) // 6
+    split = [(np.arange(33), np.arange(33, 60))]
+    with pytest.warns(UserWarning, match="3 of 27 test rows in fold 0 of selectivity_score belong"):
+        selectivity_score(LogisticRegression(), X, y, y, groups=groups, cv=split)
+    y[-2:] = 2
+    split = [(groups < 5, groups >= 5)]
+    with pytest.warns(
+        UserWarning, match=r"2 of 30 test rows .* without a training row \(.*: .*2\)"
+    ):
+        selectivity_score(LogisticRegression(), X, y, y % 2, groups=groups, cv=split)
+
+
 def test_pipelines_from_words_and_inner_splits_get_their_groups(words):
     control = control_labels(words, words["upos"], kind="position")
     shape = make_pipeline(

@@ -126,11 +126,14 @@ def test_scores_of_a_frame_of_predictions(pyplot):
         ({"metric": "accuracy"}, "'metric' parameter .* got 'accuracy'"),
         ({"other": ["a", "b"], "names": ["one"]}, "'names' parameter .* two runs"),
         ({"other": ["a"]}, "inconsistent numbers of samples"),
+        ({"other": ["a", None]}, "Input other contains NaN: 1 of 2 labels .* row 1"),
+        ({"y_true": ["a", None]}, "Input y_true contains NaN: 1 of 2 labels .* row 1"),
+        ({"y_pred": [np.nan, "a"]}, "Input y_pred contains NaN: 1 of 2 labels .* row 0"),
     ],
 )
 def test_scores_of_bad_input(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        ClassScoresDisplay.from_predictions(["a", "b"], ["a", "b"], **kwargs)
+        ClassScoresDisplay.from_predictions(**{"y_true": ["a", "b"], "y_pred": ["a", "b"]} | kwargs)
 
 
 def test_neurons_per_layer_and_component(pyplot):

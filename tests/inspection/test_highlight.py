@@ -337,8 +337,11 @@ def test_notebook_and_files(tmp_path):
     shown.write_svg(str(tmp_path / "a.svg"), width=3.3, font_size=7)
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == shown.to_html(full=True)
     assert (tmp_path / "a.svg").read_text(encoding="utf-8") == shown.to_svg(width=3.3, font_size=7)
-    with pytest.raises(OSError, match="nowhere"):
-        shown.write_html(tmp_path / "nowhere" / "a.html")
+    for write in (shown.write_html, shown.write_svg):
+        with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere. Make it"):
+            write(tmp_path / "nowhere" / "a.html")
+        with pytest.raises(IsADirectoryError, match="is a folder. Name a file in it"):
+            write(tmp_path)
     assert repr(shown) == "<Highlight of ['x0'] in 5 words of 2 sentences>"
 
 

@@ -210,6 +210,19 @@ def test_tables_sort_by_click_and_by_key(chrome, page, ranker):
     assert [node.get_attribute("aria-sort") for node in marked] == ["descending"]
 
 
+@pytest.mark.parametrize("place", ["", "#/labels", "#/label/plain", "#/ablation", "#/layers"])
+def test_sorting_keeps_all_rows_of_every_table(chrome, page, place):
+    open_at(chrome, page, place)
+    tables = chrome.find_elements("css selector", "main table")
+    assert tables
+    for table in tables:
+        rows = table.find_elements("css selector", "tbody tr")
+        for button in table.find_elements("css selector", "th button"):
+            button.click()
+            button.click()
+            assert len(table.find_elements("css selector", "tbody tr")) == len(rows) > 0
+
+
 def test_long_tables_come_by_pages(chrome, page):
     open_at(chrome, page)
     first, previous, following, last = chrome.find_elements("css selector", ".pager button")
@@ -380,22 +393,32 @@ def test_an_ablation_has_a_drawing_and_its_numbers(chrome, page):
     assert scores == sorted(scores) and len(scores) == 19
 
 
-def test_dark_mode_and_narrow_screens(chrome, page):
+def test_dark_mode(chrome, page):
     open_at(chrome, page, "#/neuron/hidden.0.0")
     light = find(chrome, "body").value_of_css_property("background-color")
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
-    size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
-    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
         colour = find(chrome, "body").value_of_css_property("background-color")
+    finally:
+        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert "255, 255, 255" in light and "27, 27, 31" in colour
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["", "#/labels", "#/label/plain", "#/neuron/hidden.0.0", "#/ablation", "#/layers", "#/about"],
+)
+def test_narrow_screens_scroll_tables_and_not_the_page(chrome, page, place):
+    size = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        open_at(chrome, page, place)
         widths = chrome.execute_script(
             "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
     finally:
-        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
         chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert "255, 255, 255" in light and "27, 27, 31" in colour
     assert widths[0] <= widths[1]
 
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a report is made from, checked."""
 
-import os
-
 import numpy as np
 import pandas as pd
 from sklearn.utils import column_or_1d
@@ -81,27 +79,3 @@ def check_words(words):
         row = int(np.flatnonzero(words["text"].isna())[0])
         raise ValueError(f"The text of row {row} of the words is missing.")
     return words
-
-
-def check_writable(path):
-    """Raise an error for a file that could not be written.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    OSError
-    """
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder. Name a file in it to write the report.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"The report cannot be written to {path}: there is no folder {path.parent}. Make it "
-            "first."
-        )
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(
-            f"The report cannot be written to {path}: you may not write in {path.parent}."
-        )

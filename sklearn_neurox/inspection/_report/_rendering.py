@@ -12,6 +12,7 @@ from importlib.resources import files
 from sklearn_neurox.inspection._palette import css_variables
 
 _SCRIPTS = ("data.js", "dom.js", "tables.js", "charts.js", "neuron.js", "views.js", "main.js")
+_STYLES = ("page.css", "parts.css")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -64,7 +65,7 @@ def _script():
 
 
 def _style():
-    return css_variables(":root") + _asset("report.css")
+    return css_variables(":root") + "".join(_asset(name) for name in _STYLES)
 
 
 @cache

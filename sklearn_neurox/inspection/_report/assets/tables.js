@@ -3,8 +3,10 @@
 const PAGE = 50;
 
 // `columns` have a title, a value by row, and perhaps a cell, a hint and what sorts first.
-function sortableTable({ caption, columns, rows, sort, foot }) {
-  const state = { rows: Array.from(rows), start: 0, column: null, descending: false };
+function sortableTable({ caption, columns, rows: given, sort, foot }) {
+  // What is given may be an iterator, which can be read once only.
+  const rows = Array.from(given);
+  const state = { rows, start: 0, column: null, descending: false };
   const body = el("tbody");
   const headers = columns.map((column) => {
     const button = el("button", { type: "button", title: column.hint }, column.title);

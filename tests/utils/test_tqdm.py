@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Notebooks without ipywidgets: no warning of bars that nobody asked for."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# What tqdm looks at to tell whether it is in a notebook, and a package that is not there.
+_NOTEBOOK = """
+import sys, types, warnings
+shell = types.SimpleNamespace(get_ipython=lambda: object())
+sys.modules |= {"ipykernel.zmqshell": shell, "IPython": shell, "ipywidgets": None}
+# Not an error, which tqdm would catch.
+warnings.simplefilter("always")
+"""
+_OUR_WAY = """
+from sklearn_neurox.datasets import make_tiny_model
+from sklearn_neurox import ActivationExtractor, SubwordAggregator, words_frame
+words = words_frame([["One", "more"]])
+extractor = ActivationExtractor({model}, verbose=1)
+assert SubwordAggregator().fit_transform(extractor.fit_transform(words)).shape[0] == 2
+assert not any("IProgress" in str(rule[1]) for rule in warnings.filters)
+"""
+
+
+def _run(source):
+    root = Path(__file__).parents[2]
+    return subprocess.run(
+        [sys.executable, "-c", _NOTEBOOK + source],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        check=False,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["make_tiny_model()", "TINY"])
+def test_no_warning_of_ipywidgets_in_a_notebook_without(model):
+    from sklearn_neurox.datasets import make_tiny_model
+
+    # One process makes its model, the other begins by loading one.
+    model = model.replace("TINY", repr(make_tiny_model(hidden_size=8)))
+    done = _run(_OUR_WAY.format(model=model))
+    assert done.returncode == 0, done.stderr
+    assert "extracting: 100%" in done.stderr and "Tqdm" not in done.stderr
+
+
+def test_tqdm_itself_would_warn():
+    done = _run("import tqdm.auto")
+    assert "TqdmWarning: IProgress not found" in done.stderr
