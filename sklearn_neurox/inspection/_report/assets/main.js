@@ -96,15 +96,15 @@ function countText(shown, total) {
 
 function groupNodes(title, list) {
   if (!list.length) return [];
-  const options = list.map(({ name, note, path }) => {
-    const node = el(
+  const options = list.map(({ name, note, path }) =>
+    el(
       "a",
-      { role: "option", href: path, tabindex: "-1", "aria-selected": "false" },
+      // The title shows a long name whole.
+      { role: "option", href: path, tabindex: "-1", "aria-selected": "false", title: name },
       el("bdi", null, name),
       el("span", { class: "muted" }, note),
-    );
-    return node;
-  });
+    ),
+  );
   return [
     el(
       "div",

@@ -54,7 +54,7 @@ function responses(neuron) {
       el(
         "p",
         { class: "note" },
-        `Words and sentences are kept for the ${n} best ranked neurons only, of which this is none.`,
+        `Words and sentences are kept for the ${n} best ranked neurons only. This is not one of them.`,
       ),
     );
     return parts;
