@@ -195,8 +195,9 @@ class LayerSelector(BaseNeuronSelector):
         present = np.unique(of_column)
         if is_auto:
             estimator = default_probe(y) if self.estimator is None else self.estimator
+            options = {"cv": self.cv, "scoring": self.scoring, "n_jobs": self.n_jobs}
             metadata = {"groups": groups, "sample_weight": sample_weight}
-            folds = FoldScores(estimator, X, y, **metadata, **self._search_options())
+            folds = FoldScores(estimator, X, y, caller=type(self).__name__, **metadata, **options)
             self._find_fewest(folds, of_column, present)
         else:
             self.layers_ = self._check_layers(present)

@@ -70,7 +70,8 @@ def test_single_precision_rounds_no_more_than_the_data():
     y = rng.randint(3, size=len(X))
     exact = ProbelessRanker().fit(X.astype(np.float64), y)
     single = ProbelessRanker().fit(X, y)
-    np.testing.assert_allclose(single.scores_, exact.scores_, atol=1e-6)
+    # Numbers near a thousand are themselves rounded to 3e-5.
+    np.testing.assert_allclose(single.scores_, exact.scores_, atol=3e-6)
 
 
 def test_labels_are_checked():
