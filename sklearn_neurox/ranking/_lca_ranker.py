@@ -9,9 +9,10 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._loss_gradient import loss_gradient, prediction_residuals
+from sklearn_neurox.selection._probe_search import default_probe
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._moments import column_deviations, column_means
-from sklearn_neurox.utils._validation import check_weight
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_weight
 from sklearn_neurox.utils._warn_user import warn_user
 
 # What cumulative sums of double precision may be off.
@@ -46,7 +47,8 @@ class LCARanker(BaseRanker):
         A linear model with ``coef_`` after ``fit``; it is cloned and fitted. To rank by one that
         is fitted already, wrap it in `sklearn.frozen.FrozenEstimator`. A regressor works too, and
         then there are no scores by class. None uses
-        `sklearn_neurox.probes.ElasticNetProbeClassifier` with ``standardize=True``.
+        `sklearn_neurox.probes.ElasticNetProbeClassifier`, or `ElasticNetProbeRegressor` for
+        numbers that are not whole, with ``standardize=True`` and ``random_state=0``.
 
     n_neurons : int, float or None, default=None
         How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
@@ -207,7 +209,7 @@ class LCARanker(BaseRanker):
             If X is not finite, a label is missing, a weight is negative, the model has no usable
             ``coef_``, or more than one of ``n_neurons``, ``mass`` and ``threshold`` is given.
         """
-        template = _default_estimator() if self.estimator is None else self.estimator
+        template = _default_estimator(y) if self.estimator is None else self.estimator
         regression = not is_classifier(template)
         matrix, targets = self._check_fit_input(X, y, multi_output=regression, y_numeric=regression)
         if not regression:
@@ -307,11 +309,10 @@ def reach_threshold(importances, threshold):
     return (importances >= threshold * largest) & (largest > 0)
 
 
-def _default_estimator():
-    # Imported late because the probes bring torch, which a ranker with its own estimator needs not.
-    from sklearn_neurox.probes import ElasticNetProbeClassifier
-
-    return ElasticNetProbeClassifier(standardize=True)
+def _default_estimator(y):
+    if y is not None:
+        check_no_missing_labels(y)
+    return default_probe(y)
 
 
 def _linear_coefficients(estimator, n_features):

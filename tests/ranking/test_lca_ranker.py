@@ -273,6 +273,21 @@ def test_missing_labels_and_input_untouched():
         LCARanker(LogisticRegression()).fit(X, labels)
 
 
+def test_the_default_probe_gives_the_same_ranking_again():
+    X, y = _planted(n_noise=60)
+    once, again = (LCARanker().fit(X, y) for _ in range(2))
+    np.testing.assert_array_equal(once.scores_, again.scores_)
+
+
+def test_the_default_probe_predicts_numbers_where_labels_are_numbers():
+    X, _ = _planted()
+    ranker = LCARanker().fit(X, X[:, 4] + 0.01 * X[:, 0])
+    assert ranker.order_[0] == 4
+    assert not hasattr(ranker, "class_scores_")
+    with pytest.raises(ValueError, match="1 of 400 labels are missing, the first at row 7"):
+        LCARanker().fit(X, np.where(np.arange(400) == 7, np.nan, X[:, 4]))
+
+
 def test_the_default_probe_is_sparse_and_standardised():
     X, y = _planted(n_noise=30)
     ranker = LCARanker(n_neurons=3).fit(X * np.logspace(-2, 2, 33), y)
