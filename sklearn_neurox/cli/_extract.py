@@ -8,7 +8,8 @@ import pandas as pd
 from sklearn_neurox.cli._reading import add_reading_options, make_extractor
 from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.io import write_neurox
-from sklearn_neurox.io._write_neurox import plan_files, write_whole
+from sklearn_neurox.io._write_neurox import plan_files
+from sklearn_neurox.utils._output_files import write_whole
 from sklearn_neurox.words import read_conllu, words_frame
 from sklearn_neurox.words._readers import read_lines
 

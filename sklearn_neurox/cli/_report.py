@@ -19,8 +19,8 @@ from sklearn_neurox.cli._reading import add_reading_options, make_extractor
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.inspection import NeuronReport
-from sklearn_neurox.inspection._writable import check_writable
 from sklearn_neurox.ranking import LCARanker
+from sklearn_neurox.utils._output_files import check_writable
 
 
 def add_report(commands):

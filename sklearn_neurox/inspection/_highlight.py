@@ -13,7 +13,7 @@ from sklearn_neurox.inspection._highlight_input import read_neurons, read_senten
 from sklearn_neurox.inspection._highlight_svg import svg_document
 from sklearn_neurox.inspection._highlight_view import View
 from sklearn_neurox.inspection._palette import fit_color_scale
-from sklearn_neurox.inspection._writable import check_writable
+from sklearn_neurox.utils._output_files import check_writable
 
 _DIRECTIONS = ("auto", "ltr", "rtl")
 

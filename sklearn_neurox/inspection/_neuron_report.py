@@ -38,8 +38,7 @@ from sklearn_neurox.inspection._report._input import (
 )
 from sklearn_neurox.inspection._report._ranking import read_ranking
 from sklearn_neurox.inspection._report._rendering import frame_for_notebook, render
-from sklearn_neurox.inspection._writable import check_writable
-from sklearn_neurox.io._write_neurox import write_whole
+from sklearn_neurox.utils._output_files import check_writable, write_whole
 from sklearn_neurox.utils._warn_user import warn_user
 
 _COUNT = Interval(Integral, 0, None, closed="left")

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from sklearn_neurox.io._json import narrow, write_json
 from sklearn_neurox.io._sentences import sentence_lengths
 from sklearn_neurox.utils._names import neuron_layers
 from sklearn_neurox.utils._optional import require
+from sklearn_neurox.utils._output_files import write_whole
 
 _WRITERS = {".hdf5": write_hdf5, ".json": write_json}
 
@@ -210,22 +210,3 @@ def _entries(words, column, lengths):
         [str(entry) for entry in entries[end - length : end]]
         for end, length in zip(ends, lengths.tolist(), strict=True)
     ]
-
-
-def write_whole(file, write):
-    """Write beside the file and rename, so that it is never there in part.
-
-    Parameters
-    ----------
-    file : Path
-        The file.
-
-    write : callable
-        Called with the name to write under.
-    """
-    scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
-    try:
-        write(str(scratch))
-        scratch.replace(file)
-    finally:
-        scratch.unlink(missing_ok=True)

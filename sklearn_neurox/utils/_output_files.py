@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files that cannot be written, found before the work."""
+"""Files of results: checked before the work, and never there in part."""
 
 import os
+import uuid
 
 
 def check_writable(path, what):
@@ -28,3 +29,22 @@ def check_writable(path, what):
         raise PermissionError(
             f"{what} cannot be written to {path}: you may not write in {path.parent}."
         )
+
+
+def write_whole(file, write):
+    """Write beside the file and rename, so that it is never there in part.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+
+    write : callable
+        Called with the name to write under.
+    """
+    scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    try:
+        write(str(scratch))
+        scratch.replace(file)
+    finally:
+        scratch.unlink(missing_ok=True)
