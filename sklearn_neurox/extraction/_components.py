@@ -144,7 +144,7 @@ def probe_inputs(model, stack, *, padding=0, n_texts=1):
     inputs = {name: value.to(input_device(model)) for name, value in inputs.items()}
     if stack == "decoder":
         encoder = base_of(model, "encoder")
-        output = encoder(**inputs, **_options(encoder))
+        output = encoder(**inputs, **options_of(encoder))
         inputs["encoder_hidden_states"] = output.last_hidden_state
         inputs["encoder_attention_mask"] = inputs["attention_mask"]
     return inputs
@@ -159,10 +159,11 @@ def input_device(model):
 
 def hidden_states_of(base, inputs):
     """Run a stack and give all its hidden states, as transformers tells them."""
-    return base(**inputs, **_options(base), output_hidden_states=True).hidden_states
+    return base(**inputs, **options_of(base), output_hidden_states=True).hidden_states
 
 
-def _options(base):
+def options_of(base):
+    """Say with which options a model, or a stack of it, is called: for its states, as a dict."""
     options = dict.fromkeys(_accepted(base, ["use_cache"]), False)
     # Which the config of a live model may have otherwise.
     return options if getattr(base.config, "return_dict", True) else options | {"return_dict": True}
@@ -188,7 +189,7 @@ def _tapped_equals(base, anatomy, inputs, expected):
     seen = {}
     taps = {layer: _hidden_tap(base, anatomy, layer) for layer in range(anatomy.n_layers)}
     try:
-        forward = partial(base, **inputs, **_options(base))
+        forward = partial(base, **inputs, **options_of(base))
         output = run_tapped(forward, taps, seen.__setitem__, stop=False)
     except ModuleDidNotRun:  # a list of modules of which some do not run
         return False
@@ -275,7 +276,7 @@ def forward_of(model, base, inputs):
             return partial(base, *arguments)
         return partial(model.forward, base, *arguments, inputs["attention_mask"])
     known = {name: inputs[name] for name in _accepted(base, inputs)}
-    return partial(base, **known, **_options(base))
+    return partial(base, **known, **options_of(base))
 
 
 def module_widths(model, stack, paths):
