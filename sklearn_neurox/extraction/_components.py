@@ -164,14 +164,15 @@ def hidden_states_of(base, inputs):
 
 def options_of(base):
     """Say with which options a model, or a stack of it, is called: for its states, as a dict."""
-    options = dict.fromkeys(_accepted(base, ["use_cache"]), False)
+    options = dict.fromkeys(accepted_by(base, ["use_cache"]), False)
     # Which the config of a live model may have otherwise.
     return options if getattr(base.config, "return_dict", True) else options | {"return_dict": True}
 
 
-def _accepted(base, names):
+def accepted_by(base, names):
     """Tell which inputs a stack takes: all, where it only passes them on, as BART's decoder."""
-    accepted = inspect.signature(base.forward).parameters
+    # What torch.compile wraps around a model takes anything.
+    accepted = inspect.signature(getattr(base, "_orig_mod", base).forward).parameters
     return [name for name in names if name in accepted or "input_ids" not in accepted]
 
 
@@ -275,7 +276,7 @@ def forward_of(model, base, inputs):
         if model.forward is None:
             return partial(base, *arguments)
         return partial(model.forward, base, *arguments, inputs["attention_mask"])
-    known = {name: inputs[name] for name in _accepted(base, inputs)}
+    known = {name: inputs[name] for name in accepted_by(base, inputs)}
     return partial(base, **known, **options_of(base))
 
 

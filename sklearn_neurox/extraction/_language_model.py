@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Models with the head that predicts words: which kind, loaded how, run to the head and through."""
 
-import inspect
-
 import numpy as np
 
 from sklearn_neurox.extraction._families import is_causal
@@ -128,12 +126,11 @@ def predict_tokens(model, inputs, places, targets):
     """
     import torch
 
-    from sklearn_neurox.extraction._components import options_of
+    from sklearn_neurox.extraction._components import accepted_by, options_of
     from sklearn_neurox.extraction._taps import at_places
     from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
-    accepted = inspect.signature(model.forward).parameters
-    inputs = {name: value for name, value in inputs.items() if name in accepted}
+    inputs = {name: inputs[name] for name in accepted_by(model, inputs)}
     device = next(iter(inputs.values())).device
     chosen = to_tensor(places, device=device)
     with torch.inference_mode(), at_places(model.get_output_embeddings(), chosen) as head:
