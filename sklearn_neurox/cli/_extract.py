@@ -11,7 +11,7 @@ from sklearn_neurox.io import write_neurox
 from sklearn_neurox.io._write_neurox import plan_files
 from sklearn_neurox.utils._output_files import write_whole
 from sklearn_neurox.words import read_conllu, words_frame
-from sklearn_neurox.words._readers import read_lines
+from sklearn_neurox.words._readers import iterate_lines, read_lines
 
 _NEUROX = (".hdf5", ".json")
 
@@ -69,7 +69,7 @@ def _add_options(add):
 def _extract(arguments):
     output = Path(arguments.output)
     to_cache = _is_cache(output, arguments)
-    rows = _read_rows(arguments)
+    rows = _Sentences(arguments) if to_cache and _is_text(arguments) else _read_rows(arguments)
     extractor = make_extractor(
         arguments,
         arguments.model,
@@ -85,8 +85,8 @@ def _extract(arguments):
     if not to_cache:
         _write(output, arguments, extractor.transform(rows), rows)
     what = "words" if arguments.rows == "words" else "texts"
-    n_texts = rows["text"].nunique()
-    print(f"{output}: {len(rows):,} {what} of {n_texts:,} distinct texts", end="")
+    n_rows, n_texts = _count(rows)
+    print(f"{output}: {n_rows:,} {what} of {n_texts:,} distinct texts", end="")
     print("" if to_cache else f", {len(names):,} neurons ({names[0]} to {names[-1]})")
 
 
@@ -105,16 +105,50 @@ def _is_cache(output, arguments):
     return False
 
 
+def _is_text(arguments):
+    return Path(arguments.input).suffix != ".conllu"
+
+
+class _Sentences:
+    """The lines of a text file, read anew each time: they need not fit into the memory."""
+
+    def __init__(self, arguments):
+        self.path, self.whole = arguments.input, arguments.rows == "texts"
+        self.n_rows, distinct, blank, number = 0, set(), [], 0
+        for number, line in enumerate(iterate_lines(self.path, encoding="utf-8"), start=1):
+            words = line.split()
+            self.n_rows += 1 if self.whole else len(words)
+            distinct.add(hash(line if self.whole else " ".join(words)))
+            blank += [] if words else [number]
+        _check_blank(self.path, blank, number)
+        self.n_texts = len(distinct)
+
+    def __iter__(self):
+        for line in iterate_lines(self.path, encoding="utf-8"):
+            # As words_frame joins them.
+            yield line if self.whole else " ".join(line.split())
+
+
+def _count(rows):
+    if isinstance(rows, _Sentences):
+        return rows.n_rows, rows.n_texts
+    return len(rows), rows["text"].nunique()
+
+
+def _check_blank(path, blank, n_lines):
+    if blank or not n_lines:
+        where = f"{path}:{blank[0]} is blank ({len(blank)} such lines)" if blank else path
+        raise ValueError(f"{where}: every line must hold a sentence.")
+
+
 def _read_rows(arguments):
     path = Path(arguments.input)
-    if path.suffix == ".conllu":
+    if not _is_text(arguments):
         words = read_conllu(path)
     else:
         lines, _ = read_lines(path, encoding="utf-8")
         blank = [number for number, line in enumerate(lines, start=1) if not line.strip()]
-        if blank or not lines:
-            where = f"{path}:{blank[0]} is blank ({len(blank)} such lines)" if blank else path
-            raise ValueError(f"{where}: every line must hold a sentence.")
+        _check_blank(path, blank, len(lines))
         if arguments.rows == "texts":
             return pd.DataFrame({"text": lines, "sentence_id": range(len(lines))})
         words = words_frame([line.split() for line in lines])

@@ -144,7 +144,7 @@ def probe_inputs(model, stack, *, padding=0, n_texts=1):
     inputs = {name: value.to(input_device(model)) for name, value in inputs.items()}
     if stack == "decoder":
         encoder = base_of(model, "encoder")
-        output = encoder(**inputs, **_options(encoder))
+        output = encoder(**inputs, **options_of(encoder))
         inputs["encoder_hidden_states"] = output.last_hidden_state
         inputs["encoder_attention_mask"] = inputs["attention_mask"]
     return inputs
@@ -159,18 +159,20 @@ def input_device(model):
 
 def hidden_states_of(base, inputs):
     """Run a stack and give all its hidden states, as transformers tells them."""
-    return base(**inputs, **_options(base), output_hidden_states=True).hidden_states
+    return base(**inputs, **options_of(base), output_hidden_states=True).hidden_states
 
 
-def _options(base):
-    options = dict.fromkeys(_accepted(base, ["use_cache"]), False)
+def options_of(base):
+    """Say with which options a model, or a stack of it, is called: for its states, as a dict."""
+    options = dict.fromkeys(accepted_by(base, ["use_cache"]), False)
     # Which the config of a live model may have otherwise.
     return options if getattr(base.config, "return_dict", True) else options | {"return_dict": True}
 
 
-def _accepted(base, names):
+def accepted_by(base, names):
     """Tell which inputs a stack takes: all, where it only passes them on, as BART's decoder."""
-    accepted = inspect.signature(base.forward).parameters
+    # What torch.compile wraps around a model takes anything.
+    accepted = inspect.signature(getattr(base, "_orig_mod", base).forward).parameters
     return [name for name in names if name in accepted or "input_ids" not in accepted]
 
 
@@ -188,7 +190,7 @@ def _tapped_equals(base, anatomy, inputs, expected):
     seen = {}
     taps = {layer: _hidden_tap(base, anatomy, layer) for layer in range(anatomy.n_layers)}
     try:
-        forward = partial(base, **inputs, **_options(base))
+        forward = partial(base, **inputs, **options_of(base))
         output = run_tapped(forward, taps, seen.__setitem__, stop=False)
     except ModuleDidNotRun:  # a list of modules of which some do not run
         return False
@@ -274,8 +276,8 @@ def forward_of(model, base, inputs):
         if model.forward is None:
             return partial(base, *arguments)
         return partial(model.forward, base, *arguments, inputs["attention_mask"])
-    known = {name: inputs[name] for name in _accepted(base, inputs)}
-    return partial(base, **known, **_options(base))
+    known = {name: inputs[name] for name in accepted_by(base, inputs)}
+    return partial(base, **known, **options_of(base))
 
 
 def module_widths(model, stack, paths):

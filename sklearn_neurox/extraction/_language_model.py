@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Models with the head that predicts words: which kind, loaded how, run to the head and through."""
 
-import inspect
-
 import numpy as np
 
 from sklearn_neurox.extraction._families import is_causal
@@ -85,13 +83,14 @@ def _check_causal(model, caller):
     """Refuse a model that is asked for the next token but has seen it."""
     import torch
 
-    from sklearn_neurox.extraction._components import evaluating, probe_inputs
+    from sklearn_neurox.extraction._components import evaluating, options_of, probe_inputs
 
     inputs = probe_inputs(model, None)
     other = {**inputs, "input_ids": inputs["input_ids"].clone()}
     other["input_ids"][:, -1] = inputs["input_ids"][:, 0]
     with evaluating(model), torch.inference_mode():
-        first, second = (model(**one).logits[:, :-1] for one in (inputs, other))
+        options = options_of(model)
+        first, second = (model(**one, **options).logits[:, :-1] for one in (inputs, other))
     # Beyond what rounding does where other tokens run together, as in a mixture of experts.
     tolerance = max(1e-5, 4 * torch.finfo(first.dtype).eps) * first.abs().max()
     if (first - second).abs().max() > tolerance:
@@ -127,17 +126,15 @@ def predict_tokens(model, inputs, places, targets):
     """
     import torch
 
+    from sklearn_neurox.extraction._components import accepted_by, options_of
     from sklearn_neurox.extraction._taps import at_places
     from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
-    accepted = inspect.signature(model.forward).parameters
-    inputs = {name: value for name, value in inputs.items() if name in accepted}
-    if "use_cache" in accepted:
-        inputs["use_cache"] = False
+    inputs = {name: inputs[name] for name in accepted_by(model, inputs)}
     device = next(iter(inputs.values())).device
     chosen = to_tensor(places, device=device)
     with torch.inference_mode(), at_places(model.get_output_embeddings(), chosen) as head:
-        output = model(**inputs)
+        output = model(**inputs, **options_of(model))
         # That of models for pretraining, which have several heads.
         logits = output.logits if hasattr(output, "logits") else output.prediction_logits
         if not head.ran:  # a head without a module of its own

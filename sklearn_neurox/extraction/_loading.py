@@ -230,7 +230,8 @@ def _build_model(spec):
 
     if spec.weights == "random":
         config = load_config(spec)
-        with torch.random.fork_rng(devices=[]):
+        # On the CPU whatever the default device is: the draws of others differ.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             # torch.manual_seed would seed the GPUs too, for everybody.
             torch.default_generator.manual_seed(spec.seed)
             return AutoModel.from_config(

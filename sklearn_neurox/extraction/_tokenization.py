@@ -11,6 +11,8 @@ from sklearn_neurox.extraction._torch_model import TorchModel
 SPECIAL, TEXT, PAIR = -1, 0, 1
 # How tokenizers write the space before a word: SentencePiece and byte-level BPE.
 _MARKERS = "\u2581\u0120"
+# Texts that are tokenized together: what tokenizers return takes about ten kilobytes a text.
+_PORTION = 2048
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,11 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
     """
     if isinstance(tokenizer, TorchModel):
         return _encode_foreign(tokenizer, texts, pairs)
-    encode_all = _encode_fast if tokenizer.is_fast else _encode_slow
     try:
-        parts = encode_all(tokenizer, texts, pairs, split_special_tokens)
+        flat, lengths = _encode_in_portions(tokenizer, texts, pairs, split_special_tokens)
     except (TypeError, UnicodeEncodeError):
         _refuse_half_characters([*texts, *(pairs or ())], tokenizer)
         raise
-    lengths = [len(ids) for ids in parts["ids"]]
-    flat = {name: _flatten(values) for name, values in parts.items() if values is not None}
     ptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     surface = _Surfaces(tokenizer, texts, flat, ptr)
     return Encodings(
@@ -77,6 +76,20 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
         is_marker=surface.markers(),
         is_cls=(flat["role"] == SPECIAL) & (flat["ids"] == _cls_id(tokenizer)),
     )
+
+
+def _encode_in_portions(tokenizer, texts, pairs, split_special_tokens):
+    """Tokenize texts, and keep arrays alone of what tokenizers say of each."""
+    encode_all = _encode_fast if tokenizer.is_fast else _encode_slow
+    portions, lengths = [], []
+    for start in range(0, max(len(texts), 1), _PORTION):
+        own = slice(start, start + _PORTION)
+        pairs_of_own = None if pairs is None else pairs[own]
+        parts = encode_all(tokenizer, texts[own], pairs_of_own, split_special_tokens)
+        lengths += [len(ids) for ids in parts["ids"]]
+        portions.append({k: _flatten(values) for k, values in parts.items() if values is not None})
+    flat = {name: np.concatenate([one[name] for one in portions]) for name in portions[0]}
+    return flat, lengths
 
 
 def _refuse_half_characters(texts, tokenizer):

@@ -328,3 +328,35 @@ def read_lines(path, *, encoding):
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix("\r") for line in lines], source
+
+
+def iterate_lines(path, *, encoding):
+    r"""Read the lines of a file one after the other, as `read_lines` reads them all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    encoding : str
+        Of its bytes; one in which no other character holds the byte of ``\n``.
+
+    Yields
+    ------
+    line : str
+
+    Raises
+    ------
+    ValueError
+        For bytes of another encoding, with the line.
+    """
+    with open(path, "rb") as file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                line = raw.decode(encoding)
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{path}:{number}: this file is not {encoding} ({error})."
+                ) from None
+            line = line.removeprefix("\ufeff") if number == 1 else line
+            yield line.removesuffix("\n").removesuffix("\r")

@@ -585,3 +585,25 @@ def test_another_threads_call_is_not_narrowed(language_model):
     read()
     assert head.ran
     assert shapes == [ids.shape, (1, 1), ids.shape]
+
+
+def test_a_config_that_asks_for_tuples(language_model, words, monkeypatch):
+    """Most models with heads do not run at all then, BERT's does."""
+    expected = measure(language_model, "bert", words)
+    model, _ = language_model("bert")
+    monkeypatch.setattr(model.config, "return_dict", False)
+    pd.testing.assert_frame_equal(measure(language_model, "bert", words), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_a_compiled_model_is_measured_like_any_other(family, language_model, words):
+    expected = measure(language_model, family, words)
+    model, tokenizer = language_model(family)
+    torch.compiler.reset()
+    compiled = torch.compile(model, backend="eager")
+    with torch.no_grad():
+        compiled(**tokenizer("A dog", return_tensors="pt"))
+    found = measure(lambda _: (compiled, tokenizer), family, words)
+    pd.testing.assert_frame_equal(found, expected)
+    torch.compiler.reset()

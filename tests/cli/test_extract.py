@@ -113,6 +113,26 @@ def test_a_cache_serves_later_commands_without_the_model(
     np.testing.assert_allclose(np.load(tmp_path / "acts.npy"), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("rows", ["words", "texts"])
+def test_a_text_file_larger_than_the_memory_goes_to_a_cache_in_portions(
+    rows, model, tmp_path, monkeypatch, capsys
+):
+    lines = ["\ufeffThe  cat sleeps", "Dogs\u2028bark\x85loudly ", "The  cat sleeps", "A\tdog"]
+    path, cache = tmp_path / "own.txt", tmp_path / "cache"
+    path.write_bytes("\r\n".join(lines).encode())
+    monkeypatch.setattr("sklearn_neurox.extraction._extractor._PORTION", 2)
+    for name in ("_read_rows", "words_frame"):  # whatever would hold all of it
+        monkeypatch.setattr(f"sklearn_neurox.cli._extract.{name}", None)
+    assert main(["extract", model, str(path), str(cache), "--rows", rows]) == 0
+    said = capsys.readouterr().out
+    n_rows = {"words": "11 words", "texts": "4 texts"}[rows]
+    assert f"cache: {n_rows} of 3 distinct texts" in said
+    monkeypatch.undo()
+    lines[0] = lines[0].removeprefix("\ufeff")
+    whole = lines if rows == "texts" else words_frame([line.split() for line in lines])
+    assert ActivationExtractor(model, cache=cache).fill_cache(whole) == 0
+
+
 @pytest.mark.parametrize(
     ("output", "arguments", "message"),
     [
@@ -134,22 +154,26 @@ def test_wrong_requests_are_one_message(tmp_path, model, source, output, argumen
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "output", "message"),
     [
-        (b"", "own.txt: every line must hold a sentence"),
-        (b"a b\n\nc\n \n", r"own.txt:2 is blank \(2 such lines\)"),
-        (b"a\nb\xff\n", "own.txt:2: this file is not utf-8"),
-        (b"1\t10 000" + b"\t_" * 8 + b"\n", "Row 0 has '10 000' as 'word'"),
+        (b"", "acts.json", "own.txt: every line must hold a sentence"),
+        (b"", "cache", "own.txt: every line must hold a sentence"),
+        (b"a b\n\nc\n \n", "acts.json", r"own.txt:2 is blank \(2 such lines\)"),
+        (b"a b\n\nc\n \n", "cache", r"own.txt:2 is blank \(2 such lines\)"),
+        (b"a\nb\xff\n", "acts.json", "own.txt:2: this file is not utf-8"),
+        (b"a\nb\xff\n", "cache", "own.txt:2: this file is not utf-8"),
+        (b"1\t10 000" + b"\t_" * 8 + b"\n", "acts.json", "Row 0 has '10 000' as 'word'"),
     ],
 )
 def test_wrong_text_is_named_before_the_model_runs(
-    tmp_path, model, content, message, capfd, monkeypatch
+    tmp_path, model, content, output, message, capfd, monkeypatch
 ):
     path = tmp_path / ("own.conllu" if b"\t" in content else "own.txt")
     path.write_bytes(content)
     monkeypatch.setattr("sklearn_neurox.extraction._loading.load_model", None)
-    assert main(["extract", model, str(path), str(tmp_path / "acts.json")]) == 1
+    assert main(["extract", model, str(path), str(tmp_path / output)]) == 1
     assert re.search(message, capfd.readouterr().err)
+    assert not (tmp_path / output).exists()
 
 
 def test_wrong_layers_are_a_usage_error(model, source, capsys):

@@ -10,7 +10,11 @@ from sklearn.pipeline import make_pipeline
 from transformers import AutoModel, AutoTokenizer
 
 from sklearn_neurox.datasets import demo_model_path
-from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.extraction import (
+    ActivationExtractor,
+    SubwordAggregator,
+    clear_loaded_models,
+)
 from sklearn_neurox.words import words_frame
 
 # Several layers, strategies or batch sizes are compared on the same few texts.
@@ -233,7 +237,6 @@ def test_random_weights_are_seeded_and_differ_from_the_trained(family, tiny, wor
     random = extract(weights="random", random_state=7)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(4)
-    from sklearn_neurox.extraction import clear_loaded_models
 
     clear_loaded_models()
     np.testing.assert_array_equal(extract(weights="random", random_state=7), random)

@@ -58,6 +58,20 @@ def test_the_documented_tolerances_hold_for_the_demo_model(dtype, tolerance, wor
     assert (error / np.abs(expected).max(axis=(0, 2)) < tolerance).all()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*quantiz.*:UserWarning")
+def test_the_documented_tolerance_of_eight_bits_holds_for_the_demo_model(words):
+    if "fbgemm" not in torch.backends.quantized.supported_engines:
+        pytest.skip("this build of torch cannot quantise")
+    path = str(demo_model_path())
+    expected = ActivationExtractor(path).transform(words).pool("last").reshape(len(words), 7, -1)
+    quantised = torch.ao.quantization.quantize_dynamic(
+        AutoModel.from_pretrained(path), {torch.nn.Linear}
+    )
+    found = ActivationExtractor(quantised, tokenizer=path).transform(words).pool("last")
+    error = np.abs(found.reshape(expected.shape) - expected).max(axis=(0, 2))
+    assert (error / np.abs(expected).max(axis=(0, 2)) < [0.3] * 6 + [0.5]).all()
+
+
 @pytest.mark.parametrize("given", ["path", "live"])
 def test_a_sharded_checkpoint(given, tiny, words, tmp_path):
     model, tokenizer = load("llama", tiny("llama"))

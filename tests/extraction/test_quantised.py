@@ -11,8 +11,9 @@ from torch.ao import quantization
 
 from sklearn_neurox.ablation import ablate_model
 from sklearn_neurox.extraction import ActivationCache, ActivationExtractor
+from sklearn_neurox.extraction._components import anatomy_of
 from sklearn_neurox.extraction._fingerprint import _of_live, _state_of
-from tests.extraction.families import load
+from tests.extraction.families import FAMILIES, load
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
@@ -92,6 +93,15 @@ def test_the_texts_beside_a_text_do_not_change_it(full):
     together = read(quantised, tokenizer, texts).pool("mean")
     alone = [read(quantised, tokenizer, [text]).pool("mean") for text in texts]
     np.testing.assert_array_equal(together, np.concatenate(alone))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_no_other_model_is_taken_for_one_whose_texts_must_run_alone(name, dtype, tiny):
+    model, _ = load(name, tiny(FAMILIES[name].tokenizer))
+    model = copy.deepcopy(model).to(dtype)
+    for stack in ("encoder", "decoder") if model.config.is_encoder_decoder else (None,):
+        assert not anatomy_of(model, stack).mixes
 
 
 def test_a_cache_keeps_them_and_tells_them_apart(full, words, tmp_path, count_forwards):

@@ -306,3 +306,28 @@ def test_folds_of_a_search_add_up_to_passes(tiny, words):
             pipeline, words, words["tag"], groups=words["text"], cv=GroupKFold(3),
             error_score="raise",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "marian", "canine"])
+@pytest.mark.parametrize("with_pairs", [False, True])
+def test_texts_tokenized_in_portions_are_as_if_together(family, with_pairs, tiny, monkeypatch):
+    from dataclasses import asdict
+
+    from sklearn_neurox.extraction import _tokenization
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny(family))
+    texts = ["The old dog", "", "She saw [MASK] café", "👍", "Dogs bark", "A light rain", "x"]
+    pairs = [text[::-1] for text in texts] if with_pairs else None
+    whole = _tokenization.encode(tokenizer, texts, pairs, split_special_tokens=False)
+    sizes, fast = [], _tokenization._encode_fast
+
+    def encode_fast(tokenizer, texts, *rest):
+        sizes.append(len(texts))
+        return fast(tokenizer, texts, *rest)
+
+    monkeypatch.setattr(_tokenization, "_encode_fast", encode_fast)
+    monkeypatch.setattr(_tokenization, "_PORTION", 3)
+    found = _tokenization.encode(tokenizer, texts, pairs, split_special_tokens=False)
+    assert sizes == ([3, 3, 1] if tokenizer.is_fast else [])
+    for name, values in asdict(whole).items():
+        np.testing.assert_array_equal(asdict(found)[name], values, err_msg=name)
