@@ -16,7 +16,7 @@ from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.extraction._neurons import find_neurons
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._tqdm import tqdm_class
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
 if TYPE_CHECKING:
@@ -255,6 +255,7 @@ def causal_effect(
 def _check_labels(words, y, positive):
     check_no_missing_labels(y)
     check_consistent_length(words, y)
+    check_row_order(words, y)
     carries = np.asarray(y, dtype=object) == positive
     if np.shape(carries) != (len(words),):
         raise ValueError(

@@ -23,7 +23,11 @@ from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._folds import check_folds
 from sklearn_neurox.utils._metadata import fit_with_groups, takes
 from sklearn_neurox.utils._tqdm import tqdm_class
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_weight
+from sklearn_neurox.utils._validation import (
+    check_no_missing_labels,
+    check_row_order,
+    check_weight,
+)
 from sklearn_neurox.utils._warn_user import warn_user
 
 COLUMNS = [
@@ -144,6 +148,7 @@ def measure(
     )
     check_no_missing_labels(y)
     check_consistent_length(X, y, groups)
+    check_row_order(X, y)
     data = (X, y, groups, check_weight(sample_weight, X))
     random_state = check_random_state(random_state)
     folds = check_folds(cv, groups, caller=caller)

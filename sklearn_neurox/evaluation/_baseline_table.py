@@ -28,7 +28,7 @@ from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.evaluation._type_baseline import TypeLabelClassifier, TypeMeanRegressor
 from sklearn_neurox.selection._probe_search import fit_with_groups
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
 
 _FROM_WORDS = ("majority", "word type", "characters")
@@ -173,6 +173,7 @@ def baseline_table(
     """
     check_no_missing_labels(y)
     check_consistent_length(words, y, X, X_untrained, groups)
+    check_row_order(words, y)
     word_forms(words, caller="baseline_table")
     y = column_or_1d(np.asarray(y))
     if estimator is None:

@@ -20,7 +20,7 @@ from sklearn_neurox.evaluation._group_bootstrap import (
 )
 from sklearn_neurox.evaluation._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
 
@@ -201,6 +201,7 @@ def layer_profile(
     2      2   0.52  0.47  0.58      0.0
     """
     check_no_missing_labels(y)
+    check_row_order(X, y)
     y = column_or_1d(np.asarray(y))
     check_consistent_length(X, y, groups)
     if is_classifier(estimator):

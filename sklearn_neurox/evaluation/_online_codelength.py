@@ -14,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._online_code import OnlineCode
 from sklearn_neurox.selection._probe_search import fit_with_groups
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
 # Those of the paper.
@@ -182,6 +182,7 @@ def online_codelength(
             "has no 'predict_proba'. Use a probe that has, or wrap it in CalibratedClassifierCV."
         )
     check_consistent_length(X, y, groups)
+    check_row_order(X, y)
     labels, codes, classes = _check_labels(y, classes)
     order, ends = _blocks(len(labels), groups, _check_fractions(fractions), shuffle, random_state)
     groups = None if groups is None else np.asarray(groups)

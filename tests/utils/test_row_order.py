@@ -10,7 +10,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 
-from sklearn_neurox.datasets import demo_model_path, make_tagged_words
+from sklearn_neurox.ablation import ablation_curve, causal_effect
+from sklearn_neurox.datasets import demo_model_path, make_tagged_words, make_tiny_model
+from sklearn_neurox.evaluation import (
+    baseline_table,
+    layer_profile,
+    online_codelength,
+    selectivity_score,
+)
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.probes import ElasticNetProbeClassifier
 from sklearn_neurox.ranking import ProbelessRanker
@@ -129,3 +136,44 @@ def test_parts_of_a_split_share_some_labels_only(n_folds):
         warnings.simplefilter("always")
         cross_validate(pipe, words, y, cv=KFold(n_folds))
     assert sum(WARNS in str(warning.message) for warning in caught) == n_folds
+
+
+WORDS = make_tagged_words(20, random_state=0)
+H = pd.DataFrame({"hidden.0.0": WORDS["start"], "hidden.0.1": WORDS["end"]}, index=WORDS.index)
+Y = (WORDS["upos"] == "NOUN").sort_values(kind="stable")
+PROBE = LogisticRegression(max_iter=5000)
+FUNCTIONS = {
+    "ablation_curve": lambda y: ablation_curve(
+        PROBE, H, y, ranker=ProbelessRanker(), fractions=[0.5], n_draws=0, groups=WORDS["text"]
+    ),
+    "baseline_table": lambda y: baseline_table(
+        WORDS, y, baselines=["majority"], groups=WORDS["text"]
+    ),
+    "causal_effect": lambda y: causal_effect(
+        make_tiny_model("gpt2", hidden_size=8),
+        WORDS[WORDS["start"] > 0],
+        y[WORDS["start"].loc[y.index] > 0],
+        ["hidden.1.0", "hidden.1.1"],
+        steps=[1],
+        which="top",
+    ),
+    "layer_profile": lambda y: layer_profile(PROBE, H, y, groups=WORDS["text"], n_bootstrap=10),
+    "online_codelength": lambda y: online_codelength(
+        PROBE, H, y, fractions=[0.5, 1.0], groups=WORDS["text"]
+    ),
+    "selectivity_score": lambda y: selectivity_score(
+        PROBE, H, y, y.to_numpy(), groups=WORDS["text"]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_say_it_too(name):
+    with pytest.warns(UserWarning, match=WARNS) as warned:
+        FUNCTIONS[name](Y)
+    (warning,) = (one for one in warned if WARNS in str(one.message))
+    assert warning.filename == __file__
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        FUNCTIONS[name](Y.loc[WORDS.index])
+    assert not any(WARNS in str(warning.message) for warning in caught)
