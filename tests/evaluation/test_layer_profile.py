@@ -124,7 +124,7 @@ def test_the_frame_tells_each_layer_and_its_distance_from_the_best(copied):
     profile, pairs = layer_profile(
         Copycat(),
         pd.DataFrame(X[:, order], columns=names[order]),
-        pd.Series(y, index=np.arange(len(y))[::-1]),
+        pd.Series(y, index=-1 - np.arange(len(y))),
         groups=groups,
         cv=_everything_is_tested(groups),
         return_pairs=True,
