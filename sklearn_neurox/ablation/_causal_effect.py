@@ -15,7 +15,7 @@ from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS, check_fills
 from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.extraction._neurons import find_neurons
 from sklearn_neurox.utils._counts import count_neurons
-from sklearn_neurox.utils._tqdm import tqdm_class
+from sklearn_neurox.utils._tqdm import progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -337,9 +337,7 @@ def _measure(model, predictor, neurons, fills, choices, carries, is_scored, verb
     total = n_tokens * (1 + len(choices))
     groups = [(True, carries & is_scored), (False, ~carries & is_scored)]
     n_unscored = {label: int((~is_scored & (carries == label)).sum()) for label, _ in groups}
-    with tqdm_class()(
-        total=total, desc="ablating", unit="token", unit_scale=True, disable=not verbose
-    ) as bar:
+    with progress_bar(total, verbose, desc="ablating", unit="token", unit_scale=True) as bar:
         before = predictor.predict(model, batches, bar)
         rows = []
         for labels, places in [(("none", 0, 0), None), *choices]:

@@ -22,7 +22,7 @@ from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._folds import check_folds
 from sklearn_neurox.utils._metadata import fit_with_groups, takes
-from sklearn_neurox.utils._tqdm import tqdm_class
+from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import (
     check_no_missing_labels,
     check_row_order,
@@ -156,7 +156,8 @@ def measure(
     # Threads share the matrices of the fold; what fits and scores at length lets them work.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     rows, n_tied = [], []
-    with _bar(n_repeats * len(folds) * plan.n_scores(), verbose) as bar:
+    total = n_repeats * len(folds) * plan.n_scores()
+    with progress_bar(total, verbose, desc="ablating", unit="score") as bar:
         for repeat in range(n_repeats):
             if n_repeats > 1:
                 plan = plan._replace(
@@ -207,10 +208,6 @@ def _check_fills(fill, caller):
     return fills
 
 
-def _bar(total, verbose):
-    return tqdm_class()(total=total, desc="ablating", unit="score", disable=not verbose)
-
-
 def _reseeded(estimators, random_state):
     copies = {name: estimator and clone(estimator) for name, estimator in estimators.items()}
     for estimator in filter(None, copies.values()):
@@ -257,12 +254,8 @@ def _measure_fold(fold, plan, scoring, parallel, bar, random_state):
         name: neuron_order(ranker) for name, ranker in zip(plan.rankings, rankers, strict=True)
     }
     jobs = list(_jobs(fold, plan, probes, orders, random_state))
-    rows = []
-    for job, score in zip(
-        jobs, parallel(delayed(_score)(fold, probe, *way) for _, probe, way in jobs), strict=True
-    ):
-        rows.append((*job[0], score))
-        bar.update()
+    scores = parallel(delayed(_score)(fold, probe, *way) for _, probe, way in jobs)
+    rows = [(*label, score) for (label, *_), score in zip(jobs, counted(bar, scores), strict=True)]
     return rows, [getattr(ranker, "n_tied_", 0) for ranker in rankers]
 
 

@@ -28,6 +28,7 @@ from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.evaluation._type_baseline import TypeLabelClassifier, TypeMeanRegressor
 from sklearn_neurox.selection._probe_search import fit_with_groups
+from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
 
@@ -52,6 +53,7 @@ class _Contender(NamedTuple):
         "cv": ["cv_object"],
         "scoring": [str, callable, None],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
@@ -68,6 +70,7 @@ def baseline_table(
     cv: int | Iterable | BaseCrossValidator | None = None,
     scoring: str | Callable | None = None,
     n_jobs: int | None = None,
+    verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Score what a probe has to beat, on the same folds.
@@ -111,6 +114,9 @@ def baseline_table(
 
     n_jobs : int or None, default=None
         How many fits at a time, in threads. The results do not depend on it.
+
+    verbose : bool or int, default=False
+        Whether to show a bar of the fits.
 
     random_state : int, RandomState instance or None, default=None
         Fixes the shuffled labels.
@@ -187,11 +193,14 @@ def baseline_table(
     orders = [random_state.permutation(len(train)) for train, _ in folds]
     groups = None if groups is None else np.asarray(groups)
     # Threads share the matrices; what fits at length lets them work.
-    scores = Parallel(n_jobs=n_jobs, prefer="threads")(
+    scores = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
         delayed(_score)(contender, y, groups, train, test, order, scoring)
         for contender in contenders.values()
         for (train, test), order in zip(folds, orders, strict=True)
     )
+    total = len(contenders) * len(folds)
+    with progress_bar(total, verbose, desc="probing", unit="fit") as bar:
+        scores = counted(bar, scores)
     by_fold = pd.DataFrame(np.reshape(scores, (len(contenders), len(folds))))
     summary = {"name": list(contenders), "score": by_fold.mean(axis=1), "std": by_fold.std(axis=1)}
     return pd.DataFrame(summary).join(by_fold.add_prefix("fold_"))

@@ -20,6 +20,7 @@ from sklearn_neurox.evaluation._group_bootstrap import (
 )
 from sklearn_neurox.evaluation._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
+from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -37,6 +38,7 @@ from sklearn_neurox.utils._warn_user import warn_user
         "confidence": [Interval(Real, 0, 1, closed="neither")],
         "return_pairs": ["boolean"],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
@@ -56,6 +58,7 @@ def layer_profile(
     confidence: float = 0.95,
     return_pairs: bool = False,
     n_jobs: int | None = None,
+    verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     r"""Score a probe on every layer, with intervals and paired tests between layers.
@@ -111,6 +114,9 @@ def layer_profile(
     n_jobs : int or None, default=None
         How many layers to work on at a time: fits in threads, resamples in processes. The results
         do not depend on it.
+
+    verbose : bool or int, default=False
+        Whether to show a bar of the layers: one step a layer and fold, and one for its resamples.
 
     random_state : int, RandomState instance or None, default=None
         Fixes the resamples. The seed of the probe is its own.
@@ -218,12 +224,14 @@ def layer_profile(
         n_jobs=n_jobs,
         caller="layer_profile",
     )
-    predictions = held_out.predict(X, y, groups, folds)
-    n_groups = held_out.n_groups
-    _check_groups(n_groups)
-    scores = np.array([of_layer.score() for of_layer in predictions])
-    counts = group_counts(n_groups, n_bootstrap, random_state)
-    replicates = _resample(predictions, counts, n_jobs)
+    # How many layers there are, the features of the first fold tell.
+    with progress_bar(None, verbose, desc="probing", unit="layer") as bar:
+        predictions = held_out.predict(X, y, groups, folds, bar)
+        n_groups = held_out.n_groups
+        _check_groups(n_groups)
+        scores = np.array([of_layer.score() for of_layer in predictions])
+        counts = group_counts(n_groups, n_bootstrap, random_state)
+        replicates = _resample(predictions, counts, n_jobs, bar)
     replicates = _with_scores(scores, replicates, held_out.blocks["name"])
     low, high = percentile_interval(replicates, n_groups, confidence)
     blocks = held_out.blocks
@@ -243,14 +251,12 @@ def _check_groups(n_groups):
         )
 
 
-def _resample(predictions, counts, n_jobs):
+def _resample(predictions, counts, n_jobs, bar):
     """Score every layer on every resample, of shape (n_resamples, n_layers)."""
-    return np.stack(
-        Parallel(n_jobs=n_jobs)(
-            delayed(of_layer.resampled_scores)(counts) for of_layer in predictions
-        ),
-        axis=1,
+    scores = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(of_layer.resampled_scores)(counts) for of_layer in predictions
     )
+    return np.stack(counted(bar, scores), axis=1)
 
 
 def _with_scores(scores, replicates, names):
