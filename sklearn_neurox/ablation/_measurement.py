@@ -45,7 +45,7 @@ COLUMNS = [
 ]
 _FILLS = ("zero", "mean", "resample")
 CONSTRAINTS = {
-    "fractions": ["array-like"],
+    "fractions": [FiniteNumber(), "array-like"],
     "n_draws": [Interval(Integral, 0, None, closed="left")],
     "fill": [StrOptions(set(_FILLS)), FiniteNumber(), "array-like"],
     "retrain": ["boolean", "array-like"],
@@ -174,6 +174,7 @@ def measure(
 
 
 def _check_fractions(fractions, caller):
+    fractions = [fractions] if isinstance(fractions, Real) else fractions
     fractions = [float(fraction) for fraction in fractions]
     wrong = [fraction for fraction in fractions if not 0 < fraction <= 1]
     if wrong or not fractions:
