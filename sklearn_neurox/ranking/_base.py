@@ -69,6 +69,11 @@ class BaseRanker(BaseNeuronSelector):
             self.class_scores_ = class_scores
             self.class_order_ = _descending_order(class_scores, *class_tie_breakers)
 
+    def _forget_classes(self):
+        """Drop what an earlier fit to classes left, if this one is to none."""
+        for attribute in ("classes_", "class_scores_", "class_order_"):
+            vars(self).pop(attribute, None)
+
     def _get_support_mask(self):
         check_is_fitted(self)
         n_selected = self._n_selected()

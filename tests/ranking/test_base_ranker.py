@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
 from sklearn_neurox.ranking._base import BaseRanker
@@ -142,6 +142,15 @@ def test_to_frame_of_a_class_that_is_not_there():
     for ranker in (without, RandomRanker().fit(X)):
         with pytest.raises(ValueError, match="Ranker has none: .* Leave 'label' None"):
             ranker.to_frame(label="N")
+
+
+def test_a_fit_to_numbers_leaves_no_classes_of_an_earlier_one():
+    rng = np.random.default_rng(0)
+    H, y = rng.normal(size=(20, 3)), rng.normal(size=20)
+    ranker = LCARanker(LogisticRegression()).fit(H, y > 0).set_params(estimator=Ridge())
+    again, fresh = ranker.fit(H, y), LCARanker(Ridge()).fit(H, y)
+    pd.testing.assert_frame_equal(again.to_frame(), fresh.to_frame())
+    assert set(vars(again)) == set(vars(fresh))
 
 
 def test_half_precision_passes_through_even_where_its_sum_overflows():
