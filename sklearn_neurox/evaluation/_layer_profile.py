@@ -21,7 +21,7 @@ from sklearn_neurox.evaluation._group_bootstrap import (
 from sklearn_neurox.evaluation._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order, is_word_frame
 from sklearn_neurox.utils._warn_user import warn_user
 
 
@@ -142,9 +142,9 @@ def layer_profile(
     Raises
     ------
     ValueError
-        If a label is missing, the columns do not tell their layer, the test parts have fewer
-        than two groups, or probabilities are to be scored and a class is absent from a training
-        part.
+        If a label is missing, X are words but there are no ``features``, the estimator reads words
+        itself, the columns do not tell their layer, the test parts have fewer than two groups, or
+        probabilities are to be scored and a class is absent from a training part.
 
     Warns
     -----
@@ -208,6 +208,7 @@ def layer_profile(
     """
     check_no_missing_labels(y)
     check_row_order(X, y)
+    _check_features(estimator, X, features)
     y = column_or_1d(np.asarray(y))
     check_consistent_length(X, y, groups)
     if is_classifier(estimator):
@@ -240,6 +241,21 @@ def layer_profile(
     profile = profile.join(_from_best(pairs, blocks["name"], scores))
     profile = profile.assign(n_words=len(predictions[0].y), n_groups=n_groups)
     return (profile, pairs) if return_pairs else profile
+
+
+def _check_features(estimator, X, features):
+    # Imported late, for probes on a matrix need it not.
+    from sklearn_neurox.extraction import ActivationExtractor
+
+    parts = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
+    extracts = any(isinstance(part, ActivationExtractor) for part in parts)
+    if extracts or (features is None and is_word_frame(X)):
+        what = "the estimator has an ActivationExtractor" if extracts else "X is a frame of words"
+        raise ValueError(
+            "layer_profile extracts once a fold, by 'features', and fits the estimator on the "
+            f"activations of each layer; but {what}. Take a pipeline on words apart: "
+            "layer_profile(pipe[-1], words, y, features=pipe[:-1], groups=groups)."
+        )
 
 
 def _check_groups(n_groups):

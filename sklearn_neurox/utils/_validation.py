@@ -135,8 +135,22 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
     return X, names
 
 
+def is_word_frame(X):
+    """Tell whether X is a frame of words, and so no matrix.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    is_word_frame : bool
+    """
+    return isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns)
+
+
 def _as_readable(X, caller):
-    if isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns):
+    if is_word_frame(X):
         raise ValueError(
             f"{caller} takes a matrix of activations, got a frame of words. Extract them first: "
             "make_pipeline(ActivationExtractor(...), SubwordAggregator(), ...)."
