@@ -262,7 +262,7 @@ def causal_effect(
 def _check_labels(words, y, positive):
     check_no_missing_labels(y)
     check_consistent_length(words, y)
-    check_row_order(words, y)
+    check_row_order(words, y, names=("words", "y"))
     carries = np.asarray(y, dtype=object) == positive
     if np.shape(carries) != (len(words),):
         raise ValueError(

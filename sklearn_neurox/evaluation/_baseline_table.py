@@ -179,7 +179,8 @@ def baseline_table(
     """
     check_no_missing_labels(y)
     check_consistent_length(words, y, X, X_untrained, groups)
-    check_row_order(words, y)
+    for name, rows in (("words", words), ("X", X), ("X_untrained", X_untrained)):
+        check_row_order(rows, y, names=(name, "y"))
     word_forms(words, caller="baseline_table")
     y = column_or_1d(np.asarray(y))
     if estimator is None:

@@ -16,7 +16,6 @@ from sklearn_neurox.evaluation._control_task_classifier import check_both_labels
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.selection._probe_search import fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import check_row_order
 
 
 @validate_params(
@@ -140,7 +139,6 @@ def selectivity_score(
     """
     check_consistent_length(X, types, groups)
     check_both_labels(X, y, control_y)
-    check_row_order(X, y)
     codes = None if types is None else _type_codes(types, control_y)
     folds = make_folds(cv, X, y, groups, classes=True, caller="selectivity_score")
     jobs = [(train, test, labels) for train, test in folds for labels in (y, control_y)]

@@ -213,7 +213,7 @@ def check_no_missing_labels(y, *, input_name="y"):
     )
 
 
-def check_row_order(X, y):
+def check_row_order(X, y, *, names=("X", "y")):
     """Warn if pandas objects hold their rows in different orders, by their indexes.
 
     A part of rows in another order, such as a fold of them, has other labels too. So the labels
@@ -224,6 +224,9 @@ def check_row_order(X, y):
     ----------
     X, y : object
         Only pandas objects of one length are looked at.
+
+    names : tuple of two str, default=("X", "y")
+        What they are called, for the warning.
 
     Warns
     -----
@@ -243,14 +246,15 @@ def check_row_order(X, y):
     differ = of_X != of_y
     row = int(differ.argmax())
     in_X, in_y = labels[[of_X[row], of_y[row]]].tolist()
-    remedy = "y = y.loc[X.index]"
+    name, other = names
+    remedy = f"{other} = {other}.loc[{name}.index]"
     if not y.index.is_unique:
-        remedy = "take both from one frame, as labels stand more than once in the index of y"
+        remedy = f"take both from one frame, as labels stand more than once in the index of {other}"
     warn_user(
-        "The indexes of X and y share labels, but in another order, and rows are paired by "
-        f"position. The first to differ is row {row}, which is {in_X!r} in X and {in_y!r} in y "
-        f"({differ.sum()} of {len(X)} rows). If the labels tell what belongs together: {remedy}. "
-        "If the positions do: y = y.set_axis(X.index)."
+        f"The indexes of {name} and {other} share labels, but in another order, and rows are "
+        f"paired by position. The first to differ is row {row}, which is {in_X!r} in {name} and "
+        f"{in_y!r} in {other} ({differ.sum()} of {len(X)} rows). If the labels tell what belongs "
+        f"together: {remedy}. If the positions do: {other} = {other}.set_axis({name}.index)."
     )
 
 

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_neurox.ablation import ablation_curve, causal_effect
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words, make_tiny_model
 from sklearn_neurox.evaluation import (
+    ControlTaskClassifier,
     baseline_table,
     layer_profile,
     online_codelength,
@@ -169,11 +170,27 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_say_it_too(name):
+    called = "words" if name in ("baseline_table", "causal_effect") else "X"
     with pytest.warns(UserWarning, match=WARNS) as warned:
         FUNCTIONS[name](Y)
     (warning,) = (one for one in warned if WARNS in str(one.message))
     assert warning.filename == __file__
+    assert f"y = y.loc[{called}.index]" in str(warning.message)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         FUNCTIONS[name](Y.loc[WORDS.index])
     assert not any(WARNS in str(warning.message) for warning in caught)
+
+
+def test_every_table_and_every_kind_of_labels_is_looked_at():
+    y, rows = Y.loc[WORDS.index], WORDS.index[::-1]
+    given = {"groups": WORDS["text"].to_numpy()}
+    for name in ("X", "X_untrained"):
+        tables = {"X": H, "X_untrained": H} | {name: H.loc[rows]}
+        with pytest.warns(UserWarning, match=rf"y = y\.loc\[{name}\.index\]"):
+            baseline_table(WORDS, y, estimator=PROBE, **tables, **given)
+    remedy = r"control_y = control_y\.loc\[X\.index\]"
+    with pytest.warns(UserWarning, match=remedy):
+        selectivity_score(PROBE, H, y, y.loc[rows], **given)
+    with pytest.warns(UserWarning, match=remedy):
+        ControlTaskClassifier(PROBE).fit(H, y, control_y=y.loc[rows])
