@@ -181,7 +181,8 @@ def causal_effect(
     -----
     UserWarning
         If words cannot be scored: the tokenizer drops them, or they stand where a causal model
-        has nothing to predict them from.
+        has nothing to predict them from; and if the indexes of ``words`` and y share labels, but
+        in another order.
 
     See Also
     --------

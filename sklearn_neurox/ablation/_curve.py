@@ -128,6 +128,12 @@ def ablation_curve(
         takes no weights though there are some, or the probe has no ``coef_`` and there is no
         ``ranker``.
 
+    Warns
+    -----
+    UserWarning
+        If the indexes of X and y share labels, but in another order; if there are no ``groups``
+        and ``cv`` makes folds; and if some bottom neurons have no weight at all.
+
     See Also
     --------
     ablation_table : The same for several rankers and probes.

@@ -124,6 +124,12 @@ def ablation_table(
         If a label is missing, a fraction is not in (0, 1], a weight is negative, an estimator
         takes no weights though there are some, or there is no ranking or probe.
 
+    Warns
+    -----
+    UserWarning
+        If the indexes of X and y share labels, but in another order; if there are no ``groups``
+        and ``cv`` makes folds; and if some bottom neurons have no weight at all.
+
     See Also
     --------
     ablation_curve : One probe and one ranking.

@@ -145,8 +145,9 @@ def baseline_table(
     Warns
     -----
     UserWarning
-        If a group stands on both sides of a fold, or a label in a test part is absent from its
-        training part.
+        If a group stands on both sides of a fold, a label in a test part is absent from its
+        training part, or the indexes of the words (or of X) and y share labels, but in another
+        order.
 
     See Also
     --------

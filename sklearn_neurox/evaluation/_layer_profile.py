@@ -150,7 +150,8 @@ def layer_profile(
     -----
     UserWarning
         If a group stands on both sides of a fold, a label in a test part is absent from its
-        training part, or some resamples have no score.
+        training part, some resamples have no score, or the indexes of X and y share labels, but
+        in another order.
 
     See Also
     --------

@@ -141,7 +141,7 @@ def online_codelength(
     Warns
     -----
     UserWarning
-        If there are no groups.
+        If there are no groups, or the indexes of X and y share labels, but in another order.
 
     See Also
     --------

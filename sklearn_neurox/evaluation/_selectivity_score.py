@@ -106,8 +106,9 @@ def selectivity_score(
     Warns
     -----
     UserWarning
-        If there are no groups, a group stands on both sides of a fold, or a label in a test part
-        is absent from its training part.
+        If there are no groups, a group stands on both sides of a fold, a label in a test part is
+        absent from its training part, or the indexes of X and of the labels share labels of rows,
+        but in another order.
 
     See Also
     --------
