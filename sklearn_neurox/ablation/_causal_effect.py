@@ -15,8 +15,8 @@ from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS, check_fills
 from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.extraction._neurons import find_neurons
 from sklearn_neurox.utils._counts import count_neurons
-from sklearn_neurox.utils._tqdm import tqdm_class
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._tqdm import progress_bar
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
 if TYPE_CHECKING:
@@ -39,7 +39,12 @@ _COLUMNS = [
 
 @validate_params(
     {
-        "model": [str, os.PathLike, HasMethods(["get_input_embeddings"])],
+        "model": [
+            str,
+            os.PathLike,
+            HasMethods(["get_input_embeddings"]),
+            ActivationExtractor,
+        ],
         "words": [pd.DataFrame],
         "y": ["array-like"],
         "neurons": ["array-like"],
@@ -58,7 +63,7 @@ _COLUMNS = [
     prefer_skip_nested_validation=True,
 )
 def causal_effect(
-    model: "str | os.PathLike | PreTrainedModel",
+    model: "str | os.PathLike | PreTrainedModel | ActivationExtractor",
     words: pd.DataFrame,
     y: ArrayLike,
     neurons: ArrayLike,
@@ -85,9 +90,11 @@ def causal_effect(
 
     Parameters
     ----------
-    model : str, path or PreTrainedModel
+    model : str, path, PreTrainedModel or ActivationExtractor
         A language model with its head: a masked, a causal or an encoder-decoder one. A name or
-        folder is loaded with the head, in float32; a live model stays as and where it is.
+        folder is loaded with the head, in float32; a live model stays as and where it is. An
+        extractor stands for the one that it reads, and says how texts are read, such as by which
+        ``tokenizer``; which layers and components it takes says nothing here.
 
     words : DataFrame of shape (n_words, n_columns)
         One row a word, with the columns ``text``, ``start`` and ``end``. For an encoder-decoder
@@ -166,14 +173,16 @@ def causal_effect(
     Raises
     ------
     ValueError
-        If the model has no language-model head, no label is ``positive``, a label is missing, a
-        step is out of range, and as `ablate_model`.
+        If the model has no language-model head, an extractor and a parameter here speak of the
+        same, no label is ``positive``, a label is missing, a step is out of range, and as
+        `ablate_model`.
 
     Warns
     -----
     UserWarning
         If words cannot be scored: the tokenizer drops them, or they stand where a causal model
-        has nothing to predict them from.
+        has nothing to predict them from; and if the indexes of ``words`` and y share labels, but
+        in another order.
 
     See Also
     --------
@@ -234,13 +243,12 @@ def causal_effect(
     caller = "causal_effect"
     carries = _check_labels(words, y, positive)
     which = _check_which(which)
-    extractor = ActivationExtractor(
+    extractor = _reader(
         model,
         tokenizer=tokenizer,
         max_length=max_length,
         batch_tokens=batch_tokens,
         device=device,
-        layers=0,
     )
     model = load_language_model(extractor._spec(), caller=caller)
     found = find_neurons(replace(extractor._spec(), model=model), neurons, caller=caller)
@@ -255,6 +263,7 @@ def causal_effect(
 def _check_labels(words, y, positive):
     check_no_missing_labels(y)
     check_consistent_length(words, y)
+    check_row_order(words, y, names=("words", "y"))
     carries = np.asarray(y, dtype=object) == positive
     if np.shape(carries) != (len(words),):
         raise ValueError(
@@ -268,6 +277,28 @@ def _check_labels(words, y, positive):
             f"label; there are {list(there[:10])}."
         )
     return carries.astype(bool)
+
+
+def _reader(model, **reading):
+    """Make an extractor that says how texts are read, of layers that every model has."""
+    if not isinstance(model, ActivationExtractor):
+        return ActivationExtractor(model, layers=0, **reading)
+    model._validate_params()
+    default = ActivationExtractor()
+    twice = [name for name, value in reading.items() if value != getattr(default, name)]
+    if twice:
+        raise ValueError(
+            f"The {twice[0]!r} parameter of causal_effect is for models that come without an "
+            "ActivationExtractor. Tell the extractor, by its set_params, and leave it out here."
+        )
+    if model.weights == "random":
+        raise ValueError(
+            "The 'model' parameter of causal_effect is an ActivationExtractor with "
+            "weights='random', which has learned nothing that it could lose."
+        )
+    own = model._shallow_copy()
+    own.layers, own.component, own.stack, own.cache = 0, "hidden", None, None
+    return own
 
 
 def _check_which(which):
@@ -336,9 +367,7 @@ def _measure(model, predictor, neurons, fills, choices, carries, is_scored, verb
     total = n_tokens * (1 + len(choices))
     groups = [(True, carries & is_scored), (False, ~carries & is_scored)]
     n_unscored = {label: int((~is_scored & (carries == label)).sum()) for label, _ in groups}
-    with tqdm_class()(
-        total=total, desc="ablating", unit="token", unit_scale=True, disable=not verbose
-    ) as bar:
+    with progress_bar(total, verbose, desc="ablating", unit="token", unit_scale=True) as bar:
         before = predictor.predict(model, batches, bar)
         rows = []
         for labels, places in [(("none", 0, 0), None), *choices]:

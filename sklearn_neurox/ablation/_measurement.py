@@ -22,8 +22,12 @@ from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._folds import check_folds
 from sklearn_neurox.utils._metadata import fit_with_groups, takes
-from sklearn_neurox.utils._tqdm import tqdm_class
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_weight
+from sklearn_neurox.utils._tqdm import counted, progress_bar
+from sklearn_neurox.utils._validation import (
+    check_no_missing_labels,
+    check_row_order,
+    check_weight,
+)
 from sklearn_neurox.utils._warn_user import warn_user
 
 COLUMNS = [
@@ -41,7 +45,7 @@ COLUMNS = [
 ]
 _FILLS = ("zero", "mean", "resample")
 CONSTRAINTS = {
-    "fractions": ["array-like"],
+    "fractions": [FiniteNumber(), "array-like"],
     "n_draws": [Interval(Integral, 0, None, closed="left")],
     "fill": [StrOptions(set(_FILLS)), FiniteNumber(), "array-like"],
     "retrain": ["boolean", "array-like"],
@@ -144,6 +148,7 @@ def measure(
     )
     check_no_missing_labels(y)
     check_consistent_length(X, y, groups)
+    check_row_order(X, y)
     data = (X, y, groups, check_weight(sample_weight, X))
     random_state = check_random_state(random_state)
     folds = check_folds(cv, groups, caller=caller)
@@ -151,7 +156,8 @@ def measure(
     # Threads share the matrices of the fold; what fits and scores at length lets them work.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     rows, n_tied = [], []
-    with _bar(n_repeats * len(folds) * plan.n_scores(), verbose) as bar:
+    total = n_repeats * len(folds) * plan.n_scores()
+    with progress_bar(total, verbose, desc="ablating", unit="score") as bar:
         for repeat in range(n_repeats):
             if n_repeats > 1:
                 plan = plan._replace(
@@ -168,6 +174,7 @@ def measure(
 
 
 def _check_fractions(fractions, caller):
+    fractions = [fractions] if isinstance(fractions, Real) else fractions
     fractions = [float(fraction) for fraction in fractions]
     wrong = [fraction for fraction in fractions if not 0 < fraction <= 1]
     if wrong or not fractions:
@@ -200,10 +207,6 @@ def _check_fills(fill, caller):
     if not fills:
         raise ValueError(f"The 'fill' parameter of {caller} must hold at least one. Got none.")
     return fills
-
-
-def _bar(total, verbose):
-    return tqdm_class()(total=total, desc="ablating", unit="score", disable=not verbose)
 
 
 def _reseeded(estimators, random_state):
@@ -252,12 +255,8 @@ def _measure_fold(fold, plan, scoring, parallel, bar, random_state):
         name: neuron_order(ranker) for name, ranker in zip(plan.rankings, rankers, strict=True)
     }
     jobs = list(_jobs(fold, plan, probes, orders, random_state))
-    rows = []
-    for job, score in zip(
-        jobs, parallel(delayed(_score)(fold, probe, *way) for _, probe, way in jobs), strict=True
-    ):
-        rows.append((*job[0], score))
-        bar.update()
+    scores = parallel(delayed(_score)(fold, probe, *way) for _, probe, way in jobs)
+    rows = [(*label, score) for (label, *_), score in zip(jobs, counted(bar, scores), strict=True)]
     return rows, [getattr(ranker, "n_tied_", 0) for ranker in rankers]
 
 

@@ -27,7 +27,7 @@ def ablation_table(
     rankings: Mapping[str, BaseEstimator] | Iterable[BaseEstimator],
     probes: Mapping[str, BaseEstimator] | Iterable[BaseEstimator],
     features: BaseEstimator | None = None,
-    fractions: Iterable[float] = (0.10, 0.15, 0.20),
+    fractions: float | Iterable[float] = (0.10, 0.15, 0.20),
     n_draws: int = 10,
     fill: str | float | Iterable[str | float] = "mean",
     retrain: bool | Iterable[bool] = (False, True),
@@ -65,8 +65,8 @@ def ablation_table(
     features : transformer or None, default=None
         What makes the matrix of activations of X, cloned and fitted once a fold. None takes X.
 
-    fractions : array-like of float, default=(0.10, 0.15, 0.20)
-        The fractions of the neurons to keep, in (0, 1].
+    fractions : float or array-like of float, default=(0.10, 0.15, 0.20)
+        The fraction or fractions of the neurons to keep, in (0, 1].
 
     n_draws : int, default=10
         How many random rankings a fold. The choices of one draw are nested over fractions.
@@ -123,6 +123,12 @@ def ablation_table(
     ValueError
         If a label is missing, a fraction is not in (0, 1], a weight is negative, an estimator
         takes no weights though there are some, or there is no ranking or probe.
+
+    Warns
+    -----
+    UserWarning
+        If the indexes of X and y share labels, but in another order; if there are no ``groups``
+        and ``cv`` makes folds; and if some bottom neurons have no weight at all.
 
     See Also
     --------

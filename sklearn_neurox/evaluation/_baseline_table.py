@@ -28,7 +28,8 @@ from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.evaluation._type_baseline import TypeLabelClassifier, TypeMeanRegressor
 from sklearn_neurox.selection._probe_search import fit_with_groups
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._tqdm import counted, progress_bar
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
 
 _FROM_WORDS = ("majority", "word type", "characters")
@@ -52,6 +53,7 @@ class _Contender(NamedTuple):
         "cv": ["cv_object"],
         "scoring": [str, callable, None],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
@@ -68,6 +70,7 @@ def baseline_table(
     cv: int | Iterable | BaseCrossValidator | None = None,
     scoring: str | Callable | None = None,
     n_jobs: int | None = None,
+    verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Score what a probe has to beat, on the same folds.
@@ -112,6 +115,9 @@ def baseline_table(
     n_jobs : int or None, default=None
         How many fits at a time, in threads. The results do not depend on it.
 
+    verbose : bool or int, default=False
+        Whether to show a bar of the fits.
+
     random_state : int, RandomState instance or None, default=None
         Fixes the shuffled labels.
 
@@ -139,8 +145,9 @@ def baseline_table(
     Warns
     -----
     UserWarning
-        If a group stands on both sides of a fold, or a label in a test part is absent from its
-        training part.
+        If a group stands on both sides of a fold, a label in a test part is absent from its
+        training part, or the indexes of the words (or of X) and y share labels, but in another
+        order.
 
     See Also
     --------
@@ -173,6 +180,8 @@ def baseline_table(
     """
     check_no_missing_labels(y)
     check_consistent_length(words, y, X, X_untrained, groups)
+    for name, rows in (("words", words), ("X", X), ("X_untrained", X_untrained)):
+        check_row_order(rows, y, names=(name, "y"))
     word_forms(words, caller="baseline_table")
     y = column_or_1d(np.asarray(y))
     if estimator is None:
@@ -186,11 +195,14 @@ def baseline_table(
     orders = [random_state.permutation(len(train)) for train, _ in folds]
     groups = None if groups is None else np.asarray(groups)
     # Threads share the matrices; what fits at length lets them work.
-    scores = Parallel(n_jobs=n_jobs, prefer="threads")(
+    scores = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
         delayed(_score)(contender, y, groups, train, test, order, scoring)
         for contender in contenders.values()
         for (train, test), order in zip(folds, orders, strict=True)
     )
+    total = len(contenders) * len(folds)
+    with progress_bar(total, verbose, desc="probing", unit="fit") as bar:
+        scores = counted(bar, scores)
     by_fold = pd.DataFrame(np.reshape(scores, (len(contenders), len(folds))))
     summary = {"name": list(contenders), "score": by_fold.mean(axis=1), "std": by_fold.std(axis=1)}
     return pd.DataFrame(summary).join(by_fold.add_prefix("fold_"))

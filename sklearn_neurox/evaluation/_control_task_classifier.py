@@ -16,16 +16,20 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 
 
 def check_both_labels(X, y, control_y):
-    """Raise an error for labels of task or control that are missing, or not as many as rows."""
+    """Raise an error for labels of task or control that are missing, or not as many as rows.
+
+    Warn of those whose rows are in another order, too.
+    """
     check_consistent_length(X, y, control_y)
     for labels, name in ((y, "y"), (control_y, "control_y")):
         check_no_missing_labels(labels, input_name=name)
         assert_all_finite(labels, input_name=name)
         check_classification_targets(labels)
+        check_row_order(X, labels, names=("X", name))
 
 
 def _estimator_has(method):

@@ -11,6 +11,7 @@ from sklearn_neurox.evaluation._recorded_predictions import RecordedPredictions,
 from sklearn_neurox.selection._probe_search import fit_with_groups
 from sklearn_neurox.utils._blocks import neuron_blocks
 from sklearn_neurox.utils._submatrix import submatrix
+from sklearn_neurox.utils._tqdm import counted
 from sklearn_neurox.utils._validation import check_activations
 
 
@@ -49,9 +50,9 @@ class HeldOutBlocks:
         self.estimator, self.features, self.scorer = estimator, features, scorer
         self.input_features, self.n_layers, self.caller = input_features, n_layers, caller
         # Threads share the matrix; what fits at length lets them work.
-        self.parallel = Parallel(n_jobs=n_jobs, prefer="threads")
+        self.parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
 
-    def predict(self, X, y, groups, folds):
+    def predict(self, X, y, groups, folds, bar):
         """Fit on every training part and predict the test part.
 
         Parameters
@@ -59,6 +60,9 @@ class HeldOutBlocks:
         X, y, groups : array-likes
 
         folds : list of (train, test)
+
+        bar : tqdm
+            Gets a step for each block and fold, and room for another for each block.
 
         Returns
         -------
@@ -74,17 +78,18 @@ class HeldOutBlocks:
             else:
                 of_training, of_test, names = (matrix[0], train), (matrix[0], test), matrix[1]
             columns = self._columns(names, of_training[0].shape[1])
-            of_folds.append(
-                self.parallel(
-                    delayed(self._fit_and_record)(
-                        submatrix(*of_training, own),
-                        y[train],
-                        groups[train],
-                        submatrix(*of_test, own),
-                    )
-                    for own in columns
+            if not of_folds:
+                bar.reset(len(columns) * (len(folds) + 1))
+            recorded = self.parallel(
+                delayed(self._fit_and_record)(
+                    submatrix(*of_training, own),
+                    y[train],
+                    groups[train],
+                    submatrix(*of_test, own),
                 )
+                for own in columns
             )
+            of_folds.append(counted(bar, recorded))
         tested = np.concatenate([test for _, test in folds])
         # Numbered as they first occur among all rows, whatever the order of the folds.
         codes, present = pd.factorize(pd.factorize(groups)[0][tested], sort=True)

@@ -20,7 +20,8 @@ from sklearn_neurox.evaluation._group_bootstrap import (
 )
 from sklearn_neurox.evaluation._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._tqdm import counted, progress_bar
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order, is_word_frame
 from sklearn_neurox.utils._warn_user import warn_user
 
 
@@ -37,6 +38,7 @@ from sklearn_neurox.utils._warn_user import warn_user
         "confidence": [Interval(Real, 0, 1, closed="neither")],
         "return_pairs": ["boolean"],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
@@ -56,6 +58,7 @@ def layer_profile(
     confidence: float = 0.95,
     return_pairs: bool = False,
     n_jobs: int | None = None,
+    verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     r"""Score a probe on every layer, with intervals and paired tests between layers.
@@ -112,6 +115,9 @@ def layer_profile(
         How many layers to work on at a time: fits in threads, resamples in processes. The results
         do not depend on it.
 
+    verbose : bool or int, default=False
+        Whether to show a bar of the layers: one step a layer and fold, and one for its resamples.
+
     random_state : int, RandomState instance or None, default=None
         Fixes the resamples. The seed of the probe is its own.
 
@@ -136,15 +142,16 @@ def layer_profile(
     Raises
     ------
     ValueError
-        If a label is missing, the columns do not tell their layer, the test parts have fewer
-        than two groups, or probabilities are to be scored and a class is absent from a training
-        part.
+        If a label is missing, X are words but there are no ``features``, the estimator reads words
+        itself, the columns do not tell their layer, the test parts have fewer than two groups, or
+        probabilities are to be scored and a class is absent from a training part.
 
     Warns
     -----
     UserWarning
         If a group stands on both sides of a fold, a label in a test part is absent from its
-        training part, or some resamples have no score.
+        training part, some resamples have no score, or the indexes of X and y share labels, but
+        in another order.
 
     See Also
     --------
@@ -201,6 +208,8 @@ def layer_profile(
     2      2   0.52  0.47  0.58      0.0
     """
     check_no_missing_labels(y)
+    check_row_order(X, y)
+    _check_features(estimator, X, features)
     y = column_or_1d(np.asarray(y))
     check_consistent_length(X, y, groups)
     if is_classifier(estimator):
@@ -217,12 +226,14 @@ def layer_profile(
         n_jobs=n_jobs,
         caller="layer_profile",
     )
-    predictions = held_out.predict(X, y, groups, folds)
-    n_groups = held_out.n_groups
-    _check_groups(n_groups)
-    scores = np.array([of_layer.score() for of_layer in predictions])
-    counts = group_counts(n_groups, n_bootstrap, random_state)
-    replicates = _resample(predictions, counts, n_jobs)
+    # How many layers there are, the features of the first fold tell.
+    with progress_bar(None, verbose, desc="probing", unit="layer") as bar:
+        predictions = held_out.predict(X, y, groups, folds, bar)
+        n_groups = held_out.n_groups
+        _check_groups(n_groups)
+        scores = np.array([of_layer.score() for of_layer in predictions])
+        counts = group_counts(n_groups, n_bootstrap, random_state)
+        replicates = _resample(predictions, counts, n_jobs, bar)
     replicates = _with_scores(scores, replicates, held_out.blocks["name"])
     low, high = percentile_interval(replicates, n_groups, confidence)
     blocks = held_out.blocks
@@ -231,6 +242,21 @@ def layer_profile(
     profile = profile.join(_from_best(pairs, blocks["name"], scores))
     profile = profile.assign(n_words=len(predictions[0].y), n_groups=n_groups)
     return (profile, pairs) if return_pairs else profile
+
+
+def _check_features(estimator, X, features):
+    # Imported late, for probes on a matrix need it not.
+    from sklearn_neurox.extraction import ActivationExtractor
+
+    parts = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
+    extracts = any(isinstance(part, ActivationExtractor) for part in parts)
+    if extracts or (features is None and is_word_frame(X)):
+        what = "the estimator has an ActivationExtractor" if extracts else "X is a frame of words"
+        raise ValueError(
+            "layer_profile extracts once a fold, by 'features', and fits the estimator on the "
+            f"activations of each layer; but {what}. Take a pipeline on words apart: "
+            "layer_profile(pipe[-1], words, y, features=pipe[:-1], groups=groups)."
+        )
 
 
 def _check_groups(n_groups):
@@ -242,14 +268,12 @@ def _check_groups(n_groups):
         )
 
 
-def _resample(predictions, counts, n_jobs):
+def _resample(predictions, counts, n_jobs, bar):
     """Score every layer on every resample, of shape (n_resamples, n_layers)."""
-    return np.stack(
-        Parallel(n_jobs=n_jobs)(
-            delayed(of_layer.resampled_scores)(counts) for of_layer in predictions
-        ),
-        axis=1,
+    scores = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(of_layer.resampled_scores)(counts) for of_layer in predictions
     )
+    return np.stack(counted(bar, scores), axis=1)
 
 
 def _with_scores(scores, replicates, names):

@@ -14,7 +14,8 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._online_code import OnlineCode
 from sklearn_neurox.selection._probe_search import fit_with_groups
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._tqdm import counted, progress_bar
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
 # Those of the paper.
@@ -46,6 +47,7 @@ class _Rows(NamedTuple):
         "decompose": ["boolean"],
         "units": [StrOptions({"bits", "voita2020"})],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
@@ -62,6 +64,7 @@ def online_codelength(
     decompose: bool = False,
     units: str = "bits",
     n_jobs: int | None = None,
+    verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> OnlineCode:
     r"""Measure how short the labels become, if a probe that learns on the way sends them.
@@ -113,6 +116,9 @@ def online_codelength(
     n_jobs : int or None, default=None
         How many fits to make at a time, in threads.
 
+    verbose : bool or int, default=False
+        Whether to show a bar of the fits.
+
     random_state : int, RandomState instance or None, default=None
         Shuffles the groups. Pass an int to compare layers on the same blocks.
 
@@ -135,7 +141,7 @@ def online_codelength(
     Warns
     -----
     UserWarning
-        If there are no groups.
+        If there are no groups, or the indexes of X and y share labels, but in another order.
 
     See Also
     --------
@@ -182,11 +188,12 @@ def online_codelength(
             "has no 'predict_proba'. Use a probe that has, or wrap it in CalibratedClassifierCV."
         )
     check_consistent_length(X, y, groups)
+    check_row_order(X, y)
     labels, codes, classes = _check_labels(y, classes)
     order, ends = _blocks(len(labels), groups, _check_fractions(fractions), shuffle, random_state)
     groups = None if groups is None else np.asarray(groups)
     rows = _Rows(X, labels, codes, classes, groups, order)
-    costs = _costs(estimator, rows, ends, decompose, n_jobs)
+    costs = _costs(estimator, rows, ends, decompose, n_jobs, verbose)
     return _code(costs, ends, len(classes), decompose, units)
 
 
@@ -242,14 +249,16 @@ def _blocks(n_samples, groups, fractions, shuffle, random_state):
     return order, np.unique(stops[reached])
 
 
-def _costs(estimator, rows, ends, decompose, n_jobs):
+def _costs(estimator, rows, ends, decompose, n_jobs, verbose):
     jobs = [(end, slice(end, stop)) for end, stop in zip(ends[:-1], ends[1:], strict=True)]
     if decompose:
         jobs.append((ends[-1], slice(0, ends[-1])))
     # Threads share X.
-    return Parallel(n_jobs=n_jobs, prefer="threads")(
+    costs = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
         delayed(_cost)(estimator, rows, end, sent) for end, sent in jobs
     )
+    with progress_bar(len(jobs), verbose, desc="probing", unit="fit") as bar:
+        return counted(bar, costs)
 
 
 def _cost(estimator, rows, end, sent):

@@ -15,6 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_neurox.evaluation._control_task_classifier import check_both_labels
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.selection._probe_search import fit_with_groups
+from sklearn_neurox.utils._tqdm import counted, progress_bar
 
 
 @validate_params(
@@ -27,6 +28,7 @@ from sklearn_neurox.selection._probe_search import fit_with_groups
         "cv": ["cv_object"],
         "groups": ["array-like", None],
         "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
     },
     prefer_skip_nested_validation=False,
 )
@@ -41,6 +43,7 @@ def selectivity_score(
     cv: int | Iterable | BaseCrossValidator | None = None,
     groups: ArrayLike | None = None,
     n_jobs: int | None = None,
+    verbose: bool | int = False,
 ) -> pd.DataFrame:
     """Score a probe on the task and, on the same folds, on a control task.
 
@@ -83,6 +86,9 @@ def selectivity_score(
     n_jobs : int or None, default=None
         How many fits to make at a time, in threads.
 
+    verbose : bool or int, default=False
+        Whether to show a bar of the fits.
+
     Returns
     -------
     scores : DataFrame of shape (n_folds, n_columns)
@@ -100,8 +106,9 @@ def selectivity_score(
     Warns
     -----
     UserWarning
-        If there are no groups, a group stands on both sides of a fold, or a label in a test part
-        is absent from its training part.
+        If there are no groups, a group stands on both sides of a fold, a label in a test part is
+        absent from its training part, or the indexes of X and of the labels share labels of rows,
+        but in another order.
 
     See Also
     --------
@@ -137,10 +144,12 @@ def selectivity_score(
     folds = make_folds(cv, X, y, groups, classes=True, caller="selectivity_score")
     jobs = [(train, test, labels) for train, test in folds for labels in (y, control_y)]
     # Threads share X.
-    measured = Parallel(n_jobs=n_jobs, prefer="threads")(
+    measured = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
         delayed(_score)(estimator, X, labels, groups, train, test, scoring)
         for train, test, labels in jobs
     )
+    with progress_bar(len(jobs), verbose, desc="probing", unit="fit") as bar:
+        measured = counted(bar, measured)
     task, control = np.array(measured, dtype=np.float64).reshape(-1, 2).T
     scores = pd.DataFrame({"fold": np.arange(len(folds)), "task": task, "control": control})
     scores["selectivity"] = scores["task"] - scores["control"]

@@ -31,6 +31,7 @@ from sklearn_neurox.extraction._sources import neuron_names_of
 from sklearn_neurox.extraction._targets import read_requests
 from sklearn_neurox.extraction._torch_model import TorchModel
 from sklearn_neurox.extraction._windows import make_sequences
+from sklearn_neurox.utils._validation import check_row_order
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -269,12 +270,13 @@ class ActivationExtractor(
             See `transform`.
 
         y : None
-            Ignored.
+            Ignored; but a warning tells if its index has the labels of X in another order.
 
         Returns
         -------
         self : object
         """
+        check_row_order(X, y)
         read_requests(X, stack=self.stack, caller=type(self).__name__)
         if self._known_blocks() is None:
             self._blocks(self._spec())

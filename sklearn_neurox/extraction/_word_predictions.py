@@ -70,7 +70,7 @@ class WordPredictor:
         asked = replace(rows, text_of_row=text, start=start, end=end, index=None)
         reading = read_texts(extractor, rows.texts, rows.pairs, contexts)
         of_rows = align(rows, reading.encodings, special_tokens=False)
-        report_special(rows, reading.encodings, of_rows, split=False)
+        report_special(rows, reading.encodings, of_rows, split=extractor.split_special_tokens)
         own = align(asked, reading.encodings, special_tokens=False)
         check_lengths(rows, reading.encodings, reading.limit, overflow=extractor.overflow)
         sequences, placement, first = make_sequences(

@@ -69,6 +69,11 @@ class BaseRanker(BaseNeuronSelector):
             self.class_scores_ = class_scores
             self.class_order_ = _descending_order(class_scores, *class_tie_breakers)
 
+    def _forget_classes(self):
+        """Drop what an earlier fit to classes left, if this one is to none."""
+        for attribute in ("classes_", "class_scores_", "class_order_"):
+            vars(self).pop(attribute, None)
+
     def _get_support_mask(self):
         check_is_fitted(self)
         n_selected = self._n_selected()
@@ -77,7 +82,9 @@ class BaseRanker(BaseNeuronSelector):
             ranked_out = self.ranks_ <= self.n_features_in_ - n_selected
         return ~ranked_out
 
-    def to_frame(self, input_features: ArrayLike | None = None) -> pd.DataFrame:
+    def to_frame(
+        self, input_features: ArrayLike | None = None, *, label: object = None
+    ) -> pd.DataFrame:
         """Give the ranking as a table, best neuron first.
 
         Parameters
@@ -86,21 +93,52 @@ class BaseRanker(BaseNeuronSelector):
             The names of the columns; None takes ``feature_names_in_``, or ``x0``, ``x1``, ...
             where there are none.
 
+        label : object, default=None
+            One of the classes, to have its ranking alone, by ``class_order_``; None takes that
+            over all classes.
+
         Returns
         -------
         frame : DataFrame of shape (n_features_in_, 5 or 5 + n_classes)
             Columns ``neuron``, ``layer`` and ``unit`` (missing where the name does not tell),
-            ``score``, ``rank``, and for classification one ``score_<class>`` a class. The index
-            is the column of the matrix.
+            ``score``, ``rank``, and for classification one ``score_<class>`` a class; with
+            ``label``, the score and rank are those of this class, and there are no others. The
+            index is the column of the matrix.
+
+        Raises
+        ------
+        ValueError
+            For a ``label`` that is no class, and where classes have no scores: after fitting
+            numbers, or without labels.
         """
         check_is_fitted(self)
+        row = None if label is None else self._row_of(label)
         names = _check_feature_names_in(self, input_features)
         frame = parse_neuron_names(names)[["neuron", "layer", "unit"]]
+        if row is not None:
+            order = self.class_order_[row]
+            frame = frame.assign(score=self.class_scores_[row]).rename_axis("column").iloc[order]
+            return frame.assign(rank=np.arange(1, len(order) + 1))
         frame = frame.assign(score=self.scores_, rank=self.ranks_)
         if hasattr(self, "class_scores_"):
             columns = [f"score_{label}" for label in self.classes_]
             frame = frame.join(pd.DataFrame(self.class_scores_.T, columns=columns))
         return frame.rename_axis("column").iloc[self.order_]
+
+    def _row_of(self, label):
+        caller = f"{type(self).__name__}.to_frame"
+        if not hasattr(self, "class_scores_"):
+            raise ValueError(
+                f"The 'label' parameter of {caller} takes the ranking of one class, but this "
+                f"{type(self).__name__} has none: it was fitted to numbers, or ranks for "
+                "all classes at once. Leave 'label' None."
+            )
+        classes = self.classes_.tolist()
+        if label not in classes:
+            raise ValueError(
+                f"The 'label' parameter of {caller} must be one of {classes}, got {label!r}."
+            )
+        return classes.index(label)
 
 
 def _descending_order(*keys):

@@ -259,9 +259,7 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         first = getattr(self.estimators_[0], "classes_", None)
         for ranker in self.estimators_:
             if not hasattr(ranker, "class_order_") or not np.array_equal(ranker.classes_, first):
-                # A ranking of an earlier fit would belong to other rankers.
-                for attribute in ("classes_", "class_scores_", "class_order_"):
-                    vars(self).pop(attribute, None)
+                self._forget_classes()
                 return None
         self.classes_ = first
         ranks = [np.argsort(ranker.class_order_, axis=1) + 1 for ranker in self.estimators_]

@@ -249,6 +249,7 @@ class LCARanker(BaseRanker):
         scores = class_scores.max(axis=0)
         tie_breakers = own_shares.max(axis=0), gradients.max(axis=0)
         if not is_classifier(self.estimator_):
+            self._forget_classes()
             self._set_ranking(scores, tie_breakers)
             return
         self.classes_ = np.asarray(self.estimator_.classes_)

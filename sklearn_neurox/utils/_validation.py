@@ -6,6 +6,8 @@ import pandas as pd
 from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from sklearn_neurox.utils._warn_user import warn_user
+
 # Rows per block are chosen so that one block and its upcast stay in the processor's cache.
 _BLOCK_BYTES = 4_000_000
 
@@ -51,11 +53,17 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
     ------
     ValueError
         For NaN or infinity in X, naming the column, and for missing labels.
+
+    Warns
+    -----
+    UserWarning
+        As `check_row_order`.
     """
     X = _as_readable(X, type(estimator).__name__)
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
         check_no_missing_labels(y)
+        check_row_order(X, y)
     checked = validate_data(
         estimator,
         X,
@@ -127,8 +135,22 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
     return X, names
 
 
+def is_word_frame(X):
+    """Tell whether X is a frame of words, and so no matrix.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    is_word_frame : bool
+    """
+    return isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns)
+
+
 def _as_readable(X, caller):
-    if isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns):
+    if is_word_frame(X):
         raise ValueError(
             f"{caller} takes a matrix of activations, got a frame of words. Extract them first: "
             "make_pipeline(ActivationExtractor(...), SubwordAggregator(), ...)."
@@ -188,6 +210,51 @@ def check_no_missing_labels(y, *, input_name="y"):
         f"Input {input_name} contains NaN: {missing.sum()} of {len(missing)} labels are missing, "
         f"the first at row {first}. Choose the rows that have one before fitting, for a frame of "
         f"words: words = words.dropna(subset=[{column}])"
+    )
+
+
+def check_row_order(X, y, *, names=("X", "y")):
+    """Warn if pandas objects hold their rows in different orders, by their indexes.
+
+    A part of rows in another order, such as a fold of them, has other labels too. So the labels
+    that X and y share, if they are a third of all at least, must come in one order in both. They
+    do where one was made anew behind rows that were left out of the other.
+
+    Parameters
+    ----------
+    X, y : object
+        Only pandas objects of one length are looked at.
+
+    names : tuple of two str, default=("X", "y")
+        What they are called, for the warning.
+
+    Warns
+    -----
+    UserWarning
+        Tells the first row where the labels differ.
+    """
+    of_pandas = all(isinstance(rows, (pd.DataFrame, pd.Series)) for rows in (X, y))
+    if not of_pandas or len(X) != len(y) or X.index.equals(y.index):
+        return
+    # Numbered as they first occur in X.
+    codes, labels = pd.factorize(X.index.append(y.index), use_na_sentinel=False)
+    of_X, of_y = codes[: len(X)], codes[len(X) :]
+    n_labels = of_X.max() + 1
+    shared = pd.unique(of_y[of_y < n_labels])
+    if len(shared) * 3 < n_labels or (np.diff(shared) > 0).all():
+        return
+    differ = of_X != of_y
+    row = int(differ.argmax())
+    in_X, in_y = labels[[of_X[row], of_y[row]]].tolist()
+    name, other = names
+    remedy = f"{other} = {other}.loc[{name}.index]"
+    if not y.index.is_unique:
+        remedy = f"take both from one frame, as labels stand more than once in the index of {other}"
+    warn_user(
+        f"The indexes of {name} and {other} share labels, but in another order, and rows are "
+        f"paired by position. The first to differ is row {row}, which is {in_X!r} in {name} and "
+        f"{in_y!r} in {other} ({differ.sum()} of {len(X)} rows). If the labels tell what belongs "
+        f"together: {remedy}. If the positions do: {other} = {other}.set_axis({name}.index)."
     )
 
 

@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 
 from sklearn_neurox.ablation import ablate_model, causal_effect
 from sklearn_neurox.datasets import make_tiny_model
+from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.ranking import ProbelessRanker
 from sklearn_neurox.words import words_frame
 
@@ -438,8 +439,6 @@ def test_all_neurons_are_all_whichever_way(language_model, words):
 
 
 def test_it_takes_what_a_ranker_returns(language_model, words):
-    from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
-
     model, tokenizer = language_model("bert")
     extractor = ActivationExtractor(
         model, tokenizer=tokenizer, component=["hidden", "mlp", "attention"]
@@ -487,6 +486,55 @@ def test_a_path_is_loaded_with_its_head(language_model, words, tmp_path):
     options = {"steps": [3], "which": "top"}
     of_path = causal_effect(tmp_path, words, words["is_short"], neurons_of("bert"), **options)
     pd.testing.assert_frame_equal(of_path, measure(language_model, "bert", words, **options))
+
+
+def test_an_extractor_stands_for_the_model_it_reads(language_model, words, tmp_path):
+    model, tokenizer = language_model("bert")
+    model.save_pretrained(tmp_path)
+    options = {"steps": [3], "which": "top"}
+    expected = measure(language_model, "bert", words, **options, max_length=8)
+    for own in (tmp_path, model):
+        # What is extracted has no say in what is predicted; how texts are read has.
+        extractor = ActivationExtractor(
+            own,
+            tokenizer=tokenizer,
+            layers=[2],
+            component="mlp",
+            max_length=8,
+            cache=tmp_path / "cache",
+        )
+        before = extractor.get_params()
+        effect = causal_effect(extractor, words, words["is_short"], neurons_of("bert"), **options)
+        pd.testing.assert_frame_equal(effect, expected)
+        assert extractor.get_params() == before
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_extractor_says_whether_special_tokens_are_split(language_model):
+    model, tokenizer = language_model("bert")
+    words = words_frame([["The", "[MASK]", "barked"]]).assign(is_short=[True, False, False])
+    given = words, words["is_short"], neurons_of("bert")
+    extractor = ActivationExtractor(model, tokenizer=tokenizer)
+    with pytest.warns(UserWarning, match="spells a special token"):
+        special = causal_effect(extractor, *given, steps=[3], which="top")
+    extractor.set_params(split_special_tokens=True)
+    split = causal_effect(extractor, *given, steps=[3], which="top")
+    assert (special["loss"] != split["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options", "message"),
+    [
+        ({}, {"batch_tokens": 7}, "'batch_tokens' .* ActivationExtractor.*its set_params"),
+        ({}, {"tokenizer": "other"}, "'tokenizer' parameter of causal_effect"),
+        ({"weights": "random"}, {}, "weights='random'.*has learned nothing"),
+        ({"max_length": 0}, {}, "The 'max_length' parameter .* Got 0"),
+    ],
+)
+def test_what_an_extractor_says_already(language_model, words, parameters, options, message):
+    extractor = ActivationExtractor("nowhere", **parameters)
+    with pytest.raises(ValueError, match=message):
+        causal_effect(extractor, words, words["is_short"], neurons_of("bert"), **options)
 
 
 def test_half_precision(language_model, words, tmp_path):

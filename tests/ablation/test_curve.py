@@ -20,7 +20,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from sklearn_neurox.ablation import NeuronAblator, ablation_curve
+from sklearn_neurox.ablation import NeuronAblator, ablation_curve, ablation_table
 from sklearn_neurox.ranking import GaussianRanker, LCARanker, ProbelessRanker
 from sklearn_neurox.utils._names import neuron_names
 
@@ -230,6 +230,10 @@ def test_bad_input_fails_before_any_work():
         call(y=missing)
     with pytest.raises(ValueError, match=r"fractions in \(0, 1\].*Got 1.5"):
         call(fractions=[0.1, 1.5])
+    with pytest.raises(ValueError, match=r"fractions in \(0, 1\].*Got 30.0"):
+        call(fractions=30)
+    with pytest.raises(ValueError, match="The 'fractions' parameter of ablation_curve must be"):
+        call(fractions=True)
     with pytest.raises(ValueError, match="at least one. Got none"):
         call(fractions=[])
     with pytest.raises(ValueError, match="'retrain' parameter.*must be a bool"):
@@ -253,6 +257,23 @@ def test_several_fills_are_those_of_single_calls():
         alone = ablation_curve(PIPE, X, y, fill=fill, **options)
         same = together[together["fill"].isin([fill, "none", "drop"])].reset_index(drop=True)
         pd.testing.assert_frame_equal(same, alone, check_dtype=False)
+
+
+def test_a_single_fraction_needs_no_list():
+    X, y = _planted()
+    options = {"groups": GROUPS, "n_draws": 1, "random_state": 0}
+    tables = {"rankings": [ProbelessRanker()], "probes": [PIPE]}
+    for fraction in (0.2, np.float32(0.25), 1):
+        one, listed = (
+            ablation_curve(PIPE, X, y, fractions=given, **options)
+            for given in (fraction, [fraction])
+        )
+        pd.testing.assert_frame_equal(one, listed)
+        assert set(one["fraction"]) == {1.0, float(fraction)}
+    one, listed = (
+        ablation_table(X, y, fractions=given, **tables, **options) for given in (0.2, [0.2])
+    )
+    pd.testing.assert_frame_equal(one, listed)
 
 
 def test_threads_change_nothing_and_a_bar_tells_how_far(capsys):

@@ -124,7 +124,7 @@ def test_the_frame_tells_each_layer_and_its_distance_from_the_best(copied):
     profile, pairs = layer_profile(
         Copycat(),
         pd.DataFrame(X[:, order], columns=names[order]),
-        pd.Series(y, index=np.arange(len(y))[::-1]),
+        pd.Series(y, index=-1 - np.arange(len(y))),
         groups=groups,
         cv=_everything_is_tested(groups),
         return_pairs=True,
@@ -202,8 +202,16 @@ def test_words_go_through_the_features(tmp_path):
     labels, groups = words["upos"] == "NOUN", words["text"]
     given = {"groups": groups, "cv": GroupKFold(2), "n_bootstrap": 20, "random_state": 0}
     probe = LogisticRegression()
-    with pytest.raises(ValueError, match="takes a matrix of activations, got a frame of words"):
-        layer_profile(probe, words, labels, **given)
+    whole = make_pipeline(*features, probe)
+    remedy = r"layer_profile\(pipe\[-1\], words, y, features=pipe\[:-1\], groups=groups\)"
+    for estimator, X, more in (
+        (probe, words, {}),
+        (whole, words, {}),
+        (whole, words["text"].tolist(), {}),
+        (whole, words, {"features": features}),
+    ):
+        with pytest.raises(ValueError, match=f"layer_profile extracts once a fold.*{remedy}"):
+            layer_profile(estimator, X, labels, **more, **given)
     profile = layer_profile(probe, words, labels, features=features, **given)
     assert profile["name"].tolist() == ["hidden.0", "hidden.1", "hidden.2"]
     H = features.fit_transform(words)

@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, Ridge
 
-from sklearn_neurox.ranking import ProbelessRanker, RandomRanker
+from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.utils._counts import count_neurons
 
@@ -106,6 +107,50 @@ def test_to_frame_has_one_column_a_class():
     frame = ranker.to_frame()
     assert frame.columns.tolist()[5:] == ["score_N", "score_V"]
     np.testing.assert_array_equal(frame.loc[2, ["score_N", "score_V"]], ranker.class_scores_[:, 2])
+
+
+def test_to_frame_of_one_class():
+    names = [f"hidden.{layer}.{unit}" for layer in (1, 2) for unit in (0, 1, 2)]
+    rng = np.random.default_rng(0)
+    y = rng.choice(["N", "V", "X"], size=60)
+    H = pd.DataFrame(rng.normal(size=(60, 6)), columns=names)
+    H.iloc[:, 4] += 9 * (y == "V")
+    ranker = ProbelessRanker().fit(H, y)
+    frame = ranker.to_frame(label="V")
+    assert frame.columns.tolist() == ["neuron", "layer", "unit", "score", "rank"]
+    assert frame.iloc[0].tolist()[:3] == ["hidden.2.1", 2, 1]
+    assert frame.index.name == "column" and frame.index.tolist() == ranker.class_order_[1].tolist()
+    assert frame["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_array_equal(frame["score"], ranker.class_scores_[1][ranker.class_order_[1]])
+    orders = {tuple(ranker.to_frame(label=label).index) for label in ("N", "V", "X")}
+    assert len(orders) > 1
+    given = ProbelessRanker().fit(H.to_numpy(), y).to_frame(names, label="V")
+    pd.testing.assert_frame_equal(given, frame)
+    # Labels need not be strings.
+    ranker = ProbelessRanker().fit(H, y == "V")
+    assert ranker.to_frame(label=True).index[0] == 4
+
+
+def test_to_frame_of_a_class_that_is_not_there():
+    ranker = ProbelessRanker().fit(X, ["N", "V", "N"])
+    with pytest.raises(
+        ValueError, match=r"'label' .*ProbelessRanker.*one of \['N', 'V'\], got 'W'"
+    ):
+        ranker.to_frame(label="W")
+    rng = np.random.default_rng(0)
+    without = LCARanker(Ridge()).fit(rng.normal(size=(20, 3)), rng.normal(size=20))
+    for ranker in (without, RandomRanker().fit(X)):
+        with pytest.raises(ValueError, match="Ranker has none: .* Leave 'label' None"):
+            ranker.to_frame(label="N")
+
+
+def test_a_fit_to_numbers_leaves_no_classes_of_an_earlier_one():
+    rng = np.random.default_rng(0)
+    H, y = rng.normal(size=(20, 3)), rng.normal(size=20)
+    ranker = LCARanker(LogisticRegression()).fit(H, y > 0).set_params(estimator=Ridge())
+    again, fresh = ranker.fit(H, y), LCARanker(Ridge()).fit(H, y)
+    pd.testing.assert_frame_equal(again.to_frame(), fresh.to_frame())
+    assert set(vars(again)) == set(vars(fresh))
 
 
 def test_half_precision_passes_through_even_where_its_sum_overflows():
