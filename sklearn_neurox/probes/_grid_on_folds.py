@@ -96,7 +96,7 @@ class GridOnFolds:
                 coefs, intercepts = (np.split(part, len(folds)) for part in coefficients)
                 for k, fold in enumerate(folds):
                     probe = self._probe(fold, coefs[k], intercepts[k])
-                    scores[k, i, j] = self._score(probe, fold.test)
+                    scores[k, i, j] = self._score(probe, fold)
                     n_nonzero[k, i, j] = np.count_nonzero(probe.coef_)
         for fold in folds:
             fold.context.call_on_fit_task_end(estimator=self.owner)
@@ -122,9 +122,29 @@ class GridOnFolds:
         attributes = fold.targets.attributes(coef, intercept)
         return self.owner._plain({**attributes, "n_features_in_": self.X.shape[1]})
 
-    def _score(self, probe, test):
+    def _score(self, probe, fold):
+        test = fold.test
         weights = {} if self.weight is None else {"sample_weight": self.weight[test]}
-        return self.scorer(probe, self.X[test], self.y[test], **weights)
+        try:
+            return self.scorer(probe, self.X[test], self.y[test], **weights)
+        except ValueError as error:
+            raise ValueError(self._blame(probe, fold, error)) from error
+
+    def _blame(self, probe, fold, error):
+        """Say where a scorer failed; most often a class is absent that the probe knows."""
+        owner = self.owner
+        message = (
+            f"{type(owner).__name__} cannot score fold {fold.number} by scoring={owner.scoring!r}"
+        )
+        classes = getattr(probe, "classes_", None)
+        if classes is not None:
+            absent = np.setdiff1d(classes, self.y[fold.test]).tolist()
+            if absent:
+                message += (
+                    f", perhaps because the classes {absent} have no row in its test part; "
+                    "stratified folds would give them some"
+                )
+        return f"{message}. The scorer says: {error}"
 
 
 def _predict(problem, points, alphas):

@@ -3,7 +3,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -79,3 +79,24 @@ class ProbeClassifierMixin(ClassifierMixin):
         if scores.ndim == 2:
             return softmax(scores, axis=1)
         return np.column_stack([expit(-scores), expit(scores)])
+
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
+        """Compute the logarithms of the probabilities of the classes.
+
+        They are finite where a probability is too small for a number of its own.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Activations.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+            In nats; columns are as in ``classes_``. Minus infinity for a class without any row of
+            positive weight.
+        """
+        scores = self.decision_function(X)
+        if scores.ndim == 2:
+            return log_softmax(scores, axis=1)
+        return np.column_stack([log_expit(-scores), log_expit(scores)])

@@ -56,7 +56,7 @@ def test_two_clones_each_with_its_labels(data):
     task, other = clone(probe).fit(X, y), clone(probe).fit(X, control)
     np.testing.assert_array_equal(both.estimator_.coef_, task.coef_)
     np.testing.assert_array_equal(both.control_estimator_.coef_, other.coef_)
-    for method in ("predict", "predict_proba", "decision_function"):
+    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
         np.testing.assert_array_equal(getattr(both, method)(X), getattr(task, method)(X))
     assert both.score(X, y) == accuracy_score(y, task.predict(X))
     assert both.classes_.tolist() == ["no", "yes"] and both.n_features_in_ == 12

@@ -375,3 +375,24 @@ def test_few_rows_and_many_columns_in_float32_end(seed, standardize):
     probe = ElasticNetProbeClassifier(standardize=standardize, random_state=0).fit(X, y)
     assert probe.score(X, y) == 1.0
     assert probe.n_iter_ < 1000
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_logarithms_of_probabilities(n_classes):
+    X, y = planted(n_classes=n_classes)
+    probe = ElasticNetProbeClassifier(1e-3, tol=1e-8, random_state=0).fit(X, y)
+    log_proba = probe.predict_log_proba(X)
+    np.testing.assert_allclose(log_proba, np.log(probe.predict_proba(X)), atol=1e-10)
+    # So sure that the probability itself is zero.
+    far = probe.predict_log_proba(1e4 * X)
+    assert np.isfinite(far).all()
+    assert far.min() < -1e3
+
+
+def test_the_logarithm_of_a_class_without_weight_is_minus_infinity():
+    X, y = planted()
+    with pytest.warns(UserWarning, match="no sample of positive weight"):
+        probe = ElasticNetProbeClassifier(random_state=0).fit(X, y, sample_weight=(y != 1) * 1.0)
+    log_proba = probe.predict_log_proba(X)
+    assert (log_proba[:, 1] == -np.inf).all()
+    np.testing.assert_allclose(np.exp(log_proba), probe.predict_proba(X), atol=1e-12)

@@ -247,6 +247,17 @@ def test_threads_change_nothing(kind):
     np.testing.assert_array_equal(one.coef_, two.coef_)
 
 
+def test_a_scorer_that_fails_says_in_which_fold():
+    X, y = classes_data(150, n_classes=3)
+    y[50:] = np.where(y[50:] == 2, 0, y[50:])
+    y[:8] = 2
+    # The fold tests no row of a class that it trains on.
+    cv = search(ElasticNetProbeClassifierCV, scoring="neg_log_loss")
+    folds = [(np.r_[0:100], np.r_[100:150])]
+    with pytest.raises(ValueError, match=r"score fold 0.*'neg_log_loss'.*classes \['c'\]"):
+        cv.set_params(cv=folds).fit(X, np.array(["a", "b", "c"])[y])
+
+
 def test_a_class_that_is_absent_from_a_training_part_warns():
     X, y = classes_data(150)
     y = np.where(np.arange(150) < 50, 2, y % 2)
