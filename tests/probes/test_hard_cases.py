@@ -139,6 +139,33 @@ def test_outlier_dimensions_and_dead_neurons(kind, solver, l1_ratio, standardize
     assert not (warned and standardize)
 
 
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+@pytest.mark.parametrize(("scale", "n_samples"), [(1e4, 300), (1e6, 300), (1e6, 3000)])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_an_outlier_dimension_in_single_precision(
+    n_classes, scale, n_samples, l1_ratio, is_mapped, tmp_path
+):
+    # The penalty of that column is below what float32 resolves in the gradient.
+    X, y = planted_with_outlier(n_samples, scale)
+    y = y if n_classes == 3 else y > 0
+    if is_mapped:
+        np.save(tmp_path / "X.npy", X)
+        X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    probe = ElasticNetProbeClassifier(1e-3, l1_ratio, random_state=0)
+    _, warned = fit_and_check(probe, X, y)
+    assert not warned
+
+
+def planted_with_outlier(n_samples, scale):
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(n_samples, 30))
+    W = rng.normal(size=(3, 30)) * (rng.uniform(size=30) < 0.4)
+    y = (X @ W.T + rng.gumbel(size=(n_samples, 3))).argmax(axis=1)
+    X[:, 0] *= scale
+    return X.astype(np.float32), y
+
+
 @pytest.mark.parametrize("kind", [ElasticNetProbeClassifier, ElasticNetProbeRegressor])
 @pytest.mark.parametrize("solver", [*_SOLVERS, "newton"])
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])

@@ -25,6 +25,10 @@ _FEWEST_EPOCHS = 15
 # An algorithm has stalled where so many passes have not made the gap smaller by a tenth.
 _STALLED_PASSES = 50
 _STALLED_GAIN = 0.9
+# The precision is too low where the gap would be less than so much of itself without rounding.
+_MOST = 0.7
+# What sums over many rows lose, in units of the last digit.
+_LOST_DIGITS = 10
 
 
 @dataclass
@@ -199,7 +203,7 @@ class CertifiedSolver:
                 margin *= 0.7
             rate = math.log(before / gap) / done if 0 < gap < before else 0.0
             needed = math.log(max(gap / target, 1.0)) / rate if rate and target else math.inf
-            longest = max(5, passes // 2)
+            longest = min(max(5, passes // 2), _STALLED_PASSES)
             wait = max(1, min(math.ceil(min(needed, longest)), longest))
             self._choose(point, gap, needed, passes)
             if self.algorithm.knows_its_gap:
@@ -220,10 +224,14 @@ class CertifiedSolver:
 
     def _choose(self, point, gap, needed, passes):
         """Refresh the algorithm, or leave one that would take many epochs more."""
+        has_stalled = self._has_stalled(passes, gap)
+        if has_stalled and self._is_coarse(point):
+            self.problem = self.problem.in_double()
+            return self._take_up(self._first(), self.problem.estimate(point.coef, point.intercept))
         if self.solver == "auto":
             if self.name == "saga" and passes >= _FEWEST_EPOCHS and needed > _PATIENCE:
                 return self._take_up("svrg", point)
-            if self.name == "svrg" and self._has_stalled(passes, gap):
+            if self.name == "svrg" and has_stalled:
                 is_coupled = self.problem.loss.is_coupled
                 return self._take_up("fista" if is_coupled else "newton", point)
             if self.name == "newton" and self.algorithm.n_active > _MOST_COLUMNS:
@@ -235,6 +243,18 @@ class CertifiedSolver:
         if gap < _STALLED_GAIN * self.smallest_gap:
             self.smallest_gap, self.last_gain = gap, passes
         return passes - self.last_gain > _STALLED_PASSES
+
+    def _is_coarse(self, point):
+        """Tell whether what is left of the gap may come of the rounding of the gradient.
+
+        So it is where a column of very large scale has next to no penalty.
+        """
+        if not (self.penalised and self.problem.may_be_finer):
+            return False
+        largest = float(self.zero_gradient.abs().amax() + point.coef.abs().amax())
+        rounding = _LOST_DIGITS * torch.finfo(self.problem.design.dtype).eps * largest
+        without = replace(point, gradient=(point.gradient.abs() - rounding).clamp_(min=0))
+        return self.problem.reprice(without).gap < _MOST * point.gap
 
     def _settle(self, point):
         """Make the zeros of an average of iterates exact, by epochs of SAGA from it."""

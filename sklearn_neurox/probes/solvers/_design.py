@@ -35,22 +35,25 @@ class StandardizedDesign:
 
     device : torch.device
 
+    dtype : torch.dtype or None, default=None
+        The working precision; None takes float64 of float64, float32 of anything else.
+
     Attributes
     ----------
     mean, scale : tensor of shape (n_features,), float64
         Constant columns have scale one.
 
     dtype : torch.dtype
-        The working precision: float64 of float64, float32 of anything else.
+        The working precision.
     """
 
-    def __init__(self, X, *, weight, moments, centre, rows, device):
+    def __init__(self, X, *, weight, moments, centre, rows, device, dtype=None):
         self.X = X
         self.rows = rows
         self.device = device
         # Apple's GPUs have no float64; their certificates are computed beside them.
         self.exact_device = torch.device("cpu") if device.type == "mps" else device
-        self.dtype = torch.float64 if X.dtype.itemsize == 8 else torch.float32
+        self.dtype = dtype or (torch.float64 if X.dtype.itemsize == 8 else torch.float32)
         if moments is None:
             self.mean, self.scale = column_moments(X, weight, self.exact_device)
         else:

@@ -15,7 +15,7 @@ from sklearn_neurox.probes.solvers._streamed_design import (
     is_memory_mapped,
     streamed_order,
 )
-from sklearn_neurox.utils._torch import to_tensor
+from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
 # Share of the free memory of a device that a resident copy may take.
 _DEVICE_SHARE = 0.7
@@ -142,6 +142,24 @@ class Problem:
             intercept=start,
             fit_intercept=self.fit_intercept,
         )
+
+    @property
+    def may_be_finer(self):
+        """Whether the device offers more precision than the one worked in."""
+        return self.design.dtype == torch.float32 and self.design.device.type != "mps"
+
+    def in_double(self):
+        """Return the same problem worked in float64, read from X anew at every pass.
+
+        That takes longer, but no second copy.
+        """
+        design = self.design
+        moments = to_numpy(design.mean), to_numpy(design.scale)
+        kind = {"rows": design.rows, "device": design.device, "dtype": torch.float64}
+        fine = StreamedDesign(design.X, weight=None, moments=moments, centre=True, **kind)
+        rows = torch.as_tensor(design.rows, device=design.exact_device)
+        target = self.exact_target[rows].to(design.device, torch.float64)
+        return replace(self, design=fine, target=target, is_fine=True, memory={})
 
     def steepness(self, batch_size):
         """Estimate how steep the loss is: along the principal direction, and for a batch.
