@@ -185,11 +185,13 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
                 ConvergenceWarning,
             )
         if alpha * l1_ratio > 0 and solution.has_converged and not np.any(self.coef_):
-            warn_user(
-                f"All coefficients are zero, because alpha={alpha:.6g} is too large: from "
-                f"alpha_max={self.alpha_max_:.6g} on, with this l1_ratio, they all are. Use a "
-                "smaller alpha.",
+            reason = (
+                f"alpha={alpha:.6g} is too large: from alpha_max={self.alpha_max_:.6g} on, with "
+                "this l1_ratio, they all are. Use a smaller alpha"
             )
+            if not self.alpha_max_:
+                reason = "no column of X has anything to do with y, linearly, whatever alpha is"
+            warn_user(f"All coefficients are zero, because {reason}.")
 
     def _scores(self, X):
         """Linear scores of the rows, in shape (n_samples, n_rows)."""

@@ -171,3 +171,10 @@ def test_too_few_epochs_warn():
 def test_bad_input(X, y, message):
     with pytest.raises(ValueError, match=message):
         ElasticNetProbeRegressor().fit(X, y)
+
+
+def test_numbers_that_do_not_vary_are_not_blamed_on_alpha():
+    X = np.random.RandomState(0).normal(size=(50, 3))
+    with pytest.warns(UserWarning, match="because no column of X has anything to do with y"):
+        probe = ElasticNetProbeRegressor(0.1).fit(X, np.full(50, 2.5))
+    np.testing.assert_array_equal(probe.predict(X), 2.5)
