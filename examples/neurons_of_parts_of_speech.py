@@ -71,7 +71,7 @@ print(ranking.head(len(ranking) // 10)["layer"].value_counts().sort_index().rena
 # probe and puts the mean of the training part in place of the other neurons; "retrained" fits a
 # new probe on those kept, which hides much of the difference, because neurons share what they
 # know.
-curve = ablation_curve(probe, H, y, cv=[(train, test)], random_state=0)
+curve = ablation_curve(probe, H, y, cv=[(train, test)], n_draws=3, random_state=0)
 print(curve.groupby(["retrained", "which", "fraction"])["score"].agg(["mean", "std", "count"]))
 
 # %%

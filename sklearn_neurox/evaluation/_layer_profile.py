@@ -234,12 +234,7 @@ def layer_profile(
         scores = np.array([of_layer.score() for of_layer in predictions])
         counts = group_counts(n_groups, n_bootstrap, random_state)
         replicates = _resample(predictions, counts, n_jobs, bar)
-    replicates = _with_scores(scores, replicates, held_out.blocks["name"])
-    low, high = percentile_interval(replicates, n_groups, confidence)
-    blocks = held_out.blocks
-    pairs = compare_pairs(blocks["name"].tolist(), scores, replicates, n_groups, confidence)
-    profile = blocks.assign(score=scores, low=low, high=high)
-    profile = profile.join(_from_best(pairs, blocks["name"], scores))
+    profile, pairs = _tables(held_out.blocks, scores, replicates, n_groups, confidence)
     profile = profile.assign(n_words=len(predictions[0].y), n_groups=n_groups)
     return (profile, pairs) if return_pairs else profile
 
@@ -274,6 +269,16 @@ def _resample(predictions, counts, n_jobs, bar):
         delayed(of_layer.resampled_scores)(counts) for of_layer in predictions
     )
     return np.stack(counted(bar, scores), axis=1)
+
+
+def _tables(blocks, scores, replicates, n_groups, confidence):
+    """Put scores and their resamples into a table of layers and one of pairs of them."""
+    names = blocks["name"]
+    replicates = _with_scores(scores, replicates, names)
+    low, high = percentile_interval(replicates, n_groups, confidence)
+    pairs = compare_pairs(names.tolist(), scores, replicates, n_groups, confidence)
+    profile = blocks.assign(score=scores, low=low, high=high)
+    return profile.join(_from_best(pairs, names, scores)), pairs
 
 
 def _with_scores(scores, replicates, names):

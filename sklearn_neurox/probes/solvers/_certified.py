@@ -25,8 +25,8 @@ _FEWEST_EPOCHS = 15
 # An algorithm has stalled where so many passes have not made the gap smaller by a tenth.
 _STALLED_PASSES = 50
 _STALLED_GAIN = 0.9
-# The precision is too low where the gap would be less than so much of itself without rounding.
-_MOST = 0.7
+# The precision is too low where less than so much of the gap is left without the rounding.
+_LEAST_TRUE_SHARE = 0.7
 # What sums over many rows lose, in units of the last digit.
 _LOST_DIGITS = 10
 
@@ -254,7 +254,7 @@ class CertifiedSolver:
         largest = float(self.zero_gradient.abs().amax() + point.coef.abs().amax())
         rounding = _LOST_DIGITS * torch.finfo(self.problem.design.dtype).eps * largest
         without = replace(point, gradient=(point.gradient.abs() - rounding).clamp_(min=0))
-        return self.problem.reprice(without).gap < _MOST * point.gap
+        return self.problem.reprice(without).gap < _LEAST_TRUE_SHARE * point.gap
 
     def _settle(self, point):
         """Make the zeros of an average of iterates exact, by epochs of SAGA from it."""

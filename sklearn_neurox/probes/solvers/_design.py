@@ -77,6 +77,13 @@ class StandardizedDesign:
             out[block] = linear_scores(self._exact(block), coef)
         return out
 
+    def product(self, coef):
+        """``Z @ coef.T`` in the working precision and order."""
+        out = coef.new_empty((len(self.X), len(coef)))
+        for block, rows in self.blocks():
+            out[block] = linear_scores(rows, coef)
+        return out
+
     def correlate(self, residual):
         """``residual.T @ Z / n_samples`` in float64, for a residual in the order of X."""
         out = residual.new_zeros((residual.shape[1], self.X.shape[1]))
@@ -114,12 +121,7 @@ class ResidentDesign(StandardizedDesign):
 
     def product(self, coef):
         """``Z @ coef.T`` in the working precision and order."""
-        if self.working.is_cuda:
-            return self.working @ coef.T
-        out = coef.new_empty((len(self.working), len(coef)))
-        for block, rows in self.blocks():
-            out[block] = linear_scores(rows, coef)
-        return out
+        return self.working @ coef.T if self.working.is_cuda else super().product(coef)
 
     def gradient(self, residual):
         """``residual.T @ Z / n_samples`` in the working precision and order."""

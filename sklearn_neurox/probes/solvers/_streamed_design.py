@@ -5,7 +5,6 @@ import numpy as np
 import torch
 
 from sklearn_neurox.probes.solvers._design import StandardizedDesign
-from sklearn_neurox.probes.solvers._linear_scores import linear_scores
 from sklearn_neurox.utils._torch import to_tensor
 
 # Rows a block where no batch size is given.
@@ -19,13 +18,6 @@ class StreamedDesign(StandardizedDesign):
     a matrix that does not fit the device. The next batch is read, and sent to the device, while
     the present one is computed with.
     """
-
-    def product(self, coef):
-        """``Z @ coef.T`` in the working precision and order."""
-        out = coef.new_empty((len(self.X), len(coef)))
-        for block, rows in self.blocks():
-            out[block] = linear_scores(rows, coef)
-        return out
 
     def gradient(self, residual):
         """``residual.T @ Z / n_samples`` in the working precision and order."""
