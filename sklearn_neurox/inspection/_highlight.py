@@ -13,7 +13,7 @@ from sklearn_neurox.inspection._highlight_input import read_neurons, read_senten
 from sklearn_neurox.inspection._highlight_svg import svg_document
 from sklearn_neurox.inspection._highlight_view import View
 from sklearn_neurox.inspection._palette import fit_color_scale
-from sklearn_neurox.utils._output_files import check_writable
+from sklearn_neurox.utils._output_files import check_writable, write_whole
 
 _DIRECTIONS = ("auto", "ltr", "rtl")
 
@@ -151,7 +151,7 @@ class Highlight:
     def _write(self, path, content):
         path = Path(path)
         check_writable(path, "The highlighted text")
-        path.write_text(content, encoding="utf-8")
+        write_whole(path, lambda scratch: Path(scratch).write_text(content, encoding="utf-8"))
 
 
 def highlight(
