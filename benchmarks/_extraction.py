@@ -30,10 +30,10 @@ from benchmarks._neurox_session import NeuroxSession
 from benchmarks._words import benchmark_words
 from sklearn_neurox import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.datasets import demo_model_path, make_tiny_model
-from sklearn_neurox.extraction import _shard
-from sklearn_neurox.extraction._batching import plan_batches
-from sklearn_neurox.extraction._loading import load_model
-from sklearn_neurox.extraction._shard_index import forget_indices
+from sklearn_neurox.extraction._cache import _shard
+from sklearn_neurox.extraction._cache._shard_index import forget_indices
+from sklearn_neurox.extraction._model._loading import load_model
+from sklearn_neurox.extraction._run._batching import plan_batches
 
 _TASKS = [  # layers, strategy
     (None, "last"),

@@ -9,7 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest
 
-from sklearn_neurox.extraction._passes import forget_passes
+from sklearn_neurox.extraction._run._repeated_reads import forget_passes
 
 
 @pytest.fixture(autouse=True)

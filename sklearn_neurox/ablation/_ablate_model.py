@@ -9,8 +9,8 @@ from sklearn.utils._param_validation import HasMethods, validate_params
 
 from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS, check_fills
 from sklearn_neurox.extraction import ActivationExtractor, TorchModel
-from sklearn_neurox.extraction._loading import kept_loaded
-from sklearn_neurox.extraction._neurons import find_neurons
+from sklearn_neurox.extraction._editing._neurons import find_neurons
+from sklearn_neurox.extraction._model._loading import kept_loaded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -138,7 +138,7 @@ def ablate_model(
 
 @contextmanager
 def _ablated(spec, fills, neurons):
-    from sklearn_neurox.extraction._editing import editing
+    from sklearn_neurox.extraction._editing._editing import editing
 
     with kept_loaded(spec) as model:
         with editing(model, fills.changes(neurons, np.arange(len(neurons)))):

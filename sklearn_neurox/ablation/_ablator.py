@@ -6,7 +6,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from sklearn_neurox.selection._base import BaseNeuronSelector
+from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._moments import column_means
 from sklearn_neurox.utils._names import neuron_indices

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, va
 
 from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS, check_fills
 from sklearn_neurox.extraction import ActivationExtractor
-from sklearn_neurox.extraction._neurons import find_neurons
+from sklearn_neurox.extraction._editing._neurons import find_neurons
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._tqdm import progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
@@ -237,8 +237,8 @@ def causal_effect(
     2   top          4     0     True       45
     3   top          4     0    False      156
     """
-    from sklearn_neurox.extraction._language_model import load_language_model
-    from sklearn_neurox.extraction._word_predictions import WordPredictor
+    from sklearn_neurox.extraction._editing._language_model import load_language_model
+    from sklearn_neurox.extraction._editing._word_predictions import WordPredictor
 
     caller = "causal_effect"
     carries = _check_labels(words, y, positive)
@@ -360,7 +360,7 @@ def _report_unscored(predictor, n_rows):
 
 
 def _measure(model, predictor, neurons, fills, choices, carries, is_scored, verbose):
-    from sklearn_neurox.extraction._editing import editing
+    from sklearn_neurox.extraction._editing._editing import editing
 
     batches = predictor.batches(model)
     n_tokens = sum(int(predictor.source.sequences.lengths[batch].sum()) for batch in batches)

@@ -2,19 +2,19 @@
 """What a probing result is worth, and how alike two representations or two rankings are."""
 
 from sklearn_neurox.evaluation._baseline_table import baseline_table
-from sklearn_neurox.evaluation._cka import cka
-from sklearn_neurox.evaluation._control_labels import control_labels
-from sklearn_neurox.evaluation._control_task_classifier import ControlTaskClassifier
+from sklearn_neurox.evaluation._controls._control_labels import control_labels
+from sklearn_neurox.evaluation._controls._control_task_classifier import ControlTaskClassifier
+from sklearn_neurox.evaluation._controls._selectivity_score import selectivity_score
+from sklearn_neurox.evaluation._controls._selectivity_scorer import SelectivityScorer
 from sklearn_neurox.evaluation._layer_profile import layer_profile
 from sklearn_neurox.evaluation._leakage_report import leakage_report
-from sklearn_neurox.evaluation._maxcorr import maxcorr
 from sklearn_neurox.evaluation._online_code import OnlineCode
 from sklearn_neurox.evaluation._online_codelength import online_codelength
-from sklearn_neurox.evaluation._pwcca import pwcca
 from sklearn_neurox.evaluation._ranking_agreement import ranking_agreement
-from sklearn_neurox.evaluation._selectivity_score import selectivity_score
-from sklearn_neurox.evaluation._selectivity_scorer import SelectivityScorer
-from sklearn_neurox.evaluation._svcca import svcca
+from sklearn_neurox.evaluation._similarity._cka import cka
+from sklearn_neurox.evaluation._similarity._maxcorr import maxcorr
+from sklearn_neurox.evaluation._similarity._pwcca import pwcca
+from sklearn_neurox.evaluation._similarity._svcca import svcca
 
 __all__ = [
     "ControlTaskClassifier",

@@ -3,10 +3,10 @@
 
 from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._aggregator import SubwordAggregator
-from sklearn_neurox.extraction._cache import ActivationCache
+from sklearn_neurox.extraction._cache._activation_cache import ActivationCache
 from sklearn_neurox.extraction._extractor import ActivationExtractor
-from sklearn_neurox.extraction._loading import clear_loaded_models
-from sklearn_neurox.extraction._torch_model import TorchModel
+from sklearn_neurox.extraction._model._loading import clear_loaded_models
+from sklearn_neurox.extraction._model._torch_model import TorchModel
 
 __all__ = [
     "ActivationCache",

@@ -8,11 +8,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
-from sklearn_neurox.extraction._alignment import ranges
-from sklearn_neurox.extraction._cached_source import CachedSource
-from sklearn_neurox.extraction._matrix import new_matrix
-from sklearn_neurox.extraction._parts import Parts
-from sklearn_neurox.extraction._sources import ArraySource
+from sklearn_neurox.extraction._cache._cached_source import CachedSource
+from sklearn_neurox.extraction._run._output_matrix import new_matrix
+from sklearn_neurox.extraction._run._row_parts import Parts
+from sklearn_neurox.extraction._run._sources import ArraySource
+from sklearn_neurox.extraction._text._alignment import ranges
 
 
 class Activations:
@@ -281,6 +281,6 @@ class Activations:
         if isinstance(self._source, CachedSource):
             self._source.pool(parts, out)
             return
-        from sklearn_neurox.extraction._pooling import pool
+        from sklearn_neurox.extraction._run._pooling import pool
 
         pool(self._source, parts, out)

@@ -10,7 +10,7 @@ from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.extraction._activations import Activations
-from sklearn_neurox.extraction._output import OwnSetOutputMixin
+from sklearn_neurox.extraction._set_output import OwnSetOutputMixin
 
 
 class SubwordAggregator(

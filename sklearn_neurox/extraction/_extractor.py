@@ -12,25 +12,25 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklearn_neurox.extraction._activations import Activations
-from sklearn_neurox.extraction._alignment import align, find_first_tokens
-from sklearn_neurox.extraction._blocks import choose_blocks
-from sklearn_neurox.extraction._cache import ActivationCache
-from sklearn_neurox.extraction._cached_source import cached_source
-from sklearn_neurox.extraction._cached_texts import cached_texts
-from sklearn_neurox.extraction._live_model import LiveModelMixin
-from sklearn_neurox.extraction._loading import LostModel
-from sklearn_neurox.extraction._outline import request_blocks
-from sklearn_neurox.extraction._output import OwnSetOutputMixin
-from sklearn_neurox.extraction._policies import (
+from sklearn_neurox.extraction._cache._activation_cache import ActivationCache
+from sklearn_neurox.extraction._cache._cached_source import cached_source
+from sklearn_neurox.extraction._cache._cached_texts import cached_texts
+from sklearn_neurox.extraction._model._available_blocks import request_blocks
+from sklearn_neurox.extraction._model._blocks import choose_blocks
+from sklearn_neurox.extraction._model._live_model import LiveModelMixin
+from sklearn_neurox.extraction._model._loading import LostModel
+from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.extraction._run._reading import read_texts
+from sklearn_neurox.extraction._run._sources import neuron_names_of
+from sklearn_neurox.extraction._set_output import OwnSetOutputMixin
+from sklearn_neurox.extraction._text._alignment import align, find_first_tokens
+from sklearn_neurox.extraction._text._checks import (
     check_lengths,
     report_dropped,
     report_special,
 )
-from sklearn_neurox.extraction._reading import read_texts
-from sklearn_neurox.extraction._sources import neuron_names_of
-from sklearn_neurox.extraction._targets import read_requests
-from sklearn_neurox.extraction._torch_model import TorchModel
-from sklearn_neurox.extraction._windows import make_sequences
+from sklearn_neurox.extraction._text._targets import read_requests
+from sklearn_neurox.extraction._text._windows import make_sequences
 from sklearn_neurox.utils._validation import check_row_order
 
 if TYPE_CHECKING:

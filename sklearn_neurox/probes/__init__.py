@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Probes: models that predict what a neuron may know."""
 
-from sklearn_neurox.probes._elastic_net_classifier import ElasticNetProbeClassifier
-from sklearn_neurox.probes._elastic_net_classifier_cv import ElasticNetProbeClassifierCV
-from sklearn_neurox.probes._elastic_net_regressor import ElasticNetProbeRegressor
-from sklearn_neurox.probes._elastic_net_regressor_cv import ElasticNetProbeRegressorCV
-from sklearn_neurox.probes._gaussian import GaussianProbeClassifier
+from sklearn_neurox.probes._elastic_net._classifier import ElasticNetProbeClassifier
+from sklearn_neurox.probes._elastic_net._classifier_cv import ElasticNetProbeClassifierCV
+from sklearn_neurox.probes._elastic_net._regressor import ElasticNetProbeRegressor
+from sklearn_neurox.probes._elastic_net._regressor_cv import ElasticNetProbeRegressorCV
+from sklearn_neurox.probes._gaussian._gaussian import GaussianProbeClassifier
 
 __all__ = [
     "ElasticNetProbeClassifier",

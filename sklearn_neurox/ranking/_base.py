@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from sklearn_neurox.selection._base import BaseNeuronSelector
+from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, count_neurons
 from sklearn_neurox.utils._names import parse_neuron_names
 from sklearn_neurox.utils._validation import check_matrix

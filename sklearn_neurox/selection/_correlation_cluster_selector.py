@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_neurox.selection._average_linkage import bytes_needed, cluster, components
-from sklearn_neurox.selection._base import BaseNeuronSelector
+from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._correlations import StandardColumns
 from sklearn_neurox.utils._names import parse_neuron_names
 from sklearn_neurox.utils._validation import check_matrix, check_weight

@@ -12,7 +12,6 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.selection._base import BaseNeuronSelector
 from sklearn_neurox.selection._probe_search import (
     FoldScores,
     default_probe,
@@ -21,6 +20,7 @@ from sklearn_neurox.selection._probe_search import (
     order_only,
     reaches,
 )
+from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._validation import check_matrix
 

@@ -4,7 +4,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.selection._base import BaseNeuronSelector
+from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._names import neuron_indices
 from sklearn_neurox.utils._validation import check_matrix
 

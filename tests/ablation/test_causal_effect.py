@@ -615,7 +615,7 @@ def test_a_model_that_sees_what_it_is_to_predict(words):
 def test_another_threads_call_is_not_narrowed(language_model):
     from threading import Thread
 
-    from sklearn_neurox.extraction._taps import at_places
+    from sklearn_neurox.extraction._model._hooks import at_places
 
     model, tokenizer = language_model("gpt2")
     ids, shapes = torch.tensor([tokenizer("The old dog")["input_ids"]]), []

@@ -105,7 +105,7 @@ def test_a_cache_serves_later_commands_without_the_model(
     def forbidden(*_):
         raise AssertionError("the model ran again")
 
-    monkeypatch.setattr("sklearn_neurox.extraction._components.run_hidden", forbidden)
+    monkeypatch.setattr("sklearn_neurox.extraction._model._forward.run_hidden", forbidden)
     rest = ["--cache", cache, "--layers", "2", "--aggregation", "first"]
     assert main(["extract", model, source, str(tmp_path / "acts.npy"), *rest]) == 0
     monkeypatch.undo()
@@ -170,7 +170,7 @@ def test_wrong_text_is_named_before_the_model_runs(
 ):
     path = tmp_path / ("own.conllu" if b"\t" in content else "own.txt")
     path.write_bytes(content)
-    monkeypatch.setattr("sklearn_neurox.extraction._loading.load_model", None)
+    monkeypatch.setattr("sklearn_neurox.extraction._model._loading.load_model", None)
     assert main(["extract", model, str(path), str(tmp_path / output)]) == 1
     assert re.search(message, capfd.readouterr().err)
     assert not (tmp_path / output).exists()
@@ -194,14 +194,14 @@ def test_an_interruption_is_no_traceback(tmp_path, model, source, monkeypatch, c
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_an_interrupted_command_goes_on_where_it_was(tmp_path, model, whole, monkeypatch):
-    from sklearn_neurox.extraction import _components
+    from sklearn_neurox.extraction._model import _forward
 
     lines = [" ".join(["dog"] * (10 + 40 * i)) for i in range(3)]  # a batch each
     lines = [line + f" {i}" for i in range(12) for line in lines]
     path, cache = tmp_path / "own.txt", tmp_path / "cache"
     path.write_text("\n".join(lines), encoding="utf-8")
     output = [str(cache)] if whole else [str(tmp_path / "acts.npy"), "--cache", str(cache)]
-    run_hidden, read, stop = _components.run_hidden, [], [2]
+    run_hidden, read, stop = _forward.run_hidden, [], [2]
 
     def interrupted(model, anatomies, inputs, *rest):
         if len(read) == stop[0]:
@@ -209,7 +209,7 @@ def test_an_interrupted_command_goes_on_where_it_was(tmp_path, model, whole, mon
         read.append(len(inputs["input_ids"]))
         return run_hidden(model, anatomies, inputs, *rest)
 
-    monkeypatch.setattr(_components, "run_hidden", interrupted)
+    monkeypatch.setattr(_forward, "run_hidden", interrupted)
     assert main(["extract", model, str(path), *output]) == 130
     assert 0 < sum(read) < len(lines)
     visible = ActivationCache(cache).info()["sentences"].sum()

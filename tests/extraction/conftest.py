@@ -62,16 +62,16 @@ def words(_sentences):
 @pytest.fixture
 def count_forwards(monkeypatch):
     """Count how many batches the models read from now on; returns the list of their sizes."""
-    from sklearn_neurox.extraction import _components
+    from sklearn_neurox.extraction._model import _forward
 
     sizes = []
-    run_hidden = _components.run_hidden
+    run_hidden = _forward.run_hidden
 
     def counted(model, anatomy, inputs, *args):
         sizes.append(len(inputs["input_ids"]))
         return run_hidden(model, anatomy, inputs, *args)
 
-    monkeypatch.setattr(_components, "run_hidden", counted)
+    monkeypatch.setattr(_forward, "run_hidden", counted)
     return sizes
 
 

@@ -204,7 +204,7 @@ def test_parameters_are_checked_in_fit_too(tiny, words):
 
 
 def test_errors_of_tokens_surface_before_the_model_is_loaded(tiny, words, tmp_path, monkeypatch):
-    from sklearn_neurox.extraction import _loading
+    from sklearn_neurox.extraction._model import _loading
 
     def loads(*_):
         raise AssertionError("the weights were loaded")

@@ -166,7 +166,7 @@ def test_texts_of_very_different_length_may_share_a_batch(
     family, tiny, words, oracle, monkeypatch, count_forwards
 ):
     """Shorter texts are read with much padding behind them, to which nothing may attend."""
-    from sklearn_neurox.extraction import _batching
+    from sklearn_neurox.extraction._run import _batching
 
     monkeypatch.setattr(_batching, "_MAX_PADDING", 1.0)
     H = ActivationExtractor(tiny(family)).transform(words).pool("mean")

@@ -313,7 +313,7 @@ def test_folds_of_a_search_add_up_to_passes(tiny, words):
 def test_texts_tokenized_in_portions_are_as_if_together(family, with_pairs, tiny, monkeypatch):
     from dataclasses import asdict
 
-    from sklearn_neurox.extraction import _tokenization
+    from sklearn_neurox.extraction._text import _tokenization
 
     tokenizer = AutoTokenizer.from_pretrained(tiny(family))
     texts = ["The old dog", "", "She saw [MASK] café", "👍", "Dogs bark", "A light rain", "x"]

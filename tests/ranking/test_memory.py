@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_neurox.ablation import NeuronAblator
-from sklearn_neurox.probes import _gaussian_moments
+from sklearn_neurox.probes._gaussian import _moments
 from sklearn_neurox.ranking import (
     AveragePrecisionRanker,
     ConsensusRanker,
@@ -20,9 +20,9 @@ from sklearn_neurox.ranking import (
     LCARanker,
     ProbelessRanker,
     RandomRanker,
-    _base_detector,
-    _gaussian_split,
 )
+from sklearn_neurox.ranking._detectors import _base_detector
+from sklearn_neurox.ranking._gaussian import _split
 from sklearn_neurox.selection import (
     CorrelationClusterSelector,
     LayerSelector,
@@ -61,8 +61,8 @@ def mapped(tmp_path, monkeypatch):
     for module, name, size in [
         (_validation, "_BLOCK_BYTES", 200_000),
         (_base_detector, "_BLOCK_BYTES", 500_000),
-        (_gaussian_moments, "_BLOCK_BYTES", 200_000),
-        (_gaussian_split, "_CHUNK", 16),
+        (_moments, "_BLOCK_BYTES", 200_000),
+        (_split, "_CHUNK", 16),
         (_correlations, "_BLOCK_COLUMNS", 64),
         (column_correlations, "_BLOCK_ROWS", 64),
     ]:

@@ -26,10 +26,10 @@ from sklearn_neurox.inspection import (
     AblationCurveDisplay,
     LayerProfileDisplay,
     NeuronReport,
-    _neuron_report,
     highlight,
     top_words,
 )
+from sklearn_neurox.inspection._report import _neuron_report
 from sklearn_neurox.probes import ElasticNetProbeClassifier
 from sklearn_neurox.ranking import GaussianRanker, LCARanker, ProbelessRanker
 from sklearn_neurox.selection import LayerSelector

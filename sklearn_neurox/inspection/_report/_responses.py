@@ -4,7 +4,7 @@
 import numpy as np
 from scipy import sparse
 
-from sklearn_neurox.inspection._ends import find_ends
+from sklearn_neurox.inspection._extremes import find_ends
 
 
 def word_means(codes, n_types, counts):

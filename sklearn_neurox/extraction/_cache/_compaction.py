@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Small shards into larger ones, while others read and write."""
+
+import contextlib
+
+import numpy as np
+
+from sklearn_neurox.extraction._cache._entries import Entries
+from sklearn_neurox.extraction._cache._shard import DamagedShardError, write_shard
+from sklearn_neurox.extraction._cache._shard_index import entry_keys
+
+
+def compact_folder(folder, index, max_bytes):
+    """Put the small shards of a folder together.
+
+    Parameters
+    ----------
+    folder : Path
+
+    index : ShardIndex
+        Of that folder.
+
+    max_bytes : int
+        What a shard may have; smaller ones than half of it are small.
+
+    Returns
+    -------
+    n_removed : int
+        How many files there are fewer.
+    """
+    removed = 0
+    for path in superseded(index.shards):
+        path.unlink(missing_ok=True)
+        removed += 1
+    index.refresh()
+    for group in _groups(index.shards, max_bytes):
+        try:
+            merged = _merge(folder, group)
+        except DamagedShardError as error:  # it stays, for the next reader to report
+            index.discard(error)
+            continue
+        for shard in group:
+            if shard.path != merged:
+                with contextlib.suppress(FileNotFoundError):
+                    shard.path.unlink()
+                removed += 1
+        removed -= 1
+    index.refresh()
+    return removed
+
+
+def superseded(shards):
+    """Find shards all of whose states stand in others.
+
+    Parameters
+    ----------
+    shards : list of Shard
+
+    Returns
+    -------
+    paths : set of Path
+    """
+    holders = {}
+    keys = {}
+    for shard in shards:
+        names = entry_keys(shard.tables["key"], shard.tables["window"])
+        keys[shard] = [(name, block) for name in names for block in shard.blocks]
+        for key in keys[shard]:
+            holders[key] = holders.get(key, 0) + 1
+    useless = set()
+    for shard in sorted(shards, key=len):
+        if all(holders[key] > 1 for key in keys[shard]):
+            useless.add(shard.path)
+            for key in keys[shard]:
+                holders[key] -= 1
+    return useless
+
+
+def _groups(shards, max_bytes):
+    """Split the small shards that hold the same blocks into groups that fit into one."""
+    kinds = {}
+    for shard in shards:
+        if shard.n_bytes < max_bytes // 2:
+            kinds.setdefault(tuple(shard.blocks), []).append(shard)
+    for alike in kinds.values():
+        group, size = [], 0
+        for shard in alike:
+            if group and size + shard.n_bytes > max_bytes:
+                yield from [group] * (len(group) > 1)
+                group, size = [], 0
+            group.append(shard)
+            size += shard.n_bytes
+        yield from [group] * (len(group) > 1)
+
+
+def _merge(folder, shards):
+    kept, seen = [], set()
+    for shard in shards:
+        names = entry_keys(shard.tables["key"], shard.tables["window"])
+        kept.append(np.array([i for i, name in enumerate(names) if name not in seen], dtype=int))
+        seen.update(names)
+    parts = list(zip(shards, kept, strict=True))
+    entries = Entries.join([Entries.of_shard(shard).take(own) for shard, own in parts])
+    states = {
+        block: np.concatenate([_rows(shard, block, own) for shard, own in parts])
+        for block in shards[0].blocks
+    }
+    notes = "; ".join(dict.fromkeys(shard.note for shard in shards if shard.note))
+    return write_shard(folder, entries, states, facts=shards[0].facts, note=notes)
+
+
+def _rows(shard, block, entries):
+    states = shard.states(block, entries)
+    rows = [states[shard.ptr[i] : shard.ptr[i + 1]] for i in entries.tolist()]
+    return np.concatenate(rows) if rows else states[:0]

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a cache knows of each text beside its states: which it is, and what its tokens stand for."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_neurox.extraction._cache._shard import KEY_BYTES
+from sklearn_neurox.extraction._text._alignment import ranges
+from sklearn_neurox.extraction._text._tokenization import Encodings
+
+_TOKEN_TABLES = ("role", "start", "end", "flags")
+_SPECIAL_WORD, _MARKER, _CLS = 1, 2, 4
+
+
+@dataclass(frozen=True)
+class Entries:
+    """One entry a model input: a text, or one of the windows of a long one.
+
+    The tokens of the whole text stand with its first window.
+    """
+
+    key: np.ndarray  # (n, KEY_BYTES), of the text
+    request: np.ndarray  # (n, KEY_BYTES), in which it was computed
+    window: np.ndarray
+    n_windows: np.ndarray
+    length: np.ndarray  # tokens of the input, which is rows of its states
+    n_tokens: np.ndarray  # tokens of the text; 0 but for the first window
+    role: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    flags: np.ndarray
+
+    def __len__(self):
+        return len(self.key)
+
+    @property
+    def ptr(self):
+        """Where the states of each entry begin."""
+        return _ptr(self.length)
+
+    def tables(self):
+        """Yield the tables of a shard, by name."""
+        yield "key", self.key
+        yield "request", self.request
+        yield "window", self.window.astype(np.int32)
+        yield "n_windows", self.n_windows.astype(np.int32)
+        yield "ptr", self.ptr
+        yield "token_ptr", _ptr(self.n_tokens)
+        yield "role", (self.role + 1).astype(np.uint8)
+        yield "start", self.start.astype(np.int32)
+        yield "end", self.end.astype(np.int32)
+        yield "flags", self.flags
+
+    def take(self, which):
+        """Keep some entries, in the order given."""
+        tokens, _ = ranges(_ptr(self.n_tokens)[:-1][which], self.n_tokens[which])
+        names = ("key", "request", "window", "n_windows", "length", "n_tokens")
+        return Entries(
+            **{name: getattr(self, name)[which] for name in names},
+            **{name: getattr(self, name)[tokens] for name in _TOKEN_TABLES},
+        )
+
+    @staticmethod
+    def join(parts):
+        """Put entries behind each other."""
+        names = Entries.__dataclass_fields__
+        return Entries(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
+
+    @classmethod
+    def of_shard(cls, shard):
+        """Take the entries out of a shard."""
+        tables = shard.tables
+        return cls(
+            key=tables["key"],
+            request=tables["request"],
+            window=tables["window"],
+            n_windows=tables["n_windows"],
+            length=np.diff(tables["ptr"]),
+            n_tokens=np.diff(tables["token_ptr"]),
+            role=tables["role"].astype(np.int64) - 1,
+            start=tables["start"],
+            end=tables["end"],
+            flags=tables["flags"],
+        )
+
+    @classmethod
+    def of_encodings(cls, encodings, keys, first_sequence, lengths):
+        """Describe freshly tokenized texts.
+
+        Parameters
+        ----------
+        encodings : Encodings
+            The tokens of all texts.
+
+        keys : ndarray of shape (n_texts, KEY_BYTES)
+
+        first_sequence : ndarray of shape (n_texts,)
+            The first model input of each text.
+
+        lengths : ndarray of shape (n_sequences,)
+            Tokens of each input.
+
+        Returns
+        -------
+        entries : Entries
+            One a model input.
+        """
+        n_windows = np.diff(np.append(first_sequence, len(lengths)))
+        text = np.repeat(np.arange(len(keys)), n_windows)
+        n_tokens = np.zeros(len(lengths), dtype=np.int64)
+        n_tokens[first_sequence] = np.diff(encodings.ptr)
+        flags = (
+            _SPECIAL_WORD * encodings.is_special_word
+            + _MARKER * encodings.is_marker
+            + _CLS * encodings.is_cls
+        )
+        return cls(
+            key=keys[text],
+            request=np.zeros((len(text), KEY_BYTES), dtype=np.uint8),
+            window=np.arange(len(text)) - first_sequence[text],
+            n_windows=n_windows[text],
+            length=lengths,
+            n_tokens=n_tokens,
+            role=encodings.role,
+            start=encodings.start,
+            end=encodings.end,
+            flags=flags.astype(np.uint8),
+        )
+
+    def to_encodings(self):
+        """Turn the tokens back into what `encode` returned, but for the ids."""
+        return Encodings(
+            ids=np.zeros(len(self.role), dtype=np.int64),
+            types=None,
+            role=self.role.astype(np.int64),
+            start=self.start.astype(np.int64),
+            end=self.end.astype(np.int64),
+            ptr=_ptr(self.n_tokens[self.window == 0]),
+            is_special_word=(self.flags & _SPECIAL_WORD) > 0,
+            is_marker=(self.flags & _MARKER) > 0,
+            is_cls=(self.flags & _CLS) > 0,
+        )
+
+
+def _ptr(counts):
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def text_keys(texts, pairs=None, contexts=None):
+    """Digest texts, each with its pair, or what the encoder reads beside it, where it has one.
+
+    Parameters
+    ----------
+    texts : list of str
+
+    pairs, contexts : list of str or None, default=None
+
+    Returns
+    -------
+    keys : ndarray of shape (n_texts, KEY_BYTES), dtype=uint8
+    """
+    raw = bytearray()
+    for i, text in enumerate(texts):
+        first = text.encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(f"{len(first)}:".encode() + first, digest_size=KEY_BYTES)
+        for mark, others in ((b"|", pairs), (b"<", contexts)):
+            if others is not None:
+                digest.update(mark + others[i].encode("utf-8", "surrogatepass"))
+        raw += digest.digest()
+    return np.frombuffer(bytes(raw), dtype=np.uint8).reshape(len(texts), KEY_BYTES)

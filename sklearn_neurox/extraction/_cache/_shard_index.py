@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which shard holds which text: read from the shards themselves, kept once a process."""
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_neurox.extraction._cache._shard import SUFFIX, DamagedShardError, Shard
+from sklearn_neurox.utils._warn_user import warn_user
+
+_MAX_FOLDERS = 16
+# A writer touches its temporary file all the time; one this old belongs to nobody.
+_STALE_SECONDS = 3600
+
+_indices: OrderedDict = OrderedDict()
+_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the states of some model inputs are, in one block; -1 where they are not there."""
+
+    shards: list
+    shard: np.ndarray
+    slot: np.ndarray
+
+    @property
+    def is_missing(self):
+        """Which inputs are not there."""
+        return self.shard < 0
+
+    def by_shard(self):
+        """Yield each shard with the inputs it holds and their slots in it."""
+        order = np.argsort(self.shard, kind="stable")
+        order = order[self.shard[order] >= 0]
+        cuts = np.flatnonzero(np.diff(self.shard[order])) + 1
+        for inputs in np.split(order, cuts):
+            if len(inputs):
+                yield self.shards[self.shard[inputs[0]]], inputs, self.slot[inputs]
+
+
+class ShardIndex:
+    """The shards of one folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self._shards = {}  # path -> stamp and shard, or None where it is damaged
+        self._places = {}  # entry key -> places: numbers of shards, and slots in them
+        self._numbered = []
+
+    def refresh(self):
+        """Open what is new in the folder, and forget what is gone."""
+        with _lock:
+            found = _list_shards(self.folder)
+            gone = [p for p, (stamp, _) in self._shards.items() if found.get(p) != stamp]
+            for path in gone:
+                del self._shards[path]
+            if gone:
+                self._places, self._numbered = {}, []
+                for _, shard in self._shards.values():
+                    self._add(shard)
+            for path in sorted(found.keys() - self._shards.keys()):
+                shard = _open(path)
+                self._shards[path] = found[path], shard
+                self._add(shard)
+        return self
+
+    def discard(self, error):
+        """Pass over a shard that has turned out damaged, with a warning.
+
+        Parameters
+        ----------
+        error : DamagedShardError
+        """
+        with _lock:
+            if not error.path.exists():  # compacted meanwhile, or removed by someone
+                return
+            _warn(error)
+            stamp, _ = self._shards.get(error.path, (None, None))
+            self._shards[error.path] = stamp, None
+            self._places, self._numbered = {}, []
+            for _, shard in self._shards.values():
+                self._add(shard)
+
+    def _add(self, shard):
+        if shard is None:
+            return
+        number = len(self._numbered)
+        self._numbered.append(shard)
+        for slot, key in enumerate(entry_keys(shard.tables["key"], shard.tables["window"])):
+            self._places.setdefault(key, []).append((number, slot))
+
+    @property
+    def shards(self):
+        """The shards that are whole, as far as has been looked."""
+        with _lock:
+            return list(self._numbered)
+
+    @property
+    def facts(self):
+        """What the shards say of model and tokenizer; None where there is no shard."""
+        shards = self.shards
+        return shards[0].facts if shards else None
+
+    def locate(self, keys, block=None, *, outside=None):
+        """Find model inputs.
+
+        Parameters
+        ----------
+        keys : list of bytes
+            From `entry_keys`.
+
+        block : str or None, default=None
+            The block whose states are wanted; None takes an entry with whatever blocks.
+
+        outside : bytes or None, default=None
+            Pass over what this request computed.
+
+        Returns
+        -------
+        places : Places
+        """
+        with _lock:
+            shards = list(self._numbered)
+            suits = [block is None or block in shard.blocks for shard in shards]
+            found = np.full((len(keys), 2), -1, dtype=np.int64)
+            for i, key in enumerate(keys):
+                for number, slot in self._places.get(key, ()):
+                    if suits[number] and (
+                        outside is None
+                        or shards[number].tables["request"][slot].tobytes() != outside
+                    ):
+                        found[i] = number, slot
+                        break
+        return Places(shards, found[:, 0], found[:, 1])
+
+
+def entry_keys(key, window):
+    """Join the digests of texts and the numbers of their windows into one key each.
+
+    Parameters
+    ----------
+    key : ndarray of shape (n, KEY_BYTES)
+
+    window : ndarray of shape (n,)
+
+    Returns
+    -------
+    keys : list of bytes
+    """
+    numbers = np.ascontiguousarray(window, dtype="<i4").view(np.uint8).reshape(len(key), 4)
+    joined = np.ascontiguousarray(np.hstack([key, numbers]))
+    raw, width = joined.tobytes(), joined.shape[1]
+    return [raw[i : i + width] for i in range(0, len(raw), width)]
+
+
+def index_of(folder):
+    """Return the index of a folder, up to date.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    index : ShardIndex
+    """
+    path = os.path.abspath(folder)
+    with _lock:
+        if path not in _indices:
+            _indices[path] = ShardIndex(folder)
+        _indices.move_to_end(path)
+        while len(_indices) > _MAX_FOLDERS:
+            _indices.popitem(last=False)
+        return _indices[path].refresh()
+
+
+def forget_indices():
+    """Forget all shards this process has opened."""
+    with _lock:
+        _indices.clear()
+
+
+def sweep(folder):
+    """Remove temporary files whose writers must be dead.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    n_bytes : int
+        What was freed.
+    """
+    freed = 0
+    for path in folder.glob("*.tmp"):
+        try:
+            stat = path.stat()
+            if time.time() - stat.st_mtime > _STALE_SECONDS:
+                path.unlink()
+                freed += stat.st_size
+        except FileNotFoundError:
+            continue
+    return freed
+
+
+def _list_shards(folder):
+    try:
+        with os.scandir(folder) as listing:
+            entries = [entry for entry in listing if entry.name.endswith(SUFFIX)]
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    found = {}
+    for entry in entries:
+        try:
+            stat = os.stat(entry.path)
+        except FileNotFoundError:  # compacted meanwhile
+            continue
+        found[folder / entry.name] = stat.st_size, stat.st_mtime_ns, stat.st_ino
+    return found
+
+
+def _open(path):
+    try:
+        return Shard(path)
+    except DamagedShardError as error:
+        if path.exists():
+            _warn(error)
+        return None
+
+
+def _warn(error):
+    warn_user(
+        f"The cache shard {error.path} is damaged ({error.reason}); what it held is computed "
+        "again. ActivationCache.prune() removes it where it was not replaced.",
+    )

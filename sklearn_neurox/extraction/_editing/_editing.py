@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A live model whose states are changed for a while: the one way in for those who touch it."""
+
+import contextlib
+import threading
+
+from sklearn_neurox.extraction._editing._sites import hidden_sites, site_of
+from sklearn_neurox.extraction._model._eager import uncompiled
+from sklearn_neurox.extraction._model._forward import anatomy_of, base_of
+from sklearn_neurox.extraction._model._hooks import first_of
+from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.utils._warn_user import warn_user
+
+
+@contextlib.contextmanager
+def editing(model, changes):
+    """Change the states of a model wherever it runs, until the context is left.
+
+    The model computes everything that comes after from the changed states, for every thread and
+    every caller. Where contexts are nested, the inner one changes what the outer one has changed.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or TorchModel
+        With or without a head.
+
+    changes : dict of Block to callable
+        Called with the state (tensor of shape (..., n_units)); returns another of the same shape.
+        It must leave the one it is given as it is, which the model may need elsewhere.
+
+    Yields
+    ------
+    model : PreTrainedModel or TorchModel
+
+    Raises
+    ------
+    ValueError
+        For a block that no one module makes.
+
+    Warns
+    -----
+    UserWarning
+        On leaving, if the model ran as a whole but did not pass where a state was to be changed.
+    """
+    module = model.module if isinstance(model, TorchModel) else model
+    _look_before(model)
+    edits = [_Edit(model, block, change) for block, change in changes.items()]
+    ran = []
+    with contextlib.ExitStack() as stack:
+        for edit in edits:
+            for handle in edit.install():
+                stack.callback(handle.remove)
+        watch = module.register_forward_hook(_Watch(ran))
+        stack.callback(watch.remove)
+        stack.enter_context(uncompiled(module))
+        yield model
+    idle = [edit.block.name for edit in edits if not edit.has_acted]
+    if ran and idle:
+        warn_user(
+            f"The model ran, but not the modules that make {idle[0]!r} ({len(idle)} such blocks): "
+            "their neurons were not changed.",
+        )
+
+
+def _look_before(model):
+    """Look at how a model works while it still does: what is seen is remembered."""
+    if isinstance(model, TorchModel):
+        return
+    stacks = ("encoder", "decoder") if model.config.is_encoder_decoder else (None,)
+    for stack in stacks:
+        for one in {id(model): model, id(model.base_model): model.base_model}.values():
+            anatomy_of(one, stack)
+        hidden_sites(model, stack)
+
+
+class _Watch:
+    """A hook that notes that the whole model ran."""
+
+    def __init__(self, ran):
+        self.ran = ran
+
+    def __call__(self, *_):
+        if not self.ran:
+            self.ran.append(True)
+
+
+class _Edit:
+    """A change at one site of a model."""
+
+    def __init__(self, model, block, change):
+        self.block, self.change = block, change
+        self.base = base_of(model, block.stack)
+        self.site = site_of(model, block)
+        self.has_acted = False
+        # Which call of the module comes next, for each thread that runs the model.
+        self._calls = threading.local()
+
+    def install(self):
+        """Put the hooks on; what must be removed is yielded at once."""
+        module = self.base.get_submodule(self.site.path)
+        if self.site.call is not None:
+            yield self.base.register_forward_pre_hook(_Restart(self))
+        if self.site.side == "output":
+            handle = module.register_forward_hook(_AfterModule(self), prepend=True)
+            hooks = module._forward_hooks
+        else:
+            handle = module.register_forward_pre_hook(
+                _BeforeModule(self), with_kwargs=True, prepend=True
+            )
+            hooks = module._forward_pre_hooks
+        yield handle
+        _let_inner_come_last(hooks, handle.id)
+
+    def restart(self):
+        self._calls.n = 0
+
+    def __call__(self, state):
+        if self.site.call is not None:
+            call = getattr(self._calls, "n", 0)
+            self._calls.n = call + 1
+            if call != self.site.call:
+                return state
+        self.has_acted = True
+        return self.change(state)
+
+
+def _let_inner_come_last(hooks, newest):
+    """Order the edits of one module as they were opened, all before whoever else watches it."""
+    # Whoever watches, transformers' own recording of hidden states included, sees what is passed
+    # on; that is what prepending is for, but it turns the order of nested edits round.
+    earlier = [k for k, hook in hooks.items() if isinstance(hook, _Hook) and k != newest]
+    for key in reversed(earlier):
+        hooks.move_to_end(key, last=False)
+
+
+class _Hook:
+    # Classes, not closures: so that one can be told from another's.
+    def __init__(self, edit):
+        self.edit = edit
+
+
+class _Restart(_Hook):
+    def __call__(self, *_):
+        self.edit.restart()
+
+
+class _AfterModule(_Hook):
+    def __call__(self, module, args, output):
+        return _with_first(output, self.edit(first_of(output)))
+
+
+class _BeforeModule(_Hook):
+    # torch forgets the kwargs of a hook that is removed while another thread is calling it.
+    def __call__(self, module, args, kwargs=None):
+        if args:
+            args = (self.edit(args[0]), *args[1:])
+        elif kwargs:
+            kwargs = {**kwargs, "hidden_states": self.edit(kwargs["hidden_states"])}
+        return args if kwargs is None else (args, kwargs)
+
+
+def _with_first(output, state):
+    """Put another state in the place of the first of several outputs."""
+    if isinstance(output, dict):
+        first = next(iter(output))
+        return type(output)(**{**output, first: state})
+    if isinstance(output, (tuple, list)) and output:
+        rest = (state, *output[1:])
+        return type(output)(*rest) if hasattr(output, "_fields") else type(output)(rest)
+    return state

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Models with the head that predicts words: which kind, loaded how, run to the head and through."""
+
+import numpy as np
+
+from sklearn_neurox.extraction._model._config import is_causal
+from sklearn_neurox.extraction._model._loading import _fetch, keep_model, load_config
+from sklearn_neurox.utils._torch import resolve_device
+
+_CLASSES = {
+    "masked": "AutoModelForMaskedLM",
+    "causal": "AutoModelForCausalLM",
+    "seq2seq": "AutoModelForSeq2SeqLM",
+}
+
+
+def kind_of(config):
+    """Tell how a language model is asked: by a mask, for the next token, or given another text."""
+    if config.is_encoder_decoder:
+        return "seq2seq"
+    return "causal" if is_causal(config) else "masked"
+
+
+def load_language_model(spec, *, caller):
+    """Load a model with its head, or check that a live one has one.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    caller : str
+        The public function, for messages.
+
+    Returns
+    -------
+    model : PreTrainedModel
+
+    Raises
+    ------
+    ValueError
+        Where there is no such head, or the model sees the token that it is to predict next.
+    """
+    kind = kind_of(load_config(spec))
+    auto_class = _CLASSES[kind]
+    if spec.is_foreign or (spec.is_live and spec.model.get_output_embeddings() is None):
+        raise ValueError(
+            f"{caller} needs a model that predicts words, but {spec.name} has no language-model "
+            f"head. Load it with transformers.{auto_class}, or give its name or folder."
+        )
+    model = spec.model
+    if not spec.is_live:
+        device = resolve_device(spec.device, caller=caller)
+        model = keep_model(spec, "language model", device, lambda: _load(spec, auto_class, caller))
+    if kind == "causal":
+        _check_causal(model, caller)
+    return model
+
+
+def _load(spec, auto_class, caller):
+    import torch
+    import transformers
+
+    safe = {} if spec.allow_bin_weights else {"use_safetensors": True}
+    with torch.random.fork_rng(devices=[]):  # a head that is not there would be drawn at random
+        model, info = _fetch(
+            getattr(transformers, auto_class),
+            spec,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **safe,
+        )
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ValueError(
+            f"{caller} needs a model that predicts words, but {spec.name} holds no weights for "
+            f"{missing[0]!r} ({len(missing)} such): it was saved without its language-model head. "
+            "Give the model as it was pretrained."
+        )
+    return model
+
+
+def _check_causal(model, caller):
+    """Refuse a model that is asked for the next token but has seen it."""
+    import torch
+
+    from sklearn_neurox.extraction._model._forward import evaluating, options_of, probe_inputs
+
+    inputs = probe_inputs(model, None)
+    other = {**inputs, "input_ids": inputs["input_ids"].clone()}
+    other["input_ids"][:, -1] = inputs["input_ids"][:, 0]
+    with evaluating(model), torch.inference_mode():
+        options = options_of(model)
+        first, second = (model(**one, **options).logits[:, :-1] for one in (inputs, other))
+    # Beyond what rounding does where other tokens run together, as in a mixture of experts.
+    tolerance = max(1e-5, 4 * torch.finfo(first.dtype).eps) * first.abs().max()
+    if (first - second).abs().max() > tolerance:
+        raise ValueError(
+            f"{caller} would ask {type(model).__name__} for the next token, as its config says, "
+            "but it sees the tokens that follow."
+        )
+
+
+def predict_tokens(model, inputs, places, targets):
+    """Run a language model and see what it predicts at some places.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        With a head.
+
+    inputs : dict of str to Tensor
+
+    places : ndarray of shape (n_asked,)
+        In the flattened batch of what the head reads.
+
+    targets : ndarray of shape (n_asked,)
+        The tokens that are there in truth.
+
+    Returns
+    -------
+    loss : ndarray of shape (n_asked,), float64
+        Negative log-probability of the targets, in nats.
+
+    top1 : ndarray of shape (n_asked,)
+        The likeliest tokens.
+    """
+    import torch
+
+    from sklearn_neurox.extraction._model._forward import accepted_by, options_of
+    from sklearn_neurox.extraction._model._hooks import at_places
+    from sklearn_neurox.utils._torch import to_numpy, to_tensor
+
+    inputs = {name: inputs[name] for name in accepted_by(model, inputs)}
+    device = next(iter(inputs.values())).device
+    chosen = to_tensor(places, device=device)
+    with torch.inference_mode(), at_places(model.get_output_embeddings(), chosen) as head:
+        output = model(**inputs, **options_of(model))
+        # That of models for pretraining, which have several heads.
+        logits = output.logits if hasattr(output, "logits") else output.prediction_logits
+        if not head.ran:  # a head without a module of its own
+            logits = logits.reshape(-1, logits.shape[-1])[chosen]
+        logits = logits.reshape(len(places), -1).float()
+        wanted = to_tensor(targets, device=logits.device)[:, None]
+        loss = logits.logsumexp(-1) - logits.gather(-1, wanted)[:, 0]
+        return to_numpy(loss).astype(np.float64), to_numpy(logits.argmax(-1))

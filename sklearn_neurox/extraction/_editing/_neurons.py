@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From the names of neurons to the blocks of a live model that they are columns of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sklearn_neurox.extraction._model._available_blocks import list_blocks
+from sklearn_neurox.extraction._model._blocks import COMPONENTS, MODULE
+from sklearn_neurox.extraction._model._loading import load_config
+from sklearn_neurox.extraction._run._sources import widths_of
+from sklearn_neurox.utils._names import parse_neuron_names
+
+_PARTS = ["stack", "component", "layer"]
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """Neurons of a model, in the order they were named."""
+
+    names: np.ndarray  # as given
+    blocks: tuple  # of Block: those that have any of them
+    block: np.ndarray  # which of the blocks, for each neuron
+    unit: np.ndarray  # which of the block's columns
+
+    def __len__(self):
+        return len(self.names)
+
+    def by_block(self, places):
+        """Group some of the neurons by their blocks.
+
+        Parameters
+        ----------
+        places : ndarray of int
+            Which of the neurons.
+
+        Yields
+        ------
+        block : Block
+
+        units : ndarray of int
+            Its columns.
+
+        inside : ndarray of int
+            Where these stand in ``places``.
+        """
+        of_place = self.block[places]
+        for number in np.unique(of_place):
+            inside = np.flatnonzero(of_place == number)
+            yield self.blocks[number], self.unit[places[inside]], inside
+
+
+def find_neurons(spec, names, *, caller):
+    """Find the neurons of a model by their names.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    names : array-like of str, of shape (n_neurons,)
+        As the extractor gives them, with or without a ``prefix__``.
+
+    caller : str
+        Who asks, for the error messages.
+
+    Returns
+    -------
+    neurons : Neurons
+
+    Raises
+    ------
+    ValueError
+        For what is no name of a neuron (``"x0"``), a neuron named twice, and one that the model
+        does not have; the first such is named.
+    """
+    names = _check_list(names, caller)
+    parts = parse_neuron_names(names)
+    _refuse(names, parts["unit"].isna(), caller, "which is no name of a neuron. " + _REMEDY)
+    own_names = _own_names(parts)
+    _refuse(names, own_names.duplicated(), caller, "more than once. Name every neuron once.")
+    parts["component"] = parts["component"].astype(object)
+    _check_stacks(spec, names, parts, caller)
+    # A layer of a module is a guess from its path, and so no part of what tells it from others.
+    parts.loc[parts["component"].str.startswith(MODULE), "layer"] = -1
+    number = parts.groupby(_PARTS, dropna=False, sort=False).ngroup().to_numpy()
+    firsts = np.unique(number, return_index=True)[1]
+    blocks = [_block_of(spec, names[i], parts.loc[i, _PARTS], caller) for i in firsts]
+    unit = np.empty(len(names), dtype=np.intp)
+    for i, (block, width) in enumerate(zip(blocks, widths_of(spec, blocks), strict=True)):
+        own = np.flatnonzero(number == i)
+        there = block.neuron_names(width)
+        unit[own] = pd.Index(there).get_indexer(own_names[own])
+        what = f"but {block.name!r} has the {width} neurons {there[0]!r} to {there[-1]!r}."
+        _refuse(names[own], unit[own] < 0, caller, what)
+    return Neurons(names, tuple(blocks), number, unit)
+
+
+_REMEDY = (
+    "Generated names ('x0') say nothing about the model; those that get_feature_names_out() of "
+    "the extraction gives, such as 'hidden.3.127', do: give them to the ranker's to_frame(), or "
+    "rank a DataFrame (set_output(transform='pandas'))."
+)
+
+
+def _check_list(names, caller):
+    names = np.asarray(names, dtype=object)
+    if names.ndim != 1:
+        problem = f"one, {str(names)!r}" if names.ndim == 0 else f"an array of shape {names.shape}"
+        raise ValueError(f"{caller} takes a flat list of names of neurons, got {problem}.")
+    wrong = np.array([not isinstance(name, str) for name in names], dtype=bool)
+    _refuse(names, wrong, caller, "which is not the name of a neuron but a place. " + _REMEDY)
+    return names
+
+
+def _refuse(names, is_wrong, caller, problem):
+    is_wrong = np.asarray(is_wrong, dtype=bool)
+    if is_wrong.any():
+        first = names[np.flatnonzero(is_wrong)[0]]
+        count = f" ({is_wrong.sum()} such)" if is_wrong.sum() > 1 else ""
+        raise ValueError(f"{caller} was given the neuron {first!r}{count}, {problem}")
+
+
+def _own_names(parts):
+    """Write the names without their prefixes, as the blocks themselves do."""
+    names = parts["neuron"].astype(object)
+    without = names.str.replace(r"^.*__", "", regex=True)
+    is_module = parts["component"].str.startswith(MODULE)
+    return without.mask(is_module, names.str.replace(rf"^.*__(?={MODULE})", "", regex=True))
+
+
+def _check_stacks(spec, names, parts, caller):
+    is_module = parts["component"].str.startswith(MODULE)
+    of_stack = parts["stack"].notna() & ~is_module
+    if not load_config(spec).is_encoder_decoder:
+        what = f"but {spec.name} is no encoder-decoder: its neurons have no such prefix."
+        _refuse(names, of_stack, caller, what)
+        return
+    what = (
+        f"but {spec.name} has two stacks: begin the name with 'encoder.' or 'decoder.', as the "
+        "extraction does."
+    )
+    _refuse(names, ~of_stack & ~is_module, caller, what)
+    stack = parts["component"].str.extract(rf"^{MODULE}(encoder|decoder)\.")[0]
+    _refuse(names, is_module & stack.isna(), caller, what)
+    parts["stack"] = parts["stack"].astype(object).where(~is_module, stack)
+
+
+def _block_of(spec, name, part, caller):
+    """Find the block of a neuron."""
+    component = part["component"]
+    stack = None if pd.isna(part["stack"]) else part["stack"]
+    if component not in COMPONENTS and not component.startswith(MODULE):
+        what = f"but no component is called {component!r}: they are {list(COMPONENTS)} and modules."
+        _refuse(np.array([name], dtype=object), [True], caller, what)
+    try:
+        there = list_blocks(spec, (component,), (stack,))
+    except ValueError as error:
+        raise ValueError(f"{caller} was given the neuron {name!r}. {error}") from error
+    if component.startswith(MODULE):  # the path may read as a pattern that matches others too
+        return next(block for block in there if block.component == component)
+    for block in there:
+        if block.layer == part["layer"]:
+            return block
+    layers = [block.layer for block in there]
+    what = f"but {spec.name} has {component} neurons in the layers {layers}."
+    _refuse(np.array([name], dtype=object), [True], caller, what)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a language model predicts for words in their texts, asked again and again."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklearn_neurox.extraction._editing._language_model import kind_of, predict_tokens
+from sklearn_neurox.extraction._model import _config
+from sklearn_neurox.extraction._model._forward import anatomy_of, evaluating, input_device
+from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
+from sklearn_neurox.extraction._run._batching import run_in_halves
+from sklearn_neurox.extraction._run._reading import read_texts
+from sklearn_neurox.extraction._text._alignment import align, ranges
+from sklearn_neurox.extraction._text._checks import check_lengths, report_special
+from sklearn_neurox.extraction._text._targets import read_requests
+from sklearn_neurox.extraction._text._windows import Sequences, make_sequences
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a language model predicted once; words are distinct ones."""
+
+    loss: np.ndarray  # of each word, in nats
+    is_right: np.ndarray  # whether all subwords of the word were the likeliest
+    top1: np.ndarray  # the likeliest token at each place asked about
+
+
+class WordPredictor:
+    """Asks a language model for words: by masking them, or for what follows what is before them.
+
+    Parameters
+    ----------
+    extractor : ActivationExtractor
+        Says how texts are read; its model has a head.
+
+    words : DataFrame
+        With the columns ``text``, ``start``, ``end``, and perhaps ``target``.
+
+    caller : str
+        The public function, for messages.
+
+    Attributes
+    ----------
+    word_of_row : ndarray of shape (n_rows,)
+        The distinct word of each row: rows with the same text and span are asked about once.
+
+    unscored : dict of str to ndarray
+        Why rows cannot be scored, and which.
+
+    rows : Rows
+    """
+
+    def __init__(self, extractor, words, *, caller):
+        self.kind = kind_of(load_config(extractor._spec()))
+        extractor = extractor._shallow_copy()
+        extractor.stack = "decoder" if self.kind == "seq2seq" else None
+        rows, contexts = read_requests(words, stack=extractor.stack, caller=caller)
+        if rows.whole:
+            raise ValueError(
+                f"{caller} takes a frame of words with the columns 'text', 'start' and 'end' (or "
+                "'target', 'target_start' and 'target_end'), got whole texts."
+            )
+        self.rows = rows
+        distinct, word_of_row = np.unique(
+            np.column_stack([rows.text_of_row, rows.start, rows.end]), axis=0, return_inverse=True
+        )
+        self.word_of_row, self.n_words = word_of_row.reshape(-1), len(distinct)
+        text, start, end = distinct.T
+        asked = replace(rows, text_of_row=text, start=start, end=end, index=None)
+        reading = read_texts(extractor, rows.texts, rows.pairs, contexts)
+        of_rows = align(rows, reading.encodings, special_tokens=False)
+        report_special(rows, reading.encodings, of_rows, split=extractor.split_special_tokens)
+        own = align(asked, reading.encodings, special_tokens=False)
+        check_lengths(rows, reading.encodings, reading.limit, overflow=extractor.overflow)
+        sequences, placement, first = make_sequences(
+            reading.encodings, own, reading.limit, causal=reading.causal
+        )
+        self.word = np.repeat(np.arange(self.n_words), own.counts)
+        self.sequence, self.position = placement.sequence, placement.position
+        self.target = sequences.ids[sequences.ptr[self.sequence] + self.position]
+        self.source = reading.source(sequences, first)
+        self.unscored = {"the tokenizer drops all their characters": self._rows(own.counts == 0)}
+        getattr(self, f"_ask_{self.kind}")(extractor, caller)
+        self._by_sequence = np.argsort(self.sequence, kind="stable")
+        self._ordered = self.sequence[self._by_sequence]
+
+    def _rows(self, is_word):
+        return np.flatnonzero(is_word[self.word_of_row])
+
+    def _ask_seq2seq(self, extractor, caller):
+        """Leave all as it is: the decoder's input begins one place earlier than its target."""
+
+    def _ask_causal(self, extractor, caller):
+        first = self.position == 0
+        lost = np.bincount(self.word[first], minlength=self.n_words) > 0
+        self.unscored["nothing stands before them that could predict them"] = self._rows(lost)
+        kept = ~lost[self.word]
+        for name in ("word", "sequence", "position", "target"):
+            setattr(self, name, getattr(self, name)[kept])
+        self.position = self.position - 1
+
+    def _ask_masked(self, extractor, caller):
+        """Give each word an input of its own, in which its subwords are masked."""
+        mask = load_tokenizer(extractor._spec()).mask_token_id
+        if mask is None:
+            raise ValueError(
+                f"{caller} masks the words that {extractor._spec().name} is to predict, but its "
+                "tokenizer has no mask token. Set tokenizer.mask_token, and pass the tokenizer."
+            )
+        sequences = self.source.sequences
+        part = self.word * len(sequences) + self.sequence
+        parts, self.sequence = np.unique(part, return_inverse=True)
+        masked = sequences.take(parts % max(len(sequences), 1))
+        masked = Sequences(masked.ids.copy(), masked.types, masked.ptr)
+        masked.ids[masked.ptr[self.sequence] + self.position] = mask
+        self.source = replace(self.source, sequences=masked)
+
+    def batches(self, model):
+        """Plan which inputs run together; of those that are asked about anything."""
+        anatomies = [anatomy_of(model, stack) for stack in self._stacks(model)]
+        lengths = self.source.sequences.lengths.copy()
+        lengths[~np.isin(np.arange(len(lengths)), self.sequence)] = 0
+        return self.source.plan(lengths, anatomies)
+
+    def _stacks(self, model):
+        return _config.choose_stacks(
+            model.config, "both" if self.kind == "seq2seq" else None, model=""
+        )
+
+    def predict(self, model, batches, bar):
+        """Ask for all words.
+
+        Parameters
+        ----------
+        model : PreTrainedModel
+
+        batches : list of ndarray
+            From `batches`.
+
+        bar : tqdm
+            Moves by the tokens that the model read.
+
+        Returns
+        -------
+        predictions : Predictions
+        """
+        multiple = max(anatomy_of(model, stack).multiple for stack in self._stacks(model))
+        loss, top1 = np.zeros(len(self.word)), np.full(len(self.word), -1)
+
+        def run(batch, done):
+            asked, prediction = self._predict_batch(model, multiple, batch)
+            loss[asked], top1[asked] = prediction
+
+        with evaluating(model):
+            for batch in batches:
+                run_in_halves(run, batch)
+                bar.update(int(self.source.sequences.lengths[batch].sum()))
+        wrong = self.word[top1 != self.target]
+        return Predictions(
+            loss=np.bincount(self.word, loss, minlength=self.n_words),
+            is_right=np.bincount(wrong, minlength=self.n_words) == 0,
+            top1=top1,
+        )
+
+    def _predict_batch(self, model, multiple, batch):
+        """Tell which subwords a batch is asked for, and what `predict_tokens` says of them."""
+        has_decoder = self.kind == "seq2seq"
+        inputs, width = self.source._inputs(batch, multiple, input_device(model), has_decoder)
+        low = np.searchsorted(self._ordered, batch, side="left")
+        counts = np.searchsorted(self._ordered, batch, side="right") - low
+        asked = self._by_sequence[ranges(low, counts)[0]]
+        slot = np.repeat(np.arange(len(batch)), counts)
+        places = slot * (width + has_decoder) + self.position[asked]
+        return asked, predict_tokens(model, inputs, places, self.target[asked])
+
+    def changed(self, before, after):
+        """Tell of which distinct words any likeliest token changed.
+
+        Parameters
+        ----------
+        before, after : Predictions
+
+        Returns
+        -------
+        changed : ndarray of shape (n_words,), bool
+        """
+        changed = self.word[before.top1 != after.top1]
+        return np.bincount(changed, minlength=self.n_words) > 0

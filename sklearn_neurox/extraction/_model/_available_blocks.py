@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Everything a model offers of the components asked for, found without running it."""
+
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from sklearn_neurox.extraction._model import _config
+from sklearn_neurox.extraction._model._blocks import MODULE, Block, check_components, choose_blocks
+from sklearn_neurox.extraction._model._loading import load_config, load_skeleton
+
+
+def request_blocks(spec, *, component, stack, layers):
+    """Find what the parameters of the extractor ask of a model.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    component, stack, layers : object
+        The parameters.
+
+    Returns
+    -------
+    available : tuple of Block
+        All blocks of the components asked for, in the stacks asked for.
+
+    layers : tuple of int or None
+        The layers wanted, none of them negative where there is one stack; None for all.
+
+    Raises
+    ------
+    ValueError
+        For what the model does not have.
+    """
+    stacks = _config.choose_stacks(load_config(spec), stack, model=spec.name)
+    available = list_blocks(spec, check_components(component), stacks)
+    chosen = choose_blocks(available, layers, model=spec.name)
+    if len(stacks) > 1:  # they may differ in depth, and -1 is the last of each
+        return available, None if layers is None else tuple(np.ravel(layers).tolist())
+    return available, tuple(dict.fromkeys(b.layer for b in chosen if b.has_layers)) or None
+
+
+def list_blocks(spec, components, stacks):
+    """List all blocks that the components of a model have.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    components : tuple of str
+        From `check_components`.
+
+    stacks : tuple of (str or None)
+        From `_config.choose_stacks`.
+
+    Returns
+    -------
+    blocks : tuple of Block
+        Stack by stack, component by component.
+
+    Raises
+    ------
+    ValueError
+        Where the model has no such component, with the modules it has.
+    """
+    config = load_config(spec)
+    found = []
+    for stack in stacks:
+        for component in components:
+            if component == "hidden" and not spec.is_foreign:
+                # From the config alone: the plain way needs neither torch nor the modules.
+                *inner, last = _config.hidden_layers(config, stack)
+                width = _config.n_units(config, stack)
+                found += [Block(stack, component, layer, width) for layer in inner]
+                width = _config.n_units(config, stack, is_last=True)
+                found.append(Block(stack, component, last, width))
+            else:
+                found += _blocks_of_modules(spec, config, component, stack)
+    _check_modules_found(spec, components, stacks, found)
+    return tuple(dict.fromkeys(found))  # two globs may match one module
+
+
+def _blocks_of_modules(spec, config, component, stack):
+    from sklearn_neurox.extraction._model._forward import base_of
+    from sklearn_neurox.extraction._model._projections import find_embedding, find_projections
+
+    base = base_of(load_skeleton(spec), stack)
+    if component.startswith(MODULE):
+        return _matching(base, component, stack)
+    if spec.is_foreign:
+        raise ValueError(
+            f"ActivationExtractor cannot tell what component={component!r} is in "
+            f"{spec.name}, which transformers does not know. Name modules: "
+            f"component='module:<glob>'. It has {_some_modules(base)}."
+        )
+    if component == "embedding":
+        return [find_embedding(base, stack, model=spec.name)]
+    return find_projections(base, config, component, stack, model=spec.name)
+
+
+def _matching(base, component, stack):
+    glob = component.removeprefix(MODULE)
+    prefix = f"{stack}." if stack else ""
+    return [
+        Block(stack, f"{MODULE}{prefix}{path}", path=path)
+        for path, _ in base.named_modules()
+        if path and fnmatchcase(prefix + path, glob)
+    ]
+
+
+def _check_modules_found(spec, components, stacks, found):
+    from sklearn_neurox.extraction._model._forward import base_of
+
+    paths = [block.component for block in found if block.is_module]
+    for component in components:
+        if component.startswith(MODULE) and not any(fnmatchcase(p, component) for p in paths):
+            skeleton = load_skeleton(spec)
+            there = [name for s in stacks for name in _some_modules(base_of(skeleton, s), s)]
+            raise ValueError(
+                f"The 'component' parameter of ActivationExtractor has {component!r}, but no "
+                f"module of {spec.name} has such a path; it has {there}."
+            )
+
+
+def _some_modules(base, stack=None):
+    """List modules by path, one of those that differ in numbers only."""
+    prefix, seen = f"{stack}." if stack else "", {}
+    for path, _ in base.named_modules():
+        if path:
+            pattern = ".".join("*" if part.isdigit() else part for part in path.split("."))
+            seen.setdefault(prefix + pattern)
+    return list(seen)[:40]

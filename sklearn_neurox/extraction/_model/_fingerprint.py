@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What tells the activations of one model from those of another, told without loading it."""
+
+import contextlib
+import copy
+import hashlib
+import json
+import os
+import re
+import time
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from sklearn_neurox.extraction._model._loading import LostModel
+from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.utils._tqdm import tqdm_class
+
+# Whatever a model or a tokenizer is loaded from.
+_SUFFIXES = frozenset(".safetensors .bin .json .txt .model .py .vocab .tiktoken .bpe".split())
+_WEIGHTS = frozenset([".safetensors", ".bin"])
+_CHUNK = 1 << 22
+_WORTH_KEEPING = 32 << 20
+_SETTLED_NS = 2_000_000_000
+# What a live tokenizer says of itself that no text can tell.
+_THE_MODELS = "the model's"
+_ADAPTERS = ("disable_adapters", "active_adapters", "merged_adapters", "scaling")
+_INCIDENTAL = ("name_or_path", "tokenizer_file", "vocab_file", "merges_file")
+
+
+def fingerprint(spec, options, memo=None):
+    """Digest what defines the stored states.
+
+    A folder is digested by the contents of its files, a model from the hub by the commit that
+    the hub's cache on this machine holds, an untrained one by its config, its seed and the
+    libraries that draw its weights, a live one by its parameters as they are now.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    options : dict
+        The parameters that change what is stored, of JSON types.
+
+    memo : Path or None, default=None
+        A folder where digests of large files are kept, so that the next process need not read
+        the files if they have not changed.
+
+    Returns
+    -------
+    fingerprint : str or None
+        None for a model that is not on this machine yet.
+    """
+    parts = [_of_model(spec, memo), _of_tokenizer(spec, memo)]
+    if None in parts:
+        return None
+    parts += [spec.trust_remote_code, options]
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def leave_behind(spec, *, with_digests):
+    """Describe a live model, so that a cache can still be found without it.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    with_digests : bool
+        Whether there is a cache, for which the parameters are worth reading.
+
+    Returns
+    -------
+    model : LostModel
+    """
+    name = type(spec.model).__name__
+    if not with_digests:
+        return LostModel(name)
+    if spec.is_foreign:
+        return LostModel(name, _of_live(spec.model), _THE_MODELS)
+    own = spec.tokenizer is None and spec.model.config.name_or_path
+    tokenizer = _of_tokenizer(spec, None) if own else None
+    return LostModel(name, _of_live(spec.model), tokenizer)
+
+
+def _of_model(spec, memo):
+    if spec.is_live:
+        lost = isinstance(spec.model, LostModel)
+        return spec.model.fingerprint if lost else _of_live(spec.model)
+    found = _located(spec.model, spec.revision)
+    if found is None:
+        return None
+    folder, commit = found
+    if spec.weights == "random":
+        libraries = [version("torch"), version("transformers")]
+        return ["random", _of_config(folder), spec.seed, libraries]
+    return ["commit", commit] if commit else ["files", _of_folder(folder, _SUFFIXES, memo)]
+
+
+def _of_tokenizer(spec, memo):
+    tokenizer = spec.tokenizer
+    if spec.is_foreign:
+        return _THE_MODELS
+    if isinstance(tokenizer, LostModel):
+        return tokenizer.fingerprint
+    if tokenizer is None and not spec.is_live:
+        return _THE_MODELS
+    if tokenizer is None:
+        if isinstance(spec.model, LostModel):
+            return spec.model.tokenizer
+        tokenizer = spec.model.config.name_or_path
+    if not isinstance(tokenizer, str):
+        return _of_live_tokenizer(tokenizer)
+    found = _located(tokenizer, spec.revision)
+    if found is None:
+        return None
+    folder, commit = found
+    if commit:
+        return ["commit", commit]
+    return ["files", _of_folder(folder, _SUFFIXES - _WEIGHTS, memo)]
+
+
+def _located(name, revision):
+    """Find the folder of a model, and its commit where it is one of the hub's."""
+    if os.path.isdir(name):
+        return Path(name), None
+    tqdm_class()
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        config = try_to_load_from_cache(name, "config.json", revision=revision or "main")
+    except HFValidationError:  # the path of a folder that is not there
+        return None
+    if not isinstance(config, str):
+        return None
+    return Path(config).parent, Path(config).parent.name
+
+
+def _of_config(folder):
+    try:
+        text = (folder / "config.json").read_text("utf-8")
+    except OSError:
+        return None
+    incidental = ("_name_or_path", "transformers_version")
+    return {k: v for k, v in json.loads(text).items() if k not in incidental}
+
+
+def _of_folder(folder, suffixes, memo):
+    files = sorted(f for f in folder.iterdir() if f.suffix in suffixes and f.is_file())
+    stamps = tuple((os.path.abspath(f), *_stamp(f)) for f in files)
+    if memo is None or sum(size for _, size, *_ in stamps) < _WORTH_KEEPING:
+        return _of_files(stamps)
+    kept = memo / ".digests" / hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]
+    with contextlib.suppress(OSError):
+        digest = kept.read_text("ascii", "replace")
+        if re.fullmatch("[0-9a-f]{32}", digest):
+            return digest
+    digest = _of_files(stamps)
+    # A file changed this very moment may change again without a later time.
+    if time.time_ns() - max(modified for _, _, modified, _ in stamps) > _SETTLED_NS:
+        _keep(kept, digest)
+    return digest
+
+
+def _keep(path, text):
+    temporary = path.with_name(f"{os.urandom(16).hex()}.tmp")
+    # Where it cannot be kept it is computed again.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, "ascii")
+        os.replace(temporary, path)
+
+
+def _stamp(file):
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+@lru_cache(maxsize=32)
+def _of_files(stamps):
+    digest = hashlib.sha256()
+    for path, size, *_ in stamps:
+        digest.update(f"{Path(path).name}:{size}:".encode())
+        with open(path, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()[:32]
+
+
+def _of_live(model):
+    """Digest a model in memory: what it is, and its parameters as they are now."""
+    if isinstance(model, TorchModel):
+        if model.fingerprint is None:
+            return None
+        module = model.module
+        kinds = [(name, type(part).__name__) for name, part in module.named_modules()]
+        settings = [kinds, model.fingerprint, model.pads, model.pad_token_id, model.max_length]
+    else:
+        module = model
+        settings = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_")}
+    digest = hashlib.sha256(type(module).__name__.encode())
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, value in _state_of(module):
+        digest.update(f"{name}:".encode())
+        _add(digest, value, name)
+    return "live-" + digest.hexdigest()[:32]
+
+
+def _state_of(module):
+    """Yield what ``state_dict`` would hold, and which adapters act; the model stays as it is."""
+    import torch
+
+    plainly = torch.nn.Module._save_to_state_dict
+    for path, part in module.named_modules(remove_duplicate=False):
+        prefix, found = f"{path}." if path else "", {}
+        own = part
+        if type(part)._save_to_state_dict is not plainly and not any(part.children()):
+            # Some unpack their weights to save them (bitsandbytes' of 4 bits), and lose by packing
+            # them again. Where there can be no copy, that is not done either.
+            with contextlib.suppress(RuntimeError, TypeError, NotImplementedError):
+                own = copy.deepcopy(part)
+        own._save_to_state_dict(found, prefix, keep_vars=False)
+        yield from found.items()  # which may lie in the memory of the copy
+        # peft's layers are switched by attributes; a model has methods of these names.
+        if isinstance(getattr(part, "disable_adapters", None), bool):
+            yield f"{prefix}adapters", [getattr(part, name, None) for name in _ADAPTERS]
+
+
+def _add(digest, value, name):
+    """Add a parameter to a digest; quantised ones are made of several parts."""
+    import torch
+
+    from sklearn_neurox.utils._torch import to_numpy
+
+    if isinstance(value, (tuple, list)):
+        for part in value:
+            _add(digest, part, name)
+        return
+    if not isinstance(value, torch.Tensor):
+        digest.update(repr(value).encode())
+        return
+    digest.update(f"{tuple(value.shape)}:{value.dtype}".encode())
+    if value.device.type == "meta":
+        raise ValueError(
+            f"The 'cache' of ActivationExtractor cannot tell this live model from others: its "
+            f"{name!r} is not in memory but offloaded. Give the model by its path, or cache=None."
+        )
+    if hasattr(value, "__tensor_flatten__"):  # several tensors that pass for one
+        names, context = value.__tensor_flatten__()
+        _add(digest, [context, *(getattr(value, part) for part in names)], name)
+    elif value.is_quantized:
+        _add(digest, [value.int_repr(), *_scales(value)], name)
+    else:
+        digest.update(to_numpy(value.contiguous().reshape(-1).view(torch.uint8)).data)
+
+
+def _scales(value):
+    import torch
+
+    if value.qscheme() == torch.per_tensor_affine:
+        return value.q_scale(), value.q_zero_point()
+    return value.q_per_channel_scales(), value.q_per_channel_zero_points()
+
+
+def _of_live_tokenizer(tokenizer):
+    settings = {k: v for k, v in tokenizer.init_kwargs.items() if k not in _INCIDENTAL}
+    settings["model_max_length"] = tokenizer.model_max_length
+    parts = [type(tokenizer).__name__, settings, sorted(tokenizer.get_added_vocab().items())]
+    if tokenizer.is_fast:
+        rules = json.loads(tokenizer.backend_tokenizer.to_str())
+        # The last call's, which the next call overrides.
+        parts.append({k: v for k, v in rules.items() if k not in ("truncation", "padding")})
+    else:
+        parts.append(sorted(tokenizer.get_vocab().items()))
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return "live-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A live model: how its stacks run, and how blocks of its activations are read meanwhile."""
+
+import contextlib
+import inspect
+import threading
+import weakref
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from sklearn_neurox.extraction._model._config import max_positions
+from sklearn_neurox.extraction._model._eager import uncompiled
+from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
+from sklearn_neurox.extraction._model._torch_model import TorchModel
+
+_anatomies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_widths: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# How many calls use a model now, and which of its modules were in training mode before.
+_in_evaluation: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_modes_lock = threading.Lock()
+
+_PROBE_LENGTH = 12
+_PROBE_PADDING = 4
+_PROBE_TEXTS = 8
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What a look at a stack's forward pass has shown."""
+
+    blocks: str | None  # name of the list of blocks, None where the hidden states come otherwise
+    n_layers: int
+    pads: bool  # whether a padded input gives the same states
+    mixes: bool  # whether the texts beside it change the states of a text
+    multiple: int  # inputs shorter than this are padded to it
+
+
+def base_of(model, stack=None):
+    """Return the part of a model that makes the states: one of two stacks, and no heads."""
+    if isinstance(model, TorchModel):
+        return model.module
+    if stack == "decoder":
+        return model.get_decoder()
+    return model.get_encoder() if stack else model.base_model
+
+
+def anatomy_of(model, stack=None):
+    """Look once at how a stack makes its hidden states; the result is checked, not assumed.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or TorchModel
+
+    stack : {"encoder", "decoder"} or None
+
+    Returns
+    -------
+    anatomy : Anatomy
+    """
+    known = _anatomies.setdefault(model, {})
+    if stack not in known:
+        if isinstance(model, TorchModel):
+            known[stack] = Anatomy(None, 0, model.pads, False, 1)
+        else:
+            with evaluating(model), torch.inference_mode():
+                known[stack] = _examine(model, stack)
+    return known[stack]
+
+
+def _examine(model, stack):
+    base = base_of(model, stack)
+    multiple = getattr(base.config, "downsampling_rate", 1)
+    inputs = probe_inputs(model, stack)
+    length = inputs["input_ids"].shape[1]
+    expected = hidden_states_of(base, inputs)
+    n_layers = len(expected) - 1
+    padded = hidden_states_of(base, probe_inputs(model, stack, padding=_PROBE_PADDING))
+    pads = all(
+        are_close(short, long[:, :length])
+        for short, long in zip(expected, padded, strict=True)
+        if short.shape[1] == length
+    )
+    mixes = not all(
+        are_close(alone, beside[:1])
+        for alone, beside in zip(expected, _beside_others(model, stack), strict=True)
+    )
+    names = [
+        name
+        for name, module in base.named_modules()
+        if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers
+    ]
+    for blocks in names:
+        anatomy = Anatomy(blocks, n_layers, pads, mixes, multiple)
+        if _tapped_equals(base, anatomy, inputs, expected):
+            return anatomy
+    return Anatomy(None, n_layers, pads, mixes, multiple)
+
+
+def _beside_others(model, stack):
+    # What quantises a whole batch by its extremes rounds every text by the others, and experts of
+    # limited capacity may leave out a token that stands behind theirs.
+    inputs = probe_inputs(model, stack, n_texts=_PROBE_TEXTS)
+    return hidden_states_of(base_of(model, stack), inputs)
+
+
+def probe_inputs(model, stack, *, padding=0, n_texts=1):
+    """Make a short input of the kind a stack reads.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or TorchModel
+
+    stack : {"encoder", "decoder"} or None
+
+    padding : int, default=0
+        How many tokens of padding follow.
+
+    n_texts : int, default=1
+        The first is the same however many follow.
+
+    Returns
+    -------
+    inputs : dict of str to Tensor
+    """
+    if isinstance(model, TorchModel):
+        ids = model.encode_checked("A few words .")[0][: model.max_length]
+        ids = torch.from_numpy(ids).to(input_device(model)).repeat(n_texts, 1)
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    base = base_of(model, stack)
+    # From the config, because a model that hashes characters has no one table of embeddings.
+    size = getattr(base.config.get_text_config(), "vocab_size", 128)
+    first = min(5, size - 1)
+    room = max_positions(base.config) or _PROBE_LENGTH + _PROBE_PADDING
+    length = min(_PROBE_LENGTH, room - _PROBE_PADDING)
+    places = torch.arange(n_texts * length).reshape(n_texts, length)
+    ids = first + places % max(1, min(size - first, 50))
+    mask = torch.ones_like(ids)
+    inputs = {
+        "input_ids": torch.nn.functional.pad(ids, (0, padding), value=int(ids[0, 0])),
+        "attention_mask": torch.nn.functional.pad(mask, (0, padding)),
+    }
+    inputs = {name: value.to(input_device(model)) for name, value in inputs.items()}
+    if stack == "decoder":
+        encoder = base_of(model, "encoder")
+        output = encoder(**inputs, **options_of(encoder))
+        inputs["encoder_hidden_states"] = output.last_hidden_state
+        inputs["encoder_attention_mask"] = inputs["attention_mask"]
+    return inputs
+
+
+def input_device(model):
+    """Return where a model takes its input; parts of it may lie elsewhere, or nowhere yet."""
+    module = model.module if isinstance(model, TorchModel) else model
+    devices = (parameter.device for parameter in module.parameters())
+    return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
+
+
+def hidden_states_of(base, inputs):
+    """Run a stack and give all its hidden states, as transformers tells them."""
+    return base(**inputs, **options_of(base), output_hidden_states=True).hidden_states
+
+
+def options_of(base):
+    """Say with which options a model, or a stack of it, is called: for its states, as a dict."""
+    options = dict.fromkeys(accepted_by(base, ["use_cache"]), False)
+    # Which the config of a live model may have otherwise.
+    return options if getattr(base.config, "return_dict", True) else options | {"return_dict": True}
+
+
+def accepted_by(base, names):
+    """Tell which inputs a stack takes: all, where it only passes them on, as BART's decoder."""
+    # What torch.compile wraps around a model takes anything.
+    accepted = inspect.signature(getattr(base, "_orig_mod", base).forward).parameters
+    return [name for name in names if name in accepted or "input_ids" not in accepted]
+
+
+def are_close(ours, theirs):
+    """Tell whether two states are the same but for rounding."""
+    if ours.shape != theirs.shape:
+        return False
+    # Half precision rounds more, and differently for another length.
+    tolerance = max(1e-3, 8 * torch.finfo(theirs.dtype).eps)
+    scale = theirs.abs().max().clamp_min(torch.finfo(theirs.dtype).tiny)
+    return bool(((ours - theirs).abs().max() / scale) < tolerance)
+
+
+def _tapped_equals(base, anatomy, inputs, expected):
+    seen = {}
+    taps = {layer: _hidden_tap(base, anatomy, layer) for layer in range(anatomy.n_layers)}
+    try:
+        forward = partial(base, **inputs, **options_of(base))
+        output = run_tapped(forward, taps, seen.__setitem__, stop=False)
+    except ModuleDidNotRun:  # a list of modules of which some do not run
+        return False
+    seen[anatomy.n_layers] = output.last_hidden_state
+    return all(are_close(seen[layer], state) for layer, state in enumerate(expected))
+
+
+def _hidden_tap(base, anatomy, layer):
+    blocks = base.get_submodule(anatomy.blocks)
+    return Tap(blocks[layer - 1], "output") if layer else Tap(blocks[0], "input")
+
+
+def run_hidden(model, anatomies, inputs, blocks, visit):
+    """Run a model on one batch and hand over the blocks asked for as they appear.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or TorchModel
+
+    anatomies : dict of (str or None) to Anatomy
+        From `anatomy_of`, of every stack that has to run.
+
+    inputs : dict of str to Tensor
+        ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``; for a decoder also
+        ``decoder_input_ids`` and ``decoder_attention_mask``.
+
+    blocks : tuple of Block
+        What is wanted; a stack's forward pass ends after the last of them.
+
+    visit : callable
+        Called with (index of the block, tensor of shape (n_sequences, n_tokens, n_units)).
+    """
+    decoder_inputs = {
+        name.removeprefix("decoder_"): value
+        for name, value in inputs.items()
+        if name.startswith("decoder_")
+    }
+    inputs = {name: value for name, value in inputs.items() if not name.startswith("decoder_")}
+    with torch.inference_mode():
+        for stack, anatomy in anatomies.items():
+            wanted = {n: block for n, block in enumerate(blocks) if block.stack == stack}
+            if stack == "encoder":
+                output = _run_stack(
+                    model, stack, anatomy, inputs, wanted, visit, whole="decoder" in anatomies
+                )
+            elif stack == "decoder":
+                decoder_inputs["encoder_hidden_states"] = output.last_hidden_state
+                decoder_inputs["encoder_attention_mask"] = inputs["attention_mask"]
+                _run_stack(model, stack, anatomy, decoder_inputs, wanted, visit)
+            else:
+                _run_stack(model, stack, anatomy, inputs, wanted, visit)
+
+
+def _run_stack(model, stack, anatomy, inputs, wanted, visit, *, whole=False):
+    base = base_of(model, stack)
+    forward = forward_of(model, base, inputs)
+    hidden = {block.layer: n for n, block in wanted.items() if block.component == "hidden"}
+    taps = {n: _tap(base, block) for n, block in wanted.items() if block.component != "hidden"}
+    if hidden and anatomy.blocks is None:
+        output = run_tapped(partial(forward, output_hidden_states=True), taps, visit, stop=False)
+        for layer, n in hidden.items():
+            visit(n, output.hidden_states[layer])
+        return output
+    last = hidden.pop(anatomy.n_layers, None)
+    for layer, n in hidden.items():
+        taps[n] = _hidden_tap(base, anatomy, layer)
+    stop = last is None and not whole
+    output = run_tapped(forward, taps, visit, stop=stop) if taps or not stop else None
+    if last is not None:
+        visit(last, output.last_hidden_state)
+    return output
+
+
+def _tap(base, block):
+    side = "input" if block.component in ("mlp", "attention") else "output"
+    return Tap(base.get_submodule(block.path), side, block.call)
+
+
+def forward_of(model, base, inputs):
+    """Return a function that runs a stack; what its output should hold goes by keywords."""
+    if isinstance(model, TorchModel):
+        arguments = [inputs["input_ids"]]
+        if model.forward is None:
+            return partial(base, *arguments)
+        return partial(model.forward, base, *arguments, inputs["attention_mask"])
+    known = {name: inputs[name] for name in accepted_by(base, inputs)}
+    return partial(base, **known, **options_of(base))
+
+
+def module_widths(model, stack, paths):
+    """Run a model on a few tokens to see what its modules give.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or TorchModel
+
+    stack : {"encoder", "decoder"} or None
+
+    paths : list of str
+        The modules, by their paths in the stack.
+
+    Returns
+    -------
+    widths : dict of str to int
+        How many units each has.
+
+    Raises
+    ------
+    ValueError
+        For a module that does not give one state a token, or runs more than once or not at all.
+    """
+    known = _widths.setdefault(model, {})
+    new = [path for path in paths if (stack, path) not in known]
+    if new:
+        with evaluating(model), torch.inference_mode():
+            found = _watch(model, stack, new)
+        for path in new:
+            known[stack, path] = _width(path, *found.get(path, (0, None, None)))
+    return {path: known[stack, path] for path in paths}
+
+
+def _watch(model, stack, paths):
+    """Run two texts through a stack; say how often each module ran and on what shapes."""
+    base, found = base_of(model, stack), {}
+    inputs = probe_inputs(model, stack, n_texts=2)
+    calls = [(path, call) for path in paths for call in (0, 1)]
+    taps = {(path, call): Tap(base.get_submodule(path), "output", call) for path, call in calls}
+
+    def visit(tap, state):
+        path, call = tap
+        found[path] = call + 1, getattr(state, "shape", ()), inputs["input_ids"].shape
+
+    with contextlib.suppress(ModuleDidNotRun):  # which is what this is to find out
+        run_tapped(forward_of(model, base, inputs), taps, visit, stop=False)
+    return found
+
+
+def _width(path, n_calls, shape, expected):
+    problem = None
+    if n_calls != 1:
+        problem = "runs more than once" if n_calls else "does not run"
+        problem += " in a forward pass"
+    elif tuple(shape[:-1]) not in (tuple(expected), (expected.numel(),)):
+        problem = f"gives no state for every token: {tuple(shape)} for {tuple(expected)} tokens"
+    if problem:
+        raise ValueError(
+            f"ActivationExtractor cannot read the module {path!r}: it {problem}. Choose others "
+            "with component='module:<glob>'."
+        )
+    return int(shape[-1])
+
+
+@contextlib.contextmanager
+def evaluating(model):
+    """Put a model into evaluation mode for a while, each of its modules restored afterwards.
+
+    Where it was compiled, it runs as it is written.
+
+    The first of several threads switches the mode, the last one restores it.
+    """
+    model = base_of(model) if isinstance(model, TorchModel) else model
+    with _modes_lock:
+        n_users, training = _in_evaluation.get(model, (0, ()))
+        if not n_users:
+            training = [module for module in model.modules() if module.training]
+            _set_training(training, False)
+        _in_evaluation[model] = n_users + 1, training
+    try:
+        with uncompiled(model):
+            yield
+    finally:
+        with _modes_lock:
+            n_users, training = _in_evaluation.pop(model)
+            if n_users > 1:
+                _in_evaluation[model] = n_users - 1, training
+            else:
+                _set_training(training, True)
+
+
+def _set_training(modules, training):
+    for module in modules:
+        module.training = training

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Models, tokenizers and configs: loaded on first use, kept once a process, never pickled."""
+
+import contextlib
+import threading
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.utils._torch import resolve_device
+from sklearn_neurox.utils._tqdm import tqdm_class
+
+# Two models let a trained and an untrained one alternate without reloading.
+_MAX_MODELS = 2
+_MAX_TOKENIZERS = 8
+
+_models: OrderedDict = OrderedDict()
+_tokenizers: OrderedDict = OrderedDict()
+_lock = threading.RLock()
+# How many hold each of the models: one that is being ablated must not give way to others.
+_held: Counter = Counter()
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that defines a model's activations; two equal specs share one loaded model."""
+
+    model: object  # a name or path, or a live PreTrainedModel
+    tokenizer: object
+    revision: str | None
+    weights: str
+    seed: int
+    device: str | None
+    trust_remote_code: bool
+    allow_bin_weights: bool
+
+    @property
+    def is_live(self):
+        """Tell whether the model was handed over loaded."""
+        return not isinstance(self.model, str)
+
+    @property
+    def is_foreign(self):
+        """Tell whether transformers does not know the model."""
+        return isinstance(self.model, TorchModel)
+
+    @property
+    def name(self):
+        """Name the model for messages."""
+        if self.is_foreign:
+            return repr(self.model)
+        if isinstance(self.model, LostModel):
+            return f"<a live {self.model.class_name}>"
+        return f"<a live {type(self.model).__name__}>" if self.is_live else self.model
+
+    def __getstate__(self):
+        state = dict(self.__dict__)
+        if self.is_live:
+            state["model"] = LostModel(type(self.model).__name__)
+        if not isinstance(self.tokenizer, (str, type(None))):
+            state["tokenizer"] = LostModel(type(self.tokenizer).__name__)
+        return state
+
+
+@dataclass(frozen=True)
+class LostModel:
+    """What a pickle keeps of a live model or tokenizer: its class name, and digests for a cache."""
+
+    class_name: str
+    fingerprint: str | None = None
+    tokenizer: object = None  # the digest of the tokenizer that the model names itself
+
+
+def clear_loaded_models() -> None:
+    """Forget the models and tokenizers this process keeps loaded.
+
+    Returns
+    -------
+    None
+
+    Examples
+    --------
+    >>> from sklearn_neurox.extraction import clear_loaded_models
+    >>> clear_loaded_models()
+    """
+    with _lock:
+        _models.clear()
+        _tokenizers.clear()
+
+
+def load_config(spec):
+    """Load the config of a model, without its weights."""
+    _refuse_lost(spec)
+    if spec.is_live:
+        if spec.weights == "random":
+            raise ValueError(
+                "ActivationExtractor cannot make the weights of a live model random: "
+                "weights='random' builds a model from its config. Give the model by name or "
+                "folder, or an untrained one: AutoModel.from_config(model.config)."
+            )
+        return spec.model.config
+    tqdm_class()
+    from transformers import AutoConfig
+
+    return _kept(
+        _tokenizers, ("config", *_key(spec)), _MAX_TOKENIZERS, lambda: _fetch(AutoConfig, spec)
+    )
+
+
+def load_tokenizer(spec):
+    """Load the tokenizer of a model."""
+    _refuse_lost(spec)
+    if spec.is_foreign:
+        return spec.model
+    if not isinstance(spec.tokenizer, (str, type(None))):
+        return spec.tokenizer
+    tqdm_class()
+    from transformers import AutoTokenizer
+
+    source = spec
+    if spec.tokenizer is not None:
+        source = replace(spec, model=spec.tokenizer)
+    elif spec.is_live:
+        source = replace(spec, model=spec.model.config.name_or_path)
+        if not source.model:
+            raise ValueError(
+                "ActivationExtractor was given a live model that does not know where it came "
+                "from; give its tokenizer too, with tokenizer=."
+            )
+    load_config(spec)  # for the better message when there is no such model
+    key = ("tokenizer", *_key(source))
+    return _kept(_tokenizers, key, _MAX_TOKENIZERS, lambda: _fetch(AutoTokenizer, source))
+
+
+def loaded_model(spec):
+    """Return the model if it is loaded already, else None."""
+    if spec.is_live:
+        return None if isinstance(spec.model, LostModel) else spec.model
+    if not _models:  # and torch, which knows the devices, perhaps not imported
+        return None
+    device = resolve_device(spec.device, caller="ActivationExtractor")
+    with _lock:
+        return _models.get(_model_key(spec, device))
+
+
+def load_model(spec):
+    """Load the bare model, in evaluation mode, on its device.
+
+    A live model is taken as it is and stays where it is.
+    """
+    _refuse_lost(spec)
+    if spec.is_live:
+        return spec.model
+    device = resolve_device(spec.device, caller="ActivationExtractor")
+    key = _model_key(spec, device)
+    return _kept(_models, key, _MAX_MODELS, lambda: _build_model(spec).eval().to(device))
+
+
+@contextlib.contextmanager
+def kept_loaded(spec):
+    """Load a model and keep it loaded for a while, however many others are meanwhile."""
+    if spec.is_live:
+        yield load_model(spec)
+        return
+    key = _model_key(spec, resolve_device(spec.device, caller="ActivationExtractor"))
+    with _lock:
+        _held[key] += 1
+    try:
+        yield load_model(spec)
+    finally:
+        with _lock:
+            _held[key] -= 1
+            if not _held[key]:
+                del _held[key]
+
+
+def keep_model(spec, what, device, load):
+    """Load a model in another form than the bare one, unless it is there already.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Of a model given by name.
+
+    what : str
+        The form.
+
+    device : torch.device
+
+    load : callable
+        Loads it.
+
+    Returns
+    -------
+    model : PreTrainedModel
+        In evaluation mode, on the device.
+    """
+    key = (what, *_key(spec), str(device))
+    return _kept(_models, key, _MAX_MODELS, lambda: load().eval().to(device))
+
+
+def load_skeleton(spec):
+    """Load the modules of a model without their weights, unless these are there already."""
+    _refuse_lost(spec)
+    model = loaded_model(spec)
+    if model is not None:
+        return model
+    key = ("skeleton", *_key(spec))
+    return _kept(_tokenizers, key, _MAX_TOKENIZERS, lambda: _build_skeleton(spec))
+
+
+def _build_skeleton(spec):
+    import torch
+    from transformers import AutoModel
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), quiet_transformers():
+        return AutoModel.from_config(
+            load_config(spec), trust_remote_code=spec.trust_remote_code
+        ).eval()
+
+
+def _model_key(spec, device):
+    return ("model", *_key(spec), spec.weights, spec.seed, str(device))
+
+
+def _build_model(spec):
+    import torch
+    from transformers import AutoModel
+
+    if spec.weights == "random":
+        config = load_config(spec)
+        # On the CPU whatever the default device is: the draws of others differ.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            # torch.manual_seed would seed the GPUs too, for everybody.
+            torch.default_generator.manual_seed(spec.seed)
+            return AutoModel.from_config(
+                config, dtype=torch.float32, trust_remote_code=spec.trust_remote_code
+            )
+    safe = {} if spec.allow_bin_weights else {"use_safetensors": True}
+    return _fetch(AutoModel, spec, dtype=torch.float32, **safe)
+
+
+def _fetch(auto_class, spec, **options):
+    with quiet_transformers():
+        try:
+            return auto_class.from_pretrained(
+                spec.model,
+                revision=spec.revision or "main",
+                trust_remote_code=spec.trust_remote_code,
+                **options,
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(_not_found(auto_class, spec, error)) from error
+
+
+def _not_found(auto_class, spec, error):
+    what = {"AutoConfig": "a config", "AutoTokenizer": "a tokenizer"}.get(
+        auto_class.__name__, "weights"
+    )
+    path = Path(spec.model)
+    if "custom code" in str(error) and not spec.trust_remote_code:
+        advice = (
+            "The model comes with code of its own, which runs only where you allow it: read the "
+            "code, and pass trust_remote_code=True if you trust it."
+        )
+    elif path.is_dir():
+        files = sorted(file.name for file in path.iterdir())
+        advice = f"The folder is there, but holds no such thing: {files[:8]}."
+        if what == "weights" and not spec.allow_bin_weights:
+            advice += " For a .bin checkpoint that you trust, pass allow_bin_weights=True."
+    else:
+        advice = (
+            "It is no folder here, and could not be fetched as a model name. Check the spelling "
+            "and the network, or give the path of a folder made by save_pretrained."
+        )
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return (
+        f"The 'model' parameter of ActivationExtractor is {spec.model!r}, from which {what} could "
+        f"not be loaded. {advice} transformers said: {reason}"
+    )
+
+
+def _refuse_lost(spec):
+    if isinstance(spec.model, LostModel) or isinstance(spec.tokenizer, LostModel):
+        lost = spec.model if isinstance(spec.model, LostModel) else spec.tokenizer
+        raise ValueError(
+            f"This ActivationExtractor was given a live {lost.class_name}, which pickles leave "
+            "behind, those that n_jobs sends to its workers included. Save the model with "
+            "save_pretrained and give its path instead, or set it again: "
+            "set_params(model=..., tokenizer=...)."
+        )
+
+
+def _key(spec):
+    """Name what a load depends on; a folder written anew is another model."""
+    stamp = None
+    path = Path(spec.model)
+    if path.is_dir():
+        files = [f for f in path.iterdir() if f.is_file()]
+        stamp = tuple(sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files))
+    return spec.model, spec.revision, spec.trust_remote_code, spec.allow_bin_weights, stamp
+
+
+def _kept(store, key, limit, load):
+    with _lock:
+        if key not in store:
+            store[key] = load()
+        store.move_to_end(key)
+        for other in [other for other in store if not _held[other]]:
+            if len(store) <= limit:
+                break
+            if other != key:
+                del store[other]
+        return store[key]
+
+
+@contextlib.contextmanager
+def quiet_transformers():
+    """Silence transformers' bars and log messages for a while."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where the modules of a model are: its blocks, their projections, its embedding."""
+
+import re
+
+import torch
+
+from sklearn_neurox.extraction._model import _config
+from sklearn_neurox.extraction._model._blocks import Block
+
+# Paths within a block. Families agree on few names, so rules serve better than a long table.
+_FEED_FORWARD = r"(?:mlp|ffn|ff|feed_forward|layer\.\d+\.(?:DenseReluDense|mlp))\."
+_SELF_ATTENTION = (
+    r"(?:self_attn|self_attention|attn|attn\.attention|attention|attention\.output|attention\.attn"
+    r"|layer\.0\.SelfAttention)\."
+)
+_RULES = {
+    # The block's own "output.dense" is BERT's; "attention.output.dense" is another. MobileBERT has
+    # several a block, of which none can stand for all.
+    "mlp": re.compile(
+        rf"(?:ffn\.\d+\.)?output\.dense|feed_forward\.output|(?:{_FEED_FORWARD})?"
+        r"(?:down_proj|fc2|fc_out|c_proj|dense_4h_to_h|wo|Wo|w2|lin2|linear2|ffn_output)"
+    ),
+    "attention": re.compile(
+        rf"{_SELF_ATTENTION}(?:o_proj|out_proj|c_proj|dense|Wo|wo|o|out_lin|proj)"
+    ),
+}
+# What torch.compile puts into the paths of a block.
+_WRAPPED = "_orig_mod."
+_WHAT = {"mlp": "down projection", "attention": "output projection of the attention"}
+
+
+def find_projections(base, config, component, stack, *, model):
+    """Find the projection whose input is the component, in every block that has one.
+
+    Parameters
+    ----------
+    base : Module
+        The stack.
+
+    config : PreTrainedConfig
+        Of the whole model.
+
+    component : {"mlp", "attention"}
+
+    stack : {"encoder", "decoder"} or None
+
+    model : str
+        The model's name, for messages.
+
+    Returns
+    -------
+    blocks : list of Block
+
+    Raises
+    ------
+    ValueError
+        If no block, or no projection in any, follows a known pattern.
+    """
+    found = []
+    blocks = block_modules(base, config, stack)
+    for layer, (path, call) in blocks.items():
+        modules = base.get_submodule(path).named_modules()
+        matching = [
+            (name, module)
+            for name, module in modules
+            if _RULES[component].fullmatch(name.replace(_WRAPPED, ""))
+            and _input_width(module) is not None
+        ]
+        if len(matching) == 1:
+            name, module = matching[0]
+            width = _input_width(module)
+            heads = _heads(config, stack, width, model) if component == "attention" else None
+            found.append(Block(stack, component, layer, width, heads, f"{path}.{name}", call))
+    if not found:
+        raise ValueError(_not_found(base, blocks, component, stack, model))
+    return found
+
+
+def _not_found(base, blocks, component, stack, model):
+    path = next(iter(blocks.values()), ("",))[0]
+    block = base.get_submodule(path)
+    prefix = ".".join(part for part in (stack, path) if part)
+    candidates = [
+        f"{prefix}.{name}" if prefix else name
+        for name, module in block.named_modules()
+        if name and not any(True for _ in module.children())
+    ]
+    return (
+        f"ActivationExtractor cannot find component={component!r} in {model}: no module is known "
+        f"as the {_WHAT[component]} of a block (a mixture of experts has one an expert). Name "
+        f"modules whose output to read: component='module:<glob>'. Candidates: {candidates[:40]}."
+    )
+
+
+def block_modules(base, config, stack):
+    """Say for each layer which module makes it, and in which of its calls.
+
+    Parameters
+    ----------
+    base : Module
+        The stack.
+
+    config : PreTrainedConfig
+        Of the whole model.
+
+    stack : {"encoder", "decoder"} or None
+
+    Returns
+    -------
+    modules : dict of int to (str, int)
+        Path and call; empty where there is no list of as many modules as there are blocks.
+    """
+    config, n_layers = base.config, _config.n_blocks(config, stack)
+    if config.model_type == "canine":  # its other layers have no state a character
+        return {
+            1: ("initial_char_encoder.layer.0", 0),
+            n_layers + 4: ("final_char_encoder.layer.0", 0),
+        }
+    if config.model_type == "albert" and config.inner_group_num == 1:
+        per_group = n_layers / config.num_hidden_groups
+        groups = [int(block / per_group) for block in range(n_layers)]
+        return {
+            block + 1: (
+                f"encoder.albert_layer_groups.{group}.albert_layers.0",
+                groups[:block].count(group),
+            )
+            for block, group in enumerate(groups)
+        }
+    for name, module in base.named_modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers:
+            return {block + 1: (f"{name}.{block}", 0) for block in range(n_layers)}
+    return {}
+
+
+def _input_width(module):
+    # transformers' Conv1D, of GPT-2, calls it nx; quantised layers keep in_features.
+    return getattr(module, "in_features", getattr(module, "nx", None))
+
+
+def _heads(config, stack, width, model):
+    heads = _config.n_heads(config, stack)
+    if not isinstance(heads, int) or width % heads:
+        raise ValueError(
+            f"ActivationExtractor cannot divide the {width} attention units of {model} among its "
+            f"heads ({heads!r} by its config). Read the attention with component='module:<glob>'."
+        )
+    return heads
+
+
+def find_embedding(base, stack, *, model):
+    """Find the module that looks tokens up.
+
+    Parameters
+    ----------
+    base : Module
+        The stack.
+
+    stack : {"encoder", "decoder"} or None
+
+    model : str
+        The model's name, for messages.
+
+    Returns
+    -------
+    block : Block
+
+    Raises
+    ------
+    ValueError
+        If the model has no such one module.
+    """
+    try:
+        embedding = base.get_input_embeddings()
+    except (NotImplementedError, AttributeError):
+        embedding = None
+    path = next((name for name, module in base.named_modules() if module is embedding), None)
+    if path is None:
+        candidates = [n for n, m in base.named_modules() if isinstance(m, torch.nn.Embedding)]
+        raise ValueError(
+            f"ActivationExtractor cannot read component='embedding' of {model}: no one module "
+            "looks its tokens up. Read modules with component='module:<glob>'. Candidates: "
+            f"{candidates[:20]}."
+        )
+    # A packed one's weight is no matrix of that width, where it is a tensor at all.
+    width = getattr(embedding, "embedding_dim", None) or embedding.weight.shape[-1]
+    return Block(stack, "embedding", 0, width, path=path)

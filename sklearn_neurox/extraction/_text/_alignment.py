@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which tokens belong to which row: the ones whose characters overlap the row's span."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_neurox.extraction._text._tokenization import SPECIAL, TEXT
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Tokens of each row, as places in the flat token arrays; row i has ``ptr[i]:ptr[i + 1]``."""
+
+    tokens: np.ndarray
+    ptr: np.ndarray
+
+    @property
+    def counts(self):
+        """How many tokens each row has."""
+        return np.diff(self.ptr)
+
+
+def ranges(first, counts):
+    """Concatenate ``arange(first[i], first[i] + counts[i])`` for all i, without a loop."""
+    ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return np.arange(ptr[-1]) - np.repeat(ptr[:-1] - first, counts), ptr
+
+
+def align(rows, encodings, *, special_tokens):
+    """Find the tokens of every row.
+
+    A word owns each token that stands for at least one of its characters, so that a token
+    spanning two words belongs to both. A whole text owns all tokens of the text and its pair.
+
+    Parameters
+    ----------
+    rows : Rows
+        The spans.
+
+    encodings : Encodings
+        The tokens of ``rows.texts``.
+
+    special_tokens : bool
+        Whether a whole text also owns the special tokens added around it.
+
+    Returns
+    -------
+    alignment : Alignment
+    """
+    if rows.whole:
+        own = np.ones(len(encodings.role), bool) if special_tokens else encodings.role != SPECIAL
+        return _rows_of_texts(rows, encodings, np.flatnonzero(own))
+    own = (encodings.role == TEXT) & ~encodings.is_marker & (encodings.end > encodings.start)
+    own = np.flatnonzero(own)
+    text_of_token = np.searchsorted(encodings.ptr, own, side="right") - 1
+    lengths = np.array([len(text) for text in rows.texts], dtype=np.int64)
+    # One long line of characters, with room between the texts.
+    base = np.concatenate([[0], np.cumsum(lengths + 1)])[:-1]
+    start = encodings.start[own] + base[text_of_token]
+    end = encodings.end[own] + base[text_of_token]
+    row_start = rows.start + base[rows.text_of_row]
+    row_end = rows.end + base[rows.text_of_row]
+    if (np.diff(start) < 0).any() or (np.diff(end) < 0).any():
+        return _align_unordered(own, start, end, row_start, row_end)
+    first = np.searchsorted(end, row_start, side="right")
+    last = np.searchsorted(start, row_end, side="left")
+    places, ptr = ranges(first, np.maximum(last - first, 0))
+    return Alignment(own[places], ptr)
+
+
+def _rows_of_texts(rows, encodings, own):
+    first = np.searchsorted(own, encodings.ptr[:-1])[rows.text_of_row]
+    last = np.searchsorted(own, encodings.ptr[1:])[rows.text_of_row]
+    places, ptr = ranges(first, last - first)
+    return Alignment(own[places], ptr)
+
+
+def _align_unordered(own, start, end, row_start, row_end):
+    """Align tokens that do not come in the order of their characters, row by row.
+
+    Rare (normalisers that reorder), so clarity goes before speed.
+    """
+    order = np.argsort(start, kind="stable")
+    reach = np.maximum.accumulate(end[order])
+    found = []
+    for low, high in zip(row_start, row_end, strict=True):
+        window = order[
+            np.searchsorted(reach, low, side="right") : np.searchsorted(start[order], high)
+        ]
+        found.append(np.sort(window[end[window] > low]))
+    ptr = np.concatenate([[0], np.cumsum([len(f) for f in found])]).astype(np.int64)
+    return Alignment(own[np.concatenate(found)] if found else own[:0], ptr)
+
+
+def find_first_tokens(rows, reading, first_sequence):
+    """Find the token that stands for each row's whole text, such as ``[CLS]``.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    reading : Reading
+        The tokens of ``rows.texts``.
+
+    first_sequence : ndarray of shape (n_texts,)
+        The first model input of each text.
+
+    Returns
+    -------
+    first_tokens : ndarray of shape (n_rows, 2) or str
+        Model input and position in it; or the reason why there is none.
+    """
+    texts = rows.texts
+    length = np.array([len(text) for text in texts], dtype=np.int64)[rows.text_of_row]
+    parts = np.flatnonzero((rows.start > 0) | (rows.end < length))
+    if len(parts):
+        return f"row {parts[0]} is a word, not a whole text"
+    encodings = reading.encodings
+    if not reading.has_cls:
+        return f"{reading.tokenizer} has no token that stands for the whole text"
+    places = np.flatnonzero(encodings.is_cls)
+    at = np.searchsorted(places, encodings.ptr[:-1])
+    found = np.append(places, len(encodings.is_cls))[at]
+    if (found >= encodings.ptr[1:]).any():
+        return f"{reading.tokenizer} adds no token that stands for the whole text"
+    per_text = np.stack([first_sequence, found - encodings.ptr[:-1]], axis=1)
+    return per_text[rows.text_of_row]

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What becomes of words the tokenizer drops, of special tokens in texts, and of long texts."""
+
+import numpy as np
+
+from sklearn_neurox.extraction._model._config import max_tokens, text_config
+from sklearn_neurox.extraction._text._windows import too_long
+from sklearn_neurox.utils._warn_user import warn_user
+
+
+def check_vocabulary(encodings, config, tokenizer):
+    """Refuse tokens the model has no embedding for.
+
+    Parameters
+    ----------
+    encodings : Encodings
+
+    config : PreTrainedConfig
+
+    tokenizer : PreTrainedTokenizerBase
+
+    Raises
+    ------
+    ValueError
+        If the tokenizer is that of another model, as far as the ids can tell.
+    """
+    n_tokens = getattr(text_config(config), "vocab_size", None)
+    largest = int(encodings.ids.max(initial=-1))
+    if n_tokens is not None and largest >= n_tokens:
+        raise ValueError(
+            f"{type(tokenizer).__name__} makes the token id {largest}, but the model knows only "
+            f"{n_tokens} tokens. Give the tokenizer that belongs to the model with tokenizer=."
+        )
+
+
+def limit_tokens(config, tokenizer, stacks, max_length, *, model):
+    """Say how many tokens may be read at once.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig
+
+    tokenizer : PreTrainedTokenizerBase
+
+    stacks : sequence of (str or None)
+        The stacks that read them.
+
+    max_length : int or None
+        The parameter.
+
+    model : str
+        The model's name, for the error message.
+
+    Returns
+    -------
+    limit : int
+
+    Raises
+    ------
+    ValueError
+        If ``max_length`` is more than the model reads.
+    """
+    limit = max_tokens(config, tokenizer, stacks)
+    if max_length is None:
+        return np.iinfo(np.int64).max if limit is None else limit
+    if limit is not None and max_length > limit:
+        raise ValueError(
+            f"The 'max_length' parameter of ActivationExtractor is {max_length}, but {model} reads "
+            f"at most {limit} tokens."
+        )
+    return max_length
+
+
+def report_dropped(rows, alignment, *, missing):
+    """Warn about rows without a subword, or refuse them.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    alignment : Alignment
+
+    missing : {"zero", "nan", "error"}
+
+    Raises
+    ------
+    ValueError
+        If there are such rows under ``"error"``.
+    """
+    dropped = np.flatnonzero(alignment.counts == 0)
+    if len(dropped) == 0:
+        return
+    row = int(dropped[0])
+    text = rows.texts[rows.text_of_row[row]]
+    shown = text[rows.start[row] : rows.end[row]]
+    found = (
+        f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} rows, the first "
+        f"is {rows.name(row)} ({shown!r})"
+    )
+    if missing == "error":
+        raise ValueError(
+            f"{found}. Remove them, or choose what stands for them with missing='zero' or "
+            "missing='nan'."
+        )
+    filled = {"zero": "zeros", "nan": "NaN"}[missing]
+    warn_user(
+        f"{found}; they get {filled}. Choose with missing='zero', 'nan' or 'error'.",
+    )
+
+
+def report_special(rows, encodings, alignment, *, split):
+    """Warn about rows whose text spells a special token.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    encodings : Encodings
+
+    alignment : Alignment
+
+    split : bool
+        Whether the tokenizer was asked to split such text.
+    """
+    special = np.flatnonzero(encodings.is_special_word[alignment.tokens])
+    if len(special) == 0:
+        return
+    affected = np.unique(np.searchsorted(alignment.ptr, special, side="right") - 1)
+    row = int(affected[0])
+    shown = rows.texts[rows.text_of_row[row]][rows.start[row] : rows.end[row]]
+    remedy = "Pass split_special_tokens=True to have it read as ordinary characters."
+    if split:
+        # Unigram vocabularies hold their special tokens as pieces like any other.
+        remedy = "Its tokenizer does so even with split_special_tokens=True."
+    warn_user(
+        f"{len(affected)} of {len(rows)} rows hold text that spells a special token, which the "
+        f"model reads as that token; the first is {rows.name(row)} "
+        f"({shown if len(shown) < 40 else shown[:37] + '...'!r}). {remedy}",
+    )
+
+
+def check_lengths(rows, encodings, limit, *, overflow):
+    """Refuse texts that the model cannot read, in windows either.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    encodings : Encodings
+
+    limit : int
+        The most tokens the model takes.
+
+    overflow : {"window", "error"}
+
+    Raises
+    ------
+    ValueError
+        Where a text is too long under ``"error"``, has a pair, or leaves no room for windows.
+    """
+    long_texts = too_long(encodings, limit)
+    if len(long_texts) == 0:
+        return
+    row = int(np.flatnonzero(np.isin(rows.text_of_row, long_texts))[0])
+    text = rows.text_of_row[row]
+    role = encodings.role[encodings.ptr[text] : encodings.ptr[text + 1]]
+    where = (
+        f"the text of {rows.name(row)} has {len(role)} tokens, more than the {limit} that can be "
+        "read"
+    )
+    if overflow == "error":
+        raise ValueError(
+            f"ActivationExtractor: {where} at once ({len(long_texts)} such texts). Pass "
+            "overflow='window' to read them in overlapping windows, or shorten them."
+        )
+    if rows.pairs is not None:
+        raise ValueError(
+            f"ActivationExtractor: {where} together with its pair ({len(long_texts)} such "
+            "texts); pairs cannot be read in windows. Shorten them."
+        )
+    n_special = int((role < 0).sum())
+    if limit <= n_special:
+        raise ValueError(
+            f"The 'max_length' parameter of ActivationExtractor is {limit}, which leaves no "
+            f"room beside the {n_special} special tokens."
+        )

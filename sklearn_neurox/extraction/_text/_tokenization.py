@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Texts to tokens: ids, character offsets and roles, for fast and for Python-only tokenizers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.extraction._text._slow_offsets import SlowTokenizer
+
+SPECIAL, TEXT, PAIR = -1, 0, 1
+# How tokenizers write the space before a word: SentencePiece and byte-level BPE.
+_MARKERS = "\u2581\u0120"
+# Texts that are tokenized together: what tokenizers return takes about ten kilobytes a text.
+_PORTION = 2048
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """The tokens of all texts, one after the other; ``ptr[i]:ptr[i + 1]`` are those of text i."""
+
+    ids: np.ndarray
+    types: np.ndarray | None  # segment ids, where the tokenizer makes them
+    role: np.ndarray  # SPECIAL (added around the text), TEXT or PAIR
+    start: np.ndarray  # characters of the text the token stands for
+    end: np.ndarray
+    ptr: np.ndarray
+    is_special_word: np.ndarray  # the text itself spelled a special token
+    is_marker: np.ndarray  # a lone word-start marker glued to the first character
+    is_cls: np.ndarray  # the token, added around the text, that stands for the whole text
+
+
+def encode(tokenizer, texts, pairs, *, split_special_tokens):
+    """Tokenize texts and find the characters of every token.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase or TorchModel
+        Fast or Python-only.
+
+    texts : list of str
+        The texts.
+
+    pairs : list of str or None
+        The second text of each.
+
+    split_special_tokens : bool
+        Whether text that spells a special token is read as ordinary text.
+
+    Returns
+    -------
+    encodings : Encodings
+
+    Raises
+    ------
+    ValueError
+        For a text that is not Unicode, where the tokenizer cannot read it.
+    """
+    if isinstance(tokenizer, TorchModel):
+        return _encode_foreign(tokenizer, texts, pairs)
+    try:
+        flat, lengths = _encode_in_portions(tokenizer, texts, pairs, split_special_tokens)
+    except (TypeError, UnicodeEncodeError):
+        _refuse_half_characters([*texts, *(pairs or ())], tokenizer)
+        raise
+    ptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    surface = _Surfaces(tokenizer, texts, flat, ptr)
+    return Encodings(
+        ids=flat["ids"],
+        types=flat.get("types"),
+        role=flat["role"],
+        start=flat["start"],
+        end=flat["end"],
+        ptr=ptr,
+        is_special_word=surface.special_words(),
+        is_marker=surface.markers(),
+        is_cls=(flat["role"] == SPECIAL) & (flat["ids"] == _cls_id(tokenizer)),
+    )
+
+
+def _encode_in_portions(tokenizer, texts, pairs, split_special_tokens):
+    """Tokenize texts, and keep arrays alone of what tokenizers say of each."""
+    encode_all = _encode_fast if tokenizer.is_fast else _encode_slow
+    portions, lengths = [], []
+    for start in range(0, max(len(texts), 1), _PORTION):
+        own = slice(start, start + _PORTION)
+        pairs_of_own = None if pairs is None else pairs[own]
+        parts = encode_all(tokenizer, texts[own], pairs_of_own, split_special_tokens)
+        lengths += [len(ids) for ids in parts["ids"]]
+        portions.append({k: _flatten(values) for k, values in parts.items() if values is not None})
+    flat = {name: np.concatenate([one[name] for one in portions]) for name in portions[0]}
+    return flat, lengths
+
+
+def _refuse_half_characters(texts, tokenizer):
+    wrong = [text for text in texts if any("\ud800" <= c <= "\udfff" for c in text)]
+    if wrong:
+        raise ValueError(
+            f"ActivationExtractor: the text {wrong[0][:60]!r} ({len(wrong)} such) holds half a "
+            f"character, a lone surrogate, which {type(tokenizer).__name__} cannot read. Read the "
+            "file with its own encoding, or replace such: text.encode('utf-8', 'replace').decode()."
+        )
+
+
+def _cls_id(tokenizer):
+    return -1 if tokenizer.cls_token_id is None else tokenizer.cls_token_id
+
+
+def _flatten(lists):
+    arrays = [np.asarray(values, dtype=np.int64) for values in lists]
+    return np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int64)
+
+
+def _encode_fast(tokenizer, texts, pairs, split_special_tokens):
+    encodings = tokenizer(
+        texts,
+        pairs,
+        padding=False,
+        truncation=False,
+        return_offsets_mapping=True,
+        split_special_tokens=split_special_tokens,
+        verbose=False,
+    ).encodings
+    offsets = [np.array(e.offsets, dtype=np.int64).reshape(-1, 2) for e in encodings]
+    return {
+        "ids": [e.ids for e in encodings],
+        "types": _types(tokenizer, [e.type_ids for e in encodings]),
+        "role": [_fast_roles(e) for e in encodings],
+        "start": [spans[:, 0] for spans in offsets],
+        "end": [spans[:, 1] for spans in offsets],
+    }
+
+
+def _fast_roles(encoding):
+    sequence = [TEXT if s is None else s for s in encoding.sequence_ids]
+    return np.where(encoding.special_tokens_mask, SPECIAL, sequence)
+
+
+def _encode_foreign(model, texts, pairs):
+    if pairs is not None:
+        raise ValueError(f"{model} reads one text at a time: leave out the column 'text_pair'.")
+    encoded = [model.encode_checked(text) for text in texts]
+    ptr = np.concatenate([[0], np.cumsum([len(ids) for ids, _ in encoded])]).astype(np.int64)
+    spans = np.concatenate([spans for _, spans in encoded])
+    none = np.zeros(len(spans), dtype=bool)
+    return Encodings(
+        ids=np.concatenate([ids for ids, _ in encoded]),
+        types=None,
+        role=np.where(spans[:, 1] > spans[:, 0], TEXT, SPECIAL),
+        start=spans[:, 0],
+        end=spans[:, 1],
+        ptr=ptr,
+        is_special_word=none,
+        is_marker=none,
+        is_cls=none,
+    )
+
+
+def _types(tokenizer, types):
+    return types if "token_type_ids" in tokenizer.model_input_names else None
+
+
+def _encode_slow(tokenizer, texts, pairs, split_special_tokens):
+    slow = SlowTokenizer(tokenizer, split_special_tokens)
+    encoded = [
+        slow.encode(text, None if pairs is None else pairs[i]) for i, text in enumerate(texts)
+    ]
+    return {
+        "ids": [e.ids for e in encoded],
+        "types": _types(tokenizer, [e.types for e in encoded]),
+        "role": [e.role for e in encoded],
+        "start": [e.start for e in encoded],
+        "end": [e.end for e in encoded],
+    }
+
+
+class _Surfaces:
+    """Compares the tokens with the characters they stand for."""
+
+    def __init__(self, tokenizer, texts, flat, ptr):
+        self.tokenizer, self.texts, self.flat, self.ptr = tokenizer, texts, flat, ptr
+
+    def special_words(self):
+        ids = np.array(sorted(set(self.tokenizer.all_special_ids)), dtype=np.int64)
+        spelled = dict(zip(ids.tolist(), self._pieces(ids), strict=True))
+        candidates = (self.flat["role"] == TEXT) & np.isin(self.flat["ids"], ids)
+        return self._confirm(
+            candidates, lambda token, text: text.strip() == spelled[self.flat["ids"][token]]
+        )
+
+    def markers(self):
+        distinct, inverse = np.unique(self.flat["ids"], return_inverse=True)
+        blank = np.array(
+            [bool(piece) and not piece.strip(_MARKERS) for piece in self._pieces(distinct)],
+            dtype=bool,
+        )
+        candidates = (self.flat["role"] == TEXT) & blank[inverse]
+        return self._confirm(
+            candidates,
+            lambda _, text: bool(text.strip()) and not any(mark in text for mark in _MARKERS),
+        )
+
+    def _pieces(self, ids):
+        pieces = self.tokenizer.convert_ids_to_tokens([int(i) for i in ids])
+        return ["" if piece is None else str(piece) for piece in pieces]
+
+    def _confirm(self, candidates, matches):
+        for token in np.flatnonzero(candidates):
+            text = self.texts[int(np.searchsorted(self.ptr, token, side="right")) - 1]
+            span = text[self.flat["start"][token] : self.flat["end"][token]]
+            candidates[token] = matches(token, span)
+        return candidates

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.pipeline import Pipeline
+
+from sklearn_neurox.ablation import ablation_curve
+from sklearn_neurox.inspection._displays._drawing import (
+    COLORS,
+    GRAY,
+    check_columns,
+    finish_axes,
+    legend_above,
+    open_axes,
+    score_name,
+    style,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_STYLES = {
+    "top": {"color": COLORS[0], "marker": "o"},
+    "random": {"color": GRAY, "marker": "s"},
+    "bottom": {"color": COLORS[1], "marker": "^"},
+}
+# Where several ways share one plot.
+_LINES = ("-", "--", ":", "-.")
+
+
+class AblationCurveDisplay:
+    """How well a probe does on the best, on random and on the worst neurons alone.
+
+    Make it with `from_frame` or `from_estimator`. Every way of ablation (a fill under the same
+    probe, or a probe fitted anew) has a panel of its own, or, on axes that are given, a line style
+    of its own. The dashed line is the probe on all neurons.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row a point, with the columns ``way`` (such as ``"filled: mean"`` or ``"retrained"``),
+        ``which``, ``fraction``, ``score``, ``low`` and ``high``; and a row a way where ``which``
+        is ``"all"``.
+
+    score_name : str, default="score"
+        What the score is, for the axis.
+
+    Attributes
+    ----------
+    axes_ : ndarray of Axes of shape (n_panels,)
+        The axes.
+
+    ax_ : Axes
+        The first of them.
+
+    figure_ : Figure
+        The figure.
+
+    lines_ : dict of (str, str) to Line2D
+        The line of every way and choice, such as ``("retrained", "top")``; that of ``"all"`` has
+        no points of its own.
+
+    bands_ : dict of (str, str) to PolyCollection
+        The spread around them.
+
+    legend_ : Legend
+        The legend.
+
+    See Also
+    --------
+    sklearn_neurox.ablation.ablation_curve : Measures it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_neurox.inspection import AblationCurveDisplay
+    >>> X, y = make_classification(n_informative=2, n_redundant=0, random_state=0)
+    >>> display = AblationCurveDisplay.from_estimator(
+    ...     LogisticRegression(), X, y, groups=range(100), retrain=False, random_state=0
+    ... )
+    >>> display.lines_["filled: mean", "top"].get_xdata().tolist()
+    [10.0, 15.0, 20.0]
+    """
+
+    def __init__(self, frame: pd.DataFrame, *, score_name: str = "score"):
+        self.frame = frame
+        self.score_name = score_name
+
+    def plot(
+        self,
+        *,
+        ax: "Axes | ArrayLike | None" = None,
+        figsize: tuple[float, float] | None = None,
+        line_kw: dict | None = None,
+        band_kw: dict | None = None,
+        legend_kw: dict | None = None,
+    ) -> "AblationCurveDisplay":
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : Axes, array-like of Axes or None, default=None
+            Where to draw: one axes for all ways, or one a way. None makes a figure of panels,
+            side by side where it is at least 5 inches wide.
+
+        figsize : tuple of float or None, default=None
+            Width and height of a new figure in inches, such as ``(3.3, 4)`` for one column of a
+            paper.
+
+        line_kw, band_kw, legend_kw : dict or None, default=None
+            Style of the lines (`matplotlib.lines.Line2D`), of the spread
+            (`matplotlib.axes.Axes.fill_between`) and of the legend.
+
+        Returns
+        -------
+        display : AblationCurveDisplay
+            Itself.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+
+        ValueError
+            If there are neither one axes nor as many as ways.
+        """
+        ways = self.frame["way"].unique().tolist()
+        self.axes_ = axes = self._open(ways, ax, figsize)
+        self.ax_, self.figure_ = axes[0], axes[0].figure
+        self.lines_, self.bands_ = {}, {}
+        for number, way in enumerate(ways):
+            panel = axes[number % len(axes)]
+            linestyle = _LINES[number % 4] if len(axes) < len(ways) else "-"
+            self._draw_way(panel, way, linestyle, line_kw, band_kw)
+            if len(axes) > 1:
+                panel.set_title(way, fontsize="small", loc="left")
+        self._label(ways, legend_kw, is_own=ax is None)
+        return self
+
+    def _open(self, ways, ax, figsize):
+        n_ways = len(ways)
+        is_wide = figsize is None or figsize[0] >= 5
+        shape = (1, n_ways) if is_wide else (n_ways, 1)
+        axes = open_axes(
+            ax,
+            caller=type(self).__name__,
+            figsize=figsize,
+            height=3.0,
+            nrows=shape[0],
+            ncols=shape[1],
+            sharex=True,
+            sharey=True,
+        )
+        axes = np.ravel(np.asarray(axes, dtype=object))
+        if len(axes) not in (1, n_ways):
+            raise ValueError(
+                f"The 'ax' parameter of AblationCurveDisplay.plot must be one axes or {n_ways}, "
+                f"one for each of {ways}; got {len(axes)}."
+            )
+        return axes
+
+    def _draw_way(self, ax, way, linestyle, line_kw, band_kw):
+        rows = self.frame[self.frame["way"] == way]
+        everything = rows.loc[rows["which"] == "all", "score"]
+        if len(everything):
+            defaults = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 1}
+            line = ax.axhline(everything.iloc[0], **style(defaults, line_kw))
+            self.lines_[way, "all"] = line
+        for which, look in _STYLES.items():
+            points = rows[rows["which"] == which].sort_values("fraction")
+            if points.empty:
+                continue
+            x = 100 * points["fraction"]
+            defaults = {**look, "linestyle": linestyle, "markersize": 4}
+            (line,) = ax.plot(x, points["score"], **style(defaults, line_kw))
+            defaults = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
+            band = ax.fill_between(x, points["low"], points["high"], **style(defaults, band_kw))
+            self.lines_[way, which], self.bands_[way, which] = line, band
+
+    def _label(self, ways, legend_kw, is_own):
+        for ax in self.axes_:
+            finish_axes(ax, x="neurons kept (%)", y=self.score_name)
+            if is_own:
+                ax.label_outer()
+        handles, labels = self._entries(ways)
+        self.legend_ = legend_above(
+            self.ax_,
+            handles,
+            labels,
+            user=legend_kw,
+            over_figure=is_own and len(self.axes_) > 1,
+            over_title=len(self.axes_) > 1,
+        )
+
+    def _entries(self, ways):
+        from matplotlib.lines import Line2D
+
+        names = {"top": "top", "random": "random", "bottom": "bottom", "all": "all neurons"}
+        lines = {which: line for (_, which), line in self.lines_.items()}
+        entries = [(lines[which], name) for which, name in names.items() if which in lines]
+        if 1 == len(self.axes_) < len(ways):
+            for way, linestyle in zip(ways, cycle(_LINES)):
+                entries.append((Line2D([], [], color=GRAY, linestyle=linestyle), way))
+        return list(zip(*entries, strict=True))
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        band: str = "std",
+        score_name: str = "score",
+        ax: "Axes | ArrayLike | None" = None,
+        **plot_params: object,
+    ) -> "AblationCurveDisplay":
+        """Draw what `sklearn_neurox.ablation.ablation_curve` measured.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Its curve, or the rows of one probe and one ranking of an ``ablation_table``. Read are
+            the columns ``which``, ``fraction``, ``retrained``, ``fill`` and ``score``.
+
+        band : {"std", "range"}, default="std"
+            The spread over folds, repeats and random draws: one standard deviation to either side
+            of the mean, or from the least to the largest.
+
+        score_name : str, default="score"
+            What the score is, for the axis.
+
+        ax : Axes, array-like of Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
+
+        Returns
+        -------
+        display : AblationCurveDisplay
+            Drawn.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or there are several probes or rankings.
+        """
+        caller = f"{cls.__name__}.from_frame"
+        check_columns(frame, ["which", "fraction", "retrained", "fill", "score"], caller=caller)
+        if band not in ("std", "range"):
+            raise ValueError(
+                f"The 'band' parameter of {caller} must be 'std' or 'range', got {band!r}."
+            )
+        _check_single(frame, caller)
+        return cls(_summary(frame, band, caller), score_name=score_name).plot(ax=ax, **plot_params)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike | pd.DataFrame,
+        y: ArrayLike,
+        *,
+        band: str = "std",
+        ax: "Axes | ArrayLike | None" = None,
+        figsize: tuple[float, float] | None = None,
+        line_kw: dict | None = None,
+        band_kw: dict | None = None,
+        legend_kw: dict | None = None,
+        **curve_params,
+    ) -> "AblationCurveDisplay":
+        """Measure the curve and draw it.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            The probe, or a pipeline that ends in it.
+
+        X : array-like of shape (n_samples, n_features) or DataFrame of words
+            What it is fitted on.
+
+        y : array-like of shape (n_samples,)
+            The labels or targets.
+
+        band : {"std", "range"}, default="std"
+            See `from_frame`.
+
+        ax, figsize, line_kw, band_kw, legend_kw : object
+            See `plot`.
+
+        **curve_params : dict
+            The other parameters of `sklearn_neurox.ablation.ablation_curve`, such as ``ranker``,
+            ``fractions``, ``groups`` and ``random_state``.
+
+        Returns
+        -------
+        display : AblationCurveDisplay
+            Drawn.
+        """
+        curve = ablation_curve(estimator, X, y, **curve_params)
+        probe = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        return cls.from_frame(
+            curve,
+            band=band,
+            score_name=score_name(curve_params.get("scoring"), probe, is_classifier),
+            ax=ax,
+            figsize=figsize,
+            line_kw=line_kw,
+            band_kw=band_kw,
+            legend_kw=legend_kw,
+        )
+
+
+def _check_single(frame, caller):
+    for column in ("probe", "ranking"):
+        if column not in frame:
+            continue
+        values = frame[column].unique().tolist()
+        shared = {"all", "random"} if column == "ranking" else set()
+        if len(set(values) - shared) > 1:
+            others = " and those called 'all' and 'random'" if shared else ""
+            raise ValueError(
+                f"{caller} draws one {column}, but the column {column!r} has "
+                f"{sorted(set(values) - shared)}. Choose the rows of one{others}."
+            )
+
+
+def _summary(frame, band, caller):
+    """Reduce the measurements to a mean and a spread a point, and give every way its baseline."""
+    everything = frame["which"] == "all"
+    ablated = frame[~everything]
+    unknown = set(ablated["which"]) - set(_STYLES)
+    if unknown or ablated.empty:
+        raise ValueError(
+            f"{caller} draws the rows whose 'which' is 'top', 'random' or 'bottom', got "
+            f"{sorted(map(str, unknown)) if unknown else 'none'}."
+        )
+    way = np.where(ablated["retrained"], "retrained", "filled: " + ablated["fill"].astype(str))
+    grouped = ablated.groupby([pd.Series(way, ablated.index, name="way"), "which", "fraction"])
+    summary = _with_spread(grouped["score"], band).reset_index()
+    if everything.any():
+        whole = _with_spread(frame[everything].assign(way="").groupby("way")["score"], band)
+        baseline = pd.DataFrame({"way": summary["way"].unique()}).assign(
+            which="all", fraction=1.0, **whole.iloc[0].to_dict()
+        )
+        summary = pd.concat([summary, baseline], ignore_index=True)
+    return summary
+
+
+def _with_spread(scores, band):
+    table = scores.agg(["mean", "std", "min", "max"]).rename(columns={"mean": "score"})
+    # A single measurement has no spread.
+    std = table["std"].fillna(0.0)
+    if band == "std":
+        return table[["score"]].assign(low=table["score"] - std, high=table["score"] + std)
+    return table[["score"]].assign(low=table["min"], high=table["max"])

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.metrics import precision_recall_fscore_support
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import unique_labels
+
+from sklearn_neurox.inspection._displays._drawing import (
+    finish_axes,
+    label_ticks,
+    legend_above,
+    open_axes,
+    series_style,
+    style,
+)
+from sklearn_neurox.utils._validation import check_no_missing_labels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_METRICS = {"precision": "precision", "recall": "recall", "f1": "F1"}
+
+
+class ClassScoresDisplay:
+    """Scores of a probe, class by class, alone or against those of another run.
+
+    Make it with `from_predictions` or `from_estimator`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row a class and run, with the columns ``class``, ``run``, ``score`` and ``support``, the
+        number of samples of the class. The classes are drawn in this order, from the top.
+
+    score_name : str, default="score"
+        What the score is, for the axis.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        The axes.
+
+    figure_ : Figure
+        The figure.
+
+    lines_ : list of Line2D
+        The scores, one line of markers a run.
+
+    difference_ : LineCollection or None
+        What joins the scores of two runs.
+
+    legend_ : Legend or None
+        None where there is one run.
+
+    See Also
+    --------
+    sklearn.metrics.classification_report : The same in a table.
+
+    Examples
+    --------
+    >>> from sklearn_neurox.inspection import ClassScoresDisplay
+    >>> y_true = ["NOUN", "NOUN", "VERB", "VERB"]
+    >>> display = ClassScoresDisplay.from_predictions(
+    ...     y_true, ["NOUN", "NOUN", "VERB", "NOUN"], metric="recall"
+    ... )
+    >>> display.frame[["class", "score", "support"]]
+      class  score  support
+    0  NOUN    1.0        2
+    1  VERB    0.5        2
+    """
+
+    def __init__(self, frame: pd.DataFrame, *, score_name: str = "score"):
+        self.frame = frame
+        self.score_name = score_name
+
+    def plot(
+        self,
+        *,
+        ax: "Axes | None" = None,
+        figsize: tuple[float, float] | None = None,
+        line_kw: dict | None = None,
+        legend_kw: dict | None = None,
+    ) -> "ClassScoresDisplay":
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure, as high as the classes need.
+
+        figsize : tuple of float or None, default=None
+            Width and height of a new figure in inches.
+
+        line_kw, legend_kw : dict or None, default=None
+            Style of the markers (`matplotlib.lines.Line2D`) and of the legend.
+
+        Returns
+        -------
+        display : ClassScoresDisplay
+            Itself.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+        """
+        classes = self.frame["class"].drop_duplicates().tolist()
+        height = 0.9 + 0.19 * len(classes)
+        ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=height)
+        self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
+        place = {label: number for number, label in enumerate(classes)}
+        runs = [(run, rows) for run, rows in self.frame.groupby("run", sort=False)]
+        self.difference_ = self._join(ax, runs, len(classes)) if len(runs) == 2 else None
+        for number, (run, rows) in enumerate(runs):
+            defaults = {
+                **series_style(number),
+                "linestyle": "none",
+                # The second run shows around the first where they are equal.
+                "markersize": 4.5 + 2 * number,
+                "label": run,
+                "zorder": 3 - 0.1 * number,
+            }
+            y = rows["class"].map(place)
+            (line,) = ax.plot(rows["score"], y, **style(defaults, line_kw))
+            self.lines_.append(line)
+        label_ticks(ax.yaxis, classes)
+        ax.set_ylim(len(classes) - 0.5, -0.5)
+        ax.set_xlim(-0.03, 1.03)
+        finish_axes(ax, x=self.score_name, y="", grid="both")
+        ax.tick_params(axis="y", length=0)
+        labels = [run for run, _ in runs]
+        self.legend_ = legend_above(ax, self.lines_, labels, user=legend_kw)
+        return self
+
+    @staticmethod
+    def _join(ax, runs, n_classes):
+        one, other = (rows["score"].to_numpy() for _, rows in runs)
+        y = np.arange(n_classes)
+        return ax.hlines(y, one, other, color="#999999", linewidth=1.5, zorder=2)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        *,
+        other: ArrayLike | None = None,
+        metric: str = "f1",
+        labels: Sequence | None = None,
+        names: Sequence[str] = ("this run", "other run"),
+        sample_weight: ArrayLike | None = None,
+        ax: "Axes | None" = None,
+        **plot_params: object,
+    ) -> "ClassScoresDisplay":
+        """Score predictions and draw it.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            The labels.
+
+        y_pred : array-like of shape (n_samples,)
+            The predictions.
+
+        other : array-like of shape (n_samples,) or None, default=None
+            The predictions of another run for the same samples: a control, a baseline, a probe on
+            fewer neurons.
+
+        metric : {"f1", "precision", "recall"}, default="f1"
+            The score, as `sklearn.metrics.precision_recall_fscore_support` gives it. Where it is
+            not defined, as the recall of a class without samples, nothing is drawn.
+
+        labels : sequence or None, default=None
+            The classes, in the order to draw them. None takes all, the best of ``y_pred`` first.
+
+        names : (str, str), default=("this run", "other run")
+            What the runs are called.
+
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the samples.
+
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
+
+        Returns
+        -------
+        display : ClassScoresDisplay
+            Drawn.
+
+        Raises
+        ------
+        ValueError
+            If the metric is another, a label or a prediction is missing, or predictions are more
+            or fewer than labels.
+        """
+        caller = f"{cls.__name__}.from_predictions"
+        if metric not in _METRICS:
+            raise ValueError(
+                f"The 'metric' parameter of {caller} must be one of {sorted(_METRICS)}, got "
+                f"{metric!r}."
+            )
+        if isinstance(names, str) or len(names) < 1 + (other is not None):
+            raise ValueError(
+                f"The 'names' parameter of {caller} must name the two runs, got {names!r}."
+            )
+        for role, values in {"y_true": y_true, "y_pred": y_pred, "other": other}.items():
+            if values is not None:
+                check_no_missing_labels(values, input_name=role)
+        runs = [column_or_1d(y_pred)] + ([] if other is None else [column_or_1d(other)])
+        check_consistent_length(y_true, *runs)
+        classes = unique_labels(y_true, *runs) if labels is None else np.asarray(labels)
+        frames = []
+        for name, predicted in zip(names, runs, strict=False):
+            frames.append(_scores(y_true, predicted, classes, metric, sample_weight, name))
+        if labels is None:
+            order = (-frames[0]["score"]).fillna(np.inf).argsort(kind="stable")
+            frames = [frame.iloc[order] for frame in frames]
+        display = cls(pd.concat(frames, ignore_index=True), score_name=_METRICS[metric])
+        return display.plot(ax=ax, **plot_params)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike | pd.DataFrame,
+        y: ArrayLike,
+        *,
+        other: BaseEstimator | None = None,
+        other_X: ArrayLike | pd.DataFrame | None = None,
+        metric: str = "f1",
+        labels: Sequence | None = None,
+        names: Sequence[str] = ("this run", "other run"),
+        sample_weight: ArrayLike | None = None,
+        ax: "Axes | None" = None,
+        **plot_params: object,
+    ) -> "ClassScoresDisplay":
+        """Let fitted classifiers predict, score that and draw it.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            A fitted classifier.
+
+        X : array-like of shape (n_samples, n_features) or DataFrame of words
+            What it has not been fitted on.
+
+        y : array-like of shape (n_samples,)
+            The labels.
+
+        other : estimator instance or None, default=None
+            Another fitted classifier.
+
+        other_X : array-like of shape (n_samples, n_other_features) or None, default=None
+            What the other one predicts from; None takes ``X``.
+
+        metric, labels, names, sample_weight : object
+            See `from_predictions`.
+
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
+
+        Returns
+        -------
+        display : ClassScoresDisplay
+            Drawn.
+        """
+        predicted = None
+        if other is not None:
+            predicted = other.predict(X if other_X is None else other_X)
+        return cls.from_predictions(
+            y,
+            estimator.predict(X),
+            other=predicted,
+            metric=metric,
+            labels=labels,
+            names=names,
+            sample_weight=sample_weight,
+            ax=ax,
+            **plot_params,
+        )
+
+
+def _scores(y_true, y_pred, classes, metric, sample_weight, run):
+    measured = precision_recall_fscore_support(
+        y_true, y_pred, labels=classes, sample_weight=sample_weight, zero_division=np.nan
+    )
+    score = measured[list(_METRICS).index(metric)]
+    return pd.DataFrame({"class": classes, "run": run, "score": score, "support": measured[3]})

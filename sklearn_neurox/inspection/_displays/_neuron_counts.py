@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How many neurons are in which layer, by component or by class."""
+
+import numpy as np
+import pandas as pd
+
+from sklearn_neurox.inspection._displays._drawing import check_columns
+from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
+
+_BY = ("component", "class")
+
+
+def count_rows(frame, by, *, caller):
+    """Count the neurons of a table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row a neuron; see `NeuronDistributionDisplay.from_frame`.
+
+    by : {"component", "class"} or None
+        What to count by; None takes the class, where there is such a column.
+
+    caller : str
+        For the error messages.
+
+    Returns
+    -------
+    table : DataFrame of shape (n_groups, n_layers)
+        All layers from the first to the last, and the name of the index is ``by``.
+    """
+    check_columns(frame, [], caller=caller)
+    if by is None:
+        by = "class" if "class" in frame else "component"
+    check_by(by, caller)
+    if "layer" not in frame:
+        check_columns(frame, ["neuron"], caller=f"{caller} (without the column 'layer')")
+    if by == "class":
+        check_columns(frame, ["class"], caller=caller)
+    groups = frame["class"] if by == "class" else _components(frame)
+    counts = frame["n_selected"] if "n_selected" in frame else np.ones(len(frame), dtype=int)
+    layers = _layers(frame, caller)
+    return _count(np.asarray(groups), layers, np.asarray(counts), by, layers)
+
+
+def check_by(by, caller):
+    """Refuse to group neurons by anything but component or class."""
+    if by not in _BY:
+        raise ValueError(f"The 'by' parameter of {caller} must be one of {_BY}, got {by!r}.")
+
+
+def _layers(frame, caller):
+    if "layer" not in frame:
+        return neuron_layers(frame["neuron"].to_numpy(), len(frame), n_layers=None, caller=caller)
+    missing = frame["layer"].isna()
+    if missing.any():
+        row = int(np.flatnonzero(missing)[0])
+        raise ValueError(
+            f"{caller} needs the layer of every neuron, but row {row} has none "
+            f"({int(missing.sum())} such). Leave these rows out, or fill the column."
+        )
+    return frame["layer"].to_numpy(dtype=np.intp)
+
+
+def _components(frame):
+    if "component" in frame:
+        return frame["component"].to_numpy()
+    if "neuron" not in frame:
+        return np.full(len(frame), "neurons", dtype=object)
+    return _component_names(parse_neuron_names(frame["neuron"]))
+
+
+def _component_names(parts):
+    stack = parts["stack"].fillna("").astype(str)
+    component = parts["component"].fillna("neurons").astype(str)
+    return stack.where(stack == "", stack + ".").add(component).to_numpy(dtype=object)
+
+
+def _count(groups, layers, counts, by, every_layer):
+    rows = pd.DataFrame({by: groups, "layer": layers, "n": counts})
+    # Components in the order of the neurons; classes sorted, as a probe has them.
+    names = pd.unique(rows[by])
+    if by == "class":
+        names = sorted(names, key=lambda name: (str(type(name)), name))
+    table = rows.pivot_table(index=by, columns="layer", values="n", aggfunc="sum", fill_value=0)
+    columns = pd.RangeIndex(min(every_layer), max(every_layer) + 1, name="layer")
+    return table.reindex(index=pd.Index(names, name=by), columns=columns, fill_value=0)

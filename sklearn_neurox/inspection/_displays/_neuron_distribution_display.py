@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+
+from sklearn_neurox.inspection._displays._drawing import (
+    COLORS,
+    annotate_cells,
+    finish_axes,
+    integer_ticks,
+    label_ticks,
+    legend_above,
+    open_axes,
+    style,
+)
+from sklearn_neurox.inspection._displays._neuron_counts import check_by, count_rows
+from sklearn_neurox.inspection._tables._neuron_table import neuron_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_KINDS = ("auto", "bar", "heatmap", "total")
+# Parts of a bar beyond these are not told apart.
+_MOST_PARTS = len(COLORS)
+
+
+class NeuronDistributionDisplay:
+    """In which layers chosen neurons are, by component or by class.
+
+    Make it with `from_estimator` or `from_frame`.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_groups, n_layers)
+        Numbers of neurons: the components or classes in the index, the layers in the columns.
+
+    by : {"component", "class"}, default="component"
+        What the groups are.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        The axes.
+
+    figure_ : Figure
+        The figure.
+
+    bars_ : list of BarContainer
+        The bars, one container a group; for ``kind="total"`` a single one. Empty for a heat map.
+
+    im_ : AxesImage or None
+        The heat map.
+
+    text_ : list of Text
+        The numbers in it; empty where they would not fit.
+
+    legend_ : Legend or None
+        None where there is one group only.
+
+    See Also
+    --------
+    neuron_table : The numbers behind `from_estimator`.
+    sklearn_neurox.ranking : What chooses neurons.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_neurox.inspection import NeuronDistributionDisplay
+    >>> neurons = ["hidden.0.5", "hidden.2.1", "hidden.2.7", "mlp.2.3"]
+    >>> display = NeuronDistributionDisplay.from_frame(pd.DataFrame({"neuron": neurons}))
+    >>> display.frame
+    layer      0  1  2
+    component
+    hidden     1  0  2
+    mlp        0  0  1
+    """
+
+    def __init__(self, frame: pd.DataFrame, *, by: str = "component"):
+        self.frame = frame
+        self.by = by
+
+    def plot(
+        self,
+        *,
+        kind: str = "auto",
+        ax: "Axes | None" = None,
+        figsize: tuple[float, float] | None = None,
+        bar_kw: dict | None = None,
+        im_kw: dict | None = None,
+        text_kw: dict | None = None,
+        legend_kw: dict | None = None,
+    ) -> "NeuronDistributionDisplay":
+        """Draw it.
+
+        Parameters
+        ----------
+        kind : {"auto", "bar", "heatmap", "total"}, default="auto"
+            How to draw. ``"bar"``: a bar a layer, of a part a group. ``"heatmap"``: a cell a
+            group and layer. ``"total"``: a bar a group, over all layers. ``"auto"`` takes bars
+            for up to 7 groups, whose colours can be told apart, and a heat map for more.
+
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        figsize : tuple of float or None, default=None
+            Width and height of a new figure in inches, such as ``(3.3, 2.2)`` for one column of
+            a paper.
+
+        bar_kw, im_kw, text_kw, legend_kw : dict or None, default=None
+            Style of the bars (`matplotlib.axes.Axes.bar`), of the heat map
+            (`matplotlib.axes.Axes.imshow`), of its numbers and of the legend.
+
+        Returns
+        -------
+        display : NeuronDistributionDisplay
+            Itself.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+
+        ValueError
+            If the kind is another.
+        """
+        if kind not in _KINDS:
+            raise ValueError(
+                f"The 'kind' parameter of {type(self).__name__}.plot must be one of {_KINDS}, got "
+                f"{kind!r}."
+            )
+        n_groups = len(self.frame)
+        if kind == "auto":
+            kind = "bar" if n_groups <= _MOST_PARTS else "heatmap"
+        height = 3.0 if kind == "bar" else 1.1 + 0.22 * n_groups
+        ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=height)
+        self.ax_, self.figure_ = ax, ax.figure
+        self.bars_, self.im_, self.text_, self.legend_ = [], None, [], None
+        if kind == "bar":
+            self._draw_bars(bar_kw, legend_kw)
+        elif kind == "heatmap":
+            self._draw_heat_map(im_kw, text_kw)
+        else:
+            self._draw_totals(bar_kw)
+        return self
+
+    def _draw_bars(self, bar_kw, legend_kw):
+        layers = self.frame.columns.to_numpy()
+        bottom = np.zeros(len(layers))
+        for number, counts in enumerate(self.frame.to_numpy()):
+            defaults = {
+                "color": COLORS[number % _MOST_PARTS],
+                "edgecolor": "white",
+                "linewidth": 0.5,
+                "width": 0.8,
+            }
+            bars = self.ax_.bar(layers, counts, bottom=bottom, **style(defaults, bar_kw))
+            self.bars_.append(bars)
+            bottom += counts
+        finish_axes(self.ax_, x="layer", y="neurons")
+        integer_ticks(self.ax_.xaxis, self.ax_.yaxis)
+        self.legend_ = legend_above(self.ax_, self.bars_, self.frame.index, user=legend_kw)
+
+    def _draw_heat_map(self, im_kw, text_kw):
+        counts = self.frame.to_numpy(dtype=np.float64)
+        defaults = {"cmap": "cividis", "vmin": 0, "aspect": "auto"}
+        self.im_ = self.ax_.imshow(counts, **style(defaults, im_kw))
+        self._label_layers()
+        label_ticks(self.ax_.yaxis, self.frame.index)
+        finish_axes(self.ax_, x="layer", y="", grid=None)
+        self.ax_.tick_params(axis="y", length=0)
+        bar = self.figure_.colorbar(self.im_, ax=self.ax_, label="neurons")
+        bar.ax.tick_params(labelsize="small")
+        integer_ticks(bar.ax.yaxis)
+        if self._numbers_fit(counts):
+            self.text_ = annotate_cells(self.ax_, self.im_, counts, fmt="{:.0f}", user=text_kw)
+
+    def _label_layers(self):
+        layers = self.frame.columns
+        step = -(-len(layers) // 13)
+        self.ax_.set_xticks(np.arange(len(layers))[::step], layers[::step])
+
+    def _numbers_fit(self, counts):
+        inches = self.ax_.get_window_extent().width / self.figure_.dpi
+        # Colour bar and labels take a part of the width once the figure is laid out.
+        return 0.75 * inches / counts.shape[1] > 0.08 * len(f"{counts.max():.0f}") + 0.04
+
+    def _draw_totals(self, bar_kw):
+        totals = self.frame.sum(axis=1)
+        defaults = {"color": COLORS[0], "height": 0.75}
+        bars = self.ax_.barh(np.arange(len(totals)), totals, **style(defaults, bar_kw))
+        self.bars_ = [bars]
+        label_ticks(self.ax_.yaxis, totals.index)
+        self.ax_.set_ylim(len(totals) - 0.5, -0.5)
+        finish_axes(self.ax_, x="neurons", y="", grid="x")
+        integer_ticks(self.ax_.xaxis)
+        self.ax_.tick_params(axis="y", length=0)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        by: str | None = None,
+        ax: "Axes | None" = None,
+        **plot_params: object,
+    ) -> "NeuronDistributionDisplay":
+        """Count and draw the neurons of a table.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            A row a neuron, with its name in ``neuron``, or its layer in ``layer``. Read are also
+            ``class``, where a row is a neuron of a class; ``component``, which otherwise the name
+            tells; and ``n_selected``, where a row stands for so many.
+
+        by : {"component", "class"} or None, default=None
+            What the groups are; None takes the class, where there is such a column.
+
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
+
+        Returns
+        -------
+        display : NeuronDistributionDisplay
+            Drawn.
+
+        Raises
+        ------
+        ValueError
+            If columns are missing, or a name tells no layer.
+        """
+        caller = f"{cls.__name__}.from_frame"
+        table = count_rows(frame, by, caller=caller)
+        return cls(table, by=table.index.name).plot(ax=ax, **plot_params)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        *,
+        input_features: ArrayLike | None = None,
+        n_layers: int | None = None,
+        by: str = "component",
+        n_neurons: int | float | None = None,
+        mass: float | None = None,
+        ax: "Axes | None" = None,
+        **plot_params: object,
+    ) -> "NeuronDistributionDisplay":
+        """Count and draw the neurons that a fitted ranker or selector has chosen.
+
+        Parameters
+        ----------
+        estimator : ranker or selector instance
+            Fitted; with ``get_support``, and for ``by="class"`` with ``class_order_``.
+
+        input_features : array-like of str of shape (n_features,) or None, default=None
+            The neuron names; None takes ``feature_names_in_``.
+
+        n_layers : int or None, default=None
+            How many equal layers the columns form, where there are no names.
+
+        by : {"component", "class"}, default="component"
+            ``"class"`` counts the best neurons of every class, each as often as there are
+            classes that it is among the best of.
+
+        n_neurons : int, float or None, default=None
+            How many of the best neurons count, a number or a fraction: of every class for
+            ``by="class"``, else of all. None takes those that ``get_support`` gives, and of every
+            class what the ranker's own ``n_neurons`` or ``mass`` says.
+
+        mass : float or None, default=None
+            Instead of so many, for an `LCARanker`: the neurons needed to make up this fraction
+            of the weight mass, in (0, 1]; of each class by class, of any class otherwise.
+
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
+
+        Returns
+        -------
+        display : NeuronDistributionDisplay
+            Drawn, with all layers and groups of the columns, also those without chosen neurons.
+
+        Raises
+        ------
+        ValueError
+            If nothing tells the layers, nothing or all of a ranker's neurons are selected, or
+            there are no classes.
+        """
+        caller = f"{cls.__name__}.from_estimator"
+        check_by(by, caller)
+        # Columns that only a number divides into layers are of no component.
+        keys = ["layer"] if by == "component" and n_layers is not None else [by, "layer"]
+        table = neuron_table(
+            estimator,
+            by=keys,
+            n_neurons=n_neurons,
+            mass=mass,
+            input_features=input_features,
+            n_layers=n_layers,
+        )
+        return cls(count_rows(table, by, caller=caller), by=by).plot(ax=ax, **plot_params)

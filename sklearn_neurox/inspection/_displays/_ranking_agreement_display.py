@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from sklearn_neurox.evaluation import ranking_agreement
+from sklearn_neurox.inspection._displays._drawing import (
+    annotate_cells,
+    check_columns,
+    label_ticks,
+    open_axes,
+    style,
+)
+from sklearn_neurox.ranking._base import BaseRanker
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FIRST, _SECOND = "first", "second"
+# Numbers in smaller cells could not be read.
+_MOST_NUMBERS = 12
+
+
+class RankingAgreementDisplay:
+    """Heat map of how far rankings agree.
+
+    Make it with `from_frame` or `from_rankings`.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rankings, n_rankings)
+        The agreement of every two rankings, named in the index and the columns. NaN is left
+        white.
+
+    measure : str, default="agreement"
+        What it is, for the colour bar.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        The axes.
+
+    figure_ : Figure
+        The figure.
+
+    im_ : AxesImage
+        The heat map.
+
+    text_ : list of Text
+        The numbers in its cells; empty for more than 12 rankings.
+
+    colorbar_ : Colorbar or None
+        The colour bar.
+
+    See Also
+    --------
+    sklearn_neurox.evaluation.ranking_agreement : Measures it.
+
+    Examples
+    --------
+    >>> from sklearn_neurox.inspection import RankingAgreementDisplay
+    >>> orders = {"one": [0, 1, 2, 3], "two": [0, 2, 1, 3], "three": [3, 2, 1, 0]}
+    >>> display = RankingAgreementDisplay.from_rankings(orders, k=2)
+    >>> display.measure
+    'jaccard@2'
+    >>> display.frame.round(2)
+            one   two  three
+    one    1.00  0.33   0.00
+    two    0.33  1.00   0.33
+    three  0.00  0.33   1.00
+    """
+
+    def __init__(self, frame: pd.DataFrame, *, measure: str = "agreement"):
+        self.frame = frame
+        self.measure = measure
+
+    def plot(
+        self,
+        *,
+        ax: "Axes | None" = None,
+        figsize: tuple[float, float] | None = None,
+        colorbar: bool = True,
+        im_kw: dict | None = None,
+        text_kw: dict | None = None,
+    ) -> "RankingAgreementDisplay":
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        figsize : tuple of float or None, default=None
+            Width and height of a new figure in inches, such as ``(3.3, 3)`` for one column of a
+            paper.
+
+        colorbar : bool, default=True
+            Whether to add a colour bar.
+
+        im_kw, text_kw : dict or None, default=None
+            Style of the heat map (`matplotlib.axes.Axes.imshow`) and of the numbers
+            (`matplotlib.text.Text`). The colours go from 0 to 1, or from -1 to 1 where a value is
+            negative or the measure is spearman.
+
+        Returns
+        -------
+        display : RankingAgreementDisplay
+            Itself.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+        """
+        ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=5.0)
+        self.ax_, self.figure_ = ax, ax.figure
+        values = self.frame.to_numpy(dtype=np.float64)
+        is_signed = self.measure == "spearman" or np.nanmin(values) < 0
+        defaults = {
+            "cmap": "PuOr" if is_signed else "cividis",
+            "vmin": -1.0 if is_signed else 0.0,
+            "vmax": 1.0,
+        }
+        self.im_ = ax.imshow(values, **style(defaults, im_kw))
+        self.text_ = []
+        if len(values) <= _MOST_NUMBERS:
+            self.text_ = annotate_cells(ax, self.im_, values, user=text_kw)
+        label_ticks(ax.xaxis, self.frame.columns)
+        label_ticks(ax.yaxis, self.frame.index)
+        ax.tick_params(labelsize="small", length=0)
+        for text in ax.get_xticklabels():
+            text.set(rotation=45, horizontalalignment="right", rotation_mode="anchor")
+        self.colorbar_ = None
+        if colorbar:
+            self.colorbar_ = self.figure_.colorbar(self.im_, ax=ax, shrink=0.8, label=self.measure)
+            self.colorbar_.ax.tick_params(labelsize="small")
+        return self
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        measure: str | None = None,
+        ax: "Axes | None" = None,
+        **plot_params: object,
+    ) -> "RankingAgreementDisplay":
+        """Draw what `sklearn_neurox.evaluation.ranking_agreement` measured.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            A row a pair of rankings, with their names in ``first`` and ``second``, or in columns
+            that end so, such as ``method_first`` and ``method_second``.
+
+        measure : str or None, default=None
+            The column to show; None takes the first that is a measure.
+
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
+
+        Returns
+        -------
+        display : RankingAgreementDisplay
+            Drawn.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or a pair comes twice.
+        """
+        caller = f"{cls.__name__}.from_frame"
+        check_columns(frame, [], caller=caller)
+        firsts = [c for c in map(str, frame.columns) if c == _FIRST or c.endswith("_" + _FIRST)]
+        seconds = [c.removesuffix(_FIRST) + _SECOND for c in firsts] or [_SECOND]
+        check_columns(frame, (firsts or [_FIRST]) + seconds, caller=caller)
+        if measure is None:
+            measures = [column for column in frame.columns if column not in firsts + seconds]
+            measure = measures[0] if measures else "jaccard"
+        check_columns(frame, [measure], caller=caller)
+        matrix = _matrix(_names(frame, firsts), _names(frame, seconds), frame[measure], caller)
+        return cls(matrix, measure=measure).plot(ax=ax, **plot_params)
+
+    @classmethod
+    def from_rankings(
+        cls,
+        rankings: Mapping[Hashable, BaseRanker | ArrayLike],
+        *,
+        k: int | float = 0.1,
+        p: float = 0.98,
+        names: Sequence[str] | None = None,
+        measure: str | None = None,
+        ax: "Axes | None" = None,
+        **plot_params: object,
+    ) -> "RankingAgreementDisplay":
+        """Measure how far rankings agree, and draw it.
+
+        Parameters
+        ----------
+        rankings : mapping from hashable to fitted ranker or array-like of shape (n_neurons,)
+            Rankings by name.
+
+        k, p, names : object
+            See `sklearn_neurox.evaluation.ranking_agreement`.
+
+        measure : str or None, default=None
+            ``"rank_biased_overlap"``, ``"spearman"`` or ``"jaccard@<k>"``; None takes the last.
+
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
+
+        Returns
+        -------
+        display : RankingAgreementDisplay
+            Drawn.
+        """
+        return cls.from_frame(
+            ranking_agreement(rankings, k=k, p=p, names=names),
+            measure=measure,
+            ax=ax,
+            **plot_params,
+        )
+
+
+def _names(frame, columns):
+    if len(columns) > 1:
+        return frame[columns].astype(str).agg(" ".join, axis=1).tolist()
+    values = frame[columns[0]]
+    # Tuples would become the levels of an index.
+    return [" ".join(map(str, value)) if isinstance(value, tuple) else value for value in values]
+
+
+def _matrix(firsts, seconds, values, caller):
+    names = list(dict.fromkeys([*firsts, *seconds]))
+    place = {name: number for number, name in enumerate(names)}
+    matrix = np.full((len(names), len(names)), np.nan)
+    np.fill_diagonal(matrix, 1.0)
+    seen = set()
+    for first, second, value in zip(firsts, seconds, values, strict=True):
+        pair = frozenset((first, second))
+        if pair in seen or len(pair) < 2:
+            raise ValueError(
+                f"{caller} needs one row for every two rankings, but {first!r} and {second!r} "
+                "come again, or are one. Choose or aggregate the rows first."
+            )
+        seen.add(pair)
+        matrix[[place[first], place[second]], [place[second], place[first]]] = value
+    return pd.DataFrame(matrix, index=names, columns=names)

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_neurox.inspection._displays._drawing import (
+    GRAY,
+    finish_axes,
+    legend_above,
+    open_axes,
+    score_name,
+    series_style,
+    style,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FITTED = ("alphas_", "scores_", "n_nonzero_", "alpha_", "l1_ratio_")
+
+
+class RegularizationPathDisplay:
+    """Score and number of non-zero weights over the strength of the penalty.
+
+    Make it with `from_estimator`. The score is the mean over folds, with its standard error; the
+    dotted lines, on the axis to the right, are the weights that are not zero, the mean over folds.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row a penalty, with the columns ``l1_ratio``, ``alpha``, ``score``, ``standard_error``
+        and ``n_nonzero``.
+
+    alpha, l1_ratio : float
+        The chosen penalty.
+
+    score_name : str, default="score"
+        What the score is, for the axis.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        The axes of the scores.
+
+    ax_nonzero_ : Axes
+        The axes of the weights.
+
+    figure_ : Figure
+        The figure.
+
+    lines_, bands_, nonzero_lines_ : list
+        The scores, their standard errors, and the weights, an element a share of the l1 penalty.
+
+    chosen_line_, chosen_point_ : Line2D
+        The vertical line at the chosen alpha, and the star at its score.
+
+    legend_ : Legend
+        The legend.
+
+    See Also
+    --------
+    sklearn_neurox.probes.ElasticNetProbeClassifierCV : Makes the path.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import KFold
+    >>> from sklearn_neurox.inspection import RegularizationPathDisplay
+    >>> from sklearn_neurox.probes import ElasticNetProbeClassifierCV
+    >>> X, y = load_digits(return_X_y=True)
+    >>> probe = ElasticNetProbeClassifierCV(
+    ...     alphas=[0.01, 0.1], cv=KFold(3), standardize=True, random_state=0
+    ... ).fit(X, y)
+    >>> display = RegularizationPathDisplay.from_estimator(probe)
+    >>> display.lines_[0].get_xdata().tolist()
+    [0.1, 0.01]
+    """
+
+    def __init__(
+        self, frame: pd.DataFrame, *, alpha: float, l1_ratio: float, score_name: str = "score"
+    ):
+        self.frame = frame
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.score_name = score_name
+
+    def plot(
+        self,
+        *,
+        ax: "Axes | None" = None,
+        figsize: tuple[float, float] | None = None,
+        line_kw: dict | None = None,
+        band_kw: dict | None = None,
+        nonzero_kw: dict | None = None,
+        legend_kw: dict | None = None,
+    ) -> "RegularizationPathDisplay":
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : Axes or None, default=None
+            Where to draw, with a second axes over it for the weights; None makes a figure.
+
+        figsize : tuple of float or None, default=None
+            Width and height of a new figure in inches, such as ``(3.3, 2.4)`` for one column of
+            a paper.
+
+        line_kw, band_kw, nonzero_kw, legend_kw : dict or None, default=None
+            Style of the scores (`matplotlib.lines.Line2D`), of their standard errors
+            (`matplotlib.axes.Axes.fill_between`), of the weights (`matplotlib.lines.Line2D`) and
+            of the legend.
+
+        Returns
+        -------
+        display : RegularizationPathDisplay
+            Itself.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+        """
+        ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=3.2)
+        self.ax_, self.ax_nonzero_, self.figure_ = ax, ax.twinx(), ax.figure
+        self.lines_, self.bands_, self.nonzero_lines_ = [], [], []
+        for number, (ratio, rows) in enumerate(self.frame.groupby("l1_ratio")):
+            self._draw_ratio(ratio, rows, series_style(number), line_kw, band_kw, nonzero_kw)
+        self._mark_chosen()
+        ax.set_xscale("log")
+        finish_axes(ax, x="alpha", y=self.score_name)
+        finish_axes(self.ax_nonzero_, x="", y="non-zero weights", grid=None)
+        self.ax_nonzero_.spines["right"].set_visible(True)
+        self.ax_nonzero_.set_ylim(bottom=0)
+        self.legend_ = legend_above(ax, *self._entries(), user=legend_kw)
+        return self
+
+    def _draw_ratio(self, ratio, rows, look, line_kw, band_kw, nonzero_kw):
+        defaults = {**look, "markersize": 4, "label": f"l1_ratio={ratio:g}", "zorder": 3}
+        (line,) = self.ax_.plot(rows["alpha"], rows["score"], **style(defaults, line_kw))
+        defaults = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
+        low = rows["score"] - rows["standard_error"]
+        high = rows["score"] + rows["standard_error"]
+        band = self.ax_.fill_between(rows["alpha"], low, high, **style(defaults, band_kw))
+        defaults = {"color": line.get_color(), "linestyle": ":", "linewidth": 1.5}
+        (nonzero,) = self.ax_nonzero_.plot(
+            rows["alpha"], rows["n_nonzero"], **style(defaults, nonzero_kw)
+        )
+        self.lines_.append(line)
+        self.bands_.append(band)
+        self.nonzero_lines_.append(nonzero)
+
+    def _mark_chosen(self):
+        self.chosen_line_ = self.ax_.axvline(self.alpha, color="black", linewidth=0.8, zorder=1)
+        rows = self.frame
+        chosen = rows[(rows["alpha"] == self.alpha) & (rows["l1_ratio"] == self.l1_ratio)]
+        (self.chosen_point_,) = self.ax_.plot(
+            chosen["alpha"],
+            chosen["score"],
+            color="black",
+            linestyle="none",
+            marker="*",
+            markersize=11,
+            markeredgecolor="white",
+            zorder=4,
+        )
+
+    def _entries(self):
+        from matplotlib.lines import Line2D
+
+        handles, labels = list(self.lines_), [line.get_label() for line in self.lines_]
+        if len(handles) == 1:
+            labels = [self.score_name]
+        handles += [Line2D([], [], color=GRAY, linestyle=":"), self.chosen_point_]
+        return handles, [*labels, "non-zero weights", "chosen"]
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        *,
+        ax: "Axes | None" = None,
+        **plot_params: object,
+    ) -> "RegularizationPathDisplay":
+        """Draw the path that a fitted probe has searched.
+
+        Parameters
+        ----------
+        estimator : ElasticNetProbeClassifierCV or ElasticNetProbeRegressorCV
+            Fitted.
+
+        ax : Axes or None, default=None
+            Where to draw; None makes a figure.
+
+        **plot_params : dict
+            The other parameters of `plot`.
+
+        Returns
+        -------
+        display : RegularizationPathDisplay
+            Drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the probe is not fitted.
+
+        TypeError
+            If it has no path.
+        """
+        check_is_fitted(estimator)
+        lacking = [name for name in _FITTED if not hasattr(estimator, name)]
+        if lacking:
+            raise TypeError(
+                f"{cls.__name__}.from_estimator draws the path of an ElasticNetProbeClassifierCV "
+                f"or ElasticNetProbeRegressorCV; {type(estimator).__name__} has no {lacking[0]!r}."
+            )
+        display = cls(
+            _path(estimator),
+            alpha=estimator.alpha_,
+            l1_ratio=estimator.l1_ratio_,
+            score_name=score_name(estimator.scoring, estimator, is_classifier),
+        )
+        return display.plot(ax=ax, **plot_params)
+
+
+def _path(probe):
+    scores, n_folds = probe.scores_, len(probe.scores_)
+    ratios = np.atleast_1d(probe.l1_ratio)
+    alphas = np.broadcast_to(probe.alphas_, scores.shape[1:])
+    error = scores.std(axis=0, ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0 * scores[0]
+    return pd.DataFrame(
+        {
+            "l1_ratio": np.repeat(ratios, alphas.shape[1]),
+            "alpha": alphas.ravel(),
+            "score": scores.mean(axis=0).ravel(),
+            "standard_error": error.ravel(),
+            "n_nonzero": probe.n_nonzero_.mean(axis=0).ravel(),
+        }
+    )

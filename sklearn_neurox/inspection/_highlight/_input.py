@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What `highlight` is given: sentences, and activations or what makes them."""
+
+import os
+import re
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.validation import _get_feature_names, _is_fitted
+
+from sklearn_neurox.extraction import (
+    ActivationExtractor,
+    Activations,
+    SubwordAggregator,
+    TorchModel,
+)
+from sklearn_neurox.extraction._text._rows import read_rows
+from sklearn_neurox.inspection._highlight._text_pieces import text_pieces
+from sklearn_neurox.utils._names import neuron_indices, parse_neuron_names
+from sklearn_neurox.words import words_frame
+
+_CALLER = "highlight"
+
+
+class Sentences(NamedTuple):
+    """Sentences cut into pieces, whose rows are those of a frame of words."""
+
+    frame: pd.DataFrame
+    words: list
+    pieces: list
+    sentence_of_word: np.ndarray
+
+
+def read_sentences(words):
+    """Lay sentences out as a frame of words, and cut their texts into pieces.
+
+    Parameters
+    ----------
+    words : DataFrame, str, or sequence of str or of sequences of str
+        See `highlight`.
+
+    Returns
+    -------
+    sentences : Sentences
+    """
+    frame = words if isinstance(words, pd.DataFrame) else _frame_of(words)
+    rows = read_rows(frame, caller=_CALLER)
+    # Not groupby, which holds strings apart only up to their first NUL character.
+    ids = frame["sentence_id"].tolist() if "sentence_id" in frame else [None] * len(frame)
+    members = {}
+    for row, key in enumerate(zip(ids, rows.text_of_row.tolist(), strict=True)):
+        members.setdefault(key, []).append(row)
+    pieces, sentence_of_word = [], np.empty(len(frame), dtype=np.intp)
+    for number, ((_, text), of_sentence) in enumerate(members.items()):
+        sentence_of_word[of_sentence] = number
+        cut = text_pieces(
+            rows.texts[text], rows.start[of_sentence], rows.end[of_sentence], caller=_CALLER
+        )
+        pieces.append([p if p.row is None else p._replace(row=of_sentence[p.row]) for p in cut])
+    spans = zip(rows.text_of_row.tolist(), rows.start.tolist(), rows.end.tolist(), strict=True)
+    shown = [rows.texts[text][start:end] for text, start, end in spans]
+    return Sentences(frame, shown, pieces, sentence_of_word)
+
+
+def _frame_of(words):
+    sentences = [words] if isinstance(words, str) else list(words)
+    if not sentences:
+        raise ValueError(f"{_CALLER} was given no sentence.")
+    is_text = [isinstance(sentence, str) for sentence in sentences]
+    if not any(is_text):
+        return words_frame(sentences)
+    if not all(is_text):
+        raise TypeError(
+            f"{_CALLER} takes sentences that are all strings or all lists of words; "
+            f"sentence {is_text.index(False)} is a {type(sentences[is_text.index(False)]).__name__}"
+        )
+    rows = [
+        (text, match.start(), match.end(), number)
+        for number, text in enumerate(sentences)
+        for match in re.finditer(r"\S+", text)
+    ]
+    blank = sorted(set(range(len(sentences))) - {row[3] for row in rows})
+    if blank:
+        raise ValueError(f"{_CALLER}: sentence {blank[0]} has no words ({len(blank)} such).")
+    return pd.DataFrame(rows, columns=["text", "start", "end", "sentence_id"])
+
+
+def read_neurons(frame, activations, neurons, input_features):
+    """Get the activations of the chosen neurons.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The words.
+
+    activations, neurons, input_features : object
+        See `highlight`.
+
+    Returns
+    -------
+    values : ndarray of shape (n_words, n_chosen), dtype=float64
+
+    names : list of str
+    """
+    if isinstance(neurons, (str, int, np.integer)) and not isinstance(neurons, bool):
+        neurons = [neurons]
+    H, names = _matrix(frame, activations, neurons)
+    if len(H.shape) != 2 or H.shape[0] != len(frame):
+        raise ValueError(
+            f"{_CALLER} needs activations of shape (n_words, n_neurons), a row for each of the "
+            f"{len(frame)} words; got shape {tuple(H.shape)}."
+        )
+    if input_features is not None:
+        names = np.asarray(input_features, dtype=object)
+        if names.shape != (H.shape[1],):
+            raise ValueError(
+                f"The 'input_features' parameter of {_CALLER} must name the {H.shape[1]} columns, "
+                f"got shape {names.shape}."
+            )
+    columns = neuron_indices(neurons, names=names, n_features=H.shape[1], caller=_CALLER)
+    if not len(columns):
+        raise ValueError(f"The 'neurons' parameter of {_CALLER} must choose at least one neuron.")
+    # Only the chosen columns are read and upcast: the matrix may be half precision and mapped.
+    values = H.iloc[:, columns].to_numpy() if hasattr(H, "iloc") else H[:, columns]
+    shown = [f"x{column}" for column in columns] if names is None else names[columns]
+    return np.asarray(values, dtype=np.float64), [str(name) for name in shown]
+
+
+def _matrix(frame, activations, neurons):
+    """Give the matrix of activations and the names of its columns, None without."""
+    if isinstance(activations, Activations):
+        aggregator = SubwordAggregator().fit(activations)
+        return aggregator.transform(activations), aggregator.get_feature_names_out()
+    if _is_model(activations):
+        activations = _extractor(activations, neurons)
+    if isinstance(activations, ActivationExtractor):
+        activations = make_pipeline(activations, SubwordAggregator())
+    if hasattr(activations, "transform") and not hasattr(activations, "iloc"):
+        return _extract(frame, activations)
+    if hasattr(activations, "predict"):
+        raise ValueError(
+            f"{_CALLER}: a {type(activations).__name__} that predicts makes no matrix of words and "
+            "neurons. Leave the probe out: pipeline[:-1]."
+        )
+    H = activations if hasattr(activations, "shape") else np.asarray(activations)
+    return H, _get_feature_names(H)
+
+
+def _is_model(activations):
+    is_live = hasattr(activations, "get_input_embeddings")
+    return is_live or isinstance(activations, (str, os.PathLike, TorchModel))
+
+
+def _extractor(model, neurons):
+    """Extract no more of a model than the layers and components that the names tell."""
+    if not all(isinstance(neuron, str) for neuron in np.atleast_1d(neurons).tolist()):
+        return ActivationExtractor(model)
+    parts = parse_neuron_names(np.atleast_1d(neurons))
+    unknown = parts["component"].isna()
+    if unknown.any():
+        raise ValueError(
+            f"{_CALLER}: {parts.loc[unknown, 'neuron'].iloc[0]!r} is not the name of a neuron of "
+            "a model, such as 'hidden.3.127'."
+        )
+    components = list(dict.fromkeys(parts["component"]))
+    # Embeddings and modules belong to no layer and are taken whole.
+    is_layered = ~(
+        parts["component"].str.startswith("module:") | (parts["component"] == "embedding")
+    )
+    layers = sorted(set(parts.loc[is_layered, "layer"].tolist())) or None
+    stacks = parts["stack"].dropna().unique().tolist()
+    stack = "both" if len(stacks) > 1 else stacks[0] if stacks else None
+    return ActivationExtractor(model, layers=layers, component=components, stack=stack)
+
+
+def _extract(frame, transformer):
+    if _is_fitted(transformer):
+        H = transformer.transform(frame)
+    else:
+        transformer = clone(transformer)
+        H = transformer.fit_transform(frame)
+    if not hasattr(H, "shape") or len(H.shape) != 2:
+        raise ValueError(
+            f"{_CALLER}: {type(transformer).__name__} makes no matrix of words and neurons. A "
+            "pipeline is make_pipeline(ActivationExtractor(...), SubwordAggregator())."
+        )
+    return H, np.asarray(transformer.get_feature_names_out(), dtype=object)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""DataFrames that show what neurons respond to and how probes err."""

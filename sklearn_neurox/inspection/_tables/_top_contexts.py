@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from sklearn_neurox.inspection._extremes import SIGNS, find_ends
+from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
+from sklearn_neurox.utils._word_columns import check_columns
+
+
+@validate_params(
+    {
+        "words": [pd.DataFrame],
+        "neurons": ["array-like", Integral, str, None],
+        "n_contexts": [Interval(Integral, 1, None, closed="left")],
+        "sign": [StrOptions(set(SIGNS))],
+        "distinct_texts": ["boolean"],
+        "window": [Interval(Integral, 0, None, closed="left"), None],
+        "input_features": ["array-like", None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def top_contexts(
+    X: ArrayLike,
+    words: pd.DataFrame,
+    neurons: int | str | Sequence[int] | Sequence[str] | None,
+    *,
+    n_contexts: int = 10,
+    sign: str = "both",
+    distinct_texts: bool = False,
+    window: int | None = None,
+    input_features: ArrayLike | None = None,
+) -> pd.DataFrame:
+    """List the single words that a neuron is most active on, each in its sentence.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_words, n_features)
+        The activations; float16 and memory-mapped ones are upcast in blocks.
+
+    words : DataFrame with the columns ``text``, ``start``, ``end``, of shape (n_words, n_columns)
+        A frame of words, a row for every row of X.
+
+    neurons : int, str, array-like of these or of bool, or None
+        Indices, names, or a mask. None is all, except those that are constant, with a warning.
+
+    n_contexts : int, default=10
+        How many words to list an end.
+
+    sign : {"both", "positive", "negative", "absolute"}, default="both"
+        Which words to list: the highest and the lowest, the highest, the lowest, or those
+        farthest from the neuron's mean on either side.
+
+    distinct_texts : bool, default=False
+        Whether to list only the most extreme word of each text, so that a sentence that occurs
+        often does not crowd out others.
+
+    window : int or None, default=None
+        How many characters to show on either side of the word. None shows the whole text.
+
+    input_features : array-like of str or None, default=None
+        The names of the columns. None takes those of a DataFrame, or ``x0``, ``x1``, ...
+
+    Returns
+    -------
+    table : DataFrame
+        A row for every neuron, end and word, most extreme first, with the columns ``neuron``,
+        ``sign`` (``"+"`` for the high end, ``"-"`` for the low one; the sign of z with
+        ``"absolute"``), ``rank`` (from 1, within the end), ``activation``, ``z`` (standard
+        deviations from the neuron's mean over all words), ``left``, ``word``, ``right`` (the
+        text), ``text``, ``start``, ``end``, ``sentence_id`` where the frame has it, and ``row``
+        (of X). Fewer words than ``n_contexts`` are all listed.
+
+    Raises
+    ------
+    ValueError
+        If a column is absent, X is not finite, no neuron is chosen, or a chosen one is constant.
+
+    See Also
+    --------
+    top_words : Averages over the words of a type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_neurox.inspection import top_contexts
+    >>> from sklearn_neurox.words import words_frame
+    >>> words = words_frame([["Dogs", "bark", "loudly"], ["Hello"]])
+    >>> X = np.array([[0.1], [2.5], [0.4], [-3.0]])
+    >>> contexts = top_contexts(X, words, 0, n_contexts=1, window=8)
+    >>> contexts[["sign", "activation", "left", "word", "right"]]
+      sign  activation   left   word    right
+    0    +         2.5  Dogs    bark   loudly
+    1    -        -3.0         Hello
+    """
+    check_columns(words, ["text", "start", "end"], caller="top_contexts")
+    chosen = choose_neurons(X, words, neurons, input_features=input_features, caller="top_contexts")
+    texts = pd.factorize(words["text"])[0] if distinct_texts else None
+    parts = []
+    for block in chosen.blocks(len(words)):
+        activations = chosen.read(slice(None), block).T
+        z = activations.astype(np.float64) - chosen.means[block][:, np.newaxis]
+        z /= chosen.deviations[block][:, np.newaxis]
+        of_neuron, rows, signs, ranks = _find(z, n_contexts, sign, texts)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "neuron": chosen.names[block][of_neuron],
+                    "sign": signs,
+                    "rank": ranks,
+                    "activation": activations[of_neuron, rows].astype(np.float64),
+                    "z": z[of_neuron, rows],
+                    "row": rows,
+                }
+            )
+        )
+    table = pd.concat(parts, ignore_index=True)
+    return table[["neuron", "sign", "rank", "activation", "z"]].join(
+        _contexts(words, table["row"].to_numpy(), window)
+    )
+
+
+def _find(z, n_contexts, sign, texts):
+    if texts is None:
+        return find_ends(z, n_contexts, sign)
+    order = np.argsort(texts, kind="stable")
+    starts = np.flatnonzero(np.diff(texts[order], prepend=-1))
+    found = []
+    for end in ("positive", "negative") if sign == "both" else (sign,):
+        key = {"positive": z, "negative": -z, "absolute": np.abs(z)}[end]
+        best = _first_of_largest(key[:, order], starts)
+        of_neuron, places, signs, ranks = find_ends(
+            np.take_along_axis(z, order[best], axis=1), n_contexts, end
+        )
+        found.append((of_neuron, order[best[of_neuron, places]], signs, ranks))
+    found = [np.concatenate(part) for part in zip(*found, strict=True)]
+    by_neuron = np.argsort(found[0], kind="stable")
+    return [part[by_neuron] for part in found]
+
+
+def _first_of_largest(values, starts):
+    """Place, for each row, where each run of columns has its largest value first."""
+    largest = np.maximum.reduceat(values, starts, axis=1)
+    n_columns = values.shape[1]
+    lengths = np.diff(np.append(starts, n_columns))
+    is_largest = values == np.repeat(largest, lengths, axis=1)
+    places = np.where(is_largest, np.arange(n_columns), n_columns)
+    return np.minimum.reduceat(places, starts, axis=1)
+
+
+def _contexts(words, rows, window):
+    chosen = words.iloc[rows].reset_index(drop=True)
+    spans = list(zip(chosen["text"].astype(object), chosen["start"], chosen["end"], strict=True))
+    # A window as long as the text shows all of it.
+    reach = [len(text) if window is None else window for text, _, _ in spans]
+    sides = {
+        "left": [
+            text[max(0, start - n) : start]
+            for (text, start, _), n in zip(spans, reach, strict=True)
+        ],
+        "word": [text[start:end] for text, start, end in spans],
+        "right": [text[end : end + n] for (text, _, end), n in zip(spans, reach, strict=True)],
+    }
+    own = [name for name in ("text", "start", "end", "sentence_id") if name in chosen]
+    return pd.DataFrame(sides).join(chosen[own]).assign(row=rows)

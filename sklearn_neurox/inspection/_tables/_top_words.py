@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from sklearn_neurox.inspection._extremes import SIGNS, find_ends
+from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
+from sklearn_neurox.utils._word_columns import word_forms
+
+# Rows that are upcast at a time.
+_BLOCK_VALUES = 1_000_000
+
+
+@validate_params(
+    {
+        "words": ["array-like"],
+        "neurons": ["array-like", Integral, str, None],
+        "n_words": [Interval(Integral, 1, None, closed="left")],
+        "min_count": [Interval(Integral, 1, None, closed="left")],
+        "sign": [StrOptions(set(SIGNS))],
+        "case_sensitive": ["boolean"],
+        "input_features": ["array-like", None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def top_words(
+    X: ArrayLike,
+    words: pd.DataFrame | ArrayLike,
+    neurons: int | str | Sequence[int] | Sequence[str] | None = None,
+    *,
+    n_words: int = 10,
+    min_count: int = 5,
+    sign: str = "both",
+    case_sensitive: bool = True,
+    input_features: ArrayLike | None = None,
+) -> pd.DataFrame:
+    r"""List the words that a neuron is most active on, for one neuron or for all.
+
+    All activations of one word type are averaged. With :math:`m_{jw}` the mean of neuron
+    :math:`j` over the words of type :math:`w`, and :math:`\mu_j`, :math:`\sigma_j` its mean and
+    standard deviation over all words, types are ordered by
+
+    .. math:: z_{jw} = (m_{jw} - \mu_j) / \sigma_j
+
+    so that neurons of other magnitudes, and neurons that never cross zero, can be compared.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_words, n_features)
+        The activations; float16 and memory-mapped ones are upcast in blocks.
+
+    words : DataFrame with the column ``word``, or array-like of str, of shape (n_words,)
+        The word of every row.
+
+    neurons : int, str, array-like of these or of bool, or None, default=None
+        Indices, names, or a mask. None is all, except those that are constant, with a warning.
+
+    n_words : int, default=10
+        How many words to list an end.
+
+    min_count : int, default=5
+        How often a type must occur. The mean of a type that occurs once is one activation, and
+        the extremes of many such say little.
+
+    sign : {"both", "positive", "negative", "absolute"}, default="both"
+        Which words to list: the highest and the lowest, the highest, the lowest, or those
+        farthest from the neuron's mean on either side.
+
+    case_sensitive : bool, default=True
+        Whether "The" and "the" are two types. If not, types are shown in lower case.
+
+    input_features : array-like of str or None, default=None
+        The names of the columns. None takes those of a DataFrame, or ``x0``, ``x1``, ...
+
+    Returns
+    -------
+    table : DataFrame
+        A row for every neuron, end and word, most extreme first, with the columns ``neuron``,
+        ``sign`` (``"+"`` for the high end, ``"-"`` for the low one; the sign of z with
+        ``"absolute"``), ``rank`` (from 1, within the end), ``word``, ``mean`` (in units of the
+        activation), ``z``, ``std`` (of the activation over the n words of that type, with weight
+        1 / n) and ``count``. Fewer types than ``n_words`` are all listed.
+
+    Raises
+    ------
+    ValueError
+        If no type occurs often enough, X is not finite, a word is missing, no neuron is chosen,
+        or a chosen one is constant.
+
+    See Also
+    --------
+    top_contexts : Single words in their sentences.
+
+    Notes
+    -----
+    Means and deviations of all types and neurons come from one pass over X, sorted by type, or
+    one for every 8 million pairs of type and neuron. NeuroX's ``get_top_words`` averages the size
+    of the standardised activation, without its sign, and has no minimum count; a word on which a
+    neuron swings both ways comes high there, and has a small z and a large ``std`` here.
+
+    References
+    ----------
+    .. [1] F. Dalvi, N. Durrani, H. Sajjad, Y. Belinkov, A. Bau, J. Glass, "What Is One Grain of
+       Sand in the Desert? Analyzing Individual Neurons in Deep NLP Models", AAAI 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_neurox.inspection import top_words
+    >>> X = np.array([[0.0], [1.0], [8.0], [9.0], [-2.0], [-4.0]])
+    >>> words = ["the", "the", "dog", "dog", "a", "a"]
+    >>> top_words(X, words, n_words=1, min_count=2).round(2)
+      neuron sign  rank word  mean     z  std  count
+    0     x0    +     1  dog   8.5  1.34  0.5      2
+    1     x0    -     1    a  -3.0 -1.03  1.0      2
+    """
+    chosen = choose_neurons(X, words, neurons, input_features=input_features, caller="top_words")
+    forms = word_forms(words, caller="top_words")
+    rows, codes, types, counts = _frequent_types(forms, min_count, case_sensitive)
+    parts = []
+    for block in chosen.blocks(len(types)):
+        means, deviations = _moments_of_types(chosen, block, rows, codes, counts)
+        z = (means / chosen.deviations[block]).T
+        of_neuron, of_type, signs, ranks = find_ends(z, n_words, sign)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "neuron": chosen.names[block][of_neuron],
+                    "sign": signs,
+                    "rank": ranks,
+                    "word": types[of_type],
+                    "mean": means[of_type, of_neuron] + chosen.means[block][of_neuron],
+                    "z": z[of_neuron, of_type],
+                    "std": deviations[of_type, of_neuron],
+                    "count": counts[of_type],
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _frequent_types(forms, min_count, case_sensitive):
+    """Sort the rows of the types that occur often enough by type."""
+    codes, types = pd.factorize(forms if case_sensitive else forms.str.lower())
+    counts = np.bincount(codes)
+    frequent = counts >= min_count
+    if not frequent.any():
+        raise ValueError(
+            f"No word occurs {min_count} times, as the 'min_count' parameter of top_words asks; "
+            f"the most frequent one does {counts.max()} times. Ask for less."
+        )
+    rows = np.argsort(codes, kind="stable")
+    rows = rows[frequent[codes[rows]]]
+    numbers = np.cumsum(frequent) - 1
+    return rows, numbers[codes[rows]], np.asarray(types, dtype=object)[frequent], counts[frequent]
+
+
+def _moments_of_types(chosen, block, rows, codes, counts):
+    """Average each type, less the mean of the neuron, and take its deviation."""
+    width = len(chosen.means[block])
+    sums, squares = np.zeros((2, len(counts), width))
+    n_rows = max(1, _BLOCK_VALUES // width)
+    for start in range(0, len(rows), n_rows):
+        part = slice(start, start + n_rows)
+        centred = chosen.read(rows[part], block) - chosen.means[block]
+        # Rows are sorted by type, so those of a block are few types in a run.
+        present = slice(codes[part][0], codes[part][-1] + 1)
+        shape = present.stop - present.start, len(centred)
+        places = codes[part] - present.start, np.arange(len(centred))
+        indicator = csr_array((np.ones(len(centred)), places), shape=shape)
+        sums[present] += indicator @ centred
+        squares[present] += indicator @ np.square(centred, out=centred)
+    counts = counts[:, np.newaxis]
+    means = sums / counts
+    variances = squares / counts - np.square(means)
+    return means, np.sqrt(np.maximum(variances, 0, out=variances))

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The regularisation path over folds, which the probes that end in CV have in common."""
+
+from abc import ABCMeta, abstractmethod
+from numbers import Integral, Real
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
+from sklearn.metrics._scorer import get_scorer_names
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sklearn_neurox.probes._elastic_net._base import BaseElasticNetProbe
+from sklearn_neurox.probes._elastic_net._grid_on_folds import GridOnFolds
+from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._warn_user import warn_user
+
+_MAX_INT = np.iinfo(np.int32).max
+# Without l1 no alpha makes all coefficients zero; the grid is then that of a little of it.
+_LEAST_L1_RATIO = 1e-3
+# Samples from which the folds are solved together, by stochastic epochs.
+_FEWEST_SAMPLES = 2048
+_SHARED = {
+    name: constraint
+    for name, constraint in BaseElasticNetProbe._parameter_constraints.items()
+    if name not in ("alpha", "warm_start")
+}
+
+
+class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
+    """Chooses ``alpha`` and ``l1_ratio`` by validation, and fits again with them."""
+
+    _parameter_constraints: dict = {
+        **_SHARED,
+        "l1_ratio": [Interval(Real, 0, 1, closed="both"), "array-like"],
+        "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "eps": [Interval(Real, 0, 1, closed="neither")],
+        "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "selection": [StrOptions({"best", "one_standard_error"})],
+        "n_jobs": [Integral, None],
+    }
+
+    @abstractmethod
+    def __init__(
+        self,
+        *,
+        l1_ratio,
+        alphas,
+        eps,
+        cv,
+        scoring,
+        selection,
+        standardize,
+        fit_intercept,
+        solver,
+        tol,
+        max_iter,
+        n_jobs,
+        device,
+        random_state,
+    ):
+        self.l1_ratio = l1_ratio
+        self.alphas = alphas
+        self.eps = eps
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.standardize = standardize
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_jobs = n_jobs
+        self.device = device
+        self.random_state = random_state
+
+    @abstractmethod
+    def _targets(self, y, weight, rows=slice(None), where=""):
+        """Encode the targets of some rows, or of all."""
+
+    @abstractmethod
+    def _plain(self, attributes):
+        """Return a fitted probe with these attributes, to be scored."""
+
+    def _search(self, X, y, sample_weight, groups):
+        """Score the grid on every fold, choose from it, and fit the whole data."""
+        check_consistent_length(X, groups)
+        l1_ratios = self._check_l1_ratios()
+        targets = self._targets(y, sample_weight)
+        alphas = self._grid(X, targets, l1_ratios)
+        scorer = check_scoring(self, self.scoring)
+        caller = type(self).__name__
+        folds = list(check_folds(self.cv, groups, caller=caller).split(X, y, groups))
+        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight, "groups": groups}}
+        context = self._init_callback_context(max_subtasks=len(folds), sequential_subtasks=False)
+        context.call_on_fit_task_begin(estimator=self, **data)
+        random_state = check_random_state(self.random_state)
+        grid = GridOnFolds(self, X, y, sample_weight, l1_ratios, alphas, scorer)
+        folds = grid.describe(folds, context)
+        groups = self._group(folds, len(X))
+        seeds = random_state.randint(_MAX_INT, size=len(groups))
+        # Threads share X; the solvers let go of the interpreter while they compute.
+        found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+            delayed(grid.score)(group, np.random.RandomState(seed))
+            for group, seed in zip(groups, seeds, strict=True)
+        )
+        found = sorted((fold for group in found for fold in group), key=lambda fold: fold[0])
+        _, scores, n_nonzero, has_converged = map(np.array, zip(*found, strict=True))
+        self._report(scores, has_converged)
+        self.scores_, self.n_nonzero_ = scores, n_nonzero
+        self.alphas_ = alphas[0] if np.ndim(self.l1_ratio) == 0 else alphas
+        ratio, place = self._choose(scores, n_nonzero)
+        self.alpha_, self.l1_ratio_ = float(alphas[ratio, place]), float(l1_ratios[ratio])
+        problem = self._state(X, targets, random_state).penalised(self.alpha_, self.l1_ratio_)
+        solution = self._solver(problem, random_state).solve()
+        self._adopt(solution, problem, targets, alpha=self.alpha_, l1_ratio=self.l1_ratio_)
+        self._end(context, data)
+        return self
+
+    def _check_l1_ratios(self):
+        ratios = np.atleast_1d(np.asarray(self.l1_ratio, dtype=np.float64))
+        if ratios.ndim != 1 or not len(ratios) or not ((ratios >= 0) & (ratios <= 1)).all():
+            raise ValueError(
+                f"The 'l1_ratio' parameter of {type(self).__name__} must be a number or a list of "
+                f"numbers between 0 and 1. Got {self.l1_ratio!r}."
+            )
+        return ratios
+
+    def _grid(self, X, targets, l1_ratios):
+        """Lay the alphas out, the largest first: shape (n_l1_ratios, n_alphas)."""
+        if not isinstance(self.alphas, Integral):
+            alphas = np.sort(np.asarray(self.alphas, dtype=np.float64).ravel())[::-1]
+            if not len(alphas) or not (np.isfinite(alphas) & (alphas >= 0)).all():
+                raise ValueError(
+                    f"The 'alphas' parameter of {type(self).__name__} must be an int or a list of "
+                    f"numbers that are not negative. Got {self.alphas!r}."
+                )
+            return np.tile(alphas, (len(l1_ratios), 1))
+        problem = self._state(X, targets, np.random.RandomState(0), is_resident=False)
+        gradient = problem.certify(*problem.zeros()).gradient
+        tops = [problem.alpha_max(gradient, max(r, _LEAST_L1_RATIO)) for r in l1_ratios]
+        if not all(tops):
+            raise ValueError(
+                "No column of X has anything to do with y, linearly: there is no grid of alphas "
+                f"for {type(self).__name__} to choose from."
+            )
+        return np.array([np.geomspace(top, top * self.eps, self.alphas) for top in tops])
+
+    def _group(self, folds, n_samples):
+        """Decide which folds are solved together: with few samples a Newton step is better."""
+        is_small = n_samples < _FEWEST_SAMPLES
+        whole = all(fold.targets.is_whole for fold in folds)
+        if is_small or not whole or self.solver == "newton":
+            return [[fold] for fold in folds]
+        n_groups = min(effective_n_jobs(self.n_jobs), len(folds))
+        return [folds[number::n_groups] for number in range(n_groups)]
+
+    def _report(self, scores, has_converged):
+        if not np.isfinite(scores).all():
+            fold = np.argwhere(~np.isfinite(scores))[0][0]
+            raise ValueError(
+                f"scoring={self.scoring!r} gave {scores[~np.isfinite(scores)][0]} on fold {fold}. "
+                "Use folds that hold every class, or another scorer."
+            )
+        if not has_converged.all():
+            warn_user(
+                f"{(~has_converged).sum()} of {has_converged.size} fits of the path did not "
+                f"converge in max_iter={self.max_iter} epochs; most are those of the smallest "
+                "alphas. Raise max_iter, or eps.",
+                ConvergenceWarning,
+            )
+
+    def _choose(self, scores, n_nonzero):
+        """Return the place of the chosen model in the grid."""
+        mean = scores.mean(axis=0)
+        best = np.unravel_index(mean.argmax(), mean.shape)
+        if self.selection == "best" or len(scores) == 1:
+            return best
+        error = scores[(slice(None), *best)].std(ddof=1) / np.sqrt(len(scores))
+        sparsity = np.where(mean >= mean[best] - error, n_nonzero.mean(axis=0), np.inf)
+        # Of equally sparse models the one with the larger alpha, which comes first.
+        ratios, places = np.nonzero(sparsity == sparsity.min())
+        first = np.lexsort((-mean[ratios, places], places))[0]
+        return ratios[first], places[first]

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from abc import abstractmethod
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+
+from sklearn_neurox.ranking._base import BaseRanker
+from sklearn_neurox.ranking._detectors._class_counts import ClassCounter
+from sklearn_neurox.utils._validation import check_weight, encode_classes
+
+# Copies of so many bytes of columns are held at a time, by each thread.
+_BLOCK_BYTES = 32_000_000
+
+
+class BaseDetectorRanker(BaseRanker):
+    """Base class of rankers by how well a neuron alone detects the words of a class.
+
+    A subclass scores columns, and their negatives, as detectors of every class.
+    """
+
+    _parameter_constraints: dict = {
+        **BaseRanker._parameter_constraints,
+        "two_sided": ["boolean"],
+        "average": [StrOptions({"macro", "weighted"})],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        two_sided: bool = True,
+        average: str = "macro",
+        n_neurons: int | float | None = None,
+        which: str = "top",
+        n_jobs: int | None = None,
+    ):
+        super().__init__(n_neurons=n_neurons, which=which)
+        self.two_sided = two_sided
+        self.average = average
+        self.n_jobs = n_jobs
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None):
+        """Rank the neurons.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The activations.
+
+        y : array-like of shape (n_samples,)
+            The class of every row.
+
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How much every row counts; a row of weight zero is as if it were not there.
+
+        Returns
+        -------
+        self : estimator
+            The fitted ranker.
+
+        Raises
+        ------
+        ValueError
+            If X is not finite, a label is missing, a weight is negative, or there is only one
+            class.
+        """
+        X, y = self._check_fit_input(X, y)
+        check_classification_targets(y)
+        rows, y, weight = _rows_that_count(X, y, sample_weight)
+        self.classes_, codes = encode_classes(y, slice(None), caller=type(self).__name__)
+        counter = ClassCounter(codes, weight)
+        width = max(1, _BLOCK_BYTES // (_widened(X).itemsize * X.shape[0]))
+        blocks = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+            delayed(self._score_block)(_columns(X, rows, start, width), counter)
+            for start in range(0, X.shape[1], width)
+        )
+        themselves, negatives = np.concatenate(blocks, axis=-1)
+        negative = self.two_sided & (negatives > themselves)
+        self.class_signs_ = np.where(negative, -1, 1)
+        class_scores = np.where(negative, negatives, themselves)
+        shares = counter.totals if self.average == "weighted" else None
+        self._set_ranking(
+            np.average(class_scores, axis=0, weights=shares),
+            [class_scores.max(axis=0)],
+            class_scores=class_scores,
+        )
+        return self
+
+    @abstractmethod
+    def _score_block(self, columns, counter):
+        """Score (n_columns, n_samples) and its negative: (2, n_classes, n_columns)."""
+
+
+def _rows_that_count(X, y, sample_weight):
+    weight = check_weight(sample_weight, X)
+    if weight is None or weight.all():
+        return slice(None), y, weight
+    rows = np.flatnonzero(weight)
+    return rows, y[rows], weight[rows]
+
+
+def _widened(X):
+    # Sorting float16 is many times slower than widening it first.
+    return np.dtype(np.float32) if X.dtype == np.float16 else X.dtype
+
+
+def _columns(X, rows, start, width):
+    return np.ascontiguousarray(X[:, start : start + width][rows].T, dtype=_widened(X))

@@ -1,0 +1,458 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The page of a report in a real browser: it opens, searches, sorts, and trusts no string."""
+
+import socketserver
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from sklearn_neurox.ablation import ablation_curve
+from sklearn_neurox.datasets import make_planted_neurons, make_tagged_words
+from sklearn_neurox.inspection import NeuronReport
+from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
+from sklearn_neurox.words import words_frame
+from tests.inspection._report.browser import open_chromium
+
+SCRIPT = "</script><script>window.hacked = 1; alert(1)</script>"
+IMAGE = '"><img src=x onerror="window.hacked = 1; alert(1)">'
+HEBREW = ["שלום", "עולם", "קטן"]
+N_NEURONS = 120
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory):
+    with open_chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture(autouse=True)
+def _quiet_console(chrome):
+    chrome.get_log("browser")
+    yield
+    assert chrome.get_log("browser") == []
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Words with hostile ones, one beyond the basic plane, and right-to-left ones."""
+    sentences = [["🦜", "talk", SCRIPT], ["see", IMAGE, "here"], HEBREW]
+    words = pd.concat([make_tagged_words(60, random_state=0), words_frame(sentences * 5)])
+    words = words.reset_index(drop=True)
+    made = make_planted_neurons(len(words), N_NEURONS, n_classes=3, n_layers=2, random_state=0)
+    labels = np.array(["plain", SCRIPT, IMAGE])
+    names = made.feature_names.copy()
+    names[-1] = IMAGE
+    X = made.X.copy()
+    # Repeated sentences have the same activations.
+    X[-45:] = np.tile(X[-9:], (5, 1))
+    X[:, 0] += 9 * (words["word"] == SCRIPT) + 7 * (words["word"] == "🦜")
+    X[:, 1] += 9 * (words["word"] == HEBREW[1])
+    X[:, 2] = 0.25
+    return pd.DataFrame(X, columns=names), labels[made.y], words
+
+
+@pytest.fixture(scope="module")
+def ranker(data):
+    return LCARanker(LogisticRegression(max_iter=1000)).fit(*data[:2])
+
+
+@pytest.fixture(scope="module")
+def page(data, ranker, tmp_path_factory):
+    X, y, words = data
+    varying = X.loc[:, X.std() > 0]
+    curve = ablation_curve(
+        LogisticRegression(max_iter=1000),
+        varying,
+        y,
+        groups=words["text"],
+        n_draws=2,
+        random_state=0,
+    )
+    layers = pd.DataFrame({"layer": [IMAGE, "hidden.1"], "score": [0.25, 0.5]})
+    report = NeuronReport(
+        ranker, X, y, words, ablation=curve, layer_profile=layers, title=f"Hostile {SCRIPT}"
+    )
+    return write(report, tmp_path_factory)
+
+
+def write(report, factory):
+    path = factory.mktemp("page") / "report.html"
+    report.write_html(path)
+    return path.as_uri()
+
+
+def find(chrome, selector):
+    return chrome.find_element("css selector", selector)
+
+
+def texts(chrome, selector):
+    """What is seen of all that match, in one call to the browser."""
+    return chrome.execute_script(
+        "return Array.from(document.querySelectorAll(arguments[0]),"
+        " (node) => (node.innerText ?? '').trim())",
+        selector,
+    )
+
+
+def wait_for(chrome, script, *arguments):
+    deadline = time.monotonic() + 20
+    while not (value := chrome.execute_script(f"return {script}", *arguments)):
+        assert time.monotonic() < deadline, f"never: {script}"
+        time.sleep(0.02)
+    return value
+
+
+def open_at(chrome, page, place=""):
+    # Another fragment alone would not load the page again.
+    chrome.get("about:blank")
+    chrome.get(page + place)
+    wait_for(chrome, "document.documentElement.dataset.ready")
+
+
+def heading_is(chrome, text):
+    wait_for(chrome, "document.querySelector('h1').textContent === arguments[0]", text)
+
+
+def press(chrome, *keys):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    ActionChains(chrome).send_keys(*keys).perform()
+
+
+def key(name):
+    from selenium.webdriver.common.keys import Keys
+
+    return getattr(Keys, name)
+
+
+def has_focus(chrome, selector):
+    return chrome.execute_script(
+        "return document.activeElement === document.querySelector(arguments[0])", selector
+    )
+
+
+def column(chrome, title):
+    """The shown cells of a column of the first table."""
+    return chrome.execute_script(
+        """
+        const table = document.querySelector("main table");
+        const place = Array.from(table.tHead.rows[0].cells, (cell) => cell.innerText.trim())
+            .indexOf(arguments[0]);
+        return Array.from(table.tBodies[0].rows, (row) => row.cells[place].innerText.trim());
+        """,
+        title,
+    )
+
+
+def header(chrome, title):
+    return find(chrome, "main table").find_element("xpath", f".//button[.='{title}']")
+
+
+def test_it_opens_with_the_ranking(chrome, page, ranker, data):
+    open_at(chrome, page)
+    names = data[0].columns[ranker.order_[:50]].tolist()
+    assert chrome.title == f"Ranking of all neurons · Hostile {SCRIPT}"
+    assert texts(chrome, "main .beside > .table:first-child tbody a.name") == names
+    assert texts(chrome, "#tabs a") == ["Ranking", "Labels", "Ablation", "Layers", "About"]
+    assert chrome.execute_script("return performance.getEntriesByType('resource').length") == 0
+
+
+def test_search_by_keys_alone(chrome, page, data):
+    open_at(chrome, page)
+    press(chrome, "/")
+    assert has_focus(chrome, "#query")
+    press(chrome, "1.41")
+    found = [name for name in data[0].columns if "1.41" in name]
+    assert texts(chrome, "[role=option] bdi") == found == ["hidden.1.41"]
+    press(chrome, key("ESCAPE"), "hidden.0.5")
+    options = texts(chrome, "[role=option] bdi")
+    assert options[0] == "hidden.0.5" and set(options[1:]) == {f"hidden.0.5{i}" for i in range(10)}
+    press(chrome, key("ARROW_DOWN"))
+    chosen = find(chrome, "[role=option][aria-selected=true]")
+    assert chosen.text.startswith(options[1])
+    assert find(chrome, "#query").get_attribute("aria-activedescendant") == chosen.get_attribute(
+        "id"
+    )
+    press(chrome, key("ENTER"))
+    heading_is(chrome, options[1])
+    assert has_focus(chrome, "h1")
+    press(chrome, "/", key("ESCAPE"))
+    assert find(chrome, "#query").get_attribute("value") == ""
+
+
+def test_search_finds_labels_and_top_words(chrome, page):
+    open_at(chrome, page)
+    find(chrome, "#query").send_keys("PLAIN")
+    assert texts(chrome, "[role=option] bdi") == ["plain"]
+    find(chrome, "#query").clear()
+    find(chrome, "#query").send_keys(HEBREW[1])
+    assert texts(chrome, "[role=option] bdi")[0] == "hidden.0.1"
+    find(chrome, "#query").clear()
+    find(chrome, "#query").send_keys("no such thing")
+    assert texts(chrome, "#found") == ["Nothing found"] and not texts(chrome, "[role=option]")
+
+
+def test_tables_sort_by_click_and_by_key(chrome, page, ranker):
+    open_at(chrome, page, "#/label/plain")
+    assert column(chrome, "Rank") == [str(rank) for rank in range(1, 51)]
+    header(chrome, "Difference, SD").click()
+    values = [float(text.replace("−", "-")) for text in column(chrome, "Difference, SD")]
+    assert values == sorted(values, reverse=True) and len(values) == 50
+    header(chrome, "Neuron").send_keys(key("ENTER"))
+    assert column(chrome, "Neuron")[1:12] == [f"hidden.0.{i}" for i in range(11)]
+    header(chrome, "Neuron").send_keys(key("SPACE"))
+    assert column(chrome, "Neuron")[:2] == ["hidden.1.58", "hidden.1.57"]
+    marked = chrome.find_elements("css selector", "main .table:first-child th[aria-sort]")
+    assert [node.get_attribute("aria-sort") for node in marked] == ["descending"]
+
+
+@pytest.mark.parametrize("place", ["", "#/labels", "#/label/plain", "#/ablation", "#/layers"])
+def test_sorting_keeps_all_rows_of_every_table(chrome, page, place):
+    open_at(chrome, page, place)
+    tables = chrome.find_elements("css selector", "main table")
+    assert tables
+    for table in tables:
+        rows = table.find_elements("css selector", "tbody tr")
+        for button in table.find_elements("css selector", "th button"):
+            button.click()
+            button.click()
+            assert len(table.find_elements("css selector", "tbody tr")) == len(rows) > 0
+
+
+def test_long_tables_come_by_pages(chrome, page):
+    open_at(chrome, page)
+    first, previous, following, last = chrome.find_elements("css selector", ".pager button")
+    following.send_keys(key("ENTER"))
+    assert texts(chrome, ".pager span") == ["51–100 of 120"]
+    last.click()
+    assert texts(chrome, "main .beside > .table:first-child tbody td:first-child") == [
+        str(rank) for rank in range(101, 121)
+    ]
+    following.click()
+    assert texts(chrome, ".pager span") == ["101–120 of 120"]
+    previous.click()
+    first.click()
+    assert texts(chrome, ".pager span") == ["1–50 of 120"]
+
+
+def test_links_lead_to_neurons_and_labels_and_back(chrome, page, ranker, data):
+    open_at(chrome, page)
+    best = data[0].columns[ranker.order_[0]]
+    find(chrome, "main tbody a.name").click()
+    heading_is(chrome, best)
+    assert texts(chrome, "#results [aria-current]")[0].startswith(best)
+    find(chrome, ".neighbours a").click()
+    heading_is(chrome, data[0].columns[ranker.order_[1]])
+    chrome.back()
+    heading_is(chrome, best)
+    chrome.find_element("link text", "plain").click()
+    heading_is(chrome, "Label plain")
+    chrome.get(page + "#/neuron/nothing%")
+    heading_is(chrome, "Not found")
+
+
+def test_a_neuron_shows_its_numbers(chrome, page, data, ranker):
+    X, y, words = data
+    open_at(chrome, page, "#/neuron/hidden.0.0")
+    z = (X["hidden.0.0"] - X["hidden.0.0"].mean()) / X["hidden.0.0"].std(ddof=0)
+    facts = dict(zip(texts(chrome, "dt"), texts(chrome, "dd"), strict=True))
+    assert facts["Rank"] == f"{ranker.ranks_[0]} of 120" and facts["Layer"] == "hidden.0"
+    assert float(facts["SD"]) == pytest.approx(X["hidden.0.0"].std(ddof=0), rel=5e-3)
+    means = z.groupby(y).mean().sort_values(ascending=False)
+    assert column(chrome, "Label") == means.index.tolist()
+    shown = [float(text.replace("−", "-")) for text in column(chrome, "Mean, SD")]
+    np.testing.assert_allclose(shown, means, atol=0.006)
+    rows = np.array(ranker.classes_).searchsorted(means.index)
+    weights = ranker.estimator_.coef_[rows, 0] * X["hidden.0.0"].std(ddof=0)
+    shown = [float(text.replace("−", "-")) for text in column(chrome, "Weight × SD")]
+    np.testing.assert_allclose(shown, weights, atol=6e-4)
+    assert len(texts(chrome, "td.drawing svg[role=img] .box")) == 3
+    frequent = z.groupby(words["word"]).agg(["mean", "size"]).query("size >= 5")["mean"]
+    assert texts(chrome, ".words bdi")[0] == SCRIPT == frequent.idxmax()
+    assert float(texts(chrome, ".words .value")[0]) == pytest.approx(frequent.max(), abs=0.006)
+
+
+def test_sentences_are_coloured_word_by_word(chrome, page, data):
+    X, _, words = data
+    open_at(chrome, page, "#/neuron/hidden.0.0")
+    z = (X["hidden.0.0"] - X["hidden.0.0"].mean()) / X["hidden.0.0"].std(ddof=0)
+    top = words.loc[z.idxmax(), "text"]
+    assert texts(chrome, ".sentences p")[0] == top
+    rows = words[words["text"] == top].drop_duplicates("start")
+    first = chrome.find_elements("css selector", ".sentences li:first-child")[0]
+    spans = first.find_elements("css selector", ".word")
+    # The parrot is one character to Python and two to the browser.
+    assert [span.text for span in spans] == rows["word"].tolist() == ["🦜", "talk", SCRIPT]
+    shown = [float(s.get_attribute("title").split()[0].replace("−", "-")) for s in spans]
+    np.testing.assert_allclose(shown, z[rows.index].clip(-4, 4), atol=0.03)
+    assert [span.tag_name for span in spans].count("strong") == 1
+    colours = [span.value_of_css_property("background-color") for span in spans]
+    assert "240, 150, 30" in colours[0]
+
+
+def test_right_to_left_text_runs_so(chrome, page):
+    open_at(chrome, page, "#/neuron/hidden.0.1")
+    paragraph = find(chrome, ".sentences p")
+    assert paragraph.text == " ".join(HEBREW)
+    assert paragraph.value_of_css_property("direction") == "rtl"
+
+
+def test_hostile_strings_are_text(chrome, page):
+    from urllib.parse import quote
+
+    for place in ("", "#/labels", "#/layers", "#/neuron/hidden.0.0", "#/neuron/hidden.0.1"):
+        open_at(chrome, page, place)
+        assert texts(chrome, "header .title") == [f"Hostile {SCRIPT}"]
+    open_at(chrome, page, "#/layers")
+    assert IMAGE in column(chrome, "layer")
+    for name in (SCRIPT, IMAGE):
+        open_at(chrome, page, f"#/label/{quote(name, safe='')}")
+        heading_is(chrome, f"Label {name}")
+        assert name in texts(chrome, "#results bdi")
+    open_at(chrome, page, f"#/neuron/{quote(IMAGE, safe='')}")
+    heading_is(chrome, IMAGE)
+    assert chrome.find_elements("css selector", "img, main script") == []
+    assert len(chrome.find_elements("css selector", "script")) == 2
+    assert chrome.execute_script("return window.hacked") is None
+
+
+def test_the_policy_lets_nothing_out(chrome, page):
+    requests = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            requests.append(self.request.recv(100))
+
+    server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        open_at(chrome, page)
+        refused = chrome.execute_async_script(
+            """
+            const [url, done] = arguments;
+            const refused = [];
+            document.addEventListener("securitypolicyviolation",
+                (event) => refused.push(event.effectiveDirective));
+            const add = (tag, set) => document.body.append(
+                Object.assign(document.createElement(tag), set));
+            add("img", { src: url + "img" });
+            add("script", { src: url + "script" });
+            add("script", { textContent: "window.hacked = 1" });
+            add("link", { rel: "stylesheet", href: url + "style" });
+            fetch(url + "fetch").catch(() => {}).then(() => setTimeout(done, 300, refused));
+            """,
+            f"http://127.0.0.1:{server.server_address[1]}/",
+        )
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert requests == []
+    assert chrome.execute_script("return window.hacked") is None
+    assert set(refused) == {
+        "img-src",
+        "script-src-elem",
+        "style-src-elem",
+        "connect-src",
+    }
+    # These refusals were asked for.
+    chrome.get_log("browser")
+
+
+def test_what_is_missing_is_said(chrome, data, tmp_path_factory):
+    X, y, words = data
+    ranker = RandomRanker(random_state=0).fit(X, y)
+    page = write(NeuronReport(ranker, X, y, words, n_detailed=1, min_count=999), tmp_path_factory)
+    best, other = X.columns[ranker.order_[:2]]
+    open_at(chrome, page, f"#/neuron/{other}")
+    assert "kept for the 1 best ranked neurons only" in find(chrome, ".note").text
+    open_at(chrome, page, f"#/neuron/{best}")
+    assert texts(chrome, ".note") == ["No word occurs 999 times or more."]
+    assert len(texts(chrome, ".sentences li")) == 10
+    open_at(chrome, page, "#/neuron/hidden.0.2")
+    assert texts(chrome, ".note")[0].startswith("This neuron is 0.25 for every word")
+    open_at(chrome, page, "#/label/plain")
+    assert "RandomRanker gives no scores by label" in find(chrome, ".about").text
+    sizes = [abs(float(t.replace("−", "-"))) for t in column(chrome, "Difference, SD")]
+    assert sizes == sorted(sizes, reverse=True)
+    open_at(chrome, page, "#/labels")
+    assert texts(chrome, "#tabs a") == ["Ranking", "Labels", "About"]
+
+
+def test_an_ablation_has_a_drawing_and_its_numbers(chrome, page):
+    open_at(chrome, page, "#/ablation")
+    assert len(chrome.find_elements("css selector", "main svg path.curve.top")) == 4
+    assert column(chrome, "which")[0] == "all"
+    header(chrome, "score").click()
+    scores = [float(text) for text in column(chrome, "score")]
+    assert scores == sorted(scores) and len(scores) == 19
+
+
+def test_dark_mode(chrome, page):
+    open_at(chrome, page, "#/neuron/hidden.0.0")
+    light = find(chrome, "body").value_of_css_property("background-color")
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    try:
+        colour = find(chrome, "body").value_of_css_property("background-color")
+    finally:
+        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert "255, 255, 255" in light and "27, 27, 31" in colour
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["", "#/labels", "#/label/plain", "#/neuron/hidden.0.0", "#/ablation", "#/layers", "#/about"],
+)
+def test_narrow_screens_scroll_tables_and_not_the_page(chrome, page, place):
+    size = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        open_at(chrome, page, place)
+        widths = chrome.execute_script(
+            "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert widths[0] <= widths[1]
+
+
+def test_a_notebook_shows_it_in_its_frame(chrome, data, ranker, tmp_path):
+    report = NeuronReport(ranker, *data)
+    outer = tmp_path / "notebook.html"
+    outer.write_text(f"<!DOCTYPE html><p>cell</p>{report._repr_html_()}", encoding="utf-8")
+    chrome.get(outer.as_uri())
+    chrome.switch_to.frame(find(chrome, "iframe"))
+    try:
+        wait_for(chrome, "document.documentElement.dataset.ready")
+        find(chrome, "main tbody a.name").click()
+        heading_is(chrome, data[0].columns[ranker.order_[0]])
+    finally:
+        chrome.switch_to.default_content()
+
+
+@pytest.mark.slow
+def test_ten_thousand_neurons(chrome, tmp_path):
+    n_words, n_neurons = 25_000, 10_000
+    words = make_tagged_words(3000, random_state=0).iloc[:n_words]
+    labels, y = np.unique(words["upos"].to_numpy()[:n_words], return_inverse=True)
+    rng = np.random.default_rng(0)
+    effects = rng.standard_normal((len(labels), n_neurons), dtype=np.float32)
+    X = np.lib.format.open_memmap(
+        tmp_path / "X.npy", "w+", dtype=np.float16, shape=(len(words), n_neurons)
+    )
+    for start in range(0, len(words), 1000):
+        rows = slice(start, start + 1000)
+        X[rows] = rng.standard_normal(X[rows].shape, dtype=np.float32) + effects[y[rows]]
+    ranker = ProbelessRanker().fit(X, labels[y])
+    path = tmp_path / "report.html"
+    NeuronReport(ranker, X, labels[y], words).write_html(path)
+    assert path.stat().st_size < 15_000_000
+    open_at(chrome, path.as_uri())
+    find(chrome, "#query").send_keys("x9999")
+    assert texts(chrome, "[role=option] bdi") == ["x9999"]
