@@ -159,7 +159,7 @@ def _bare_inputs(activations):
     source = activations._source
     model = load_model(source.spec)
     lengths = source.sequences.lengths
-    plans = plan_batches(lengths, source.batch_tokens), np.arange(len(lengths))[:, None]
+    plans = plan_batches(lengths, source.max_batch_tokens), np.arange(len(lengths))[:, None]
     batches, sentences = (
         [source._inputs(batch, 1, model.device, False)[0] for batch in plan] for plan in plans
     )

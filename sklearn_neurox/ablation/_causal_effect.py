@@ -55,7 +55,7 @@ _COLUMNS = [
         **FILL_CONSTRAINTS,
         "tokenizer": [str, os.PathLike, HasMethods(["convert_ids_to_tokens"]), None],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_tokens": [Interval(Integral, 1, None, closed="left")],
+        "max_batch_tokens": [Interval(Integral, 1, None, closed="left")],
         "device": [str, None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -77,7 +77,7 @@ def causal_effect(
     step: float | ArrayLike = 1.0,
     tokenizer: "str | os.PathLike | PreTrainedTokenizerBase | None" = None,
     max_length: int | None = None,
-    batch_tokens: int = 2048,
+    max_batch_tokens: int = 2048,
     device: str | None = None,
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
@@ -140,7 +140,7 @@ def causal_effect(
         The most tokens read at once; longer texts are read in windows. None takes the model's own
         limit.
 
-    batch_tokens : int, default=2048
+    max_batch_tokens : int, default=2048
         Tokens a batch may hold. A batch that is too large for the memory is halved.
 
     device : str or None, default=None
@@ -247,7 +247,7 @@ def causal_effect(
         model,
         tokenizer=tokenizer,
         max_length=max_length,
-        batch_tokens=batch_tokens,
+        max_batch_tokens=max_batch_tokens,
         device=device,
     )
     model = load_language_model(extractor._spec(), caller=caller)

@@ -17,11 +17,11 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.ablation._ablator import NeuronAblator
 from sklearn_neurox.ranking import LCARanker, RandomRanker
-from sklearn_neurox.selection._probe_search import neuron_order, order_only
+from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._counts import count_neurons
-from sklearn_neurox.utils._folds import check_folds
-from sklearn_neurox.utils._metadata import fit_with_groups, takes
+from sklearn_neurox.utils._folds import make_splitter
+from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import (
     check_no_missing_labels,
@@ -151,7 +151,7 @@ def measure(
     check_row_order(X, y)
     data = (X, y, groups, check_weight(sample_weight, X))
     random_state = check_random_state(random_state)
-    folds = check_folds(cv, groups, caller=caller)
+    folds = make_splitter(cv, groups, caller=caller)
     folds = list(folds.split(X, y, groups))
     # Threads share the matrices of the fold; what fits and scores at length lets them work.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
@@ -224,7 +224,9 @@ def _prepare(features, X, y, groups, weight, train, test, fills, random_state):
     if features is not None:
         features = clone(features)
         ways = ("fit", "fit_transform")  # the second is what a pipeline routes
-        is_asked = weight is not None and any(takes(features, "sample_weight", w) for w in ways)
+        is_asked = weight is not None and any(
+            accepts_metadata(features, "sample_weight", w) for w in ways
+        )
         given = {"sample_weight": weight} if is_asked else {}
         X_train = features.fit_transform(X_train, y_train, **given)
         X_test = features.transform(X_test)
@@ -267,7 +269,7 @@ def _fit_probe(template, fold, scoring):
 
 def _ranker(ranker, probes, caller):
     if ranker is not None:
-        return order_only(ranker)
+        return without_selection(ranker)
     ((_, probe, _),) = probes.values()
     if not hasattr(probe, "coef_"):
         raise ValueError(

@@ -27,7 +27,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.evaluation._type_baseline import TypeLabelClassifier, TypeMeanRegressor
-from sklearn_neurox.selection._probe_search import fit_with_groups
+from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms

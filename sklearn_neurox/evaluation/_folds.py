@@ -4,7 +4,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._warn_user import warn_user
 
 
@@ -30,7 +30,7 @@ def make_folds(cv, X, y, groups, *, classes, caller):
     folds : list of (train, test)
         Index arrays.
     """
-    splitter = check_folds(cv, groups, caller=caller)
+    splitter = make_splitter(cv, groups, caller=caller)
     folds = [(_rows(train), _rows(test)) for train, test in splitter.split(X, y, groups)]
     y = np.asarray(y)
     # Numbers, as np.isin compares strings one by one.

@@ -8,8 +8,8 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._recorded_predictions import RecordedPredictions, record
-from sklearn_neurox.selection._probe_search import fit_with_groups
 from sklearn_neurox.utils._blocks import neuron_blocks
+from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._submatrix import submatrix
 from sklearn_neurox.utils._tqdm import counted
 from sklearn_neurox.utils._validation import check_activations

@@ -8,7 +8,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import validate_params
 
-from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.utils._word_columns import check_columns, word_forms
 
@@ -100,7 +100,7 @@ def leakage_report(
     check_columns(words, ["text", "word"], caller="leakage_report")
     forms = word_forms(words, caller="leakage_report")
     check_consistent_length(words, y, groups)
-    splitter = check_folds(cv, groups, caller="leakage_report")
+    splitter = make_splitter(cv, groups, caller="leakage_report")
     texts, types = pd.factorize(words["text"])[0], pd.factorize(forms)[0]
     casefolded = pd.factorize(forms.str.casefold())[0]
     groups = None if groups is None else pd.factorize(np.asarray(groups))[0]

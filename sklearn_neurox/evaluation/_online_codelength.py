@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._online_code import OnlineCode
-from sklearn_neurox.selection._probe_search import fit_with_groups
+from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user

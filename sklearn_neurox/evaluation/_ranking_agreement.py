@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.ranking._base import BaseRanker
-from sklearn_neurox.selection._probe_search import neuron_order
+from sklearn_neurox.ranking._order import neuron_order
 from sklearn_neurox.utils._counts import count_neurons
 
 

@@ -12,7 +12,7 @@ from sklearn_neurox.extraction._cache._cached_source import CachedSource
 from sklearn_neurox.extraction._run._output_matrix import new_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
 from sklearn_neurox.extraction._run._sources import ArraySource
-from sklearn_neurox.extraction._text._alignment import ranges
+from sklearn_neurox.utils._ragged import pointers, ranges
 
 
 class Activations:
@@ -135,7 +135,7 @@ class Activations:
         if index is not None and len(index) != len(checked):
             raise ValueError(f"index has {len(index)} labels for {len(checked)} arrays.")
         counts = np.array([len(array) for array in checked], dtype=np.int64)
-        ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        ptr = pointers(counts)
         return cls(
             ArraySource(np.concatenate(checked), ptr, names),
             np.repeat(np.arange(len(counts)), counts),

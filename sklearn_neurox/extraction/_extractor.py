@@ -15,10 +15,10 @@ from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._cache._activation_cache import ActivationCache
 from sklearn_neurox.extraction._cache._cached_source import cached_source
 from sklearn_neurox.extraction._cache._cached_texts import cached_texts
-from sklearn_neurox.extraction._model._available_blocks import request_blocks
+from sklearn_neurox.extraction._model._available_blocks import resolve_blocks
 from sklearn_neurox.extraction._model._blocks import choose_blocks
 from sklearn_neurox.extraction._model._live_model import LiveModelMixin
-from sklearn_neurox.extraction._model._loading import LostModel
+from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.extraction._run._reading import read_texts
 from sklearn_neurox.extraction._run._sources import neuron_names_of
@@ -29,7 +29,7 @@ from sklearn_neurox.extraction._text._checks import (
     report_dropped,
     report_special,
 )
-from sklearn_neurox.extraction._text._targets import read_requests
+from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._windows import make_sequences
 from sklearn_neurox.utils._validation import check_row_order
 
@@ -117,7 +117,7 @@ class ActivationExtractor(
     max_length : int or None, default=None
         The most tokens read at once, special ones included; None takes the model's own limit.
 
-    batch_tokens : int, default=2048
+    max_batch_tokens : int, default=2048
         Tokens a batch may hold. Texts of similar length run together.
 
     device : str or None, default=None
@@ -182,7 +182,13 @@ class ActivationExtractor(
     """
 
     _parameter_constraints: dict = {
-        "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), TorchModel, LostModel],
+        "model": [
+            str,
+            os.PathLike,
+            HasMethods(["get_input_embeddings"]),
+            TorchModel,
+            DetachedModel,
+        ],
         "layers": [Integral, "array-like", None],
         "component": [str, "array-like"],
         "stack": [StrOptions({"encoder", "decoder", "both"}), None],
@@ -195,7 +201,7 @@ class ActivationExtractor(
         "missing": [StrOptions({"zero", "nan", "error"})],
         "overflow": [StrOptions({"window", "error"})],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_tokens": [Interval(Integral, 1, None, closed="left")],
+        "max_batch_tokens": [Interval(Integral, 1, None, closed="left")],
         "device": [str, None],
         "trust_remote_code": ["boolean"],
         "allow_bin_weights": ["boolean"],
@@ -220,7 +226,7 @@ class ActivationExtractor(
         missing: str = "zero",
         overflow: str = "window",
         max_length: int | None = None,
-        batch_tokens: int = 2048,
+        max_batch_tokens: int = 2048,
         device: str | None = None,
         trust_remote_code: bool = False,
         allow_bin_weights: bool = False,
@@ -241,7 +247,7 @@ class ActivationExtractor(
         self.missing = missing
         self.overflow = overflow
         self.max_length = max_length
-        self.batch_tokens = batch_tokens
+        self.max_batch_tokens = max_batch_tokens
         self.device = device
         self.trust_remote_code = trust_remote_code
         self.allow_bin_weights = allow_bin_weights
@@ -277,7 +283,7 @@ class ActivationExtractor(
         self : object
         """
         check_row_order(X, y)
-        read_requests(X, stack=self.stack, caller=type(self).__name__)
+        read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
         if self._known_blocks() is None:
             self._blocks(self._spec())
         return self
@@ -307,7 +313,7 @@ class ActivationExtractor(
             under ``missing="error"``, and where the model cannot be loaded.
         """
         self._validate_params()
-        rows, contexts = read_requests(X, stack=self.stack, caller=type(self).__name__)
+        rows, contexts = read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
         texts = cached_texts(self, rows.texts, rows.pairs, contexts)
         reading, blocks = (None, None) if texts is None else texts.recall(self.layers)
         if reading is None:
@@ -393,4 +399,4 @@ class ActivationExtractor(
         return None if texts is None else texts.known_blocks(self.layers)
 
     def _blocks(self, spec):
-        return request_blocks(spec, component=self.component, stack=self.stack, layers=self.layers)
+        return resolve_blocks(spec, component=self.component, stack=self.stack, layers=self.layers)

@@ -6,7 +6,7 @@ import numpy as np
 SIGNS = ("both", "positive", "negative", "absolute")
 
 
-def find_ends(values, n, sign):
+def find_extremes(values, n, sign):
     """Find the extreme entries of every row.
 
     Parameters

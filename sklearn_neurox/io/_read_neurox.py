@@ -15,6 +15,7 @@ from sklearn_neurox.io._json import read_json
 from sklearn_neurox.io._pt import read_pt
 from sklearn_neurox.io._sentences import match_sentences
 from sklearn_neurox.utils._names import neuron_names
+from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.words._frame import words_frame
 
 _REFUSED = {
@@ -180,7 +181,7 @@ def _open(path, layers, stored_layers, dtype):
     matrix = parts[0][0] if len(parts) == 1 else np.concatenate([p for p, _ in parts], axis=1)
     names = neuron_names([k for _, chosen in parts for k in chosen], first.n_units)
     order = np.argsort(first.indices, kind="stable")
-    ptr = np.concatenate([[0], np.cumsum(np.array(first.lengths)[order])]).astype(np.int64)
+    ptr = pointers(np.array(first.lengths)[order])
     words = None if first.words is None else [first.words[i] for i in order]
     return ArraySource(matrix, ptr, names), [first.indices[i] for i in order], words
 

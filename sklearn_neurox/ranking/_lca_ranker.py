@@ -7,9 +7,9 @@ from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_neurox.probes._default_probe import default_probe
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._loss_gradient import loss_gradient, prediction_residuals
-from sklearn_neurox.selection._probe_search import default_probe
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._moments import column_deviations, column_means
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_weight

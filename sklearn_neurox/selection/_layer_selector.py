@@ -11,7 +11,8 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.selection._probe_search import FoldScores, default_probe, reaches
+from sklearn_neurox.probes._default_probe import default_probe
+from sklearn_neurox.selection._probe_search import FoldScores, reaches
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._names import neuron_layers
 from sklearn_neurox.utils._validation import check_matrix, check_weight

@@ -12,16 +12,12 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.selection._probe_search import (
-    FoldScores,
-    default_probe,
-    fit_with_groups,
-    neuron_order,
-    order_only,
-    reaches,
-)
+from sklearn_neurox.probes._default_probe import default_probe
+from sklearn_neurox.ranking._order import neuron_order, without_selection
+from sklearn_neurox.selection._probe_search import FoldScores, reaches
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._counts import count_neurons
+from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._validation import check_matrix
 
 # Percents of the neurons that the literature tries.
@@ -235,7 +231,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
 
         if self.ranker is None:
             return LCARanker(FrozenEstimator(probe) if fitted else probe)
-        return order_only(self.ranker)
+        return without_selection(self.ranker)
 
     def _find_fewest(self, folds, orders, sizes):
         oracle, n_features = self.oracle_scores_.mean(), self.n_features_in_

@@ -4,65 +4,13 @@
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
-from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeRegressor
-from sklearn_neurox.utils._folds import check_folds
+from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._validation import check_weight
-
-
-def default_probe(y):
-    """Make the elastic-net probe that suits the target."""
-    is_number = type_of_target(y).startswith("continuous")
-    probe = ElasticNetProbeRegressor if is_number else ElasticNetProbeClassifier
-    return probe(standardize=True, random_state=0)
-
-
-def order_only(ranker):
-    """Clone a ranker for its order: what it would select itself needs no warning in every fold."""
-    # Imported late because the rankers are built on this package.
-    from sklearn_neurox.ranking._base import BaseRanker
-
-    ranker = clone(ranker)
-    return (
-        ranker.set_params(n_neurons=None, which="top") if isinstance(ranker, BaseRanker) else ranker
-    )
-
-
-def neuron_order(ranker):
-    """Give the columns, best first, in the eyes of a fitted ranker.
-
-    Parameters
-    ----------
-    ranker : estimator
-        With ``order_``, or only with ``scores_`` or ``ranking_``, as scikit-learn's selectors
-        have.
-
-    Returns
-    -------
-    order : ndarray of shape (n_features,)
-
-    Raises
-    ------
-    ValueError
-        If it has none of these.
-    """
-    if hasattr(ranker, "order_"):
-        return ranker.order_
-    if hasattr(ranker, "scores_"):
-        # A column that a scorer cannot judge, such as a constant one, comes last.
-        scores = np.nan_to_num(np.asarray(ranker.scores_, dtype=float), nan=-np.inf)
-        return np.argsort(-scores, kind="stable")
-    if hasattr(ranker, "ranking_"):
-        return np.argsort(ranker.ranking_, kind="stable")
-    raise ValueError(
-        f"The fitted {type(ranker).__name__} does not rank: it has none of the attributes "
-        "'order_', 'scores_' and 'ranking_'. Use a ranker of sklearn_neurox.ranking, or a selector "
-        "that scores every column."
-    )
 
 
 def reaches(score, oracle, delta):
@@ -98,7 +46,7 @@ class FoldScores:
         self.scorer = check_scoring(estimator, scoring=scoring)
         # Threads share X, and what computes at length lets go of the interpreter.
         self.parallel = Parallel(n_jobs=n_jobs, prefer="threads")
-        folds = check_folds(cv, groups, caller=caller)
+        folds = make_splitter(cv, groups, caller=caller)
         self.folds = list(folds.split(X, y, groups))
 
     def map(self, function, *arguments):

@@ -8,7 +8,7 @@ from sklearn.model_selection import GroupKFold, KFold, check_cv
 from sklearn_neurox.utils._warn_user import warn_user
 
 
-def check_folds(cv, groups, *, caller):
+def make_splitter(cv, groups, *, caller):
     """Turn a ``cv`` parameter into a splitter whose folds do not leak.
 
     Parameters

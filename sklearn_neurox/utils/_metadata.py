@@ -33,10 +33,10 @@ def fit_with_groups(estimator, X, y, groups, sample_weight=None):
         If there are weights, and the estimator takes none.
     """
     given = {}
-    if groups is not None and takes(estimator, "groups"):
+    if groups is not None and accepts_metadata(estimator, "groups"):
         given["groups"] = groups
     if sample_weight is not None:
-        if not takes(estimator, "sample_weight"):
+        if not accepts_metadata(estimator, "sample_weight"):
             raise ValueError(
                 f"{type(estimator).__name__} takes no sample_weight in fit. Leave the weights out, "
                 "or use another estimator; of one that wraps others, such as a Pipeline, call "
@@ -47,7 +47,7 @@ def fit_with_groups(estimator, X, y, groups, sample_weight=None):
     return estimator.fit(X, y, **given)
 
 
-def takes(estimator, metadata, method="fit"):
+def accepts_metadata(estimator, metadata, method="fit"):
     """Tell whether a method takes a metadata by name, or routes it to an estimator inside."""
     # A frozen estimator was fitted elsewhere; what it is given now it does not need.
     is_frozen = isinstance(estimator, FrozenEstimator)

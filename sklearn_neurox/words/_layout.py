@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.utils._ragged import pointers
+
 OWN_COLUMNS = ("text", "start", "end", "word", "position", "sentence_id")
 
 
@@ -38,7 +40,7 @@ def check_column_names(names: Iterable) -> None:
 
 def first_rows(lengths: np.ndarray) -> np.ndarray:
     """Return the row at which each sentence begins."""
-    return np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    return pointers(lengths)[:-1]
 
 
 def join_words(

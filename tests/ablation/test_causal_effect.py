@@ -337,7 +337,7 @@ def test_the_order_and_number_of_rows_change_nothing(language_model, words):
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "byt5"])
 def test_batches_change_nothing(language_model, words, family):
     large = measure(language_model, family, words)
-    small = measure(language_model, family, words, batch_tokens=1)
+    small = measure(language_model, family, words, max_batch_tokens=1)
     pd.testing.assert_frame_equal(small, large, rtol=1e-4, atol=1e-4)
 
 
@@ -525,7 +525,7 @@ def test_an_extractor_says_whether_special_tokens_are_split(language_model):
 @pytest.mark.parametrize(
     ("parameters", "options", "message"),
     [
-        ({}, {"batch_tokens": 7}, "'batch_tokens' .* ActivationExtractor.*its set_params"),
+        ({}, {"max_batch_tokens": 7}, "'max_batch_tokens' .* ActivationExtractor.*its set_params"),
         ({}, {"tokenizer": "other"}, "'tokenizer' parameter of causal_effect"),
         ({"weights": "random"}, {}, "weights='random'.*has learned nothing"),
         ({"max_length": 0}, {}, "The 'max_length' parameter .* Got 0"),

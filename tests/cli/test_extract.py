@@ -203,11 +203,11 @@ def test_an_interrupted_command_goes_on_where_it_was(tmp_path, model, whole, mon
     output = [str(cache)] if whole else [str(tmp_path / "acts.npy"), "--cache", str(cache)]
     run_hidden, read, stop = _forward.run_hidden, [], [2]
 
-    def interrupted(model, anatomies, inputs, *rest):
+    def interrupted(model, traits_by_stack, inputs, *rest):
         if len(read) == stop[0]:
             raise KeyboardInterrupt
         read.append(len(inputs["input_ids"]))
-        return run_hidden(model, anatomies, inputs, *rest)
+        return run_hidden(model, traits_by_stack, inputs, *rest)
 
     monkeypatch.setattr(_forward, "run_hidden", interrupted)
     assert main(["extract", model, str(path), *output]) == 130

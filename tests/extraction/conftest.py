@@ -67,9 +67,9 @@ def count_forwards(monkeypatch):
     sizes = []
     run_hidden = _forward.run_hidden
 
-    def counted(model, anatomy, inputs, *args):
+    def counted(model, traits, inputs, *args):
         sizes.append(len(inputs["input_ids"]))
-        return run_hidden(model, anatomy, inputs, *args)
+        return run_hidden(model, traits, inputs, *args)
 
     monkeypatch.setattr(_forward, "run_hidden", counted)
     return sizes

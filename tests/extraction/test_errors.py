@@ -176,7 +176,7 @@ BAD_PARAMETERS = {
     "random_state": ({"random_state": -1}, "The 'random_state' parameter"),
     "missing": ({"missing": "drop"}, "The 'missing' parameter"),
     "overflow": ({"overflow": "truncate"}, "The 'overflow' parameter"),
-    "batch_tokens": ({"batch_tokens": 0}, "The 'batch_tokens' parameter"),
+    "max_batch_tokens": ({"max_batch_tokens": 0}, "The 'max_batch_tokens' parameter"),
     "special_tokens": ({"special_tokens": "yes"}, "The 'special_tokens' parameter"),
     "model": ({"model": 3}, "The 'model' parameter of ActivationExtractor must be"),
     "tokenizer": ({"tokenizer": 3}, "The 'tokenizer' parameter of ActivationExtractor must be"),
@@ -210,7 +210,7 @@ def test_errors_of_tokens_surface_before_the_model_is_loaded(tiny, words, tmp_pa
         raise AssertionError("the weights were loaded")
 
     monkeypatch.setattr(_loading, "_build_model", loads)
-    plan = ActivationExtractor(tiny("bert"), batch_tokens=3).transform(words)
+    plan = ActivationExtractor(tiny("bert"), max_batch_tokens=3).transform(words)
     assert plan.shape == (len(words),)
     assert len(plan.get_feature_names()) == 48
 

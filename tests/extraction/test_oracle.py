@@ -149,16 +149,16 @@ def test_every_layer_equals_the_naive_reading(family, strategy, tiny, words, ora
     assert_close_by_layer(H, pool_naively(states, strategy))
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 40])
+@pytest.mark.parametrize("max_batch_tokens", [1, 40])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_batches_do_not_matter(family, batch_tokens, tiny, words):
-    def extract(batch_tokens):
-        extractor = ActivationExtractor(tiny(family), batch_tokens=batch_tokens)
+def test_batches_do_not_matter(family, max_batch_tokens, tiny, words):
+    def extract(max_batch_tokens):
+        extractor = ActivationExtractor(tiny(family), max_batch_tokens=max_batch_tokens)
         return SubwordAggregator("mean").fit_transform(extractor.transform(words))
 
     together = extract(2048)
     n_layers = 4 if family == "canine" else 3
-    assert_close_by_layer(extract(batch_tokens), together.reshape(len(words), n_layers, -1))
+    assert_close_by_layer(extract(max_batch_tokens), together.reshape(len(words), n_layers, -1))
 
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f != "canine"])

@@ -6,7 +6,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
-from sklearn_neurox.utils._metadata import fit_with_groups, takes
+from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
 
 X, y, GROUPS, WEIGHT = np.zeros((4, 1)), np.zeros(4), np.arange(4), np.ones(4)
 
@@ -33,11 +33,11 @@ def test_who_takes_them_gets_them_and_groups_are_no_condition():
 
 
 def test_a_pipeline_gets_what_its_steps_ask_for():
-    assert not takes(make_pipeline(_Both()), "groups")
+    assert not accepts_metadata(make_pipeline(_Both()), "groups")
     with sklearn.config_context(enable_metadata_routing=True):
-        assert not takes(make_pipeline(_Both()), "groups")
+        assert not accepts_metadata(make_pipeline(_Both()), "groups")
         pipe = make_pipeline(_Both().set_fit_request(groups=True, sample_weight=False))
-        assert takes(pipe, "groups") and not takes(pipe, "sample_weight")
+        assert accepts_metadata(pipe, "groups") and not accepts_metadata(pipe, "sample_weight")
         groups, weight = fit_with_groups(pipe, X, y, GROUPS)[-1].got_
         assert list(groups) == list(GROUPS) and weight is None
 

@@ -14,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._controls._control_task_classifier import check_both_labels
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.selection._probe_search import fit_with_groups
+from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 
 

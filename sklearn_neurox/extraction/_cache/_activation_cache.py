@@ -191,12 +191,12 @@ class ActivationCache:
     def _index(self, fingerprint):
         return index_of(self.folder / fingerprint)
 
-    def _write(self, fingerprint, entries, states, *, facts, note=""):
+    def _write(self, fingerprint, entries, states, *, metadata, note=""):
         """Write a shard; it is visible when it is complete."""
         folder = self.folder / fingerprint
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return write_shard(folder, entries, states, facts=facts, note=note)
+            return write_shard(folder, entries, states, metadata=metadata, note=note)
         except OSError as error:
             raise OSError(error.errno, self._cannot_write(error)) from error
 
@@ -239,14 +239,14 @@ class ActivationCache:
                 tokens += 0 if place in seen else length
                 seen[place] = None
             blocks.update(shard.blocks)
-        facts = index.facts or {}
+        metadata = index.metadata or {}
         return (
             folder.name,
-            facts.get("model", ""),
+            metadata.get("model", ""),
             len({key for key, _ in seen}),
             tokens,
             len(blocks),
-            facts.get("dtype", ""),
+            metadata.get("dtype", ""),
             len(index.shards),
             sum(shard.n_bytes for shard in index.shards),
         )

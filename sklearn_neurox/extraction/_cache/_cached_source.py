@@ -143,10 +143,10 @@ def cached_source(texts, reading, blocks, source, first_sequence, n_sequences):
     source : CachedSource
     """
     if source is not None:
-        from sklearn_neurox.extraction._cache._filling import keep_fresh
+        from sklearn_neurox.extraction._cache._filling import write_missing
 
         blocks = layout_of(source)
-        keep_fresh(texts, reading)
+        write_missing(texts, reading)
     n_windows = np.diff(np.append(first_sequence, n_sequences))
     text = np.repeat(np.arange(len(n_windows)), n_windows)
     return CachedSource(texts, blocks, text, np.arange(len(text)) - first_sequence[text])

@@ -14,7 +14,7 @@ from sklearn_neurox.extraction._model._blocks import check_components, choose_bl
 from sklearn_neurox.extraction._model._fingerprint import fingerprint
 from sklearn_neurox.extraction._model._loading import load_model, loaded_model
 from sklearn_neurox.extraction._model._torch_model import TorchModel
-from sklearn_neurox.extraction._run._reading import Reading
+from sklearn_neurox.extraction._run._reading import TokenizedTexts
 
 # Hooks that only watch, and only for the call that set them.
 _OURS = ("sklearn_neurox.extraction._model._hooks", "transformers.utils.output_capturing")
@@ -133,9 +133,9 @@ class CachedTexts:
         return None if index is None else self._choose(index, layers)
 
     def _choose(self, index, layers):
-        if index.facts is None:
+        if index.metadata is None:
             return None
-        layout = read_layout(index.facts["layout"])
+        layout = read_layout(index.metadata["layout"])
         # The encoder of a model that has no other stack is none to ask for.
         if self.extractor.stack is not None and any(block.stack is None for block in layout):
             return None
@@ -156,13 +156,13 @@ class CachedTexts:
         keys = entry_keys(self.keys[text], window)
         if any(index.locate(keys, block.name).is_missing.any() for block in blocks):
             return None
-        facts = index.facts
-        return Reading(
+        metadata = index.metadata
+        return TokenizedTexts(
             encodings=entries.to_encodings(),
-            limit=np.iinfo(np.int64).max if facts["limit"] is None else facts["limit"],
-            causal=facts["causal"],
-            tokenizer=facts["tokenizer"],
-            has_cls=facts["cls"],
+            limit=np.iinfo(np.int64).max if metadata["limit"] is None else metadata["limit"],
+            causal=metadata["causal"],
+            tokenizer=metadata["tokenizer"],
+            has_cls=metadata["cls"],
         )
 
 
@@ -189,7 +189,7 @@ def cached_texts(extractor, texts, pairs=None, contexts=None):
     if extractor.cache is None:
         return None
     spec, cache = extractor._spec(), extractor.cache
-    if spec.is_foreign and spec.model.fingerprint is None:
+    if spec.is_torch_model and spec.model.fingerprint is None:
         raise ValueError(
             f"The 'cache' of ActivationExtractor cannot keep the activations of {spec.name}: its "
             "parameters can be digested, but not what its 'encode' and 'forward' do. Name that "

@@ -106,7 +106,7 @@ def _merge(folder, shards):
         for block in shards[0].blocks
     }
     notes = "; ".join(dict.fromkeys(shard.note for shard in shards if shard.note))
-    return write_shard(folder, entries, states, facts=shards[0].facts, note=notes)
+    return write_shard(folder, entries, states, metadata=shards[0].metadata, note=notes)
 
 
 def _rows(shard, block, entries):

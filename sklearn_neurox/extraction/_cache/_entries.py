@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_neurox.extraction._cache._shard import KEY_BYTES
-from sklearn_neurox.extraction._text._alignment import ranges
 from sklearn_neurox.extraction._text._tokenization import Encodings
+from sklearn_neurox.utils._ragged import pointers, ranges
 
 _TOKEN_TABLES = ("role", "start", "end", "flags")
 _SPECIAL_WORD, _MARKER, _CLS = 1, 2, 4
@@ -38,7 +38,7 @@ class Entries:
     @property
     def ptr(self):
         """Where the states of each entry begin."""
-        return _ptr(self.length)
+        return pointers(self.length)
 
     def tables(self):
         """Yield the tables of a shard, by name."""
@@ -47,7 +47,7 @@ class Entries:
         yield "window", self.window.astype(np.int32)
         yield "n_windows", self.n_windows.astype(np.int32)
         yield "ptr", self.ptr
-        yield "token_ptr", _ptr(self.n_tokens)
+        yield "token_ptr", pointers(self.n_tokens)
         yield "role", (self.role + 1).astype(np.uint8)
         yield "start", self.start.astype(np.int32)
         yield "end", self.end.astype(np.int32)
@@ -55,7 +55,7 @@ class Entries:
 
     def take(self, which):
         """Keep some entries, in the order given."""
-        tokens, _ = ranges(_ptr(self.n_tokens)[:-1][which], self.n_tokens[which])
+        tokens, _ = ranges(pointers(self.n_tokens)[:-1][which], self.n_tokens[which])
         names = ("key", "request", "window", "n_windows", "length", "n_tokens")
         return Entries(
             **{name: getattr(self, name)[which] for name in names},
@@ -137,15 +137,11 @@ class Entries:
             role=self.role.astype(np.int64),
             start=self.start.astype(np.int64),
             end=self.end.astype(np.int64),
-            ptr=_ptr(self.n_tokens[self.window == 0]),
+            ptr=pointers(self.n_tokens[self.window == 0]),
             is_special_word=(self.flags & _SPECIAL_WORD) > 0,
             is_marker=(self.flags & _MARKER) > 0,
             is_cls=(self.flags & _CLS) > 0,
         )
-
-
-def _ptr(counts):
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def text_keys(texts, pairs=None, contexts=None):

@@ -23,9 +23,9 @@ from sklearn_neurox.extraction._cache._stored_blocks import layout_of, write_lay
 from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._progress import progress
 from sklearn_neurox.extraction._run._reading import read_texts
-from sklearn_neurox.extraction._run._row_parts import narrowed
 from sklearn_neurox.extraction._text._alignment import Alignment
 from sklearn_neurox.extraction._text._windows import make_sequences
+from sklearn_neurox.utils._half_precision import narrowed
 
 # Batches a worker gets at a time: enough to be worth sending, few enough to share out evenly.
 _TASKS_PER_WORKER = 4
@@ -48,11 +48,11 @@ def freshly_read(texts):
     """
     if texts.fresh is None:
         reading = read_texts(texts.extractor, texts.texts, texts.pairs, texts.contexts)
-        keep_fresh(texts, reading)
+        write_missing(texts, reading)
     return texts.fresh[:2]
 
 
-def keep_fresh(texts, reading):
+def write_missing(texts, reading):
     """Keep texts that have been tokenized, so that filling the cache need not do it again.
 
     Parameters
@@ -103,7 +103,7 @@ def fill(texts, chosen, blocks):
         How many of them the model read.
     """
     source, entries = freshly_read(texts)
-    facts = texts.fresh[2]
+    metadata = texts.fresh[2]
     folder = texts.fingerprint(load=True)
     text = np.cumsum(entries.window == 0) - 1
     own = np.flatnonzero(np.isin(text, chosen))
@@ -114,7 +114,7 @@ def fill(texts, chosen, blocks):
     entries = replace(entries, request=np.tile(request, (len(entries), 1)))
     index = texts.cache._index(folder)
     missing = _missing(index, entries, blocks)
-    sink = _Sink(texts.cache, folder, facts)
+    sink = _Sink(texts.cache, folder, metadata)
     if not missing.any():
         return 0
     sweep(texts.cache.folder / folder)
@@ -135,7 +135,7 @@ def _request(entries, source, blocks):
     digest = hashlib.blake2b(digest_size=KEY_BYTES)
     for part in (entries.key, np.asarray(entries.window, dtype="<i8")):
         digest.update(np.ascontiguousarray(part).data)
-    digest.update(repr((source.batch_tokens, source.block_names)).encode())
+    digest.update(repr((source.max_batch_tokens, source.block_names)).encode())
     return np.frombuffer(digest.digest(), dtype=np.uint8)
 
 
@@ -154,16 +154,16 @@ def _to_run(source, missing, before, texts):
     After an interruption these are whole batches of the plan the request began with. Where that
     does not explain what is there, the missing inputs have a plan of their own.
     """
-    anatomies = _anatomies(source, texts.extractor)
+    traits_by_stack = _traits(source, texts.extractor)
     lengths = source.sequences.lengths
-    begun = source.plan(np.where(before, 0, lengths), anatomies)
+    begun = source.plan(np.where(before, 0, lengths), traits_by_stack)
     left = [batch for batch in begun if missing[batch].any()]
     if all(missing[batch].all() for batch in left):
         return left
-    return source.plan(np.where(missing, lengths, 0), anatomies)
+    return source.plan(np.where(missing, lengths, 0), traits_by_stack)
 
 
-def _anatomies(source, extractor):
+def _traits(source, extractor):
     if _n_workers(extractor) == 1:
         return _look_at(source.spec, source.stacks)
     # The process that shares out the work needs no model of its own.
@@ -175,10 +175,10 @@ def _look_elsewhere(spec, stacks):
 
 
 def _look_at(spec, stacks):
-    from sklearn_neurox.extraction._model._forward import anatomy_of
+    from sklearn_neurox.extraction._model._forward import traits_of
 
     model = load_model(spec)
-    return [anatomy_of(model, stack) for stack in stacks]
+    return [traits_of(model, stack) for stack in stacks]
 
 
 def _size(source, batches, sink):
@@ -269,7 +269,7 @@ class _Sink:
 
     cache: object  # ActivationCache
     folder: str
-    facts: dict
+    metadata: dict
 
     def write(self, entries, states, note=""):
         dtype = np.dtype(self.cache.dtype)
@@ -277,7 +277,7 @@ class _Sink:
             name: narrowed(values, dtype, lambda unit, name=name: f"The neuron {name}.{unit}")
             for name, values in states.items()
         }
-        self.cache._write(self.folder, entries, states, facts=self.facts, note=note)
+        self.cache._write(self.folder, entries, states, metadata=self.metadata, note=note)
 
 
 class _ShardWriter:

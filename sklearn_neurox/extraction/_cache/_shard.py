@@ -39,7 +39,7 @@ class DamagedShardError(ValueError):
         self.path, self.reason = path, reason
 
 
-def write_shard(folder, entries, states, *, facts, note=""):
+def write_shard(folder, entries, states, *, metadata, note=""):
     """Write one file under a temporary name, and give it its own when it is complete.
 
     Parameters
@@ -53,7 +53,7 @@ def write_shard(folder, entries, states, *, facts, note=""):
     states : dict of str to ndarray of shape (n_tokens, n_units)
         The blocks, by name.
 
-    facts : dict
+    metadata : dict
         What a reader must know of model and tokenizer.
 
     note : str, default=""
@@ -74,7 +74,7 @@ def write_shard(folder, entries, states, *, facts, note=""):
     checks = {name: zlib.crc32(tensors[_TABLE + name].data) for name in tables}
     metadata = {
         "format": FORMAT,
-        "facts": json.dumps(facts, sort_keys=True),
+        "facts": json.dumps(metadata, sort_keys=True),
         "checks": json.dumps(checks, sort_keys=True),
         "note": note,
     }
@@ -155,7 +155,7 @@ class Shard:
         metadata = header.pop("__metadata__")
         if metadata["format"] != FORMAT:
             raise ValueError(f"its format is {metadata['format']!r}, not {FORMAT!r}")
-        self.facts, self.note = json.loads(metadata["facts"]), metadata["note"]
+        self.metadata, self.note = json.loads(metadata["facts"]), metadata["note"]
         self._checks = json.loads(metadata["checks"])
         self._tensors = header
         end = max(tensor["data_offsets"][1] for tensor in header.values())

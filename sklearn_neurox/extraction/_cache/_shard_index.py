@@ -101,10 +101,10 @@ class ShardIndex:
             return list(self._numbered)
 
     @property
-    def facts(self):
+    def metadata(self):
         """What the shards say of model and tokenizer; None where there is no shard."""
         shards = self.shards
-        return shards[0].facts if shards else None
+        return shards[0].metadata if shards else None
 
     def locate(self, keys, block=None, *, outside=None):
         """Find model inputs.

@@ -3,7 +3,8 @@
 
 import numpy as np
 
-from sklearn_neurox.extraction._run._row_parts import narrowed, split_values
+from sklearn_neurox.extraction._run._row_parts import split_values
+from sklearn_neurox.utils._half_precision import narrowed
 
 
 def pool_stored(parts, blocks, out, name):

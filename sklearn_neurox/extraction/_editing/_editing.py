@@ -6,7 +6,7 @@ import threading
 
 from sklearn_neurox.extraction._editing._sites import hidden_sites, site_of
 from sklearn_neurox.extraction._model._eager import uncompiled
-from sklearn_neurox.extraction._model._forward import anatomy_of, base_of
+from sklearn_neurox.extraction._model._forward import base_of, traits_of
 from sklearn_neurox.extraction._model._hooks import first_of
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._warn_user import warn_user
@@ -69,7 +69,7 @@ def _look_before(model):
     stacks = ("encoder", "decoder") if model.config.is_encoder_decoder else (None,)
     for stack in stacks:
         for one in {id(model): model, id(model.base_model): model.base_model}.values():
-            anatomy_of(one, stack)
+            traits_of(one, stack)
         hidden_sites(model, stack)
 
 

@@ -4,7 +4,7 @@
 import numpy as np
 
 from sklearn_neurox.extraction._model._config import is_causal
-from sklearn_neurox.extraction._model._loading import _fetch, keep_model, load_config
+from sklearn_neurox.extraction._model._loading import _fetch, load_config, load_once
 from sklearn_neurox.utils._torch import resolve_device
 
 _CLASSES = {
@@ -42,7 +42,7 @@ def load_language_model(spec, *, caller):
     """
     kind = kind_of(load_config(spec))
     auto_class = _CLASSES[kind]
-    if spec.is_foreign or (spec.is_live and spec.model.get_output_embeddings() is None):
+    if spec.is_torch_model or (spec.is_live and spec.model.get_output_embeddings() is None):
         raise ValueError(
             f"{caller} needs a model that predicts words, but {spec.name} has no language-model "
             f"head. Load it with transformers.{auto_class}, or give its name or folder."
@@ -50,7 +50,7 @@ def load_language_model(spec, *, caller):
     model = spec.model
     if not spec.is_live:
         device = resolve_device(spec.device, caller=caller)
-        model = keep_model(spec, "language model", device, lambda: _load(spec, auto_class, caller))
+        model = load_once(spec, "language model", device, lambda: _load(spec, auto_class, caller))
     if kind == "causal":
         _check_causal(model, caller)
     return model

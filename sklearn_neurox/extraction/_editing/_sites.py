@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from sklearn_neurox.extraction._model._forward import (
-    anatomy_of,
     are_close,
     base_of,
     evaluating,
     forward_of,
     hidden_states_of,
     probe_inputs,
+    traits_of,
 )
 from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
 from sklearn_neurox.extraction._model._projections import block_modules
@@ -86,16 +86,16 @@ def hidden_sites(model, stack):
     # By the stack, which a model shares with the same model without its head.
     base = base_of(model, stack)
     if base not in _hidden_sites:
-        anatomy = anatomy_of(model, stack)
+        traits = traits_of(model, stack)
         with evaluating(model), torch.inference_mode():
-            _hidden_sites[base] = _find(model, stack, anatomy)
+            _hidden_sites[base] = _find(model, stack, traits)
     return _hidden_sites[base]
 
 
-def _find(model, stack, anatomy):
+def _find(model, stack, traits):
     base, inputs = base_of(model, stack), probe_inputs(model, stack)
     expected = hidden_states_of(base, inputs)
-    candidates, blocks = _candidates(model, base, stack, anatomy)
+    candidates, blocks = _candidates(model, base, stack, traits)
     found = {}
     seen = _matching(
         forward_of(model, base, inputs),
@@ -124,10 +124,10 @@ def _matching(forward, taps):
     return seen
 
 
-def _candidates(model, base, stack, anatomy):
+def _candidates(model, base, stack, traits):
     """List where the states may be made, the likeliest first, and the paths of the blocks."""
-    if anatomy.blocks is not None:
-        paths = [f"{anatomy.blocks}.{block}" for block in range(anatomy.n_layers)]
+    if traits.blocks is not None:
+        paths = [f"{traits.blocks}.{block}" for block in range(traits.n_layers)]
         outputs = [(block + 1, Site(path, "output")) for block, path in enumerate(paths)]
         return [(0, Site(paths[0], "input")), *outputs], tuple(paths)
     blocks = block_modules(base, model.config, stack)

@@ -7,14 +7,15 @@ import numpy as np
 
 from sklearn_neurox.extraction._editing._language_model import kind_of, predict_tokens
 from sklearn_neurox.extraction._model import _config
-from sklearn_neurox.extraction._model._forward import anatomy_of, evaluating, input_device
+from sklearn_neurox.extraction._model._forward import evaluating, input_device, traits_of
 from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
 from sklearn_neurox.extraction._run._batching import run_in_halves
 from sklearn_neurox.extraction._run._reading import read_texts
-from sklearn_neurox.extraction._text._alignment import align, ranges
+from sklearn_neurox.extraction._text._alignment import align
 from sklearn_neurox.extraction._text._checks import check_lengths, report_special
-from sklearn_neurox.extraction._text._targets import read_requests
+from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._windows import Sequences, make_sequences
+from sklearn_neurox.utils._ragged import ranges
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class WordPredictor:
         self.kind = kind_of(load_config(extractor._spec()))
         extractor = extractor._shallow_copy()
         extractor.stack = "decoder" if self.kind == "seq2seq" else None
-        rows, contexts = read_requests(words, stack=extractor.stack, caller=caller)
+        rows, contexts = read_rows_and_targets(words, stack=extractor.stack, caller=caller)
         if rows.whole:
             raise ValueError(
                 f"{caller} takes a frame of words with the columns 'text', 'start' and 'end' (or "
@@ -118,10 +119,10 @@ class WordPredictor:
 
     def batches(self, model):
         """Plan which inputs run together; of those that are asked about anything."""
-        anatomies = [anatomy_of(model, stack) for stack in self._stacks(model)]
+        traits_by_stack = [traits_of(model, stack) for stack in self._stacks(model)]
         lengths = self.source.sequences.lengths.copy()
         lengths[~np.isin(np.arange(len(lengths)), self.sequence)] = 0
-        return self.source.plan(lengths, anatomies)
+        return self.source.plan(lengths, traits_by_stack)
 
     def _stacks(self, model):
         return _config.choose_stacks(
@@ -145,7 +146,7 @@ class WordPredictor:
         -------
         predictions : Predictions
         """
-        multiple = max(anatomy_of(model, stack).multiple for stack in self._stacks(model))
+        multiple = max(traits_of(model, stack).multiple for stack in self._stacks(model))
         loss, top1 = np.zeros(len(self.word)), np.full(len(self.word), -1)
 
         def run(batch, done):

@@ -10,7 +10,7 @@ from sklearn_neurox.extraction._model._blocks import MODULE, Block, check_compon
 from sklearn_neurox.extraction._model._loading import load_config, load_skeleton
 
 
-def request_blocks(spec, *, component, stack, layers):
+def resolve_blocks(spec, *, component, stack, layers):
     """Find what the parameters of the extractor ask of a model.
 
     Parameters
@@ -68,7 +68,7 @@ def list_blocks(spec, components, stacks):
     found = []
     for stack in stacks:
         for component in components:
-            if component == "hidden" and not spec.is_foreign:
+            if component == "hidden" and not spec.is_torch_model:
                 # From the config alone: the plain way needs neither torch nor the modules.
                 *inner, last = _config.hidden_layers(config, stack)
                 width = _config.n_units(config, stack)
@@ -88,7 +88,7 @@ def _blocks_of_modules(spec, config, component, stack):
     base = base_of(load_skeleton(spec), stack)
     if component.startswith(MODULE):
         return _matching(base, component, stack)
-    if spec.is_foreign:
+    if spec.is_torch_model:
         raise ValueError(
             f"ActivationExtractor cannot tell what component={component!r} is in "
             f"{spec.name}, which transformers does not know. Name modules: "

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from sklearn_neurox.extraction._model._loading import LostModel
+from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._tqdm import tqdm_class
 
@@ -71,21 +71,21 @@ def leave_behind(spec, *, with_digests):
 
     Returns
     -------
-    model : LostModel
+    model : DetachedModel
     """
     name = type(spec.model).__name__
     if not with_digests:
-        return LostModel(name)
-    if spec.is_foreign:
-        return LostModel(name, _of_live(spec.model), _THE_MODELS)
+        return DetachedModel(name)
+    if spec.is_torch_model:
+        return DetachedModel(name, _of_live(spec.model), _THE_MODELS)
     own = spec.tokenizer is None and spec.model.config.name_or_path
     tokenizer = _of_tokenizer(spec, None) if own else None
-    return LostModel(name, _of_live(spec.model), tokenizer)
+    return DetachedModel(name, _of_live(spec.model), tokenizer)
 
 
 def _of_model(spec, memo):
     if spec.is_live:
-        lost = isinstance(spec.model, LostModel)
+        lost = isinstance(spec.model, DetachedModel)
         return spec.model.fingerprint if lost else _of_live(spec.model)
     found = _located(spec.model, spec.revision)
     if found is None:
@@ -99,14 +99,14 @@ def _of_model(spec, memo):
 
 def _of_tokenizer(spec, memo):
     tokenizer = spec.tokenizer
-    if spec.is_foreign:
+    if spec.is_torch_model:
         return _THE_MODELS
-    if isinstance(tokenizer, LostModel):
+    if isinstance(tokenizer, DetachedModel):
         return tokenizer.fingerprint
     if tokenizer is None and not spec.is_live:
         return _THE_MODELS
     if tokenizer is None:
-        if isinstance(spec.model, LostModel):
+        if isinstance(spec.model, DetachedModel):
             return spec.model.tokenizer
         tokenizer = spec.model.config.name_or_path
     if not isinstance(tokenizer, str):
@@ -195,7 +195,13 @@ def _of_live(model):
             return None
         module = model.module
         kinds = [(name, type(part).__name__) for name, part in module.named_modules()]
-        settings = [kinds, model.fingerprint, model.pads, model.pad_token_id, model.max_length]
+        settings = [
+            kinds,
+            model.fingerprint,
+            model.supports_padding,
+            model.pad_token_id,
+            model.max_length,
+        ]
     else:
         module = model
         settings = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_")}

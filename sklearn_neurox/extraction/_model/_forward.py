@@ -15,7 +15,7 @@ from sklearn_neurox.extraction._model._eager import uncompiled
 from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 
-_anatomies: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_traits: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _widths: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 # How many calls use a model now, and which of its modules were in training mode before.
 _in_evaluation: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -27,13 +27,13 @@ _PROBE_TEXTS = 8
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class StackTraits:
     """What a look at a stack's forward pass has shown."""
 
     blocks: str | None  # name of the list of blocks, None where the hidden states come otherwise
     n_layers: int
-    pads: bool  # whether a padded input gives the same states
-    mixes: bool  # whether the texts beside it change the states of a text
+    supports_padding: bool  # whether a padded input gives the same states
+    batch_dependent: bool  # whether the texts beside it change the states of a text
     multiple: int  # inputs shorter than this are padded to it
 
 
@@ -46,7 +46,7 @@ def base_of(model, stack=None):
     return model.get_encoder() if stack else model.base_model
 
 
-def anatomy_of(model, stack=None):
+def traits_of(model, stack=None):
     """Look once at how a stack makes its hidden states; the result is checked, not assumed.
 
     Parameters
@@ -57,12 +57,12 @@ def anatomy_of(model, stack=None):
 
     Returns
     -------
-    anatomy : Anatomy
+    traits : StackTraits
     """
-    known = _anatomies.setdefault(model, {})
+    known = _traits.setdefault(model, {})
     if stack not in known:
         if isinstance(model, TorchModel):
-            known[stack] = Anatomy(None, 0, model.pads, False, 1)
+            known[stack] = StackTraits(None, 0, model.supports_padding, False, 1)
         else:
             with evaluating(model), torch.inference_mode():
                 known[stack] = _examine(model, stack)
@@ -77,12 +77,12 @@ def _examine(model, stack):
     expected = hidden_states_of(base, inputs)
     n_layers = len(expected) - 1
     padded = hidden_states_of(base, probe_inputs(model, stack, padding=_PROBE_PADDING))
-    pads = all(
+    supports_padding = all(
         are_close(short, long[:, :length])
         for short, long in zip(expected, padded, strict=True)
         if short.shape[1] == length
     )
-    mixes = not all(
+    batch_dependent = not all(
         are_close(alone, beside[:1])
         for alone, beside in zip(expected, _beside_others(model, stack), strict=True)
     )
@@ -92,10 +92,10 @@ def _examine(model, stack):
         if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers
     ]
     for blocks in names:
-        anatomy = Anatomy(blocks, n_layers, pads, mixes, multiple)
-        if _tapped_equals(base, anatomy, inputs, expected):
-            return anatomy
-    return Anatomy(None, n_layers, pads, mixes, multiple)
+        traits = StackTraits(blocks, n_layers, supports_padding, batch_dependent, multiple)
+        if _tapped_equals(base, traits, inputs, expected):
+            return traits
+    return StackTraits(None, n_layers, supports_padding, batch_dependent, multiple)
 
 
 def _beside_others(model, stack):
@@ -186,32 +186,32 @@ def are_close(ours, theirs):
     return bool(((ours - theirs).abs().max() / scale) < tolerance)
 
 
-def _tapped_equals(base, anatomy, inputs, expected):
+def _tapped_equals(base, traits, inputs, expected):
     seen = {}
-    taps = {layer: _hidden_tap(base, anatomy, layer) for layer in range(anatomy.n_layers)}
+    taps = {layer: _hidden_tap(base, traits, layer) for layer in range(traits.n_layers)}
     try:
         forward = partial(base, **inputs, **options_of(base))
         output = run_tapped(forward, taps, seen.__setitem__, stop=False)
     except ModuleDidNotRun:  # a list of modules of which some do not run
         return False
-    seen[anatomy.n_layers] = output.last_hidden_state
+    seen[traits.n_layers] = output.last_hidden_state
     return all(are_close(seen[layer], state) for layer, state in enumerate(expected))
 
 
-def _hidden_tap(base, anatomy, layer):
-    blocks = base.get_submodule(anatomy.blocks)
+def _hidden_tap(base, traits, layer):
+    blocks = base.get_submodule(traits.blocks)
     return Tap(blocks[layer - 1], "output") if layer else Tap(blocks[0], "input")
 
 
-def run_hidden(model, anatomies, inputs, blocks, visit):
+def run_hidden(model, traits_by_stack, inputs, blocks, visit):
     """Run a model on one batch and hand over the blocks asked for as they appear.
 
     Parameters
     ----------
     model : PreTrainedModel or TorchModel
 
-    anatomies : dict of (str or None) to Anatomy
-        From `anatomy_of`, of every stack that has to run.
+    traits_by_stack : dict of (str or None) to StackTraits
+        From `traits_of`, of every stack that has to run.
 
     inputs : dict of str to Tensor
         ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``; for a decoder also
@@ -230,33 +230,33 @@ def run_hidden(model, anatomies, inputs, blocks, visit):
     }
     inputs = {name: value for name, value in inputs.items() if not name.startswith("decoder_")}
     with torch.inference_mode():
-        for stack, anatomy in anatomies.items():
+        for stack, traits in traits_by_stack.items():
             wanted = {n: block for n, block in enumerate(blocks) if block.stack == stack}
             if stack == "encoder":
                 output = _run_stack(
-                    model, stack, anatomy, inputs, wanted, visit, whole="decoder" in anatomies
+                    model, stack, traits, inputs, wanted, visit, whole="decoder" in traits_by_stack
                 )
             elif stack == "decoder":
                 decoder_inputs["encoder_hidden_states"] = output.last_hidden_state
                 decoder_inputs["encoder_attention_mask"] = inputs["attention_mask"]
-                _run_stack(model, stack, anatomy, decoder_inputs, wanted, visit)
+                _run_stack(model, stack, traits, decoder_inputs, wanted, visit)
             else:
-                _run_stack(model, stack, anatomy, inputs, wanted, visit)
+                _run_stack(model, stack, traits, inputs, wanted, visit)
 
 
-def _run_stack(model, stack, anatomy, inputs, wanted, visit, *, whole=False):
+def _run_stack(model, stack, traits, inputs, wanted, visit, *, whole=False):
     base = base_of(model, stack)
     forward = forward_of(model, base, inputs)
     hidden = {block.layer: n for n, block in wanted.items() if block.component == "hidden"}
     taps = {n: _tap(base, block) for n, block in wanted.items() if block.component != "hidden"}
-    if hidden and anatomy.blocks is None:
+    if hidden and traits.blocks is None:
         output = run_tapped(partial(forward, output_hidden_states=True), taps, visit, stop=False)
         for layer, n in hidden.items():
             visit(n, output.hidden_states[layer])
         return output
-    last = hidden.pop(anatomy.n_layers, None)
+    last = hidden.pop(traits.n_layers, None)
     for layer, n in hidden.items():
-        taps[n] = _hidden_tap(base, anatomy, layer)
+        taps[n] = _hidden_tap(base, traits, layer)
     stop = last is None and not whole
     output = run_tapped(forward, taps, visit, stop=stop) if taps or not stop else None
     if last is not None:

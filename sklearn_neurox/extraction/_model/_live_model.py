@@ -7,7 +7,7 @@ from sklearn.base import _clone_parametrized
 from sklearn.utils._pprint import _EstimatorPrettyPrinter
 
 from sklearn_neurox.extraction._model._fingerprint import leave_behind
-from sklearn_neurox.extraction._model._loading import LostModel, ModelSpec
+from sklearn_neurox.extraction._model._loading import DetachedModel, ModelSpec
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 
 
@@ -28,7 +28,7 @@ class LiveModelMixin:
 
     def __getstate__(self):
         state = super().__getstate__()
-        if isinstance(self.model, (str, os.PathLike, LostModel)):
+        if isinstance(self.model, (str, os.PathLike, DetachedModel)):
             return state
         return {**state, "model": leave_behind(self._spec(), with_digests=self.cache is not None)}
 
@@ -70,7 +70,7 @@ class _Named:
 
 
 # What has a short repr.
-_SHORT = (str, os.PathLike, LostModel, TorchModel, _Named, type(None))
+_SHORT = (str, os.PathLike, DetachedModel, TorchModel, _Named, type(None))
 
 
 def _pprint(printer, estimator, *where):

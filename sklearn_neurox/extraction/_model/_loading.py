@@ -41,30 +41,30 @@ class ModelSpec:
         return not isinstance(self.model, str)
 
     @property
-    def is_foreign(self):
+    def is_torch_model(self):
         """Tell whether transformers does not know the model."""
         return isinstance(self.model, TorchModel)
 
     @property
     def name(self):
         """Name the model for messages."""
-        if self.is_foreign:
+        if self.is_torch_model:
             return repr(self.model)
-        if isinstance(self.model, LostModel):
+        if isinstance(self.model, DetachedModel):
             return f"<a live {self.model.class_name}>"
         return f"<a live {type(self.model).__name__}>" if self.is_live else self.model
 
     def __getstate__(self):
         state = dict(self.__dict__)
         if self.is_live:
-            state["model"] = LostModel(type(self.model).__name__)
+            state["model"] = DetachedModel(type(self.model).__name__)
         if not isinstance(self.tokenizer, (str, type(None))):
-            state["tokenizer"] = LostModel(type(self.tokenizer).__name__)
+            state["tokenizer"] = DetachedModel(type(self.tokenizer).__name__)
         return state
 
 
 @dataclass(frozen=True)
-class LostModel:
+class DetachedModel:
     """What a pickle keeps of a live model or tokenizer: its class name, and digests for a cache."""
 
     class_name: str
@@ -111,7 +111,7 @@ def load_config(spec):
 def load_tokenizer(spec):
     """Load the tokenizer of a model."""
     _refuse_lost(spec)
-    if spec.is_foreign:
+    if spec.is_torch_model:
         return spec.model
     if not isinstance(spec.tokenizer, (str, type(None))):
         return spec.tokenizer
@@ -136,7 +136,7 @@ def load_tokenizer(spec):
 def loaded_model(spec):
     """Return the model if it is loaded already, else None."""
     if spec.is_live:
-        return None if isinstance(spec.model, LostModel) else spec.model
+        return None if isinstance(spec.model, DetachedModel) else spec.model
     if not _models:  # and torch, which knows the devices, perhaps not imported
         return None
     device = resolve_device(spec.device, caller="ActivationExtractor")
@@ -175,7 +175,7 @@ def kept_loaded(spec):
                 del _held[key]
 
 
-def keep_model(spec, what, device, load):
+def load_once(spec, what, device, load):
     """Load a model in another form than the bare one, unless it is there already.
 
     Parameters
@@ -282,8 +282,8 @@ def _not_found(auto_class, spec, error):
 
 
 def _refuse_lost(spec):
-    if isinstance(spec.model, LostModel) or isinstance(spec.tokenizer, LostModel):
-        lost = spec.model if isinstance(spec.model, LostModel) else spec.tokenizer
+    if isinstance(spec.model, DetachedModel) or isinstance(spec.tokenizer, DetachedModel):
+        lost = spec.model if isinstance(spec.model, DetachedModel) else spec.tokenizer
         raise ValueError(
             f"This ActivationExtractor was given a live {lost.class_name}, which pickles leave "
             "behind, those that n_jobs sends to its workers included. Save the model with "

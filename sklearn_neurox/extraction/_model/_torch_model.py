@@ -32,7 +32,7 @@ class TorchModel:
         the latter 1 for tokens and 0 for padding behind them); what it returns is ignored. None
         calls ``module(token_ids)``.
 
-    pads : bool, default=False
+    supports_padding : bool, default=False
         Whether texts may be padded to a common length: True needs a ``forward`` that keeps the
         padding from changing anything. Otherwise only texts of equal length run together.
 
@@ -76,7 +76,7 @@ class TorchModel:
         encode: Callable[[str], tuple[Sequence[int], Sequence[tuple[int, int]]]],
         *,
         forward: Callable | None = None,
-        pads: bool = False,
+        supports_padding: bool = False,
         pad_token_id: int = 0,
         max_length: int | None = None,
         fingerprint: str | None = None,
@@ -89,7 +89,7 @@ class TorchModel:
         self.module = module
         self.encode = encode
         self.forward = forward
-        self.pads = pads
+        self.supports_padding = supports_padding
         self.pad_token_id = pad_token_id
         self.max_length = max_length
         self.fingerprint = fingerprint

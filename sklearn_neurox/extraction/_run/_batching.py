@@ -9,7 +9,7 @@ from sklearn_neurox.utils._torch import is_out_of_memory, release_memory
 _MAX_PADDING = 0.10
 
 
-def plan_batches(lengths, batch_tokens, *, pad=True):
+def plan_batches(lengths, max_batch_tokens, *, pad=True):
     """Group model inputs of similar length into batches.
 
     Parameters
@@ -17,7 +17,7 @@ def plan_batches(lengths, batch_tokens, *, pad=True):
     lengths : ndarray of shape (n_sequences,)
         Tokens of each input. Empty inputs are left out.
 
-    batch_tokens : int
+    max_batch_tokens : int
         Tokens a batch may hold, padding included. A longer input makes a batch of its own.
 
     pad : bool, default=True
@@ -36,7 +36,7 @@ def plan_batches(lengths, batch_tokens, *, pad=True):
         room = (stop - start + 1) * longest
         padding = room - used - lengths[sequence]
         allowed = _MAX_PADDING * room if pad else 0
-        if stop > start and (room > batch_tokens or padding > allowed):
+        if stop > start and (room > max_batch_tokens or padding > allowed):
             batches.append(order[start:stop])
             start, used = stop, 0
         used += lengths[sequence]

@@ -4,7 +4,9 @@
 import numpy as np
 import torch
 
-from sklearn_neurox.extraction._run._row_parts import narrowed, split_values
+from sklearn_neurox.extraction._run._row_parts import split_values
+from sklearn_neurox.utils._half_precision import narrowed
+from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.utils._torch import to_numpy
 
 
@@ -34,7 +36,7 @@ def pool(source, parts, out):
 class _Pooler:
     def __init__(self, parts, source, out):
         self.parts, self.out, self.source = parts, out, source
-        self.edges = np.concatenate([[0], np.cumsum(source.block_widths)]).tolist()
+        self.edges = pointers(source.block_widths).tolist()
         self.split = split_values(parts, out.shape[1])
 
     def begin(self, batch, base):

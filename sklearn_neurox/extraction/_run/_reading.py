@@ -12,7 +12,7 @@ from sklearn_neurox.extraction._text._tokenization import Encodings, encode
 
 
 @dataclass(frozen=True)
-class Reading:
+class TokenizedTexts:
     """Tokenized texts: by a tokenizer, or long ago, in which case a cache remembers them."""
 
     encodings: Encodings
@@ -70,11 +70,11 @@ def read_texts(extractor, texts, pairs, contexts=None):
             layers=layers,
             pad_id=0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id),
             start_id=_config.decoder_start(config, stacks, model=spec.name),
-            batch_tokens=extractor.batch_tokens,
+            max_batch_tokens=extractor.max_batch_tokens,
             verbose=int(extractor.verbose),
         )
 
-    return Reading(
+    return TokenizedTexts(
         encodings=encodings,
         limit=limit_tokens(config, tokenizer, stacks, extractor.max_length, model=spec.name),
         causal=_config.is_causal(config),

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from sklearn_neurox.extraction._text._alignment import ranges
+from sklearn_neurox.utils._ragged import ranges
 
 
 class Parts:
@@ -101,39 +101,3 @@ def split_values(parts, n_neurons):
     """
     start = -np.inf if parts.strategy == "max" else 0.0
     return np.full((len(parts.split_rows), n_neurons), start, dtype=np.float32)
-
-
-def narrowed(values, dtype, what):
-    """Cast values to the dtype they are to be kept in.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n, n_units)
-
-    dtype : dtype
-
-    what : callable
-        Called with the place of the first unit that does not fit; names it.
-
-    Returns
-    -------
-    values : ndarray of shape (n, n_units)
-
-    Raises
-    ------
-    OverflowError
-        If a finite value is beyond the range of the dtype.
-    """
-    if values.dtype == dtype:
-        return values
-    with np.errstate(over="ignore"):
-        cast = values.astype(dtype)
-    lost = np.isinf(cast) & np.isfinite(values)
-    if lost.any():
-        row, unit = (int(i[0]) for i in np.nonzero(lost))
-        raise OverflowError(
-            f"{what(unit)} is {values[row, unit]:.6g} for some subword, which {np.dtype(dtype)} "
-            f"cannot hold: it ends at {np.finfo(dtype).max:.0f} ({int(lost.sum())} such values). "
-            "Keep float32."
-        )
-    return cast

@@ -10,6 +10,7 @@ from sklearn_neurox.extraction._model._blocks import choose_blocks
 from sklearn_neurox.extraction._run._batching import plan_batches, run_in_halves
 from sklearn_neurox.extraction._run._repeated_reads import count_pass
 from sklearn_neurox.extraction._text._windows import Sequences
+from sklearn_neurox.utils._ragged import ranges
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ModelSource:
     layers: tuple | None  # those wanted, None for all
     pad_id: int
     start_id: int | None  # what a decoder starts with, None for the last token of its text
-    batch_tokens: int
+    max_batch_tokens: int
     verbose: int
 
     @property
@@ -63,7 +64,7 @@ class ModelSource:
         contexts = None if self.contexts is None else self.contexts.take(which)
         return replace(self, sequences=self.sequences.take(which), contexts=contexts)
 
-    def plan(self, lengths, anatomies):
+    def plan(self, lengths, traits_by_stack):
         """Group inputs into the batches that run together.
 
         Parameters
@@ -71,20 +72,26 @@ class ModelSource:
         lengths : ndarray of shape (n_sequences,)
             Tokens of each input; 0 leaves it out.
 
-        anatomies : iterable of Anatomy
+        traits_by_stack : iterable of StackTraits
             Of the stacks: they tell which inputs may run together.
 
         Returns
         -------
         batches : list of ndarray
         """
-        pads = all(anatomy.pads for anatomy in anatomies)
-        mixes = any(anatomy.mixes for anatomy in anatomies)
+        supports_padding = all(traits.supports_padding for traits in traits_by_stack)
+        batch_dependent = any(traits.batch_dependent for traits in traits_by_stack)
         if self.contexts is None:
-            return plan_batches(lengths, 1 if mixes else self.batch_tokens, pad=pads)
+            return plan_batches(
+                lengths, 1 if batch_dependent else self.max_batch_tokens, pad=supports_padding
+            )
         # Where padding disturbs, two texts of one length need not have contexts of one length.
         longest = np.where(lengths > 0, np.maximum(lengths, self.contexts.lengths), 0)
-        return plan_batches(longest, self.batch_tokens if pads and not mixes else 1, pad=pads)
+        return plan_batches(
+            longest,
+            self.max_batch_tokens if supports_padding and not batch_dependent else 1,
+            pad=supports_padding,
+        )
 
     def run(self, begin, visit, *, batches=None, note=""):
         """Run the model over all inputs, batch by batch.
@@ -105,30 +112,32 @@ class ModelSource:
         note : str, default=""
             What the bar says beside what is left.
         """
-        from sklearn_neurox.extraction._model._forward import anatomy_of, evaluating
+        from sklearn_neurox.extraction._model._forward import evaluating, traits_of
         from sklearn_neurox.extraction._model._loading import load_model
         from sklearn_neurox.extraction._run._progress import progress
 
         model = load_model(self.spec)
-        anatomies = {stack: anatomy_of(model, stack) for stack in self.stacks}
+        traits_by_stack = {stack: traits_of(model, stack) for stack in self.stacks}
         lengths = self.sequences.lengths
         if batches is None:
-            batches = self.plan(lengths, list(anatomies.values()))
+            batches = self.plan(lengths, list(traits_by_stack.values()))
         if batches:
             run = self.take(np.concatenate(batches))
             count_pass(self.spec, run.sequences, run.contexts)
         total = sum(int(lengths[batch].sum()) for batch in batches)
         with evaluating(model), progress(total, self.verbose, note) as bar:
             for batch in batches:
-                run_in_halves(partial(self._run_batch, model, anatomies, begin, visit), batch)
+                run_in_halves(partial(self._run_batch, model, traits_by_stack, begin, visit), batch)
                 bar.update(int(lengths[batch].sum()))
 
-    def _run_batch(self, model, anatomies, begin, visit, batch, visited):
+    def _run_batch(self, model, traits_by_stack, begin, visit, batch, visited):
         """Run a batch, and note in ``visited`` which blocks were handed over."""
         from sklearn_neurox.extraction._model._forward import input_device, run_hidden
 
-        multiple = max(anatomy.multiple for anatomy in anatomies.values())
-        inputs, width = self._inputs(batch, multiple, input_device(model), "decoder" in anatomies)
+        multiple = max(traits.multiple for traits in traits_by_stack.values())
+        inputs, width = self._inputs(
+            batch, multiple, input_device(model), "decoder" in traits_by_stack
+        )
         blocks = self.blocks
 
         def hand_over(n, state):
@@ -137,7 +146,7 @@ class ModelSource:
                 visited.add(n)
 
         begin(batch, np.arange(len(batch)) * width)
-        run_hidden(model, anatomies, inputs, blocks, hand_over)
+        run_hidden(model, traits_by_stack, inputs, blocks, hand_over)
 
     def _inputs(self, batch, multiple, device, has_decoder):
         """Make what the model takes of a batch.
@@ -266,8 +275,6 @@ class ArraySource:
 
     def take(self, which):
         """Keep some sequences."""
-        from sklearn_neurox.extraction._text._alignment import ranges
-
         places, ptr = ranges(self.ptr[:-1][which], np.diff(self.ptr)[which])
         return replace(self, values=self.values[places], ptr=ptr)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_neurox.extraction._text._tokenization import SPECIAL, TEXT
+from sklearn_neurox.utils._ragged import pointers, ranges
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,6 @@ class Alignment:
     def counts(self):
         """How many tokens each row has."""
         return np.diff(self.ptr)
-
-
-def ranges(first, counts):
-    """Concatenate ``arange(first[i], first[i] + counts[i])`` for all i, without a loop."""
-    ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return np.arange(ptr[-1]) - np.repeat(ptr[:-1] - first, counts), ptr
 
 
 def align(rows, encodings, *, special_tokens):
@@ -56,7 +51,7 @@ def align(rows, encodings, *, special_tokens):
     text_of_token = np.searchsorted(encodings.ptr, own, side="right") - 1
     lengths = np.array([len(text) for text in rows.texts], dtype=np.int64)
     # One long line of characters, with room between the texts.
-    base = np.concatenate([[0], np.cumsum(lengths + 1)])[:-1]
+    base = pointers(lengths + 1)[:-1]
     start = encodings.start[own] + base[text_of_token]
     end = encodings.end[own] + base[text_of_token]
     row_start = rows.start + base[rows.text_of_row]
@@ -89,7 +84,7 @@ def _align_unordered(own, start, end, row_start, row_end):
             np.searchsorted(reach, low, side="right") : np.searchsorted(start[order], high)
         ]
         found.append(np.sort(window[end[window] > low]))
-    ptr = np.concatenate([[0], np.cumsum([len(f) for f in found])]).astype(np.int64)
+    ptr = pointers([len(f) for f in found])
     return Alignment(own[np.concatenate(found)] if found else own[:0], ptr)
 
 

@@ -12,7 +12,7 @@ from sklearn_neurox.extraction._text._tokenization import encode
 from sklearn_neurox.extraction._text._windows import Sequences, too_long
 
 
-def read_requests(X, *, stack, caller):
+def read_rows_and_targets(X, *, stack, caller):
     """Read the rows, and the texts of the encoder where a column ``target`` has the decoder's.
 
     Parameters
@@ -81,7 +81,7 @@ def make_contexts(tokenizer, texts, first_sequence, n_sequences, limit, *, split
     tokenizer : PreTrainedTokenizerBase
 
     texts : list of str
-        From `read_requests`.
+        From `read_rows_and_targets`.
 
     first_sequence : ndarray of shape (n_texts,)
         The first of the decoder's inputs for each text.

@@ -7,6 +7,7 @@ import numpy as np
 
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.extraction._text._slow_offsets import SlowTokenizer
+from sklearn_neurox.utils._ragged import pointers
 
 SPECIAL, TEXT, PAIR = -1, 0, 1
 # How tokenizers write the space before a word: SentencePiece and byte-level BPE.
@@ -63,7 +64,7 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
     except (TypeError, UnicodeEncodeError):
         _refuse_half_characters([*texts, *(pairs or ())], tokenizer)
         raise
-    ptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    ptr = pointers(lengths)
     surface = _Surfaces(tokenizer, texts, flat, ptr)
     return Encodings(
         ids=flat["ids"],
@@ -140,7 +141,7 @@ def _encode_foreign(model, texts, pairs):
     if pairs is not None:
         raise ValueError(f"{model} reads one text at a time: leave out the column 'text_pair'.")
     encoded = [model.encode_checked(text) for text in texts]
-    ptr = np.concatenate([[0], np.cumsum([len(ids) for ids, _ in encoded])]).astype(np.int64)
+    ptr = pointers([len(ids) for ids, _ in encoded])
     spans = np.concatenate([spans for _, spans in encoded])
     none = np.zeros(len(spans), dtype=bool)
     return Encodings(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_neurox.extraction._text._alignment import ranges
 from sklearn_neurox.extraction._text._tokenization import TEXT
+from sklearn_neurox.utils._ragged import pointers, ranges
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class _Layout:
     def sequences(self):
         tokens = np.concatenate([window.tokens for window in self.windows])
         lengths = [len(window.tokens) for window in self.windows]
-        ptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        ptr = pointers(lengths)
         types = None if self.encodings.types is None else self.encodings.types[tokens]
         return Sequences(self.encodings.ids[tokens], types, ptr)
 

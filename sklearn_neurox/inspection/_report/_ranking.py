@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_neurox.selection._probe_search import neuron_order
+from sklearn_neurox.ranking._order import neuron_order
 
 
 class Ranking(NamedTuple):

@@ -4,7 +4,8 @@
 import numpy as np
 from scipy import sparse
 
-from sklearn_neurox.inspection._extremes import find_ends
+from sklearn_neurox.inspection._extremes import find_extremes
+from sklearn_neurox.utils._ragged import ranges
 
 
 def word_means(codes, n_types, counts):
@@ -45,7 +46,7 @@ def extremes(values, k):
     """
     if k == 0:
         return np.empty((len(values), 2, 0), dtype=np.intp)
-    return find_ends(values, k, "both")[1].reshape(len(values), 2, k)
+    return find_extremes(values, k, "both")[1].reshape(len(values), 2, k)
 
 
 def text_extremes(values, spans, k):
@@ -98,7 +99,7 @@ def window_values(values, spans, focus, width):
 
 def _highest_by_text(values, spans, k):
     peaks = np.maximum.reduceat(values, spans.first[:-1], axis=1)
-    neurons, flat, *_ = find_ends(peaks, k, "positive")
+    neurons, flat, *_ = find_extremes(peaks, k, "positive")
     columns, owners = _ranges(spans.first[flat], spans.first[flat + 1])
     neurons = neurons[owners]
     is_peak = values[neurons, columns] == peaks[neurons, spans.text[columns]]
@@ -109,7 +110,5 @@ def _highest_by_text(values, spans, k):
 
 def _ranges(begin, stop):
     """Count from each begin to its stop, and tell which of them every number is from."""
-    lengths = stop - begin
-    owners = np.repeat(np.arange(len(begin)), lengths)
-    offsets = np.cumsum(lengths) - lengths
-    return np.arange(len(owners)) - offsets[owners] + begin[owners], owners
+    numbers, ptr = ranges(begin, stop - begin)
+    return numbers, np.repeat(np.arange(len(begin)), np.diff(ptr))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.utils._word_columns import word_forms
 
 
@@ -58,7 +59,7 @@ class Spans(NamedTuple):
         counts = np.diff(self.first)[texts]
         spans = Spans(
             [self.texts[text] for text in texts.tolist()],
-            np.concatenate([[0], np.cumsum(counts)]),
+            pointers(counts),
             np.repeat(np.arange(len(texts)), counts),
             self.start[kept],
             self.end[kept],

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from sklearn_neurox.inspection._extremes import SIGNS, find_ends
+from sklearn_neurox.inspection._extremes import SIGNS, find_extremes
 from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
 from sklearn_neurox.utils._word_columns import check_columns
 
@@ -126,14 +126,14 @@ def top_contexts(
 
 def _find(z, n_contexts, sign, texts):
     if texts is None:
-        return find_ends(z, n_contexts, sign)
+        return find_extremes(z, n_contexts, sign)
     order = np.argsort(texts, kind="stable")
     starts = np.flatnonzero(np.diff(texts[order], prepend=-1))
     found = []
     for end in ("positive", "negative") if sign == "both" else (sign,):
         key = {"positive": z, "negative": -z, "absolute": np.abs(z)}[end]
         best = _first_of_largest(key[:, order], starts)
-        of_neuron, places, signs, ranks = find_ends(
+        of_neuron, places, signs, ranks = find_extremes(
             np.take_along_axis(z, order[best], axis=1), n_contexts, end
         )
         found.append((of_neuron, order[best[of_neuron, places]], signs, ranks))

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from sklearn_neurox.inspection._extremes import SIGNS, find_ends
+from sklearn_neurox.inspection._extremes import SIGNS, find_extremes
 from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
 from sklearn_neurox.utils._word_columns import word_forms
 
@@ -126,7 +126,7 @@ def top_words(
     for block in chosen.blocks(len(types)):
         means, deviations = _moments_of_types(chosen, block, rows, codes, counts)
         z = (means / chosen.deviations[block]).T
-        of_neuron, of_type, signs, ranks = find_ends(z, n_words, sign)
+        of_neuron, of_type, signs, ranks = find_extremes(z, n_words, sign)
         parts.append(
             pd.DataFrame(
                 {

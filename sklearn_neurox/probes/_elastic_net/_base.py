@@ -109,9 +109,9 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
 
     def _state(self, X, targets, random_state, **options):
         """State the problem of targets, or the stack of those of several, without a penalty."""
-        from sklearn_neurox.probes.solvers._problem import state_problem, state_stack
+        from sklearn_neurox.probes.solvers._problem import build_problem, state_stack
 
-        state = state_stack if isinstance(targets, list) else state_problem
+        state = state_stack if isinstance(targets, list) else build_problem
         return state(
             X,
             targets,

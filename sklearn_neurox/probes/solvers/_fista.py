@@ -32,7 +32,7 @@ class RestartedFISTA:
         self.penalty = problem.penalty.to(design.dtype, design.device)
         self.target = problem.target
         # An intercept is a coefficient of a column as long as the principal direction.
-        eigenvalue, _ = problem.steepness(1)
+        eigenvalue, _ = problem.smoothness(1)
         self.weight = eigenvalue * problem.fit_intercept
         self.step = 1 / (problem.loss.curvature * eigenvalue)
         # Half the step that theory guarantees: where a shorter one seems needed, the loss is so

@@ -46,7 +46,7 @@ class MomentumSVRG:
         self.penalty = problem.penalty.to(design.dtype, design.device)
         self.batches = design.batches(n_batches)
         self.targets = problem.target.split(n_batches)
-        self.eigenvalue, batch_eigenvalue = problem.steepness(batch_size)
+        self.eigenvalue, batch_eigenvalue = problem.smoothness(batch_size)
         self.step = loss.boldness / (loss.curvature * batch_eigenvalue)
         self.longest_step = _FLATTEST * self.step
         self.longest_intercept_step = 1 / (2 * loss.curvature)

@@ -161,7 +161,7 @@ class Problem:
         target = self.exact_target[rows].to(design.device, torch.float64)
         return replace(self, design=fine, target=target, is_fine=True, memory={})
 
-    def steepness(self, batch_size):
+    def smoothness(self, batch_size):
         """Estimate how steep the loss is: along the principal direction, and for a batch.
 
         A few rows do: with fewer rows the principal eigenvalue comes out larger, which is the
@@ -173,12 +173,12 @@ class Problem:
             The largest eigenvalue of the correlation matrix, and a bound on the mean one of
             batches, without the curvature of the loss.
         """
-        if "steepness" not in self.memory:
-            self.memory["steepness"] = self._steepness()
-        eigenvalue, longest = self.memory["steepness"]
+        if "smoothness" not in self.memory:
+            self.memory["smoothness"] = self._smoothness()
+        eigenvalue, longest = self.memory["smoothness"]
         return eigenvalue, eigenvalue + longest / batch_size
 
-    def _steepness(self, n_rows=2048, n_iter=20):
+    def _smoothness(self, n_rows=2048, n_iter=20):
         part = self.design.head(n_rows)
         weight = self.target[: len(part)].weight
         if weight is not None and weight.ndim == 2:
@@ -197,7 +197,7 @@ class Problem:
         return float(norm), float(longest.max())
 
 
-def state_problem(
+def build_problem(
     X,
     targets,
     *,
@@ -280,7 +280,7 @@ def state_stack(X, targets, *, standardize, fit_intercept, random_state, device,
         zero.
 
     standardize, fit_intercept, random_state, device, tol
-        As in `state_problem`.
+        As in `build_problem`.
 
     Returns
     -------
@@ -289,7 +289,7 @@ def state_stack(X, targets, *, standardize, fit_intercept, random_state, device,
     """
     whole = replace(targets[0], weight=None, moment_weight=None)
     options = {"random_state": random_state, "device": device, "tol": tol}
-    problem = state_problem(X, whole, standardize=False, fit_intercept=fit_intercept, **options)
+    problem = build_problem(X, whole, standardize=False, fit_intercept=fit_intercept, **options)
     design = problem.design
     weight = torch.stack([_tensor(own.weight) for own in targets], dim=1)
     exact = StackedTarget(problem.exact_target.y, weight.to(design.exact_device, torch.float64))

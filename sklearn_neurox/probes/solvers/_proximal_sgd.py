@@ -40,7 +40,7 @@ class ProximalSGD:
         self.batches = design.batches(n_batches)
         self.targets = problem.target.split(n_batches)
         self.penalty = problem.penalty.to(design.dtype, design.device)
-        self.eigenvalue, batch_eigenvalue = problem.steepness(_BATCH_SIZE)
+        self.eigenvalue, batch_eigenvalue = problem.smoothness(_BATCH_SIZE)
         self.step = problem.loss.boldness / (problem.loss.curvature * batch_eigenvalue)
 
     @torch.inference_mode()

@@ -53,7 +53,7 @@ class ProximalSAGA:
         self.mean_gradient = torch.empty_like(self.coef)
         self.mean_residual = torch.empty_like(self.intercept)
         self.buffer = torch.empty_like(self.coef)
-        eigenvalue, batch_eigenvalue = problem.steepness(batch_size)
+        eigenvalue, batch_eigenvalue = problem.smoothness(batch_size)
         # The bound holds at even predictions, where a fit begins; the surer they become, the
         # flatter the loss is and the longer a step may be, until an epoch shows it was too long.
         self.step = loss.boldness / (loss.curvature * batch_eigenvalue)

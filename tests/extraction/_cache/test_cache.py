@@ -77,7 +77,7 @@ def test_only_new_texts_are_computed(tiny, words, folder, count_forwards):
 def test_an_interrupted_run_resumes_to_the_same_bits(tiny, words, folder, monkeypatch):
     from sklearn_neurox.extraction._model import _forward
 
-    undisturbed = pool(tiny("bert"), words, batch_tokens=20)
+    undisturbed = pool(tiny("bert"), words, max_batch_tokens=20)
     run_hidden, left = _forward.run_hidden, [2]
 
     def interrupted(*args):
@@ -89,18 +89,18 @@ def test_an_interrupted_run_resumes_to_the_same_bits(tiny, words, folder, monkey
     with monkeypatch.context() as patch:
         patch.setattr(_forward, "run_hidden", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            pool(tiny("bert"), words, batch_tokens=20, cache=folder)
+            pool(tiny("bert"), words, max_batch_tokens=20, cache=folder)
     shards = list(folder.rglob("*.safetensors"))
     assert shards and not list(folder.rglob("*.tmp"))
     np.testing.assert_array_equal(
-        pool(tiny("bert"), words, batch_tokens=20, cache=folder), undisturbed
+        pool(tiny("bert"), words, max_batch_tokens=20, cache=folder), undisturbed
     )
     assert set(shards) < set(folder.rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "short"])
 def test_a_damaged_shard_warns_and_is_computed_again(damage, tiny, words, folder, count_forwards):
-    plain = pool(tiny("bert"), words, batch_tokens=20, cache=folder)
+    plain = pool(tiny("bert"), words, max_batch_tokens=20, cache=folder)
     shards = sorted(folder.rglob("*.safetensors"))
     assert len(shards) > 2
     stored = shards[0].read_bytes()
@@ -113,12 +113,12 @@ def test_a_damaged_shard_warns_and_is_computed_again(damage, tiny, words, folder
     shards[0].write_bytes(content)
     count_forwards.clear()
     with pytest.warns(UserWarning, match="shard .* is damaged.*computed again") as caught:
-        H = pool(tiny("bert"), words, batch_tokens=20, cache=folder)
+        H = pool(tiny("bert"), words, max_batch_tokens=20, cache=folder)
     assert str(shards[0]) in str(caught[0].message)
     np.testing.assert_allclose(H, plain, rtol=0, atol=1e-5 * np.abs(plain).max())
     assert 0 < sum(count_forwards) < 6
     # The computed shard took the damaged one's place.
-    np.testing.assert_array_equal(pool(tiny("bert"), words, batch_tokens=20, cache=folder), H)
+    np.testing.assert_array_equal(pool(tiny("bert"), words, max_batch_tokens=20, cache=folder), H)
 
 
 def test_a_file_that_is_no_shard_of_ours_is_passed_over(tiny, words, folder):
@@ -134,11 +134,13 @@ def test_a_file_that_is_no_shard_of_ours_is_passed_over(tiny, words, folder):
 
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_threads_may_write_the_same_folder(family, tiny, words, folder):
-    plain = pool(tiny(family), words, batch_tokens=20)
+    plain = pool(tiny(family), words, max_batch_tokens=20)
     with ThreadPoolExecutor(4) as threads:
         found = list(
             threads.map(
-                lambda strategy: pool(tiny(family), words, strategy, batch_tokens=20, cache=folder),
+                lambda strategy: pool(
+                    tiny(family), words, strategy, max_batch_tokens=20, cache=folder
+                ),
                 ["mean"] * 8,
             )
         )
@@ -149,10 +151,10 @@ def test_threads_may_write_the_same_folder(family, tiny, words, folder):
 
 def test_threads_may_share_one_cache_object(tiny, words, folder):
     cache = ActivationCache(folder)
-    plain = pool(tiny("bert"), words, batch_tokens=20)
+    plain = pool(tiny("bert"), words, max_batch_tokens=20)
     with ThreadPoolExecutor(4) as threads:
         jobs = [
-            threads.submit(pool, tiny("bert"), words, batch_tokens=20, cache=cache)
+            threads.submit(pool, tiny("bert"), words, max_batch_tokens=20, cache=cache)
             for _ in range(8)
         ]
         for job in jobs:
@@ -163,9 +165,9 @@ def test_threads_may_share_one_cache_object(tiny, words, folder):
 def test_processes_may_write_the_same_folder(tiny, words, folder):
     from joblib import Parallel, delayed
 
-    plain = pool(tiny("bert"), words, batch_tokens=20)
+    plain = pool(tiny("bert"), words, max_batch_tokens=20)
     found = Parallel(n_jobs=2)(
-        delayed(pool)(tiny("bert"), words, batch_tokens=20, cache=folder) for _ in range(4)
+        delayed(pool)(tiny("bert"), words, max_batch_tokens=20, cache=folder) for _ in range(4)
     )
     for H in found:
         np.testing.assert_allclose(H, plain, rtol=0, atol=1e-5 * np.abs(plain).max())

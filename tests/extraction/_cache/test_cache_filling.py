@@ -28,7 +28,7 @@ def shards_of(folder):
 
 
 def pool(model, texts, cache=None, **parameters):
-    parameters = {"batch_tokens": 60, **parameters}
+    parameters = {"max_batch_tokens": 60, **parameters}
     return ActivationExtractor(model, cache=cache, **parameters).transform(texts).pool("mean")
 
 
@@ -133,7 +133,7 @@ def test_a_search_in_processes_on_a_cold_cache_is_right(tiny, words, tmp_path):
 def test_workers_write_the_shards_that_one_would_have_written(tiny, texts, tmp_path, capfd):
     import joblib
 
-    extractor = ActivationExtractor(tiny("bert"), cache=tmp_path / "one", batch_tokens=60)
+    extractor = ActivationExtractor(tiny("bert"), cache=tmp_path / "one", max_batch_tokens=60)
     extractor.fill_cache(texts)
     extractor.set_params(cache=tmp_path / "two", verbose=1)
     with joblib.parallel_config(backend="threading", n_jobs=2):
@@ -147,7 +147,7 @@ def test_workers_write_the_shards_that_one_would_have_written(tiny, texts, tmp_p
 def test_processes_share_the_work_and_give_the_bits_of_one(tiny, texts, tmp_path):
     expected = pool(tiny("bert"), texts)
     extractor = ActivationExtractor(
-        tiny("bert"), cache=tmp_path / "cache", n_jobs=2, batch_tokens=60
+        tiny("bert"), cache=tmp_path / "cache", n_jobs=2, max_batch_tokens=60
     )
     assert extractor.fill_cache(texts[:50]) == 50
     assert extractor.fill_cache(texts) == len(texts) - 50
@@ -218,7 +218,7 @@ def test_a_cluster_fills_the_cache(tiny, texts, tmp_path):
     from distributed import Client, LocalCluster
 
     expected = pool(tiny("bert"), texts, tmp_path / "one")
-    extractor = ActivationExtractor(tiny("bert"), cache=tmp_path / "cluster", batch_tokens=60)
+    extractor = ActivationExtractor(tiny("bert"), cache=tmp_path / "cluster", max_batch_tokens=60)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster),
@@ -239,13 +239,13 @@ def small_memory(monkeypatch):
     run_hidden = _forward.run_hidden
 
     def limit(n, error=torch.OutOfMemoryError, late=False):
-        def run(model, anatomies, inputs, blocks, visit):
+        def run(model, traits_by_stack, inputs, blocks, visit):
             def visit_or_fail(block, state):
                 if len(inputs["input_ids"]) > n and (not late or block == len(blocks) - 1):
                     raise error("CUDA out of memory. Tried to allocate 2.00 GiB")
                 visit(block, state)
 
-            run_hidden(model, anatomies, inputs, blocks, visit_or_fail)
+            run_hidden(model, traits_by_stack, inputs, blocks, visit_or_fail)
 
         monkeypatch.setattr(_forward, "run_hidden", run)
 

@@ -27,7 +27,7 @@ def filled(tiny, words, tmp_path):
 
 
 def pool(model, words, cache, strategy="mean", **parameters):
-    extractor = ActivationExtractor(model, cache=cache, batch_tokens=20, **parameters)
+    extractor = ActivationExtractor(model, cache=cache, max_batch_tokens=20, **parameters)
     return extractor.transform(words).pool(strategy)
 
 
@@ -105,7 +105,7 @@ def test_damage_that_appears_while_a_shard_is_open_is_seen_by_verify(filled):
 
 def test_a_plan_made_before_its_shards_went_is_computed_again(filled, tiny, words):
     cache, H = filled
-    plan = ActivationExtractor(tiny("bert"), cache=cache, batch_tokens=20).transform(words)
+    plan = ActivationExtractor(tiny("bert"), cache=cache, max_batch_tokens=20).transform(words)
     for path in shards_of(cache):
         path.unlink()
     np.testing.assert_array_equal(plan.pool("mean"), H)
@@ -157,7 +157,7 @@ def test_compaction_loses_nothing(filled, tiny, words, count_forwards):
 
 def test_compaction_may_happen_under_an_open_plan(filled, tiny, words, count_forwards):
     cache, H = filled
-    extractor = ActivationExtractor(tiny("bert"), cache=cache, batch_tokens=20)
+    extractor = ActivationExtractor(tiny("bert"), cache=cache, max_batch_tokens=20)
     plan = extractor.transform(words)
     count_forwards.clear()
     assert cache.compact() > 0

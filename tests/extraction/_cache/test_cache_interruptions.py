@@ -40,7 +40,7 @@ def fill(model, folder, path, delay):
 
     _forward.run_hidden = slowly
     texts = open(path, encoding="utf-8").read().splitlines()
-    ActivationExtractor(model, cache=folder, batch_tokens=60).fill_cache(texts)
+    ActivationExtractor(model, cache=folder, max_batch_tokens=60).fill_cache(texts)
 
 for line in sys.stdin:  # one process each, so that the imports are paid once
     if line == "wait\\n":

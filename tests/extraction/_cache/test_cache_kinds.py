@@ -93,7 +93,7 @@ def test_layers_of_several_components_are_chosen_without_the_model(
 @pytest.mark.parametrize("stack", ["decoder", "both"])
 @pytest.mark.parametrize("name", TWO_STACKS)
 def test_decoders_are_cached(name, stack, of, words, folder, count_forwards):
-    extractor = of(name, stack=stack, component=["hidden", "mlp"], batch_tokens=60)
+    extractor = of(name, stack=stack, component=["hidden", "mlp"], max_batch_tokens=60)
     cached = both_ways(extractor, words, folder, count_forwards)
     some = words.iloc[[30, 2, 2, 17]]
     np.testing.assert_array_equal(
@@ -134,7 +134,7 @@ def test_a_target_is_cached_with_its_source(name, of, targets, folder, count_for
 
 
 def test_an_interrupted_request_of_targets_resumes_to_its_bits(of, targets, folder):
-    extractor = of("t5", stack="decoder", batch_tokens=8)
+    extractor = of("t5", stack="decoder", max_batch_tokens=8)
     H = extractor.transform(targets).pool("mean")
     extractor.set_params(cache=folder).fill_cache(targets)
     shards = sorted(folder.rglob("*.safetensors"))
@@ -149,7 +149,7 @@ def test_workers_share_targets_and_sources(tiny, targets, folder):
     """Threads here: what is sent to processes is the same."""
     import joblib
 
-    extractor = ActivationExtractor(tiny("marian"), stack="decoder", batch_tokens=8)
+    extractor = ActivationExtractor(tiny("marian"), stack="decoder", max_batch_tokens=8)
     H = extractor.transform(targets).pool("mean")
     extractor.set_params(cache=folder)
     with joblib.parallel_config(backend="threading", n_jobs=2):

@@ -173,7 +173,8 @@ def test_what_changes_the_activations_changes_the_folder(change, tiny, words, tm
 def test_what_does_not_change_them_does_not(tiny, words, tmp_path, count_forwards):
     cache = ActivationCache(tmp_path)
     for parameters in (
-        {}, {"layers": 1}, {"batch_tokens": 50}, {"overflow": "error"}, {"special_tokens": True},
+        {}, {"layers": 1}, {"max_batch_tokens": 50}, {"overflow": "error"},
+        {"special_tokens": True},
         {"missing": "nan"}, {"verbose": 0}, {"device": "cpu"}, {"n_jobs": 2},
     ):  # fmt: skip
         ActivationExtractor(tiny("bert"), cache=cache, **parameters).transform(words).pool("last")

@@ -90,7 +90,7 @@ def main(folder):
     component = ["module:encoder.transformer.*.feed_forward.w_1", "module:encoder.transformer.?",
                  "module:encoder", "module:decoder.transformer_layers.?"]  # fmt: skip
     words = words_frame(SENTENCES)
-    known = TorchModel(model, encode, forward=forward, pads=True, pad_token_id=1)
+    known = TorchModel(model, encode, forward=forward, supports_padding=True, pad_token_id=1)
     extractor = ActivationExtractor(known, component=component)
     features = SubwordAggregator("last")
     H = features.fit_transform(extractor.transform(words))

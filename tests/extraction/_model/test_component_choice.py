@@ -236,7 +236,7 @@ def test_threads_with_different_components_share_a_model(of, words):
 
     def at_once(component):
         start.wait(timeout=30)
-        return pool(of("bert", component, batch_tokens=20), words)
+        return pool(of("bert", component, max_batch_tokens=20), words)
 
     with ThreadPoolExecutor(len(components)) as threads:
         parallel = list(threads.map(at_once, components * 3))

@@ -12,7 +12,7 @@ from torch.ao import quantization
 from sklearn_neurox.ablation import ablate_model
 from sklearn_neurox.extraction import ActivationCache, ActivationExtractor
 from sklearn_neurox.extraction._model._fingerprint import _of_live, _state_of
-from sklearn_neurox.extraction._model._forward import anatomy_of
+from sklearn_neurox.extraction._model._forward import traits_of
 from tests.extraction.families import FAMILIES, load
 
 pytestmark = [
@@ -101,7 +101,7 @@ def test_no_other_model_is_taken_for_one_whose_texts_must_run_alone(name, dtype,
     model, _ = load(name, tiny(FAMILIES[name].tokenizer))
     model = copy.deepcopy(model).to(dtype)
     for stack in ("encoder", "decoder") if model.config.is_encoder_decoder else (None,):
-        assert not anatomy_of(model, stack).mixes
+        assert not traits_of(model, stack).batch_dependent
 
 
 def test_a_cache_keeps_them_and_tells_them_apart(full, words, tmp_path, count_forwards):

@@ -64,11 +64,13 @@ def test_the_decoder_reads_what_its_model_would_shift(name, of):
 
 
 @pytest.mark.parametrize("name", TWO_STACKS)
-@pytest.mark.parametrize("batch_tokens", [1, 50])
-def test_batches_do_not_matter_to_a_decoder(name, batch_tokens, of, words):
+@pytest.mark.parametrize("max_batch_tokens", [1, 50])
+def test_batches_do_not_matter_to_a_decoder(name, max_batch_tokens, of, words):
     component = ["hidden", "mlp", "attention", "embedding"]
     together = of(name, stack="both", component=component).transform(words).pool("mean")
-    apart = of(name, stack="both", component=component, batch_tokens=batch_tokens).transform(words)
+    apart = of(
+        name, stack="both", component=component, max_batch_tokens=max_batch_tokens
+    ).transform(words)
     np.testing.assert_allclose(apart.pool("mean"), together, rtol=0, atol=3e-5)
 
 

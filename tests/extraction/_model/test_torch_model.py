@@ -76,12 +76,17 @@ def test_modules_are_read_word_by_word(model, words):
 
 def test_only_texts_of_equal_length_share_a_batch_unless_it_pads(module, count_forwards):
     texts = ["a dog", "a cat", "the dogs"]
-    for pads, sizes in ((False, [1, 2]), (True, [3])):
+    for supports_padding, sizes in ((False, [1, 2]), (True, [3])):
         count_forwards.clear()
-        model = TorchModel(module, encode, pads=pads, forward=lambda module, ids, mask: module(ids))
+        model = TorchModel(
+            module,
+            encode,
+            supports_padding=supports_padding,
+            forward=lambda module, ids, mask: module(ids),
+        )
         extractor = ActivationExtractor(model, component="module:layers.1")
         H = extractor.transform(texts).pool("last")
-        assert sorted(count_forwards) == sizes or pads
+        assert sorted(count_forwards) == sizes or supports_padding
         expected = [naive(module, text)[1][-1] for text in texts]
         np.testing.assert_allclose(H, expected, rtol=0, atol=1e-5)
 
@@ -93,7 +98,7 @@ def test_the_forward_gets_the_mask(module, count_forwards):
         seen.append((ids.clone(), mask.clone()))
         return module(ids)
 
-    model = TorchModel(module, encode, forward=forward, pads=True, pad_token_id=7)
+    model = TorchModel(module, encode, forward=forward, supports_padding=True, pad_token_id=7)
     ActivationExtractor(model, component="module:characters").transform(
         ["a dozen dogs", "a dozen dog"]
     ).pool("last")

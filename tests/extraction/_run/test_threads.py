@@ -35,7 +35,9 @@ def test_threads_with_different_layers_give_the_serial_results(is_live, family, 
     model, tokenizer = live(family) if is_live else (tiny(family), None)
 
     def extract(layers):
-        extractor = ActivationExtractor(model, tokenizer=tokenizer, layers=layers, batch_tokens=20)
+        extractor = ActivationExtractor(
+            model, tokenizer=tokenizer, layers=layers, max_batch_tokens=20
+        )
         return extractor.transform(words).pool("mean")
 
     serial = [extract(layers) for layers in LAYERS]

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from sklearn.utils.multiclass import type_of_target
+
+from sklearn_neurox.probes._elastic_net._classifier import ElasticNetProbeClassifier
+from sklearn_neurox.probes._elastic_net._regressor import ElasticNetProbeRegressor
+
+
+def default_probe(y):
+    """Make the elastic-net probe that suits the target."""
+    is_number = type_of_target(y).startswith("continuous")
+    probe = ElasticNetProbeRegressor if is_number else ElasticNetProbeClassifier
+    return probe(standardize=True, random_state=0)
