@@ -46,7 +46,7 @@ def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
     Parameters
     ----------
     quick : bool, default=False
-        Whether to run only a few sentences, once.
+        Whether to use only a few sentences, once.
 
     Returns
     -------
