@@ -48,10 +48,10 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         The number of clusters.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
@@ -108,10 +108,10 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         y : Ignored
-            Present for the conventions of scikit-learn.
+            Not used, present for API consistency by convention.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
             How much every row counts in the correlations.
@@ -191,8 +191,8 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            The names of the columns; None takes ``feature_names_in_``, or ``x0``, ``x1``, ...
-            where there are none.
+            Names of the columns. None uses ``feature_names_in_`` if defined, and otherwise
+            ``x0``, ``x1``, ...
 
         Returns
         -------

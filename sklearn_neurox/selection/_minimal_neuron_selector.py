@@ -85,10 +85,10 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         The scores of the probe on all neurons.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
@@ -170,7 +170,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The labels or targets.

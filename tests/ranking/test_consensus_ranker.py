@@ -116,9 +116,9 @@ def test_bad_votes_are_named():
         ConsensusRanker([("a", ProbelessRanker()), ("a", RandomRanker())]).fit(X, y)
     with pytest.raises(ValueError, match="2 weights for 3 rankers"):
         ConsensusRanker(_votes(), weights=[1, 2]).fit(X, y)
-    with pytest.raises(ValueError, match="at least one ranker that votes"):
+    with pytest.raises(ValueError, match="at least one ranker that is not dropped"):
         ConsensusRanker([("a", "drop")]).fit(X, y)
-    with pytest.raises(ValueError, match="weights that are finite and not negative"):
+    with pytest.raises(ValueError, match="finite, non-negative weights that are not all zero"):
         ConsensusRanker(_votes(), weights=[1, -1, 1]).fit(X, y)
 
 

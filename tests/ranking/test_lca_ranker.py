@@ -242,7 +242,9 @@ def test_bottom_warns_when_it_reaches_the_weightless():
 
 def test_no_weight_at_all_warns_and_orders_by_gradient():
     X, y = _planted(n_classes=2, n_noise=3)
-    with pytest.warns(UserWarning, match="None of the 5 neurons has any weight"):
+    with pytest.warns(
+        UserWarning, match="All weights of the _GivenWeights are zero, so the 5 neurons"
+    ):
         ranker = LCARanker(_GivenWeights(np.zeros((1, 5)))).fit(X, y)
     assert (ranker.scores_ == 0).all() and ranker.n_tied_ == 5
     assert set(ranker.order_[:2]) == {0, 1}
@@ -256,7 +258,7 @@ def test_unusable_estimators_are_named():
         LCARanker(make_pipeline(StandardScaler(), LogisticRegression())).fit(X, y)
     with pytest.raises(ValueError, match=r"shape \(3, 4\), but X has 23 columns"):
         LCARanker(_GivenWeights(np.ones((3, 4)))).fit(X, y)
-    with pytest.raises(ValueError, match="fitted _GivenWeights has values that are not finite"):
+    with pytest.raises(ValueError, match="fitted _GivenWeights contains NaN or infinity"):
         LCARanker(_GivenWeights(np.full((3, 23), np.inf))).fit(X, y)
     with pytest.raises(ValueError, match=r"shape \(1, 23\).*3 classes"):
         LCARanker(_GivenWeights(np.ones((1, 23)))).fit(X, y)
@@ -325,7 +327,7 @@ def test_mass_keeps_the_head_of_the_order():
 
 
 def test_only_one_way_to_cut():
-    with pytest.raises(ValueError, match=r"n_neurons=2 and mass=0\.25.*Give one of them"):
+    with pytest.raises(ValueError, match=r"n_neurons=2 and mass=0\.25.*Set only one of them"):
         _ranked([[3, 2, 1]], n_neurons=2, mass=0.25)
     with pytest.raises(ValueError, match=r"mass=0\.25 and threshold=0\.5"):
         _ranked([[3, 2, 1]], mass=0.25, threshold=0.5)

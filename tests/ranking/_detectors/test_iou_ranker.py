@@ -92,5 +92,5 @@ def test_equivariance_and_class_symmetry():
 
 
 def test_a_quantile_lies_in_zero_to_one():
-    with pytest.raises(ValueError, match=r'threshold=1\.5.*quantile lies in \[0, 1\).*"value"'):
+    with pytest.raises(ValueError, match=r'threshold=1\.5.*quantile must be in \[0, 1\).*"value"'):
         IoURanker(1.5).fit(np.eye(4), [0, 1, 0, 1])

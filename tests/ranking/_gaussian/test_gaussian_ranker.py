@@ -254,7 +254,7 @@ def test_held_out_rows_of_unseen_classes_are_left_out_with_a_warning():
     X, y = _labelled()
     groups = np.repeat(np.arange(40), 10)
     odd = np.where(np.isin(np.arange(400), [390, 395]), "SYM", y)
-    with pytest.warns(UserWarning, match=r"leaves out 2 of 80 held-out rows.*\(SYM\)"):
+    with pytest.warns(UserWarning, match=r"ignores 2 of 80 held-out rows.*\(SYM\)"):
         ranker = GaussianRanker().fit(X, odd, groups=groups)
     assert "SYM" not in ranker.classes_
     keep = odd != "SYM"
@@ -264,7 +264,7 @@ def test_held_out_rows_of_unseen_classes_are_left_out_with_a_warning():
 
 def test_errors():
     X, y = _labelled()
-    with pytest.raises(ValueError, match="needs two rows of a class, or two groups"):
+    with pytest.raises(ValueError, match="needs two rows of one class, or two groups"):
         GaussianRanker().fit(X, y, groups=np.zeros(400))
     with pytest.raises(ValueError, match="only 1 class: 'N'"):
         GaussianRanker().fit(X, np.full(400, "N"), groups=np.arange(400))
