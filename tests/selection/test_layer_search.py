@@ -69,7 +69,7 @@ def test_the_search_as_a_table_and_a_held_out_part():
     assert frame["selected"].tolist() == [False, True, False]
     assert frame["score"].tolist()[-1] == selector.oracle_scores_.mean()
     selector.set_params(layers=2).fit(X)
-    with pytest.raises(ValueError, match="searched for no layers.*layers='auto'"):
+    with pytest.raises(ValueError, match="did not search for layers.*layers='auto'"):
         selector.to_frame()
 
 

@@ -17,8 +17,9 @@ def held_out_rows(y, groups, weight, fraction, *, caller):
     """
     if groups is None:
         warn_user(
-            f"{caller} was given no groups, so the text at the boundary may be split between training "
-            'and held-out rows, and repeated texts may be in both. Pass groups=words["text"].',
+            f"{caller} was given no groups, so the text at the boundary may be split between "
+            "training and held-out rows, and repeated texts may be in both. Pass "
+            'groups=words["text"].',
         )
     counts = np.ones(len(y), dtype=int) if weight is None else weight
     rows = np.flatnonzero(counts)
