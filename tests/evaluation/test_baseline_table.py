@@ -143,12 +143,12 @@ def test_any_scorer(words):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"baselines": ["letters"]}, "must hold some of .*, got 'letters'"),
-        ({"baselines": ["probe"]}, "'probe' of baseline_table cannot be made"),
-        ({"baselines": []}, "names no row"),
+        ({"baselines": ["letters"]}, "must be a subset of .*, got 'letters'"),
+        ({"baselines": ["probe"]}, "'probe' of baseline_table cannot be computed"),
+        ({"baselines": []}, "is empty. Name at least one row"),
         (
             {"baselines": ["untrained model"], "estimator": Ridge(), "X": np.ones((4, 1))},
-            "'untrained model' needs X_untrained",
+            "'untrained model' also needs X_untrained",
         ),
         ({"y": ["a", None, "b", "a"]}, "1 of 4 labels are missing, the first at row 1"),
         ({"words": ["x", "y"]}, "inconsistent numbers of samples"),

@@ -210,7 +210,7 @@ def test_words_go_through_the_features(tmp_path):
         (whole, words["text"].tolist(), {}),
         (whole, words, {"features": features}),
     ):
-        with pytest.raises(ValueError, match=f"layer_profile extracts once a fold.*{remedy}"):
+        with pytest.raises(ValueError, match=f"layer_profile extracts once per fold.*{remedy}"):
             layer_profile(estimator, X, labels, **more, **given)
     profile = layer_profile(probe, words, labels, features=features, **given)
     assert profile["name"].tolist() == ["hidden.0", "hidden.1", "hidden.2"]
@@ -226,7 +226,7 @@ def test_leaks_and_unseen_labels_are_told(copied):
     split = [(np.arange(half), np.arange(half, len(y)))]
     assert groups[half - 1] == groups[half]
     with pytest.warns(
-        UserWarning, match=r"of \d+ test rows in fold 0 .* groups with rows in train"
+        UserWarning, match=r"of \d+ test rows in fold 0 .* groups that also have training rows"
     ):
         layer_profile(Copycat(), X, y, groups=groups, n_layers=3, cv=split, n_bootstrap=5)
     rare = np.where(groups == N_GROUPS - 1, 3, y)
@@ -297,7 +297,7 @@ def test_features_that_choose_columns_are_refused(copied):
         # Training and test part of one fold get the same layers, the next fold one fewer.
         return X[names[: 6 - 2 * (next(chosen) // 2)]]
 
-    with pytest.raises(ValueError, match="make other layers in one fold"):
+    with pytest.raises(ValueError, match="return different layers in different folds"):
         layer_profile(
             Copycat(),
             pd.DataFrame(X, columns=names),

@@ -159,7 +159,7 @@ def test_probabilities_are_made_to_sum_to_one():
     options = {"fractions": [0.5, 1], "groups": range(8), "shuffle": False}
     assert online_codelength(Sloppy(), np.zeros((8, 1)), y, **options).codelength == 8
     for value in (np.nan, -1):
-        with pytest.raises(ValueError, match="Sloppy, fitted to 4 rows, gave probabilities"):
+        with pytest.raises(ValueError, match="Sloppy, fitted to 4 rows, predicted probabilities"):
             online_codelength(Sloppy(value), np.zeros((8, 1)), y, **options)
     with pytest.raises(ValueError, match=r"fitted to the classes \[0, 1\], but has .* \[1, 0\]"):
         online_codelength(Sloppy(classes=[1, 0]), np.zeros((8, 1)), y, **options)
@@ -249,11 +249,11 @@ def test_a_table_of_several_layers():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y": ["a"] * 4}, r"needs two classes at least, got \['a'\]"),
-        ({"classes": []}, r"needs two classes at least, got \[\]"),
+        ({"y": ["a"] * 4}, r"needs at least two classes, got \['a'\]"),
+        ({"classes": []}, r"needs at least two classes, got \[\]"),
         ({"y": ["a", None, "b", "b"]}, "1 of 4 labels are missing"),
         ({"y": [0.1, 0.2, 0.3, 0.5]}, "Unknown label type"),
-        ({"classes": ["a", "c"]}, "label 'b', at row 1, which is not among the 'classes'"),
+        ({"classes": ["a", "c"]}, "label 'b' at row 1, which is not in 'classes'"),
         ({"groups": range(3)}, "inconsistent numbers"),
         ({"fractions": [0.5, 0.2, 1]}, "'fractions' parameter of online_codelength must"),
         ({"fractions": [0, 1]}, "'fractions' parameter of online_codelength must"),

@@ -130,13 +130,13 @@ def test_labels_keep_their_type(labels):
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((["a", "b"],), {}, "that of y, which is missing"),
-        ((["a", "b"], ["x", "x"]), {}, "needs two classes to draw from"),
+        ((["a", "b"],), {}, "uses the labels in y, which is None"),
+        ((["a", "b"], ["x", "x"]), {}, "at least two classes to draw from"),
         ((["a", "b"], ["x", None]), {}, "1 of 2 labels are missing"),
         ((["a", "b"], ["x", "y", "z"]), {}, "inconsistent numbers"),
         ((["a"],), {"distribution": {"x": -1, "y": 2}}, "got -1.0 for 'x'"),
         ((["a"],), {"distribution": {"x": np.inf, "y": 2}}, "got inf for 'x'"),
-        ((["a"],), {"distribution": {"x": 1, "y": 0}}, "needs two classes"),
+        ((["a"],), {"distribution": {"x": 1, "y": 0}}, "needs at least two classes"),
         ((["a"],), {"distribution": "other"}, "'distribution' parameter of control_labels must"),
         ((["a"],), {"kind": "word"}, "'kind' parameter of control_labels must"),
         ((["a"],), {"random_state": None}, "'random_state' parameter of control_labels must"),

@@ -186,7 +186,7 @@ def test_a_search_by_selectivity_rejects_what_memorises(data):
 def test_without_routing_a_plain_call_works_and_the_rest_says_how(data):
     X, y, control = data
     both = ControlTaskClassifier(LogisticRegression())
-    with pytest.raises(ValueError, match=r"needs the labels of the control.*set_fit_request"):
+    with pytest.raises(ValueError, match=r"needs the labels of the control task.*set_fit_request"):
         both.fit(X, y)
     both.fit(X, y, control_y=control)
     with pytest.raises(ValueError, match=r"needs the control labels of the rows it scores"):

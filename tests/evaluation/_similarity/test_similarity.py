@@ -9,7 +9,7 @@ import pytest
 
 from sklearn_neurox.evaluation import cka, maxcorr, pwcca, svcca
 from sklearn_neurox.evaluation._similarity._paired_rows import (
-    CentredMatrix,
+    CenteredMatrix,
     cross_product,
     shared_blocks,
 )
@@ -50,7 +50,7 @@ def test_rotation_scale_and_shift_change_nothing(rng, similarity, widths):
     X, Y = spaces(rng, 60, widths)
     moved = 0.1 * Y @ rotation(rng, widths[1]) - 3
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*whatever the data")
+        warnings.filterwarnings("ignore", ".*for any data")
         assert similarity(X, X @ rotation(rng, widths[0])) == pytest.approx(1)
         assert similarity(X, moved) == pytest.approx(similarity(X, Y))
         assert 0 < similarity(X, Y) <= 1
@@ -191,7 +191,7 @@ def test_rows_are_upcast_a_block_at_a_time(rng, monkeypatch):
             return np.asarray(part)
 
     monkeypatch.setattr("sklearn_neurox.utils._validation._BLOCK_BYTES", 80 * 10)
-    A = CentredMatrix(rng.normal(size=(500, 10)).astype(np.float16).view(Watched))
+    A = CenteredMatrix(rng.normal(size=(500, 10)).astype(np.float16).view(Watched))
     cross_product(A.rows, A.rows, shared_blocks(A, A))
     assert max(widest) == 100
 
@@ -200,7 +200,7 @@ def test_rows_are_upcast_a_block_at_a_time(rng, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda X, Y: (X, Y[:-1]), "X has 60 rows and Y 59"),
+        (lambda X, Y: (X, Y[:-1]), "X has 60 rows and Y has 59"),
         (lambda X, Y: (X, np.where(Y == Y[3, 2], np.nan, Y)), "Y contains NaN: column 2, row 3"),
         (
             lambda X, Y: (pd.DataFrame(X * np.inf).add_prefix("n"), Y),
@@ -225,7 +225,7 @@ def test_parameters_are_checked(rng):
                 similarity(X, Y, variance=wrong)
     with pytest.raises(ValueError, match="'debiased' parameter of cka must be"):
         cka(X, Y, debiased="yes")
-    with pytest.raises(ValueError, match="needs four rows at least, got 3"):
+    with pytest.raises(ValueError, match="needs at least four rows, got 3"):
         cka(X[:3], Y[:3], debiased=True)
 
 
