@@ -11,7 +11,7 @@ from sklearn_neurox.words import words_frame
 
 @pytest.fixture
 def words():
-    """Three sentences, of which the last is the first again."""
+    """Return three sentences; the last repeats the first."""
     return words_frame([["The", "dog", "barks"], ["the", "cat"], ["The", "dog", "barks"]])
 
 

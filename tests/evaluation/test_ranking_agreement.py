@@ -28,7 +28,7 @@ def test_each_measure_is_what_its_definition_gives(orders):
         for k in (5, 20):
             a, b = set(one[:k]), set(two[:k])
             assert row[f"jaccard@{k}"] == pytest.approx(len(a & b) / len(a | b))
-        # Depth by depth, as far as the weights count: all neurons agree beyond the last.
+        # Depth by depth; beyond the last depth, all neurons agree.
         total = sum(
             0.1 * 0.9 ** (d - 1) * len(set(one[:d]) & set(two[:d])) / min(d, 40)
             for d in range(1, 1000)

@@ -14,7 +14,7 @@ from sklearn_neurox.utils import _correlations as column_correlations
 
 
 def _mixed(n_samples=300, n_features=120, n_factors=40, seed=0, dtype=np.float64):
-    """Columns that share a few factors, so that there are clusters of all sizes."""
+    """Return columns that share a few factors and form clusters of all sizes."""
     rng = np.random.RandomState(seed)
     weights = rng.randn(n_factors, n_features) * (rng.rand(n_factors, n_features) < 2 / n_factors)
     X = rng.randn(n_samples, n_factors) @ weights + 0.3 * rng.randn(n_samples, n_features)

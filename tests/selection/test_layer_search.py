@@ -15,7 +15,7 @@ GROUPS = np.arange(400) // 2
 
 
 def _layered(informative=(1, 2), n_layers=4, effect=1.5, seed=0):
-    """Four layers of five neurons, some of which know the class, each a part of it."""
+    """Return four layers of five neurons, some of which each carry a part of the class."""
     rng = np.random.RandomState(seed)
     y = rng.randint(2, size=400)
     X = rng.randn(400, n_layers * 5)

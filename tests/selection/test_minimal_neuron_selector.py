@@ -236,5 +236,5 @@ def test_shuffled_labels_give_chance_in_a_pipeline_tuned_at_every_step():
             )
             means[name] = scores.mean()
     assert means["true"] > 0.85
-    # Three standard errors of 600 fair coins.
+    # Three standard errors of 600 fair coin flips.
     assert abs(means["shuffled"] - 0.5) < 3 * 0.5 / np.sqrt(600)

@@ -72,15 +72,15 @@ def test_a_subset_without_the_distribution_changes_few_types(words):
     shifted = shares + [0.02, -0.02, 0, 0]
     before, after = (control_labels(TYPES, distribution=p) for p in (shares, shifted))
     moved = (before != after).mean()
-    # No draw can do with less than the total variation.
+    # No draw can change fewer labels than the total variation.
     assert 0.02 * 0.8 < moved < 0.02 * 1.5
-    # A class that comes along takes types, but moves none between the others.
+    # A new class takes over types, but moves none between the other classes.
     more = control_labels(TYPES, distribution={**SHARES, "e": 0.1})
     assert (more[more != "e"] == before[more != "e"]).all()
 
 
 def test_the_same_in_every_process_and_forever():
-    # Worked out once: a label that changes would make old results irreproducible.
+    # Computed once: if a label changed, old results would not be reproducible.
     expected = ["b", "a", "a", "a", "b"]
     assert control_labels(TYPES[:5], distribution=SHARES).tolist() == expected
     code = (

@@ -26,7 +26,7 @@ def rng():
 
 
 def spaces(rng, n=60, widths=(7, 5)):
-    """Two spaces that share something, far from the origin."""
+    """Return two representations that share some directions, far from the origin."""
     shared = rng.normal(size=(n, 3))
     return [
         shared @ rng.normal(size=(3, d)) + rng.normal(size=(n, d)) + 100 * rng.normal(size=d)
@@ -35,7 +35,7 @@ def spaces(rng, n=60, widths=(7, 5)):
 
 
 def orthonormal(rng, n, d):
-    """Centred columns of length 1."""
+    """Return centered columns of length 1."""
     columns = rng.normal(size=(n, d))
     return np.linalg.qr(columns - columns.mean(axis=0))[0]
 
@@ -71,13 +71,13 @@ def test_known_answers(rng):
     assert cka(X, U[:, 1:2]) == pytest.approx(1 / np.sqrt(2))
     assert svcca(X, Y) == pytest.approx(1 / 2)
     assert pwcca(X, Y) == pytest.approx(1 / 2)
-    # The shared direction makes up three quarters of the neurons, or one.
+    # The shared direction has three quarters of the weight in X, and half of it in Y.
     assert pwcca(X * [1, 3], Y) == pytest.approx(3 / 4)
     assert pwcca(Y, X * [1, 3]) == pytest.approx(1 / 2)
-    # A weak direction is no part of the core.
+    # A weak direction is not kept.
     assert svcca(X * [0.05, 1], Y * [1, 0.05]) == pytest.approx(1)
     assert svcca(X * [0.05, 1], Y * [1, 0.05], variance=1.0) == pytest.approx(1 / 2)
-    # Correlation r in one direction, in a plane.
+    # In a plane, with correlation r in one direction.
     mixed = 0.6 * U[:, :1] + 0.8 * U[:, 3:]
     assert svcca(U[:, :1], mixed) == pytest.approx(0.6)
     assert pwcca(U[:, :1], mixed) == pytest.approx(0.6)
@@ -85,7 +85,7 @@ def test_known_answers(rng):
 
 
 def naive_cka(X, Y, debiased):
-    """By the kernels themselves, as published."""
+    """Compute it from the kernels, as published."""
     n = len(X)
     kernels = [A @ A.T for A in (X, Y)]
     if not debiased:

@@ -10,7 +10,7 @@ from sklearn_neurox.ranking import IoURanker
 
 
 def _best_by_sklearn(X, y, weight):
-    """Try every cut of every column."""
+    """Try each cut of each column."""
     return np.array(
         [
             [
@@ -75,7 +75,7 @@ def test_does_not_see_pairs():
         2000, 60, kind="xor", n_classes=2, n_informative=8, effect=3.0, random_state=0
     )
     ranker = IoURanker().fit(planted.X, planted.y)
-    # As good as taking every word.
+    # As good as selecting all words.
     assert ranker.scores_.max() < 0.52
 
 
