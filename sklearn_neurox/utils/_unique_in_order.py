@@ -7,6 +7,6 @@ def unique_in_order(values):
 
     Unlike `pandas.factorize`, this distinguishes strings that differ only after a NUL character.
     """
-    numbers: dict = {}
+    numbers = {}
     codes = np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.intp)
     return list(numbers), codes
