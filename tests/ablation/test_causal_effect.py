@@ -525,7 +525,7 @@ def test_an_extractor_says_whether_special_tokens_are_split(language_model):
 @pytest.mark.parametrize(
     ("parameters", "options", "message"),
     [
-        ({}, {"max_batch_tokens": 7}, "'max_batch_tokens' .* ActivationExtractor.*its set_params"),
+        ({}, {"max_batch_tokens": 7}, "'max_batch_tokens' .* ActivationExtractor.*with set_params"),
         ({}, {"tokenizer": "other"}, "'tokenizer' parameter of causal_effect"),
         ({"weights": "random"}, {}, "weights='random'.*has learned nothing"),
         ({"max_length": 0}, {}, "The 'max_length' parameter .* Got 0"),
@@ -566,10 +566,10 @@ def test_a_model_without_a_head(words, tmp_path):
         ({"positive": "NOUN"}, r"'positive' .* 'NOUN', but no word .* \[True, False\]"),
         ({"steps": [0]}, "'steps'.*Got 0"),
         ({"steps": [1.0]}, "'steps'.*Got 1.0"),
-        ({"steps": []}, "at least one"),
-        ({"steps": [17]}, "has 17, but 'neurons' names only 16"),
+        ({"steps": []}, "at least one step"),
+        ({"steps": [17]}, "contains 17, but 'neurons' lists only 16"),
         ({"which": "middle"}, "'which'"),
-        ({"which": ["top", "top"]}, "'which'.*each once"),
+        ({"which": ["top", "top"]}, "'which'.*each at most once"),
         ({"fill": "mean"}, "needs the mean"),
         ({"neurons": ["hidden.9.1"]}, "hidden.9.1"),
         ({"neurons": ["hidden.1.1", "hidden.1.1"]}, "more than once"),
@@ -585,7 +585,7 @@ def test_wrong_rows(language_model, words):
     ask = [neurons_of("bert")]
     with pytest.raises(ValueError, match="'positive' .* is True, but no word .*'The'"):
         causal_effect(model, words, words["word"], *ask, tokenizer=tokenizer)
-    with pytest.raises(ValueError, match="one label a word"):
+    with pytest.raises(ValueError, match="one label per word"):
         causal_effect(model, words, words[["word", "text"]], *ask, tokenizer=tokenizer)
     with pytest.raises(ValueError, match="inconsistent numbers"):
         causal_effect(model, words, words["is_short"][:-1], *ask, tokenizer=tokenizer)

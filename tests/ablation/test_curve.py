@@ -228,13 +228,13 @@ def test_bad_input_fails_before_any_work():
     missing[7] = None
     with pytest.raises(ValueError, match=r"1 of 300 labels are missing, the first at row 7"):
         call(y=missing)
-    with pytest.raises(ValueError, match=r"fractions in \(0, 1\].*Got 1.5"):
+    with pytest.raises(ValueError, match=r"fraction, all in \(0, 1\]. Got 1.5"):
         call(fractions=[0.1, 1.5])
-    with pytest.raises(ValueError, match=r"fractions in \(0, 1\].*Got 30.0"):
+    with pytest.raises(ValueError, match=r"fraction, all in \(0, 1\]. Got 30.0"):
         call(fractions=30)
     with pytest.raises(ValueError, match="The 'fractions' parameter of ablation_curve must be"):
         call(fractions=True)
-    with pytest.raises(ValueError, match="at least one. Got none"):
+    with pytest.raises(ValueError, match="at least one fraction.*Got none"):
         call(fractions=[])
     with pytest.raises(ValueError, match="'retrain' parameter.*must be a bool"):
         call(retrain=["no"])
@@ -322,11 +322,11 @@ def test_groups_reach_a_ranker_that_splits():
 def test_wrong_fills_are_named():
     X, y = _planted()
     for fill, message in (
-        (["mean", "drop"], "finite numbers. Got 'drop'. To leave neurons out is retrain=True"),
+        (["mean", "drop"], "finite numbers. Got 'drop'. To drop neurons, use retrain=True"),
         ([np.inf], "Got inf"),
         (True, "'fill' parameter of ablation_curve must be"),
         (["mean", False], "finite numbers. Got False"),
-        ([], "at least one. Got none"),
+        ([], "at least one fill. Got none"),
     ):
         with pytest.raises(ValueError, match=message):
             ablation_curve(PIPE, X, y, fill=fill, groups=GROUPS)

@@ -126,7 +126,7 @@ def test_neighbouring_categorical_sentence_ids():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"words": []}, "holds no sentences"),
+        ({"words": []}, "contains no sentences"),
         ({"words": "The cat"}, "must be a list of sentences, each a list of words, or a DataFrame"),
         ({"words": ["The cat"]}, "Sentence 0 is 'The cat', not a list of words"),
         ({"words": [["a"], 3]}, "Sentence 1 is 3, not a list of words"),
@@ -155,7 +155,7 @@ def test_neighbouring_categorical_sentence_ids():
         ),
         (
             {"words": [["a"]], "labels": [["X"], ["Y"]]},
-            "'label' are of 2 sentences, the words of 1",
+            "labels 'label' for 2 sentences, but words for 1",
         ),
         (
             {"words": [["a"], ["b", "c"]], "labels": {"upos": [["X"], ["Y"]]}},
@@ -171,13 +171,13 @@ def test_neighbouring_categorical_sentence_ids():
         ({"words": [["a"]], "labels": {0: [["X"]]}}, "annotation name 0 is not a string"),
         ({"words": [["a"]], "joiner": None}, "'joiner' parameter must be a string, got None"),
         ({"words": [["a"]], "text": "raw"}, "'text' parameter must be 'joined' or 'natural'"),
-        ({"words": [["a"]], "text": "natural"}, "give the words as a DataFrame"),
-        ({"words": long_frame(), "labels": []}, "has its labels in its columns"),
-        ({"words": long_frame(), "sentence_ids": []}, "has its sentence_ids in its columns"),
-        ({"words": long_frame()[["word"]]}, r"no column 'sentence_id'.*It has \['word'\]"),
+        ({"words": [["a"]], "text": "natural"}, "Pass the words as a DataFrame"),
+        ({"words": long_frame(), "labels": []}, "holds its labels in its columns"),
+        ({"words": long_frame(), "sentence_ids": []}, "holds its sentence_ids in its columns"),
+        ({"words": long_frame()[["word"]]}, r"no column 'sentence_id'.*but has \['word'\]"),
         (
             {"words": pd.DataFrame({"id": [0], "tokens": [["Dogs", "bark"]]})},
-            r"no column 'sentence_id'.*row a sentence give.*words_frame\(frame\['tokens'\]",
+            r"no column 'sentence_id'.*row per sentence, pass.*words_frame\(frame\['tokens'\]",
         ),
         ({"words": long_frame()[:0]}, "has no rows"),
         ({"words": long_frame(start=0)}, "called 'start', which is one of the columns"),
@@ -193,7 +193,7 @@ def test_neighbouring_categorical_sentence_ids():
         ({"words": long_frame(sentence_id=["a", None, "b"])}, "sentence_id of row 1 is missing"),
         (
             {"words": long_frame(sentence_id=["a", "b", "a"])},
-            "sentence_id 'a' comes again at row 2, after another sentence",
+            "sentence_id 'a' occurs again at row 2, after another sentence",
         ),
         ({"words": long_frame(), "text": "natural"}, "needs the bool column 'space_after'"),
         (

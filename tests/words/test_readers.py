@@ -94,9 +94,9 @@ def test_an_absent_feature_warns_and_is_missing():
     ("parameters", "message"),
     [
         ({"text": "raw"}, "'text' parameter must be 'joined' or 'natural', got 'raw'"),
-        ({"columns": "upos"}, "'columns' parameter must be a list out of .* got 'upos'"),
+        ({"columns": "upos"}, "'columns' parameter must be a list of names .* got 'upos'"),
         ({"columns": ["head"]}, r"'columns' parameter must be .* got \['head'\]"),
-        ({"feats": "Number"}, r"'feats' parameter must be a list, \['Number'\], or 'all'"),
+        ({"feats": "Number"}, r"'feats' parameter must be a list, such as \['Number'\], or 'all'"),
         ({"feats": ["word"]}, "called 'word', which is one of the columns"),
     ],
 )
@@ -186,7 +186,7 @@ def test_parallel_files_lose_nothing(sentences):
         ("a b\nc\n", "X Y\n", "w.txt has 2 lines, but l.txt has 1"),
         ("a b\nc d\n", "X Y\nZ\n", "w.txt:2 has 2 words, but l.txt:2 has 1 labels"),
         ("a b\nc d\n", "X Y\n\n", "w.txt:2 has 2 words, but l.txt:2 has 0 labels"),
-        ("a\u00a0b\n", "X Y\n", "w.txt:1 has 1 words, but l.txt:1 has 2 .* spaces and tabs only"),
+        ("a\u00a0b\n", "X Y\n", "w.txt:1 has 1 words, but l.txt:1 has 2 .* Only spaces and tabs"),
         ("a\n\nb\n", "X\n\nY\n", "w.txt:2: a line without words"),
         ("a\n \t\n", "X\nY\n", "w.txt:2: a line without words"),
         ("a\n\n", "X\n\n", "w.txt:2: a line without words"),
