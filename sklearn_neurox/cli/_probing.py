@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the commands that fit probes share: their options, their words, their steps."""
+"""The options and steps shared by the commands that fit probes."""
 
 import time
 from contextlib import contextmanager
@@ -14,23 +14,26 @@ from sklearn_neurox.words import read_conllu
 
 
 def add_probing_options(add):
-    """Add the options that say what is probed, and how.
-
-    Parameters
-    ----------
-    add : callable
-        The ``add_argument`` of a parser.
-    """
-    add("--label", default="upos", help="upos, xpos or a feature such as Number")
-    add("--model", help="a model's name or folder (default: the demo model)")
+    """Add the options of the probe to the ``add_argument`` of a parser."""
+    add(
+        "--label",
+        default="upos",
+        help="the annotation to predict: upos, xpos or a feature such as Number (default: upos)",
+    )
+    add("--model", help="the name or folder of a model (default: the demo model)")
     add(
         "--alpha", type=float, default=2.3e-3, help="strength of the penalty (default: %(default)s)"
     )
-    add("--l1-ratio", type=float, default=0.13, help="share of its L1 part (default: %(default)s)")
+    add(
+        "--l1-ratio",
+        type=float,
+        default=0.13,
+        help="L1 share of the penalty (default: %(default)s)",
+    )
 
 
 def make_probe(arguments):
-    """Make the probe that the options describe, or say which of them is wrong."""
+    """Return the probe that the options describe; raise an error if one is invalid."""
     probe = ElasticNetProbeClassifier(
         alpha=arguments.alpha, l1_ratio=arguments.l1_ratio, standardize=True, random_state=0
     )
@@ -40,23 +43,23 @@ def make_probe(arguments):
 
 @contextmanager
 def step(title):
-    """Announce a step, and say how long it took."""
+    """Print the title of a step, and afterwards how long it took."""
     print(f"== {title}", flush=True)
     started = time.perf_counter()
     yield
     print(f"   ({time.perf_counter() - started:.1f} s)\n", flush=True)
 
 
-def read_labelled_words(data, label):
-    """Read the words of a treebank that have a label, or make some.
+def read_labeled_words(data, label):
+    """Read the labeled words of a treebank, or generate some.
 
     Parameters
     ----------
     data : str or None
-        The file; None makes sentences.
+        The file; None generates sentences.
 
     label : str
-        Which annotation becomes the column ``label``.
+        The annotation to rename to ``label``.
 
     Returns
     -------
@@ -71,26 +74,28 @@ def read_labelled_words(data, label):
     else:
         words = read_conllu(data, columns=(), feats=[label])
     if column not in words:
-        raise ValueError(f"--label {label}: the made sentences carry upos, number and tense.")
-    words = words.rename(columns={column: "label"})
-    labelled = words.dropna(subset=["label"]).reset_index(drop=True)
-    print(f"{len(words):,} words of {words['sentence_id'].nunique():,} sentences, ", end="")
-    print(f"{len(labelled):,} of them with a label")
-    if labelled["label"].nunique() < 2 or labelled["text"].nunique() < 10:
         raise ValueError(
-            f"--label {label}: this needs two different labels and ten sentences. "
-            "Features are written as in the file, upper and lower case included."
+            f"--label {label}: generated sentences have the labels upos, number and tense."
         )
-    return labelled
+    words = words.rename(columns={column: "label"})
+    labeled = words.dropna(subset=["label"]).reset_index(drop=True)
+    print(f"{len(words):,} words of {words['sentence_id'].nunique():,} sentences, ", end="")
+    print(f"{len(labeled):,} of them with a label")
+    if labeled["label"].nunique() < 2 or labeled["text"].nunique() < 10:
+        raise ValueError(
+            f"--label {label}: at least two different labels and ten sentences are needed. "
+            "Spell features as in the file; case matters."
+        )
+    return labeled
 
 
 def split_sentences(words, label):
-    """Hold out every fifth distinct sentence, and say so.
+    """Hold out every fifth distinct sentence, and print the sizes of the two sets.
 
     Parameters
     ----------
     words : DataFrame
-        As `read_labelled_words` gives it.
+        As returned by `read_labeled_words`.
 
     label : str
 
@@ -100,21 +105,22 @@ def split_sentences(words, label):
     """
     held_out = pd.factorize(words["text"])[0] % 5 == 0
     train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-    print(f"{words['label'].nunique()} values of {label!r}; every fifth sentence is")
-    print(f"held out, the same sentence never on both sides: {len(train):,} words to train on,")
-    print(f"{len(test):,} to test")
+    print(
+        f"{words['label'].nunique()} values of {label!r}; every fifth distinct sentence is held out:"
+    )
+    print(f"{len(train):,} words to train on, {len(test):,} to test")
     return train, test
 
 
 def layer_table(probe, H, words, train, test):
-    """Score a probe on each layer alone, and the most frequent label of each word.
+    """Score a probe on each layer alone, and a baseline: the most frequent label of each word.
 
     Parameters
     ----------
     probe : estimator
 
     H : DataFrame of shape (n_words, n_neurons)
-        Named by neuron.
+        The activations, with neuron names.
 
     words : DataFrame of n_words rows
 
@@ -123,7 +129,7 @@ def layer_table(probe, H, words, train, test):
     Returns
     -------
     table : DataFrame
-        With the 95 % intervals over test sentences of the layers.
+        With 95 % intervals over the test sentences for the layers.
     """
     y, split = words["label"].to_numpy(), [(train, test)]
     profile = layer_profile(probe, H, y, groups=words["text"], cv=split, random_state=0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``sklearn-neurox report``: one HTML page about the neurons that tell labels apart."""
+"""``sklearn-neurox report``: write an HTML page about the neurons that distinguish labels."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from sklearn_neurox.cli._probing import (
     add_probing_options,
     layer_table,
     make_probe,
-    read_labelled_words,
+    read_labeled_words,
     split_sentences,
     step,
 )
@@ -24,14 +24,9 @@ from sklearn_neurox.utils._output_files import check_writable
 
 
 def add_report(commands):
-    """Add the command ``report``.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-    """
+    """Add the ``report`` command."""
     parser = commands.add_parser(
-        "report", help="write an HTML page about the neurons that tell labels apart"
+        "report", help="write an HTML page about the neurons that distinguish labels"
     )
     add = parser.add_argument
     add("data", metavar="DATA.conllu", help="a treebank")
@@ -39,21 +34,21 @@ def add_report(commands):
         "output",
         metavar="OUT.html",
         type=Path,
-        help="the page, for any browser; a file that is there is replaced",
+        help="the HTML page to write; an existing file is replaced",
     )
     add_probing_options(add)
     add_reading_options(add)
     add(
         "--no-ablation",
         action="store_true",
-        help="leave out the scores on some of the neurons alone, which take the most time",
+        help="skip the ablation, which takes the most time",
     )
     add(
         "--n-detailed",
         type=int,
         metavar="N",
-        help="give words and sentences to the N best neurons only, for a smaller page "
-        "(default: to all)",
+        help="show words and sentences only for the N best neurons, for a smaller page "
+        "(default: all neurons)",
     )
     parser.set_defaults(run=_report)
 
@@ -65,7 +60,7 @@ def _report(arguments):
         arguments, arguments.model or demo_model_path(), cache=arguments.cache
     )
     with step("Words"):
-        words = read_labelled_words(arguments.data, arguments.label)
+        words = read_labeled_words(arguments.data, arguments.label)
         train, test = split_sentences(words, arguments.label)
     with step("Activations"):
         features = make_pipeline(extractor, SubwordAggregator(arguments.aggregation))
@@ -75,7 +70,7 @@ def _report(arguments):
     with step("A probe on each layer"):
         layers = layer_table(probe, H, words, train, test)
         print(layers.to_string(index=False, na_rep=""))
-    with step("A probe on all of them, and its ranking"):
+    with step("A probe on all layers, and its ranking"):
         probe.fit(H.iloc[train], y[train])
         ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])
         print(f"accuracy {probe.score(H.iloc[test], y[test]):.3f}")
@@ -100,15 +95,7 @@ def _report(arguments):
 
 
 def check_report_path(path, name):
-    """Raise an error for a file that could not be written, before any work is done.
-
-    Parameters
-    ----------
-    path : Path
-
-    name : str
-        What the argument is called.
-    """
+    """Raise an error naming the argument if the report cannot be written to ``path``."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{name} {path} must end with .html.")
     try:
@@ -118,7 +105,7 @@ def check_report_path(path, name):
 
 
 def write_report(path, ranker, H, words, *, label, **parameters):
-    """Write the report, and say where it is and how large.
+    """Write the report, and print its path and size.
 
     Parameters
     ----------
@@ -132,7 +119,7 @@ def write_report(path, ranker, H, words, *, label, **parameters):
         With the column ``label``.
 
     label : str
-        What that column is called in the data.
+        The name of that column in the data.
 
     **parameters : dict
         Other parameters of `NeuronReport`.
