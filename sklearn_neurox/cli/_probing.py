@@ -18,7 +18,8 @@ def add_probing_options(add):
     add(
         "--label",
         default="upos",
-        help="the annotation to predict: upos, xpos or a feature such as Number (default: upos)",
+        help="the annotation to predict: upos, xpos or a feature such as Number "
+        "(default: %(default)s)",
     )
     add("--model", help="the name or folder of a model (default: the demo model)")
     add(
@@ -74,9 +75,7 @@ def read_labeled_words(data, label):
     else:
         words = read_conllu(data, columns=(), feats=[label])
     if column not in words:
-        raise ValueError(
-            f"--label {label}: generated sentences have the labels upos, number and tense."
-        )
+        raise ValueError(f"--label {label}: generated sentences have upos, number and tense.")
     words = words.rename(columns={column: "label"})
     labeled = words.dropna(subset=["label"]).reset_index(drop=True)
     print(f"{len(words):,} words of {words['sentence_id'].nunique():,} sentences, ", end="")
@@ -105,10 +104,8 @@ def split_sentences(words, label):
     """
     held_out = pd.factorize(words["text"])[0] % 5 == 0
     train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-    print(
-        f"{words['label'].nunique()} values of {label!r}; every fifth distinct sentence is held out:"
-    )
-    print(f"{len(train):,} words to train on, {len(test):,} to test")
+    print(f"{words['label'].nunique()} values of {label!r}; every fifth distinct sentence is")
+    print(f"held out: {len(train):,} words to train on, {len(test):,} to test")
     return train, test
 
 

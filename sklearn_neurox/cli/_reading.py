@@ -15,11 +15,16 @@ def add_reading_options(add):
         help="the layers, in this order; write negative numbers with an equals sign: --layers=-1 "
         "(default: all; a cache always stores all)",
     )
-    add("--component", default="hidden", help="the component to read (default: %(default)s)")
+    add(
+        "--component",
+        default="hidden",
+        help="hidden, mlp, attention, embedding or module:GLOB, or several separated by commas "
+        "(default: %(default)s)",
+    )
     add(
         "--stack",
         choices=["encoder", "decoder", "both"],
-        help="which stack of an encoder-decoder model to read",
+        help="what to read of an encoder-decoder model (default: encoder)",
     )
     add(
         "--aggregation",
