@@ -497,7 +497,7 @@ def test_a_torch_model():
         (["attention.1.h2.0"], "'attention.1.h1.7'"),
         (["attention.1.0"], "'attention.1.h0.0'"),
         (["hidden.1.h1.3"], "'hidden.1.0'"),
-        (["encoder.hidden.1.3"], "'encoder.hidden.1.3', but .* no encoder-decoder"),
+        (["encoder.hidden.1.3"], "'encoder.hidden.1.3', but .* not an encoder-decoder"),
         (["residual.1.3"], "no component is called 'residual'"),
         (["module:nothing.3"], "no module"),
     ],

@@ -152,7 +152,7 @@ def test_bad_rows(case, method, tiny, words):
 BAD_PARAMETERS = {
     "no such model": (
         {"model": "no-such-model-anywhere"},
-        "'model'.*'no-such-model-anywhere'.*config could not be loaded.*no folder here.*spelling",
+        "'model'.*'no-such-model-anywhere'.*could not be loaded.*not a local folder.*spelling",
     ),
     "no such tokenizer": ({"tokenizer": "no-such-tokenizer"}, "no-such-tokenizer"),
     "empty model": ({"model": ""}, "'model'"),

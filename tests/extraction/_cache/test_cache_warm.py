@@ -201,7 +201,7 @@ def test_a_pickled_extractor_of_a_live_model_serves_its_cache(live, words, tmp_p
         restored.set_params(layers=None)
         plan = pickle.loads(pickle.dumps(extractor.transform(words)))
         np.testing.assert_array_equal(plan.pool("mean"), H)
-        with pytest.raises(ValueError, match=r"live BertModel.*pickles leave behind.*path"):
+        with pytest.raises(ValueError, match=r"live BertModel.*pickles leave out.*path"):
             restored.transform(["A text that nobody has read"])
 
 

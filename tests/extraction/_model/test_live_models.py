@@ -56,7 +56,7 @@ def test_a_pickle_leaves_the_live_model_behind_and_says_so(live, words):
     assert len(stored) < 30_000
     restored = pickle.loads(stored)
     assert pipeline[0].model is model  # pickling changed nothing
-    with pytest.raises(ValueError, match=r"live BertModel.*pickles leave behind.*path"):
+    with pytest.raises(ValueError, match=r"live BertModel.*pickles leave out.*path"):
         restored.predict(words)
     assert "BertModel" in repr(restored[0])
     restored.set_params(activationextractor__model=model, activationextractor__tokenizer=tokenizer)

@@ -35,7 +35,7 @@ def test_both_stacks_are_the_two_beside_each_other(name, of, words):
 
 
 def test_a_layer_that_one_stack_lacks_is_said(of, words):
-    with pytest.raises(ValueError, match=r"no layer 3; the decoder of .* has \[0, 1, 2\]"):
+    with pytest.raises(ValueError, match=r"no layer 3; the decoder of .* layers \[0, 1, 2\]"):
         of("t5", stack="both", layers=[3]).transform(words)
 
 

@@ -128,13 +128,13 @@ def test_long_texts_are_read_in_windows(module):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({}, r"component='hidden' is in TorchModel\(Reader\).*'layers\.\*'"),
+        ({}, r"find component='hidden' in TorchModel\(Reader\).*'layers\.\*'"),
         ({"component": "mlp"}, "Name modules"),
-        ({"component": "module:pool"}, r"'pool'.*no state for every token: \(2, 2\)"),
-        ({"component": "module:nix"}, "no module of"),
+        ({"component": "module:pool"}, r"'pool'.*not return one state per token: \(2, 2\)"),
+        ({"component": "module:nix"}, "no module path of"),
         ({"component": "module:dropout"}, "runs more than once"),
         ({"component": "module:layers.0", "layers": [1]}, "have no layers"),
-        ({"component": "module:layers.0", "stack": "encoder"}, "no encoder-decoder"),
+        ({"component": "module:layers.0", "stack": "encoder"}, "not an encoder-decoder"),
         ({"component": "module:layers.0", "weights": "random"}, "live model random"),
     ],
 )
@@ -147,8 +147,8 @@ def test_what_cannot_be_read_is_said(params, message, model, words):
     ("wrong", "message"),
     [
         (lambda text: ([1, 2], [(0, 1)]), r"shape \(2,\) and 1 spans"),
-        (lambda text: ([1], [(0, 999)]), "do not lie in the text"),
-        (lambda text: ([1], [(2, 1)]), "do not lie in the text"),
+        (lambda text: ([1], [(0, 999)]), "spans outside the text"),
+        (lambda text: ([1], [(2, 1)]), "spans outside the text"),
     ],
 )
 def test_an_encoding_that_cannot_be_is_refused(wrong, message, module, words):
