@@ -444,7 +444,7 @@ def test_nothing_happens_before_entering(bert):
 
 def test_a_part_that_does_not_run_is_warned_about(bert, folder):
     bert.encoder.layer[1].forward = lambda state, *args, **kwargs: state
-    with pytest.warns(UserWarning, match=r"not the modules that make 'mlp.2'"):
+    with pytest.warns(UserWarning, match=r"not the modules that compute 'mlp.2'"):
         with ablate_model(bert, ["mlp.2.3"]):
             bert(input_ids=ids_of(folder))
 
@@ -485,20 +485,20 @@ def test_a_torch_model():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["hidden.1.2", "x0", "x1"], r"'x0' \(2 such\), which is no name of a neuron. Generated"),
-        ([3, 5], r"neuron 3 \(2 such\), which is not the name of a neuron but a place"),
+        (["hidden.1.2", "x0", "x1"], r"'x0' \(2 in total\), which is not the name of a neuron. G"),
+        ([3, 5], r"neuron 3 \(2 in total\), which is an index, not the name"),
         ("hidden.1.2", "must be an array-like"),
         (np.array("hidden.1.2"), "a flat list"),
         ([["hidden.1.2"]], r"shape \(1, 1\)"),
         (["hidden.1.2", "a__hidden.1.2"], "'a__hidden.1.2', more than once"),
         (["hidden.9.2"], r"'hidden.9.2', but .* in the layers \[0, 1, 2\]"),
         (["mlp.0.2"], r"'mlp.0.2', but .* in the layers \[1, 2\]"),
-        (["hidden.1.16", "hidden.1.99"], r"'hidden.1.16' \(2 such\), but .* 'hidden.1.15'"),
+        (["hidden.1.16", "hidden.1.99"], r"'hidden.1.16' \(2 in total\), but .* 'hidden.1.15'"),
         (["attention.1.h2.0"], "'attention.1.h1.7'"),
         (["attention.1.0"], "'attention.1.h0.0'"),
         (["hidden.1.h1.3"], "'hidden.1.0'"),
         (["encoder.hidden.1.3"], "'encoder.hidden.1.3', but .* not an encoder-decoder"),
-        (["residual.1.3"], "no component is called 'residual'"),
+        (["residual.1.3"], "there is no component 'residual'"),
         (["module:nothing.3"], "no module"),
     ],
 )

@@ -608,7 +608,7 @@ def test_a_model_that_sees_what_it_is_to_predict(words):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = transformers.XLNetLMHeadModel(config).eval()
-    with pytest.raises(ValueError, match="sees the tokens that follow"):
+    with pytest.raises(ValueError, match="depend on the tokens that follow"):
         causal_effect(model, words, words["is_short"], neurons_of("llama"), tokenizer=tokenizer)
 
 

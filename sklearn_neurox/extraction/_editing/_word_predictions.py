@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a language model predicts for words in their texts, asked again and again."""
+"""Predict words in their texts with a language model, repeatedly."""
 
 from dataclasses import dataclass, replace
 
@@ -20,20 +20,20 @@ from sklearn_neurox.utils._ragged import ranges
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a language model predicted once; words are distinct ones."""
+    """The predictions of one run of a language model, by distinct word."""
 
-    loss: np.ndarray  # of each word, in nats
-    is_right: np.ndarray  # whether all subwords of the word were the likeliest
-    top1: np.ndarray  # the likeliest token at each place asked about
+    loss: np.ndarray  # per word, in nats
+    is_right: np.ndarray  # whether each subword of the word is the most likely token
+    top1: np.ndarray  # the most likely token at each predicted place
 
 
 class WordPredictor:
-    """Asks a language model for words: by masking them, or for what follows what is before them.
+    """Predicts words with a language model: from masked inputs, or from the tokens before them.
 
     Parameters
     ----------
     extractor : ActivationExtractor
-        Says how texts are read; its model has a head.
+        Determines how texts are read; its model has a head.
 
     words : DataFrame
         With the columns ``text``, ``start``, ``end``, and perhaps ``target``.
@@ -44,10 +44,10 @@ class WordPredictor:
     Attributes
     ----------
     word_of_row : ndarray of shape (n_rows,)
-        The distinct word of each row: rows with the same text and span are asked about once.
+        The distinct word of each row; rows with the same text and span are predicted once.
 
     unscored : dict of str to ndarray
-        Why rows cannot be scored, and which.
+        The rows that cannot be scored, by reason.
 
     rows : Rows
     """
@@ -60,7 +60,7 @@ class WordPredictor:
         if rows.whole:
             raise ValueError(
                 f"{caller} takes a frame of words with the columns 'text', 'start' and 'end' (or "
-                "'target', 'target_start' and 'target_end'), got whole texts."
+                "'target', 'target_start' and 'target_end'), but got whole texts."
             )
         self.rows = rows
         distinct, word_of_row = np.unique(
@@ -90,23 +90,23 @@ class WordPredictor:
         return np.flatnonzero(is_word[self.word_of_row])
 
     def _ask_seq2seq(self, extractor, caller):
-        """Leave all as it is: the decoder's input begins one place earlier than its target."""
+        """Leave everything as it is: the decoder's input starts one place before its target."""
 
     def _ask_causal(self, extractor, caller):
         first = self.position == 0
         lost = np.bincount(self.word[first], minlength=self.n_words) > 0
-        self.unscored["nothing stands before them that could predict them"] = self._rows(lost)
+        self.unscored["nothing comes before them to predict them from"] = self._rows(lost)
         kept = ~lost[self.word]
         for name in ("word", "sequence", "position", "target"):
             setattr(self, name, getattr(self, name)[kept])
         self.position = self.position - 1
 
     def _ask_masked(self, extractor, caller):
-        """Give each word an input of its own, in which its subwords are masked."""
+        """Give each word its own input, in which its subwords are masked."""
         mask = load_tokenizer(extractor._spec()).mask_token_id
         if mask is None:
             raise ValueError(
-                f"{caller} masks the words that {extractor._spec().name} is to predict, but its "
+                f"{caller} masks the words that {extractor._spec().name} predicts, but its "
                 "tokenizer has no mask token. Set tokenizer.mask_token, and pass the tokenizer."
             )
         sequences = self.source.sequences
@@ -118,7 +118,7 @@ class WordPredictor:
         self.source = replace(self.source, sequences=masked)
 
     def batches(self, model):
-        """Plan which inputs run together; of those that are asked about anything."""
+        """Return the batches of inputs that contain subwords to predict."""
         traits_by_stack = [traits_of(model, stack) for stack in self._stacks(model)]
         lengths = self.source.sequences.lengths.copy()
         lengths[~np.isin(np.arange(len(lengths)), self.sequence)] = 0
@@ -130,7 +130,7 @@ class WordPredictor:
         )
 
     def predict(self, model, batches, bar):
-        """Ask for all words.
+        """Predict all words.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class WordPredictor:
             From `batches`.
 
         bar : tqdm
-            Moves by the tokens that the model read.
+            Advances by the number of tokens read.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class WordPredictor:
         )
 
     def _predict_batch(self, model, multiple, batch):
-        """Tell which subwords a batch is asked for, and what `predict_tokens` says of them."""
+        """Return the subwords that a batch predicts, with their losses and most likely tokens."""
         has_decoder = self.kind == "seq2seq"
         inputs, width = self.source._inputs(batch, multiple, input_device(model), has_decoder)
         low = np.searchsorted(self._ordered, batch, side="left")
@@ -176,7 +176,7 @@ class WordPredictor:
         return asked, predict_tokens(model, inputs, places, self.target[asked])
 
     def changed(self, before, after):
-        """Tell of which distinct words any likeliest token changed.
+        """Return which distinct words have any most likely token that changed.
 
         Parameters
         ----------
