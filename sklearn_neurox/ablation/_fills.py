@@ -35,17 +35,7 @@ class Fills:
     step: np.ndarray | None  # of the first changed neuron, the second, ...
 
     def changes(self, places):
-        """Return the changes of some neurons, as `editing` takes them.
-
-        Parameters
-        ----------
-        places : ndarray of int
-            Which neurons to change, in this order.
-
-        Returns
-        -------
-        changes : dict of Block to callable
-        """
+        """Return the changes of the neurons at ``places``, in this order, for `editing`."""
         changes = {}
         for block, units, inside in self.neurons.by_block(places):
             values = self.values[places[inside]]
@@ -56,27 +46,7 @@ class Fills:
 
 
 def check_fills(fill, values, step, neurons, *, caller):
-    """Check the parameters that determine how neurons are changed.
-
-    Parameters
-    ----------
-    fill, values, step : object
-        The parameters; see `ablate_model`.
-
-    neurons : Neurons
-
-    caller : str
-        The public function, for messages.
-
-    Returns
-    -------
-    fills : Fills
-
-    Raises
-    ------
-    ValueError
-        If values are missing, superfluous, not finite, or not one per neuron.
-    """
+    """Check the parameters of `ablate_model` that determine how neurons are changed."""
     if fill not in _NEEDED:
         if values is not None:
             raise ValueError(

@@ -52,20 +52,7 @@ def step(title):
 
 
 def read_labeled_words(data, label):
-    """Read the labeled words of a treebank, or generate some.
-
-    Parameters
-    ----------
-    data : str or None
-        The file; None generates sentences.
-
-    label : str
-        The annotation to rename to ``label``.
-
-    Returns
-    -------
-    words : DataFrame
-    """
+    """Read the words of a treebank that have a label, or generate some if ``data`` is None."""
     column = label
     if data is None:
         words = make_tagged_words(1000, random_state=0)
@@ -89,19 +76,7 @@ def read_labeled_words(data, label):
 
 
 def split_sentences(words, label):
-    """Hold out every fifth distinct sentence, and print the sizes of the two sets.
-
-    Parameters
-    ----------
-    words : DataFrame
-        As returned by `read_labeled_words`.
-
-    label : str
-
-    Returns
-    -------
-    train, test : ndarray of int
-    """
+    """Hold out every fifth distinct sentence, and print the sizes of the two sets."""
     held_out = pd.factorize(words["text"])[0] % 5 == 0
     train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     print(f"{words['label'].nunique()} values of {label!r}; every fifth distinct sentence is")
@@ -112,21 +87,7 @@ def split_sentences(words, label):
 def layer_table(probe, H, words, train, test):
     """Score a probe on each layer alone, and a baseline: the most frequent label of each word.
 
-    Parameters
-    ----------
-    probe : estimator
-
-    H : DataFrame of shape (n_words, n_neurons)
-        The activations, with neuron names.
-
-    words : DataFrame of n_words rows
-
-    train, test : ndarray of int
-
-    Returns
-    -------
-    table : DataFrame
-        With 95 % intervals over the test sentences for the layers.
+    The scores of the layers have 95 % intervals over the test sentences.
     """
     y, split = words["label"].to_numpy(), [(train, test)]
     profile = layer_profile(probe, H, y, groups=words["text"], cv=split, random_state=0)

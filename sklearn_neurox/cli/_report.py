@@ -105,25 +105,7 @@ def check_report_path(path, name):
 
 
 def write_report(path, ranker, H, words, *, label, **parameters):
-    """Write the report, and print its path and size.
-
-    Parameters
-    ----------
-    path : Path
-
-    ranker : fitted LCARanker
-
-    H : DataFrame of shape (n_words, n_neurons)
-
-    words : DataFrame of n_words rows
-        With the column ``label``.
-
-    label : str
-        The name of that column in the data.
-
-    **parameters : dict
-        Other parameters of `NeuronReport`.
-    """
+    """Write the report, with other parameters of `NeuronReport`, and print its path and size."""
     y = words["label"].rename(label)
     report = NeuronReport(ranker, H, y, words, title=f"Neurons for {label}", **parameters)
     report.write_html(path)

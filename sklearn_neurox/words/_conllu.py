@@ -141,25 +141,7 @@ def _pieces(form, parts):
 
 
 def parse_conllu(lines: Iterable[str], source: str) -> list[ConlluSentence]:
-    """Parse the sentences of a file.
-
-    Parameters
-    ----------
-    lines : iterable of str
-        The lines, without line ends.
-
-    source : str
-        The name of the file, for errors.
-
-    Returns
-    -------
-    sentences : list of ConlluSentence
-
-    Raises
-    ------
-    ValueError
-        If the format does not allow a line, naming the line.
-    """
+    """Parse the lines of a file into sentences; errors name ``source`` and the line."""
     sentences = []
     current = None
     for number, text in enumerate(lines, start=1):
@@ -184,13 +166,7 @@ def parse_conllu(lines: Iterable[str], source: str) -> list[ConlluSentence]:
 
 
 def parse_features(text: str) -> dict[str, str]:
-    """Parse a FEATS field, such as ``Number=Sing|Tense=Past``.
-
-    Raises
-    ------
-    ValueError
-        If a part is not a pair, or a feature occurs twice.
-    """
+    """Parse a FEATS field, such as ``Number=Sing|Tense=Past``."""
     features: dict[str, str] = {}
     if text == "_":
         return features

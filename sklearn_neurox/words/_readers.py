@@ -293,28 +293,7 @@ def _read_table(path, encoding):
 
 
 def read_lines(path, *, encoding):
-    r"""Read the lines of a file; only ``\n`` and ``\r\n`` end a line.
-
-    Parameters
-    ----------
-    path : str, path-like or file object
-        The file.
-
-    encoding : str
-        The encoding of the file.
-
-    Returns
-    -------
-    lines : list of str
-
-    source : str
-        The name of the file.
-
-    Raises
-    ------
-    ValueError
-        If bytes are not in this encoding, naming the line.
-    """
+    r"""Return the lines of a file and its name; only ``\n`` and ``\r\n`` end a line."""
     if hasattr(path, "read"):
         content, source = path.read(), str(getattr(path, "name", "<file object>"))
     else:
@@ -334,22 +313,7 @@ def read_lines(path, *, encoding):
 def iterate_lines(path, *, encoding):
     r"""Yield the lines of a file one by one, as `read_lines` reads them all.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-
-    encoding : str
-        The encoding of the file, in which no other character may contain the byte of ``\n``.
-
-    Yields
-    ------
-    line : str
-
-    Raises
-    ------
-    ValueError
-        If bytes are not in this encoding, naming the line.
+    In ``encoding`` no other character may contain the byte of ``\n``.
     """
     with open(path, "rb") as file:
         for number, raw in enumerate(file, start=1):

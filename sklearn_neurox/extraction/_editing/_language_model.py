@@ -24,17 +24,6 @@ def kind_of(config):
 def load_language_model(spec, *, caller):
     """Load a model with its head, or check that a live one has a head.
 
-    Parameters
-    ----------
-    spec : ModelSpec
-
-    caller : str
-        The public function, for messages.
-
-    Returns
-    -------
-    model : PreTrainedModel
-
     Raises
     ------
     ValueError

@@ -28,12 +28,7 @@ class Neurons:
         return len(self.names)
 
     def by_block(self, places):
-        """Group some of the neurons by block.
-
-        Parameters
-        ----------
-        places : ndarray of int
-            Which of the neurons.
+        """Group the neurons at ``places`` by block.
 
         Yields
         ------

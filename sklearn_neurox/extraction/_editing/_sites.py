@@ -38,23 +38,7 @@ class Site:
 
 
 def site_of(model, block):
-    """Return the site where a block of neurons is computed.
-
-    Parameters
-    ----------
-    model : PreTrainedModel or TorchModel
-
-    block : Block
-
-    Returns
-    -------
-    site : Site
-
-    Raises
-    ------
-    ValueError
-        If no single module of the model computes a hidden layer.
-    """
+    """Return the site where a block of neurons is computed, if a single module does."""
     if block.component != "hidden":
         side = "input" if block.component in ("mlp", "attention") else "output"
         is_repeated = block.component in ("mlp", "attention") and _shares_blocks(model, block.stack)
@@ -71,18 +55,9 @@ def site_of(model, block):
 
 
 def hidden_sites(model, stack):
-    """Find the site of each hidden state of a stack, verified by a test run.
+    """Return the site of each hidden state of a stack by layer, verified by a test run.
 
-    Parameters
-    ----------
-    model : PreTrainedModel
-
-    stack : {"encoder", "decoder"} or None
-
-    Returns
-    -------
-    sites : dict of int to Site
-        By layer; layers whose site was not found are missing.
+    Layers whose site was not found are missing.
     """
     # Cached by the stack, which a model with a head shares with the model without it.
     base = base_of(model, stack)

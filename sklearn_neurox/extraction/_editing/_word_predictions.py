@@ -130,22 +130,7 @@ class WordPredictor:
         )
 
     def predict(self, model, batches, bar):
-        """Predict all words.
-
-        Parameters
-        ----------
-        model : PreTrainedModel
-
-        batches : list of ndarray
-            From `batches`.
-
-        bar : tqdm
-            Advances by the number of tokens read.
-
-        Returns
-        -------
-        predictions : Predictions
-        """
+        """Predict all words in the batches; the bar advances by tokens read."""
         multiple = max(traits_of(model, stack).multiple for stack in self._stacks(model))
         loss, top1 = np.zeros(len(self.word)), np.full(len(self.word), -1)
 
@@ -176,15 +161,6 @@ class WordPredictor:
         return asked, predict_tokens(model, inputs, places, self.target[asked])
 
     def changed(self, before, after):
-        """Return which distinct words have any most likely token that changed.
-
-        Parameters
-        ----------
-        before, after : Predictions
-
-        Returns
-        -------
-        changed : ndarray of shape (n_words,), bool
-        """
+        """Return which distinct words have a most likely token that changed."""
         changed = self.word[before.top1 != after.top1]
         return np.bincount(changed, minlength=self.n_words) > 0

@@ -42,27 +42,7 @@ def resolve_blocks(spec, *, component, stack, layers):
 
 
 def list_blocks(spec, components, stacks):
-    """List all blocks of some components, by stack and then by component.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-
-    components : tuple of str
-        From `check_components`.
-
-    stacks : tuple of (str or None)
-        From `_config.choose_stacks`.
-
-    Returns
-    -------
-    blocks : tuple of Block
-
-    Raises
-    ------
-    ValueError
-        If the model has no such component, listing the modules that it has.
-    """
+    """List all blocks of some components, by stack and then by component."""
     config = load_config(spec)
     found = []
     for stack in stacks:

@@ -46,13 +46,7 @@ class Block:
 
 
 def check_components(component):
-    """Return the ``component`` parameter as a tuple of components.
-
-    Raises
-    ------
-    ValueError
-        If a component is unknown or repeated, or there is none.
-    """
+    """Return the ``component`` parameter as a tuple of distinct components."""
     asked = (component,) if isinstance(component, str) else tuple(component)
     wrong = [
         name

@@ -15,25 +15,7 @@ _ROTATE_TARGETS = frozenset({"mbart", "plbart"})
 def choose_stacks(config, stack, *, model):
     """Return the stacks that the ``stack`` parameter selects.
 
-    Parameters
-    ----------
-    config : PreTrainedConfig
-
-    stack : {"encoder", "decoder", "both"} or None
-        None selects the encoder of an encoder-decoder model.
-
-    model : str
-        The name of the model, for messages.
-
-    Returns
-    -------
-    stacks : tuple of (str or None)
-        None stands for the only stack of a model that is not an encoder-decoder.
-
-    Raises
-    ------
-    ValueError
-        If a stack is named but the model has only one.
+    The only stack of a model that is not an encoder-decoder is None.
     """
     if config.is_encoder_decoder:
         return ("encoder", "decoder") if stack == "both" else (stack or "encoder",)
@@ -90,27 +72,7 @@ def n_heads(config, stack=None):
 
 
 def decoder_start(config, stacks, *, model):
-    """Return the first token of a decoder's input, or None if it is the last token of its text.
-
-    Parameters
-    ----------
-    config : PreTrainedConfig
-
-    stacks : collection of (str or None)
-        The stacks to read; None is returned unless they include the decoder.
-
-    model : str
-        The name of the model, for messages.
-
-    Returns
-    -------
-    token : int or None
-
-    Raises
-    ------
-    ValueError
-        If the config does not name this token.
-    """
+    """Return the first token of a decoder's input, or None if it is the last token of its text."""
     if "decoder" not in stacks or config.model_type in _ROTATE_TARGETS:
         return None
     token = getattr(config, "decoder_start_token_id", None)

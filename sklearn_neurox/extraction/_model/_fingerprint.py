@@ -61,19 +61,7 @@ def fingerprint(spec, options, memo=None):
 
 
 def leave_behind(spec, *, with_digests):
-    """Return the description that a pickle keeps of a live model.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-
-    with_digests : bool
-        Whether to digest the parameters, so that a cache can be found without the model.
-
-    Returns
-    -------
-    model : DetachedModel
-    """
+    """Return what a pickle keeps of a live model, with digests if there is a cache to find."""
     name = type(spec.model).__name__
     if not with_digests:
         return DetachedModel(name)

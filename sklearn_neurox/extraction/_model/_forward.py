@@ -47,7 +47,7 @@ def base_of(model, stack=None):
 
 
 def traits_of(model, stack=None):
-    """Return the traits of a stack, which test runs verify the first time."""
+    """Return the traits of a stack, which test runs determine the first time."""
     known = _traits.setdefault(model, {})
     if stack not in known:
         if isinstance(model, TorchModel):
@@ -97,21 +97,7 @@ def _beside_others(model, stack):
 def probe_inputs(model, stack, *, padding=0, n_texts=1):
     """Return a short input of the kind that a stack reads.
 
-    Parameters
-    ----------
-    model : PreTrainedModel or TorchModel
-
-    stack : {"encoder", "decoder"} or None
-
-    padding : int, default=0
-        The number of padding tokens at the end.
-
-    n_texts : int, default=1
-        The number of texts. The first does not depend on it.
-
-    Returns
-    -------
-    inputs : dict of str to Tensor
+    The first text does not depend on ``n_texts``; ``padding`` is the number of padding tokens.
     """
     if isinstance(model, TorchModel):
         ids = model.encode_checked("A few words .")[0][: model.max_length]
@@ -270,21 +256,7 @@ def forward_of(model, base, inputs):
 
 
 def module_widths(model, stack, paths):
-    """Run a model on a few tokens to find the widths of its modules' outputs.
-
-    Parameters
-    ----------
-    model : PreTrainedModel or TorchModel
-
-    stack : {"encoder", "decoder"} or None
-
-    paths : list of str
-        The paths of the modules within the stack.
-
-    Returns
-    -------
-    widths : dict of str to int
-        The number of units of each module.
+    """Run a model on a few tokens and return the number of units of each module.
 
     Raises
     ------

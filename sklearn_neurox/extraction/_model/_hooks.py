@@ -124,22 +124,10 @@ class _Head:
 
 @contextlib.contextmanager
 def at_places(module, places):
-    """Make a module read only some of its states, for the calls within the context.
+    """Make a head read only the states at ``places`` of the flattened batch, within the context.
 
-    A vocabulary is a hundred times wider than a state, and most places are not needed.
-
-    Parameters
-    ----------
-    module : Module
-        The head that turns states into predictions.
-
-    places : Tensor of shape (n_places,)
-        Indices into the flattened batch.
-
-    Yields
-    ------
-    head : object
-        Its attribute ``ran`` is True once the module was used.
+    A vocabulary is a hundred times wider than a state, and most places are not needed. The
+    attribute ``ran`` of the yielded object is True once the head was used.
     """
     head = _Head(places)
     token = _current_call.set(head.call)

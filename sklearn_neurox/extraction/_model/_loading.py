@@ -173,26 +173,7 @@ def kept_loaded(spec):
 
 
 def load_once(spec, what, device, load):
-    """Load a model in another form than the bare one, unless it is already loaded.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-        Of a model given by name.
-
-    what : str
-        The name of the form.
-
-    device : torch.device
-
-    load : callable
-        Loads the model.
-
-    Returns
-    -------
-    model : PreTrainedModel
-        In evaluation mode, on the device.
-    """
+    """Load a model in another form than the bare one, unless it is already loaded."""
     key = (what, *_key(spec), str(device))
     return _kept(_models, key, _MAX_MODELS, lambda: load().eval().to(device))
 

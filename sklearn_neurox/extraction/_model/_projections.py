@@ -33,25 +33,6 @@ _WHAT = {"mlp": "down projection", "attention": "output projection of the attent
 def find_projections(base, config, component, stack, *, model):
     """Find the projection whose input is the component, in each block that has one.
 
-    Parameters
-    ----------
-    base : Module
-        The stack.
-
-    config : PreTrainedConfig
-        Of the whole model.
-
-    component : {"mlp", "attention"}
-
-    stack : {"encoder", "decoder"} or None
-
-    model : str
-        The name of the model, for messages.
-
-    Returns
-    -------
-    blocks : list of Block
-
     Raises
     ------
     ValueError
@@ -95,22 +76,9 @@ def _not_found(base, blocks, component, stack, model):
 
 
 def block_modules(base, config, stack):
-    """Return for each layer the module that computes it, and which of its calls does.
+    """Return for each layer the path of the module that computes it, and which of its calls does.
 
-    Parameters
-    ----------
-    base : Module
-        The stack.
-
-    config : PreTrainedConfig
-        Of the whole model.
-
-    stack : {"encoder", "decoder"} or None
-
-    Returns
-    -------
-    modules : dict of int to (str, int)
-        Path and call; empty if no list has as many modules as there are blocks.
+    Empty if no list has as many modules as there are blocks.
     """
     config, n_layers = base.config, _config.n_blocks(config, stack)
     if config.model_type == "canine":  # its other layers have no state per character
@@ -150,27 +118,7 @@ def _heads(config, stack, width, model):
 
 
 def find_embedding(base, stack, *, model):
-    """Find the module that embeds tokens.
-
-    Parameters
-    ----------
-    base : Module
-        The stack.
-
-    stack : {"encoder", "decoder"} or None
-
-    model : str
-        The name of the model, for messages.
-
-    Returns
-    -------
-    block : Block
-
-    Raises
-    ------
-    ValueError
-        If no single module embeds the tokens.
-    """
+    """Return the block of the module that embeds tokens."""
     try:
         embedding = base.get_input_embeddings()
     except (NotImplementedError, AttributeError):

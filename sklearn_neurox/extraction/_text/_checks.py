@@ -9,21 +9,7 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 
 def check_vocabulary(encodings, config, tokenizer):
-    """Raise an error if the model has no embedding for a token.
-
-    Parameters
-    ----------
-    encodings : Encodings
-
-    config : PreTrainedConfig
-
-    tokenizer : PreTrainedTokenizerBase
-
-    Raises
-    ------
-    ValueError
-        If a token id is too large, which means that the tokenizer belongs to another model.
-    """
+    """Raise an error if a token has no embedding, so that the tokenizer must be another model's."""
     n_tokens = getattr(text_config(config), "vocab_size", None)
     largest = int(encodings.ids.max(initial=-1))
     if n_tokens is not None and largest >= n_tokens:
@@ -34,32 +20,7 @@ def check_vocabulary(encodings, config, tokenizer):
 
 
 def limit_tokens(config, tokenizer, stacks, max_length, *, model):
-    """Return how many tokens may be read at once.
-
-    Parameters
-    ----------
-    config : PreTrainedConfig
-
-    tokenizer : PreTrainedTokenizerBase
-
-    stacks : sequence of (str or None)
-        The stacks that read the tokens.
-
-    max_length : int or None
-        The parameter.
-
-    model : str
-        The name of the model, for messages.
-
-    Returns
-    -------
-    limit : int
-
-    Raises
-    ------
-    ValueError
-        If ``max_length`` exceeds the limit of the model.
-    """
+    """Return how many tokens may be read at once, and check that ``max_length`` is not more."""
     limit = max_tokens(config, tokenizer, stacks)
     if max_length is None:
         return np.iinfo(np.int64).max if limit is None else limit
@@ -114,25 +75,7 @@ def report_special(rows, encodings, alignment, *, split):
 
 
 def check_lengths(rows, encodings, limit, *, overflow):
-    """Raise an error for texts that the model cannot read, not even in windows.
-
-    Parameters
-    ----------
-    rows : Rows
-
-    encodings : Encodings
-
-    limit : int
-        The maximum number of tokens of the model.
-
-    overflow : {"window", "error"}
-
-    Raises
-    ------
-    ValueError
-        If a text is too long and ``overflow="error"``, the text has a pair, or the special tokens
-        leave no room for windows.
-    """
+    """Raise an error for texts that the model cannot read, not even in windows."""
     long_texts = too_long(encodings, limit)
     if len(long_texts) == 0:
         return

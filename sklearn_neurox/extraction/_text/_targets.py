@@ -74,36 +74,10 @@ def target_tokenizer(tokenizer):
 
 
 def make_contexts(tokenizer, texts, first_sequence, n_sequences, limit, *, split_special_tokens):
-    """Tokenize the encoder's texts, one for each input of the decoder.
+    """Tokenize the encoder's texts, one for each of the ``n_sequences`` inputs of the decoder.
 
-    Parameters
-    ----------
-    tokenizer : PreTrainedTokenizerBase
-
-    texts : list of str
-        From `read_rows_and_targets`.
-
-    first_sequence : ndarray of shape (n_texts,)
-        The first of the decoder's inputs for each text.
-
-    n_sequences : int
-        The number of inputs of the decoder.
-
-    limit : int
-        The maximum number of tokens the encoder reads.
-
-    split_special_tokens : bool
-        Whether text that spells a special token is read as ordinary text.
-
-    Returns
-    -------
-    contexts : Sequences
-        Of length ``n_sequences``.
-
-    Raises
-    ------
-    ValueError
-        If a text is too long. It cannot be cut into windows, because the decoder needs it whole.
+    ``first_sequence`` has the first input of each text. Long texts are an error, because the
+    decoder needs them whole.
     """
     encodings = encode(tokenizer, texts, None, split_special_tokens=split_special_tokens)
     long_texts = too_long(encodings, limit)
