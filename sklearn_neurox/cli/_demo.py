@@ -6,20 +6,17 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.ablation import ablation_curve
 from sklearn_neurox.cli._probing import (
     add_probing_options,
-    layer_table,
+    extract_and_score,
     make_probe,
-    read_labeled_words,
-    split_sentences,
     step,
 )
 from sklearn_neurox.cli._report import check_report_path, write_report
 from sklearn_neurox.datasets import demo_model_path
-from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.ranking import LCARanker
 
 _NEXT_STEPS = """\
@@ -57,20 +54,9 @@ def _demo(arguments):
     started = time.perf_counter()
     probe = make_probe(arguments)
     check_report_path(arguments.report, "--report")
-    with step("Words"):
-        words = read_labeled_words(arguments.data, arguments.label)
-        train, test = split_sentences(words, arguments.label)
-    with step("Activations"):
-        features = make_pipeline(
-            ActivationExtractor(arguments.model or demo_model_path(), verbose=1),
-            SubwordAggregator("last"),
-        ).set_output(transform="pandas")
-        H = features.fit_transform(words)
-        print(f"{H.shape[1]:,} neurons")
+    extractor = ActivationExtractor(arguments.model or demo_model_path(), verbose=1)
+    words, H, train, test, layers = extract_and_score(arguments, extractor, "last", probe)
     y = words["label"].to_numpy()
-    with step("A probe on each layer"):
-        layers = layer_table(probe, H, words, train, test)
-        print(layers.to_string(index=False, na_rep=""))
     with step("A probe on all layers, and its best neurons"):
         probe.fit(H.iloc[train], y[train])
         ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.datasets import make_tagged_words
 from sklearn_neurox.evaluation import baseline_table, layer_profile
+from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.probes import ElasticNetProbeClassifier
 from sklearn_neurox.words import read_conllu
 
@@ -49,6 +51,21 @@ def step(title):
     started = time.perf_counter()
     yield
     print(f"   ({time.perf_counter() - started:.1f} s)\n", flush=True)
+
+
+def extract_and_score(arguments, extractor, aggregation, probe):
+    """Run the steps up to a probe on each layer; return words, activations, split and scores."""
+    with step("Words"):
+        words = read_labeled_words(arguments.data, arguments.label)
+        train, test = split_sentences(words, arguments.label)
+    with step("Activations"):
+        features = make_pipeline(extractor, SubwordAggregator(aggregation))
+        H = features.set_output(transform="pandas").fit_transform(words)
+        print(f"{H.shape[1]:,} neurons")
+    with step("A probe on each layer"):
+        layers = layer_table(probe, H, words, train, test)
+        print(layers.to_string(index=False, na_rep=""))
+    return words, H, train, test, layers
 
 
 def read_labeled_words(data, label):

@@ -4,20 +4,16 @@
 from pathlib import Path
 
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.ablation import ablation_curve
 from sklearn_neurox.cli._probing import (
     add_probing_options,
-    layer_table,
+    extract_and_score,
     make_probe,
-    read_labeled_words,
-    split_sentences,
     step,
 )
 from sklearn_neurox.cli._reading import add_reading_options, make_extractor
 from sklearn_neurox.datasets import demo_model_path
-from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.inspection import NeuronReport
 from sklearn_neurox.ranking import LCARanker
 from sklearn_neurox.utils._output_files import check_writable
@@ -59,17 +55,9 @@ def _report(arguments):
     extractor = make_extractor(
         arguments, arguments.model or demo_model_path(), cache=arguments.cache
     )
-    with step("Words"):
-        words = read_labeled_words(arguments.data, arguments.label)
-        train, test = split_sentences(words, arguments.label)
-    with step("Activations"):
-        features = make_pipeline(extractor, SubwordAggregator(arguments.aggregation))
-        H = features.set_output(transform="pandas").fit_transform(words)
-        print(f"{H.shape[1]:,} neurons")
+    aggregation = arguments.aggregation
+    words, H, train, test, layers = extract_and_score(arguments, extractor, aggregation, probe)
     y = words["label"].to_numpy()
-    with step("A probe on each layer"):
-        layers = layer_table(probe, H, words, train, test)
-        print(layers.to_string(index=False, na_rep=""))
     with step("A probe on all layers, and its ranking"):
         probe.fit(H.iloc[train], y[train])
         ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])

@@ -81,7 +81,7 @@ def test_wrong_requests_are_one_message(conllu, model, tmp_path, output, options
 
 
 def test_a_path_that_cannot_be_written_is_found_before_the_work(conllu, tmp_path, monkeypatch):
-    monkeypatch.setattr("sklearn_neurox.cli._report.read_labeled_words", None)
+    monkeypatch.setattr("sklearn_neurox.cli._probing.read_labeled_words", None)
     assert main(["report", conllu, str(tmp_path / "no" / "page.html")]) == 1
 
 
