@@ -61,7 +61,7 @@ CONSTRAINTS = {
 
 
 class _Plan(NamedTuple):
-    """What to measure in each fold."""
+    """The measurements to make in each fold."""
 
     probes: dict
     rankings: dict

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ablation inside a live model: against edits by hand, in every family, and gone afterwards."""
+"""Ablation in a live model: compared with manual edits, in each family, and fully undone."""
 
 import threading
 
@@ -86,7 +86,7 @@ def features(model, folder, *, family="bert", cache=None, **options):
     return pd.DataFrame(H, columns=extractor.get_feature_names_out())
 
 
-# Against edits by hand
+# Comparison with manual edits
 
 
 def test_zero_of_gpt2_is_the_blocks_run_by_hand(gpt2, folder):
@@ -159,7 +159,7 @@ def test_the_last_layer_is_changed_behind_the_norm_and_before_the_head(folder):
     torch.testing.assert_close(logits, state @ model.lm_head.weight.T, atol=1e-5, rtol=1e-5)
 
 
-# In every family
+# In each model family
 
 
 @pytest.mark.parametrize(("family", "stack"), STACKS)
@@ -174,7 +174,7 @@ def test_each_hidden_layer_of_each_family(family, stack, tmp_path_factory):
             changed = states_of(model, ids, stack)
             H = _read(model, tokenizer, stack)
         assert np.allclose(H[name], 5.0)
-        # Some collect the first state themselves, before it reaches the first block.
+        # Some models record the first state before it reaches the first block.
         if layer or family not in ("deberta-v2", "bloom"):
             assert (changed[layer][..., 3] == 5).all()
         for k in range(len(plain)):
@@ -298,7 +298,7 @@ def test_a_zeroed_infinity_is_zero(bert, folder):
         assert torch.isfinite(run(bert, ids_of(folder)).last_hidden_state).all()
 
 
-# What others see meanwhile
+# Other users of the model while a context is open
 
 
 def test_extraction_sees_what_follows_from_it(bert, folder):
@@ -317,7 +317,7 @@ def test_extraction_sees_what_follows_from_it(bert, folder):
 
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_a_look_at_the_model_meanwhile_learns_nothing_wrong(folder, family):
-    # With nothing left of the states, padding would seem harmless and any modules the blocks.
+    # If all states were zero, padding would seem harmless and any modules would pass for blocks.
     from transformers import AutoModelForCausalLM
 
     auto = AutoModelForMaskedLM if family == "bert" else AutoModelForCausalLM
@@ -550,7 +550,7 @@ def test_wrong_fills(bert, options, message):
 def test_a_state_that_no_module_makes(tmp_path_factory):
     from transformers import XLNetConfig, XLNetModel
 
-    # Its blocks see a batch with its sides changed.
+    # Its blocks read batches with transposed axes.
     with torch.random.fork_rng():
         model = XLNetModel(XLNetConfig(vocab_size=64, d_model=16, n_layer=2, n_head=2, d_inner=8))
     model.eval()

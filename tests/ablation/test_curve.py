@@ -29,7 +29,7 @@ GROUPS = np.arange(300) // 3
 
 
 def _planted(n_samples=300, n_features=20, seed=0):
-    """Two informative neurons of twenty, at columns 3 and 11, of unequal units and offsets."""
+    """Return twenty neurons of different scales and offsets, with signal in columns 3 and 11."""
     rng = np.random.RandomState(seed)
     y = rng.randint(3, size=n_samples)
     X = rng.randn(n_samples, n_features)
@@ -346,7 +346,7 @@ def test_however_many_fills_there_is_one_working_copy(fill, monkeypatch):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    # The training and the test rows of the fold, the rows to draw from, and one filled copy.
+    # The training and test rows of the fold, the stored rows, and one filled copy.
     assert peak < X.nbytes + 1.2 * X[600:].nbytes + X[:600].nbytes
 
 
@@ -370,7 +370,7 @@ def test_half_precision_stays_so_and_files_are_read(fill, tmp_path):
 
 
 class _ByFirstColumn(ClassifierMixin, BaseEstimator):
-    """A probe that takes no memory."""
+    """A probe that allocates no memory."""
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)

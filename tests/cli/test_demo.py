@@ -16,7 +16,7 @@ from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 
 @pytest.fixture(scope="module")
 def conllu(tmp_path_factory):
-    """Made sentences in a file, as a user's own data."""
+    """Write generated sentences to a file, as an example of a user's own data."""
     words = make_tagged_words(60, random_state=1)
     path = tmp_path_factory.mktemp("data") / "own.conllu"
     lines = []

@@ -121,7 +121,7 @@ def test_a_text_file_larger_than_the_memory_goes_to_a_cache_in_portions(
     path, cache = tmp_path / "own.txt", tmp_path / "cache"
     path.write_bytes("\r\n".join(lines).encode())
     monkeypatch.setattr("sklearn_neurox.extraction._extractor._PORTION", 2)
-    for name in ("_read_rows", "words_frame"):  # whatever would hold all of it
+    for name in ("_read_rows", "words_frame"):  # functions that would load everything
         monkeypatch.setattr(f"sklearn_neurox.cli._extract.{name}", None)
     assert main(["extract", model, str(path), str(cache), "--rows", rows]) == 0
     said = capsys.readouterr().out
@@ -196,7 +196,7 @@ def test_an_interruption_is_no_traceback(tmp_path, model, source, monkeypatch, c
 def test_an_interrupted_command_goes_on_where_it_was(tmp_path, model, whole, monkeypatch):
     from sklearn_neurox.extraction._model import _forward
 
-    lines = [" ".join(["dog"] * (10 + 40 * i)) for i in range(3)]  # a batch each
+    lines = [" ".join(["dog"] * (10 + 40 * i)) for i in range(3)]  # one batch each
     lines = [line + f" {i}" for i in range(12) for line in lines]
     path, cache = tmp_path / "own.txt", tmp_path / "cache"
     path.write_text("\n".join(lines), encoding="utf-8")

@@ -17,7 +17,7 @@ def words():
         [["The", "walked", "the", "walker"], ["Red", "sacred", "THE"]],
         {"upos": [["DET", "VERB", "DET", "NOUN"], ["ADJ", "ADJ", "DET"]]},
     )
-    # An index that is not the row number, as after a choice of rows.
+    # An index that differs from the row number, as in a filtered frame.
     return frame.set_index(pd.Index([10, 20, 30, 40, 50, 60, 70]))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Lines the CoNLL-U format does not allow, and unusual ones that it does."""
+"""Lines that the CoNLL-U format does not allow, and unusual lines that it allows."""
 
 import io
 

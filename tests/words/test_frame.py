@@ -12,7 +12,7 @@ from sklearn_neurox.words import words_frame
 SENTENCES = [["The", "cat", "sat"], ["Go"], ["The", "cat", "sat"]]
 OWN = ["text", "start", "end", "word", "position", "sentence_id"]
 
-# Any code point but halves of surrogate pairs: NUL, combining marks, joiners, emoji included.
+# Any code point except surrogates, including NUL, combining marks, joiners and emoji.
 any_word = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
 any_sentences = st.lists(st.lists(any_word, min_size=1, max_size=5), min_size=1, max_size=5)
 
@@ -67,7 +67,7 @@ def test_sentences_may_be_arrays_tuples_or_a_generator():
 def test_every_row_verifies_itself(joiner, sentences):
     frame = words_frame(sentences, joiner=joiner)
     assert_rows_verify_themselves(frame)
-    # The spans, reckoned another way.
+    # The spans, computed in another way.
     naive = []
     for sentence in sentences:
         text = ""
@@ -117,7 +117,7 @@ def test_natural_text_of_a_long_frame():
     assert words_frame(long)["text"].tolist() == ["It 's", "It 's", "so"]
 
 
-def test_neighbouring_categorical_sentence_ids():
+def test_neighboring_categorical_sentence_ids():
     long = long_frame()
     long["sentence_id"] = long["sentence_id"].astype("category")
     assert words_frame(long)["position"].tolist() == [0, 1, 0]

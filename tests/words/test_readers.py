@@ -27,7 +27,7 @@ TREEBANK = """\
 3\t.\t.\tPUNCT\t.\t_\t1\tpunct\t_\t_
 """
 
-# What may stand in a file of words parted by blanks: no ASCII space, tab or line end.
+# Words in a file with blanks as separators contain no ASCII space, tab or line end.
 any_word = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters=" \t\n\r\ufeff"),
     min_size=1,
@@ -62,7 +62,7 @@ def test_joined_text_has_the_syntactic_words():
 def test_natural_text_has_the_surface():
     frame = read_conllu(io.StringIO(TREEBANK), text="natural")
     assert frame["text"].unique().tolist() == ["Vámonos del bar!", "don't."]
-    # Words that do not spell out their token share all of it; those that do divide it.
+    # Words that spell out their token divide it; the others share all of it.
     assert frame["word"].tolist() == (
         ["Vámonos", "Vámonos", "del", "del", "bar", "!", "do", "n't", "."]
     )
@@ -136,12 +136,12 @@ def test_natural_text_verifies_itself(sentences, data):
         for node, (word, space) in enumerate(zip(sentence, spaces, strict=True), start=1):
             misc = "_" if space else "SpaceAfter=No"
             lines.append(f"{node}\t{word}\t_\tX\t_\t_\t_\t_\t_\t{misc}")
-        # The whole sentence once more, as one token that its words do or do not spell out.
+        # The same sentence as one token that its words may or may not spell out.
         surface = data.draw(st.sampled_from(["".join(sentence), "zz"]))
         lines += ["", f"1-{len(sentence)}\t{surface}\t_\t_\t_\t_\t_\t_\t_\t_"]
         lines += [f"{i}\t{w}\t_\tX\t_\t_\t_\t_\t_\t_" for i, w in enumerate(sentence, start=1)]
         lines.append("")
-    # A first word that keeps the file from looking like one without its texts.
+    # With this first word, the file does not look like a treebank without texts.
     file = io.StringIO("\n".join(["1\ta\t_\tX\t_\t_\t_\t_\t_\t_", "", *lines]))
     frame = read_conllu(file, text="natural")
     assert_rows_verify_themselves(frame)

@@ -102,7 +102,7 @@ class WordPredictor:
         self.position = self.position - 1
 
     def _ask_masked(self, extractor, caller):
-        """Give each word its own input, in which its subwords are masked."""
+        """Assign each word its own input, in which its subwords are masked."""
         mask = load_tokenizer(extractor._spec()).mask_token_id
         if mask is None:
             raise ValueError(

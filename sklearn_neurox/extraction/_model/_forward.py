@@ -28,7 +28,7 @@ _PROBE_TEXTS = 8
 
 @dataclass(frozen=True)
 class StackTraits:
-    """What test runs have shown about a stack's forward pass."""
+    """Traits of a stack's forward pass, as shown by test runs."""
 
     blocks: str | None  # path of the list of blocks, None if their outputs are not the states
     n_layers: int

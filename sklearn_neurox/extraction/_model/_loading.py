@@ -65,7 +65,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class DetachedModel:
-    """What a pickle keeps of a live model or tokenizer: its class name, and digests for a cache."""
+    """The parts of a live model or tokenizer that a pickle keeps: class name and digests."""
 
     class_name: str
     fingerprint: str | None = None

@@ -236,7 +236,7 @@ def _align_surfaces(text, tokens, tokenizer):
 
 
 def _fill_gaps(spans, length):
-    """Give each token without a span all characters between its neighbors."""
+    """Assign each token without a span all characters between its neighbors."""
     ends = np.maximum.accumulate([0] + [0 if s is None else s[1] for s in spans])[:-1]
     starts = [length if s is None else s[0] for s in spans] + [length]
     starts = np.minimum.accumulate(starts[::-1])[::-1][1:]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which blocks a request gets: layers, order, modules, shared blocks, and clear refusals."""
+"""The blocks of a request: layers, order, modules, shared blocks, and errors."""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarnin
 
 @pytest.fixture
 def of(tiny):
-    """Make an extractor of a family's live model."""
+    """Return a function that makes an extractor of a family's live model."""
 
     def make(name, component, **params):
         model, tokenizer = load(name, tiny({**FAMILIES, **OTHERS}[name].tokenizer))
@@ -90,7 +90,7 @@ def test_all_components_come_from_one_forward(of, words, count_forwards):
 )
 def test_the_stack_stops_after_the_last_layer_asked_for(component, layers, n_run, of, words):
     extractor = of("llama", component, layers=layers)
-    pool(extractor, words)  # after the first look at the model
+    pool(extractor, words)  # after the test runs of the model
     ran = set()
     handles = [
         block.register_forward_pre_hook(lambda *_, k=k: ran.add(k))
@@ -138,7 +138,7 @@ def test_canine_has_them_where_it_has_one_state_a_character(tiny, words):
     path = tiny("canine")
     extractor = ActivationExtractor(path, component=["hidden", "mlp", "attention"])
     names = ["hidden.0"]
-    for k in (1, 5, 6):  # two deep blocks, read in groups of characters, have none
+    for k in (1, 5, 6):  # two deep blocks read groups of characters and have none
         names += [f"{c}.{k}" for c in ("hidden", "mlp", "attention") if k != 5 or c == "hidden"]
     assert blocks(extractor, words) == names
     model, tokenizer = AutoModel.from_pretrained(path), AutoTokenizer.from_pretrained(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Models that transformers does not know, with their own way to read a text."""
+"""Models that are not transformers models, with their own encoding of texts."""
 
 import copy
 import pickle
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarnin
 
 
 class Reader(torch.nn.Module):
-    """A recurrent model of characters that says nothing in transformers' terms."""
+    """A recurrent character model without any transformers interface."""
 
     def __init__(self, n_layers=2):
         super().__init__()
@@ -34,7 +34,7 @@ class Reader(torch.nn.Module):
 
 
 def encode(text):
-    """Read a mark of the beginning, then a character each."""
+    """Return a start token and then one token per character."""
     ids = [299, *(ord(character) % 299 for character in text)]
     return ids, [(0, 0), *((i, i + 1) for i in range(len(text)))]
 
