@@ -90,7 +90,7 @@ def assemble_frame(
 ) -> pd.DataFrame:
     """Build the frame from a text and id per sentence, and a span, word and annotations per row."""
     check_column_names(annotations)
-    # Not pd.factorize, which compares strings only up to their first NUL character.
+    # Not pd.factorize, which holds strings apart only up to their first NUL character.
     codes: dict[str, int] = {}
     text_codes = np.array([codes.setdefault(text, len(codes)) for text in texts], dtype=np.intp)
     categories = pd.Index(list(codes), dtype=string_dtype())

@@ -33,7 +33,7 @@ class WordPredictor:
     Parameters
     ----------
     extractor : ActivationExtractor
-        Determines how texts are read; its model has a head.
+        Says how texts are read; its model has a head.
 
     words : DataFrame
         With the columns ``text``, ``start``, ``end``, and perhaps ``target``.
@@ -90,7 +90,7 @@ class WordPredictor:
         return np.flatnonzero(is_word[self.word_of_row])
 
     def _ask_seq2seq(self, extractor, caller):
-        """Leave everything as it is: the decoder's input starts one place before its target."""
+        """Leave all as it is: the decoder's input begins one place earlier than its target."""
 
     def _ask_causal(self, extractor, caller):
         first = self.position == 0
@@ -102,11 +102,11 @@ class WordPredictor:
         self.position = self.position - 1
 
     def _ask_masked(self, extractor, caller):
-        """Assign each word its own input, in which its subwords are masked."""
+        """Give each word an input of its own, in which its subwords are masked."""
         mask = load_tokenizer(extractor._spec()).mask_token_id
         if mask is None:
             raise ValueError(
-                f"{caller} masks the words that {extractor._spec().name} predicts, but its "
+                f"{caller} masks the words that {extractor._spec().name} is to predict, but its "
                 "tokenizer has no mask token. Set tokenizer.mask_token, and pass the tokenizer."
             )
         sequences = self.source.sequences

@@ -26,7 +26,7 @@ def resolve_blocks(spec, *, component, stack, layers):
         All blocks of the requested components and stacks.
 
     layers : tuple of int or None
-        The requested layers, counted from 0 if there is one stack; None for all.
+        The layers wanted, none of them negative where there is one stack; None for all.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def resolve_blocks(spec, *, component, stack, layers):
     stacks = _config.choose_stacks(load_config(spec), stack, model=spec.name)
     available = list_blocks(spec, check_components(component), stacks)
     chosen = choose_blocks(available, layers, model=spec.name)
-    if len(stacks) > 1:  # the stacks may differ in depth, and -1 is the last layer of each
+    if len(stacks) > 1:  # they may differ in depth, and -1 is the last of each
         return available, None if layers is None else tuple(np.ravel(layers).tolist())
     return available, tuple(dict.fromkeys(b.layer for b in chosen if b.has_layers)) or None
 

@@ -143,9 +143,9 @@ def _read_frame(X, caller):
 
 
 def _factorize(values):
-    """Return the distinct strings and the code of each value.
+    """Give each distinct string a number.
 
-    Unlike pandas 2, this distinguishes strings that differ only after a NUL character.
+    pandas 2 would take strings that differ behind a NUL as one.
     """
     numbers = {}
     codes = np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.int64)
