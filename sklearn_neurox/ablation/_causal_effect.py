@@ -85,8 +85,8 @@ def causal_effect(
     """Measure how a language model's predictions change when neurons inside it are ablated.
 
     A ranking shows which neurons *carry* a property. To learn whether the model *uses* them, ablate
-    them: the model should then predict words with the property worse, more so than it does other
-    words, and more so than when random or low-ranked neurons are ablated.
+    them: its predictions of the words that have the property should then suffer more than those of
+    other words, and more than from ablating random or low-ranked neurons.
 
     Parameters
     ----------

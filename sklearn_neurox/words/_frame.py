@@ -34,7 +34,7 @@ def words_frame(
         ``sentence_id`` and ``word``; its other columns are kept as annotations and the order of its
         rows is kept. The rows of a sentence must be contiguous.
 
-    labels : iterable of sequences, mapping from str to such, or None, default=None
+    labels : iterable of sequences, mapping of str to iterable of sequences, or None, default=None
         The label of each word, in the same shape as `words`. A mapping gives several annotations,
         one column per name; a single one becomes the column ``label``. Use None or NaN for a
         missing label. Must be None for a DataFrame, whose columns hold the labels.

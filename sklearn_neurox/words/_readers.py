@@ -132,7 +132,7 @@ def read_parallel(
     text : str, path-like or file object
         The words.
 
-    labels : str, path-like or file object, or mapping from str to such
+    labels : str, path-like or file object, or mapping of str to these
         One label per word. A mapping gives several annotations, one column per name.
 
     name : str, default="label"

@@ -130,12 +130,11 @@ def _read_frame(X, caller):
     pairs = None
     if "text_pair" in X.columns:
         codes, texts, pairs = _with_pairs(codes, texts, X["text_pair"], caller)
+    texts, text_of_row, pairs = _sort_pairs(texts, pairs, codes)
     if not spans:
-        texts, text_of_row, pairs = _sort_pairs(texts, pairs, codes)
         length = np.array([len(t) for t in texts], dtype=np.int64)[text_of_row]
         start = np.zeros(len(X), dtype=np.int64)
         return Rows(texts, pairs, text_of_row, start, length, whole=True, index=X.index)
-    texts, text_of_row, pairs = _sort_pairs(texts, pairs, codes)
     start, end = (_positions(X[name], name, caller) for name in ("start", "end"))
     rows = Rows(texts, pairs, text_of_row, start, end, whole=False, index=X.index)
     _check_spans(rows, X["word"] if "word" in X.columns else None, caller)
