@@ -252,8 +252,9 @@ def causal_effect(
         max_batch_tokens=max_batch_tokens,
         device=device,
     )
-    model = load_language_model(extractor._spec(), caller=caller)
-    found = find_neurons(replace(extractor._spec(), model=model), neurons, caller=caller)
+    spec = extractor._spec()
+    model = load_language_model(spec, caller=caller)
+    found = find_neurons(replace(spec, model=model), neurons, caller=caller)
     fills = check_fills(fill, values, step, found, caller=caller)
     counts = _check_steps(steps, len(found))
     predictor = WordPredictor(extractor, words, caller=caller)
