@@ -322,8 +322,8 @@ def test_agreement_of_a_part_of_the_pairs_leaves_gaps(pyplot, orders):
     [
         (lambda f: f.drop(columns="second"), r"lacks \['second'\]"),
         (lambda f: f.drop(columns="first"), r"lacks \['first'\]"),
-        (lambda f: f.assign(second=f["first"]), "come again, or are one"),
-        (lambda f: pd.concat([f, f]), "come again"),
+        (lambda f: f.assign(second=f["first"]), "names one ranking twice"),
+        (lambda f: pd.concat([f, f]), "occurs again"),
     ],
 )
 def test_agreement_of_a_bad_frame(orders, change, message):
