@@ -189,7 +189,7 @@ def test_marian_without_sentencepiece_names_the_package(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"family": "berd"}, "knows no family 'berd'. Choose one of: bert,"),
+        ({"family": "berd"}, "has no family 'berd'. Choose one of: bert,"),
         ({"n_heads": 5}, "n_heads=5 must divide"),
         ({"vocab_size": 10}, "vocab_size"),
         ({"path": __file__}, "is a file"),
