@@ -225,9 +225,9 @@ def test_neurons_of_a_selector_of_scikit_learn(pyplot):
     assert display.frame.to_numpy().sum() == 5
     with pytest.raises(ValueError, match="SelectKBest has no attribute 'ranks_'"):
         NeuronDistributionDisplay.from_estimator(selector, n_neurons=3)
-    with pytest.raises(ValueError, match="'class_order_', which the SelectKBest has not"):
+    with pytest.raises(ValueError, match="'class_order_', but the SelectKBest does not have it"):
         NeuronDistributionDisplay.from_estimator(selector, by="class", n_neurons=3)
-    with pytest.raises(ValueError, match="a selection without any neuron"):
+    with pytest.raises(ValueError, match="selection .* contains no neuron"):
         NeuronDistributionDisplay.from_estimator(selector.set_params(k=0))
 
 
@@ -261,7 +261,7 @@ def test_neurons_of_bad_parameters(ranker, kwargs, message):
 def test_neurons_of_every_class_need_a_number():
     X, y = np.random.default_rng(0).normal(size=(9, 4)), np.tile([0, 1, 2], 3)
     ranker = ProbelessRanker().fit(X, y)
-    with pytest.raises(ValueError, match="keeps all neurons.*Say how many of the best"):
+    with pytest.raises(ValueError, match="keeps all neurons.*Set the number of best"):
         NeuronDistributionDisplay.from_estimator(ranker, n_layers=2, by="class")
     with pytest.raises(ValueError, match="'mass' parameter .* got the ProbelessRanker"):
         NeuronDistributionDisplay.from_estimator(ranker, n_layers=2, by="class", mass=0.5)
