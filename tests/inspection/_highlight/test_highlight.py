@@ -82,7 +82,7 @@ def test_colors_are_shares_of_the_largest_distance():
 def test_center_and_limit_are_the_users():
     mean = highlight(SENTENCES, H, 1, center="mean")
     np.testing.assert_allclose(_alphas(mean), [0, 0, 1, -1, 0])
-    assert "uncoloured: 5" in mean.to_html()
+    assert "uncolored: 5" in mean.to_html()
     fixed = highlight(SENTENCES, H, [0, 1], center=[0.5, 4], limit=4)
     np.testing.assert_allclose(_alphas(fixed)[:5], [0.12, -0.62, 0, -0.12, 0.25])
     np.testing.assert_allclose(_alphas(fixed)[5:], [0.25, 0.25, 0.5, 0, 0.25])
@@ -350,7 +350,7 @@ def test_notebook_and_files(tmp_path):
     [
         ({"center": "median"}, "'center' parameter of highlight .* got 'median'"),
         ({"center": np.nan}, "'center' parameter of highlight must be finite, got nan"),
-        ({"center": [0, 1, 2]}, "one for each of the 1 neurons shown"),
+        ({"center": [0, 1, 2]}, "one per neuron shown \\(1\\)"),
         ({"limit": 0}, "'limit' parameter of highlight must be finite and positive, got 0"),
         ({"top_words": 0}, "'top_words' parameter of highlight must be a positive integer"),
         ({"top_words": True}, "'top_words' parameter"),
@@ -386,9 +386,9 @@ def test_spans_that_hold_another_word():
 def test_sentences_of_both_kinds_and_what_makes_no_matrix(model):
     with pytest.raises(TypeError, match="sentence 1 is a list"):
         highlight(["Dogs bark", ["Cats"]], H[:3], 0)
-    with pytest.raises(ValueError, match="'x5' is not the name of a neuron of a model"):
+    with pytest.raises(ValueError, match="'x5' is not the name of a neuron in a model"):
         highlight(["Dogs bark"], model, "x5")
-    with pytest.raises(ValueError, match="makes no matrix of words and neurons"):
+    with pytest.raises(ValueError, match="returns no matrix of words and neurons"):
         highlight(["Dogs bark"], make_pipeline(ActivationExtractor(model)), "hidden.0.1")
     whole = make_pipeline(ActivationExtractor(model), SubwordAggregator(), DummyClassifier())
     with pytest.raises(ValueError, match=r"a Pipeline that predicts.*pipeline\[:-1\]"):
@@ -402,5 +402,5 @@ def test_svg_of_bad_size(kwargs):
 
 
 def test_svg_without_room():
-    with pytest.raises(ValueError, match="0.5 inches holds .* fewer than 10"):
+    with pytest.raises(ValueError, match="0.5 inches has room for 5 .* fewer than 10"):
         highlight(SENTENCES, H, 0).to_svg(width=0.5)
