@@ -391,7 +391,7 @@ def test_sentences_of_both_kinds_and_what_makes_no_matrix(model):
     with pytest.raises(ValueError, match="returns no matrix of words and neurons"):
         highlight(["Dogs bark"], make_pipeline(ActivationExtractor(model)), "hidden.0.1")
     whole = make_pipeline(ActivationExtractor(model), SubwordAggregator(), DummyClassifier())
-    with pytest.raises(ValueError, match=r"a Pipeline that predicts.*pipeline\[:-1\]"):
+    with pytest.raises(ValueError, match=r"a Pipeline that ends with a predictor.*pipeline\[:-1\]"):
         highlight(["Dogs bark"], whole, "hidden.0.1")
 
 
