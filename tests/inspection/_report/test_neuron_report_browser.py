@@ -245,7 +245,7 @@ def test_links_lead_to_neurons_and_labels_and_back(chrome, page, ranker, data):
     find(chrome, "main tbody a.name").click()
     heading_is(chrome, best)
     assert texts(chrome, "#results [aria-current]")[0].startswith(best)
-    find(chrome, ".neighbours a").click()
+    find(chrome, ".neighbors a").click()
     heading_is(chrome, data[0].columns[ranker.order_[1]])
     chrome.back()
     heading_is(chrome, best)
@@ -276,7 +276,7 @@ def test_a_neuron_shows_its_numbers(chrome, page, data, ranker):
     assert float(texts(chrome, ".words .value")[0]) == pytest.approx(frequent.max(), abs=0.006)
 
 
-def test_sentences_are_coloured_word_by_word(chrome, page, data):
+def test_sentences_are_colored_word_by_word(chrome, page, data):
     X, _, words = data
     open_at(chrome, page, "#/neuron/hidden.0.0")
     z = (X["hidden.0.0"] - X["hidden.0.0"].mean()) / X["hidden.0.0"].std(ddof=0)
@@ -290,8 +290,8 @@ def test_sentences_are_coloured_word_by_word(chrome, page, data):
     shown = [float(s.get_attribute("title").split()[0].replace("−", "-")) for s in spans]
     np.testing.assert_allclose(shown, z[rows.index].clip(-4, 4), atol=0.03)
     assert [span.tag_name for span in spans].count("strong") == 1
-    colours = [span.value_of_css_property("background-color") for span in spans]
-    assert "240, 150, 30" in colours[0]
+    colors = [span.value_of_css_property("background-color") for span in spans]
+    assert "240, 150, 30" in colors[0]
 
 
 def test_right_to_left_text_runs_so(chrome, page):
@@ -370,14 +370,14 @@ def test_what_is_missing_is_said(chrome, data, tmp_path_factory):
     page = write(NeuronReport(ranker, X, y, words, n_detailed=1, min_count=999), tmp_path_factory)
     best, other = X.columns[ranker.order_[:2]]
     open_at(chrome, page, f"#/neuron/{other}")
-    assert "kept for the 1 best ranked neurons only" in find(chrome, ".note").text
+    assert "only for the 1 best-ranked neurons" in find(chrome, ".note").text
     open_at(chrome, page, f"#/neuron/{best}")
-    assert texts(chrome, ".note") == ["No word occurs 999 times or more."]
+    assert texts(chrome, ".note") == ["No word occurs at least 999 times."]
     assert len(texts(chrome, ".sentences li")) == 10
     open_at(chrome, page, "#/neuron/hidden.0.2")
     assert texts(chrome, ".note")[0].startswith("This neuron is 0.25 for every word")
     open_at(chrome, page, "#/label/plain")
-    assert "RandomRanker gives no scores by label" in find(chrome, ".about").text
+    assert "RandomRanker has no scores by label" in find(chrome, ".about").text
     sizes = [abs(float(t.replace("−", "-"))) for t in column(chrome, "Difference, SD")]
     assert sizes == sorted(sizes, reverse=True)
     open_at(chrome, page, "#/labels")
@@ -399,10 +399,10 @@ def test_dark_mode(chrome, page):
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
     try:
-        colour = find(chrome, "body").value_of_css_property("background-color")
+        color = find(chrome, "body").value_of_css_property("background-color")
     finally:
         chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert "255, 255, 255" in light and "27, 27, 31" in colour
+    assert "255, 255, 255" in light and "27, 27, 31" in color
 
 
 @pytest.mark.parametrize(
