@@ -10,7 +10,7 @@ from sklearn_neurox.utils._warn_user import warn_user
 def sentence_lengths(words):
     """Return the ids of the sentences in a frame of words and their numbers of words.
 
-    Raise a TypeError if `words` is no frame, and a ValueError if columns are missing or the rows
+    Raise a TypeError if `words` is not a frame, and a ValueError if columns are missing or the rows
     of a sentence are not contiguous.
     """
     if not isinstance(words, pd.DataFrame):

@@ -12,7 +12,7 @@ from sklearn_neurox.datasets import _demo_model, demo_model_path
 
 @pytest.fixture
 def copied(monkeypatch, tmp_path):
-    """Let the package be found in a folder with copies of its small files."""
+    """Make the package findable in a folder with copies of its small files."""
     source = Path(demo_model_path())
     model = tmp_path / "model"
     model.mkdir()

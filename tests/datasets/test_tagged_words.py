@@ -16,7 +16,7 @@ def words():
 
 
 def _table():
-    """Map every form of the lexicon's open classes to the tags it may have."""
+    """Map each form of the lexicon's open classes to the tags that it can have."""
     tags = defaultdict(set)
     for row in (row for verbs in lexicon.VERBS.values() for row in verbs if row != lexicon.BE):
         for form in row:
@@ -92,7 +92,7 @@ def test_present_forms_agree_with_their_number(words):
 @pytest.mark.parametrize("tense", ["Pres", "Past"])
 def test_subject_and_verb_agree(words, tense):
     before = words[["word", *_LABELS, "sentence_id"]].shift()
-    # A sentence that opens with a subject and goes on with a finite verb.
+    # Sentences that start with a subject followed by a finite verb.
     opens = (words["position"] == 1) & words["number"].notna() & (words["tense"] == tense)
     opens &= before["number"].notna() & before["upos"].isin(["PRON", "PROPN"])
     assert opens.sum() > 50
@@ -138,7 +138,7 @@ def test_reproducible():
     first, again = (make_tagged_words(50, random_state=3) for _ in range(2))
     pd.testing.assert_frame_equal(first, again)
     assert not first["word"].equals(make_tagged_words(50, random_state=4)["word"])
-    # The sentences asked for are the first of any larger number of them.
+    # Fewer sentences are the first of a larger number.
     more = make_tagged_words(60, random_state=3)
     assert more["word"].iloc[: len(first)].tolist() == first["word"].tolist()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""NeuroX's files, written by hand as NeuroX 1.0.9 writes them, and there and back by our own."""
+"""NeuroX files, written by hand in the format of NeuroX 1.0.9, and round trips with our own."""
 
 import json
 import pickle
@@ -34,7 +34,7 @@ def H(words):
 
 
 def by_hand(path, H, sentences=SENTENCES, *, keys=None):
-    """What NeuroX's writers leave: see its module ``data.writer``."""
+    """Write a file as NeuroX does; see its module ``data.writer``."""
     blocks, start = [], 0
     for sentence in sentences:
         rows = H[start : start + len(sentence)]

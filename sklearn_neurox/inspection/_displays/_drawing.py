@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the displays share: axes, colors, legends, and labels that are legible in one column."""
+"""Code shared by the displays: axes, colors, legends, and labels that are legible in one column."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ _LEGEND_STYLE = {
 
 
 def check_columns(frame, columns, *, caller):
-    """Raise an error if the user's frame is no DataFrame, lacks columns or has no rows."""
+    """Raise an error if the user's frame is not a DataFrame, lacks columns or has no rows."""
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"{caller} takes a DataFrame, got {type(frame).__name__}.")
     missing = [column for column in columns if column not in frame.columns]

@@ -59,7 +59,7 @@ def _resolve_weak(kinds):
 
 
 def _resolve_brackets(text, kinds, base):
-    """Give both brackets of a pair one direction, that of what they enclose (N0)."""
+    """Assign one direction to both brackets of a pair, that of the text they enclose (N0)."""
     opened, pairs = [], []
     for place, character in enumerate(text):
         if character in "([{":

@@ -67,7 +67,7 @@ def test_scores_are_those_of_scikit_learn(pyplot, predictions):
         expected = f1_score(y_true, predicted, labels=classes, average=None)
         np.testing.assert_allclose(line.get_xdata(), expected)
         assert line.get_ydata().tolist() == list(range(17))
-    assert (np.diff(display.lines_[0].get_xdata()) <= 0).all()  # the best on top
+    assert (np.diff(display.lines_[0].get_xdata()) <= 0).all()  # the best at the top
     assert display.ax_.get_ylim() == (16.5, -0.5)
     joined = [segment[:, 0].tolist() for segment in display.difference_.get_segments()]
     assert joined == [list(pair) for pair in zip(*(li.get_xdata() for li in display.lines_))]  # noqa: B905
@@ -406,7 +406,7 @@ def test_agreement_of_fitted_rankers(pyplot):
     rankers = {seed: RandomRanker(random_state=seed).fit(X) for seed in range(13)}
     display = RankingAgreementDisplay.from_rankings(rankers)
     assert display.frame.shape == (13, 13)
-    assert display.text_ == []  # too many to be read
+    assert display.text_ == []  # too many to read
 
 
 def test_agreement_of_rankers_of_two_kinds(pyplot, ranker):

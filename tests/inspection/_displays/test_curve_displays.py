@@ -32,7 +32,7 @@ def data():
     rng = np.random.default_rng(0)
     y = np.tile([0, 1, 2], 20)
     X = rng.normal(size=(60, 12)).astype(np.float32)
-    X[:, 4:6] += y[:, None]  # layer 1 of 3 knows
+    X[:, 4:6] += y[:, None]  # only layer 1 of 3 is informative
     return X, y, np.repeat(np.arange(12), 5)
 
 
@@ -67,7 +67,7 @@ def profile():
 
 
 def _band(collection):
-    """Read the x, low and high of `fill_between` off its outline."""
+    """Read x, low and high of `fill_between` from its outline."""
     vertices = collection.get_paths()[0].vertices
     x = np.unique(vertices[:, 0])
     at = [vertices[vertices[:, 0] == place, 1] for place in x]

@@ -38,7 +38,7 @@ def _quiet_console(chrome):
 
 @pytest.fixture(scope="module")
 def data():
-    """Words with hostile ones, one beyond the basic plane, and right-to-left ones."""
+    """Words, some of them hostile, right to left, or outside the basic multilingual plane."""
     sentences = [["🦜", "talk", SCRIPT], ["see", IMAGE, "here"], HEBREW]
     words = pd.concat([make_tagged_words(60, random_state=0), words_frame(sentences * 5)])
     words = words.reset_index(drop=True)
@@ -90,7 +90,7 @@ def find(chrome, selector):
 
 
 def texts(chrome, selector):
-    """What is seen of all that match, in one call to the browser."""
+    """Return the visible text of all matching elements, in one call to the browser."""
     return chrome.execute_script(
         "return Array.from(document.querySelectorAll(arguments[0]),"
         " (node) => (node.innerText ?? '').trim())",
@@ -107,7 +107,7 @@ def wait_for(chrome, script, *arguments):
 
 
 def open_at(chrome, page, place=""):
-    # Another fragment alone would not load the page again.
+    # A different fragment alone would not reload the page.
     chrome.get("about:blank")
     chrome.get(page + place)
     wait_for(chrome, "document.documentElement.dataset.ready")
@@ -136,7 +136,7 @@ def has_focus(chrome, selector):
 
 
 def column(chrome, title):
-    """The shown cells of a column of the first table."""
+    """Return the visible cells of a column of the first table."""
     return chrome.execute_script(
         """
         const table = document.querySelector("main table");
@@ -285,7 +285,7 @@ def test_sentences_are_colored_word_by_word(chrome, page, data):
     rows = words[words["text"] == top].drop_duplicates("start")
     first = chrome.find_elements("css selector", ".sentences li:first-child")[0]
     spans = first.find_elements("css selector", ".word")
-    # The parrot is one character to Python and two to the browser.
+    # The parrot is one character in Python and two in the browser.
     assert [span.text for span in spans] == rows["word"].tolist() == ["🦜", "talk", SCRIPT]
     shown = [float(s.get_attribute("title").split()[0].replace("−", "-")) for s in spans]
     np.testing.assert_allclose(shown, z[rows.index].clip(-4, 4), atol=0.03)
@@ -360,7 +360,7 @@ def test_the_policy_lets_nothing_out(chrome, page):
         "style-src-elem",
         "connect-src",
     }
-    # These refusals were asked for.
+    # These refusals are expected.
     chrome.get_log("browser")
 
 

@@ -18,7 +18,7 @@ def data():
     rng = np.random.default_rng(0)
     y = np.repeat(["A", "B", "C"], 60)
     X = rng.normal(size=(180, 12))
-    # "A" lives in two neurons of layer 2, "B" in one of layer 0, "C" in a mlp of layer 2.
+    # "A" is in two neurons of layer 2, "B" in one of layer 0, "C" in an MLP neuron of layer 2.
     X[:, [5, 6]] += 4 * (y == "A")[:, np.newaxis]
     X[:, 1] += 4 * (y == "B")
     X[:, 10] += 4 * (y == "C")
@@ -89,7 +89,7 @@ def test_labels_have_the_neurons_that_make_up_their_mass(data, lca):
     assert by_class["class"].tolist() == ["A", "B", "C"] and (by_class["n_neurons"] == 12).all()
     for label, count in by_class[["class", "n_selected"]].to_numpy():
         weights = lca.importances_[lca.classes_.tolist().index(label)]
-        # The fewest of the largest weights that make up a quarter of all.
+        # The smallest set of largest weights that make up a quarter of the total.
         shares = np.cumsum(np.sort(weights)[::-1]) / weights.sum()
         assert count == 1 + np.searchsorted(shares, 0.25)
     everything = neuron_table(lca, by=["class", "component", "layer"], n_neurons=1)

@@ -12,7 +12,7 @@ from sklearn_neurox.words import words_frame
 @pytest.fixture(scope="module")
 def words():
     words = make_tagged_words(60, random_state=0)
-    # The first ten sentences come twice.
+    # The first ten sentences occur twice.
     again = words[words["sentence_id"] < 10]
     return pd.concat([words, again.assign(sentence_id=again["sentence_id"] + 60)])
 
