@@ -43,8 +43,8 @@ class AblationCurveDisplay:
     ----------
     frame : DataFrame
         One row per point, with the columns ``way`` (such as ``"filled: mean"`` or
-        ``"retrained"``), ``which``, ``fraction``, ``score``, ``low`` and ``high``; and one row
-        per way in which ``which`` is ``"all"``.
+        ``"retrained"``), ``which``, ``fraction``, ``score``, ``low`` and ``high``. For each way,
+        one more row, with ``"all"`` as ``which``, holds the score on all neurons.
 
     score_name : str, default="score"
         Name of the score, for the axis label.

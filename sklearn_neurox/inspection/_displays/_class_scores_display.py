@@ -176,8 +176,8 @@ class ClassScoresDisplay:
             undefined, such as the recall of a class without samples, nothing is drawn.
 
         labels : sequence or None, default=None
-            The classes, in drawing order. None takes all classes, those that ``y_pred`` scores
-            best on first.
+            The classes, in drawing order. None takes all classes, sorted by the score of
+            ``y_pred``, best first.
 
         names : (str, str), default=("this run", "other run")
             The names of the runs.

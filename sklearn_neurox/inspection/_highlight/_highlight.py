@@ -284,11 +284,11 @@ def _for_each(name, value, n_neurons):
     is_mean = isinstance(value, str) and value == "mean" and name == "center"
     if is_mean or (value is None and name == "limit"):
         return [value] * n_neurons
-    what = "finite" if name == "center" else "finite and positive"
+    what = "finite or 'mean'" if name == "center" else "finite and positive"
     try:
         numbers = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        _refuse(name, f"{what} (or 'mean', for the center)", value)
+        _refuse(name, what, value)
     if numbers.shape not in ((), (n_neurons,)):
         _refuse(name, f"one number or one per neuron shown ({n_neurons})", value)
     if not np.isfinite(numbers).all() or (name == "limit" and (numbers <= 0).any()):

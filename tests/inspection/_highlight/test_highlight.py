@@ -349,7 +349,7 @@ def test_notebook_and_files(tmp_path):
     "kwargs, message",
     [
         ({"center": "median"}, "'center' parameter of highlight .* got 'median'"),
-        ({"center": np.nan}, "'center' parameter of highlight must be finite, got nan"),
+        ({"center": np.nan}, "'center' parameter of highlight must be finite or 'mean', got nan"),
         ({"center": [0, 1, 2]}, "one per neuron shown \\(1\\)"),
         ({"limit": 0}, "'limit' parameter of highlight must be finite and positive, got 0"),
         ({"top_words": 0}, "'top_words' parameter of highlight must be a positive integer"),
