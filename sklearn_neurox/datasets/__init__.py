@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Generated words, neurons and models, and where to find the demo model."""
+"""Generate words, neurons and models, and locate the demo model."""
 
 from sklearn_neurox.datasets._demo_model import demo_model_path
 from sklearn_neurox.datasets._planted_neurons import make_planted_neurons

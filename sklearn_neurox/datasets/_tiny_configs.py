@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The families of tiny models: how each is configured and what its tokenizer is.
+"""The families of tiny models: the configuration and the tokenizer of each.
 
-Imported inside functions only, because it imports transformers.
+Import this module only inside functions, because it imports transformers.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ def _bert(size, tokenizer, config_class=BertConfig, **config):
         num_hidden_layers=size.n_layers,
         num_attention_heads=size.n_heads,
         intermediate_size=2 * size.hidden_size,
-        # These two count positions from the padding id on, which is 1.
+        # These two number positions starting after the padding id, which is 1.
         max_position_embeddings=size.max_length
         + (2 if config_class in (RobertaConfig, XLMRobertaConfig) else 0),
         pad_token_id=tokenizer.pad_token_id,
@@ -64,7 +65,7 @@ def _modernbert(size, tokenizer):
         size,
         tokenizer,
         ModernBertConfig,
-        # Short enough that the windows of local attention cut ordinary sentences.
+        # Windows of local attention shorter than ordinary sentences.
         local_attention=8,
         global_attn_every_n_layers=2,
         bos_token_id=tokenizer.cls_token_id,
@@ -147,8 +148,8 @@ def _marian(size, tokenizer):
     )
 
 
-# family: (what makes the tokenizer, what makes the config)
-FAMILIES = {
+# family: (function that returns the tokenizer, function that returns the config)
+FAMILIES: dict[str, tuple[Callable, Callable]] = {
     "bert": (tokenizers.train_wordpiece, _bert),
     "bert-uncased": (partial(tokenizers.train_wordpiece, lowercase=True), _bert),
     "byt5": (tokenizers.make_byt5, _byt5),

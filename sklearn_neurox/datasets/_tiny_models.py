@@ -17,7 +17,7 @@ from sklearn_neurox.utils._torch import seeded_generator
 from sklearn_neurox.utils._tqdm import tqdm_class
 
 _COUNT = Interval(Integral, 1, None, closed="left")
-# Characters beyond those of the generated sentences: tokenizers should know some and not others.
+# Characters that the generated sentences lack: tokenizers should know some but not all of them.
 _OTHER_SCRIPTS = (
     "The café in Zürich was naïve , señor .",
     "He said : “ 100 % of 2345 £ ” ( 6789 € ) – no ?",
@@ -34,7 +34,7 @@ _OTHER_SCRIPTS = (
         "n_layers": [_COUNT],
         "hidden_size": [_COUNT],
         "n_heads": [_COUNT],
-        # Bytes, and the characters of the default corpus, need a token each.
+        # Each byte and each character of the default corpus needs a token.
         "vocab_size": [Interval(Integral, 400, None, closed="left")],
         "max_length": [Interval(Integral, 8, None, closed="left")],
         "corpus": ["array-like", None],
@@ -54,56 +54,56 @@ def make_tiny_model(
     corpus: Sequence[str] | None = None,
     random_state: int | np.random.RandomState | None = 0,
 ) -> str:
-    """Save a small random language model, with a tokenizer trained on the spot, in a folder.
+    """Create a small random language model and a matching tokenizer, and save them in a folder.
 
-    The model knows nothing, but it is a real one: its layers, heads, positions and special tokens
-    are those of its family, and `transformers.AutoModel` and `transformers.AutoTokenizer` load it
-    from the folder. No network is used.
+    The weights are random, but the layers, heads, positions and special tokens are those of the
+    family, and `transformers.AutoModel` and `transformers.AutoTokenizer` load the model from the
+    folder. No network is needed.
 
     Parameters
     ----------
     family : str, default="bert"
-        The architecture, and with it the kind of tokenizer:
+        The architecture, which determines the kind of tokenizer:
 
         - ``"bert"``, ``"distilbert"``: WordPiece that keeps case and accents; ``"bert-uncased"``
-          does neither. Characters that ``corpus`` lacks make a word unknown;
-        - ``"gpt2"``: byte-level BPE, without a padding token and without special tokens around
-          a text; a decoder;
+          removes both. A word with a character that is not in ``corpus`` is unknown;
+        - ``"gpt2"``: byte-level BPE, without a padding token or special tokens around a text; a
+          decoder;
         - ``"roberta"``, ``"modernbert"``: byte-level BPE with special tokens; the latter composes
           characters first (NFC);
-        - ``"llama"``: BPE with ``▁`` for spaces and a fall-back to bytes; a decoder that pads on
+        - ``"llama"``: BPE with ``▁`` for spaces and a fallback to bytes; a decoder that pads on
           the left;
         - ``"xlm-roberta"``: Unigram with ``▁`` for spaces;
-        - ``"canine"``: characters; ``"byt5"``: bytes; ``"marian"``: SentencePiece. The
-          tokenizers of these three are written in Python and tell no offsets; the last two models
-          are encoder-decoders.
+        - ``"canine"``: characters; ``"byt5"``: bytes; ``"marian"``: SentencePiece. The tokenizers
+          of these three are written in Python and return no offsets; the last two models are
+          encoder-decoders.
 
     path : str or Path, default=None
-        The folder to save to, made if need be. None makes a temporary one, which is removed when
-        the process ends.
+        The folder to save to, created if it does not exist. None creates a temporary folder, which
+        is removed when the process ends.
 
     n_layers : int, default=2
-        The number of layers, in each stack.
+        The number of layers in each stack.
 
     hidden_size : int, default=32
         The number of neurons in each layer.
 
     n_heads : int, default=4
         The number of attention heads; it must divide ``hidden_size`` into an even number of
-        neurons a head, which rotary positions need.
+        neurons per head, because rotary positions need pairs.
 
     vocab_size : int, default=600
-        The size of a trained vocabulary, which may become smaller if ``corpus`` is.
+        The size of a trained vocabulary. It can be smaller for a small ``corpus``.
 
     max_length : int, default=128
-        How many tokens the model reads at most, special ones included.
+        The maximum number of tokens that the model reads, including special tokens.
 
     corpus : array-like of str, default=None
-        What the tokenizer is trained on; None takes sentences of `make_tagged_words` and a few
-        characters of other scripts.
+        The texts that the tokenizer is trained on. None takes sentences from `make_tagged_words`
+        and a few characters of other scripts.
 
     random_state : int, RandomState instance or None, default=0
-        Determines the weights. Neither torch's nor NumPy's global state is touched.
+        Determines the weights. The global random states of torch and NumPy do not change.
 
     Returns
     -------
@@ -113,15 +113,14 @@ def make_tiny_model(
     Raises
     ------
     ImportError
-        For ``"marian"`` without the package sentencepiece.
+        If ``family`` is ``"marian"`` and the package sentencepiece is not installed.
 
     ValueError
-        For an unknown family, if ``n_heads`` does not fit ``hidden_size``, or if ``path`` is a
-        file.
+        If the family is unknown, ``n_heads`` does not fit ``hidden_size``, or ``path`` is a file.
 
     See Also
     --------
-    demo_model_path : A trained model.
+    demo_model_path : Return the folder of a pretrained model.
 
     Examples
     --------
@@ -136,7 +135,7 @@ def make_tiny_model(
 
     if family not in FAMILIES:
         raise ValueError(
-            f"make_tiny_model knows no family {family!r}. Choose one of: {', '.join(FAMILIES)}."
+            f"make_tiny_model has no family {family!r}. Choose one of: {', '.join(FAMILIES)}."
         )
     if hidden_size % (2 * n_heads):
         raise ValueError(
@@ -148,7 +147,7 @@ def make_tiny_model(
     make_tokenizer, make_config = FAMILIES[family]
     corpus = _default_corpus() if corpus is None else list(corpus)
     path = _temporary_folder(family) if path is None else str(path)
-    # Marian's tokenizer lives in files only, so it is trained where it is to stay.
+    # Marian's tokenizer exists only in files, so it is trained in its final folder.
     where = {"folder": path} if family == "marian" else {}
     tokenizer = make_tokenizer(corpus, vocab_size, **where)
     tokenizer.model_max_length = max_length
@@ -185,12 +184,12 @@ def _without_progress_bars():
 
 
 def _random_model(config, rng):
-    """Build a model whose every parameter, norms and biases included, is drawn at random."""
+    """Build a model in which every parameter is random, including norms and biases."""
     import torch
     from transformers import AutoModel
 
     generator = seeded_generator(rng)
-    # transformers initialises from the global generator, which is put back afterwards.
+    # transformers draws from the global generator, whose state is restored afterwards.
     with torch.random.fork_rng(devices=[]):
         model = AutoModel.from_config(config)
     with torch.no_grad():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Train a tokenizer of each kind that language models come with, small and on the spot.
+"""Train a small tokenizer of each kind that language models use.
 
-Imported inside functions only, because it imports transformers.
+Import this module only inside functions, because it imports transformers.
 """
 
 import io
@@ -33,14 +33,14 @@ _ROBERTA = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
 
 def train_wordpiece(corpus, vocab_size, *, lowercase=False):
-    """Train a WordPiece tokenizer as BERT's; characters it has not seen are unknown."""
+    """Train a WordPiece tokenizer like BERT's; unseen characters are unknown tokens."""
     tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(
         strip_accents=lowercase, lowercase=lowercase, handle_chinese_chars=True
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    # The trainer numbers the characters inside words in the random order of a hash map, and breaks
-    # ties by number; naming them first makes the vocabulary reproducible.
+    # The trainer numbers word-internal characters in the random order of a hash map and breaks
+    # ties by number. Passing them as special tokens makes the vocabulary reproducible.
     text = tokenizer.normalizer.normalize_str(" ".join(corpus))
     inner = [f"##{character}" for character in sorted(set(text) - {" "})]
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *inner]
@@ -50,19 +50,19 @@ def train_wordpiece(corpus, vocab_size, *, lowercase=False):
 
 
 def train_gpt2(corpus, vocab_size):
-    """Train a byte-level BPE tokenizer as GPT-2's: no padding, no special tokens around a text."""
+    """Train a byte-level BPE tokenizer like GPT-2's: no padding or special tokens around a text."""
     model = _train_byte_level(corpus, vocab_size, ["<|endoftext|>"])
     return GPT2Tokenizer(**model)
 
 
 def train_roberta(corpus, vocab_size):
-    """Train a byte-level BPE tokenizer as RoBERTa's, whose offsets leave out the space."""
+    """Train a byte-level BPE tokenizer like RoBERTa's, whose offsets exclude the space."""
     model = _train_byte_level(corpus, vocab_size, _ROBERTA)
     return RobertaTokenizer(**model, mask_token=AddedToken("<mask>", lstrip=True))
 
 
 def train_modernbert(corpus, vocab_size):
-    """Train a byte-level BPE tokenizer as ModernBERT's: NFC, and BERT's special tokens."""
+    """Train a byte-level BPE tokenizer like ModernBERT's: NFC and BERT's special tokens."""
     special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
     model = _train_byte_level(corpus, vocab_size, special)
     tokenizer = Tokenizer(BPE(**model))
@@ -86,17 +86,17 @@ def train_modernbert(corpus, vocab_size):
 
 
 def train_llama(corpus, vocab_size):
-    """Train a BPE tokenizer as Llama's: spaces are "▁", unseen characters fall back to bytes."""
+    """Train a BPE tokenizer like Llama's: spaces are "▁", unseen characters fall back to bytes."""
     special = ["<unk>", "<s>", "</s>", *_BYTES]
     model = _train_metaspace(corpus, vocab_size, special)
     return LlamaTokenizer(**model, add_bos_token=True, add_eos_token=False)
 
 
 def train_xlm_roberta(corpus, vocab_size):
-    """Make a Unigram tokenizer as XLM-RoBERTa's.
+    """Build a Unigram tokenizer like XLM-RoBERTa's.
 
-    The pieces are those of a BPE model, scored by how often it uses them: the trainer of Unigram
-    models gives other pieces in every process.
+    The pieces come from a BPE model and are scored by their frequency, because the trainer of
+    Unigram models finds different pieces in every process.
     """
     bpe = Tokenizer(BPE(**_train_metaspace(corpus, vocab_size, [])))
     bpe.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -110,12 +110,12 @@ def train_xlm_roberta(corpus, vocab_size):
 
 
 def make_canine(corpus, vocab_size):
-    """Make CANINE's tokenizer, written in Python: a token is a character."""
+    """Return CANINE's tokenizer, written in Python: a token is a character."""
     return CanineTokenizer()
 
 
 def make_byt5(corpus, vocab_size):
-    """Make ByT5's tokenizer, written in Python: a token is a byte of UTF-8."""
+    """Return ByT5's tokenizer, written in Python: a token is a byte of UTF-8."""
     return ByT5Tokenizer()
 
 
@@ -139,7 +139,7 @@ def train_marian(corpus, vocab_size, *, folder):
     files["target.spm"].write_bytes(trained.getvalue())
     processor = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
     pieces = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
-    # Marian's own order, which is not SentencePiece's: end of text first, padding last.
+    # Marian's order differs from SentencePiece's: end of text first, padding last.
     known = ["</s>", "<unk>", *(p for p in pieces if p not in ("</s>", "<unk>", "<s>")), "<pad>"]
     vocab = {piece: i for i, piece in enumerate(known)}
     files["vocab.json"].write_text(json.dumps(vocab), encoding="utf-8")
@@ -159,7 +159,7 @@ def _train_byte_level(corpus, vocab_size, special):
 
 
 def _train_metaspace(corpus, vocab_size, special):
-    # Words are split here, so that no piece spans two, as SentencePiece has it.
+    # Split into words, so that no piece spans two words, as in SentencePiece.
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = BpeTrainer(vocab_size=vocab_size, special_tokens=special, show_progress=False)
@@ -167,7 +167,7 @@ def _train_metaspace(corpus, vocab_size, special):
 
 
 def _train(tokenizer, trainer, corpus):
-    """Return the trained model's part of tokenizer.json."""
+    """Train and return the model section of tokenizer.json."""
     tokenizer.train_from_iterator(corpus, trainer)
     return json.loads(tokenizer.to_str())["model"]
 

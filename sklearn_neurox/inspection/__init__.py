@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What neurons respond to: tables, text views, plots and a report."""
+"""Inspect what neurons respond to: tables, highlighted text, plots and a report."""
 
 from sklearn_neurox.inspection._displays._ablation_curve_display import AblationCurveDisplay
 from sklearn_neurox.inspection._displays._class_scores_display import ClassScoresDisplay

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The largest, the smallest, or the farthest from zero of every row."""
+"""The largest, the smallest or the most distant from zero in each row."""
 
 import numpy as np
 
@@ -7,29 +7,31 @@ SIGNS = ("both", "positive", "negative", "absolute")
 
 
 def find_extremes(values, n, sign):
-    """Find the extreme entries of every row.
+    """Find the extreme entries in each row.
 
     Parameters
     ----------
     values : ndarray of shape (n_rows, n_columns)
 
     n : int
-        How many an end; all where there are fewer.
+        The number of entries per end; all entries if there are fewer.
 
     sign : {"both", "positive", "negative", "absolute"}
-        The largest and the smallest, the largest, the smallest, or those of the largest size.
+        Whether to find the largest and the smallest, the largest, the smallest, or the largest
+        absolute values.
 
     Returns
     -------
     rows, columns : ndarrays of int, of shape (n_rows * n_found,)
-        Row by row, and end by end, the most extreme first. Equal values stand in the order of the
-        columns; which of them are found, where not all fit in, is arbitrary but fixed.
+        Row by row and end by end, the most extreme first. Equal values are in column order; which
+        of them are found, if not all fit, is arbitrary but deterministic.
 
     signs : ndarray of str, of the same shape
-        ``"+"`` for the largest, ``"-"`` for the smallest; by the value for the farthest from zero.
+        ``"+"`` for the largest and ``"-"`` for the smallest; the sign of the value for the largest
+        absolute values.
 
     ranks : ndarray of int, of the same shape
-        From 1, within the end.
+        The ranks within an end, from 1.
     """
     ends = {"both": (1, -1), "positive": (1,), "negative": (-1,), "absolute": (0,)}[sign]
     columns = np.concatenate(

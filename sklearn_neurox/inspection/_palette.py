@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Colours of activations: a diverging scale that reads in light and dark, in HTML and in SVG.
+"""Colors of activations: a diverging scale for light and dark pages, in HTML and in SVG.
 
-A value is a share of one of two poles laid over the page, so that zero *is* the page. Blue and
-orange are told apart with every common kind of colour blindness, and the poles of a mode are
-equally far from its page, so that neither sign looks the stronger.
+A value is one of two poles laid over the page with partial opacity, so that zero *is* the page.
+Blue and orange are distinguishable with every common kind of color blindness, and both poles are
+equally far from the page, so that neither sign looks stronger.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Mode(NamedTuple):
-    """The colours of one mode, as ``(red, green, blue)`` from 0 to 255."""
+    """The colors of one mode, as ``(red, green, blue)`` from 0 to 255."""
 
     page: tuple
     text: tuple
@@ -26,30 +26,16 @@ DARK = Mode((27, 27, 31), (242, 242, 242), (175, 175, 180), (166, 84, 8), (24, 1
 
 
 class ColorScale(NamedTuple):
-    """What is shown without colour, and how far from it the colour is full."""
+    """The value without color, and the distance from it at which the color is full."""
 
     center: float
     limit: float
 
 
 def fit_color_scale(values, *, center=0.0, limit=None):
-    """Span a scale over values.
+    """Fit a scale to values, ignoring NaN; `limit=None` takes the largest distance from the center.
 
-    Parameters
-    ----------
-    values : array-like of float
-        Missing ones (NaN) do not count.
-
-    center : float or "mean", default=0.0
-        The value without colour.
-
-    limit : float or None, default=None
-        The distance from the center at which the colour is full; None takes the largest.
-
-    Returns
-    -------
-    scale : ColorScale
-        With a positive limit, even where all values are the center.
+    The limit is positive even if all values equal the center.
     """
     values = np.asarray(values, dtype=np.float64)
     values = values[np.isfinite(values)]
@@ -61,24 +47,13 @@ def fit_color_scale(values, *, center=0.0, limit=None):
 
 
 def color_strengths(values, scale):
-    """Place values on a scale, from -1 (full negative pole) over 0 to 1; NaN stays NaN."""
+    """Map values to a scale from -1 (full negative pole) to 1 (full positive pole); keep NaN."""
     values = np.asarray(values, dtype=np.float64)
     return np.clip((values - scale.center) / scale.limit, -1.0, 1.0)
 
 
 def css_background(strength):
-    """Give the CSS colour of a strength, by the variables that `css_variables` sets.
-
-    Parameters
-    ----------
-    strength : float
-        In [-1, 1]; NaN has no colour.
-
-    Returns
-    -------
-    color : str
-        Such as ``"rgb(var(--nx-pos)/.63)"``, or the empty string where nothing would be seen.
-    """
+    """Return a CSS color such as ``"rgb(var(--nx-pos)/.63)"``, or "" if it would be invisible."""
     alpha = _alpha(strength)
     if not alpha:
         return ""
@@ -86,24 +61,17 @@ def css_background(strength):
 
 
 def css_variables(selector):
-    """Set the colours on what a CSS selector matches, by the mode of the page around it.
+    """Return CSS that sets the color variables for a simple selector, by the mode of the page.
 
-    Parameters
-    ----------
-    selector : str
-        One simple selector, such as ``".neurox"``, or ``":root"`` for a page of its own.
-
-    Returns
-    -------
-    css : str
-        ``--nx-page``, ``--nx-text``, ``--nx-muted``, ``--nx-pos`` and ``--nx-neg`` are triples for
-        ``rgb(var(--nx-text))``. The system's preference rules, unless a notebook says otherwise.
+    ``--nx-page``, ``--nx-text``, ``--nx-muted``, ``--nx-pos`` and ``--nx-neg`` are triples for
+    ``rgb(var(--nx-text))``. The mode follows the system, or the theme of a notebook. The selector
+    ``":root"`` is for a standalone page.
     """
     light, dark = _declarations(LIGHT, "light"), _declarations(DARK, "dark")
     css = f"{selector}{{{light}}}@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}"
     if selector == ":root":
         return css
-    # JupyterLab and VS Code have themes of their own, whatever the system prefers.
+    # The themes of JupyterLab and VS Code are independent of the system's preference.
     return css + (
         f'[data-jp-theme-light="true"] {selector},body.vscode-light {selector}{{{light}}}'
         f'[data-jp-theme-light="false"] {selector},body.vscode-dark {selector}{{{dark}}}'
@@ -111,18 +79,7 @@ def css_variables(selector):
 
 
 def svg_paint(strength):
-    """Give the class and the attributes of a filled shape; see `svg_style`.
-
-    Parameters
-    ----------
-    strength : float
-        In [-1, 1], not NaN.
-
-    Returns
-    -------
-    attributes : dict of str to str
-        The colours of light mode, which viewers without CSS show.
-    """
+    """Return the attributes of a filled shape, in the light colors for viewers without CSS."""
     pole = "positive" if strength > 0 else "negative"
     return {
         "class": pole[:3],
@@ -132,7 +89,7 @@ def svg_paint(strength):
 
 
 def svg_style():
-    """Give the CSS that turns an SVG of classes ``page``, ``text``, ``muted``, ``pos`` to dark."""
+    """Return CSS that gives the classes ``page``, ``text``, ... in an SVG dark colors."""
     rules = "".join(
         f".{field[:3] if field.endswith('tive') else field}{{fill:{hex_color(color)}}}"
         for field, color in DARK._asdict().items()
@@ -141,7 +98,7 @@ def svg_style():
 
 
 def hex_color(color):
-    """Write a colour as ``"#rrggbb"``."""
+    """Format a color as ``"#rrggbb"``."""
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Activations to and from NeuroX's files, and what skops may load."""
+"""Read and write NeuroX's activation files, and load estimators with skops."""
 
 from sklearn_neurox.io._read_neurox import read_neurox
 from sklearn_neurox.io._skops import SKOPS_TRUSTED

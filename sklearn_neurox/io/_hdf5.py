@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""NeuroX's HDF5 files: a dataset of layers x words x neurons a sentence, read when needed."""
+"""NeuroX's HDF5 files: one dataset of layers x words x neurons per sentence, read when needed."""
 
 import json
 import os
@@ -12,22 +12,22 @@ from sklearn_neurox.utils._names import neuron_names
 from sklearn_neurox.utils._optional import require
 
 _INDEX = "sentence_to_index"
-# Words are read in batches of this many, which bounds the memory beyond the result.
+# Reading in batches of this many words bounds the memory used besides the result.
 _BATCH_WORDS = 1024
 
 
 @dataclass(frozen=True)
 class HDF5Source:
-    """Sentences of one or several HDF5 files, in the form `Activations` draws from."""
+    """Sentences in one or several HDF5 files, as a source of `Activations`."""
 
-    blocks: tuple  # of (layer, path, place of the layer in that file)
-    datasets: np.ndarray  # the dataset of each sentence
+    blocks: tuple  # of (layer, path, position of the layer in that file)
+    datasets: np.ndarray  # the name of the dataset of each sentence
     lengths: np.ndarray
     n_units: int
 
     @property
     def block_widths(self):
-        """How many neurons each block has: one block a layer."""
+        """The number of neurons in each block; a block is a layer."""
         return (self.n_units,) * len(self.blocks)
 
     def feature_names(self):
@@ -39,13 +39,13 @@ class HDF5Source:
         return replace(self, datasets=self.datasets[which], lengths=self.lengths[which])
 
     def run(self, begin, visit):
-        """Hand over the values batch by batch; see `ModelSource.run`."""
+        """Pass on the values batch by batch; see `ModelSource.run`."""
         from sklearn_neurox.utils._torch import to_tensor
 
         ends = np.cumsum(self.lengths)
         cuts = np.flatnonzero(np.diff(ends // _BATCH_WORDS)) + 1
         for batch in np.split(np.arange(len(ends)), cuts):
-            if len(batch) == 0:  # no sentence was asked for
+            if len(batch) == 0:  # no sentence was requested
                 continue
             lengths = self.lengths[batch]
             begin(batch, np.cumsum(lengths) - lengths)
@@ -57,7 +57,7 @@ class HDF5Source:
                     visit(block, to_tensor(values[place - low]))
 
     def _read(self, path, batch, low, high):
-        """Read a run of layers of some sentences, as layers x words x neurons."""
+        """Read consecutive layers of some sentences, as layers x words x neurons."""
         ends = np.cumsum(self.lengths[batch]).tolist()
         values = np.empty((high - low, ends[-1], self.n_units), dtype=np.float32)
         with _open(path) as file:
@@ -67,12 +67,7 @@ class HDF5Source:
 
 
 def open_hdf5(path):
-    """Read the words of an HDF5 file of NeuroX's, and how its sentences are laid out.
-
-    Parameters
-    ----------
-    path : str
-        The file.
+    """Read the words of a NeuroX HDF5 file and the layout of its sentences.
 
     Returns
     -------
@@ -80,10 +75,10 @@ def open_hdf5(path):
         The numbers of the sentences, ascending.
 
     words : list of list of str
-        Their words, as stored.
+        The words of each sentence, as stored.
 
     shape : tuple of int
-        Layers and neurons a layer.
+        The number of layers, and of neurons per layer.
     """
     with _open(path) as file:
         texts = _sentence_texts(file, path)
@@ -92,8 +87,9 @@ def open_hdf5(path):
     for index, shape in zip(indices, shapes, strict=True):
         if len(shape) != 3 or (shape[0], shape[2]) != (shapes[0][0], shapes[0][-1]):
             raise ValueError(
-                f"{path}: sentence {index} has the shape {shape}, where layers x words x neurons "
-                f"was expected and sentence {indices[0]} has {shapes[0]}."
+                f"{path}: sentence {index} has the shape {shape}; expected layers x words x "
+                f"neurons, with the layers and neurons of sentence {indices[0]}, which has the "
+                f"shape {shapes[0]}."
             )
     words = [
         _split(texts[index], shape[1], path, index)
@@ -103,25 +99,9 @@ def open_hdf5(path):
 
 
 def write_hdf5(path, sentences, blocks, dtype):
-    """Write sentences as NeuroX's HDF5 writer does.
-
-    Parameters
-    ----------
-    path : str
-        The file, overwritten.
-
-    sentences : list of list of str
-        Their words.
-
-    blocks : iterable of ndarray of shape (n_layers, n_words, n_units)
-        Their activations.
-
-    dtype : str
-        Of the values.
-    """
+    """Write sentences, each with its (n_layers, n_words, n_units) activations, as NeuroX does."""
     h5py = require("h5py", caller="write_neurox", extra="hdf5")
-    index_of = {}
-    repeats = {}
+    index_of, repeats = {}, {}
     with h5py.File(path, "w") as file:
         for i, (words, values) in enumerate(zip(sentences, blocks, strict=True)):
             file.create_dataset(str(i), data=values, dtype=dtype)
@@ -131,7 +111,7 @@ def write_hdf5(path, sentences, blocks, dtype):
 
 
 def _distinct(text, taken, repeats):
-    """Tell a repeated sentence from the earlier one, as NeuroX does."""
+    """Distinguish a repeated sentence from earlier ones, as NeuroX does."""
     key = text
     while key in taken:
         repeats[text] = repeats.get(text, 1) + 1
@@ -146,15 +126,15 @@ def _open(path):
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ValueError(f"{os.fspath(path)} is not a whole HDF5 file: {error}.") from error
+        raise ValueError(f"{os.fspath(path)} is not a complete HDF5 file: {error}.") from error
 
 
 def _sentence_texts(file, path):
     """Return the stored words of each sentence by its number."""
     if _INDEX not in file:
         raise ValueError(
-            f"{path} has no dataset {_INDEX!r}, so it is not a file of NeuroX's, or one whose "
-            f"writer was not closed. It has {list(file)[:5]}."
+            f"{path} has no dataset {_INDEX!r}, so it is not a NeuroX file, or its writer was not "
+            f"closed. It has {list(file)[:5]}."
         )
     index_of = json.loads(file[_INDEX][0])
     texts = {int(index): text for text, index in index_of.items()}
@@ -162,20 +142,20 @@ def _sentence_texts(file, path):
     lacking = sorted({str(index) for index in texts} ^ stored)
     if lacking or not texts:
         raise ValueError(
-            f"{path} names {len(texts)} sentences and holds {len(stored)}"
-            + (f"; sentence {lacking[0]!r} is in one place only." if lacking else ".")
+            f"{path} lists {len(texts)} sentences but holds {len(stored)}"
+            + (f"; sentence {lacking[0]!r} is missing from one of the two." if lacking else ".")
         )
     return texts
 
 
 def _split(text, n_words, path, index):
-    """Part the words of a sentence; its number of words tells a mark of repetition from words."""
+    """Split a sentence into words; their number tells NeuroX's mark of repetition from words."""
     words = text.split(" ")
     if len(words) == n_words + 2 and re.search(r" \(Occurrence \d+\)$", text):
         words = words[:-2]
     if len(words) != n_words:
         raise ValueError(
-            f"{path}: sentence {index} has the activations of {n_words} words, but names "
+            f"{path}: sentence {index} has activations for {n_words} words, but its text has "
             f"{len(words)}: {text[:60]!r}."
         )
     return words

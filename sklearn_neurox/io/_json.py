@@ -1,32 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""NeuroX's JSON files: a line a sentence, with the values of every layer of every word."""
+"""NeuroX's JSON files: one line per sentence, with the values of every layer of every word."""
 
 import json
 
 import numpy as np
 
+from sklearn_neurox.utils._half_precision import cast_and_find_lost
+
 
 def read_json(path, dtype):
-    """Read the words and activations of a JSON file of NeuroX's, line by line.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-
-    dtype : dtype
-        Of the values kept.
+    """Read a JSON file of NeuroX line by line.
 
     Returns
     -------
     indices : list of int
-        The numbers of the sentences, in the order of the file.
+        The numbers of the sentences, in file order.
 
     words : list of list of str
-        Their words, as stored.
+        The words of each sentence, as stored.
 
     values : list of ndarray of shape (n_words, n_layers, n_units)
-        Their activations.
+        The activations of each sentence, in the given dtype.
     """
     indices, words, values = [], [], []
     with open(path, encoding="utf-8") as file:
@@ -35,37 +29,25 @@ def read_json(path, dtype):
                 index, tokens, array = _sentence(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(
-                    f"{path}:{number} is not a sentence as NeuroX writes it: {error!r}."
+                    f"{path}:{number} is not a sentence in NeuroX's format: {error!r}."
                 ) from error
             if values and array.shape[1:] != values[0].shape[1:]:
                 raise ValueError(
                     f"{path}:{number} has {array.shape[1]} layers of {array.shape[2]} neurons, but "
-                    f"the first line {values[0].shape[1]} of {values[0].shape[2]}."
+                    f"the first line has {values[0].shape[1]} layers of {values[0].shape[2]}."
                 )
             indices.append(index)
             words.append(tokens)
             values.append(narrow(array, dtype, f"{path}:{number}"))
     if not values:
-        raise ValueError(f"{path}: this file is empty.")
+        raise ValueError(f"{path} is empty.")
     return indices, words, values
 
 
 def write_json(path, sentences, blocks, dtype):
-    """Write sentences in the format of NeuroX's JSON writer.
+    """Write sentences, each with its (n_layers, n_words, n_units) activations, as NeuroX does.
 
-    Parameters
-    ----------
-    path : str
-        The file, overwritten.
-
-    sentences : list of list of str
-        Their words.
-
-    blocks : iterable of ndarray of shape (n_layers, n_words, n_units)
-        Their activations.
-
-    dtype : str
-        Values are written with as many digits as tell numbers of this type apart.
+    Values are written with as many digits as distinguish numbers of this dtype.
     """
     with open(path, "w", encoding="utf-8") as file:
         for i, (words, values) in enumerate(zip(sentences, blocks, strict=True)):
@@ -83,21 +65,19 @@ def write_json(path, sentences, blocks, dtype):
 
 
 def narrow(array, dtype, where):
-    """Convert to the type the values are kept in; what does not fit there is an error."""
-    with np.errstate(over="ignore"):
-        narrowed = array.astype(dtype)
-    lost = np.isinf(narrowed) & np.isfinite(array)
-    if lost.any():
-        largest = np.abs(array[lost]).max()
+    """Cast values to the dtype they are kept in; a value that does not fit is an error."""
+    cast, lost = cast_and_find_lost(array, dtype)
+    if lost is not None:
         raise ValueError(
-            f"{where}: the value {largest:g} is beyond {np.dtype(dtype)}. Use dtype='float32'."
+            f"{where}: the value {np.abs(array[lost]).max():g} does not fit into "
+            f"{np.dtype(dtype)}. Use dtype='float32'."
         )
-    return narrowed
+    return cast
 
 
 def _sentence(line):
     features = line["features"]
     array = np.array([[layer["values"] for layer in word["layers"]] for word in features], float)
     if array.ndim != 3:
-        raise ValueError("every word must have the same layers, and values in each")
+        raise ValueError("every word must have the same layers, each with values")
     return int(line["linex_index"]), [word["token"] for word in features], array

@@ -19,13 +19,13 @@ from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.words._frame import words_frame
 
 _REFUSED = {
-    ".acts": "it is a pickle, and loading a pickle can run any code",
-    ".t7": "it is a Lua Torch file, which no torch since 1.0 can read",
+    ".acts": "it is a pickle, and loading a pickle can run arbitrary code",
+    ".t7": "it is a Lua Torch file, which torch has not read since 1.0",
 }
 
 
 class _Content(NamedTuple):
-    """What one file holds, beside its values."""
+    """The contents of one file, except its values."""
 
     file: Path
     indices: list  # the numbers of the sentences
@@ -43,54 +43,54 @@ def read_neurox(
     mismatched: str = "error",
     dtype: str = "float32",
 ) -> tuple[Activations, pd.DataFrame]:
-    """Read activations of words that NeuroX extracted, with the words they belong to.
+    """Read activations that NeuroX extracted, with their words.
 
     Parameters
     ----------
     path : str or path-like
-        An HDF5 (``.hdf5``) or JSON (``.json``) file of NeuroX's, or a ``.pt`` file for it. Where
-        ``acts.hdf5`` is not there but ``acts-layer0.hdf5``, ``acts-layer1.hdf5``, ... are, as its
-        option ``decompose_layers`` writes them, all of these are read.
+        An HDF5 (``.hdf5``) or JSON (``.json``) file written by NeuroX, or a ``.pt`` file written
+        for it. If ``acts.hdf5`` does not exist but ``acts-layer0.hdf5``, ``acts-layer1.hdf5``, ...
+        do, as written by NeuroX's option ``decompose_layers``, all of these are read.
 
     words : DataFrame of shape (n_words, n_columns) or None, default=None
         The words that were extracted, from `read_parallel`, `read_conllu` or `words_frame`. None
-        takes those stored in the file, which are what the tokenizer made of them
-        (``"play##ing"``) and have no annotations. A ``.pt`` file stores none.
+        takes the words stored in the file, which are those of the tokenizer (``"play##ing"``) and
+        have no annotations. A ``.pt`` file stores no words.
 
     layers : sequence of int or None, default=None
-        The layers to read, in this order; None reads all.
+        The layers to read, in this order; None reads all layers.
 
     stored_layers : sequence of int or None, default=None
-        Which layers of the model the file holds, in its order. None numbers them from 0, which
+        The layers of the model that the file holds, in file order. None numbers them from 0, which
         is wrong for files written with NeuroX's options ``filter_layers`` or
-        ``ignore_embeddings``; files of one layer have its number in their name.
+        ``ignore_embeddings``. Files of a single layer have its number in their name.
 
     mismatched : {"error", "drop"}, default="error"
-        What becomes of sentences that are stored with another number of words than `words` has:
-        NeuroX cuts what is too long for the model.
+        What to do with sentences whose stored number of words differs from that in `words`: NeuroX
+        truncates sentences that are too long for the model.
 
     dtype : {"float32", "float16"}, default="float32"
-        How JSON and ``.pt`` files are held in memory. Nothing of an HDF5 file is: it is read,
-        some hundred words at a time, when the activations are pooled.
+        The type in which JSON and ``.pt`` files are kept in memory. HDF5 files are not kept in
+        memory: they are read when the activations are pooled, about a thousand words at a time.
 
     Returns
     -------
     activations : Activations of shape (n_words,)
-        One vector a word, ready for a pipeline that starts with a `SubwordAggregator`, whose
-        strategy makes no difference here. Neurons are called ``hidden.<layer>.<unit>``.
+        One vector per word, ready for a pipeline that starts with a `SubwordAggregator`, whose
+        strategy makes no difference here. Neurons are named ``hidden.<layer>.<unit>``.
 
     words : DataFrame of shape (n_words, n_columns)
-        The words, row by row those of the activations.
+        The words, one row per row of the activations.
 
     Raises
     ------
     ImportError
-        For HDF5 files, if h5py is not installed.
+        If `path` is an HDF5 file and h5py is not installed.
 
     ValueError
-        If the number of sentences is another than in `words`, or that of the words of a sentence,
-        which is named; for layers that are not there; for files that are no such files, and for
-        ``.acts`` and ``.t7`` files, which cannot be read safely.
+        If the number of sentences, or of words in a sentence, differs from `words`; if a layer
+        does not exist; if a file is not in its format; or for ``.acts`` and ``.t7`` files, which
+        cannot be read safely.
 
     Warns
     -----
@@ -100,12 +100,12 @@ def read_neurox(
     See Also
     --------
     write_neurox : Write such files.
-    SubwordAggregator : Makes a matrix of the activations.
+    SubwordAggregator : Turn the activations into a matrix.
 
     Notes
     -----
-    The order of the sentences is that of their numbers. The values of NeuroX's own JSON files are
-    rounded to eight decimals.
+    Sentences are ordered by their numbers. NeuroX itself rounds the values in its JSON files to
+    eight decimals.
 
     Examples
     --------
@@ -157,11 +157,11 @@ def _open(path, layers, stored_layers, dtype):
     suffix = path.suffix
     if suffix in _REFUSED:
         raise ValueError(
-            f"{path} is not read: {_REFUSED[suffix]}. Write it as HDF5 or JSON with NeuroX's "
-            "ActivationsWriter in an environment where you trust it."
+            f"{path} cannot be read: {_REFUSED[suffix]}. In an environment where you trust it, "
+            "convert it to HDF5 or JSON with NeuroX's ActivationsWriter."
         )
     if suffix not in (".hdf5", ".json", ".pt"):
-        raise ValueError(f"{path} must end with .hdf5, .json or .pt, which tells what it holds.")
+        raise ValueError(f"{path} must end with .hdf5, .json or .pt, which tells the format.")
     files = _layer_files(path, layers, stored_layers)
     if suffix == ".hdf5":
         return _open_hdf5(files, layers, stored_layers)
@@ -201,7 +201,7 @@ def _open_hdf5(files, layers, stored_layers):
 
 
 def _layer_files(path, layers, stored_layers):
-    """Find the file, or those of its layers in the order asked for, by layer."""
+    """Find the file, or the files of its layers in the requested order, by layer."""
     if path.exists():
         return {None: path}
     form = re.compile(re.escape(path.stem) + r"-layer(\d+)" + re.escape(path.suffix))
@@ -211,12 +211,12 @@ def _layer_files(path, layers, stored_layers):
             found[int(match[1])] = file
     if not found:
         raise FileNotFoundError(
-            f"There is neither {path} nor {path.stem}-layer<number>{path.suffix} beside it."
+            f"Neither {path} nor {path.stem}-layer<number>{path.suffix} in its folder exists."
         )
     if stored_layers is not None:
         raise ValueError(
-            f"{path} is in one file a layer, and their names tell the layers "
-            f"{sorted(found)}: leave stored_layers out."
+            f"{path} is stored as one file per layer, and the file names give the layers "
+            f"{sorted(found)}. Leave stored_layers out."
         )
     asked = sorted(found) if layers is None else list(layers)
     _check_layers(asked, sorted(found), path)
@@ -224,13 +224,13 @@ def _layer_files(path, layers, stored_layers):
 
 
 def _places(n_stored, layers, stored_layers, file, *, own):
-    """Tell the layers asked for and where in the file each stands."""
-    if own is not None:  # the file holds this layer alone, and was found because it was asked for
+    """Return the position in the file of each requested layer."""
+    if own is not None:  # the file holds only this layer, and was found because it was requested
         layers = stored_layers = [own]
     held = list(range(n_stored)) if stored_layers is None else list(stored_layers)
     if len(held) != n_stored or len(set(held)) != len(held):
         raise ValueError(
-            f"{file} holds {n_stored} layers, but stored_layers are {held}. Name each of them once."
+            f"{file} holds {n_stored} layers, but stored_layers is {held}. List each layer once."
         )
     asked = held if layers is None else list(layers)
     _check_layers(asked, held, file)
@@ -240,21 +240,21 @@ def _places(n_stored, layers, stored_layers, file, *, own):
 def _check_layers(asked, held, file):
     unknown = [layer for layer in asked if layer not in held]
     if unknown or not asked or len(set(asked)) != len(asked):
-        what = f"has no layer {unknown[0]}" if unknown else f"cannot give the layers {asked}"
-        raise ValueError(f"{file} {what}; it holds {held}. Name layers of it, each once.")
+        what = f"has no layer {unknown[0]}" if unknown else f"cannot provide the layers {asked}"
+        raise ValueError(f"{file} {what}; it holds {held}. List some of these, each once.")
 
 
 def _check_same(content, first):
     alike = ("indices", "lengths", "n_units")
     if any(getattr(content, what) != getattr(first, what) for what in alike):
         raise ValueError(
-            f"{content.file} holds other sentences, or layers of another size, than {first.file}; "
-            "they are of two runs."
+            f"The sentences or the layer sizes in {content.file} differ from those in "
+            f"{first.file}; the files come from different runs."
         )
 
 
 def _in_order(values, indices, places):
-    """Lay the layers asked for of all sentences out in one matrix, freeing them on the way."""
+    """Lay out the requested layers of all sentences in one matrix, freeing each sentence."""
     n_words = sum(len(array) for array in values)
     matrix = np.empty((n_words, len(places), values[0].shape[2]), dtype=values[0].dtype)
     stop = 0
@@ -267,12 +267,12 @@ def _in_order(values, indices, places):
 
 def _stored_frame(stored_words, indices, path):
     if stored_words is None:
-        raise ValueError(f"{path} stores no words: give them with words=.")
+        raise ValueError(f"{path} stores no words. Pass them as words=.")
     for index, sentence in zip(indices, stored_words, strict=True):
         if not all(sentence):
             raise ValueError(
                 f"{path}: word {[bool(word) for word in sentence].index(False)} of sentence "
-                f"{index} is stored empty, as the tokenizer dropped it, so no span could stand "
-                "for it. Give the words that were extracted with words=."
+                f"{index} is stored as an empty string, because the tokenizer dropped it, so it "
+                "has no span. Pass the words that were extracted as words=."
             )
     return words_frame(stored_words, sentence_ids=indices)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What skops must trust to load an estimator of this package."""
+"""The types that skops must trust to load an estimator of this package."""
 
 import importlib
 import inspect
@@ -25,4 +25,4 @@ def _trusted():
 
 
 SKOPS_TRUSTED: list[str] = _trusted()
-"""Names of the types that ``skops.io.load`` must be told to trust, beside scikit-learn's own."""
+"""Names of the types that ``skops.io.load`` must trust, besides those of scikit-learn."""

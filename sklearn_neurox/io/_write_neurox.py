@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
+
+# Private, but it reads the column names of any dataframe library.
 from sklearn.utils.validation import _get_feature_names
 
 from sklearn_neurox.io._hdf5 import write_hdf5
@@ -30,47 +32,48 @@ def write_neurox(
     parallel: Mapping[str, str | os.PathLike] | None = None,
     dtype: str = "float32",
 ) -> None:
-    """Write activations of words as a file that NeuroX reads.
+    """Write activations of words to a file that NeuroX reads.
 
     Parameters
     ----------
     path : str or path-like
-        The file, which is overwritten: ``.hdf5`` or, ten times as large, ``.json``.
+        The file, which is overwritten: ``.hdf5``, or ``.json``, which is ten times as large.
 
     H : array-like of shape (n_words, n_neurons)
-        One row a word, layer after layer; what a `SubwordAggregator` returns. A DataFrame tells
-        the layers by the names of its columns. A memory-mapped array is not read whole.
+        One row per word, with the columns layer by layer, as a `SubwordAggregator` returns it. The
+        column names of a DataFrame give the layers. A memory-mapped array is not read whole.
 
     words : DataFrame of shape (n_words, n_columns)
-        The words of the rows, sentence after sentence.
+        The words of the rows, sentence by sentence.
 
     n_layers : int or None, default=None
-        Into how many equal layers the columns divide. None asks the names of the columns.
+        The number of equal layers that the columns divide into. None reads the layers from the
+        column names.
 
     decompose_layers : bool, default=False
-        Write one file a layer: ``acts-layer0.hdf5``, ``acts-layer1.hdf5``, ... for
-        ``acts.hdf5``, with the layers' own numbers.
+        Whether to write one file per layer: ``acts-layer0.hdf5``, ``acts-layer1.hdf5``, ... for
+        ``acts.hdf5``, numbered by layer.
 
     parallel : mapping from str to str or path-like, or None, default=None
-        Text files to write beside it, by column of `words`, such as ``{"word": "acts.word",
-        "upos": "acts.upos"}``: a line a sentence, with one entry a word. They are what NeuroX's
-        ``load_data`` and `read_parallel` read.
+        Text files to write as well, by column of `words`, such as ``{"word": "acts.word",
+        "upos": "acts.upos"}``: one line per sentence, with one entry per word. NeuroX's
+        ``load_data`` and `read_parallel` read them.
 
     dtype : {"float32", "float16"}, default="float32"
-        Of the values. NeuroX itself always writes float32, and reads both.
+        The type of the values. NeuroX itself always writes float32, and reads both.
 
     Raises
     ------
     ImportError
-        For HDF5 files, if h5py is not installed.
+        If `path` is an HDF5 file and h5py is not installed.
 
     FileNotFoundError
-        If the folder of `path` is not there.
+        If the folder of `path` does not exist.
 
     ValueError
-        If H has another number of rows than `words`, or values that are not finite or too large
-        for `dtype`; if its columns are not equal layers, one after the other; if the rows of a
-        sentence do not stand together; for a word with white space, which would part it.
+        If the numbers of rows of H and `words` differ; if values are not finite or too large for
+        `dtype`; if the columns of H are not equal consecutive layers; if the rows of a sentence
+        are not contiguous; or if a word contains white space, which would split it.
 
     See Also
     --------
@@ -78,8 +81,8 @@ def write_neurox(
 
     Notes
     -----
-    A file appears when it is complete. Sentences are numbered from 0; their ``sentence_id`` is
-    not stored.
+    A file appears only once it is complete. Sentences are numbered from 0; their ``sentence_id``
+    is not stored.
 
     Examples
     --------
@@ -98,14 +101,14 @@ def write_neurox(
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
     names = _get_feature_names(H)
-    H = check_array(H, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
-    plan = plan_files(path, words, names, H.shape[1], n_layers=n_layers)
-    if len(words) != len(H):
-        raise ValueError(f"H has {len(H)} rows, but there are {len(words)} words.")
+    values = check_array(H, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+    plan = plan_files(path, words, names, values.shape[1], n_layers=n_layers)
+    if len(words) != len(values):
+        raise ValueError(f"H has {len(values)} rows, but there are {len(words)} words.")
     columns = {column: _entries(words, column, plan.lengths) for column in parallel or {}}
     write = _WRITERS[path.suffix]
     for file, places in _files(path, plan.layers, decompose_layers):
-        blocks = _blocks(H, plan, places, dtype)
+        blocks = _blocks(values, plan, places, dtype)
         write_whole(file, lambda to, blocks=blocks: write(to, plan.sentences, blocks, dtype))
     for column, file in (parallel or {}).items():
         content = "".join(" ".join(entries) + "\n" for entries in columns[column]).encode()
@@ -113,7 +116,7 @@ def write_neurox(
 
 
 class _Plan(NamedTuple):
-    """What is known of the files before there are values."""
+    """What is known about the files before the values are computed."""
 
     ids: list
     lengths: np.ndarray
@@ -123,57 +126,35 @@ class _Plan(NamedTuple):
 
 
 def plan_files(path, words, names, n_features, *, n_layers=None):
-    """Check all that can be wrong with a request before its values are computed.
-
-    Parameters
-    ----------
-    path, words, n_layers
-        As in `write_neurox`.
-
-    names : array-like of str of shape (n_features,) or None
-        Names of the columns.
-
-    n_features : int
-        How many columns there will be.
-
-    Returns
-    -------
-    plan : tuple
-        Sentence ids, their lengths in words, their words, the layers, and the neurons of each.
-
-    Raises
-    ------
-    ValueError
-        See `write_neurox`.
-    """
+    """Check everything that can be wrong with a request before its values are computed."""
     if path.suffix not in _WRITERS:
-        raise ValueError(f"{path} must end with .hdf5 or .json, as NeuroX tells files by that.")
+        raise ValueError(f"{path} must end with .hdf5 or .json, which tells NeuroX the format.")
     if path.suffix == ".hdf5":
         require("h5py", caller="write_neurox", extra="hdf5")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"The folder of {path} is not there. Make it first.")
+        raise FileNotFoundError(f"The folder of {path} does not exist. Create it first.")
     ids, lengths = sentence_lengths(words)
     layers, n_units = _layers(names, n_features, n_layers)
     return _Plan(ids, lengths, _entries(words, "word", lengths), layers, n_units)
 
 
 def _layers(names, n_features, n_layers):
-    """Tell the numbers of the layers in their order, and the neurons of each."""
+    """Return the numbers of the layers, in order, and the number of neurons in each."""
     of_column = neuron_layers(names, n_features, n_layers=n_layers, caller="write_neurox")
     starts = np.concatenate([[0], np.flatnonzero(np.diff(of_column)) + 1])
     layers = of_column[starts].tolist()
     sizes = np.diff(np.append(starts, n_features))
     if len(set(layers)) < len(layers) or (sizes != sizes[0]).any():
         raise ValueError(
-            "NeuroX's files hold equally large layers, one after the other, but the columns of H "
-            f"begin with {sizes[0]} of layer {layers[0]} and then have {sizes[1:4].tolist()} of "
-            f"the layers {layers[1:4]}. Write one component, with all its neurons."
+            "NeuroX files hold consecutive layers of equal size, but the columns of H start with "
+            f"{sizes[0]} of layer {layers[0]}, followed by {sizes[1:4].tolist()} of the layers "
+            f"{layers[1:4]}. Write one component, with all its neurons."
         )
     return layers, int(sizes[0])
 
 
 def _files(path, layers, decompose_layers):
-    """Tell the files to write, and where in H the layers of each stand."""
+    """Return the files to write, each with the positions of its layers in H."""
     if not decompose_layers:
         return [(path, list(range(len(layers))))]
     return [
@@ -189,21 +170,21 @@ def _blocks(H, plan, places, dtype):
         start, stop = stop, stop + length
         rows = H[start:stop].reshape(length, -1, plan.n_units)[:, places]
         if not np.isfinite(rows).all():
-            raise ValueError(f"The activations of sentence {name!r} hold NaN or infinity.")
+            raise ValueError(f"The activations of sentence {name!r} contain NaN or infinity.")
         yield narrow(rows, dtype, f"sentence {name!r}").swapaxes(0, 1)
 
 
 def _entries(words, column, lengths):
-    """Return the entries of a column sentence by sentence; none may be parted by white space."""
+    """Return the entries of a column by sentence; none may contain white space."""
     if column not in words.columns:
         raise ValueError(f"The words have no column {column!r}; they have {list(words.columns)}.")
     entries = words[column].astype(object).tolist()
     for row, entry in enumerate(entries):
         if pd.isna(entry) or str(entry).split() != [str(entry)]:
             raise ValueError(
-                f"Row {row} has {entry!r} as {column!r}, but NeuroX parts entries at white space "
-                "and counts them: there must be exactly one. Replace white space, and fill what "
-                "is missing or empty."
+                f"Row {row} has {entry!r} as {column!r}, but NeuroX splits entries at white space "
+                "and needs exactly one per word. Replace white space, and fill in missing or empty "
+                "entries."
             )
     ends = np.cumsum(lengths).tolist()
     return [

@@ -109,7 +109,7 @@ def test_names_are_layer_major():
         ({"weights": [1, 2]}, "3 positive numbers"),
         ({"weights": [1, 1, 0]}, "3 positive numbers"),
         ({"weights": [1, 1, 1e-9]}, "Class 2 would get none"),
-        ({"effect": [1.0, 2.0]}, "10 of them"),
+        ({"effect": [1.0, 2.0]}, "an array of 10"),
         ({"kind": "mode"}, "kind"),
         ({"correlation": 1.0}, "correlation"),
         ({"n_classes": 1}, "n_classes"),

@@ -16,23 +16,27 @@ def words():
 
 
 def _table():
-    """Map every form of the lexicon's open classes to the tags it may have."""
+    """Map each form of the lexicon's open classes to the tags that it can have."""
     tags = defaultdict(set)
-    verbs = (lexicon.INTRANSITIVE, lexicon.MOTION, lexicon.TRANSITIVE, lexicon.CLAUSAL)
-    for row in (*sum(verbs, ()), *lexicon.CONTROL, lexicon.HAVE, lexicon.DO):
+    for row in (row for verbs in lexicon.VERBS.values() for row in verbs if row != lexicon.BE):
         for form in row:
             tags[form].add("VERB")
-    auxiliaries = (*lexicon.BE, *lexicon.BE_FORMS.values(), *lexicon.HAVE[:3], *lexicon.DO[:3])
+    auxiliaries = (*lexicon.BE, "am", "are", "were", *lexicon.HAVE[:3], *lexicon.DO[:3])
     for form in (*auxiliaries, *lexicon.MODALS):
         tags[form].add("AUX")
-    nouns = (lexicon.BEINGS, lexicon.THINGS, lexicon.PLACES, lexicon.EVENTS)
-    for form in (*sum(sum(nouns, ()), ()), *lexicon.MASS, *lexicon.SIDES, "one"):
+    nouns = sum(lexicon.NOUNS.values(), ())
+    for form in (*sum(nouns, ()), *lexicon.MASS, *lexicon.SIDES, "one"):
         tags[form].add("NOUN")
     for form in (*lexicon.ADJECTIVES, *lexicon.ATTRIBUTIVE, *lexicon.PREDICATIVE):
         tags[form].add("ADJ")
     for form in lexicon.PROPER:
         tags[form.lower()].add("PROPN")
     return tags
+
+
+def _bases():
+    kinds = ("transitive", "intransitive", "motion")
+    return {row[0] for kind in kinds for row in lexicon.VERBS[kind]}
 
 
 def test_labels_are_among_those_of_the_lexicon(words):
@@ -43,7 +47,7 @@ def test_labels_are_among_those_of_the_lexicon(words):
 
 
 def test_size_of_the_lexicon_and_of_the_output(words):
-    verbs = {row[0] for row in (*lexicon.TRANSITIVE, *lexicon.INTRANSITIVE, *lexicon.MOTION)}
+    verbs = _bases()
     assert 290 <= len(_table()) and len(verbs) > 60
     assert words["sentence_id"].nunique() == 2000
     assert words["text"].nunique() > 1900
@@ -76,8 +80,9 @@ def test_ambiguous_words_take_all_their_tags(words):
 
 def test_present_forms_agree_with_their_number(words):
     finite = words[words["number"].notna() & (words["tense"] == "Pres")]
-    third = {row[1] for row in (*lexicon.TRANSITIVE, *lexicon.MOTION, lexicon.DO, lexicon.HAVE)}
-    third -= {row[0] for row in lexicon.TRANSITIVE}
+    transitive = lexicon.VERBS["transitive"]
+    rows = (*transitive, *lexicon.VERBS["motion"], lexicon.DO, lexicon.HAVE)
+    third = {row[1] for row in rows} - {row[0] for row in transitive}
     assert set(finite.loc[finite["word"].isin(third), "number"]) == {"Sing"}
     are = finite[finite["word"] == "are"]
     previous = words["word"].shift().loc[are.index].str.lower()
@@ -87,7 +92,7 @@ def test_present_forms_agree_with_their_number(words):
 @pytest.mark.parametrize("tense", ["Pres", "Past"])
 def test_subject_and_verb_agree(words, tense):
     before = words[["word", *_LABELS, "sentence_id"]].shift()
-    # A sentence that opens with a subject and goes on with a finite verb.
+    # Sentences that start with a subject followed by a finite verb.
     opens = (words["position"] == 1) & words["number"].notna() & (words["tense"] == tense)
     opens &= before["number"].notna() & before["upos"].isin(["PRON", "PROPN"])
     assert opens.sum() > 50
@@ -96,7 +101,7 @@ def test_subject_and_verb_agree(words, tense):
 
 def test_third_person_pronouns_take_the_third_person_form(words):
     after = words["word"].shift(-1)
-    base = {row[0] for row in (*lexicon.TRANSITIVE, *lexicon.INTRANSITIVE, *lexicon.MOTION)}
+    base = _bases()
     finite_next = words["number"].shift(-1).notna() & (words["tense"].shift(-1) == "Pres")
     he = words["word"].isin(["He", "She", "he", "she"]) & finite_next
     assert he.sum() > 20
@@ -104,9 +109,9 @@ def test_third_person_pronouns_take_the_third_person_form(words):
 
 
 def test_tense_and_number_stand_only_where_they_may(words):
-    labelled = words[words["tense"].notna()]
-    assert set(labelled["upos"]) == {"VERB", "AUX"}
-    assert labelled["tense"].isin(["Pres", "Past"]).all()
+    labeled = words[words["tense"].notna()]
+    assert set(labeled["upos"]) == {"VERB", "AUX"}
+    assert labeled["tense"].isin(["Pres", "Past"]).all()
     assert words.loc[words["upos"].isin(["NOUN", "PROPN"]), "number"].notna().all()
     assert words.loc[words["upos"].isin(["ADJ", "ADV", "ADP", "PUNCT"]), "number"].isna().all()
     assert (
@@ -133,7 +138,7 @@ def test_reproducible():
     first, again = (make_tagged_words(50, random_state=3) for _ in range(2))
     pd.testing.assert_frame_equal(first, again)
     assert not first["word"].equals(make_tagged_words(50, random_state=4)["word"])
-    # The sentences asked for are the first of any larger number of them.
+    # Fewer sentences are the first of a larger number.
     more = make_tagged_words(60, random_state=3)
     assert more["word"].iloc[: len(first)].tolist() == first["word"].tolist()
 

@@ -20,7 +20,7 @@ _TEXT = "The cook saw that light ."
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    """Make and load each family once; read-only."""
+    """Create and load each family once; read-only."""
     made = {}
 
     def get(family):
@@ -68,7 +68,7 @@ def test_tokens_give_the_text_back(loaded, family):
     ids = tokenizer(_TEXT)["input_ids"]
     text = _TEXT.lower() if family == "bert-uncased" else _TEXT
     decoded = tokenizer.decode(ids, skip_special_tokens=True)
-    # BERT's decoder takes the space before the full stop for one that tokenizing made.
+    # BERT's decoder removes the space before the period as an artifact of tokenization.
     assert text.replace(" ", "") in decoded.replace(" ", "")
     assert tokenizer.unk_token_id is None or tokenizer.unk_token_id not in ids
 
@@ -189,7 +189,7 @@ def test_marian_without_sentencepiece_names_the_package(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"family": "berd"}, "knows no family 'berd'. Choose one of: bert,"),
+        ({"family": "berd"}, "has no family 'berd'. Choose one of: bert,"),
         ({"n_heads": 5}, "n_heads=5 must divide"),
         ({"vocab_size": 10}, "vocab_size"),
         ({"path": __file__}, "is a file"),

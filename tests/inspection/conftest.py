@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture
 def pyplot():
-    """Matplotlib without a screen; figures are closed before and after."""
+    """Return matplotlib without a screen; close figures before and after."""
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -19,7 +19,7 @@ def pyplot():
 
 @pytest.fixture
 def assert_legible():
-    """Check a drawn figure: no text is cut, no two labels lie on each other, no legend on data."""
+    """Check that a figure has no cut-off text, overlapping labels, or legend over data."""
 
     def check(figure):
         figure.canvas.draw()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""NeuroX's files, written by hand as NeuroX 1.0.9 writes them, and there and back by our own."""
+"""NeuroX files, written by hand in the format of NeuroX 1.0.9, and round trips with our own."""
 
 import json
 import pickle
@@ -34,7 +34,7 @@ def H(words):
 
 
 def by_hand(path, H, sentences=SENTENCES, *, keys=None):
-    """What NeuroX's writers leave: see its module ``data.writer``."""
+    """Write a file as NeuroX does; see its module ``data.writer``."""
     blocks, start = [], 0
     for sentence in sentences:
         rows = H[start : start + len(sentence)]
@@ -177,7 +177,7 @@ def test_no_pickle_is_run(tmp_path, words, suffix):
         torch.save([_Bomb()], path)
     else:
         path.write_bytes(pickle.dumps(_Bomb()))
-    message = "more than tensors" if suffix == ".pt" else "is not read: it is a"
+    message = "more than lists of tensors" if suffix == ".pt" else "cannot be read: it is a"
     with pytest.raises(ValueError, match=message):
         read_neurox(path, words)
 
@@ -189,7 +189,7 @@ def test_other_words_are_an_error_that_names_the_sentence(tmp_path, H, suffix):
     message = r"1 of 4 .*sentence 3 \(sentence_id 'z'\) with 2 stored words and 3 rows"
     with pytest.raises(ValueError, match=message):
         read_neurox(path, longer)
-    with pytest.warns(UserWarning, match=r"1 of 4.*left out"):
+    with pytest.warns(UserWarning, match=r"1 of 4.*dropped"):
         activations, words = read_neurox(path, longer, mismatched="drop")
     assert words["sentence_id"].unique().tolist() == ["w", "x", "y"]
     np.testing.assert_allclose(activations.pool("last"), H[:7], atol=1e-8)
@@ -200,7 +200,9 @@ def test_other_words_are_an_error_that_names_the_sentence(tmp_path, H, suffix):
 def test_a_dropped_word_asks_for_the_words(tmp_path, H):
     keys = ["the  bark", "Hello", "the dogs bark", "a b"]
     path = by_hand(tmp_path / "acts.hdf5", H, keys=keys)
-    with pytest.raises(ValueError, match="word 1 of sentence 0 is stored empty.*words="):
+    with pytest.raises(
+        ValueError, match="word 1 of sentence 0 is stored as an empty string.*words="
+    ):
         read_neurox(path)
 
 
@@ -208,7 +210,7 @@ def test_a_dropped_word_asks_for_the_words(tmp_path, H):
 def test_a_damaged_file_is_named(tmp_path, H, suffix):
     path = by_hand(tmp_path / f"acts{suffix}", H)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match=rf"acts\{suffix}(:3| is not a whole HDF5 file)"):
+    with pytest.raises(ValueError, match=rf"acts\{suffix}(:3| is not a complete HDF5 file)"):
         read_neurox(path)
 
 
@@ -217,7 +219,9 @@ def test_layers_of_two_runs_are_not_put_together(tmp_path, H, words, suffix):
     for layer, width in ((0, 4), (1, 3)):
         frame = pd.DataFrame(H[:, :width]).add_prefix(f"hidden.{layer}.")
         write_neurox(tmp_path / f"acts{suffix}", frame, words, decompose_layers=True)
-    with pytest.raises(ValueError, match=r"acts-layer1.*another size, than .*acts-layer0"):
+    with pytest.raises(
+        ValueError, match=r"layer sizes in .*acts-layer1.*differ from those in .*acts-layer0"
+    ):
         read_neurox(tmp_path / f"acts{suffix}")
 
 
@@ -237,9 +241,11 @@ def test_float16_halves_the_file_and_never_saturates(tmp_path, H, words):
     back = read_neurox(paths[1], words)[0].pool("last")
     np.testing.assert_array_equal(back, big.astype(np.float16).astype(np.float32))
     H[4, 2] = 1e5
-    with pytest.raises(ValueError, match=r"sentence 2: the value 100000 is beyond float16"):
+    with pytest.raises(ValueError, match=r"sentence 2: the value 100000 does not fit into float16"):
         write_neurox(tmp_path / "acts.hdf5", H, words, n_layers=N_LAYERS, dtype="float16")
-    with pytest.raises(ValueError, match=r"acts.json:3: the value 100000 is beyond float16"):
+    with pytest.raises(
+        ValueError, match=r"acts.json:3: the value 100000 does not fit into float16"
+    ):
         read_neurox(by_hand(tmp_path / "acts.json", H), dtype="float16")
     assert not (tmp_path / "acts.hdf5").exists()
 
@@ -262,14 +268,14 @@ def test_parallel_files_are_those_read_parallel_reads(tmp_path, H, words):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda H, w: (H, w.iloc[[0, 3, 1, 2, 4, 5, 6, 7, 8]]), "Sentence 0 comes again at row 2"),
+        (lambda H, w: (H, w.iloc[[0, 3, 1, 2, 4, 5, 6, 7, 8]]), "Sentence 0 continues at row 2"),
         (lambda H, w: (H[:-1], w), "H has 8 rows, but there are 9 words"),
-        (lambda H, w: (H * np.nan, w), "sentence 0 hold NaN"),
+        (lambda H, w: (H * np.nan, w), "sentence 0 contain NaN"),
         (lambda H, w: (H, w.assign(word=w["word"].replace("b", "b c"))), "Row 8 has 'b c'"),
         (lambda H, w: (pd.DataFrame(H).add_prefix("x"), w), "layer of every column"),
         (
             lambda H, w: (pd.DataFrame(H[:, :3], columns=[f"hidden.{n}" for n in names_of(3)]), w),
-            "equally large layers",
+            "layers of equal size",
         ),
     ],
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The real NeuroX 1.0.9, in its own environment, reads our files and writes what we read."""
+"""NeuroX 1.0.9 itself, in its own environment, reads our files and writes files that we read."""
 
 import numpy as np
 import pandas as pd
@@ -63,7 +63,7 @@ def test_we_read_theirs(tmp_path, words, H, suffix, decompose_layers):
     activations, stored = read_neurox(path, layers=[2, 0], **_stored(decompose_layers))
     assert stored["word"].tolist() == words["word"].tolist()
     expected = H.iloc[:, np.r_[2 * 384 : 3 * 384, :384]]
-    # Its JSON files hold eight decimals.
+    # NeuroX writes eight decimals to JSON files.
     atol = 0 if suffix == ".hdf5" else 1e-8
     np.testing.assert_allclose(activations.pool("last"), expected, rtol=1e-7, atol=atol)
 

@@ -23,13 +23,13 @@ _X = _X.astype(np.float32)
 def test_every_estimator_is_loaded_with_nothing_else_to_trust(estimator):
     estimator = clone(estimator)
     if "cv" in estimator.get_params():
-        # Splitters are types of scikit-learn's that skops does not know.
+        # Splitters are scikit-learn types that skops does not know.
         estimator.set_params(cv=2)
     fitted = estimator.fit(_X, _y if is_regressor(estimator) else np.array(list("abc"))[_y])
     stored = skops.io.dumps(fitted)
     unknown = set(skops.io.get_untrusted_types(data=stored)) - set(SKOPS_TRUSTED)
     if isinstance(estimator, ConsensusRanker):
-        # It also holds what it was composed of, which may be scikit-learn's.
+        # It also holds its components, which can be scikit-learn types.
         assert all(name.startswith("sklearn.") for name in unknown)
     else:
         assert all(name.startswith("tests.") for name in unknown)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,26 +28,26 @@ _STYLES = {
     "random": {"color": GRAY, "marker": "s"},
     "bottom": {"color": COLORS[1], "marker": "^"},
 }
-# Where several ways share one plot.
+# Used when several ways share one plot.
 _LINES = ("-", "--", ":", "-.")
 
 
 class AblationCurveDisplay:
-    """How well a probe does on the best, on random and on the worst neurons alone.
+    """Plot of a probe's score on only the best, only random and only the worst neurons.
 
-    Make it with `from_frame` or `from_estimator`. Every way of ablation (a fill under the same
-    probe, or a probe fitted anew) has a panel of its own, or, on axes that are given, a line style
-    of its own. The dashed line is the probe on all neurons.
+    Create it with `from_frame` or `from_estimator`. Each way of ablation (a fill value with the
+    same probe, or a retrained probe) gets its own panel or, on axes that you pass, its own line
+    style. The dashed line is the probe on all neurons.
 
     Parameters
     ----------
     frame : DataFrame
-        A row a point, with the columns ``way`` (such as ``"filled: mean"`` or ``"retrained"``),
-        ``which``, ``fraction``, ``score``, ``low`` and ``high``; and a row a way where ``which``
-        is ``"all"``.
+        One row per point, with the columns ``way`` (such as ``"filled: mean"`` or
+        ``"retrained"``), ``which``, ``fraction``, ``score``, ``low`` and ``high``. For each way,
+        one more row, with ``"all"`` as ``which``, holds the score on all neurons.
 
     score_name : str, default="score"
-        What the score is, for the axis.
+        Name of the score, for the axis label.
 
     Attributes
     ----------
@@ -55,24 +55,24 @@ class AblationCurveDisplay:
         The axes.
 
     ax_ : Axes
-        The first of them.
+        The first axes.
 
     figure_ : Figure
         The figure.
 
     lines_ : dict of (str, str) to Line2D
-        The line of every way and choice, such as ``("retrained", "top")``; that of ``"all"`` has
-        no points of its own.
+        The line for each way and choice of neurons, such as ``("retrained", "top")``. The line for
+        ``"all"`` has no points of its own.
 
     bands_ : dict of (str, str) to PolyCollection
-        The spread around them.
+        The spread around each line.
 
     legend_ : Legend
         The legend.
 
     See Also
     --------
-    sklearn_neurox.ablation.ablation_curve : Measures it.
+    sklearn_neurox.ablation.ablation_curve : Compute the curve.
 
     Examples
     --------
@@ -100,39 +100,40 @@ class AblationCurveDisplay:
         band_kw: dict | None = None,
         legend_kw: dict | None = None,
     ) -> "AblationCurveDisplay":
-        """Draw it.
+        """Draw the plot.
 
         Parameters
         ----------
         ax : Axes, array-like of Axes or None, default=None
-            Where to draw: one axes for all ways, or one a way. None makes a figure of panels,
-            side by side where it is at least 5 inches wide.
+            Axes to draw on: one for all ways, or one per way. None creates a figure with one
+            panel per way, side by side if the figure is at least 5 inches wide.
 
         figsize : tuple of float or None, default=None
             Width and height of a new figure in inches, such as ``(3.3, 4)`` for one column of a
             paper.
 
         line_kw, band_kw, legend_kw : dict or None, default=None
-            Style of the lines (`matplotlib.lines.Line2D`), of the spread
-            (`matplotlib.axes.Axes.fill_between`) and of the legend.
+            Style of the lines (`matplotlib.lines.Line2D`), the spread
+            (`matplotlib.axes.Axes.fill_between`) and the legend.
 
         Returns
         -------
         display : AblationCurveDisplay
-            Itself.
+            This display.
 
         Raises
         ------
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
 
         ValueError
-            If there are neither one axes nor as many as ways.
+            If `ax` holds neither one axes nor one per way.
         """
         ways = self.frame["way"].unique().tolist()
         self.axes_ = axes = self._open(ways, ax, figsize)
         self.ax_, self.figure_ = axes[0], axes[0].figure
-        self.lines_, self.bands_ = {}, {}
+        self.lines_: dict = {}
+        self.bands_: dict = {}
         for number, way in enumerate(ways):
             panel = axes[number % len(axes)]
             linestyle = _LINES[number % 4] if len(axes) < len(ways) else "-"
@@ -159,8 +160,8 @@ class AblationCurveDisplay:
         axes = np.ravel(np.asarray(axes, dtype=object))
         if len(axes) not in (1, n_ways):
             raise ValueError(
-                f"The 'ax' parameter of AblationCurveDisplay.plot must be one axes or {n_ways}, "
-                f"one for each of {ways}; got {len(axes)}."
+                f"The 'ax' parameter of AblationCurveDisplay.plot must be one axes or {n_ways} "
+                f"axes, one for each of {ways}; got {len(axes)}."
             )
         return axes
 
@@ -216,25 +217,25 @@ class AblationCurveDisplay:
         band: str = "std",
         score_name: str = "score",
         ax: "Axes | ArrayLike | None" = None,
-        **plot_params: object,
+        **plot_params: Any,
     ) -> "AblationCurveDisplay":
-        """Draw what `sklearn_neurox.ablation.ablation_curve` measured.
+        """Draw a curve returned by `sklearn_neurox.ablation.ablation_curve`.
 
         Parameters
         ----------
         frame : DataFrame
-            Its curve, or the rows of one probe and one ranking of an ``ablation_table``. Read are
-            the columns ``which``, ``fraction``, ``retrained``, ``fill`` and ``score``.
+            The curve, or the rows of an ``ablation_table`` for one probe and one ranking. The
+            columns ``which``, ``fraction``, ``retrained``, ``fill`` and ``score`` are read.
 
         band : {"std", "range"}, default="std"
-            The spread over folds, repeats and random draws: one standard deviation to either side
-            of the mean, or from the least to the largest.
+            The spread over folds, repeats and random draws: one standard deviation on either side
+            of the mean, or the range from the lowest to the highest score.
 
         score_name : str, default="score"
-            What the score is, for the axis.
+            Name of the score, for the axis label.
 
         ax : Axes, array-like of Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         **plot_params : dict
             The other parameters of `plot`.
@@ -242,12 +243,12 @@ class AblationCurveDisplay:
         Returns
         -------
         display : AblationCurveDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            If a column is missing, or there are several probes or rankings.
+            If a column is missing, or the frame holds several probes or rankings.
         """
         caller = f"{cls.__name__}.from_frame"
         check_columns(frame, ["which", "fraction", "retrained", "fill", "score"], caller=caller)
@@ -273,15 +274,15 @@ class AblationCurveDisplay:
         legend_kw: dict | None = None,
         **curve_params,
     ) -> "AblationCurveDisplay":
-        """Measure the curve and draw it.
+        """Compute the ablation curve of a probe and draw it.
 
         Parameters
         ----------
         estimator : estimator instance
-            The probe, or a pipeline that ends in it.
+            The probe, or a pipeline that ends with it.
 
         X : array-like of shape (n_samples, n_features) or DataFrame of words
-            What it is fitted on.
+            The input of the estimator.
 
         y : array-like of shape (n_samples,)
             The labels or targets.
@@ -299,7 +300,7 @@ class AblationCurveDisplay:
         Returns
         -------
         display : AblationCurveDisplay
-            Drawn.
+            The display, drawn.
         """
         curve = ablation_curve(estimator, X, y, **curve_params)
         probe = estimator[-1] if isinstance(estimator, Pipeline) else estimator
@@ -322,22 +323,22 @@ def _check_single(frame, caller):
         values = frame[column].unique().tolist()
         shared = {"all", "random"} if column == "ranking" else set()
         if len(set(values) - shared) > 1:
-            others = " and those called 'all' and 'random'" if shared else ""
+            others = ", together with those named 'all' and 'random'" if shared else ""
             raise ValueError(
                 f"{caller} draws one {column}, but the column {column!r} has "
-                f"{sorted(set(values) - shared)}. Choose the rows of one{others}."
+                f"{sorted(set(values) - shared)}. Keep the rows of one {column}{others}."
             )
 
 
 def _summary(frame, band, caller):
-    """Reduce the measurements to a mean and a spread a point, and give every way its baseline."""
+    """Reduce the scores to a mean and a spread per point, and add the baseline of each way."""
     everything = frame["which"] == "all"
     ablated = frame[~everything]
     unknown = set(ablated["which"]) - set(_STYLES)
     if unknown or ablated.empty:
         raise ValueError(
-            f"{caller} draws the rows whose 'which' is 'top', 'random' or 'bottom', got "
-            f"{sorted(map(str, unknown)) if unknown else 'none'}."
+            f"{caller} draws rows in which 'which' is 'top', 'random' or 'bottom', got "
+            f"{sorted(map(str, unknown)) if unknown else 'none of these'}."
         )
     way = np.where(ablated["retrained"], "retrained", "filled: " + ablated["fill"].astype(str))
     grouped = ablated.groupby([pd.Series(way, ablated.index, name="way"), "which", "fraction"])

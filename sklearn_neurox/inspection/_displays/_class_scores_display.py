@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -27,18 +27,18 @@ _METRICS = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
 class ClassScoresDisplay:
-    """Scores of a probe, class by class, alone or against those of another run.
+    """Plot of the scores of a probe for each class, optionally compared with another run.
 
-    Make it with `from_predictions` or `from_estimator`.
+    Create it with `from_predictions` or `from_estimator`.
 
     Parameters
     ----------
     frame : DataFrame
-        A row a class and run, with the columns ``class``, ``run``, ``score`` and ``support``, the
-        number of samples of the class. The classes are drawn in this order, from the top.
+        One row per class and run, with the columns ``class``, ``run``, ``score`` and ``support``
+        (the number of samples in the class). Classes are drawn in this order, from the top.
 
     score_name : str, default="score"
-        What the score is, for the axis.
+        Name of the score, for the axis label.
 
     Attributes
     ----------
@@ -49,17 +49,17 @@ class ClassScoresDisplay:
         The figure.
 
     lines_ : list of Line2D
-        The scores, one line of markers a run.
+        The scores, one line of markers per run.
 
     difference_ : LineCollection or None
-        What joins the scores of two runs.
+        The segments that join the scores of two runs.
 
     legend_ : Legend or None
-        None where there is one run.
+        The legend; None with a single run.
 
     See Also
     --------
-    sklearn.metrics.classification_report : The same in a table.
+    sklearn.metrics.classification_report : The same scores as a table.
 
     Examples
     --------
@@ -86,12 +86,12 @@ class ClassScoresDisplay:
         line_kw: dict | None = None,
         legend_kw: dict | None = None,
     ) -> "ClassScoresDisplay":
-        """Draw it.
+        """Draw the plot.
 
         Parameters
         ----------
         ax : Axes or None, default=None
-            Where to draw; None makes a figure, as high as the classes need.
+            Axes to draw on; None creates a figure tall enough for all classes.
 
         figsize : tuple of float or None, default=None
             Width and height of a new figure in inches.
@@ -102,12 +102,12 @@ class ClassScoresDisplay:
         Returns
         -------
         display : ClassScoresDisplay
-            Itself.
+            This display.
 
         Raises
         ------
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         classes = self.frame["class"].drop_duplicates().tolist()
         height = 0.9 + 0.19 * len(classes)
@@ -120,7 +120,7 @@ class ClassScoresDisplay:
             defaults = {
                 **series_style(number),
                 "linestyle": "none",
-                # The second run shows around the first where they are equal.
+                # Where both runs score the same, the second shows around the first.
                 "markersize": 4.5 + 2 * number,
                 "label": run,
                 "zorder": 3 - 0.1 * number,
@@ -155,37 +155,38 @@ class ClassScoresDisplay:
         names: Sequence[str] = ("this run", "other run"),
         sample_weight: ArrayLike | None = None,
         ax: "Axes | None" = None,
-        **plot_params: object,
+        **plot_params: Any,
     ) -> "ClassScoresDisplay":
-        """Score predictions and draw it.
+        """Score predictions for each class and draw the scores.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
-            The labels.
+            The true labels.
 
         y_pred : array-like of shape (n_samples,)
-            The predictions.
+            The predicted labels.
 
         other : array-like of shape (n_samples,) or None, default=None
             The predictions of another run for the same samples: a control, a baseline, a probe on
             fewer neurons.
 
         metric : {"f1", "precision", "recall"}, default="f1"
-            The score, as `sklearn.metrics.precision_recall_fscore_support` gives it. Where it is
-            not defined, as the recall of a class without samples, nothing is drawn.
+            The score, computed by `sklearn.metrics.precision_recall_fscore_support`. Where it is
+            undefined, such as the recall of a class without samples, nothing is drawn.
 
         labels : sequence or None, default=None
-            The classes, in the order to draw them. None takes all, the best of ``y_pred`` first.
+            The classes, in drawing order. None takes all classes, sorted by the score of
+            ``y_pred``, best first.
 
         names : (str, str), default=("this run", "other run")
-            What the runs are called.
+            The names of the runs.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the samples.
+            Sample weights.
 
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         **plot_params : dict
             The other parameters of `plot`.
@@ -193,13 +194,13 @@ class ClassScoresDisplay:
         Returns
         -------
         display : ClassScoresDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            If the metric is another, a label or a prediction is missing, or predictions are more
-            or fewer than labels.
+            If the metric is unknown, a label or a prediction is missing, or the numbers of labels
+            and predictions differ.
         """
         caller = f"{cls.__name__}.from_predictions"
         if metric not in _METRICS:
@@ -235,14 +236,10 @@ class ClassScoresDisplay:
         *,
         other: BaseEstimator | None = None,
         other_X: ArrayLike | pd.DataFrame | None = None,
-        metric: str = "f1",
-        labels: Sequence | None = None,
-        names: Sequence[str] = ("this run", "other run"),
-        sample_weight: ArrayLike | None = None,
         ax: "Axes | None" = None,
-        **plot_params: object,
+        **params: Any,
     ) -> "ClassScoresDisplay":
-        """Let fitted classifiers predict, score that and draw it.
+        """Score the predictions of fitted classifiers for each class and draw the scores.
 
         Parameters
         ----------
@@ -250,45 +247,33 @@ class ClassScoresDisplay:
             A fitted classifier.
 
         X : array-like of shape (n_samples, n_features) or DataFrame of words
-            What it has not been fitted on.
+            Input that the classifier was not fitted on.
 
         y : array-like of shape (n_samples,)
-            The labels.
+            The true labels.
 
         other : estimator instance or None, default=None
             Another fitted classifier.
 
         other_X : array-like of shape (n_samples, n_other_features) or None, default=None
-            What the other one predicts from; None takes ``X``.
-
-        metric, labels, names, sample_weight : object
-            See `from_predictions`.
+            The input of the other classifier; None takes ``X``.
 
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None creates a figure.
 
-        **plot_params : dict
-            The other parameters of `plot`.
+        **params : dict
+            The other parameters of `from_predictions` (``metric``, ``labels``, ``names``,
+            ``sample_weight``) and of `plot`.
 
         Returns
         -------
         display : ClassScoresDisplay
-            Drawn.
+            The display, drawn.
         """
         predicted = None
         if other is not None:
             predicted = other.predict(X if other_X is None else other_X)
-        return cls.from_predictions(
-            y,
-            estimator.predict(X),
-            other=predicted,
-            metric=metric,
-            labels=labels,
-            names=names,
-            sample_weight=sample_weight,
-            ax=ax,
-            **plot_params,
-        )
+        return cls.from_predictions(y, estimator.predict(X), other=predicted, ax=ax, **params)
 
 
 def _scores(y_true, y_pred, classes, metric, sample_weight, run):

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the displays share: axes, colours, legends and labels that stay legible in a column."""
+"""Code shared by the displays: axes, colors, legends, and labels that are legible in one column."""
 
 import numpy as np
 import pandas as pd
+
+# Private, but nothing public resolves matplotlib's aliases for every kind of artist.
 from sklearn.utils._plotting import _validate_style_kwargs
 
 from sklearn_neurox.utils._optional import require
 
-# Okabe and Ito's colours, which are told apart with every common kind of colour blindness.
+# Okabe and Ito's colors, distinguishable with every common kind of color blindness.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GRAY = "#666666"
@@ -23,27 +25,7 @@ _LEGEND_STYLE = {
 
 
 def check_columns(frame, columns, *, caller):
-    """Raise an error that names the columns a frame lacks.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        What the user gave.
-
-    columns : list of str
-        What must be there.
-
-    caller : str
-        The method that needs them.
-
-    Raises
-    ------
-    TypeError
-        If it is no frame.
-
-    ValueError
-        If it lacks columns or has no rows.
-    """
+    """Raise an error if the user's frame is not a DataFrame, lacks columns or has no rows."""
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"{caller} takes a DataFrame, got {type(frame).__name__}.")
     missing = [column for column in columns if column not in frame.columns]
@@ -53,43 +35,24 @@ def check_columns(frame, columns, *, caller):
             f"{list(frame.columns)}."
         )
     if frame.empty:
-        raise ValueError(f"{caller} was given a frame without rows: there is nothing to draw.")
+        raise ValueError(f"{caller} got a frame without rows, so there is nothing to draw.")
 
 
 def check_unique(frame, columns, *, caller):
-    """Raise an error that names the first combination of values that comes again."""
+    """Raise an error that names the first combination of values that is repeated."""
     repeated = frame.duplicated(columns)
     if repeated.any():
         first = frame.loc[repeated, columns].iloc[0].to_dict()
         raise ValueError(
-            f"{caller} needs one row for each value of {columns}, but {first} comes again "
+            f"{caller} needs one row per value of {columns}, but {first} is repeated "
             f"({int(repeated.sum())} such rows). Aggregate the frame first."
         )
 
 
 def open_axes(ax, *, caller, figsize, height, **subplots_kw):
-    """Take the axes given, or make a figure that keeps everything inside.
+    """Return the given axes, or create a figure whose layout keeps everything inside.
 
-    Parameters
-    ----------
-    ax : Axes, array of Axes or None
-        What the user gave.
-
-    caller : str
-        The display, for the message without matplotlib.
-
-    figsize : tuple of float or None
-        Width and height of a new figure, in inches; None takes the width of matplotlib's settings.
-
-    height : float
-        The height of a new figure without ``figsize``.
-
-    **subplots_kw : dict
-        For `matplotlib.pyplot.subplots`.
-
-    Returns
-    -------
-    ax : Axes or array of Axes
+    Without `figsize`, the figure has matplotlib's default width and the given height in inches.
     """
     require("matplotlib", caller=f"{caller}.plot", extra="plot")
     import matplotlib.pyplot as plt
@@ -102,17 +65,17 @@ def open_axes(ax, *, caller, figsize, height, **subplots_kw):
 
 
 def style(defaults, user):
-    """Let the user's style override the defaults, whatever alias it uses."""
+    """Let the user's style override the defaults, whichever alias it uses."""
     return _validate_style_kwargs(defaults, user or {})
 
 
 def series_style(number):
-    """Give the colour and the marker of the series with this number."""
+    """Return the color and the marker of the series with this number."""
     return {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
 def finish_axes(ax, *, x, y, grid="y"):
-    """Label the axes, and leave only the lines that help to read."""
+    """Label the axes, and keep only the spines and grid lines that help reading."""
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     ax.spines[["top", "right"]].set_visible(False)
@@ -125,26 +88,8 @@ def finish_axes(ax, *, x, y, grid="y"):
 def legend_above(ax, handles, labels, *, user=None, over_figure=False, over_title=False):
     """Put a legend above the axes, off the data, in as many columns as fit.
 
-    Parameters
-    ----------
-    ax : Axes
-        The axes.
-
-    handles, labels : sequence
-        What to list; fewer than two need no legend.
-
-    user : dict or None, default=None
-        The user's style of the legend.
-
-    over_figure : bool, default=False
-        Whether it belongs to all axes of a figure with constrained layout.
-
-    over_title : bool, default=False
-        Whether to leave room for a title of the axes.
-
-    Returns
-    -------
-    legend : Legend or None
+    Return None for fewer than two handles, unless the user styles the legend. `over_figure` is for
+    all axes of a figure with constrained layout; `over_title` leaves room for a title of the axes.
     """
     if len(handles) < 2 and not user:
         return None
@@ -168,7 +113,7 @@ def legend_above(ax, handles, labels, *, user=None, over_figure=False, over_titl
     kwargs = {**_LEGEND_STYLE, **place, **user}
     labels = [plain_label(label, longest=_LONGEST_ENTRY) for label in labels]
     n_entries = len(handles)
-    # Of all numbers of columns only those that fill their rows evenly.
+    # Only numbers of columns that fill the rows evenly.
     even = sorted({-(-n_entries // n_rows) for n_rows in range(1, n_entries + 1)}, reverse=True)
     columns = [kwargs.pop("ncols")] if "ncols" in kwargs else even
     for n_columns in columns:
@@ -181,16 +126,16 @@ def legend_above(ax, handles, labels, *, user=None, over_figure=False, over_titl
 
 
 def plain_label(value, *, longest=_LONGEST_LABEL):
-    """Write a class or a name on a plot: short, on one line, never hidden."""
+    """Format a class or a name for a plot: short, on one line, never hidden."""
     text = " ".join(str(value).split())
     if len(text) > longest:
         text = text[: longest - 1] + "…"
-    # matplotlib leaves out of a legend what begins with an underscore.
+    # matplotlib hides legend entries that start with an underscore.
     return f"'{text}'" if text.startswith("_") or not text else text
 
 
 def integer_ticks(*axes):
-    """Put ticks at whole numbers only: there is no layer 0.5."""
+    """Put ticks at whole numbers only; there is no layer 0.5."""
     from matplotlib.ticker import MaxNLocator
 
     for axis in axes:
@@ -198,36 +143,14 @@ def integer_ticks(*axes):
 
 
 def label_ticks(axis, labels):
-    """Write names at 0, 1, 2, ... of an axis, as they are: a dollar starts no formula."""
+    """Write names at 0, 1, 2, ... on an axis, literally: a dollar sign starts no formula."""
     axis.set_ticks(np.arange(len(labels)), [plain_label(label) for label in labels])
     for text in axis.get_ticklabels():
         text.set_parse_math(False)
 
 
 def annotate_cells(ax, image, values, *, fmt="{:.2f}", user=None):
-    """Write the values of a heat map into its cells, dark on light and light on dark.
-
-    Parameters
-    ----------
-    ax : Axes
-        The axes.
-
-    image : AxesImage
-        What `matplotlib.axes.Axes.imshow` gave.
-
-    values : ndarray of shape (n_rows, n_columns)
-        NaN is not written.
-
-    fmt : str, default="{:.2f}"
-        The format of a value.
-
-    user : dict or None, default=None
-        The user's style of the texts.
-
-    Returns
-    -------
-    texts : list of Text
-    """
+    """Write the values of a heat map, except NaN, into its cells, dark on light or vice versa."""
     rgb = image.cmap(image.norm(values))[..., :3]
     is_light = rgb @ [0.299, 0.587, 0.114] > 0.5
     texts = []
@@ -244,7 +167,7 @@ def annotate_cells(ax, image, values, *, fmt="{:.2f}", user=None):
 
 
 def score_name(scoring, estimator, is_classifier):
-    """Name a score for an axis: by the scorer, else by what ``score`` of the estimator gives."""
+    """Name a score for an axis: after the scorer, or else after the estimator's ``score``."""
     if isinstance(scoring, str):
         return scoring.replace("_", " ")
     if scoring is not None:

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.model_selection import BaseCrossValidator
 
 from sklearn_neurox.evaluation import layer_profile
 from sklearn_neurox.inspection._displays._drawing import (
@@ -26,22 +23,22 @@ if TYPE_CHECKING:
 
 
 class LayerProfileDisplay:
-    """How well each layer alone does, with intervals.
+    """Plot of the score of each layer alone, with intervals.
 
-    Make it with `from_frame` or `from_estimator`.
+    Create it with `from_frame` or `from_estimator`.
 
     Parameters
     ----------
     frame : DataFrame
-        A row a layer, with the columns ``layer`` and ``score``; ``low`` and ``high``, the ends of
-        an interval, and ``component``, where there are several lines, are optional. Other columns
-        are not looked at.
+        One row per layer, with the columns ``layer`` and ``score``. Optional columns are ``low``
+        and ``high``, the ends of an interval, and ``component``, which draws one line per
+        component. Other columns are ignored.
 
     score_name : str, default="score"
-        What the score is, for the axis.
+        Name of the score, for the axis label.
 
     name : str or None, default=None
-        What the line is called in the legend, where several displays share one plot.
+        Name of the line in the legend, for several displays in one plot.
 
     Attributes
     ----------
@@ -52,18 +49,18 @@ class LayerProfileDisplay:
         The figure.
 
     lines_ : list of Line2D
-        One line a component.
+        One line per component.
 
     bands_ : list of PolyCollection
-        The intervals, one a component; empty where the frame has none.
+        The intervals, one band per component; empty if the frame has no intervals.
 
     legend_ : Legend or None
-        None where there is one line only.
+        The legend; None with a single line.
 
     See Also
     --------
-    sklearn_neurox.evaluation.layer_profile : The numbers behind `from_estimator`.
-    sklearn_neurox.selection.LayerSelector : Selects layers.
+    sklearn_neurox.evaluation.layer_profile : Compute the scores that `from_estimator` draws.
+    sklearn_neurox.selection.LayerSelector : Select layers.
 
     Examples
     --------
@@ -92,30 +89,30 @@ class LayerProfileDisplay:
         band_kw: dict | None = None,
         legend_kw: dict | None = None,
     ) -> "LayerProfileDisplay":
-        """Draw it.
+        """Draw the plot.
 
         Parameters
         ----------
         ax : Axes or None, default=None
-            Where to draw; None makes a figure. Lines already there keep their colours.
+            Axes to draw on; None creates a figure. Lines already on the axes keep their colors.
 
         figsize : tuple of float or None, default=None
             Width and height of a new figure in inches, such as ``(3.3, 2.2)`` for one column of
             a paper.
 
         line_kw, band_kw, legend_kw : dict or None, default=None
-            Style of the lines (`matplotlib.lines.Line2D`), of the intervals
-            (`matplotlib.axes.Axes.fill_between`) and of the legend.
+            Style of the lines (`matplotlib.lines.Line2D`), the intervals
+            (`matplotlib.axes.Axes.fill_between`) and the legend.
 
         Returns
         -------
         display : LayerProfileDisplay
-            Itself.
+            This display.
 
         Raises
         ------
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=3.0)
         self.ax_, self.figure_ = ax, ax.figure
@@ -132,7 +129,7 @@ class LayerProfileDisplay:
                 self.bands_.append(band)
         finish_axes(ax, x="layer", y=self.score_name)
         integer_ticks(ax.xaxis)
-        named = [line for line in ax.lines if not line.get_label().startswith("_")]
+        named = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
         labels = [line.get_label() for line in named]
         self.legend_ = legend_above(ax, named, labels, user=legend_kw)
         return self
@@ -154,25 +151,25 @@ class LayerProfileDisplay:
         score_name: str = "score",
         name: str | None = None,
         ax: "Axes | None" = None,
-        **plot_params: object,
+        **plot_params: Any,
     ) -> "LayerProfileDisplay":
-        """Draw the scores of layers that are known.
+        """Draw scores that are already computed.
 
         Parameters
         ----------
         frame : DataFrame
-            A row a layer, such as `sklearn_neurox.evaluation.layer_profile` gives. Read are the
-            columns ``layer`` and ``score``, and where they are there, ``low``, ``high`` and
-            ``component``.
+            One row per layer, such as `sklearn_neurox.evaluation.layer_profile` returns. The
+            columns ``layer`` and ``score`` are read, and ``low``, ``high`` and ``component`` if
+            present.
 
         score_name : str, default="score"
-            What the score is, for the axis.
+            Name of the score, for the axis label.
 
         name : str or None, default=None
-            What the line is called in the legend.
+            Name of the line in the legend.
 
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         **plot_params : dict
             The other parameters of `plot`.
@@ -180,19 +177,19 @@ class LayerProfileDisplay:
         Returns
         -------
         display : LayerProfileDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            If a column is missing, or a layer comes twice.
+            If a column is missing, or a layer occurs twice.
         """
         caller = f"{cls.__name__}.from_frame"
         check_columns(frame, ["layer", "score"], caller=caller)
         if ("low" in frame) != ("high" in frame):
             check_columns(frame, ["low", "high"], caller=caller)
         columns = [c for c in ("component", "layer", "score", "low", "high") if c in frame]
-        # Layers that are told by number alone are of no component.
+        # With `n_layers`, layers have a number but no component.
         if "component" in columns and frame["component"].isna().all():
             columns.remove("component")
         check_unique(frame, [c for c in columns if c in ("component", "layer")], caller=caller)
@@ -207,104 +204,63 @@ class LayerProfileDisplay:
         y: ArrayLike,
         *,
         groups: ArrayLike,
-        features: BaseEstimator | None = None,
-        input_features: ArrayLike | None = None,
-        n_layers: int | None = None,
-        cv: int | Iterable | BaseCrossValidator | None = None,
-        scoring: str | Callable | None = None,
-        n_bootstrap: int = 1000,
-        confidence: float = 0.95,
-        n_jobs: int | None = None,
-        random_state: int | np.random.RandomState | None = None,
         name: str | None = None,
         ax: "Axes | None" = None,
-        **plot_params: object,
+        figsize: tuple[float, float] | None = None,
+        line_kw: dict | None = None,
+        band_kw: dict | None = None,
+        legend_kw: dict | None = None,
+        **profile_params: Any,
     ) -> "LayerProfileDisplay":
-        """Score the probe on each layer alone, by `layer_profile`, and draw that.
+        """Score a probe on each layer alone and draw the scores.
 
         The intervals come from a bootstrap of whole groups of held-out words.
 
         Parameters
         ----------
         estimator : estimator instance
-            The probe, cloned and fitted for every layer and fold.
+            The probe, cloned and fitted for each layer and fold.
 
         X : array-like of shape (n_samples, n_features), or DataFrame of words
-            The activations of several layers, or what ``features`` makes them of.
+            The activations of several layers, or the input of ``features``.
 
         y : array-like of shape (n_samples,)
             The labels or targets.
 
         groups : array-like of shape (n_samples,)
-            What is resampled whole and must stay in one fold; for words, ``words["text"]``.
-
-        features : transformer or None, default=None
-            What makes the matrix of activations of X, cloned and fitted once a fold. None takes X.
-
-        input_features : array-like of str of shape (n_features,) or None, default=None
-            The neuron names; None takes those of X, or those that ``features`` gives.
-
-        n_layers : int or None, default=None
-            How many equal layers X has, where there are no names.
-
-        cv : int, cross-validation generator, iterable or None, default=None
-            How to split. None or an int makes 5 or so many folds of whole groups.
-
-        scoring : str, callable or None, default=None
-            The scorer; None is accuracy for classifiers and :math:`R^2` for regressors.
-
-        n_bootstrap : int, default=1000
-            How many resamples of the groups.
-
-        confidence : float, default=0.95
-            Of every single interval, in (0, 1).
-
-        n_jobs : int or None, default=None
-            How many layers to work on at a time.
-
-        random_state : int, RandomState instance or None, default=None
-            Fixes the resamples. The seed of the probe is its own.
+            Groups that are resampled whole and never split across folds; for words,
+            ``words["text"]``.
 
         name : str or None, default=None
-            What the line is called in the legend.
+            Name of the line in the legend.
 
-        ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+        ax, figsize, line_kw, band_kw, legend_kw : object
+            See `plot`.
 
-        **plot_params : dict
-            The other parameters of `plot`.
+        **profile_params : dict
+            The other parameters of `sklearn_neurox.evaluation.layer_profile`, such as
+            ``features``, ``n_layers``, ``cv``, ``scoring``, ``n_jobs`` and ``random_state``.
 
         Returns
         -------
         display : LayerProfileDisplay
-            Drawn; its ``frame`` has the columns ``component`` (not with ``n_layers``), ``layer``,
-            ``score``, ``low`` and ``high``.
+            The display, drawn; its ``frame`` has the columns ``component`` (not with
+            ``n_layers``), ``layer``, ``score``, ``low`` and ``high``.
 
         Raises
         ------
         ValueError
-            If neither names nor ``n_layers`` tell the layers, and for all that `layer_profile`
-            refuses.
+            If neither names nor ``n_layers`` give the layers, or `layer_profile` rejects a
+            parameter.
         """
-        profile = layer_profile(
-            estimator,
-            X,
-            y,
-            groups=groups,
-            features=features,
-            input_features=input_features,
-            n_layers=n_layers,
-            cv=cv,
-            scoring=scoring,
-            n_bootstrap=n_bootstrap,
-            confidence=confidence,
-            n_jobs=n_jobs,
-            random_state=random_state,
-        )
+        profile = layer_profile(estimator, X, y, groups=groups, **profile_params)
         return cls.from_frame(
             profile,
-            score_name=score_name(scoring, estimator, is_classifier),
+            score_name=score_name(profile_params.get("scoring"), estimator, is_classifier),
             name=name,
             ax=ax,
-            **plot_params,
+            figsize=figsize,
+            line_kw=line_kw,
+            band_kw=band_kw,
+            legend_kw=legend_kw,
         )

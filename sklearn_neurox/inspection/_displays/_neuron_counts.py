@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How many neurons are in which layer, by component or by class."""
+"""Counts of neurons in each layer, by component or by class."""
 
 import numpy as np
 import pandas as pd
@@ -11,23 +11,9 @@ _BY = ("component", "class")
 
 
 def count_rows(frame, by, *, caller):
-    """Count the neurons of a table.
+    """Count the neurons in a table as groups x layers; see `NeuronDistributionDisplay.from_frame`.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        A row a neuron; see `NeuronDistributionDisplay.from_frame`.
-
-    by : {"component", "class"} or None
-        What to count by; None takes the class, where there is such a column.
-
-    caller : str
-        For the error messages.
-
-    Returns
-    -------
-    table : DataFrame of shape (n_groups, n_layers)
-        All layers from the first to the last, and the name of the index is ``by``.
+    The columns are all layers from the first to the last; the index is named after ``by``.
     """
     check_columns(frame, [], caller=caller)
     if by is None:
@@ -44,7 +30,7 @@ def count_rows(frame, by, *, caller):
 
 
 def check_by(by, caller):
-    """Refuse to group neurons by anything but component or class."""
+    """Check that neurons are grouped by component or class."""
     if by not in _BY:
         raise ValueError(f"The 'by' parameter of {caller} must be one of {_BY}, got {by!r}.")
 
@@ -57,7 +43,7 @@ def _layers(frame, caller):
         row = int(np.flatnonzero(missing)[0])
         raise ValueError(
             f"{caller} needs the layer of every neuron, but row {row} has none "
-            f"({int(missing.sum())} such). Leave these rows out, or fill the column."
+            f"({int(missing.sum())} such rows). Drop these rows or fill in the column."
         )
     return frame["layer"].to_numpy(dtype=np.intp)
 
@@ -78,7 +64,7 @@ def _component_names(parts):
 
 def _count(groups, layers, counts, by, every_layer):
     rows = pd.DataFrame({by: groups, "layer": layers, "n": counts})
-    # Components in the order of the neurons; classes sorted, as a probe has them.
+    # Components keep the order of the neurons; classes are sorted, as in `classes_` of a probe.
     names = pd.unique(rows[by])
     if by == "class":
         names = sorted(names, key=lambda name: (str(type(name)), name))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _KINDS = ("auto", "bar", "heatmap", "total")
-# Parts of a bar beyond these are not told apart.
+# One color per part of a bar.
 _MOST_PARTS = len(COLORS)
 
 
 class NeuronDistributionDisplay:
-    """In which layers chosen neurons are, by component or by class.
+    """Plot of the number of selected neurons in each layer, by component or by class.
 
-    Make it with `from_estimator` or `from_frame`.
+    Create it with `from_estimator` or `from_frame`.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_groups, n_layers)
-        Numbers of neurons: the components or classes in the index, the layers in the columns.
+        Numbers of neurons, with components or classes in the index and layers in the columns.
 
     by : {"component", "class"}, default="component"
-        What the groups are.
+        Whether the groups are components or classes.
 
     Attributes
     ----------
@@ -49,21 +49,22 @@ class NeuronDistributionDisplay:
         The figure.
 
     bars_ : list of BarContainer
-        The bars, one container a group; for ``kind="total"`` a single one. Empty for a heat map.
+        The bars, one container per group, or a single one for ``kind="total"``. Empty for a heat
+        map.
 
     im_ : AxesImage or None
         The heat map.
 
     text_ : list of Text
-        The numbers in it; empty where they would not fit.
+        The numbers in the heat map; empty if they do not fit.
 
     legend_ : Legend or None
-        None where there is one group only.
+        The legend; None with a single group.
 
     See Also
     --------
-    neuron_table : The numbers behind `from_estimator`.
-    sklearn_neurox.ranking : What chooses neurons.
+    neuron_table : Compute the counts that `from_estimator` draws.
+    sklearn_neurox.ranking : Rank and select neurons.
 
     Examples
     --------
@@ -93,38 +94,39 @@ class NeuronDistributionDisplay:
         text_kw: dict | None = None,
         legend_kw: dict | None = None,
     ) -> "NeuronDistributionDisplay":
-        """Draw it.
+        """Draw the plot.
 
         Parameters
         ----------
         kind : {"auto", "bar", "heatmap", "total"}, default="auto"
-            How to draw. ``"bar"``: a bar a layer, of a part a group. ``"heatmap"``: a cell a
-            group and layer. ``"total"``: a bar a group, over all layers. ``"auto"`` takes bars
-            for up to 7 groups, whose colours can be told apart, and a heat map for more.
+            The kind of plot. ``"bar"`` draws one bar per layer, stacked by group; ``"heatmap"``
+            one cell per group and layer; ``"total"`` one bar per group, over all layers.
+            ``"auto"`` draws bars for up to 7 groups, which have distinguishable colors, and a
+            heat map for more.
 
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         figsize : tuple of float or None, default=None
             Width and height of a new figure in inches, such as ``(3.3, 2.2)`` for one column of
             a paper.
 
         bar_kw, im_kw, text_kw, legend_kw : dict or None, default=None
-            Style of the bars (`matplotlib.axes.Axes.bar`), of the heat map
-            (`matplotlib.axes.Axes.imshow`), of its numbers and of the legend.
+            Style of the bars (`matplotlib.axes.Axes.bar`), the heat map
+            (`matplotlib.axes.Axes.imshow`), its numbers and the legend.
 
         Returns
         -------
         display : NeuronDistributionDisplay
-            Itself.
+            This display.
 
         Raises
         ------
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
 
         ValueError
-            If the kind is another.
+            If the kind is unknown.
         """
         if kind not in _KINDS:
             raise ValueError(
@@ -137,7 +139,9 @@ class NeuronDistributionDisplay:
         height = 3.0 if kind == "bar" else 1.1 + 0.22 * n_groups
         ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=height)
         self.ax_, self.figure_ = ax, ax.figure
-        self.bars_, self.im_, self.text_, self.legend_ = [], None, [], None
+        self.bars_: list = []
+        self.text_: list = []
+        self.im_ = self.legend_ = None
         if kind == "bar":
             self._draw_bars(bar_kw, legend_kw)
         elif kind == "heatmap":
@@ -184,7 +188,7 @@ class NeuronDistributionDisplay:
 
     def _numbers_fit(self, counts):
         inches = self.ax_.get_window_extent().width / self.figure_.dpi
-        # Colour bar and labels take a part of the width once the figure is laid out.
+        # The color bar and the labels take some of the width once the figure is laid out.
         return 0.75 * inches / counts.shape[1] > 0.08 * len(f"{counts.max():.0f}") + 0.04
 
     def _draw_totals(self, bar_kw):
@@ -205,22 +209,23 @@ class NeuronDistributionDisplay:
         *,
         by: str | None = None,
         ax: "Axes | None" = None,
-        **plot_params: object,
+        **plot_params: Any,
     ) -> "NeuronDistributionDisplay":
-        """Count and draw the neurons of a table.
+        """Count the neurons in a table and draw the counts.
 
         Parameters
         ----------
         frame : DataFrame
-            A row a neuron, with its name in ``neuron``, or its layer in ``layer``. Read are also
-            ``class``, where a row is a neuron of a class; ``component``, which otherwise the name
-            tells; and ``n_selected``, where a row stands for so many.
+            One row per neuron, with its name in ``neuron`` or its layer in ``layer``. Optional
+            columns are ``class``, for a neuron of one class; ``component``, which otherwise
+            follows from the name; and ``n_selected``, for a row that stands for several neurons.
 
         by : {"component", "class"} or None, default=None
-            What the groups are; None takes the class, where there is such a column.
+            The groups to count. None counts by class if the frame has that column, and otherwise
+            by component.
 
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         **plot_params : dict
             The other parameters of `plot`.
@@ -228,12 +233,12 @@ class NeuronDistributionDisplay:
         Returns
         -------
         display : NeuronDistributionDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            If columns are missing, or a name tells no layer.
+            If columns are missing, or a name does not contain a layer.
         """
         caller = f"{cls.__name__}.from_frame"
         table = count_rows(frame, by, caller=caller)
@@ -250,36 +255,38 @@ class NeuronDistributionDisplay:
         n_neurons: int | float | None = None,
         mass: float | None = None,
         ax: "Axes | None" = None,
-        **plot_params: object,
+        **plot_params: Any,
     ) -> "NeuronDistributionDisplay":
-        """Count and draw the neurons that a fitted ranker or selector has chosen.
+        """Count the neurons that a fitted ranker or selector selects and draw the counts.
 
         Parameters
         ----------
         estimator : ranker or selector instance
-            Fitted; with ``get_support``, and for ``by="class"`` with ``class_order_``.
+            A fitted ranker or selector with ``get_support``, and for ``by="class"`` with
+            ``class_order_``.
 
         input_features : array-like of str of shape (n_features,) or None, default=None
             The neuron names; None takes ``feature_names_in_``.
 
         n_layers : int or None, default=None
-            How many equal layers the columns form, where there are no names.
+            The number of equal layers that the columns form, if they have no names.
 
         by : {"component", "class"}, default="component"
-            ``"class"`` counts the best neurons of every class, each as often as there are
-            classes that it is among the best of.
+            The groups to count. ``"class"`` counts the best neurons of each class; a neuron
+            counts once for every class that it is among the best of.
 
         n_neurons : int, float or None, default=None
-            How many of the best neurons count, a number or a fraction: of every class for
-            ``by="class"``, else of all. None takes those that ``get_support`` gives, and of every
-            class what the ranker's own ``n_neurons`` or ``mass`` says.
+            The number or fraction of best neurons to count: per class for ``by="class"``, overall
+            otherwise. None counts the neurons that ``get_support`` marks, and by class those that
+            the ranker's own ``n_neurons`` or ``mass`` selects.
 
         mass : float or None, default=None
-            Instead of so many, for an `LCARanker`: the neurons needed to make up this fraction
-            of the weight mass, in (0, 1]; of each class by class, of any class otherwise.
+            Alternative to ``n_neurons`` for an `LCARanker`: count the neurons needed to make up
+            this fraction of the weight mass, in (0, 1]; of each class with ``by="class"``, of any
+            class otherwise.
 
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         **plot_params : dict
             The other parameters of `plot`.
@@ -287,17 +294,18 @@ class NeuronDistributionDisplay:
         Returns
         -------
         display : NeuronDistributionDisplay
-            Drawn, with all layers and groups of the columns, also those without chosen neurons.
+            The display, drawn, with all layers and groups of the columns, including those without
+            selected neurons.
 
         Raises
         ------
         ValueError
-            If nothing tells the layers, nothing or all of a ranker's neurons are selected, or
-            there are no classes.
+            If the layers are unknown, if no neuron is selected or a ranker keeps all of them, or
+            if there are no classes.
         """
         caller = f"{cls.__name__}.from_estimator"
         check_by(by, caller)
-        # Columns that only a number divides into layers are of no component.
+        # With `n_layers`, columns have a layer but no component.
         keys = ["layer"] if by == "component" and n_layers is not None else [by, "layer"]
         table = neuron_table(
             estimator,

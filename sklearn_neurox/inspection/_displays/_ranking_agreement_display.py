@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FIRST, _SECOND = "first", "second"
-# Numbers in smaller cells could not be read.
+# With more rankings, numbers in the cells would be too small to read.
 _MOST_NUMBERS = 12
 
 
 class RankingAgreementDisplay:
-    """Heat map of how far rankings agree.
+    """Heat map of the agreement between rankings.
 
-    Make it with `from_frame` or `from_rankings`.
+    Create it with `from_frame` or `from_rankings`.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_rankings, n_rankings)
-        The agreement of every two rankings, named in the index and the columns. NaN is left
-        white.
+        The agreement of each pair of rankings, whose names are in the index and the columns. NaN
+        is left white.
 
     measure : str, default="agreement"
-        What it is, for the colour bar.
+        Name of the measure of agreement, for the color bar.
 
     Attributes
     ----------
@@ -50,14 +50,14 @@ class RankingAgreementDisplay:
         The heat map.
 
     text_ : list of Text
-        The numbers in its cells; empty for more than 12 rankings.
+        The numbers in the cells; empty for more than 12 rankings.
 
     colorbar_ : Colorbar or None
-        The colour bar.
+        The color bar.
 
     See Also
     --------
-    sklearn_neurox.evaluation.ranking_agreement : Measures it.
+    sklearn_neurox.evaluation.ranking_agreement : Measure the agreement.
 
     Examples
     --------
@@ -86,34 +86,34 @@ class RankingAgreementDisplay:
         im_kw: dict | None = None,
         text_kw: dict | None = None,
     ) -> "RankingAgreementDisplay":
-        """Draw it.
+        """Draw the heat map.
 
         Parameters
         ----------
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         figsize : tuple of float or None, default=None
             Width and height of a new figure in inches, such as ``(3.3, 3)`` for one column of a
             paper.
 
         colorbar : bool, default=True
-            Whether to add a colour bar.
+            Whether to add a color bar.
 
         im_kw, text_kw : dict or None, default=None
             Style of the heat map (`matplotlib.axes.Axes.imshow`) and of the numbers
-            (`matplotlib.text.Text`). The colours go from 0 to 1, or from -1 to 1 where a value is
+            (`matplotlib.text.Text`). Colors range from 0 to 1, or from -1 to 1 if a value is
             negative or the measure is spearman.
 
         Returns
         -------
         display : RankingAgreementDisplay
-            Itself.
+            This display.
 
         Raises
         ------
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=5.0)
         self.ax_, self.figure_ = ax, ax.figure
@@ -146,21 +146,21 @@ class RankingAgreementDisplay:
         *,
         measure: str | None = None,
         ax: "Axes | None" = None,
-        **plot_params: object,
+        **plot_params: Any,
     ) -> "RankingAgreementDisplay":
-        """Draw what `sklearn_neurox.evaluation.ranking_agreement` measured.
+        """Draw agreement measured by `sklearn_neurox.evaluation.ranking_agreement`.
 
         Parameters
         ----------
         frame : DataFrame
-            A row a pair of rankings, with their names in ``first`` and ``second``, or in columns
-            that end so, such as ``method_first`` and ``method_second``.
+            One row per pair of rankings, with their names in ``first`` and ``second``, or in
+            columns with these endings, such as ``method_first`` and ``method_second``.
 
         measure : str or None, default=None
-            The column to show; None takes the first that is a measure.
+            The column to show; None takes the first column that holds no names.
 
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         **plot_params : dict
             The other parameters of `plot`.
@@ -168,12 +168,12 @@ class RankingAgreementDisplay:
         Returns
         -------
         display : RankingAgreementDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            If a column is missing, or a pair comes twice.
+            If a column is missing, or a pair occurs twice.
         """
         caller = f"{cls.__name__}.from_frame"
         check_columns(frame, [], caller=caller)
@@ -197,9 +197,9 @@ class RankingAgreementDisplay:
         names: Sequence[str] | None = None,
         measure: str | None = None,
         ax: "Axes | None" = None,
-        **plot_params: object,
+        **plot_params: Any,
     ) -> "RankingAgreementDisplay":
-        """Measure how far rankings agree, and draw it.
+        """Measure the agreement between rankings and draw it.
 
         Parameters
         ----------
@@ -210,10 +210,11 @@ class RankingAgreementDisplay:
             See `sklearn_neurox.evaluation.ranking_agreement`.
 
         measure : str or None, default=None
-            ``"rank_biased_overlap"``, ``"spearman"`` or ``"jaccard@<k>"``; None takes the last.
+            ``"rank_biased_overlap"``, ``"spearman"`` or ``"jaccard@<k>"``; None shows
+            ``"jaccard@<k>"``.
 
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         **plot_params : dict
             The other parameters of `plot`.
@@ -221,7 +222,7 @@ class RankingAgreementDisplay:
         Returns
         -------
         display : RankingAgreementDisplay
-            Drawn.
+            The display, drawn.
         """
         return cls.from_frame(
             ranking_agreement(rankings, k=k, p=p, names=names),
@@ -235,7 +236,7 @@ def _names(frame, columns):
     if len(columns) > 1:
         return frame[columns].astype(str).agg(" ".join, axis=1).tolist()
     values = frame[columns[0]]
-    # Tuples would become the levels of an index.
+    # pandas would turn tuples into the levels of an index.
     return [" ".join(map(str, value)) if isinstance(value, tuple) else value for value in values]
 
 
@@ -249,8 +250,9 @@ def _matrix(firsts, seconds, values, caller):
         pair = frozenset((first, second))
         if pair in seen or len(pair) < 2:
             raise ValueError(
-                f"{caller} needs one row for every two rankings, but {first!r} and {second!r} "
-                "come again, or are one. Choose or aggregate the rows first."
+                f"{caller} needs one row per pair of distinct rankings, but the pair {first!r} and "
+                f"{second!r} occurs again or names one ranking twice. Select or aggregate the rows "
+                "first."
             )
         seen.add(pair)
         matrix[[place[first], place[second]], [place[second], place[first]]] = value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,22 +23,22 @@ _FITTED = ("alphas_", "scores_", "n_nonzero_", "alpha_", "l1_ratio_")
 
 
 class RegularizationPathDisplay:
-    """Score and number of non-zero weights over the strength of the penalty.
+    """Plot of the score and the number of non-zero weights against the penalty strength.
 
-    Make it with `from_estimator`. The score is the mean over folds, with its standard error; the
-    dotted lines, on the axis to the right, are the weights that are not zero, the mean over folds.
+    Create it with `from_estimator`. The score is the mean over folds, with its standard error. The
+    dotted lines, on the right axis, are the number of non-zero weights, averaged over folds.
 
     Parameters
     ----------
     frame : DataFrame
-        A row a penalty, with the columns ``l1_ratio``, ``alpha``, ``score``, ``standard_error``
-        and ``n_nonzero``.
+        One row per penalty, with the columns ``l1_ratio``, ``alpha``, ``score``,
+        ``standard_error`` and ``n_nonzero``.
 
     alpha, l1_ratio : float
         The chosen penalty.
 
     score_name : str, default="score"
-        What the score is, for the axis.
+        Name of the score, for the axis label.
 
     Attributes
     ----------
@@ -46,13 +46,14 @@ class RegularizationPathDisplay:
         The axes of the scores.
 
     ax_nonzero_ : Axes
-        The axes of the weights.
+        The axes of the numbers of weights.
 
     figure_ : Figure
         The figure.
 
     lines_, bands_, nonzero_lines_ : list
-        The scores, their standard errors, and the weights, an element a share of the l1 penalty.
+        The scores, their standard errors, and the numbers of weights, one element per
+        ``l1_ratio``.
 
     chosen_line_, chosen_point_ : Line2D
         The vertical line at the chosen alpha, and the star at its score.
@@ -62,7 +63,7 @@ class RegularizationPathDisplay:
 
     See Also
     --------
-    sklearn_neurox.probes.ElasticNetProbeClassifierCV : Makes the path.
+    sklearn_neurox.probes.ElasticNetProbeClassifierCV : Compute the path.
 
     Examples
     --------
@@ -97,35 +98,37 @@ class RegularizationPathDisplay:
         nonzero_kw: dict | None = None,
         legend_kw: dict | None = None,
     ) -> "RegularizationPathDisplay":
-        """Draw it.
+        """Draw the plot.
 
         Parameters
         ----------
         ax : Axes or None, default=None
-            Where to draw, with a second axes over it for the weights; None makes a figure.
+            Axes to draw on; a second axes over it holds the weights. None creates a figure.
 
         figsize : tuple of float or None, default=None
             Width and height of a new figure in inches, such as ``(3.3, 2.4)`` for one column of
             a paper.
 
         line_kw, band_kw, nonzero_kw, legend_kw : dict or None, default=None
-            Style of the scores (`matplotlib.lines.Line2D`), of their standard errors
-            (`matplotlib.axes.Axes.fill_between`), of the weights (`matplotlib.lines.Line2D`) and
-            of the legend.
+            Style of the scores (`matplotlib.lines.Line2D`), their standard errors
+            (`matplotlib.axes.Axes.fill_between`), the numbers of weights
+            (`matplotlib.lines.Line2D`) and the legend.
 
         Returns
         -------
         display : RegularizationPathDisplay
-            Itself.
+            This display.
 
         Raises
         ------
         ImportError
-            Without matplotlib.
+            If matplotlib is not installed.
         """
         ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=3.2)
         self.ax_, self.ax_nonzero_, self.figure_ = ax, ax.twinx(), ax.figure
-        self.lines_, self.bands_, self.nonzero_lines_ = [], [], []
+        self.lines_: list = []
+        self.bands_: list = []
+        self.nonzero_lines_: list = []
         for number, (ratio, rows) in enumerate(self.frame.groupby("l1_ratio")):
             self._draw_ratio(ratio, rows, series_style(number), line_kw, band_kw, nonzero_kw)
         self._mark_chosen()
@@ -182,17 +185,17 @@ class RegularizationPathDisplay:
         estimator: BaseEstimator,
         *,
         ax: "Axes | None" = None,
-        **plot_params: object,
+        **plot_params: Any,
     ) -> "RegularizationPathDisplay":
-        """Draw the path that a fitted probe has searched.
+        """Draw the regularization path that a fitted probe searched.
 
         Parameters
         ----------
         estimator : ElasticNetProbeClassifierCV or ElasticNetProbeRegressorCV
-            Fitted.
+            A fitted probe.
 
         ax : Axes or None, default=None
-            Where to draw; None makes a figure.
+            Axes to draw on; None creates a figure.
 
         **plot_params : dict
             The other parameters of `plot`.
@@ -200,7 +203,7 @@ class RegularizationPathDisplay:
         Returns
         -------
         display : RegularizationPathDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -208,7 +211,7 @@ class RegularizationPathDisplay:
             If the probe is not fitted.
 
         TypeError
-            If it has no path.
+            If the probe has no path.
         """
         check_is_fitted(estimator)
         lacking = [name for name in _FITTED if not hasattr(estimator, name)]

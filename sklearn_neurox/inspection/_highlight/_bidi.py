@@ -1,54 +1,42 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which characters of a line are read from right to left, by the Unicode bidirectional algorithm.
 
-An SVG places its words itself, so it has to know what a browser knows of a paragraph. The rules
-(W1 to W7, N0 to N2, I1, I2 and L2) are those of Unicode Standard Annex 9; controls that embed or
-isolate are not looked at, and of the brackets only the ASCII ones are paired.
+A browser lays out a paragraph itself; an SVG has to place each word. The rules (W1 to W7, N0 to N2,
+I1, I2 and L2) are those of Unicode Standard Annex 9. Embedding and isolating controls are ignored,
+and only ASCII brackets are paired.
 """
 
+import re
 import unicodedata
 
+# One letter per bidirectional class; all other classes are neutral ("O").
+_LETTERS = {
+    **{"L": "L", "R": "R", "AL": "A", "EN": "E", "AN": "N"},
+    **{"NSM": "M", "CS": "C", "ES": "S", "ET": "T"},
+}
+# The direction that a class lends to its neighbors: numbers count as right to left.
+_STRONG = {"L": "L", "R": "R", "E": "R", "N": "R"}
 _CLOSING = {")": "(", "]": "[", "}": "{"}
-_NUMBERS = ("EN", "AN")
 
 
 def embedding_levels(text, direction):
-    """Give the level of every character: odd ones are read from right to left.
-
-    Parameters
-    ----------
-    text : str
-        A paragraph.
-
-    direction : {"ltr", "rtl"}
-        Its direction.
-
-    Returns
-    -------
-    levels : list of int
-        0, 1 or 2.
-    """
+    """Return the level of each character of a paragraph, 0 to 2; odd ones read right to left."""
     base = "R" if direction == "rtl" else "L"
-    kinds = [unicodedata.bidirectional(character) for character in text]
-    _resolve_weak(kinds, base)
-    _resolve_brackets(text, kinds, base)
-    _resolve_neutral(kinds, base)
+    classes = (_LETTERS.get(unicodedata.bidirectional(character), "O") for character in text)
+    # The base direction stands at either end, where the rules look beyond the text.
+    kinds = _resolve_weak(f"{base}{''.join(classes)}{base}")
+    kinds = _resolve_brackets(f" {text} ", list(kinds), base)
+    kinds = re.sub(  # N1, N2: neutrals follow both neighbors where these agree, else the base
+        "([LREN])([^LREN]+)(?=([LREN]))",
+        lambda run: run[1] + _neutral(run[1], run[3], base) * len(run[2]),
+        "".join(kinds),
+    )
     deeper = {"L": 2, "R": 1} if base == "R" else {"L": 0, "R": 1}
-    return [deeper.get(kind, 2) for kind in kinds]
+    return [deeper.get(kind, 2) for kind in kinds[1:-1]]
 
 
 def visual_order(levels):
-    """Order parts of a line, given their levels, as they are seen from left to right (L2).
-
-    Parameters
-    ----------
-    levels : sequence of int
-        One a part, in the order of the text.
-
-    Returns
-    -------
-    order : list of int
-    """
+    """Order the parts of a line, given their levels, as they appear from left to right (L2)."""
     order = list(range(len(levels)))
     for level in range(max(levels, default=0), 0, -1):
         start = 0
@@ -61,46 +49,19 @@ def visual_order(levels):
     return order
 
 
-def _resolve_weak(kinds, base):
-    last, strong = base, base
-    for place, kind in enumerate(kinds):
-        if kind == "NSM":
-            kind = last
-        if kind in ("L", "R", "AL"):
-            strong = kind
-        if kind == "EN" and strong == "AL":
-            kind = "AN"
-        kinds[place] = last = kind
-    kinds[:] = ["R" if kind == "AL" else kind for kind in kinds]
-    for place in range(1, len(kinds) - 1):
-        before, kind, after = kinds[place - 1 : place + 2]
-        joins = kind == "CS" and before in _NUMBERS or kind == "ES" and before == "EN"
-        if joins and before == after:
-            kinds[place] = before
-    _spread_numbers(kinds)
-    strong = base
-    for place, kind in enumerate(kinds):
-        if kind in ("L", "R"):
-            strong = kind
-        elif kind == "EN" and strong == "L":
-            kinds[place] = "L"
-
-
-def _spread_numbers(kinds):
-    """Let signs such as the percent sign go with the number they stand at (W5)."""
-    for places in (range(1, len(kinds)), range(len(kinds) - 2, -1, -1)):
-        step = -1 if places.step > 0 else 1
-        for place in places:
-            if kinds[place] == "ET" and kinds[place + step] == "EN":
-                kinds[place] = "EN"
+def _resolve_weak(kinds):
+    kinds = re.sub("(.)M+", lambda run: run[1] * len(run[0]), kinds)  # W1
+    kinds = re.sub("A[^LRA]*", lambda run: run[0].replace("E", "N"), kinds)  # W2
+    kinds = kinds.replace("A", "R")  # W3
+    kinds = re.sub("(?<=E)[CS](?=E)", "E", re.sub("(?<=N)C(?=N)", "N", kinds))  # W4
+    kinds = re.sub("T*E[ET]*", lambda run: "E" * len(run[0]), kinds)  # W5
+    return re.sub("L[^LR]*", lambda run: run[0].replace("E", "L"), kinds)  # W7
 
 
 def _resolve_brackets(text, kinds, base):
-    """Give both brackets of a pair one direction, that of what they hold (N0)."""
+    """Assign one direction to both brackets of a pair, that of the text they enclose (N0)."""
     opened, pairs = [], []
     for place, character in enumerate(text):
-        if kinds[place] != "ON":
-            continue
         if character in "([{":
             opened.append(place)
         elif character in _CLOSING:
@@ -109,32 +70,12 @@ def _resolve_brackets(text, kinds, base):
                 pairs.append((opened[match[-1]], place))
                 del opened[match[-1] :]
     for start, end in sorted(pairs):
-        inside = {_strong(kind) for kind in kinds[start + 1 : end]} - {None}
-        before = next((_strong(k) for k in reversed(kinds[:start]) if _strong(k)), base)
-        if base in inside or (inside and before == base):
-            kinds[start] = kinds[end] = base
-        elif inside:
-            kinds[start] = kinds[end] = before
+        inside = {_STRONG[kind] for kind in kinds[start + 1 : end] if kind in _STRONG}
+        before = next(_STRONG[kind] for kind in reversed(kinds[:start]) if kind in _STRONG)
+        if inside:
+            kinds[start] = kinds[end] = base if base in inside else before
+    return kinds
 
 
-def _resolve_neutral(kinds, base):
-    """Let what has no direction go with both its neighbours, else with the line (N1, N2)."""
-    start = 0
-    while start < len(kinds):
-        if _strong(kinds[start]):
-            start += 1
-            continue
-        end = start
-        while end < len(kinds) and not _strong(kinds[end]):
-            end += 1
-        before = _strong(kinds[start - 1]) if start else base
-        after = _strong(kinds[end]) if end < len(kinds) else base
-        kinds[start:end] = [before if before == after else base] * (end - start)
-        start = end
-
-
-def _strong(kind):
-    """Tell the direction that a kind lends to its neighbours: numbers count as from the right."""
-    if kind in ("R", *_NUMBERS):
-        return "R"
-    return "L" if kind == "L" else None
+def _neutral(before, after, base):
+    return _STRONG[before] if _STRONG[before] == _STRONG[after] else base

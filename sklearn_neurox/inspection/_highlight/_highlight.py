@@ -19,18 +19,18 @@ _DIRECTIONS = ("auto", "ltr", "rtl")
 
 
 class Highlight:
-    """Sentences whose words are coloured by the activations of neurons; made by `highlight`.
+    """Sentences with words colored by the activations of neurons, as returned by `highlight`.
 
-    A notebook shows it. All of the text is escaped, and nothing is loaded from elsewhere.
+    A notebook displays it directly. All text is escaped, and no external resources are loaded.
 
     Parameters
     ----------
     view : object
-        The sentences, the values and their colours.
+        The sentences, the values and their colors.
 
     See Also
     --------
-    highlight : Makes it.
+    highlight : Create a `Highlight`.
 
     Examples
     --------
@@ -44,7 +44,7 @@ class Highlight:
     '<svg'
     """
 
-    def __init__(self, view: object):
+    def __init__(self, view: View):
         self._view = view
 
     def __repr__(self):
@@ -55,13 +55,14 @@ class Highlight:
         return self.to_html()
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the values as a table.
+        """Return the values as a table.
 
         Returns
         -------
         frame : DataFrame of shape (n_words, 2 + n_neurons)
-            A row a word, in the order and with the index of the words given: the number of its
-            sentence, in the order shown, in ``sentence``; ``word``; and a column a neuron.
+            One row per word, with the order and the index of the input words. The columns are
+            ``sentence`` (the number of the sentence, in display order), ``word``, and one column
+            per neuron.
         """
         view = self._view
         values = pd.DataFrame(view.values, columns=view.names, index=view.index)
@@ -70,41 +71,42 @@ class Highlight:
         return values
 
     def to_html(self, *, full: bool = False) -> str:
-        """Write it as HTML.
+        """Return HTML.
 
         Parameters
         ----------
         full : bool, default=False
-            Whether to make a whole page, not a part of one.
+            Whether to return a whole page instead of a fragment.
 
         Returns
         -------
         html : str
-            Without scripts. Colours follow the preference for light or dark.
+            HTML without scripts. Colors follow the reader's preference for light or dark.
         """
         return html_page(self._view) if full else html_fragment(self._view)
 
     def to_svg(self, *, width: float = 6.9, font_size: float = 8.0) -> str:
-        """Draw it as SVG, with lines that are wrapped at a width.
+        """Return an SVG with lines wrapped at a given width.
 
         Parameters
         ----------
         width : float, default=6.9
-            In inches; a column of a paper is about 3.3.
+            The width in inches; one column of a paper is about 3.3.
 
         font_size : float, default=8.0
-            In points.
+            The font size in points.
 
         Returns
         -------
         svg : str
-            The text is text, in a monospaced font, so that it keeps its place in any viewer.
-            Viewers that know the preference for dark follow it; others show light.
+            An SVG with real text in a monospaced font, which keeps the layout the same in every
+            viewer. Viewers that support dark mode follow the reader's preference; others show
+            light colors.
 
         Raises
         ------
         ValueError
-            If there is no room for ten characters a line.
+            If a line has no room for ten characters.
         """
         for name, value in (("width", width), ("font_size", font_size)):
             if not isinstance(value, Real) or not 0 < value < np.inf:
@@ -114,17 +116,17 @@ class Highlight:
         return svg_document(self._view, width=72.0 * width, font_size=float(font_size))
 
     def write_html(self, path: str | os.PathLike) -> None:
-        """Write a whole page to a file.
+        """Write a whole HTML page to a file.
 
         Parameters
         ----------
         path : str or path
-            The file; it is replaced.
+            The file, which is replaced if it exists.
 
         Raises
         ------
         OSError
-            If it cannot be written.
+            If the file cannot be written.
         """
         self._write(path, self.to_html(full=True))
 
@@ -136,7 +138,7 @@ class Highlight:
         Parameters
         ----------
         path : str or path
-            The file; it is replaced.
+            The file, which is replaced if it exists.
 
         width, font_size : float
             See `to_svg`.
@@ -144,7 +146,7 @@ class Highlight:
         Raises
         ------
         OSError
-            If it cannot be written.
+            If the file cannot be written.
         """
         self._write(path, self.to_svg(width=width, font_size=font_size))
 
@@ -167,75 +169,76 @@ def highlight(
     unit: str = "activation",
     direction: str = "auto",
 ) -> Highlight:
-    """Colour the words of sentences by the activations of neurons.
+    """Color the words of sentences by the activations of neurons.
 
-    What is between the words is shown as it stands in the text. Values above the center are
-    orange, those below it blue, and the further the fuller; a bar says how far, and the value of a
-    word shows when the pointer rests on it.
+    Values above the center are orange and values below it are blue; the color gets fuller with the
+    distance from the center. A bar shows the scale, and hovering over a word shows its value. Text
+    between the words is shown uncolored.
 
     Parameters
     ----------
     words : DataFrame of shape (n_words, n_columns), str, or sequence of str or of sequences of str
-        A frame of words with the columns ``text``, ``start`` and ``end``, as `words_frame` and
-        `read_conllu` make it; its texts are shown once for each ``sentence_id``, where it has
-        such a column, in the order in which they come. Or sentences: as lists of words, or as
-        strings, whose words are what stands between blanks.
+        A frame of words with the columns ``text``, ``start`` and ``end``, as created by
+        `words_frame` and `read_conllu`. Texts are shown in the order of the frame, once per
+        ``sentence_id`` if there is such a column. Or sentences, as lists of words or as strings
+        that are split into words at white space.
 
-    activations : array-like of shape (n_words, n_neurons), or what makes it
-        The stored activations of the words, as a matrix, a frame or `Activations`. Or what makes
-        them of the words: a model, by its name, its folder or itself; an `ActivationExtractor`;
-        or a pipeline that begins with one, which is fitted to the words unless it has been fitted
-        before.
+    activations : array-like of shape (n_words, n_neurons), model or transformer
+        The stored activations of the words, as a matrix, a frame or `Activations`. Or the source
+        of the activations: a model, given as its name, its folder or the model itself; an
+        `ActivationExtractor`; or a pipeline that starts with one, which is fitted on the words
+        unless it is already fitted.
 
-    neurons : int, str, or array-like of such
-        The neurons to show, as columns or by name. Of a model, names such as ``"mlp.3.127"`` say
-        which layers and components are extracted; columns are those of all its hidden layers.
+    neurons : int, str, or array-like of these
+        The neurons to show, as column numbers or names. For a model, names such as
+        ``"mlp.3.127"`` determine which layers and components are extracted, and column numbers
+        refer to all of its hidden layers.
 
     input_features : array-like of str of shape (n_neurons,) or None, default=None
-        The names of all columns; None takes those that ``activations`` has.
+        The names of all columns; None takes those of ``activations``.
 
     center : float, "mean" or array-like of shape (n_shown,), default=0.0
-        The value that is not coloured, for all neurons or for each; ``"mean"`` takes the neuron's
-        mean over the words.
+        The value without color, for all neurons or for each; ``"mean"`` takes the neuron's mean
+        over the words.
 
     limit : float, array-like of shape (n_shown,) or None, default=None
-        How far from the center the colour is full. None takes each neuron's largest distance, so
-        that colours of neurons do not compare.
+        The distance from the center at which the color is full. None takes each neuron's largest
+        distance, so colors are not comparable between neurons.
 
     top_words : int or None, default=None
-        Colour only so many words of a sentence, those furthest from the center; None colours all.
+        Color only this many words per sentence, those farthest from the center. None colors all.
 
     min_share : float or None, default=None
-        Colour only the words that are at least so far from the center as this share, in (0, 1],
-        of the furthest of their sentence; 0.8 is the filter ``"top_tokens"`` of NeuroX.
+        Color only words whose distance from the center is at least this share, in (0, 1], of the
+        largest distance in their sentence. 0.8 matches the filter ``"top_tokens"`` of NeuroX.
 
     unit : str, default="activation"
-        What the values are, for the bar.
+        The name of the values, for the bar.
 
     direction : {"auto", "ltr", "rtl"}, default="auto"
-        The direction of the sentences; ``"auto"`` goes by the first letter of each.
+        The direction of the sentences. ``"auto"`` uses the first letter of each sentence.
 
     Returns
     -------
     shown : Highlight
-        Shows itself in a notebook; has ``to_svg``, ``write_svg``, ``to_html``, ``write_html`` and
-        ``to_frame``.
+        The highlighted text, which displays itself in a notebook and has the methods ``to_svg``,
+        ``write_svg``, ``to_html``, ``write_html`` and ``to_frame``.
 
     Raises
     ------
     ValueError
-        If there are more or fewer rows than words, for unknown neurons, for spans that overlap
-        in part or do not hold the word of their row, and for parameters out of range.
+        If the numbers of rows and words differ, a neuron is unknown, spans overlap partially or do
+        not match the word of their row, or a parameter is out of range.
 
     See Also
     --------
-    sklearn_neurox.words.words_frame : Makes the frame of words.
-    sklearn_neurox.extraction.ActivationExtractor : Extracts activations.
+    sklearn_neurox.words.words_frame : Create a frame of words.
+    sklearn_neurox.extraction.ActivationExtractor : Extract activations.
 
     Notes
     -----
-    Words whose activation is missing (NaN) are not coloured, and do not count for center and
-    limit. A span that comes again in a sentence is shown once, with the value of its first row.
+    Words with a missing activation (NaN) are not colored and do not affect the center and the
+    limit. A span that is repeated in a sentence is shown once, with the value of its first row.
 
     Examples
     --------
@@ -277,17 +280,17 @@ def _check_parameters(top_words, min_share, unit, direction):
 
 
 def _for_each(name, value, n_neurons):
-    """Give the center or the limit of every neuron."""
+    """Return the center or the limit of each neuron."""
     is_mean = isinstance(value, str) and value == "mean" and name == "center"
     if is_mean or (value is None and name == "limit"):
         return [value] * n_neurons
-    what = "finite" if name == "center" else "finite and positive"
+    what = "finite or 'mean'" if name == "center" else "finite and positive"
     try:
         numbers = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        _refuse(name, f"{what}, or for center 'mean'", value)
+        _refuse(name, what, value)
     if numbers.shape not in ((), (n_neurons,)):
-        _refuse(name, f"one number or one for each of the {n_neurons} neurons shown", value)
+        _refuse(name, f"one number or one per neuron shown ({n_neurons})", value)
     if not np.isfinite(numbers).all() or (name == "limit" and (numbers <= 0).any()):
         _refuse(name, what, value)
     return np.broadcast_to(numbers, n_neurons).tolist()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`Highlight` as HTML: no script, nothing from elsewhere, all text escaped."""
+"""`Highlight` as HTML: no scripts, no external resources, all text escaped."""
 
 from sklearn_neurox.inspection._highlight._view import escape
 from sklearn_neurox.inspection._palette import css_background, css_variables
@@ -22,36 +22,18 @@ _CSS = (
     f".{_CLASS} p span{{border-radius:2px;padding:.12em 0;-webkit-box-decoration-break:clone;"
     "box-decoration-break:clone}"
 )
-# The page may run nothing and fetch nothing, whatever a word may say.
+# The page can run nothing and fetch nothing, whatever the words contain.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def html_fragment(view):
-    """Write a part of a page.
-
-    Parameters
-    ----------
-    view : View
-
-    Returns
-    -------
-    html : str
-    """
+    """Return the HTML of a `View` as a fragment of a page."""
     sections = "\n".join(_section(view, neuron) for neuron in range(len(view.names)))
     return f'<div class="{_CLASS}"><style>{_CSS}</style>\n{sections}\n</div>'
 
 
 def html_page(view):
-    """Write a whole page.
-
-    Parameters
-    ----------
-    view : View
-
-    Returns
-    -------
-    html : str
-    """
+    """Return the HTML of a `View` as a whole page."""
     title = escape(", ".join(view.names))
     return (
         '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
@@ -68,7 +50,7 @@ def _section(view, neuron):
         f"<header><b>{escape(view.names[neuron])}</b>"
         f"<span>{low}<i></i>{high}</span><span>{escape(unit)}</span></header>"
     )
-    # The browser's own "auto" and ours agree; ours also holds where a stylesheet interferes.
+    # Same as the browser's "auto", but it also holds if a stylesheet interferes.
     sentences = "\n".join(
         f'<p dir="{view.direction_of(number)}">{_pieces(view, pieces, neuron)}</p>'
         for number, pieces in enumerate(view.sentences)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What `highlight` is given: sentences, and activations or what makes them."""
+"""The input of `highlight`: sentences, and activations or their source."""
 
 import os
 import re
@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
+
+# Private, but nothing public reads the column names of any dataframe library, or asks whether an
+# estimator is fitted without raising.
 from sklearn.utils.validation import _get_feature_names, _is_fitted
 
 from sklearn_neurox.extraction import (
@@ -26,7 +29,7 @@ _CALLER = "highlight"
 
 
 class Sentences(NamedTuple):
-    """Sentences cut into pieces, whose rows are those of a frame of words."""
+    """Sentences split into pieces, whose rows refer to a frame of words."""
 
     frame: pd.DataFrame
     words: list
@@ -35,20 +38,10 @@ class Sentences(NamedTuple):
 
 
 def read_sentences(words):
-    """Lay sentences out as a frame of words, and cut their texts into pieces.
-
-    Parameters
-    ----------
-    words : DataFrame, str, or sequence of str or of sequences of str
-        See `highlight`.
-
-    Returns
-    -------
-    sentences : Sentences
-    """
+    """Turn the `words` of `highlight` into `Sentences`."""
     frame = words if isinstance(words, pd.DataFrame) else _frame_of(words)
     rows = read_rows(frame, caller=_CALLER)
-    # Not groupby, which holds strings apart only up to their first NUL character.
+    # Not groupby, which compares strings only up to their first NUL character.
     ids = frame["sentence_id"].tolist() if "sentence_id" in frame else [None] * len(frame)
     members = {}
     for row, key in enumerate(zip(ids, rows.text_of_row.tolist(), strict=True)):
@@ -68,14 +61,14 @@ def read_sentences(words):
 def _frame_of(words):
     sentences = [words] if isinstance(words, str) else list(words)
     if not sentences:
-        raise ValueError(f"{_CALLER} was given no sentence.")
+        raise ValueError(f"{_CALLER} got no sentences.")
     is_text = [isinstance(sentence, str) for sentence in sentences]
     if not any(is_text):
         return words_frame(sentences)
     if not all(is_text):
         raise TypeError(
-            f"{_CALLER} takes sentences that are all strings or all lists of words; "
-            f"sentence {is_text.index(False)} is a {type(sentences[is_text.index(False)]).__name__}"
+            f"{_CALLER} accepts sentences that are all strings or all lists of words; sentence "
+            f"{is_text.index(False)} is a {type(sentences[is_text.index(False)]).__name__}."
         )
     rows = [
         (text, match.start(), match.end(), number)
@@ -84,33 +77,20 @@ def _frame_of(words):
     ]
     blank = sorted(set(range(len(sentences))) - {row[3] for row in rows})
     if blank:
-        raise ValueError(f"{_CALLER}: sentence {blank[0]} has no words ({len(blank)} such).")
+        raise ValueError(
+            f"{_CALLER}: sentence {blank[0]} has no words ({len(blank)} such sentences)."
+        )
     return pd.DataFrame(rows, columns=["text", "start", "end", "sentence_id"])
 
 
 def read_neurons(frame, activations, neurons, input_features):
-    """Get the activations of the chosen neurons.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        The words.
-
-    activations, neurons, input_features : object
-        See `highlight`.
-
-    Returns
-    -------
-    values : ndarray of shape (n_words, n_chosen), dtype=float64
-
-    names : list of str
-    """
+    """Return the (n_words, n_chosen) float64 values of the chosen neurons and their names."""
     if isinstance(neurons, (str, int, np.integer)) and not isinstance(neurons, bool):
         neurons = [neurons]
     H, names = _matrix(frame, activations, neurons)
     if len(H.shape) != 2 or H.shape[0] != len(frame):
         raise ValueError(
-            f"{_CALLER} needs activations of shape (n_words, n_neurons), a row for each of the "
+            f"{_CALLER} needs activations of shape (n_words, n_neurons), one row for each of the "
             f"{len(frame)} words; got shape {tuple(H.shape)}."
         )
     if input_features is not None:
@@ -122,15 +102,15 @@ def read_neurons(frame, activations, neurons, input_features):
             )
     columns = neuron_indices(neurons, names=names, n_features=H.shape[1], caller=_CALLER)
     if not len(columns):
-        raise ValueError(f"The 'neurons' parameter of {_CALLER} must choose at least one neuron.")
-    # Only the chosen columns are read and upcast: the matrix may be half precision and mapped.
+        raise ValueError(f"The 'neurons' parameter of {_CALLER} must select at least one neuron.")
+    # Upcast only the chosen columns: the matrix can be float16 and memory-mapped.
     values = H.iloc[:, columns].to_numpy() if hasattr(H, "iloc") else H[:, columns]
     shown = [f"x{column}" for column in columns] if names is None else names[columns]
     return np.asarray(values, dtype=np.float64), [str(name) for name in shown]
 
 
 def _matrix(frame, activations, neurons):
-    """Give the matrix of activations and the names of its columns, None without."""
+    """Return the matrix of activations and the names of its columns, or None without names."""
     if isinstance(activations, Activations):
         aggregator = SubwordAggregator().fit(activations)
         return aggregator.transform(activations), aggregator.get_feature_names_out()
@@ -142,8 +122,8 @@ def _matrix(frame, activations, neurons):
         return _extract(frame, activations)
     if hasattr(activations, "predict"):
         raise ValueError(
-            f"{_CALLER}: a {type(activations).__name__} that predicts makes no matrix of words and "
-            "neurons. Leave the probe out: pipeline[:-1]."
+            f"{_CALLER}: a {type(activations).__name__} that ends with a predictor returns no "
+            "matrix of words and neurons. Leave the probe out: pipeline[:-1]."
         )
     H = activations if hasattr(activations, "shape") else np.asarray(activations)
     return H, _get_feature_names(H)
@@ -155,18 +135,18 @@ def _is_model(activations):
 
 
 def _extractor(model, neurons):
-    """Extract no more of a model than the layers and components that the names tell."""
+    """Return an extractor for only the layers and components in the names of the neurons."""
     if not all(isinstance(neuron, str) for neuron in np.atleast_1d(neurons).tolist()):
         return ActivationExtractor(model)
     parts = parse_neuron_names(np.atleast_1d(neurons))
     unknown = parts["component"].isna()
     if unknown.any():
         raise ValueError(
-            f"{_CALLER}: {parts.loc[unknown, 'neuron'].iloc[0]!r} is not the name of a neuron of "
-            "a model, such as 'hidden.3.127'."
+            f"{_CALLER}: {parts.loc[unknown, 'neuron'].iloc[0]!r} is not the name of a neuron in "
+            "a model; names look like 'hidden.3.127'."
         )
     components = list(dict.fromkeys(parts["component"]))
-    # Embeddings and modules belong to no layer and are taken whole.
+    # Embeddings and modules belong to no layer and are extracted whole.
     is_layered = ~(
         parts["component"].str.startswith("module:") | (parts["component"] == "embedding")
     )
@@ -184,7 +164,7 @@ def _extract(frame, transformer):
         H = transformer.fit_transform(frame)
     if not hasattr(H, "shape") or len(H.shape) != 2:
         raise ValueError(
-            f"{_CALLER}: {type(transformer).__name__} makes no matrix of words and neurons. A "
-            "pipeline is make_pipeline(ActivationExtractor(...), SubwordAggregator())."
+            f"{_CALLER}: {type(transformer).__name__} returns no matrix of words and neurons. Use "
+            "a pipeline such as make_pipeline(ActivationExtractor(...), SubwordAggregator())."
         )
     return H, np.asarray(transformer.get_feature_names_out(), dtype=object)

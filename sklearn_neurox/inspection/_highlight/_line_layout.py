@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the words of a line are, in cells of a monospaced font, in either direction."""
+"""The positions of words in lines, in cells of a monospaced font, in either direction."""
 
 import re
 import unicodedata
@@ -13,39 +13,25 @@ _ZERO_WIDTH_JOINER = "\u200d"
 
 
 class Atom(NamedTuple):
-    """A part of a piece on one line, in one direction: blanks, or what is between them."""
+    """A part of a piece on one line, in one direction, either blank or without blanks."""
 
     text: str
     row: int | None
     width: int
-    level: int  # odd from right to left
+    level: int  # odd for right to left
 
 
 def lay_out(pieces, direction, n_cells):
-    """Break pieces of text into lines, and order each line as it is seen from left to right.
+    """Break the pieces of a sentence into lines of atoms, each in visual order from left to right.
 
-    Parameters
-    ----------
-    pieces : list of Piece
-        A sentence.
-
-    direction : {"ltr", "rtl"}
-        Its direction.
-
-    n_cells : int
-        The cells of a line.
-
-    Returns
-    -------
-    lines : list of list of Atom
-        From left to right. No line is wider than ``n_cells``, unless a single character is.
+    No line is wider than `n_cells`, unless a single character is.
     """
     lines = _break(list(_units(pieces, direction)), n_cells)
     return [[line[place] for place in visual_order([a.level for a in line])] for line in lines]
 
 
 def text_cells(text):
-    """Count the cells that a text takes: two for a wide character, none for a mark."""
+    """Count the cells that a text occupies: two for a wide character, none for a mark."""
     return sum(map(_cells, text))
 
 
@@ -56,7 +42,7 @@ def _cells(character):
 
 
 def _units(pieces, direction):
-    """Yield blanks one by one, and together what no blank stands between, such as "do" "n't"."""
+    """Yield blanks one by one, and adjacent pieces without a blank, like "do" "n't", together."""
     levels = embedding_levels("".join(piece.text for piece in pieces), direction)
     unit, place = [], 0
     for piece in pieces:
@@ -84,7 +70,7 @@ def _atom(text, row, level):
 
 
 def _joined(unit):
-    """Keep letters joined that are now apart, as those of an Arabic word and its article."""
+    """Keep letters joined that are now in two atoms, such as an Arabic word and its article."""
     unit = list(unit)
     for place in range(1, len(unit)):
         before, after = unit[place - 1 : place + 1]
@@ -100,7 +86,7 @@ def _break(units, n_cells):
     for unit in units:
         width = sum(atom.width for atom in unit)
         if unit[0].text.isspace():
-            # Blanks at the end of a line are not seen, and a line break in the text is one here.
+            # Trailing blanks are invisible, and a line break in the text breaks the line here.
             if used + width >= n_cells or any("\n" in atom.text for atom in unit):
                 lines.append([])
                 used = 0
@@ -123,7 +109,7 @@ def _break(units, n_cells):
 
 
 def _split(atom, n_left, n_cells):
-    """Cut an atom that is wider than a line, never before a mark that sits on a letter."""
+    """Split an atom that is wider than a line, but never between a letter and its mark."""
     if atom.width <= n_cells:
         yield atom
         return

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`Highlight` as SVG: text in a monospaced font, every word held to the width it was given."""
+"""`Highlight` as SVG: text in a monospaced font, with a fixed width for each word."""
 
 from sklearn_neurox.inspection._highlight._line_layout import lay_out, text_cells
 from sklearn_neurox.inspection._highlight._view import escape
 from sklearn_neurox.inspection._palette import LIGHT, hex_color, svg_paint, svg_style
 
 _FONT = "DejaVu Sans Mono, Menlo, Consolas, Liberation Mono, monospace"
-# All in units of the font size. The advance is that of the fonts above, within a tenth.
+# In units of the font size. The advance is that of the fonts above, within a tenth.
 _ADVANCE = 0.602
 _LEADING = 1.55
 _MARGIN = 0.5
@@ -33,12 +33,12 @@ class _Canvas:
         self.y += lines * _LEADING * self.size
 
     def text(self, text, x, n_cells, *, color="text", direction=None, bold=False):
-        """Write escaped text into cells, from the left edge x."""
+        """Write escaped text into cells, starting at the left edge x."""
         width = n_cells * self.advance
         extra = ' direction="rtl"' if direction == "rtl" else ""
         extra += ' font-weight="bold"' if bold else ""
-        # Anchored in the middle, as the start of a text is on the other side in the other
-        # direction; and held to its width, whatever font the viewer has.
+        # Anchored in the middle, because the start of a text depends on its direction; with a
+        # fixed width, because the viewer's font is unknown.
         length = f' textLength="{width:.2f}" lengthAdjust="spacingAndGlyphs"' if n_cells else ""
         self.shapes.append(
             f'<text class="{color}" fill="{hex_color(getattr(LIGHT, color))}" '
@@ -47,7 +47,7 @@ class _Canvas:
         )
 
     def rectangle(self, x, width, strength, *, height=_LEADING - 0.2, lift=0.1, extra=""):
-        """Fill a part of the line, from the left edge x."""
+        """Fill a part of the line, starting at the left edge x."""
         paint = " ".join(f'{name}="{value}"' for name, value in svg_paint(strength).items())
         self.shapes.append(
             f'<rect x="{x:.2f}" y="{self.y + lift * self.size:.2f}" width="{width:.2f}" '
@@ -56,30 +56,13 @@ class _Canvas:
 
 
 def svg_document(view, *, width, font_size):
-    """Draw a whole SVG.
-
-    Parameters
-    ----------
-    view : View
-
-    width, font_size : float
-        In points.
-
-    Returns
-    -------
-    svg : str
-
-    Raises
-    ------
-    ValueError
-        If there is no room.
-    """
+    """Return a `View` as a whole SVG; width and font size are in points."""
     canvas = _Canvas(width, font_size)
     if canvas.n_cells < _FEWEST_CELLS:
         raise ValueError(
-            f"Highlight.to_svg: a width of {width / 72:g} inches holds {max(canvas.n_cells, 0)} "
-            f"characters of {font_size:g} points a line, fewer than {_FEWEST_CELLS}. Make the "
-            "width larger or the font smaller."
+            f"Highlight.to_svg: a line of {width / 72:g} inches has room for "
+            f"{max(canvas.n_cells, 0)} characters of {font_size:g} points, fewer than "
+            f"{_FEWEST_CELLS}. Increase the width or decrease the font size."
         )
     for neuron in range(len(view.names)):
         if neuron:
@@ -114,7 +97,7 @@ def _draw_header(canvas, view, neuron):
 
 
 def _write(canvas, text, x, **kwargs):
-    """Write a text at x, or on the next line, cut where that ends; say where it ends."""
+    """Write a text at x or on the next line, truncated to one line, and return its end."""
     if text_cells(text) > canvas.n_cells:
         text = text[: canvas.n_cells // 2] + "…"
     n_cells = text_cells(text)
@@ -127,7 +110,7 @@ def _draw_bar(canvas, x):
     n_cells = min(_BAR_CELLS, canvas.n_cells)
     x = _with_room(canvas, x, n_cells)
     step = n_cells * canvas.advance / _BAR_STEPS
-    # Without it, thin lines are seen between the steps.
+    # Avoids thin lines between the steps.
     crisp = ' shape-rendering="crispEdges"'
     for number in range(_BAR_STEPS):
         strength = 2 * number / (_BAR_STEPS - 1) - 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A text and the words in it, cut into pieces that give the text back when joined."""
+"""A text split into its words and the text between them."""
 
 import unicodedata
 from typing import NamedTuple
@@ -12,44 +12,43 @@ _LEFT_TO_RIGHT = {"L", "LRE", "LRO", "LRI"}
 
 
 class Piece(NamedTuple):
-    """A part of a text: a word, with the number of its row, or what stands between words."""
+    """A part of a text: a word with the number of its row, or the text between words."""
 
     text: str
     row: int | None
 
 
 def text_pieces(text: str, starts: ArrayLike, ends: ArrayLike, *, caller: str) -> list[Piece]:
-    """Cut a text into its words and what stands between them.
+    """Split a text into its words and the text between them.
 
     Parameters
     ----------
     text : str
-        The text.
 
     starts, ends : array-like of int of shape (n_words,)
-        The span of every word, in any order. A span that comes again belongs to its first row.
+        The span of each word, in any order. A repeated span belongs to its first row.
 
     caller : str
-        Who asks, for the error messages.
+        The public function, for error messages.
 
     Returns
     -------
     pieces : list of Piece
-        In the order of the text, none empty; ``"".join(piece.text for piece in pieces)`` is the
-        text. ``row`` counts the words as given, and is None between them.
+        Non-empty pieces in text order, which joined give the text. ``row`` is the position of a
+        word in `starts`, and None between words.
 
     Raises
     ------
     ValueError
-        For spans outside of the text, and for two that overlap in part.
+        If a span lies outside the text, or two spans overlap partially.
     """
     starts, ends = np.asarray(starts, dtype=np.intp), np.asarray(ends, dtype=np.intp)
     outside = (starts < 0) | (ends <= starts) | (ends > len(text))
     if outside.any():
         row = int(np.flatnonzero(outside)[0])
         raise ValueError(
-            f"{caller}: the span {starts[row]} to {ends[row]} of word {row} holds nothing of its "
-            f"text, which has {len(text)} characters: {text[:60]!r}."
+            f"{caller}: the span {starts[row]} to {ends[row]} of word {row} is empty or lies "
+            f"outside its text, which has {len(text)} characters: {text[:60]!r}."
         )
     pieces, place, shown = [], 0, (0, 0)
     for row in np.lexsort((ends, starts)).tolist():
@@ -59,7 +58,7 @@ def text_pieces(text: str, starts: ArrayLike, ends: ArrayLike, *, caller: str) -
         if span[0] < place:
             raise ValueError(
                 f"{caller}: the words {text[slice(*shown)]!r} and {text[slice(*span)]!r} overlap "
-                f"in {text[:60]!r}, so they cannot both be coloured. Choose one of these rows."
+                f"in {text[:60]!r}, so they cannot both be colored. Keep one of these rows."
             )
         if place < span[0]:
             pieces.append(Piece(text[place : span[0]], None))
@@ -71,17 +70,9 @@ def text_pieces(text: str, starts: ArrayLike, ends: ArrayLike, *, caller: str) -
 
 
 def text_direction(text: str) -> str:
-    """Tell the direction of a text by its first strong character, as ``dir="auto"`` does.
+    """Return the direction of a text by its first strong character, as ``dir="auto"`` does.
 
-    Parameters
-    ----------
-    text : str
-        The text.
-
-    Returns
-    -------
-    direction : {"ltr", "rtl"}
-        "ltr" for a text without any, such as ``"1984?"``.
+    A text without strong characters, such as ``"1984?"``, is "ltr".
     """
     for character in text:
         kind = unicodedata.bidirectional(character)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The parts of `NeuronReport`: gathering from matrices, packing, and rendering a page."""
+"""The parts of `NeuronReport`: gather from matrices, pack and render a page."""

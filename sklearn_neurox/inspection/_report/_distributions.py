@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How the values of neurons are distributed within every class, many neurons at a time."""
+"""The distributions of the values of many neurons within each class."""
 
 import numpy as np
 
 N_BINS = 32
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-# A multiple of N_BINS, and what a byte can count to.
+# A multiple of N_BINS whose numbers fit into a byte.
 N_FINE_BINS = 256
-# More heights than these are not told apart in a small drawing, and cost bytes.
+# More heights would be invisible in a small drawing, and cost bytes.
 N_HEIGHTS = 31
-# Beyond that many standard deviations a few huge values would push all others into one bin.
+# In standard deviations; with a longer range, a few huge values would push all others into one bin.
 REACH = 5.0
 
 
 def class_distributions(values, classes, n_classes):
-    """Count the values of neurons by bin and class, over bins that the classes of a neuron share.
+    """Count the values of neurons by bin and class; the classes of a neuron share the bins.
 
     Parameters
     ----------
     values : ndarray of shape (n_neurons, n_samples)
-        In standard deviations from the neuron's mean.
+        Values in standard deviations from the neuron's mean.
 
     classes : ndarray of int of shape (n_samples,)
 
@@ -28,15 +28,15 @@ def class_distributions(values, classes, n_classes):
     Returns
     -------
     ranges : ndarray of shape (n_neurons, 2)
-        Where the first bin begins and the last ends. Values beyond, at more than five standard
-        deviations, are counted in these.
+        The start of the first bin and the end of the last. Values beyond five standard deviations
+        are counted in these bins.
 
     shares : ndarray of shape (n_neurons, n_classes, N_BINS), dtype=uint8
-        The counts as parts of `N_HEIGHTS` of the fullest bin of the class; zero only for empty
-        bins.
+        The counts, scaled so that the fullest bin of the class has `N_HEIGHTS`; zero only for
+        empty bins.
 
     quantiles : ndarray of shape (n_neurons, n_classes, 5), dtype=uint8
-        The fine bin, of 256, in which each of `QUANTILES` lies.
+        The fine bin, of 256, that contains each of `QUANTILES`.
     """
     ranges = np.stack([values.min(axis=1), values.max(axis=1)], axis=1).clip(-REACH, REACH)
     counts = _fine_counts(values, ranges, classes, n_classes)

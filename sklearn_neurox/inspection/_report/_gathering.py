@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One pass over a matrix of activations, by blocks of columns: all that a report shows of it."""
+"""One pass over a matrix of activations, in blocks of columns, for everything a report shows."""
 
 from typing import NamedTuple
 
@@ -14,46 +14,27 @@ from sklearn_neurox.inspection._report._responses import (
 )
 from sklearn_neurox.inspection._report._spans import lay_out_spans, word_types
 
-# Of the values of a block, and of the counts in its bins.
+# The maximum number of values in a block, and of counts in its bins.
 _BLOCK_ENTRIES = 4_000_000
-# Fewer columns would read the same memory again and again.
+# With fewer columns, the same memory would be read repeatedly.
 _LEAST_COLUMNS = 16
-# How many words of a long text are shown around one.
+# The number of words of a long text that are shown around a word.
 WINDOW = 40
-# Colours are full at that many standard deviations, and bytes hold no more.
+# The number of standard deviations at which colors are full; larger values are clipped.
 FULL_COLOR = 4.0
 
 
 class Choice(NamedTuple):
-    """How much of the neurons' responses to gather."""
+    """Which responses of the neurons to gather."""
 
-    detailed: np.ndarray  # the columns, ascending, with words and sentences
+    detailed: np.ndarray  # the columns with words and sentences, ascending
     n_top_words: int
     n_contexts: int
     min_count: int
 
 
 def gather(X, classes, n_classes, words, choice):
-    """Read a matrix once and keep what a report shows.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_neurons)
-        Finite.
-
-    classes : ndarray of int of shape (n_samples,)
-
-    n_classes : int
-
-    words : DataFrame of n_samples rows
-
-    choice : Choice
-
-    Returns
-    -------
-    gathered : dict
-        Arrays by name, and the lists ``types`` and ``texts``.
-    """
+    """Read a finite matrix once, and return the arrays of a report and its `types` and `texts`."""
     reader = _Reader(X, classes, n_classes, words, choice)
     n_columns = max(
         _LEAST_COLUMNS, _BLOCK_ENTRIES // max(X.shape[0], 256 * n_classes, len(reader.kept))
@@ -64,7 +45,7 @@ def gather(X, classes, n_classes, words, choice):
 
 
 class _Reader:
-    """Fills the arrays of a report, block by block."""
+    """Fill the arrays of a report, block by block."""
 
     def __init__(self, X, classes, n_classes, words, choice):
         self.X, self.classes, self.choice = X, classes, choice
@@ -144,8 +125,8 @@ class _Reader:
 
 
 def _standardized(part):
-    """Lay columns out as rows, in standard deviations from their means; constant ones are zero."""
-    # Differences from the first row leave a constant column at exactly zero.
+    """Transpose and standardize columns, and return their means and deviations as well."""
+    # With differences from the first row, a constant column is exactly zero.
     origin = part[0].astype(np.promote_types(part.dtype, np.float32))
     values = np.ascontiguousarray((part - origin).T, dtype=np.float32)
     shift = values.mean(axis=1, dtype=np.float64)

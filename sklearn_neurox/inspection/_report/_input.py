@@ -1,79 +1,101 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a report is made from, checked."""
+"""The input of a report, checked."""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import _check_feature_names_in, _get_feature_names
 
-from sklearn_neurox.inspection._report._ranking import known_classes
+# Private, but they are how scikit-learn itself names the columns of any dataframe library.
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    _get_feature_names,
+    check_is_fitted,
+)
+
 from sklearn_neurox.utils._validation import check_activations, check_no_missing_labels
 
 
-def own_probe(ranker):
+class Inputs(NamedTuple):
+    """The checked parameters of `NeuronReport`, with labels as codes."""
+
+    X: np.ndarray  # (n_words, n_neurons)
+    words: pd.DataFrame  # with the column `text`
+    codes: np.ndarray  # (n_words,), positions in `classes`
+    classes: list
+    label: str  # name of the labels
+    names: np.ndarray  # (n_neurons,)
+    probe: Any  # fitted, or None
+
+
+def read_inputs(ranker, X, y, words, probe, input_features):
+    """Check the parameters of `NeuronReport`."""
+    check_is_fitted(ranker)
+    if probe is None:
+        probe = _own_probe(ranker)
+    else:
+        check_is_fitted(probe)
+    names = _neuron_names(ranker, X, input_features)
+    X, _ = check_activations(X, caller="NeuronReport")
+    if X.shape[1] != len(names):
+        raise ValueError(
+            f"X has {X.shape[1]} columns, but the ranker was fitted on {len(names)} neurons."
+        )
+    classes, codes = _encode_labels(y, ranker, probe)
+    words = _check_words(words)
+    check_consistent_length(X, codes, words)
+    label = str(getattr(y, "name", None) or "label")
+    return Inputs(X, words, codes, classes, label, names, probe)
+
+
+def _own_probe(ranker):
     probe = getattr(ranker, "estimator_", None)
     return probe if hasattr(probe, "coef_") and hasattr(probe, "classes_") else None
 
 
-def inner(estimator):
-    """Look through a FrozenEstimator at what it holds."""
-    return getattr(estimator, "estimator", estimator) if _is_frozen(estimator) else estimator
-
-
-def _is_frozen(estimator):
-    return type(estimator).__name__ == "FrozenEstimator"
-
-
-def neuron_names(ranker, X, input_features):
+def _neuron_names(ranker, X, input_features):
     if input_features is None and not hasattr(ranker, "feature_names_in_"):
         input_features = _get_feature_names(X)
     names = _check_feature_names_in(ranker, input_features)
     repeated = pd.Index(names).duplicated()
     if repeated.any():
         raise ValueError(
-            f"Two neurons are called {names[repeated][0]!r} ({repeated.sum()} such names), so none "
-            "of them could be searched for. Give them distinct names with input_features=."
+            f"Two neurons are named {names[repeated][0]!r} ({repeated.sum()} duplicate names), so "
+            "the report could not find them by name. Pass distinct names as input_features."
         )
     return names
 
 
-def check_matrix(X, names):
-    X, _ = check_activations(X, caller="NeuronReport")
-    if X.shape[1] != len(names):
-        raise ValueError(
-            f"X has {X.shape[1]} columns, but the ranker was fitted on {len(names)} neurons."
-        )
-    return X
-
-
-def check_labels(y, ranker, probe):
-    """Give every label its number: first those that the ranker knows, then the others, sorted."""
+def _encode_labels(y, ranker, probe):
+    """Return the classes, those of the ranker and the probe first, and the code of each label."""
     check_no_missing_labels(y)
     y = column_or_1d(y)
     if type_of_target(y, input_name="y", raise_unknown=True).startswith("continuous"):
         raise ValueError(
-            "NeuronReport shows distributions by label, but y is continuous. Cut it into a few, "
-            "for example with pandas.qcut(y, 4).astype(str)."
+            "NeuronReport shows distributions by label, but y is continuous. Bin it into a few "
+            "labels, for example with pandas.qcut(y, 4).astype(str)."
         )
-    classes = known_classes(ranker, probe)
+    fitted = [np.asarray(getattr(est, "classes_", [])).tolist() for est in (ranker, probe)]
+    classes = list(dict.fromkeys(fitted[0] + fitted[1]))
     known = set(classes)
     if known and known.isdisjoint(y.tolist()):
         raise ValueError(
-            f"The ranker knows the labels {classes[:5]}, none of which is in y, where the first is "
-            f"{y[0]!r}. Give the labels as the ranker was fitted on."
+            f"The ranker knows the labels {classes[:5]}, but y contains none of these; its first "
+            f"label is {y[0]!r}. Pass labels like those that the ranker was fitted on."
         )
     classes += [label for label in np.unique(y).tolist() if label not in known]
     return classes, pd.Index(classes).get_indexer(pd.Index(y.tolist()))
 
 
-def check_words(words):
+def _check_words(words):
     if not isinstance(words, pd.DataFrame):
         words = pd.DataFrame({"text": list(words)})
     if "text" not in words:
         raise ValueError(
-            "The frame of words given to NeuronReport has no column 'text'; it has "
-            f"{list(words.columns)}. Make it with words_frame or read_conllu."
+            "The frame of words passed to NeuronReport has no column 'text'; it has "
+            f"{list(words.columns)}. Create it with words_frame or read_conllu."
         )
     if words["text"].isna().any():
         row = int(np.flatnonzero(words["text"].isna())[0])

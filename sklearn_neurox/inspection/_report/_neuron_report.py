@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -19,23 +19,9 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.inspection._report._contents import (
-    constants,
-    describe_labels,
-    describe_neurons,
-    pack_gathered,
-    pack_ranking,
-    pack_tables,
-)
+from sklearn_neurox.inspection._report._contents import pack_tables, page_data
 from sklearn_neurox.inspection._report._gathering import Choice, gather
-from sklearn_neurox.inspection._report._input import (
-    check_labels,
-    check_matrix,
-    check_words,
-    inner,
-    neuron_names,
-    own_probe,
-)
+from sklearn_neurox.inspection._report._input import read_inputs
 from sklearn_neurox.inspection._report._ranking import read_ranking
 from sklearn_neurox.inspection._report._rendering import frame_for_notebook, render
 from sklearn_neurox.utils._output_files import check_writable, write_whole
@@ -54,92 +40,94 @@ _CONSTRAINTS = {
     "n_contexts": [_COUNT],
     "min_count": [Interval(Integral, 1, None, closed="left")],
 }
-# From there on a page opens slowly, and a notebook that holds it saves slowly.
+# Larger pages open slowly, and notebooks that hold them save slowly.
 _LARGE_BYTES = 15_000_000
 
 
 class NeuronReport:
-    """One HTML page to look into every neuron and every label of a ranking.
+    """Interactive HTML page about all neurons and labels of a ranking.
 
-    The page holds all it shows: it needs no network and no server, and can be mailed. It searches
-    neurons and labels. Of a neuron it shows the rank, the score and weight by class, how its
-    activations are distributed over the words of each class, the words it responds to most and
-    least, and sentences coloured by its activation. Of a label it shows the ranking of the neurons.
+    The page is self-contained: it needs no network and no server, and can be sent by mail. It has
+    a search for neurons and labels. For a neuron, it shows the rank, the score and the weight for
+    each class, the distribution of activations over the words of each class, the words with the
+    highest and the lowest mean activation, and sentences colored by activation. For a label, it
+    shows the ranking of the neurons.
 
-    In a notebook the report shows itself as the last expression of a cell.
+    In a notebook, a report displays itself as the last expression of a cell.
 
     Parameters
     ----------
     ranker : fitted ranker
-        What orders the neurons; with ``class_scores_`` there are rankings by label too. A selector
-        of scikit-learn will do that has ``scores_`` or ``ranking_``.
+        The ranker that orders the neurons. With ``class_scores_``, the page also has one ranking
+        per label. A scikit-learn selector with ``scores_`` or ``ranking_`` works too.
 
     X : array-like of shape (n_samples, n_neurons)
-        The activations; float16 and memory-mapped ones are read by blocks, never copied whole.
-        Not kept.
+        The activations. float16 and memory-mapped arrays are read in blocks and never copied as a
+        whole. The report does not keep them.
 
     y : array-like of shape (n_samples,)
-        The label of every row.
+        The label of each row.
 
     words : DataFrame of n_samples rows, or sequence of str
-        What the rows are, as `sklearn_neurox.words.words_frame` gives it: with the columns
-        ``text``, ``start`` and ``end``; or texts, where a row is a whole text. Rows may stand in
-        any order.
+        The words of the rows, in the format of `sklearn_neurox.words.words_frame`, with the
+        columns ``text``, ``start`` and ``end``; or texts, if each row is a whole text. The rows
+        can be in any order.
 
     probe : fitted classifier or None, default=None
-        A linear probe, whose ``coef_`` are the weights shown, fitted on all columns or on those
-        the ranker selects. None takes the one that the ranker fitted, if any.
+        A linear probe whose ``coef_`` is shown as weights, fitted on all columns or on those that
+        the ranker selects. None takes the probe that the ranker fitted, if any.
 
     input_features : array-like of str of shape (n_neurons,) or None, default=None
-        The names of the neurons. None takes those the ranker has seen, or those of the columns
-        of X, or else ``x0``, ``x1``, ...
+        The names of the neurons. None takes those that the ranker was fitted with, or else the
+        column names of X, or else ``x0``, ``x1``, ...
 
     ablation : DataFrame or None, default=None
-        What `sklearn_neurox.ablation.ablation_curve` or
-        `sklearn_neurox.ablation.ablation_table` returned, to be shown beside the ranking.
+        A frame returned by `sklearn_neurox.ablation.ablation_curve` or
+        `sklearn_neurox.ablation.ablation_table`, to show in the report.
 
     layer_profile : DataFrame or None, default=None
-        A table of scores by layer to be shown as it is.
+        A table of scores by layer, shown unchanged.
 
     title : str, default="Neuron report"
         The title of the page.
 
     n_detailed : int or None, default=None
-        How many neurons, the best first, get words and sentences; the page says which do. All
-        others still have ranks, weights and distributions. None for all.
+        The number of best-ranked neurons with top words and sentences; None includes all. The
+        other neurons still have ranks, weights and distributions, and their pages say that words
+        and sentences are missing.
 
     n_top_words : int, default=10
-        How many words of the highest, and of the lowest, mean activation to show.
+        The number of words with the highest mean activation to show, and of words with the lowest.
 
     n_contexts : int, default=5
-        How many sentences with the highest, and with the lowest, activation to show.
+        The number of sentences with the highest activation to show, and of those with the lowest.
 
     min_count : int, default=5
-        How often a word must occur to be among the top words, for one occurrence is no pattern.
+        The minimum number of occurrences of a top word; a single occurrence is no pattern.
 
     Raises
     ------
     ValueError
-        For lengths that do not agree, a missing label, a target that is continuous, values that
-        are not finite, spans outside of their texts, neurons of the same name, or a probe that
-        does not fit.
+        If lengths differ, a label is missing, the target is continuous, values are not finite,
+        spans lie outside their texts, neuron names are not unique, or the probe does not match the
+        ranker.
 
     See Also
     --------
-    sklearn_neurox.ranking.LCARanker : A ranking, by the weights of a probe.
-    sklearn_neurox.ablation.ablation_curve : What the best neurons are worth.
+    sklearn_neurox.ranking.LCARanker : Rank neurons by the weights of a probe.
+    sklearn_neurox.ablation.ablation_curve : Score a probe on only the best neurons.
 
     Notes
     -----
-    Colours and mean activations of words are in standard deviations of the neuron from its mean,
-    over the rows of X. A word is averaged over its occurrences, upper and lower case apart. Of
-    equal texts one is shown. Distributions are histograms of 32 bins that the classes of a neuron
-    share, each as high as its fullest bin; their boxes tell the quantiles 0.05, 0.25, 0.5, 0.75
-    and 0.95 to a 256th of the range. Values beyond five standard deviations are in the outermost
-    bins.
+    Colors and mean activations of words are in standard deviations from the neuron's mean over the
+    rows of X. The mean of a word is over its occurrences; upper and lower case are distinct. A
+    text that occurs several times is shown once. Distributions are histograms with 32 bins, shared
+    by the classes of a neuron and scaled to the fullest bin of each class. The boxes show the
+    quantiles 0.05, 0.25, 0.5, 0.75 and 0.95, to a 256th of the range. Values beyond five standard
+    deviations are counted in the outermost bins.
 
-    The page forbids itself all loading and sending by a Content-Security-Policy, and words and
-    labels never become markup. It opens in browsers from 2023 on.
+    A Content-Security-Policy prevents the page from loading or sending anything, and words and
+    labels never become markup. The page works in browsers from 2023 or later.
 
     Examples
     --------
@@ -174,33 +162,19 @@ class NeuronReport:
     ):
         given = {name: value for name, value in locals().items() if name in _CONSTRAINTS}
         validate_parameter_constraints(_CONSTRAINTS, given, caller_name="NeuronReport")
-        check_is_fitted(ranker)
-        if probe is None:
-            probe = own_probe(ranker)
-        else:
-            check_is_fitted(probe)
-        names = neuron_names(ranker, X, input_features)
-        X = check_matrix(X, names)
-        classes, codes = check_labels(y, ranker, probe)
-        words = check_words(words)
-        check_consistent_length(X, codes, words)
-        ranking = read_ranking(ranker, probe, classes)
-        chosen = np.sort(ranking.order[:n_detailed])
-        choice = Choice(chosen, n_top_words, n_contexts, min_count)
-        neurons, layer_of = describe_neurons(names)
-        data = pack_gathered(gather(X, codes, len(classes), words, choice))
-        data["arrays"] |= pack_ranking(ranking) | {"layer_of": layer_of}
+        inputs = read_inputs(ranker, X, y, words, probe, input_features)
+        ranking = read_ranking(ranker, inputs.probe, inputs.classes)
+        detailed = np.sort(ranking.order[:n_detailed])
+        choice = Choice(detailed, n_top_words, n_contexts, min_count)
+        gathered = gather(inputs.X, inputs.codes, len(inputs.classes), inputs.words, choice)
         self.title = title
         self._data = {
-            **data,
-            **neurons,
-            **describe_labels(classes, codes, getattr(y, "name", None)),
-            **constants(),
+            **page_data(inputs, ranking, gathered),
             "title": title,
-            "detailed": None if len(chosen) == len(names) else chosen.tolist(),
+            "detailed": None if len(detailed) == len(inputs.names) else detailed.tolist(),
             "min_count": min_count,
             "ranker": type(ranker).__name__,
-            "probe": None if probe is None else type(inner(probe)).__name__,
+            "probe": None if inputs.probe is None else type(_unfrozen(inputs.probe)).__name__,
             "tables": pack_tables(ablation, layer_profile),
         }
         self._warn_if_large()
@@ -213,19 +187,20 @@ class NeuronReport:
         y: ArrayLike,
         **parameters,
     ) -> "NeuronReport":
-        """Report on the ranker inside a fitted pipeline, and on the probe at its end.
+        """Create a report from the ranker and the probe in a fitted pipeline.
 
         Parameters
         ----------
         pipeline : Pipeline
-            Fitted; one step ranks, and what comes before it turns words into activations. If the
-            last step is a linear classifier right behind the ranker, its weights are shown.
+            A fitted pipeline with a ranker; the steps before the ranker turn words into
+            activations. If the last step is a linear classifier directly after the ranker, its
+            weights are shown.
 
         words : DataFrame
-            What the pipeline takes.
+            The input of the pipeline.
 
         y : array-like of shape (n_samples,)
-            The label of every word.
+            The label of each word.
 
         **parameters : dict
             The other parameters of `NeuronReport`.
@@ -233,11 +208,12 @@ class NeuronReport:
         Returns
         -------
         report : NeuronReport
+            The report.
 
         Raises
         ------
         ValueError
-            If no step of the pipeline ranks.
+            If the pipeline has no ranker.
         """
         check_is_fitted(pipeline)
         ranks = [hasattr(step, "order_") for _, step in pipeline.steps]
@@ -266,12 +242,12 @@ class NeuronReport:
         )
 
     def to_html(self) -> str:
-        """Give the page.
+        """Return the page as HTML.
 
         Returns
         -------
         page : str
-            A whole HTML document.
+            A complete HTML document.
         """
         return render(self.title, self._data)
 
@@ -279,17 +255,17 @@ class NeuronReport:
         return frame_for_notebook(self.to_html(), self.title)
 
     def write_html(self, path: str | PathLike) -> None:
-        """Write the page into a file.
+        """Write the page to a file.
 
         Parameters
         ----------
         path : str or path-like
-            The file. One that is there is replaced, at once, so that it is never there in part.
+            The file. An existing file is replaced atomically, so it is never incomplete.
 
         Raises
         ------
         OSError
-            If it cannot be written.
+            If the file cannot be written.
         """
         path = Path(path)
         check_writable(path, "The report")
@@ -297,23 +273,24 @@ class NeuronReport:
         write_whole(path, lambda scratch: Path(scratch).write_bytes(page))
 
     def open(self) -> Path:
-        """Open the page in the browser.
+        """Open the page in a browser.
 
         Returns
         -------
         path : Path
-            The file it is in, in a new temporary folder of its own, which stays.
+            The file of the page, in a new temporary folder that is not removed.
 
         Raises
         ------
         RuntimeError
-            If there is no browser to be found, as on a server.
+            If no browser is found, for example on a server.
         """
         path = Path(tempfile.mkdtemp(prefix="neuron-report-")) / "report.html"
         self.write_html(path)
         if not webbrowser.open(path.as_uri()):
             raise RuntimeError(
-                f"No browser was found. The report is in {path}; write_html puts it elsewhere."
+                f"No browser was found. The report is in {path}. Use write_html to write it to "
+                "another file."
             )
         return path
 
@@ -321,7 +298,11 @@ class NeuronReport:
         size = sum(len(packed["data"]) for packed in self._data["arrays"].values())
         if size > _LARGE_BYTES:
             warn_user(
-                f"The report takes {size / 1e6:.0f} MB, which browsers open slowly. Give words and "
-                "sentences to fewer neurons, with n_detailed=1000, or fewer sentences, with "
-                "n_contexts=2.",
+                f"The report takes {size / 1e6:.0f} MB, so browsers open it slowly. Include words "
+                "and sentences for fewer neurons, for example with n_detailed=1000, or fewer "
+                "sentences, for example with n_contexts=2.",
             )
+
+
+def _unfrozen(estimator):
+    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator

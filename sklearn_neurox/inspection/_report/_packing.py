@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Arrays and frames as JSON, small enough for a page."""
+"""Arrays and frames as compact JSON."""
 
 import base64
 import zlib
@@ -9,40 +9,27 @@ import pandas as pd
 
 
 def pack(values, dtype):
-    """Write an array down as deflated, little-endian bytes in base64.
-
-    Parameters
-    ----------
-    values : array-like
-
-    dtype : str
-        Of what is written, such as ``"uint8"``; a whole type must hold all values.
-
-    Returns
-    -------
-    packed : dict
-        ``dtype``, ``shape`` and ``data``.
-    """
+    """Encode an array as deflated, little-endian bytes of the given dtype in base64."""
     values = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<"))
     data = base64.b64encode(zlib.compress(values.tobytes(), 6)).decode("ascii")
     return {"dtype": dtype, "shape": list(values.shape), "data": data}
 
 
 def pack_indices(values):
-    """Write whole numbers from zero down in the smallest type that holds the largest."""
+    """Encode non-negative integers in the smallest type that holds the largest."""
     largest = np.max(values, initial=0)
     dtypes = ("uint8", "uint16", "uint32")
     return pack(values, next(name for name in dtypes if largest <= np.iinfo(name).max))
 
 
 def pack_scaled(values):
-    """Write an array down in 16 bits, in steps of a 32,767th of the largest absolute value."""
+    """Encode an array in 16 bits, in steps of 1 / 32767 of the largest absolute value."""
     scale = float(np.max(np.abs(values), initial=0)) / 32767 or 1.0
     return {**pack(np.round(values / scale), "int16"), "scale": scale}
 
 
 def pack_frame(frame):
-    """Lay a DataFrame out as names of columns, whether each is numeric, and rows."""
+    """Encode a DataFrame as column names, whether each column is numeric, and rows."""
     numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
     columns = [
         [_number(value) for value in frame.iloc[:, i]]

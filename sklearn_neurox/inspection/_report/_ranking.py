@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a fitted ranker and a fitted probe say of every neuron and class."""
+"""The ranks, scores and weights that a fitted ranker and a fitted probe assign."""
 
 from typing import NamedTuple
 
@@ -9,34 +9,18 @@ from sklearn_neurox.ranking._order import neuron_order
 
 
 class Ranking(NamedTuple):
-    """Ranks, scores and weights, the rows of classes in the order of the report."""
+    """Ranks, scores and weights, with one row per class of the report."""
 
     order: np.ndarray  # (n_neurons,)
     ranks: np.ndarray  # (n_neurons,)
     scores: np.ndarray | None  # (n_neurons,)
-    class_scores: np.ndarray | None  # (n_classes, n_neurons), NaN for a class it does not know
-    class_ranks: np.ndarray | None  # the same, 0 for such a class
-    weights: np.ndarray | None  # the same, NaN also for a neuron the probe did not get
+    class_scores: np.ndarray | None  # (n_classes, n_neurons), NaN for an unknown class
+    class_ranks: np.ndarray | None  # (n_classes, n_neurons), 0 for an unknown class
+    weights: np.ndarray | None  # (n_classes, n_neurons), NaN also for a neuron without weight
 
 
 def read_ranking(ranker, probe, classes):
-    """Read a fitted ranker and a fitted probe.
-
-    Parameters
-    ----------
-    ranker : estimator
-        With ``order_``, or ``scores_`` or ``ranking_``; perhaps with ``class_scores_``.
-
-    probe : estimator or None
-        With ``coef_``.
-
-    classes : list
-        Those of the report.
-
-    Returns
-    -------
-    ranking : Ranking
-    """
+    """Read a fitted ranker and a fitted probe, or None, for the classes of the report."""
     order = np.asarray(neuron_order(ranker))
     scores = getattr(ranker, "scores_", None)
     class_scores = class_ranks = None
@@ -45,16 +29,6 @@ def read_ranking(ranker, probe, classes):
         class_ranks = _rows_of(_ranks(_class_order(ranker)), ranker, classes, 0)
     weights = None if probe is None else _weights(probe, ranker, classes, len(order))
     return Ranking(order, _ranks(order[np.newaxis])[0], scores, class_scores, class_ranks, weights)
-
-
-def known_classes(ranker, probe):
-    """List the classes that a ranker or a probe tells apart, those of the ranker first."""
-    classes = []
-    for estimator in (ranker, probe):
-        for label in np.asarray(getattr(estimator, "classes_", [])).tolist():
-            if label not in classes:
-                classes.append(label)
-    return classes
 
 
 def _class_order(ranker):
@@ -83,12 +57,12 @@ def _weights(probe, ranker, classes, n_neurons):
     coef = getattr(probe, "coef_", None)
     if coef is None or not hasattr(probe, "classes_"):
         raise ValueError(
-            f"The 'probe' parameter of NeuronReport must be a fitted linear classifier, with "
-            f"'coef_' and 'classes_'; {name} lacks them. Of a pipeline, give the last step."
+            f"The 'probe' parameter of NeuronReport must be a fitted linear classifier with "
+            f"'coef_' and 'classes_', which {name} lacks. For a pipeline, pass its last step."
         )
     coef = np.atleast_2d(coef.toarray() if hasattr(coef, "toarray") else coef).astype(np.float64)
     if len(probe.classes_) == 2 and len(coef) == 1:
-        # The one row of two classes speaks for the second, and its opposite for the first.
+        # For two classes, the single row is for the second class and its negative for the first.
         coef = np.concatenate([-coef, coef])
     columns = np.arange(n_neurons)
     if coef.shape[1] != n_neurons and hasattr(ranker, "get_support"):
@@ -96,7 +70,7 @@ def _weights(probe, ranker, classes, n_neurons):
     if coef.shape[1] != len(columns):
         raise ValueError(
             f"The probe {name} was fitted on {coef.shape[1]} columns, but there are {n_neurons} "
-            "neurons. It must get all of them, or those that the ranker selects."
+            "neurons. It must be fitted on all of them, or on those that the ranker selects."
         )
     weights = np.full((len(coef), n_neurons), np.nan)
     weights[:, columns] = coef

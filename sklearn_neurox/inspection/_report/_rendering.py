@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From data to one HTML page that loads nothing from anywhere."""
+"""Turn data into one self-contained HTML page."""
 
 import base64
 import hashlib
@@ -17,19 +17,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def render(title, data):
-    """Render a report.
-
-    Parameters
-    ----------
-    title : str
-
-    data : dict
-        What JSON can hold.
-
-    Returns
-    -------
-    page : str
-    """
+    """Return the page of a report with the given title and JSON-compatible data."""
     parts = {
         "title": html.escape(title),
         "data": json_for_script(data),
@@ -38,20 +26,20 @@ def render(title, data):
         "style_hash": _hash(_style()),
         "script_hash": _hash(_script()),
     }
-    # In one pass, so that nothing in the data is taken for a place to fill.
+    # In one pass, so that nothing in the data is taken for a placeholder.
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("report.html"))
 
 
 def json_for_script(data):
-    """Write JSON that cannot end the script element around it, whatever strings it holds."""
+    """Encode JSON that cannot end the script element around it, whatever its strings contain."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # Half of a surrogate pair has no UTF-8.
+    # A lone surrogate cannot be encoded in UTF-8.
     text = _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     return text.replace("<", "\\u003c")
 
 
 def frame_for_notebook(page, title):
-    """Put a page into an iframe that may run its own script and nothing else."""
+    """Return the page in an iframe that can run its own script and do nothing else."""
     return (
         f'<iframe title="{html.escape(title)}" sandbox="allow-scripts" width="100%" '
         f'height="720" style="border:0" srcdoc="{html.escape(page)}"></iframe>'
@@ -59,7 +47,7 @@ def frame_for_notebook(page, title):
 
 
 def _script():
-    # One function around all files, so that the page gets no global names.
+    # One function around all files keeps the page free of global names.
     body = "\n".join(_asset(name) for name in _SCRIPTS)
     return f'(() => {{\n"use strict";\n{body}}})();'
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The words and sentences neurons respond to most, many neurons at a time."""
+"""The words and sentences that many neurons respond to most."""
 
 import numpy as np
 from scipy import sparse
@@ -9,40 +9,16 @@ from sklearn_neurox.utils._ragged import ranges
 
 
 def word_means(codes, n_types, counts):
-    """Make the matrix that averages rows by word type.
-
-    Parameters
-    ----------
-    codes : ndarray of int of shape (n_samples,)
-        The type of every row, or -1 for none.
-
-    n_types : int
-
-    counts : ndarray of shape (n_types,)
-
-    Returns
-    -------
-    matrix : sparse array of shape (n_types, n_samples)
-    """
+    """Return the sparse (n_types, n_samples) matrix that averages rows by type; -1 is no type."""
     rows = np.flatnonzero(codes >= 0)
     weights = (1 / counts[codes[rows]]).astype(np.float32)
     return sparse.csr_array((weights, (codes[rows], rows)), shape=(n_types, len(codes)))
 
 
 def extremes(values, k):
-    """Find the columns of the highest and the lowest values of every row.
+    """Return the columns of the k highest and the k lowest values in each row, (n_rows, 2, k).
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_rows, n_columns)
-
-    k : int
-        How many of either, at most ``n_columns``.
-
-    Returns
-    -------
-    columns : ndarray of shape (n_rows, 2, k)
-        The highest first, then the lowest first. The first of equal ones comes first.
+    The most extreme comes first, and equal values are in column order.
     """
     if k == 0:
         return np.empty((len(values), 2, 0), dtype=np.intp)
@@ -50,22 +26,9 @@ def extremes(values, k):
 
 
 def text_extremes(values, spans, k):
-    """Find the spans of the highest and the lowest values of every neuron, one a text.
+    """Return the spans of the k highest and k lowest values of each neuron, (n_neurons, 2, k).
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_neurons, n_spans)
-        The values of the spans, in their order.
-
-    spans : Spans
-
-    k : int
-        How many of either, at most the number of texts.
-
-    Returns
-    -------
-    focus : ndarray of shape (n_neurons, 2, k)
-        Spans, the highest first, then the lowest first.
+    At most one span per text; the most extreme comes first.
     """
     if k == 0:
         return np.empty((len(values), 2, 0), dtype=np.intp)
@@ -73,23 +36,9 @@ def text_extremes(values, spans, k):
 
 
 def window_values(values, spans, focus, width):
-    """Read the values of the words around some spans.
+    """Return the values in windows of at most `width` words around spans, one after another.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_neurons, n_spans)
-
-    spans : Spans
-
-    focus : ndarray of shape (n_neurons, 2, k)
-
-    width : int
-        Of a window, in words.
-
-    Returns
-    -------
-    flat : ndarray of shape (n_values,)
-        Window after window.
+    `values` has the shape (n_neurons, n_spans), and `focus` (n_neurons, 2, k).
     """
     begin, stop = (part.ravel() for part in spans.windows(focus, width))
     neurons = np.repeat(np.arange(len(focus)), focus[0].size)
@@ -109,6 +58,6 @@ def _highest_by_text(values, spans, k):
 
 
 def _ranges(begin, stop):
-    """Count from each begin to its stop, and tell which of them every number is from."""
+    """Return the numbers from each begin to its stop, and the position of each number's begin."""
     numbers, ptr = ranges(begin, stop - begin)
     return numbers, np.repeat(np.arange(len(begin)), np.diff(ptr))

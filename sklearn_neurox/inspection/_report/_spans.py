@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the rows of a frame of words stand in their texts, as a reader of these texts sees it."""
+"""The positions of words in their texts, in reading order."""
 
 from typing import NamedTuple
 
@@ -11,49 +11,26 @@ from sklearn_neurox.utils._word_columns import word_forms
 
 
 class Spans(NamedTuple):
-    """The distinct spans of words, text by text and from its beginning on.
+    """The distinct spans of words, in text order.
 
-    Rows that name the same span of the same text, as repeated sentences have, share one.
+    Rows with the same span of the same text, for example in repeated sentences, share one span.
     """
 
     texts: list
-    first: np.ndarray  # (n_texts + 1,) the first span of every text, and the number of spans
-    text: np.ndarray  # (n_spans,) the text of every span
+    first: np.ndarray  # (n_texts + 1,) the first span of each text, and the number of spans
+    text: np.ndarray  # (n_spans,) the text of each span
     start: np.ndarray  # (n_spans,) in characters
     end: np.ndarray
-    row: np.ndarray  # (n_spans,) the first row that names the span
+    row: np.ndarray  # (n_spans,) the first row with the span
 
     def windows(self, spans, width):
-        """Give the runs of at most ``width`` spans of a text in the middle of which spans lie.
-
-        Parameters
-        ----------
-        spans : ndarray of int
-
-        width : int
-
-        Returns
-        -------
-        begin, stop : ndarray of int, of the shape of ``spans``
-        """
+        """Return begin and stop of the windows of at most `width` spans centered on some spans."""
         first, last = self.first[self.text[spans]], self.first[self.text[spans] + 1]
         begin = np.clip(spans - width // 2, first, np.maximum(first, last - width))
         return begin, np.minimum(begin + width, last)
 
     def only(self, texts):
-        """Restrict to some texts, ascending, and tell the new numbers of spans.
-
-        Parameters
-        ----------
-        texts : ndarray of int
-
-        Returns
-        -------
-        spans : Spans
-
-        renumbered : ndarray of shape (n_spans,)
-            The number of each span among those kept, -1 for the others.
-        """
+        """Keep some texts, ascending, and return each span's new number, or -1, as well."""
         kept = np.isin(self.text, texts)
         renumbered = np.where(kept, np.cumsum(kept) - 1, -1)
         counts = np.diff(self.first)[texts]
@@ -69,17 +46,7 @@ class Spans(NamedTuple):
 
 
 def lay_out_spans(words):
-    """Find the spans of a frame of words.
-
-    Parameters
-    ----------
-    words : DataFrame
-        With the column ``text``, and ``start`` and ``end`` unless a row is a whole text.
-
-    Returns
-    -------
-    spans : Spans
-    """
+    """Return the `Spans` of a frame of words; without `start` and `end`, a row is a whole text."""
     codes, texts = pd.factorize(words["text"])
     texts = [str(text) for text in texts]
     if {"start", "end"} <= set(words.columns):
@@ -87,7 +54,7 @@ def lay_out_spans(words):
     else:
         start, end = np.zeros(len(codes), np.intp), np.array([len(t) for t in texts])[codes]
     _check_spans(texts, codes, start, end)
-    # Stable sorting, so that the first of the rows with one span stands for it.
+    # The sort is stable, so the first of the rows with the same span represents it.
     order = np.lexsort((end, start, codes))
     keys = np.stack([codes[order], start[order], end[order]])
     is_new = np.ones(len(order), dtype=bool)
@@ -98,18 +65,7 @@ def lay_out_spans(words):
 
 
 def word_types(words):
-    """Give every distinct word a number, upper and lower case apart.
-
-    Parameters
-    ----------
-    words : DataFrame
-
-    Returns
-    -------
-    codes : ndarray of shape (n_rows,)
-
-    types : list of str
-    """
+    """Return the code of each row's word, and the distinct words; case matters."""
     if "word" in words:
         column = word_forms(words, caller="NeuronReport")
     elif {"start", "end"} <= set(words.columns):
@@ -127,6 +83,6 @@ def _check_spans(texts, codes, start, end):
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ValueError(
-            f"Row {row} of the words has the span {start[row]} to {end[row]}, which does not lie "
-            f"in its text of {lengths[row]} characters ({wrong.sum()} such rows)."
+            f"Row {row} of the words has the span {start[row]} to {end[row]}, which lies outside "
+            f"its text of {lengths[row]} characters ({wrong.sum()} such rows)."
         )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""DataFrames that show what neurons respond to and how probes err."""
+"""DataFrames that show what neurons respond to and which errors probes make."""

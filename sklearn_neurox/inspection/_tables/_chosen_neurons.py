@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The neurons a table is made of, with their moments over all words."""
+"""The neurons that a table shows, with their moments over all words."""
 
 from typing import NamedTuple
 
@@ -16,25 +16,20 @@ from sklearn_neurox.utils._warn_user import warn_user
 class ChosenNeurons(NamedTuple):
     """Some columns of a matrix."""
 
-    X: np.ndarray
-    """The matrix; float16 is kept."""
-    columns: np.ndarray
-    """Which columns, in the order asked for."""
+    X: np.ndarray  # float16 is kept
+    columns: np.ndarray  # in the requested order
     names: np.ndarray
-    """The names of the neurons chosen."""
-    means: np.ndarray
-    """Over all words."""
-    deviations: np.ndarray
-    """Over all words, none of them 0."""
+    means: np.ndarray  # over all words
+    deviations: np.ndarray  # over all words, none of them 0
 
     def blocks(self, n_values):
-        """Cut the neurons into slices of so many that their `n_values` each fit into memory."""
+        """Split the neurons into slices for which `n_values` values per neuron fit into memory."""
         width = max(1, _VALUES // n_values)
         for start in range(0, len(self.columns), width):
             yield slice(start, start + width)
 
     def read(self, rows, block):
-        """Get some rows of a slice of the neurons, in the dtype of X; perhaps a view."""
+        """Return some rows of a slice of the neurons, in the dtype of X; possibly a view."""
         return submatrix(self.X, rows, self.columns[block])
 
 
@@ -42,31 +37,10 @@ _VALUES = 8_000_000
 
 
 def choose_neurons(X, words, neurons, *, input_features, caller):
-    """Validate a matrix and the neurons to look at, and take their moments.
+    """Validate a matrix and the neurons to show, and compute their moments.
 
-    Parameters
-    ----------
-    X : array-like of shape (n_words, n_features)
-
-    words : array-like of shape (n_words, ...)
-
-    neurons : int, str, array-like of these, mask or None
-        None is all that are not constant.
-
-    input_features : array-like of str or None
-
-    caller : str
-        The public function that asks, whose caller is warned.
-
-    Returns
-    -------
-    chosen : ChosenNeurons
-
-    Raises
-    ------
-    ValueError
-        For an empty choice, a constant neuron asked for, and all that the checks of the parts
-        find.
+    None chooses all neurons that are not constant, with a warning about the others. An empty
+    choice or a constant neuron that was chosen is an error.
     """
     X, names = check_activations(X, input_features=input_features, caller=caller)
     check_consistent_length(X, words)
@@ -76,14 +50,14 @@ def choose_neurons(X, words, neurons, *, input_features, caller):
         columns = neuron_indices(neurons, names=names, n_features=X.shape[1], caller=caller)
         if not len(columns):
             raise ValueError(
-                f"The 'neurons' parameter of {caller} chooses no column. Name at least one neuron, "
-                "or take all with neurons=None."
+                f"The 'neurons' parameter of {caller} selects no column. Pass at least one neuron, "
+                "or None for all."
             )
     else:
         columns = np.arange(X.shape[1])
     shown = np.array([f"x{i}" for i in columns], dtype=object) if names is None else names[columns]
     if 4 * len(columns) <= X.shape[1]:
-        # Passes over a few columns are cheaper than over the whole matrix.
+        # Copying a few columns is cheaper than passing over the whole matrix.
         X, columns = X[:, columns], np.arange(len(columns))
     means = column_means(X)
     deviations = column_deviations(X, means)[columns]
@@ -96,10 +70,10 @@ def _without_constant(chosen, every, caller):
     if varies.all():
         return chosen
     found = (
-        f"{(~varies).sum()} of {len(varies)} neurons have the same value in all rows (the first: "
+        f"{(~varies).sum()} of {len(varies)} neurons are constant over all rows (the first is "
         f"{chosen.names[~varies][0]!r})"
     )
     if not every or not varies.any():
-        raise ValueError(f"{caller}: {found}, so no word stands out. Leave them out.")
-    warn_user(f"{caller}: {found}. They are left out, as no word stands out.")
+        raise ValueError(f"{caller}: {found}, so no word stands out. Leave these neurons out.")
+    warn_user(f"{caller}: {found}. These neurons are left out, because no word stands out.")
     return ChosenNeurons(chosen.X, *(part[varies] for part in chosen[1:]))

@@ -37,50 +37,52 @@ def neuron_table(
     input_features: ArrayLike | None = None,
     n_layers: int | None = None,
 ) -> pd.DataFrame:
-    """Count the chosen neurons in each layer, component or class.
+    """Count the selected neurons in each layer, component or class.
 
     Parameters
     ----------
     selection : fitted ranker or selector, or array-like
-        A ranker, whose best neurons are counted; a selector, whose ``get_support`` is; or the
-        neurons themselves: a mask of all columns, or indices or names with ``input_features``.
+        A ranker, whose best neurons are counted; a selector, whose ``get_support`` is counted; or
+        the neurons themselves, as a mask of all columns, or as indices or names together with
+        ``input_features``.
 
     by : {"class", "component", "layer"} or list of these, default="layer"
-        What to count by; several make a row for every combination. The neurons of a class are
-        the best in the eyes of that class, so that a neuron may count for several; it takes a
-        ranker with ``class_order_``.
+        The groups to count by; several give one row per combination. The neurons of a class are
+        the best neurons for that class, so a neuron can count for several classes. Counting by
+        class requires a ranker with ``class_order_``.
 
     n_neurons : int, float or None, default=None
-        How many of the best neurons of a ranker to count, a number or a fraction of all; by class
-        so many of each class. None takes what the ranker itself keeps.
+        The number or fraction of a ranker's best neurons to count; for each class when counting by
+        class. None counts the neurons that the ranker itself keeps.
 
     mass : float or None, default=None
-        Instead of ``n_neurons``, for `LCARanker`: the neurons needed to make up this fraction of
-        the weight mass, of each class by class, of any class otherwise. 0.25 is the cut of the
-        original work [1]_.
+        Alternative to ``n_neurons`` for `LCARanker`: count the neurons needed to make up this
+        fraction of the weight mass, of each class when counting by class, of any class otherwise.
+        The original work uses 0.25 [1]_.
 
     input_features : array-like of str or None, default=None
         The names of all columns. None takes ``feature_names_in_``.
 
     n_layers : int or None, default=None
-        Instead of names: into how many equal blocks the columns divide, the first being layer 0.
+        Alternative to names: the number of equal blocks that the columns divide into; the first
+        block is layer 0.
 
     Returns
     -------
     table : DataFrame
-        A row for every class, component or layer, those without chosen neurons included: the
-        columns of ``by`` in their order, ``n_selected``, ``n_neurons`` (chosen or not), and
-        ``share``, the one by the other.
+        One row per class, component or layer, including those without selected neurons. The
+        columns are those of ``by``, in that order, then ``n_selected``, ``n_neurons`` (selected or
+        not) and ``share``, the ratio of the two.
 
     Raises
     ------
     ValueError
-        If no neuron is chosen, or all of a ranker's, the columns do not tell their layer, or
-        there are no classes to count by.
+        If no neuron is selected or a ranker keeps all neurons, if the layers of the columns are
+        unknown, or if there are no classes to count by.
 
     See Also
     --------
-    sklearn_neurox.ranking.LCARanker : Ranks by the weights of a linear probe.
+    sklearn_neurox.ranking.LCARanker : Rank neurons by the weights of a linear probe.
 
     References
     ----------
@@ -106,7 +108,7 @@ def neuron_table(
     """
     by = _check_by(by)
     if n_neurons is not None and mass is not None:
-        raise ValueError("neuron_table takes 'n_neurons' or 'mass', not both.")
+        raise ValueError("neuron_table accepts 'n_neurons' or 'mass', not both.")
     names = input_features
     if hasattr(selection, "get_support"):
         check_is_fitted(selection)
@@ -116,7 +118,7 @@ def neuron_table(
     else:
         support, classes = _given(selection, by, n_neurons, mass, names), None
     if not support.any():
-        raise ValueError("neuron_table was given a selection without any neuron.")
+        raise ValueError("The selection passed to neuron_table contains no neuron.")
     return _count(support, classes, by, names, n_layers)
 
 
@@ -125,7 +127,7 @@ def _check_by(by):
     wrong = [one for one in by if one not in _BY]
     if wrong or not by or len(set(by)) < len(by):
         raise ValueError(
-            f"The 'by' parameter of neuron_table must hold some of {list(_BY)}, each once, got "
+            f"The 'by' parameter of neuron_table must contain some of {list(_BY)}, each once, got "
             f"{by}."
         )
     return by
@@ -134,16 +136,16 @@ def _check_by(by):
 def _given(neurons, by, n_neurons, mass, names):
     if "class" in by or n_neurons is not None or mass is not None:
         raise ValueError(
-            "neuron_table was given the neurons themselves, which have no order and no classes. "
-            "Pass a fitted ranker to count by class, or with 'n_neurons' or 'mass'."
+            "neuron_table got the neurons themselves, which have no order and no classes. Pass a "
+            "fitted ranker to count by class or to use 'n_neurons' or 'mass'."
         )
     neurons = np.asarray(neurons)
     if neurons.dtype == bool:
         n_features = len(neurons)
     elif names is None:
         raise ValueError(
-            "neuron_table was given indices or names of neurons, and needs to know how many there "
-            "are: pass the names of all columns as input_features, or a mask."
+            "neuron_table got indices or names of neurons, but needs to know how many columns "
+            "there are. Pass the names of all columns as input_features, or a mask."
         )
     else:
         n_features = len(names)
@@ -161,8 +163,8 @@ def _of_all(selector, n_neurons, mass):
         return support[np.newaxis]
     if not hasattr(selector, "ranks_"):
         raise ValueError(
-            f"The 'n_neurons' parameter of neuron_table takes a ranker, but {_name(selector)} has "
-            "no attribute 'ranks_'. Leave it out, to count what is selected."
+            f"The 'n_neurons' parameter of neuron_table needs a ranker, but {_name(selector)} has "
+            "no attribute 'ranks_'. Leave it out to count the selected neurons."
         )
     return (selector.ranks_ <= _number(n_neurons, selector))[np.newaxis]
 
@@ -170,14 +172,15 @@ def _of_all(selector, n_neurons, mass):
 def _of_classes(ranker, n_neurons, mass):
     if not hasattr(ranker, "class_order_"):
         raise ValueError(
-            f"neuron_table counts by class for rankers with 'class_order_', which {_name(ranker)} "
-            "has not. Use one such as LCARanker or ProbelessRanker, fitted on classes."
+            f"neuron_table counts by class for rankers with 'class_order_', but {_name(ranker)} "
+            "does not have it. Use a ranker such as LCARanker or ProbelessRanker, fitted on "
+            "classes."
         )
     if n_neurons is None and mass is None:
         if ranker.which == "bottom":
             raise ValueError(
-                f"{_name(ranker)} keeps the bottom neurons, but classes have top neurons. Say how "
-                "many with n_neurons, or with mass."
+                f"{_name(ranker)} keeps the bottom neurons, but counting by class uses top "
+                "neurons. Set their number with n_neurons or mass."
             )
         n_neurons, mass = ranker.n_neurons, getattr(ranker, "mass", None)
         threshold = getattr(ranker, "threshold", None)
@@ -195,11 +198,11 @@ def _of_classes(ranker, n_neurons, mass):
 
 
 def _mass_shares(ranker, attribute):
-    # Only there is the score one minus the share of the mass that lies above.
+    # Only then is the score one minus the share of the mass that lies above.
     if not hasattr(ranker, "importances_") or not hasattr(ranker, "mass"):
         raise ValueError(
-            f"The 'mass' parameter of neuron_table takes an LCARanker, got {_name(ranker)}. Use "
-            "n_neurons."
+            f"The 'mass' parameter of neuron_table needs an LCARanker, got {_name(ranker)}. Use "
+            "n_neurons instead."
         )
     return getattr(ranker, attribute)
 
@@ -215,7 +218,7 @@ def _name(estimator):
 def _cuts_nothing(ranker):
     return (
         f"{_name(ranker)[0].upper()}{_name(ranker)[1:]} keeps all neurons, so there is nothing to "
-        "count. Say how many of the best with n_neurons, or with mass for an LCARanker."
+        "count. Set the number of best neurons with n_neurons, or with mass for an LCARanker."
     )
 
 
@@ -230,7 +233,9 @@ def _count(support, classes, by, names, n_layers):
             )
         blocks = neuron_blocks(names, n_features, n_layers=n_layers, caller="neuron_table")
         if "component" in by and blocks["component"].isna().any():
-            raise ValueError("neuron_table counts by component where columns have neuron names.")
+            raise ValueError(
+                "neuron_table counts by component only if the columns have neuron names."
+            )
         keys = {key: np.tile(blocks[key].to_numpy(), len(support)) for key in by if key != "class"}
     if "class" in by:
         keys["class"] = np.repeat(np.asarray(classes), n_features)

@@ -23,30 +23,30 @@ _WHERE = ("word", "sentence_id", "position", "text", "start", "end")
 def predictions_frame(
     estimator: BaseEstimator, X: ArrayLike, words: pd.DataFrame, y: ArrayLike | None = None
 ) -> pd.DataFrame:
-    """Lay the predictions of a fitted probe beside the words, to be read, sorted and counted.
+    """Combine words and the predictions of a fitted probe in one table.
 
     Parameters
     ----------
     estimator : fitted estimator
-        A classifier or regressor of one output, or a pipeline that ends in one.
+        A classifier or regressor with one output, or a pipeline that ends with one.
 
     X : array-like of shape (n_words, n_features), or DataFrame of words
-        What it predicts from, such as the activations of test words.
+        The input of the estimator, such as the activations of test words.
 
     words : DataFrame with the column ``word``, of shape (n_words, n_columns)
         The words of the rows of X.
 
     y : array-like of shape (n_words,) or None, default=None
-        The labels or targets. None leaves out what is made of them.
+        The labels or targets. None leaves out the columns that depend on them.
 
     Returns
     -------
     frame : DataFrame of shape (n_words, n_columns)
-        Indexed like ``words``, in their order: ``word``, and ``sentence_id``, ``position``,
-        ``text``, ``start`` and ``end`` where the frame of words has them; then ``gold`` and
-        ``predicted``. A classifier adds ``correct``, and where it gives probabilities
-        ``probability`` (of the label predicted) and ``gold_probability`` (0 for a label that it
-        does not know). A regressor adds ``error``, the prediction less the target.
+        One row per word, with the index and order of ``words``: ``word``, and ``sentence_id``,
+        ``position``, ``text``, ``start`` and ``end`` if ``words`` has them; then ``gold`` and
+        ``predicted``. For a classifier, also ``correct``, and if it predicts probabilities,
+        ``probability`` (of the predicted label) and ``gold_probability`` (0 for a label that it
+        does not know). For a regressor, also ``error``, the prediction minus the target.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def predictions_frame(
 
     See Also
     --------
-    top_contexts : The words that a neuron is most active on.
+    top_contexts : List the words that a neuron is most active on.
 
     Examples
     --------
@@ -78,24 +78,23 @@ def predictions_frame(
     if predicted.ndim != 1:
         raise ValueError(
             f"predictions_frame shows one output, but the {type(estimator).__name__} predicts "
-            f"{predicted.shape[1]}. Make a frame for each."
+            f"{predicted.shape[1]}. Create one frame per output."
         )
     frame = words[[column for column in _WHERE if column in words.columns]].copy()
     if y is not None:
         check_no_missing_labels(y)
-        # Not as a Series, which pandas would put where its index says.
-        y = np.asarray(y)
-        frame["gold"] = y
+        # Not as a Series, which pandas would align by its index.
+        frame["gold"] = gold = np.asarray(y)
     frame["predicted"] = predicted
     if not is_classifier(estimator):
-        return frame if y is None else frame.assign(error=predicted - y)
+        return frame if y is None else frame.assign(error=predicted - gold)
     if y is not None:
-        frame["correct"] = predicted == y
+        frame["correct"] = predicted == gold
     if hasattr(estimator, "predict_proba"):
         probabilities = np.asarray(estimator.predict_proba(X))
         frame["probability"] = _of_labels(probabilities, estimator.classes_, predicted)
         if y is not None:
-            frame["gold_probability"] = _of_labels(probabilities, estimator.classes_, y)
+            frame["gold_probability"] = _of_labels(probabilities, estimator.classes_, gold)
     return frame
 
 

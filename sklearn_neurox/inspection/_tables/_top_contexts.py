@@ -35,32 +35,33 @@ def top_contexts(
     window: int | None = None,
     input_features: ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """List the single words that a neuron is most active on, each in its sentence.
+    """List the word occurrences that a neuron is most active on, with their contexts.
 
     Parameters
     ----------
     X : array-like of shape (n_words, n_features)
-        The activations; float16 and memory-mapped ones are upcast in blocks.
+        The activations. float16 and memory-mapped arrays are upcast in blocks.
 
     words : DataFrame with the columns ``text``, ``start``, ``end``, of shape (n_words, n_columns)
-        A frame of words, a row for every row of X.
+        A frame of words, with one row per row of X.
 
     neurons : int, str, array-like of these or of bool, or None
-        Indices, names, or a mask. None is all, except those that are constant, with a warning.
+        Indices, names or a mask. None lists all neurons except constant ones, with a warning about
+        these.
 
     n_contexts : int, default=10
-        How many words to list an end.
+        The number of words to list per end.
 
     sign : {"both", "positive", "negative", "absolute"}, default="both"
-        Which words to list: the highest and the lowest, the highest, the lowest, or those
-        farthest from the neuron's mean on either side.
+        The ends to list: both the highest and the lowest activations, the highest, the lowest, or
+        those farthest from the neuron's mean in either direction.
 
     distinct_texts : bool, default=False
-        Whether to list only the most extreme word of each text, so that a sentence that occurs
-        often does not crowd out others.
+        Whether to list only the most extreme word of each text, so that a frequent sentence does
+        not crowd out others.
 
     window : int or None, default=None
-        How many characters to show on either side of the word. None shows the whole text.
+        The number of characters to show on each side of the word. None shows the whole text.
 
     input_features : array-like of str or None, default=None
         The names of the columns. None takes those of a DataFrame, or ``x0``, ``x1``, ...
@@ -68,21 +69,22 @@ def top_contexts(
     Returns
     -------
     table : DataFrame
-        A row for every neuron, end and word, most extreme first, with the columns ``neuron``,
-        ``sign`` (``"+"`` for the high end, ``"-"`` for the low one; the sign of z with
+        One row per neuron, end and word, most extreme first, with the columns ``neuron``,
+        ``sign`` (``"+"`` for the high end, ``"-"`` for the low end; the sign of z with
         ``"absolute"``), ``rank`` (from 1, within the end), ``activation``, ``z`` (standard
         deviations from the neuron's mean over all words), ``left``, ``word``, ``right`` (the
-        text), ``text``, ``start``, ``end``, ``sentence_id`` where the frame has it, and ``row``
-        (of X). Fewer words than ``n_contexts`` are all listed.
+        context), ``text``, ``start``, ``end``, ``sentence_id`` if the frame has it, and ``row``
+        (of X). If there are fewer words than ``n_contexts``, all are listed.
 
     Raises
     ------
     ValueError
-        If a column is absent, X is not finite, no neuron is chosen, or a chosen one is constant.
+        If a column is missing, X is not finite, no neuron is selected, or a selected neuron is
+        constant.
 
     See Also
     --------
-    top_words : Averages over the words of a type.
+    top_words : Average over the occurrences of each word.
 
     Examples
     --------
@@ -143,7 +145,7 @@ def _find(z, n_contexts, sign, texts):
 
 
 def _first_of_largest(values, starts):
-    """Place, for each row, where each run of columns has its largest value first."""
+    """Return, for each row and run of columns, the first column with the run's largest value."""
     largest = np.maximum.reduceat(values, starts, axis=1)
     n_columns = values.shape[1]
     lengths = np.diff(np.append(starts, n_columns))
@@ -155,7 +157,7 @@ def _first_of_largest(values, starts):
 def _contexts(words, rows, window):
     chosen = words.iloc[rows].reset_index(drop=True)
     spans = list(zip(chosen["text"].astype(object), chosen["start"], chosen["end"], strict=True))
-    # A window as long as the text shows all of it.
+    # A window as long as the text shows the whole text.
     reach = [len(text) if window is None else window for text, _, _ in spans]
     sides = {
         "left": [

@@ -12,7 +12,7 @@ from sklearn_neurox.inspection._extremes import SIGNS, find_extremes
 from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
 from sklearn_neurox.utils._word_columns import word_forms
 
-# Rows that are upcast at a time.
+# The number of values that are upcast at a time.
 _BLOCK_VALUES = 1_000_000
 
 
@@ -39,40 +39,41 @@ def top_words(
     case_sensitive: bool = True,
     input_features: ArrayLike | None = None,
 ) -> pd.DataFrame:
-    r"""List the words that a neuron is most active on, for one neuron or for all.
+    r"""List the words that a neuron is most active on, for one neuron or for many.
 
-    All activations of one word type are averaged. With :math:`m_{jw}` the mean of neuron
-    :math:`j` over the words of type :math:`w`, and :math:`\mu_j`, :math:`\sigma_j` its mean and
-    standard deviation over all words, types are ordered by
+    The activations are averaged per word type. With :math:`m_{jw}` the mean of neuron :math:`j`
+    over the occurrences of type :math:`w`, and :math:`\mu_j`, :math:`\sigma_j` the neuron's mean
+    and standard deviation over all words, types are ordered by
 
     .. math:: z_{jw} = (m_{jw} - \mu_j) / \sigma_j
 
-    so that neurons of other magnitudes, and neurons that never cross zero, can be compared.
+    which makes neurons of different scale, and neurons that never cross zero, comparable.
 
     Parameters
     ----------
     X : array-like of shape (n_words, n_features)
-        The activations; float16 and memory-mapped ones are upcast in blocks.
+        The activations. float16 and memory-mapped arrays are upcast in blocks.
 
     words : DataFrame with the column ``word``, or array-like of str, of shape (n_words,)
-        The word of every row.
+        The word of each row.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
-        Indices, names, or a mask. None is all, except those that are constant, with a warning.
+        Indices, names or a mask. None lists all neurons except constant ones, with a warning about
+        these.
 
     n_words : int, default=10
-        How many words to list an end.
+        The number of words to list per end.
 
     min_count : int, default=5
-        How often a type must occur. The mean of a type that occurs once is one activation, and
-        the extremes of many such say little.
+        The minimum number of occurrences of a type. The mean of a type that occurs once is a
+        single activation, and the extremes of many such means say little.
 
     sign : {"both", "positive", "negative", "absolute"}, default="both"
-        Which words to list: the highest and the lowest, the highest, the lowest, or those
-        farthest from the neuron's mean on either side.
+        The ends to list: both the highest and the lowest means, the highest, the lowest, or those
+        farthest from the neuron's mean in either direction.
 
     case_sensitive : bool, default=True
-        Whether "The" and "the" are two types. If not, types are shown in lower case.
+        Whether "The" and "the" are different types. If False, types are shown in lower case.
 
     input_features : array-like of str or None, default=None
         The names of the columns. None takes those of a DataFrame, or ``x0``, ``x1``, ...
@@ -80,28 +81,28 @@ def top_words(
     Returns
     -------
     table : DataFrame
-        A row for every neuron, end and word, most extreme first, with the columns ``neuron``,
-        ``sign`` (``"+"`` for the high end, ``"-"`` for the low one; the sign of z with
+        One row per neuron, end and word, most extreme first, with the columns ``neuron``,
+        ``sign`` (``"+"`` for the high end, ``"-"`` for the low end; the sign of z with
         ``"absolute"``), ``rank`` (from 1, within the end), ``word``, ``mean`` (in units of the
         activation), ``z``, ``std`` (of the activation over the n words of that type, with weight
-        1 / n) and ``count``. Fewer types than ``n_words`` are all listed.
+        1 / n) and ``count``. If there are fewer types than ``n_words``, all are listed.
 
     Raises
     ------
     ValueError
-        If no type occurs often enough, X is not finite, a word is missing, no neuron is chosen,
-        or a chosen one is constant.
+        If no type occurs often enough, X is not finite, a word is missing, no neuron is selected,
+        or a selected neuron is constant.
 
     See Also
     --------
-    top_contexts : Single words in their sentences.
+    top_contexts : List single word occurrences with their contexts.
 
     Notes
     -----
-    Means and deviations of all types and neurons come from one pass over X, sorted by type, or
-    one for every 8 million pairs of type and neuron. NeuroX's ``get_top_words`` averages the size
-    of the standardised activation, without its sign, and has no minimum count; a word on which a
-    neuron swings both ways comes high there, and has a small z and a large ``std`` here.
+    The means and deviations of all types and neurons come from one pass over X, sorted by type, or
+    from one pass per 8 million pairs of type and neuron. NeuroX's ``get_top_words`` averages the
+    absolute value of the standardized activation and has no minimum count. A word on which a
+    neuron swings in both directions ranks high there; here it has a small z and a large ``std``.
 
     References
     ----------
@@ -151,8 +152,8 @@ def _frequent_types(forms, min_count, case_sensitive):
     frequent = counts >= min_count
     if not frequent.any():
         raise ValueError(
-            f"No word occurs {min_count} times, as the 'min_count' parameter of top_words asks; "
-            f"the most frequent one does {counts.max()} times. Ask for less."
+            f"No word occurs {min_count} times, as the 'min_count' parameter of top_words "
+            f"requires; the most frequent word occurs {counts.max()} times. Lower min_count."
         )
     rows = np.argsort(codes, kind="stable")
     rows = rows[frequent[codes[rows]]]
@@ -161,20 +162,20 @@ def _frequent_types(forms, min_count, case_sensitive):
 
 
 def _moments_of_types(chosen, block, rows, codes, counts):
-    """Average each type, less the mean of the neuron, and take its deviation."""
+    """Return the mean of each type, minus that of the neuron, and its standard deviation."""
     width = len(chosen.means[block])
     sums, squares = np.zeros((2, len(counts), width))
     n_rows = max(1, _BLOCK_VALUES // width)
     for start in range(0, len(rows), n_rows):
         part = slice(start, start + n_rows)
-        centred = chosen.read(rows[part], block) - chosen.means[block]
-        # Rows are sorted by type, so those of a block are few types in a run.
+        centered = chosen.read(rows[part], block) - chosen.means[block]
+        # Rows are sorted by type, so a block covers a few consecutive types.
         present = slice(codes[part][0], codes[part][-1] + 1)
-        shape = present.stop - present.start, len(centred)
-        places = codes[part] - present.start, np.arange(len(centred))
-        indicator = csr_array((np.ones(len(centred)), places), shape=shape)
-        sums[present] += indicator @ centred
-        squares[present] += indicator @ np.square(centred, out=centred)
+        shape = present.stop - present.start, len(centered)
+        places = codes[part] - present.start, np.arange(len(centered))
+        indicator = csr_array((np.ones(len(centered)), places), shape=shape)
+        sums[present] += indicator @ centered
+        squares[present] += indicator @ np.square(centered, out=centered)
     counts = counts[:, np.newaxis]
     means = sums / counts
     variances = squares / counts - np.square(means)

@@ -67,7 +67,7 @@ def test_scores_are_those_of_scikit_learn(pyplot, predictions):
         expected = f1_score(y_true, predicted, labels=classes, average=None)
         np.testing.assert_allclose(line.get_xdata(), expected)
         assert line.get_ydata().tolist() == list(range(17))
-    assert (np.diff(display.lines_[0].get_xdata()) <= 0).all()  # the best on top
+    assert (np.diff(display.lines_[0].get_xdata()) <= 0).all()  # the best at the top
     assert display.ax_.get_ylim() == (16.5, -0.5)
     joined = [segment[:, 0].tolist() for segment in display.difference_.get_segments()]
     assert joined == [list(pair) for pair in zip(*(li.get_xdata() for li in display.lines_))]  # noqa: B905
@@ -225,9 +225,9 @@ def test_neurons_of_a_selector_of_scikit_learn(pyplot):
     assert display.frame.to_numpy().sum() == 5
     with pytest.raises(ValueError, match="SelectKBest has no attribute 'ranks_'"):
         NeuronDistributionDisplay.from_estimator(selector, n_neurons=3)
-    with pytest.raises(ValueError, match="'class_order_', which the SelectKBest has not"):
+    with pytest.raises(ValueError, match="'class_order_', but the SelectKBest does not have it"):
         NeuronDistributionDisplay.from_estimator(selector, by="class", n_neurons=3)
-    with pytest.raises(ValueError, match="a selection without any neuron"):
+    with pytest.raises(ValueError, match="selection .* contains no neuron"):
         NeuronDistributionDisplay.from_estimator(selector.set_params(k=0))
 
 
@@ -261,7 +261,7 @@ def test_neurons_of_bad_parameters(ranker, kwargs, message):
 def test_neurons_of_every_class_need_a_number():
     X, y = np.random.default_rng(0).normal(size=(9, 4)), np.tile([0, 1, 2], 3)
     ranker = ProbelessRanker().fit(X, y)
-    with pytest.raises(ValueError, match="keeps all neurons.*Say how many of the best"):
+    with pytest.raises(ValueError, match="keeps all neurons.*Set the number of best"):
         NeuronDistributionDisplay.from_estimator(ranker, n_layers=2, by="class")
     with pytest.raises(ValueError, match="'mass' parameter .* got the ProbelessRanker"):
         NeuronDistributionDisplay.from_estimator(ranker, n_layers=2, by="class", mass=0.5)
@@ -322,8 +322,8 @@ def test_agreement_of_a_part_of_the_pairs_leaves_gaps(pyplot, orders):
     [
         (lambda f: f.drop(columns="second"), r"lacks \['second'\]"),
         (lambda f: f.drop(columns="first"), r"lacks \['first'\]"),
-        (lambda f: f.assign(second=f["first"]), "come again, or are one"),
-        (lambda f: pd.concat([f, f]), "come again"),
+        (lambda f: f.assign(second=f["first"]), "names one ranking twice"),
+        (lambda f: pd.concat([f, f]), "occurs again"),
     ],
 )
 def test_agreement_of_a_bad_frame(orders, change, message):
@@ -406,7 +406,7 @@ def test_agreement_of_fitted_rankers(pyplot):
     rankers = {seed: RandomRanker(random_state=seed).fit(X) for seed in range(13)}
     display = RankingAgreementDisplay.from_rankings(rankers)
     assert display.frame.shape == (13, 13)
-    assert display.text_ == []  # too many to be read
+    assert display.text_ == []  # too many to read
 
 
 def test_agreement_of_rankers_of_two_kinds(pyplot, ranker):

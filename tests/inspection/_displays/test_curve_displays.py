@@ -32,7 +32,7 @@ def data():
     rng = np.random.default_rng(0)
     y = np.tile([0, 1, 2], 20)
     X = rng.normal(size=(60, 12)).astype(np.float32)
-    X[:, 4:6] += y[:, None]  # layer 1 of 3 knows
+    X[:, 4:6] += y[:, None]  # only layer 1 of 3 is informative
     return X, y, np.repeat(np.arange(12), 5)
 
 
@@ -67,7 +67,7 @@ def profile():
 
 
 def _band(collection):
-    """Read the x, low and high of `fill_between` off its outline."""
+    """Read x, low and high of `fill_between` from its outline."""
     vertices = collection.get_paths()[0].vertices
     x = np.unique(vertices[:, 0])
     at = [vertices[vertices[:, 0] == place, 1] for place in x]
@@ -179,7 +179,7 @@ def test_profile_needs_layers(data):
         ({"columns": "low"}, r"lacks \['low'\]"),
         (
             {"columns": "component"},
-            r"one row for each value.*\{'layer': 1\}.*2 such",
+            r"one row per value.*\{'layer': 1\}.*2 such",
         ),
         ({"index": range(5)}, "without rows"),
     ],
@@ -238,7 +238,7 @@ def test_curve_on_several_axes(pyplot, curve):
     figure, axes = pyplot.subplots(1, 3)
     display = AblationCurveDisplay.from_frame(curve, ax=axes)
     assert display.axes_.tolist() == axes.tolist()
-    with pytest.raises(ValueError, match="must be one axes or 3, one for each of .*got 2"):
+    with pytest.raises(ValueError, match="must be one axes or 3 axes, one for each of .*got 2"):
         AblationCurveDisplay.from_frame(curve, ax=axes[:2])
 
 
@@ -279,9 +279,7 @@ def test_curve_of_a_measured_table(pyplot, data):
         probes={"linear": LogisticRegression(), "naive": GaussianNB()}, fractions=(0.25, 0.5),
         n_draws=2, cv=3, groups=groups, random_state=0,
     )  # fmt: skip
-    with pytest.raises(
-        ValueError, match=r"draws one probe.*\['linear', 'naive'\]. Choose the rows"
-    ):
+    with pytest.raises(ValueError, match=r"draws one probe.*\['linear', 'naive'\]. Keep the rows"):
         AblationCurveDisplay.from_frame(table)
     linear = table[table["probe"] == "linear"]
     with pytest.raises(ValueError, match=r"draws one ranking.*'probeless', 'random order'"):

@@ -31,7 +31,7 @@ H = np.array([[1.0, 5], [-2, 5], [0.5, 6], [0, 4], [1.5, 5]], dtype=np.float16)
 
 
 class _Page(HTMLParser):
-    """Collects the elements, and the text outside of the style."""
+    """Collect the elements and the text outside the style."""
 
     def __init__(self, html):
         super().__init__()
@@ -59,7 +59,7 @@ class _Page(HTMLParser):
 
 
 def _alphas(shown):
-    """Read the strength of every word off the HTML."""
+    """Read the color strength of each word from the HTML."""
     alphas = []
     for attributes in _Page(shown.to_html()).words():
         match = re.fullmatch(r"background:rgb\(var\(--nx-(pos|neg)\)/([.\d]+)\)",
@@ -82,22 +82,22 @@ def test_colors_are_shares_of_the_largest_distance():
 def test_center_and_limit_are_the_users():
     mean = highlight(SENTENCES, H, 1, center="mean")
     np.testing.assert_allclose(_alphas(mean), [0, 0, 1, -1, 0])
-    assert "uncoloured: 5" in mean.to_html()
+    assert "uncolored: 5" in mean.to_html()
     fixed = highlight(SENTENCES, H, [0, 1], center=[0.5, 4], limit=4)
     np.testing.assert_allclose(_alphas(fixed)[:5], [0.12, -0.62, 0, -0.12, 0.25])
     np.testing.assert_allclose(_alphas(fixed)[5:], [0.25, 0.25, 0.5, 0, 0.25])
 
 
 def test_only_the_strongest_words_of_a_sentence():
-    # -2 is the furthest in the first sentence, 1.5 in the second.
+    # -2 is the farthest in the first sentence, 1.5 in the second.
     np.testing.assert_allclose(
         _alphas(highlight(SENTENCES, H, 0, top_words=1)), [0, -1, 0, 0, 0.75]
     )
-    # NeuroX keeps what is within 80 % of the top of its sentence.
+    # NeuroX keeps the words above 80 % of the top value of their sentence.
     values = np.array([[1.0], [-0.8], [0.79], [0.1], [0.09]])
     shown = highlight([["a", "b", "c"], ["d", "e"]], values, 0, min_share=0.8)
     np.testing.assert_allclose(_alphas(shown), [1, -0.8, 0, 0.1, 0.09])
-    assert len(_Page(shown.to_html()).words()) == 5  # the others still tell their values
+    assert len(_Page(shown.to_html()).words()) == 5  # the others still show their values
 
 
 def test_missing_values_have_no_color():
@@ -135,7 +135,7 @@ def test_rows_of_a_frame_in_any_order():
     assert frame["sentence"].tolist() == [0, 1, 0, 1]
     assert frame["word"].tolist() == ["not", "bark", "Cats", "Dogs"]
     np.testing.assert_array_equal(frame["x0"], H[[4, 1, 2, 0], 0])
-    # The word left out stands between the others, without color.
+    # The word that was left out appears between the others, without color.
     assert "</span> do <span" in shown.to_html()
 
 
@@ -144,7 +144,7 @@ def test_equal_sentences_are_shown_each():
     values = np.array([[1.0], [0.5], [-1], [0.25]])
     np.testing.assert_allclose(_alphas(highlight(words, values, 0)), [1, 0.5, -1, 0.25])
     same = highlight(words.drop(columns="sentence_id"), values, 0)
-    np.testing.assert_allclose(_alphas(same), [1, 0.5])  # a span that comes again: its first row
+    np.testing.assert_allclose(_alphas(same), [1, 0.5])  # the first row of a repeated span
 
 
 def test_names_of_stored_activations():
@@ -270,7 +270,7 @@ def test_hostile_text_is_text_in_svg():
 
 
 def _drawn(svg):
-    """Give the root, and every word with its rectangle, in the order drawn."""
+    """Return the root and each word with its rectangle, in drawing order."""
     root = ElementTree.fromstring(svg)
     return root, [(group.find(SVG + "rect").attrib, group.findtext(SVG + "text"))
                   for group in root.iter(SVG + "g")]  # fmt: skip
@@ -349,8 +349,8 @@ def test_notebook_and_files(tmp_path):
     "kwargs, message",
     [
         ({"center": "median"}, "'center' parameter of highlight .* got 'median'"),
-        ({"center": np.nan}, "'center' parameter of highlight must be finite, got nan"),
-        ({"center": [0, 1, 2]}, "one for each of the 1 neurons shown"),
+        ({"center": np.nan}, "'center' parameter of highlight must be finite or 'mean', got nan"),
+        ({"center": [0, 1, 2]}, "one per neuron shown \\(1\\)"),
         ({"limit": 0}, "'limit' parameter of highlight must be finite and positive, got 0"),
         ({"top_words": 0}, "'top_words' parameter of highlight must be a positive integer"),
         ({"top_words": True}, "'top_words' parameter"),
@@ -386,12 +386,12 @@ def test_spans_that_hold_another_word():
 def test_sentences_of_both_kinds_and_what_makes_no_matrix(model):
     with pytest.raises(TypeError, match="sentence 1 is a list"):
         highlight(["Dogs bark", ["Cats"]], H[:3], 0)
-    with pytest.raises(ValueError, match="'x5' is not the name of a neuron of a model"):
+    with pytest.raises(ValueError, match="'x5' is not the name of a neuron in a model"):
         highlight(["Dogs bark"], model, "x5")
-    with pytest.raises(ValueError, match="makes no matrix of words and neurons"):
+    with pytest.raises(ValueError, match="returns no matrix of words and neurons"):
         highlight(["Dogs bark"], make_pipeline(ActivationExtractor(model)), "hidden.0.1")
     whole = make_pipeline(ActivationExtractor(model), SubwordAggregator(), DummyClassifier())
-    with pytest.raises(ValueError, match=r"a Pipeline that predicts.*pipeline\[:-1\]"):
+    with pytest.raises(ValueError, match=r"a Pipeline that ends with a predictor.*pipeline\[:-1\]"):
         highlight(["Dogs bark"], whole, "hidden.0.1")
 
 
@@ -402,5 +402,5 @@ def test_svg_of_bad_size(kwargs):
 
 
 def test_svg_without_room():
-    with pytest.raises(ValueError, match="0.5 inches holds .* fewer than 10"):
+    with pytest.raises(ValueError, match="0.5 inches has room for 5 .* fewer than 10"):
         highlight(SENTENCES, H, 0).to_svg(width=0.5)

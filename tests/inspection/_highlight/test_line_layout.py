@@ -12,7 +12,7 @@ def _seen(text, direction):
     return "".join(text[place] for place in visual_order(embedding_levels(text, direction)))
 
 
-# As Chromium places the characters, from left to right (before it mirrors brackets).
+# The order in which Chromium places the characters, before it mirrors brackets.
 @pytest.mark.parametrize(
     "text, direction, seen",
     [
@@ -80,7 +80,7 @@ def test_line_from_right_to_left_begins_at_its_right():
     lines = lay_out([Piece("אב", 0), Piece(" ", None), Piece("גד", 1)], "rtl", 20)
     assert [atom.row for atom in lines[0]] == [1, None, 0]
     assert {atom.level for atom in lines[0]} == {1}
-    # The second line holds what comes after, whatever the direction.
+    # The second line holds the rest, in either direction.
     assert [a.row for line in lay_out([Piece("אב", 0), Piece(" ", None), Piece("גד", 1)], "rtl", 3)
             for a in line] == [0, 1]  # fmt: skip
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A headless Chromium for the tests that look at pages."""
+"""A headless Chromium for tests of pages."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-# No part of the browser may reach for the network by itself.
+# No part of the browser may access the network by itself.
 _FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -24,7 +24,7 @@ _FLAGS = [
 
 @contextlib.contextmanager
 def open_chromium(profile):
-    """Start Chromium, skipping the test where there is none; where nothing may be skipped, fail.
+    """Start Chromium; without it, skip the test, or fail if tests must not be skipped.
 
     Parameters
     ----------

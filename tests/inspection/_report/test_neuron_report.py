@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a report holds, against plain computations, and the page around it."""
+"""The contents of a report, compared with plain computations, and its page."""
 
 import base64
 import hashlib
@@ -37,7 +37,7 @@ def words():
 @pytest.fixture(scope="module")
 def data(words):
     made = make_planted_neurons(len(words), N_NEURONS, n_classes=3, n_layers=2, random_state=0)
-    # The same sentence has the same activations, as from a model.
+    # Equal sentences have equal activations, as with a model.
     keys = words.groupby(["text", "start"], observed=True, sort=False).ngroup().to_numpy()
     first = pd.Series(range(len(words))).groupby(keys).first().to_numpy()
     return made.X[first][keys] + 3, np.array(["A", "B", "C"])[made.y], made.feature_names
@@ -54,7 +54,7 @@ def report(ranker, data, words):
 
 
 def contents(report):
-    """The data of the page, its arrays as a browser reads them."""
+    """Return the data of the page, with arrays decoded as in a browser."""
     page = report.to_html()
     found = re.search('<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     parsed = json.loads(found[1])
@@ -109,7 +109,7 @@ def test_distributions_are_the_histograms_of_the_classes(report, data):
             values = Z[y == label, j]
             counts, _ = np.histogram(values, bins=32, range=(low - 1e-6, high + 1e-6))
             expected = np.ceil(31 * counts / counts.max())
-            # Values on the border of two bins may fall to either.
+            # Values on the border of two bins can fall into either.
             assert np.sum(arrays["shares"][j, c] != expected) <= 2
             places = (arrays["quantiles"][j, c] + 0.5) / 256 * (high - low) + low
             quantiles = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95], method="inverted_cdf")
@@ -139,7 +139,7 @@ def test_top_words_are_the_extreme_means_of_frequent_words(report, data, words):
 
 
 def shown_contexts(parsed, arrays, neuron):
-    """Read the sentences of a neuron as the page does: (text, word, value, values) a context."""
+    """Return (text, word, value, values) of each context of a neuron, read as the page does."""
     spans = list(zip(arrays["span_start"], arrays["span_end"], strict=True))
     first, width = arrays["text_first"].tolist(), parsed["window"]
     offset, shown = 0, []
@@ -316,7 +316,7 @@ def test_from_pipeline_reads_the_ranker_and_the_probe(data, words):
     )
 
     class FromWords(StandardScaler):
-        """Stands for an extractor."""
+        """A stand-in for an extractor."""
 
         def transform(self, rows):
             return super().transform(frame.iloc[rows.index])
@@ -365,15 +365,21 @@ def test_the_callers_data_stay_as_they_are(ranker, data, words):
         ({"X": np.ones((3, N_NEURONS))}, "inconsistent numbers of samples"),
         ({"X": np.ones((5, 3))}, "X has 3 columns, but the ranker was fitted on 12 neurons"),
         ({"y": ["a", None, "b"]}, "1 of 3 labels are missing, the first at row 1"),
-        ({"y": [0.5, 1.5, 2.5]}, "y is continuous. Cut it"),
-        ({"y": list("abc" * 100)}, r"knows the labels \['A', 'B', 'C'\], none of which is in y"),
+        ({"y": [0.5, 1.5, 2.5]}, "y is continuous. Bin it"),
+        (
+            {"y": list("abc" * 100)},
+            r"knows the labels \['A', 'B', 'C'\], but y contains none of these",
+        ),
         ({"words": pd.DataFrame({"word": ["a"]})}, "has no column 'text'"),
-        ({"input_features": ["n"] * N_NEURONS}, "Two neurons are called 'n'"),
+        ({"input_features": ["n"] * N_NEURONS}, "Two neurons are named 'n'"),
         ({"probe": StandardScaler()}, "not fitted"),
         ({"probe": "scaler"}, "'probe' parameter of NeuronReport must be a fitted linear"),
         ({"probe": "narrow"}, "was fitted on 3 columns, but there are 12 neurons"),
         ({"n_contexts": -1}, "The 'n_contexts' parameter of NeuronReport must be an int"),
-        ({"ablation": pd.DataFrame({"a": [1]})}, "must be what ablation_curve or ablation_table"),
+        (
+            {"ablation": pd.DataFrame({"a": [1]})},
+            "must be a frame returned by ablation_curve or ablation_table",
+        ),
         ({"ablation": [1]}, "The 'ablation' parameter of NeuronReport must be"),
         ({"ranker": ProbelessRanker()}, "not fitted"),
         ({"ranker": "lca"}, "The 'ranker' parameter of NeuronReport must be"),

@@ -38,7 +38,7 @@ def _quiet_console(chrome):
 
 @pytest.fixture(scope="module")
 def data():
-    """Words with hostile ones, one beyond the basic plane, and right-to-left ones."""
+    """Words, some of them hostile, right to left, or outside the basic multilingual plane."""
     sentences = [["🦜", "talk", SCRIPT], ["see", IMAGE, "here"], HEBREW]
     words = pd.concat([make_tagged_words(60, random_state=0), words_frame(sentences * 5)])
     words = words.reset_index(drop=True)
@@ -90,7 +90,7 @@ def find(chrome, selector):
 
 
 def texts(chrome, selector):
-    """What is seen of all that match, in one call to the browser."""
+    """Return the visible text of all matching elements, in one call to the browser."""
     return chrome.execute_script(
         "return Array.from(document.querySelectorAll(arguments[0]),"
         " (node) => (node.innerText ?? '').trim())",
@@ -107,7 +107,7 @@ def wait_for(chrome, script, *arguments):
 
 
 def open_at(chrome, page, place=""):
-    # Another fragment alone would not load the page again.
+    # A different fragment alone would not reload the page.
     chrome.get("about:blank")
     chrome.get(page + place)
     wait_for(chrome, "document.documentElement.dataset.ready")
@@ -136,7 +136,7 @@ def has_focus(chrome, selector):
 
 
 def column(chrome, title):
-    """The shown cells of a column of the first table."""
+    """Return the visible cells of a column of the first table."""
     return chrome.execute_script(
         """
         const table = document.querySelector("main table");
@@ -245,7 +245,7 @@ def test_links_lead_to_neurons_and_labels_and_back(chrome, page, ranker, data):
     find(chrome, "main tbody a.name").click()
     heading_is(chrome, best)
     assert texts(chrome, "#results [aria-current]")[0].startswith(best)
-    find(chrome, ".neighbours a").click()
+    find(chrome, ".neighbors a").click()
     heading_is(chrome, data[0].columns[ranker.order_[1]])
     chrome.back()
     heading_is(chrome, best)
@@ -276,7 +276,7 @@ def test_a_neuron_shows_its_numbers(chrome, page, data, ranker):
     assert float(texts(chrome, ".words .value")[0]) == pytest.approx(frequent.max(), abs=0.006)
 
 
-def test_sentences_are_coloured_word_by_word(chrome, page, data):
+def test_sentences_are_colored_word_by_word(chrome, page, data):
     X, _, words = data
     open_at(chrome, page, "#/neuron/hidden.0.0")
     z = (X["hidden.0.0"] - X["hidden.0.0"].mean()) / X["hidden.0.0"].std(ddof=0)
@@ -285,13 +285,13 @@ def test_sentences_are_coloured_word_by_word(chrome, page, data):
     rows = words[words["text"] == top].drop_duplicates("start")
     first = chrome.find_elements("css selector", ".sentences li:first-child")[0]
     spans = first.find_elements("css selector", ".word")
-    # The parrot is one character to Python and two to the browser.
+    # The parrot is one character in Python and two in the browser.
     assert [span.text for span in spans] == rows["word"].tolist() == ["🦜", "talk", SCRIPT]
     shown = [float(s.get_attribute("title").split()[0].replace("−", "-")) for s in spans]
     np.testing.assert_allclose(shown, z[rows.index].clip(-4, 4), atol=0.03)
     assert [span.tag_name for span in spans].count("strong") == 1
-    colours = [span.value_of_css_property("background-color") for span in spans]
-    assert "240, 150, 30" in colours[0]
+    colors = [span.value_of_css_property("background-color") for span in spans]
+    assert "240, 150, 30" in colors[0]
 
 
 def test_right_to_left_text_runs_so(chrome, page):
@@ -360,7 +360,7 @@ def test_the_policy_lets_nothing_out(chrome, page):
         "style-src-elem",
         "connect-src",
     }
-    # These refusals were asked for.
+    # These refusals are expected.
     chrome.get_log("browser")
 
 
@@ -370,14 +370,14 @@ def test_what_is_missing_is_said(chrome, data, tmp_path_factory):
     page = write(NeuronReport(ranker, X, y, words, n_detailed=1, min_count=999), tmp_path_factory)
     best, other = X.columns[ranker.order_[:2]]
     open_at(chrome, page, f"#/neuron/{other}")
-    assert "kept for the 1 best ranked neurons only" in find(chrome, ".note").text
+    assert "only for the 1 best-ranked neurons" in find(chrome, ".note").text
     open_at(chrome, page, f"#/neuron/{best}")
-    assert texts(chrome, ".note") == ["No word occurs 999 times or more."]
+    assert texts(chrome, ".note") == ["No word occurs at least 999 times."]
     assert len(texts(chrome, ".sentences li")) == 10
     open_at(chrome, page, "#/neuron/hidden.0.2")
     assert texts(chrome, ".note")[0].startswith("This neuron is 0.25 for every word")
     open_at(chrome, page, "#/label/plain")
-    assert "RandomRanker gives no scores by label" in find(chrome, ".about").text
+    assert "RandomRanker has no scores by label" in find(chrome, ".about").text
     sizes = [abs(float(t.replace("−", "-"))) for t in column(chrome, "Difference, SD")]
     assert sizes == sorted(sizes, reverse=True)
     open_at(chrome, page, "#/labels")
@@ -399,10 +399,10 @@ def test_dark_mode(chrome, page):
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
     try:
-        colour = find(chrome, "body").value_of_css_property("background-color")
+        color = find(chrome, "body").value_of_css_property("background-color")
     finally:
         chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert "255, 255, 255" in light and "27, 27, 31" in colour
+    assert "255, 255, 255" in light and "27, 27, 31" in color
 
 
 @pytest.mark.parametrize(

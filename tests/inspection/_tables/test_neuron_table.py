@@ -18,7 +18,7 @@ def data():
     rng = np.random.default_rng(0)
     y = np.repeat(["A", "B", "C"], 60)
     X = rng.normal(size=(180, 12))
-    # "A" lives in two neurons of layer 2, "B" in one of layer 0, "C" in a mlp of layer 2.
+    # "A" is in two neurons of layer 2, "B" in one of layer 0, "C" in an MLP neuron of layer 2.
     X[:, [5, 6]] += 4 * (y == "A")[:, np.newaxis]
     X[:, 1] += 4 * (y == "B")
     X[:, 10] += 4 * (y == "C")
@@ -89,7 +89,7 @@ def test_labels_have_the_neurons_that_make_up_their_mass(data, lca):
     assert by_class["class"].tolist() == ["A", "B", "C"] and (by_class["n_neurons"] == 12).all()
     for label, count in by_class[["class", "n_selected"]].to_numpy():
         weights = lca.importances_[lca.classes_.tolist().index(label)]
-        # The fewest of the largest weights that make up a quarter of all.
+        # The smallest set of largest weights that make up a quarter of the total.
         shares = np.cumsum(np.sort(weights)[::-1]) / weights.sum()
         assert count == 1 + np.searchsorted(shares, 0.25)
     everything = neuron_table(lca, by=["class", "component", "layer"], n_neurons=1)
@@ -122,13 +122,13 @@ def test_a_threshold_counts_by_class(data):
         (ProbelessRanker(), {}, "The ProbelessRanker keeps all neurons"),
         (ProbelessRanker(), {"by": "class"}, "The ProbelessRanker keeps all neurons"),
         (ProbelessRanker(n_neurons=2, which="bottom"), {"by": "class"}, "keeps the bottom neurons"),
-        (ProbelessRanker(), {"mass": 0.5}, "takes an LCARanker, got the ProbelessRanker"),
+        (ProbelessRanker(), {"mass": 0.5}, "needs an LCARanker, got the ProbelessRanker"),
         (ProbelessRanker(), {"n_neurons": 13}, "asked for n_neurons=13, but X has 12 columns"),
         (ProbelessRanker(), {"n_neurons": 2, "mass": 0.5}, "'n_neurons' or 'mass', not both"),
-        (RandomRanker(n_neurons=2), {"by": "class"}, "which the RandomRanker has not"),
+        (RandomRanker(n_neurons=2), {"by": "class"}, "but the RandomRanker does not have it"),
         (SelectKBest(k=2), {"n_neurons": 2}, "the SelectKBest has no attribute 'ranks_'"),
-        (ProbelessRanker(n_neurons=2), {"by": "unit"}, "must hold some of"),
-        (ProbelessRanker(n_neurons=2), {"by": []}, "must hold some of"),
+        (ProbelessRanker(n_neurons=2), {"by": "unit"}, "must contain some of"),
+        (ProbelessRanker(n_neurons=2), {"by": []}, "must contain some of"),
         (ProbelessRanker(n_neurons=2), {"by": ["layer", "layer"]}, "each once"),
         (ProbelessRanker(n_neurons=2), {"by": "component", "n_layers": 2}, "neuron names"),
         (ProbelessRanker(n_neurons=2), {"input_features": ["a"]}, "has 1 names, but there are 12"),
@@ -145,8 +145,8 @@ def test_wrong_choices_are_named(data, make, parameters, message):
 @pytest.mark.parametrize(
     ("neurons", "parameters", "message"),
     [
-        (np.zeros(4, dtype=bool), {"n_layers": 2}, "without any neuron"),
-        ([0, 1], {"n_layers": 2}, "needs to know how many there are"),
+        (np.zeros(4, dtype=bool), {"n_layers": 2}, "contains no neuron"),
+        ([0, 1], {"n_layers": 2}, "needs to know how many columns there are"),
         ([True, False], {"by": "class"}, "no order and no classes"),
         ([4], {"input_features": neuron_names([0], 4)}, "was given neuron 4"),
     ],

@@ -15,7 +15,7 @@ from sklearn_neurox.words import words_frame
 def words():
     sentences = [["Dogs", "bark"], ["Cats", "see", "birds"], ["Go"]]
     frame = words_frame(sentences, [["N", "V"], ["N", "V", "N"], ["V"]])
-    # Some rows of a larger frame, not in their order.
+    # Some rows of a larger frame, in a different order.
     return frame.iloc[[4, 0, 5, 1, 3]]
 
 

@@ -12,7 +12,7 @@ from sklearn_neurox.words import words_frame
 @pytest.fixture(scope="module")
 def words():
     words = make_tagged_words(60, random_state=0)
-    # The first ten sentences come twice.
+    # The first ten sentences occur twice.
     again = words[words["sentence_id"] < 10]
     return pd.concat([words, again.assign(sentence_id=again["sentence_id"] + 60)])
 
@@ -93,11 +93,11 @@ def test_wrong_input_is_named(X, words):
         top_contexts(X, words[["text", "word"]], [0])
     with pytest.raises(ValueError, match="'words' parameter of top_contexts"):
         top_contexts(X, words["word"], [0])
-    with pytest.raises(ValueError, match="chooses no column"):
+    with pytest.raises(ValueError, match="selects no column"):
         top_contexts(X, words, np.zeros(7, dtype=bool))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         top_contexts(X[1:], words, [0])
     with pytest.raises(ValueError, match="'window' parameter of top_contexts"):
         top_contexts(X, words, [0], window=-1)
-    with pytest.raises(ValueError, match="have the same value in all rows"):
+    with pytest.raises(ValueError, match="are constant over all rows"):
         top_contexts(np.zeros_like(X), words, [0])

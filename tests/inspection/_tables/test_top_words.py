@@ -13,7 +13,7 @@ from sklearn_neurox.utils._names import neuron_names
 
 @pytest.fixture
 def data():
-    """Words of very different frequency, and neurons of very different magnitude."""
+    """Return words of very different frequency and neurons of very different magnitude."""
     rng = np.random.default_rng(0)
     words = np.array([f"w{i}" for i in rng.geometric(0.1, size=600)], dtype=object)
     X = rng.normal(size=(600, 12)) * 10.0 ** np.arange(-3, 9) + 5
@@ -21,7 +21,7 @@ def data():
 
 
 def _by_groupby(X, words, min_count):
-    """The same by pandas: mean, standard deviation and count of every word and neuron."""
+    """Compute mean, standard deviation and count of each word and neuron with pandas."""
     z = (X - X.mean(axis=0)) / X.std(axis=0)
     grouped = pd.DataFrame(z).groupby(words)
     counts = grouped.size()
@@ -35,7 +35,7 @@ def _by_groupby(X, words, min_count):
 @pytest.mark.parametrize("small_blocks", [False, True])
 def test_every_number_is_that_of_a_group(data, sign, small_blocks, monkeypatch):
     if small_blocks:
-        # Blocks that end within a type, and within a few neurons.
+        # Blocks that end within a type and contain few neurons.
         monkeypatch.setattr(_top_words, "_BLOCK_VALUES", 35)
         monkeypatch.setattr(_chosen_neurons, "_VALUES", 5 * 60)
     X, words = data
@@ -85,7 +85,7 @@ def test_neurons_by_index_name_and_mask_in_the_order_asked_for(data):
     pd.testing.assert_frame_equal(one, expected.reset_index(drop=True))
     pd.testing.assert_frame_equal(one, top_words(X, words, 9, input_features=names))
     pd.testing.assert_frame_equal(one, top_words(frame, words, np.arange(12) == 9))
-    # Many neurons take another path than few.
+    # Many neurons take a different code path from few.
     many = top_words(frame, words, list(range(11, 0, -1)))
     chosen = many[many["neuron"] == "hidden.2.1"].reset_index(drop=True)
     pd.testing.assert_frame_equal(chosen, one)
@@ -99,7 +99,9 @@ def test_counts_and_case():
     folded = top_words(X, words, min_count=2, case_sensitive=False, sign="negative")
     assert folded["word"].tolist() == ["the", "dog"] and folded["count"].tolist() == [2, 2]
     np.testing.assert_allclose(folded["mean"], [1, 5])
-    with pytest.raises(ValueError, match="No word occurs 3 times.* the most frequent one does 2"):
+    with pytest.raises(
+        ValueError, match="No word occurs 3 times.* the most frequent word occurs 2 times"
+    ):
         top_words(X, words, min_count=3)
 
 
@@ -119,24 +121,24 @@ def test_planted_words_are_found():
 def test_constant_neurons_are_left_out_of_all_and_refused_by_name(data):
     X, words = data
     X[:, 3] = 7
-    with pytest.warns(UserWarning, match=r"top_words: 1 of 12 neurons .* \(the first: 'x3'\)"):
+    with pytest.warns(UserWarning, match=r"top_words: 1 of 12 neurons .* \(the first is 'x3'\)"):
         table = top_words(X, words)
     assert "x3" not in set(table["neuron"]) and "x4" in set(table["neuron"])
-    with pytest.raises(ValueError, match="'x3'.* so no word stands out. Leave them out"):
+    with pytest.raises(ValueError, match="'x3'.* so no word stands out. Leave these neurons out"):
         top_words(X, words, [3, 4])
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"neurons": []}, "chooses no column"),
+        ({"neurons": []}, "selects no column"),
         ({"neurons": [0, 5]}, "was given neuron 5, but the 2 columns"),
         ({"neurons": "hidden.0.0"}, "by name, but X has no feature names"),
         ({"words": ["a"]}, "inconsistent numbers of samples"),
         ({"words": ["a", None, "a", "b"]}, "1 of 4 words given to top_words are missing"),
         ({"words": pd.DataFrame({"form": list("abcd")})}, "reads the column 'word'"),
         ({"X": [[0, np.inf]] * 4}, "Input X contains infinity: column 1, row 0"),
-        ({"X": np.ones((4, 2))}, "2 of 2 neurons have the same value"),
+        ({"X": np.ones((4, 2))}, "2 of 2 neurons are constant"),
         ({"input_features": ["a"]}, "has 1 names, but there are 2"),
         ({"sign": "up"}, "'sign' parameter of top_words"),
         ({"min_count": 0}, "'min_count' parameter of top_words"),
@@ -159,5 +161,5 @@ def test_a_matrix_of_half_precision_is_never_upcast_whole(tmp_path):
     top_words(X, words)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # 24 MB as they are, 96 MB in double precision.
+    # 24 MB in half precision, 96 MB in double precision.
     assert peak < 48e6

@@ -2,7 +2,7 @@
 
 const DISTRIBUTION = { width: 320, height: 36, box: 7 };
 
-// The values of one class of a neuron: a histogram, and below it a box of quantiles.
+// The values of a neuron in one class: a histogram, and a box of quantiles below it.
 function distribution(neuron, c) {
   const [, , nBins] = shapeOf("shares");
   const { width, height, box } = DISTRIBUTION;
@@ -45,7 +45,7 @@ function quantilesAt(row) {
 
 const rangeOf = (neuron) => [arrays.range[2 * neuron], arrays.range[2 * neuron + 1]];
 
-// The activation at a share of the range that the bins of a neuron span.
+// The activation at a fraction of the range that the bins of a neuron cover.
 function activationAt(neuron, share) {
   const [low, high] = rangeOf(neuron);
   return arrays.mean[neuron] + arrays.deviation[neuron] * (low + share * (high - low));
@@ -76,7 +76,7 @@ function distributionAxis(neuron) {
   );
 }
 
-// A bar to the right for what is positive, to the left for what is negative, with its number.
+// A bar to the right for a positive value, to the left for a negative one, with the number.
 function signedBar(value, largest, text = aligned(value, largest)) {
   if (Number.isNaN(value)) return text;
   const half = 30;
@@ -115,7 +115,7 @@ function bar(value, largest, text = aligned(value, largest)) {
 const CURVES = { width: 600, height: 280, left: 48, right: 190, top: 14, bottom: 38 };
 const CURVE_KINDS = ["top", "random", "bottom"];
 
-// Scores by how much is kept; `points` have which, mode, fraction and score, and `all` is a score.
+// Scores by fraction kept; `points` have which, mode, fraction and score, and `all` is a score.
 function ablationCurves(points, all) {
   const { width, height, left, right, top, bottom } = CURVES;
   const scores = [...points.map((point) => point.score), ...(all === null ? [] : [all])];
@@ -144,7 +144,7 @@ function ablationCurves(points, all) {
   return drawing(
     width,
     height,
-    "Score by the share of neurons kept; the table has the numbers",
+    "Score by share of neurons kept; the table contains the numbers",
     grid,
     kept,
     level,
@@ -154,7 +154,7 @@ function ablationCurves(points, all) {
   );
 }
 
-// Each name beside the end of its curve, behind a piece of it.
+// Each name next to the end of its curve, after a sample of its line.
 function curveNames(curves, y) {
   const x = CURVES.width - CURVES.right + 8;
   const ends = spread(
@@ -192,7 +192,7 @@ function drawCurve(curve, x, y) {
   return svg("g", null, svg("path", { d: `M${at.join("L")}`, class: curveClass(curve) }), dots);
 }
 
-// Move labels apart that would lie on one another.
+// Move overlapping labels apart.
 function spread(positions, gap) {
   const byPlace = positions.map((y, i) => [y, i]).sort((a, b) => a[0] - b[0]);
   byPlace.forEach((entry, i) => {

@@ -1,4 +1,4 @@
-// The data of the page: unpacked once, then read by neuron and class.
+// The data of the page: unpacked once, then read by neuron and by class.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const nNeurons = data.neurons.length;
@@ -35,7 +35,7 @@ const unpackAll = (names) => Promise.all(names.map(unpack));
 
 const unpackRanking = () => unpackAll(["layer_of", "rank", "score", "class_score", "class_rank"]);
 
-// Everything else may come while the ranking is already being read.
+// Everything else is unpacked while the user already sees the ranking.
 let allUnpacked = null;
 
 function unpackRest() {
@@ -47,7 +47,7 @@ const neuronNumbers = new Map(data.neurons.map((name, i) => [name, i]));
 const classNumbers = new Map(data.classes.map((name, c) => [name, c]));
 const detailNumbers = data.detailed && new Map(data.detailed.map((i, place) => [i, place]));
 
-// Where the words and sentences of a neuron are, or undefined where it has none.
+// The position of a neuron's words and sentences, or undefined if it has none.
 const detailOf = (neuron) => (detailNumbers ? detailNumbers.get(neuron) : neuron);
 
 const scaled = (name, i) => arrays[name][i] * data.arrays[name].scale;
@@ -73,11 +73,11 @@ const classRank = (c, neuron) =>
 const classScore = (c, neuron) =>
   hasClassRanks(c) ? arrays.class_score[c * nNeurons + neuron] : NaN;
 
-// The weight for a change of the neuron by one standard deviation, which compares between neurons.
+// The weight for a change by one standard deviation, which is comparable between neurons.
 const weightOf = (c, neuron) =>
   arrays.weight ? arrays.weight[c * nNeurons + neuron] * arrays.deviation[neuron] : NaN;
 
-// Means of a class, and of all other words, in standard deviations from the mean of all.
+// The mean of a class, in standard deviations from the mean over all words.
 const classMean = (c, neuron) =>
   data.class_counts[c] ? scaled("class_mean", neuron * nClasses + c) : NaN;
 
@@ -86,7 +86,7 @@ function differenceFromOthers(c, neuron) {
   return others ? (classMean(c, neuron) * data.n_words) / others : NaN;
 }
 
-// The label whose words matter most to the neuron, by the ranking.
+// The label for which the neuron ranks highest, or -1.
 function mainClass(neuron) {
   let best = -1;
   for (let c = 0; c < nClasses; c++) {
@@ -96,7 +96,7 @@ function mainClass(neuron) {
   return best;
 }
 
-// The words of a text that are shown around one; as Spans.windows in Python.
+// The words of a text that are shown around a word, as in Spans.windows in Python.
 function windowOf(span, text) {
   const first = arrays.text_first[text];
   const last = arrays.text_first[text + 1];
@@ -116,7 +116,7 @@ function textOf(span) {
   return low;
 }
 
-// Where the values of each window begin: they lie one after the other.
+// The offset of each window's values: the windows are stored one after another.
 let offsets = null;
 
 function windowOffset(place) {
@@ -130,7 +130,7 @@ function windowOffset(place) {
   return offsets[place];
 }
 
-// The sentence of a place in `context`: its words with their values, in standard deviations.
+// The sentence at a position in `context`, with its words and their values in standard deviations.
 function contextAt(place) {
   const focus = arrays.context[place];
   const text = textOf(focus);

@@ -1,4 +1,4 @@
-// Making elements. Text only ever becomes text: nothing here reads markup.
+// Create elements. Text always stays text: nothing here parses markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -27,14 +27,14 @@ function number(value) {
   return text.replace("-", "−");
 }
 
-// As many decimals as the largest of a column needs, so that the column lines up.
+// As many decimals as the largest number in the column needs, so that the column is aligned.
 function aligned(value, largest) {
   if (value === null || Number.isNaN(value)) return "–";
   const digits = 2 - Math.floor(Math.log10(largest || 1));
   return value.toFixed(Math.min(8, Math.max(largest < 10 ? 3 : 0, digits))).replace("-", "−");
 }
 
-// In standard deviations, always with its sign.
+// Format a number of standard deviations, always with its sign.
 function deviations(value) {
   if (Number.isNaN(value)) return "–";
   const text = Math.abs(value).toFixed(2);
@@ -51,7 +51,7 @@ const labelLink = (c) => el("a", { href: labelPath(c) }, el("bdi", null, data.cl
 
 const strength = (value) => Math.max(-1, Math.min(1, value / data.full_color));
 
-// Colour an element by a value in standard deviations; zero is the page.
+// Color an element by a value in standard deviations; zero has the color of the page.
 function colored(node, value) {
   const share = strength(value);
   if (Math.abs(share) < 0.01) return node;
@@ -60,7 +60,7 @@ function colored(node, value) {
   return node;
 }
 
-// An <svg> that says in words what it draws.
+// An <svg> with a description for screen readers.
 const drawing = (width, height, description, ...children) =>
   svg(
     "svg",

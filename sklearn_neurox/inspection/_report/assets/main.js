@@ -1,4 +1,4 @@
-// The search, the way between views, and the start.
+// Search, navigation between views, and startup.
 
 const VIEWS = [
   ["ranking", "Ranking", rankingView, true],
@@ -29,7 +29,7 @@ function viewOf(path) {
   if (view) return view[2];
   return () => [
     heading("Not found"),
-    el("p", null, `This report has nothing at “${name || kind}”.`),
+    el("p", null, `This report has no page for “${name || kind}”.`),
   ];
 }
 
@@ -44,7 +44,7 @@ function decoded(text) {
 let isFirst = true;
 
 async function show(path) {
-  // The ranking alone is there at once; a view of anything else waits for its numbers.
+  // Only the ranking is available at once; all other views wait for their numbers.
   if (!/^#?(\/ranking)?$/.test(path)) await unpackRest();
   main.replaceChildren(...viewOf(path)().filter(Boolean));
   const title = main.querySelector("h1");
@@ -56,14 +56,14 @@ async function show(path) {
   }
   markCurrent();
   if (!isFirst) {
-    // Readers of the screen hear the new heading, and Tab goes on from there.
+    // Screen readers announce the new heading, and Tab continues from there.
     title.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }
   isFirst = false;
 }
 
-// In the list, what the main part shows.
+// Mark the search result that the main part shows.
 function markCurrent() {
   for (const option of results.querySelectorAll("[role=option]")) {
     if (option.hash === location.hash) option.setAttribute("aria-current", "page");
@@ -91,7 +91,7 @@ function search() {
 function countText(shown, total) {
   if (!total) return "Nothing found";
   if (shown === total) return "";
-  return `${integers.format(shown)} of ${integers.format(total)} shown; type more to narrow down`;
+  return `${integers.format(shown)} of ${integers.format(total)} shown; type more to narrow the search`;
 }
 
 function groupNodes(title, list) {
@@ -99,7 +99,7 @@ function groupNodes(title, list) {
   const options = list.map(({ name, note, path }) =>
     el(
       "a",
-      // The title shows a long name whole.
+      // The title shows the full text of a long name.
       { role: "option", href: path, tabindex: "-1", "aria-selected": "false", title: name },
       el("bdi", null, name),
       el("span", { class: "muted" }, note),
@@ -147,7 +147,7 @@ function matches(text) {
   ];
 }
 
-// What is called so comes before what begins so, and that before what only has it inside.
+// Exact matches first, then names that start with the text, then names that contain it.
 function namesLike(numbers, nameOf, text) {
   const byPlace = [[], [], []];
   for (const i of numbers) {
@@ -200,8 +200,7 @@ const KEYS = {
   },
 };
 
-// In the frame of a notebook the address of a link is one of the notebook, so it is not left to
-// the browser.
+// In a notebook's iframe, the browser would resolve links against the address of the notebook.
 function followLink(event) {
   const link = event.target.closest('a[href^="#/"]');
   if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -237,7 +236,7 @@ function listen() {
 async function start() {
   if (typeof DecompressionStream === "undefined") {
     main.replaceChildren(
-      el("p", null, "This browser is too old for the report. Use one from 2023 or later."),
+      el("p", null, "This browser is too old for the report. Use a browser from 2023 or later."),
     );
     return;
   }

@@ -1,4 +1,4 @@
-// The page of one neuron: by label, by word, in sentences.
+// The view of one neuron: by label, by word and in sentences.
 
 function neuronView(neuron) {
   const facts = [
@@ -10,7 +10,7 @@ function neuronView(neuron) {
   ];
   return [
     heading(data.neurons[neuron]),
-    neighbours(neuron),
+    neighbors(neuron),
     el(
       "dl",
       { class: "facts" },
@@ -22,7 +22,7 @@ function neuronView(neuron) {
   ];
 }
 
-function neighbours(neuron) {
+function neighbors(neuron) {
   const rank = arrays.rank[neuron];
   const link = (place, text) =>
     place >= 1 && place <= nNeurons
@@ -30,7 +30,7 @@ function neighbours(neuron) {
       : el("span", { class: "muted" }, text);
   return el(
     "p",
-    { class: "neighbours" },
+    { class: "neighbors" },
     link(rank - 1, "← better ranked"),
     link(rank + 1, "worse ranked →"),
   );
@@ -42,7 +42,7 @@ function responses(neuron) {
       el(
         "p",
         { class: "note" },
-        `This neuron is ${number(arrays.mean[neuron])} for every word, so it tells nothing of any label.`,
+        `This neuron is ${number(arrays.mean[neuron])} for every word, so it carries no information about labels.`,
       ),
     ];
   }
@@ -54,7 +54,7 @@ function responses(neuron) {
       el(
         "p",
         { class: "note" },
-        `Words and sentences are kept for the ${n} best ranked neurons only. This is not one of them.`,
+        `Top words and sentences are included only for the ${n} best-ranked neurons; this is not one of them.`,
       ),
     );
     return parts;
@@ -80,7 +80,7 @@ function classTable(neuron) {
       {
         title: "Rank",
         kind: "number",
-        hint: "In the ranking of the label",
+        hint: "The rank of the neuron for the label",
         value: (c) => classRank(c, neuron),
       },
       {
@@ -97,7 +97,7 @@ function classTable(neuron) {
     {
       title: "Mean, SD",
       kind: "number",
-      hint: "Mean over the words of the label, in standard deviations from the mean of all words",
+      hint: "Mean over the label's words, in standard deviations from the mean over all words",
       largestFirst: true,
       value: (c) => classMean(c, neuron),
       cell: (c) => deviations(classMean(c, neuron)),
@@ -105,7 +105,7 @@ function classTable(neuron) {
     {
       title: "Distribution",
       kind: "drawing",
-      hint: "Histogram, as high as its fullest bin, and the quantiles 5, 25, 50, 75 and 95 %",
+      hint: "Histogram, scaled to its fullest bin, and the 5, 25, 50, 75 and 95 % quantiles",
       largestFirst: true,
       value: (c) => classMean(c, neuron),
       cell: (c) => (data.class_counts[c] ? distribution(neuron, c) : "–"),
@@ -130,7 +130,7 @@ function classTable(neuron) {
 function topWords(place) {
   const n = shapeOf("top_word")[2];
   if (!n)
-    return el("p", { class: "note" }, `No word occurs ${plural(data.min_count, "time")} or more.`);
+    return el("p", { class: "note" }, `No word occurs at least ${plural(data.min_count, "time")}.`);
   const list = (side, title) => {
     const items = [];
     for (let k = 0; k < n; k++) {
@@ -155,7 +155,7 @@ function topWords(place) {
     el(
       "p",
       { class: "about" },
-      `Mean activation of words that occur ${data.min_count} times or more, in standard deviations.`,
+      `Mean activation of words that occur at least ${plural(data.min_count, "time")}, in standard deviations.`,
     ),
     el("div", { class: "sides" }, list(0, "Highest"), list(1, "Lowest")),
   );
@@ -169,7 +169,7 @@ function colorKey() {
   }
   return el(
     "p",
-    { class: "key", "aria-label": "Colours by standard deviations" },
+    { class: "key", "aria-label": "Colors by standard deviations" },
     steps,
     el("span", { class: "muted" }, "standard deviations"),
   );
@@ -194,7 +194,7 @@ function sentence(context) {
   );
 }
 
-// The text, cut at its words. Offsets count characters as Python does, not UTF-16 units.
+// The text, split at its words. Offsets count characters, as in Python, not UTF-16 units.
 function pieces({ text, words, cutBefore, cutAfter }) {
   const characters = Array.from(text);
   const slice = (from, to) => characters.slice(from, to).join("");

@@ -1,10 +1,10 @@
-// Tables that sort by a click or key on their headers, a page of rows at a time.
+// Paged tables that sort when their headers are clicked.
 
 const PAGE = 50;
 
-// `columns` have a title, a value by row, and perhaps a cell, a hint and what sorts first.
+// `columns` have a title and a value by row, and optionally a cell, a hint and `largestFirst`.
 function sortableTable({ caption, columns, rows: given, sort, foot }) {
-  // What is given may be an iterator, which can be read once only.
+  // `given` may be an iterator, which can be read only once.
   const rows = Array.from(given);
   const state = { rows, start: 0, column: null, descending: false };
   const body = el("tbody");
@@ -63,7 +63,7 @@ function cellOf(column, row) {
   return el("td", { class: column.kind, dir: column.kind ? null : "auto" }, shown);
 }
 
-// Missing numbers last, whichever way; equal ones stay in order.
+// Missing numbers come last in either direction; equal ones keep their order.
 function sorted(rows, value, descending) {
   const keyed = Array.from(rows, (row) => [value(row), row]);
   const isMissing = (key) => key === null || Number.isNaN(key);
@@ -99,7 +99,7 @@ function makePager(state, draw) {
     const stop = Math.min(state.start + PAGE, state.rows.length);
     const range = `${integers.format(state.start + 1)}–${integers.format(stop)}`;
     status.textContent = `${range} of ${integers.format(state.rows.length)}`;
-    // Not `disabled`, which would take the focus from who presses the key again and again.
+    // Not `disabled`, which would move the focus away while somebody presses the key repeatedly.
     buttons.forEach((button, i) => {
       const isEnd = i < 2 ? state.start === 0 : state.start === lastStart;
       button.setAttribute("aria-disabled", isEnd);

@@ -1,4 +1,4 @@
-// What the page shows: each view gives the nodes of the main part, the heading first.
+// The views of the page: each returns the nodes of the main part, heading first.
 
 const heading = (...children) => el("h1", { tabindex: "-1" }, ...children);
 
@@ -24,9 +24,9 @@ function rankingView() {
         title: "Best for",
         value: (i) => data.classes[mainClass(i)],
         cell: (i) => labelLink(mainClass(i)),
-        hint: "The label in whose ranking the neuron stands highest",
+        hint: "The label for which the neuron ranks highest",
       },
-      { title: "Rank there", kind: "number", value: (i) => classRank(mainClass(i), i) },
+      { title: "Rank for label", kind: "number", value: (i) => classRank(mainClass(i), i) },
     );
   }
   return [
@@ -46,7 +46,7 @@ function rankingView() {
   ];
 }
 
-// Where the best tenth of the neurons lies.
+// The layers of the best tenth of the neurons.
 function layersOfBest(neurons) {
   if (data.layers.length < 2) return null;
   const n = Math.max(1, Math.round(neurons.length / 10));
@@ -73,7 +73,7 @@ function layersOfBest(neurons) {
 }
 
 function summary() {
-  const probe = data.probe ? `; weights are those of ${data.probe}` : "";
+  const probe = data.probe ? `; weights from ${data.probe}` : "";
   return (
     `${plural(nNeurons, "neuron")}, ${plural(data.n_words, "word")}, ` +
     `${plural(nClasses, "value")} of ${data.label}. Ranked by ${data.ranker}${probe}.`
@@ -102,12 +102,12 @@ function labelsView() {
   ];
   return [
     heading("Labels"),
-    el("p", { class: "about" }, `The values of ${data.label}. Each has a ranking of its own.`),
+    el("p", { class: "about" }, `The values of ${data.label}. Each has its own ranking.`),
     sortableTable({ caption: "Labels", columns, rows: data.classes.keys() }),
   ];
 }
 
-// Best first for a label; without such ranks, by how far its words are from the others.
+// Best first for a label; without ranks by label, by the difference of its words from the others.
 const byLabel = new Map();
 
 function neuronsFor(c) {
@@ -143,7 +143,7 @@ function labelView(c) {
     {
       title: "Difference, SD",
       kind: "number",
-      hint: "Mean over the words of the label minus that over all others, in standard deviations",
+      hint: "Mean over the label's words minus mean over all other words, in standard deviations",
       largestFirst: true,
       value: (i) => differenceFromOthers(c, i),
       cell: (i) =>
@@ -153,7 +153,7 @@ function labelView(c) {
   );
   const note = hasClassRanks(c)
     ? ""
-    : ` ${data.ranker} gives no scores by label, so the neurons stand by their difference.`;
+    : ` ${data.ranker} has no scores by label, so the neurons are sorted by their difference.`;
   return [
     heading("Label ", el("bdi", null, data.classes[c])),
     el(
@@ -179,7 +179,7 @@ function weightColumn(rows, value) {
   return {
     title: "Weight × SD",
     kind: "number",
-    hint: "The weight of the probe times the standard deviation of the neuron",
+    hint: "The weight in the probe times the standard deviation of the neuron",
     largestFirst: true,
     value,
     cell: (row) => signedBar(value(row), largest),
@@ -214,14 +214,14 @@ function tableView(title, table, about) {
 function ablationView() {
   const table = data.tables.ablation;
   const about =
-    "Scores of the probe on some of the neurons alone, averaged over n folds, draws and repeats; " +
-    "the spread is their standard deviation.";
+    "Scores of the probe on some of the neurons only, averaged over n folds, draws and repeats; " +
+    "the spread is the standard deviation of these scores.";
   const [title, paragraph, numbers] = tableView("Ablation", table, about);
   const chart = ablationChart(table);
   return [title, paragraph, chart && el("div", { class: "scroll" }, chart), numbers];
 }
 
-// One pair of probe and ranking has a drawing; of more the table has the numbers.
+// Drawn only for a single pair of probe and ranking; the table has the numbers for more.
 function ablationChart(table) {
   const at = (name) => table.columns.indexOf(name);
   const distinct = (name) =>
@@ -241,18 +241,18 @@ function ablationChart(table) {
 }
 
 const ABOUT = [
-  "Activations are compared in standard deviations (SD) of a neuron from its mean over all words. " +
-    "Blue is below the mean, orange above, no colour at it; colours are full at " +
-    `${data.full_color} SD. Point at a word of a sentence to read its value.`,
-  "A distribution is drawn as high as its fullest bin, over a range that all labels of the neuron " +
-    `share; what lies further than ${data.reach} SD from the mean is in the outermost bins. The ` +
-    "box below it holds the middle half of the words, its line the middle nine tenths.",
-  `Top words are averaged over their occurrences, of which there are ${data.min_count} at least. ` +
-    "Of equal sentences one is shown; the word with the highest or lowest activation is " +
-    "underlined. Of a long text a part is shown, and words that are no rows of the data have no " +
-    "colour.",
-  "Keys: / searches, the arrows choose, Enter opens, Escape clears. Headers of tables sort.",
-  `Written by sklearn-neurox ${data.version}. This page loads nothing and sends nothing.`,
+  "Activations are shown in standard deviations (SD) from the neuron's mean over all words. " +
+    "Values below the mean are blue and values above it orange; the mean has no color, and the " +
+    `color is full at ${data.full_color} SD. Hover over a word in a sentence to see its value.`,
+  "Each distribution is scaled to its fullest bin, and all labels of a neuron share one range. " +
+    `Values more than ${data.reach} SD from the mean are counted in the outermost bins. The box ` +
+    "below a distribution covers the middle 50 % of the words, and its line the middle 90 %.",
+  `The value of a top word is the mean over its occurrences, of which there are at least ` +
+    `${data.min_count}. Repeated sentences are shown once, and long texts in part. The word with ` +
+    "the highest or lowest activation is underlined. Words that are not in the data have no color.",
+  "Keyboard: / goes to the search, the arrow keys select a result, Enter opens it, and Escape " +
+    "clears the search. Click a table header to sort the table.",
+  `Created by sklearn-neurox ${data.version}. This page loads nothing and sends nothing.`,
 ];
 
 function aboutView() {
