@@ -3,7 +3,6 @@
 
 import importlib
 import inspect
-import pkgutil
 import subprocess
 import sys
 
@@ -50,35 +49,6 @@ def test_importing_brings_no_heavy_package():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_nothing_below_knows_what_is_above():
-    """DESIGN: probes never import extraction; nobody imports the command line."""
-    above = {
-        "utils": ["words", "extraction", "probes", "ranking", "selection", "ablation", "cli"],
-        "words": ["extraction", "probes", "ranking", "selection", "ablation", "cli"],
-        "extraction": ["probes", "ranking", "selection", "ablation", "cli"],
-        "probes": ["extraction", "ranking", "selection", "ablation", "cli"],
-        "ranking": ["extraction", "ablation", "cli"],
-        "selection": ["extraction", "ablation", "cli"],
-        "ablation": ["cli"],
-        "evaluation": ["cli"],
-        "inspection": ["cli"],
-        "io": ["probes", "ranking", "selection", "ablation", "cli"],
-    }
-    for package, forbidden in above.items():
-        root = importlib.import_module(f"sklearn_neurox.{package}")
-        for info in pkgutil.walk_packages(root.__path__, root.__name__ + "."):
-            source = inspect.getsource(importlib.import_module(info.name))
-            for other in forbidden:
-                imported = [
-                    line
-                    for line in source.splitlines()
-                    if line.lstrip().startswith(
-                        (f"from sklearn_neurox.{other}", f"import sklearn_neurox.{other}")
-                    )
-                ]
-                assert not imported, f"{info.name}: {imported}"
 
 
 def test_version_is_the_installed_one():
