@@ -8,29 +8,17 @@ import inspect
 import pytest
 from numpydoc.validate import validate
 
+from tests.public_names import public_names
+
 # EX01: every example counts below; ES01: short things need no extended summary; SA01: not every
 # function has relatives; GL08 is covered by ruff; RT02: scikit-learn names what it returns.
 _IGNORED = {"ES01", "SA01", "SA04", "EX01", "GL08", "GL01", "RT02", "RT03"}
-_SUBPACKAGES = [
-    "ablation",
-    "datasets",
-    "evaluation",
-    "extraction",
-    "inspection",
-    "io",
-    "probes",
-    "ranking",
-    "selection",
-    "words",
-]
 
 
 def _public():
-    for package in _SUBPACKAGES:
-        module = importlib.import_module(f"sklearn_neurox.{package}")
-        for name in module.__all__:
-            if callable(getattr(module, name)):
-                yield f"sklearn_neurox.{package}.{name}"
+    for package, name in public_names():
+        if callable(getattr(importlib.import_module(f"sklearn_neurox.{package}"), name)):
+            yield f"sklearn_neurox.{package}.{name}"
 
 
 def _members():
