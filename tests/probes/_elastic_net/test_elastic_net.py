@@ -291,7 +291,10 @@ def test_wild_scales_converge_when_standardized(l1_ratio, dtype):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "l1_ratio",
+    [pytest.param(0.0, marks=pytest.mark.slow), 0.5, pytest.param(1.0, marks=pytest.mark.slow)],
+)
 def test_wild_scales_stay_finite_without(l1_ratio):
     X, y = wild()
     probe = ElasticNetProbeClassifier(1e-2, l1_ratio).fit(X.astype(np.float32), y)
