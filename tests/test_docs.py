@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The documentation: complete, right about names, and built without a warning."""
 
-import configparser
-import functools
 import importlib
 import inspect
 import os
@@ -13,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.public_names import SUBPACKAGES, public_names
 
@@ -41,19 +38,6 @@ _NEUROX = """
     train_linear_regression_probe train_logistic_regression_probe TransformersVisualizer
     visualize_activations zero_out_activations_keep_neurons zero_out_activations_remove_neurons
 """.split()
-
-
-def _requirements(text):
-    """Give the version that is asked for of each package, one a line."""
-    pairs = re.findall(r"^([\w-]+)(?:\[.*\])?\s*([>=]=.*)$", text.strip(), re.M)
-    return {name.replace("_", "-"): version for name, version in pairs}
-
-
-@functools.cache
-def _setup():
-    setup = configparser.ConfigParser()
-    setup.read(_ROOT / "setup.cfg", encoding="utf-8")
-    return setup
 
 
 @pytest.fixture(scope="module")
@@ -170,23 +154,3 @@ def test_parameters_named_for_neurox_exist():
             inspect.signature(getattr(module, name)).bind_partial(**dict.fromkeys(keywords))
             seen += len(keywords)
     assert seen
-
-
-def test_conda_and_pip_ask_for_the_same():
-    environment = yaml.safe_load((_ROOT / "environment.yml").read_text(encoding="utf-8"))
-    plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
-    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
-    assert pip == [".[demo]"]
-    conda = _requirements("\n".join(plain))
-    options = _setup()["options"]
-    assert conda.pop("python") == options["python_requires"]
-    # The same packages under conda-forge's names.
-    conda["torch"], conda["matplotlib"] = conda.pop("pytorch"), conda.pop("matplotlib-base")
-    asked = _requirements(options["install_requires"])
-    assert conda == asked | _requirements(_setup()["options.extras_require"]["plot"])
-
-
-def test_the_test_extra_can_build_the_documentation():
-    assert re.search(
-        r"^sklearn-neurox\[.*\bdocs\b", _setup()["options.extras_require"]["test"], re.M
-    )
