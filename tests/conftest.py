@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import functools
 import os
 
 # Before transformers is imported anywhere: no test may reach for the network.
@@ -10,6 +11,23 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 
 from sklearn_neurox.extraction._run._repeated_reads import forget_passes
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_vocabulary_of_canine():
+    """Share the 1.1 million characters that every tokenizer of CANINE lists twice when it loads."""
+    from transformers import CanineTokenizer
+
+    @functools.cache
+    def characters(size):
+        return {chr(i): i for i in range(size)}
+
+    def get_vocab(self):
+        return characters(self.vocab_size) | self.added_tokens_encoder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CanineTokenizer, "get_vocab", get_vocab)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,46 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Docstrings: complete by numpydoc's rules, and their examples run."""
+"""Docstrings: complete by numpydoc's rules, with a plain summary, and their examples run."""
 
 import doctest
+import functools
 import importlib
 import inspect
+from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
 
+import sklearn_neurox
+from tests.public_names import public_names
+
+_SOURCE = Path(sklearn_neurox.__file__).parent
 # EX01: every example counts below; ES01: short things need no extended summary; SA01: not every
 # function has relatives; GL08 is covered by ruff; RT02: scikit-learn names what it returns.
 _IGNORED = {"ES01", "SA01", "SA04", "EX01", "GL08", "GL01", "RT02", "RT03"}
-_SUBPACKAGES = [
-    "ablation",
-    "datasets",
-    "evaluation",
-    "extraction",
-    "inspection",
-    "io",
-    "probes",
-    "ranking",
-    "selection",
-    "words",
-]
-
-
-def _public():
-    for package in _SUBPACKAGES:
-        module = importlib.import_module(f"sklearn_neurox.{package}")
-        for name in module.__all__:
-            if callable(getattr(module, name)):
-                yield f"sklearn_neurox.{package}.{name}"
-
-
-def _members():
-    for path in _public():
-        yield path
-        thing = _resolve(path)
-        if inspect.isclass(thing):
-            for name, member in vars(thing).items():
-                if not name.startswith("_") and inspect.isfunction(member):
-                    yield f"{path}.{name}"
 
 
 def _resolve(path):
@@ -48,10 +24,58 @@ def _resolve(path):
     return getattr(importlib.import_module(package), name)
 
 
-@pytest.mark.parametrize("path", sorted(_members()))
+def _public():
+    for package, name in public_names():
+        path = f"sklearn_neurox.{package}.{name}"
+        if callable(_resolve(path)):
+            yield path
+
+
+def _function_behind(member):
+    """Return the function of a method, property or conditional method; None for other things."""
+    for attribute in ("fget", "func", "fn", "__func__"):
+        member = getattr(member, attribute, member)
+    return member if inspect.isfunction(member) else None
+
+
+def _members():
+    """Map the path of everything public to the object that has its docstring.
+
+    Of classes, these are also the methods and properties that are defined in this package.
+    """
+    members = {}
+    for path in _public():
+        members[path] = thing = _resolve(path)
+        for name in dir(thing) if inspect.isclass(thing) else ():
+            member = inspect.getattr_static(thing, name)
+            function = _function_behind(member)
+            if not name.startswith("_") and function is not None:
+                if _SOURCE in Path(inspect.unwrap(function).__code__.co_filename).parents:
+                    members[f"{path}.{name}"] = member
+    return members
+
+
+_MEMBERS = _members()
+
+
+@pytest.mark.parametrize("path", sorted(_MEMBERS))
 def test_docstring_is_complete(path):
     errors = [e for e in validate(path)["errors"] if e[0] not in _IGNORED]
     assert not errors, f"{path}: {errors}"
+
+
+@pytest.mark.parametrize("path", sorted(_MEMBERS))
+def test_summary_is_a_plain_sentence(path):
+    member = _MEMBERS[path]
+    summary = inspect.getdoc(member).split("\n\n")[0]
+    assert "\n" not in summary
+    assert summary.endswith(".")
+    first = summary.split()[0]
+    assert first not in {"Tell", "Tells", "Give", "Gives", "Say", "Says"}
+    # Classes and properties are things; what is called does something.
+    if not inspect.isclass(member) and not isinstance(member, property | functools.cached_property):
+        assert first not in {"A", "An", "How", "The", "This", "What", "Whether", "Which"}
+        assert not first.endswith("s") or first.endswith("ss"), f"{first} is not imperative"
 
 
 @pytest.mark.parametrize("path", sorted(_public()))

@@ -4,6 +4,8 @@
 import subprocess
 import sys
 
+import pytest
+
 _JOB = """
 import sys
 
@@ -48,6 +50,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_main_job_without_pyarrow():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _JOB], capture_output=True, text=True, check=False

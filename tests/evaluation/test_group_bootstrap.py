@@ -80,6 +80,7 @@ def _profile(y, predictions, groups, seed, n_bootstrap=400):
     return scores, np.stack([own.resampled_scores(counts) for own in recorded], axis=1)
 
 
+@pytest.mark.slow
 def test_groups_cover_at_their_rate_and_words_do_not():
     rng = np.random.default_rng(0)
     # The mean of the beta distribution from which the accuracy of each sentence is drawn.
@@ -101,6 +102,7 @@ def test_groups_cover_at_their_rate_and_words_do_not():
     assert np.mean(by_word) < 0.8
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_where_neither_is_better():
     rng = np.random.default_rng(1)
     p_values = []

@@ -142,7 +142,7 @@ def test_outlier_dimensions_and_dead_neurons(kind, solver, l1_ratio, standardize
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
 @pytest.mark.parametrize(("scale", "n_samples"), [(1e4, 300), (1e6, 300), (1e6, 3000)])
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("is_mapped", [False, True])
+@pytest.mark.parametrize("is_mapped", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_outlier_dimension_in_single_precision(
     n_classes, scale, n_samples, l1_ratio, is_mapped, tmp_path
 ):

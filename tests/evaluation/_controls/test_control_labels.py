@@ -87,15 +87,15 @@ def test_the_same_in_every_process_and_forever():
         "from sklearn_neurox.evaluation import control_labels as c;"
         f"print(c({TYPES[:5]}, distribution={SHARES}).tolist())"
     )
-    for seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PATH": "", "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.strip() == str(expected)
+    # Strings of this process are hashed by another seed.
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONHASHSEED": "1", "PATH": "", "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(expected)
 
 
 def test_case():

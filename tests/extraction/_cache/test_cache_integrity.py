@@ -285,6 +285,7 @@ def test_a_value_beyond_half_precision_is_an_error_that_names_the_neuron(live, w
 # A full disk
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_and_the_cache_stays_valid(tiny, words, tmp_path):
     """A small limit on the size of files, in a process of its own."""
     folder = tmp_path / "cache"

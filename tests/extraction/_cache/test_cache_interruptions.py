@@ -18,6 +18,7 @@ from tests.extraction._cache.test_cache_filling import pool, shards_of
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
     pytest.mark.usefixtures("one_thread"),
+    pytest.mark.slow,  # processes that import torch, some of them killed
 ]
 
 
@@ -180,7 +181,6 @@ def test_kill_9_loses_only_what_was_not_visible(
         assert [path.name for path in shards_of(folder)] == names
 
 
-@pytest.mark.slow
 def test_kill_9_at_fifty_moments(killed_at, undisturbed, tiny, texts, count_forwards):
     expected, names = undisturbed
     rng = np.random.default_rng(1)

@@ -422,6 +422,7 @@ def test_narrow_screens_scroll_tables_and_not_the_page(chrome, page, place):
     assert widths[0] <= widths[1]
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_it_in_its_frame(chrome, data, ranker, tmp_path):
     report = NeuronReport(ranker, *data)
     outer = tmp_path / "notebook.html"

@@ -3,7 +3,6 @@ import os
 import pickle
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -15,11 +14,6 @@ from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import (
-    check_dataframe_column_names_consistency,
-    check_param_validation,
-    parametrize_with_checks,
-)
 
 from sklearn_neurox.probes import ElasticNetProbeClassifier
 
@@ -66,22 +60,6 @@ def reference(X, y, alpha, l1_ratio):
     options = {"maxiter": 20000, "maxfun": 20000, "ftol": 1e-15, "gtol": 1e-10}
     start = np.zeros(2 * size + rows)
     return minimize(fun, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).fun
-
-
-@parametrize_with_checks([ElasticNetProbeClassifier()])
-def test_sklearn_checks(estimator, check):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        # Some checks give nearly all samples weight zero, which leaves nothing to learn.
-        warnings.filterwarnings("ignore", "All coefficients are zero", UserWarning)
-        check(estimator)
-
-
-@pytest.mark.parametrize(
-    "check", [check_param_validation, check_dataframe_column_names_consistency]
-)
-def test_checks_that_scikit_learn_leaves_out(check):
-    check("ElasticNetProbeClassifier", ElasticNetProbeClassifier())
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -291,7 +269,10 @@ def test_wild_scales_converge_when_standardized(l1_ratio, dtype):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "l1_ratio",
+    [pytest.param(0.0, marks=pytest.mark.slow), 0.5, pytest.param(1.0, marks=pytest.mark.slow)],
+)
 def test_wild_scales_stay_finite_without_standardizing(l1_ratio):
     X, y = wild()
     probe = ElasticNetProbeClassifier(1e-2, l1_ratio).fit(X.astype(np.float32), y)

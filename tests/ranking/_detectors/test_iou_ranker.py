@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import config_context
 from sklearn.metrics import jaccard_score
 
 from sklearn_neurox.datasets import make_planted_neurons
@@ -16,7 +17,7 @@ def _best_by_sklearn(X, y, weight):
             [
                 max(
                     jaccard_score(y == c, x >= cut, sample_weight=weight)
-                    for cut in x[np.ones(len(x), bool) if weight is None else weight > 0]
+                    for cut in np.unique(x if weight is None else x[weight > 0])
                 )
                 for x in X.T
             ]
@@ -36,7 +37,8 @@ def test_best_is_the_best_of_all_cuts(seed, n_values, weighted):
     y = np.append([0, 1, 2], rng.randint(3, size=20))
     X = rng.randint(-n_values, n_values, size=(23, 2)) / 8
     weight = np.append([1.0, 1, 1], rng.choice([0, 0.5, 3], size=20)) if weighted else None
-    high, low = _best_by_sklearn(X, y, weight), _best_by_sklearn(-X, y, weight)
+    with config_context(assume_finite=True, skip_parameter_validation=True):  # takes half the time
+        high, low = _best_by_sklearn(X, y, weight), _best_by_sklearn(-X, y, weight)
     ranker = IoURanker().fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(ranker.class_scores_, np.maximum(high, low))
     ranker = IoURanker(two_sided=False).fit(X, y, sample_weight=weight)
