@@ -161,7 +161,7 @@ def _bare_inputs(activations):
     lengths = source.sequences.lengths
     plans = plan_batches(lengths, source.max_batch_tokens), np.arange(len(lengths))[:, None]
     batches, sentences = (
-        [source._inputs(batch, 1, model.device, False)[0] for batch in plan] for plan in plans
+        [source.make_inputs(batch, 1, model.device, False)[0] for batch in plan] for plan in plans
     )
     return model, batches, sentences
 

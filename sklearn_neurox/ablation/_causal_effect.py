@@ -254,7 +254,7 @@ def causal_effect(
     found = find_neurons(replace(extractor._spec(), model=model), neurons, caller=caller)
     fills = check_fills(fill, values, step, found, caller=caller)
     counts = _check_steps(steps, len(found))
-    predictor = WordPredictor(extractor, words, caller=caller)
+    predictor = WordPredictor(extractor._request(), words, caller=caller)
     is_scored = _report_unscored(predictor, len(words))
     choices = _choices(len(found), counts, which, n_draws, check_random_state(random_state))
     return _measure(model, predictor, found, fills, list(choices), carries, is_scored, verbose)

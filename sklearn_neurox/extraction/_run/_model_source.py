@@ -1,63 +1,62 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where activations come from: a model to run, or arrays that are already there."""
-
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 
 from sklearn_neurox.extraction._model._blocks import choose_blocks
 from sklearn_neurox.extraction._run._batching import plan_batches, run_in_halves
 from sklearn_neurox.extraction._run._repeated_reads import count_pass
+from sklearn_neurox.extraction._text._tokenized_texts import tokenize_contexts
 from sklearn_neurox.extraction._text._windows import Sequences
-from sklearn_neurox.utils._ragged import ranges
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model and the inputs it has yet to read."""
+    """A model, and the inputs that it will read when the activations are pooled."""
 
     spec: object  # ModelSpec
-    sequences: Sequences  # what the rows point into
-    contexts: Sequences | None  # what the encoder reads, where the decoder reads another text
-    available: tuple  # all blocks of the components asked for
-    layers: tuple | None  # those wanted, None for all
+    sequences: Sequences  # the inputs that the rows point into
+    contexts: Sequences | None  # the encoder's inputs, where the decoder reads a text of its own
+    available: tuple  # all blocks of the requested components
+    blocks: tuple  # the chosen ones, in the order of the matrix
     pad_id: int
-    start_id: int | None  # what a decoder starts with, None for the last token of its text
+    start_id: int | None  # a decoder's first token, None for the last token of its text
     max_batch_tokens: int
     verbose: int
 
-    @property
-    def blocks(self):
-        """The column blocks `run` fills."""
-        return choose_blocks(self.available, self.layers, model=self.spec.name)
-
-    @property
+    @cached_property
     def block_names(self):
-        """Name the column blocks in the order `run` numbers them, such as ``"hidden.3"``."""
+        """The names of the blocks, such as ``"hidden.3"``."""
         return tuple(block.name for block in self.blocks)
 
-    @property
+    @cached_property
     def block_widths(self):
-        """How many neurons each block has; a module's own are known once the model has run."""
+        """The number of neurons per block; modules must run once to find out."""
         return widths_of(self.spec, self.blocks)
+
+    @cached_property
+    def feature_names(self):
+        """The names of the neurons."""
+        return join_neuron_names(self.blocks, self.block_widths)
 
     @property
     def stacks(self):
-        """The stacks that have to run: a decoder needs its encoder."""
+        """The stacks that must run: a decoder needs its encoder."""
         stacks = dict.fromkeys(block.stack for block in self.blocks)
         return ("encoder", "decoder") if "decoder" in stacks else tuple(stacks)
 
     def every_layer(self):
-        """Widen to all layers of the components asked for, which one pass can keep."""
-        if len({block.stack for block in self.available}) > 1:  # which may differ in depth
-            return replace(self, layers=None)
-        layers = dict.fromkeys(block.layer for block in self.available if block.has_layers)
-        return replace(self, layers=tuple(sorted(layers)) or None)
+        """Choose all layers of the requested components, for a cache to store."""
+        return replace(self, blocks=choose_blocks(self.available, None, model=self.spec.name))
 
-    def feature_names(self):
-        """Name the neurons."""
-        return neuron_names_of(self.spec, self.blocks)
+    def pool(self, parts, out):
+        """Run the model and pool its activations into the rows of a matrix."""
+        from sklearn_neurox.extraction._run._torch_pooling import TorchPooler
+
+        pooler = TorchPooler(parts, self.block_widths, out, lambda: self.feature_names)
+        self.run(pooler.begin, pooler.visit)
+        pooler.finish()
 
     def take(self, which):
         """Keep some inputs."""
@@ -70,10 +69,10 @@ class ModelSource:
         Parameters
         ----------
         lengths : ndarray of shape (n_sequences,)
-            Tokens of each input; 0 leaves it out.
+            Tokens per input; 0 leaves an input out.
 
         traits_by_stack : iterable of StackTraits
-            Of the stacks: they tell which inputs may run together.
+            The traits of the stacks that run.
 
         Returns
         -------
@@ -85,7 +84,7 @@ class ModelSource:
             return plan_batches(
                 lengths, 1 if batch_dependent else self.max_batch_tokens, pad=supports_padding
             )
-        # Where padding disturbs, two texts of one length need not have contexts of one length.
+        # Texts of equal length may have contexts of different lengths, which would need padding.
         longest = np.where(lengths > 0, np.maximum(lengths, self.contexts.lengths), 0)
         return plan_batches(
             longest,
@@ -100,19 +99,19 @@ class ModelSource:
         ----------
         begin : callable
             Called before each batch with the batch's inputs (ndarray) and the place of the first
-            token of each in the flattened batch. Where memory runs out in a batch, called again
-            with each half; the blocks that were handed over before do not come again.
+            token of each in the flattened batch. If a batch runs out of memory, called again with
+            each half; blocks that were already visited are not visited again.
 
         visit : callable
-            Called with (block, tensor of shape (n_places, n_units)) for each block.
+            Called with (number of the block, tensor of shape (n_places, n_units)) for each block.
 
         batches : list of ndarray or None, default=None
-            The batches, where they are planned already.
+            The batches, if they are planned already.
 
         note : str, default=""
-            What the bar says beside what is left.
+            Additional text for the progress bar.
         """
-        from sklearn_neurox.extraction._model._forward import evaluating, traits_of
+        from sklearn_neurox.extraction._model._forward import evaluating, input_device, traits_of
         from sklearn_neurox.extraction._model._loading import load_model
         from sklearn_neurox.extraction._run._progress import progress
 
@@ -125,31 +124,30 @@ class ModelSource:
             run = self.take(np.concatenate(batches))
             count_pass(self.spec, run.sequences, run.contexts)
         total = sum(int(lengths[batch].sum()) for batch in batches)
+        device = input_device(model)
+        run_batch = partial(self._run_batch, model, device, traits_by_stack, begin, visit)
         with evaluating(model), progress(total, self.verbose, note) as bar:
             for batch in batches:
-                run_in_halves(partial(self._run_batch, model, traits_by_stack, begin, visit), batch)
+                run_in_halves(run_batch, batch)
                 bar.update(int(lengths[batch].sum()))
 
-    def _run_batch(self, model, traits_by_stack, begin, visit, batch, visited):
-        """Run a batch, and note in ``visited`` which blocks were handed over."""
-        from sklearn_neurox.extraction._model._forward import input_device, run_hidden
+    def _run_batch(self, model, device, traits_by_stack, begin, visit, batch, visited):
+        """Run a batch, and add each block to ``visited`` once it was handed over."""
+        from sklearn_neurox.extraction._model._forward import run_hidden
 
-        multiple = max(traits.multiple for traits in traits_by_stack.values())
-        inputs, width = self._inputs(
-            batch, multiple, input_device(model), "decoder" in traits_by_stack
-        )
-        blocks = self.blocks
+        multiple = max([traits.multiple for traits in traits_by_stack.values()])
+        inputs, width = self.make_inputs(batch, multiple, device, "decoder" in traits_by_stack)
 
         def hand_over(n, state):
             if n not in visited:
-                visit(n, _flatten(blocks[n], state, len(batch), len(batch) * width))
+                visit(n, _flatten(self.blocks[n], state, len(batch), len(batch) * width))
                 visited.add(n)
 
         begin(batch, np.arange(len(batch)) * width)
-        run_hidden(model, traits_by_stack, inputs, blocks, hand_over)
+        run_hidden(model, traits_by_stack, inputs, self.blocks, hand_over)
 
-    def _inputs(self, batch, multiple, device, has_decoder):
-        """Make what the model takes of a batch.
+    def make_inputs(self, batch, multiple, device, has_decoder):
+        """Make the arguments of the model for one batch.
 
         Parameters
         ----------
@@ -157,19 +155,19 @@ class ModelSource:
             Which of the inputs.
 
         multiple : int
-            The fewest tokens the model takes.
+            The minimum number of tokens that the model takes.
 
         device : torch.device
 
         has_decoder : bool
-            Whether the model is an encoder-decoder whose decoder runs, too.
+            Whether the decoder of an encoder-decoder runs.
 
         Returns
         -------
         inputs : dict of str to Tensor
 
         width : int
-            The tokens of an input, padding included; the decoder reads one more before them.
+            The tokens per input, including padding; the decoder reads one more before them.
         """
         from sklearn_neurox.utils._torch import to_tensor
 
@@ -191,45 +189,44 @@ class ModelSource:
         return {name: to_tensor(value, device=device) for name, value in inputs.items()}, width
 
     def _pad(self, sequences, batch, multiple):
-        """Lay some inputs out as a matrix: ids, mask, and the place of each token."""
-        lengths = sequences.lengths[batch]
+        """Pad inputs to one length; return their ids, their mask and the place of each token."""
+        first = sequences.ptr[:-1][batch]
+        lengths = sequences.ptr[1:][batch] - first
         places = np.arange(max(int(lengths.max()), multiple))
         mask = places < lengths[:, None]
-        tokens = np.where(mask, sequences.ptr[:-1][batch][:, None] + places, 0)
+        tokens = np.where(mask, first[:, None] + places, 0)
         ids = np.where(mask, sequences.ids[tokens], self.pad_id)
         return ids, mask.astype(np.int64), tokens
 
 
-def neuron_names_of(spec, blocks):
-    """Name the neurons of some blocks of a model.
+def model_source(request, tokenized, contexts, sequences, first_sequence):
+    """Make the source of tokenized texts, which `make_sequences` has laid out as inputs.
 
-    Parameters
-    ----------
-    spec : ModelSpec
-
-    blocks : tuple of Block
-
-    Returns
-    -------
-    names : ndarray of str of shape (n_neurons,)
+    ``contexts`` are the texts that the encoder reads, if only the decoder reads the texts.
     """
-    widths = widths_of(spec, blocks)
+    if contexts is not None:
+        contexts = tokenize_contexts(request, contexts, first_sequence, len(sequences))
+    available, blocks = request.blocks
+    return ModelSource(
+        spec=request.spec,
+        sequences=sequences,
+        contexts=contexts,
+        available=available,
+        blocks=blocks,
+        pad_id=tokenized.pad_id,
+        start_id=tokenized.start_id,
+        max_batch_tokens=request.max_batch_tokens,
+        verbose=request.verbose,
+    )
+
+
+def join_neuron_names(blocks, widths):
+    """Return the names of the neurons, block after block."""
     return np.concatenate([b.neuron_names(n) for b, n in zip(blocks, widths, strict=True)])
 
 
 def widths_of(spec, blocks):
-    """Tell how many neurons each of some blocks has; modules are run to find out.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-
-    blocks : sequence of Block
-
-    Returns
-    -------
-    widths : tuple of int
-    """
+    """Return the number of neurons of each block; modules are run once to find out."""
     paths = {}
     for block in blocks:
         if block.n_units is None:
@@ -245,42 +242,12 @@ def widths_of(spec, blocks):
 
 
 def _flatten(block, state, n_inputs, n_places):
-    """Lay the states of a batch out one a place, without that of a decoder's first token."""
+    """Flatten the states of a batch to one row per place, without a decoder's first token."""
     if block.stack == "decoder":
         state = state.reshape(n_inputs, -1, state.shape[-1])[:, 1:]
     if state.shape[:-1].numel() != n_places:
         raise RuntimeError(
             f"The states of {block.name!r} have the shape {tuple(state.shape)}, which is not one "
-            f"for each of {n_places} tokens."
+            f"state for each of {n_places} tokens."
         )
     return state.reshape(n_places, state.shape[-1]).float()
-
-
-@dataclass(frozen=True)
-class ArraySource:
-    """Activations in memory, all neurons of a token side by side."""
-
-    values: np.ndarray  # (n_tokens, n_neurons)
-    ptr: np.ndarray
-    names: np.ndarray = field(repr=False)
-
-    @property
-    def block_widths(self):
-        """How many neurons the one block has."""
-        return (self.values.shape[1],)
-
-    def feature_names(self):
-        """Name the neurons."""
-        return self.names
-
-    def take(self, which):
-        """Keep some sequences."""
-        places, ptr = ranges(self.ptr[:-1][which], np.diff(self.ptr)[which])
-        return replace(self, values=self.values[places], ptr=ptr)
-
-    def run(self, begin, visit):
-        """Hand over all values as one batch; see `ModelSource.run`."""
-        from sklearn_neurox.utils._torch import to_tensor
-
-        begin(np.arange(len(self.ptr) - 1), self.ptr[:-1])
-        visit(0, to_tensor(self.values).float())
