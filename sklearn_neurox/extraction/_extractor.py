@@ -298,6 +298,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             request.blocks  # noqa: B018  raises for what the model does not have
         return self
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X: pd.DataFrame | ArrayLike, y: None = None) -> Activations:
         """Check and transform the rows, which are read only once.
 
