@@ -29,12 +29,23 @@ class NumpyPooler:
 
     def add(self, batch, blocks):
         """Pool one batch; ``blocks`` are pairs of columns and (n_places, n_units) activations."""
+        if not len(batch.size):
+            return
+        # The longest parts first, so that the parts with a further token are a slice.
+        order = np.argsort(-batch.size, kind="stable")
+        size, first = batch.size[order], batch.ptr[order]
+        steps = [
+            batch.places[first[: np.count_nonzero(size > step)] + step] for step in range(size[0])
+        ]
         n = batch.n_whole
+        rows = batch.rows[order] if n == len(order) else None
         for columns, states in blocks:
-            pooled = self._reduce(states, batch)
-            self.out[batch.rows, columns] = self._narrowed(pooled[:n], columns.start)
-            if n == len(pooled):
+            pooled = self._reduce(states, steps, size)
+            if rows is not None:
+                self.out[rows, columns] = self._narrowed(pooled, columns.start)
                 continue
+            pooled[order] = pooled.copy()
+            self.out[batch.rows, columns] = self._narrowed(pooled[:n], columns.start)
             if self.strategy == "max":
                 np.maximum.at(self.split[:, columns], batch.split, pooled[n:])
             else:
@@ -50,16 +61,15 @@ class NumpyPooler:
         name = self.feature_names
         return narrowed(values, self.out.dtype, lambda unit: f"The neuron {name()[first + unit]}")
 
-    def _reduce(self, states, batch):
+    def _reduce(self, states, steps, size):
         """Reduce the tokens of each part, step by step, in float32."""
-        if self.strategy in ("first", "last"):
-            return states[batch.places].astype(np.float32, copy=False)
+        result = states[steps[0]].astype(np.float32, copy=False)
         merge = np.maximum if self.strategy == "max" else np.add
-        result = states[batch.places[batch.ptr]].astype(np.float32, copy=False)
-        for step in range(1, int(batch.size.max(initial=0))):
-            longer = np.flatnonzero(batch.size > step)
-            result[longer] = merge(result[longer], states[batch.places[batch.ptr[longer] + step]])
+        for places in steps[1:]:
+            longer = result[: len(places)]
+            merge(longer, states[places], out=longer)
         if self.strategy == "mean":
             result += np.float32(0)  # torch sums from 0, which turns -0 into 0
-            result /= batch.size[:, None].astype(np.float32)
+            n = np.count_nonzero(size > 1)
+            result[:n] /= size[:n, None].astype(np.float32)
         return result
