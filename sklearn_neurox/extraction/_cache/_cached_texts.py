@@ -140,15 +140,7 @@ class CachedTexts:
     def lay_out(self):
         """Lay all texts out as model inputs, unless that is done already.
 
-        Returns
-        -------
-        tokenized : TokenizedTexts
-
-        source : ModelSource
-            The model inputs, in the order of the texts.
-
-        entries : Entries
-            One per input.
+        Returns the `TokenizedTexts`, the `ModelSource` and the `Entries`, one per input.
         """
         if self.laid_out is None:
             tokenized = tokenize_texts(self.request, self.texts, self.pairs, self.contexts)

@@ -28,25 +28,10 @@ _TASKS_PER_WORKER = 4
 
 
 def fill(texts, chosen, blocks, fingerprint=None):
-    """Compute and store the missing activations of texts.
+    """Compute and store the missing activations of the chosen texts, in the given blocks at least.
 
-    Parameters
-    ----------
-    texts : CachedTexts
-
-    chosen : ndarray of int
-        Which of the texts.
-
-    blocks : list of str
-        The requested blocks; the cache may store others, too.
-
-    fingerprint : str or None, default=None
-        The fingerprint for the current weights; None if the model must be loaded to find out.
-
-    Returns
-    -------
-    n_texts : int
-        The number of texts that the model read.
+    Returns the number of texts that the model read. ``fingerprint`` is that of the current weights;
+    None if the model must be loaded to find out.
     """
     if texts.laid_out is None:
         fingerprint = None  # the weights may change while the texts are tokenized

@@ -40,7 +40,7 @@ class DamagedShardError(ValueError):
 
 
 def write_shard(folder, entries, states, *, metadata, note=""):
-    """Write one file under a temporary name, and rename it when it is complete.
+    """Write one file under a temporary name, rename it when it is complete, and return its path.
 
     Parameters
     ----------
@@ -51,17 +51,13 @@ def write_shard(folder, entries, states, *, metadata, note=""):
         The texts, or windows of texts, of these states.
 
     states : dict of str to ndarray of shape (n_tokens, n_units)
-        The states of each block, by name.
+        The states of each block.
 
     metadata : dict
-        What a reader must know about model and tokenizer.
+        The properties of model and tokenizer that a reader needs.
 
     note : str, default=""
         Anything special about the run.
-
-    Returns
-    -------
-    path : Path
     """
     tables = entries.tables()
     ptr = tables["ptr"]
@@ -173,24 +169,10 @@ class Shard:
         return len(self.tables["key"])
 
     def states(self, blocks, entries=None):
-        """Map the states of some blocks, after checking those of some entries.
+        """Map the states of some blocks: for each a read-only array of shape (n_tokens, n_units).
 
-        Parameters
-        ----------
-        blocks : list of str
-
-        entries : ndarray of int or None, default=None
-            The entries to be read; None for all.
-
-        Returns
-        -------
-        states : list of ndarray of shape (n_tokens, n_units)
-            Read-only; pages are read from the disk on access.
-
-        Raises
-        ------
-        DamagedShardError
-            If the states of an entry do not match their checksum.
+        Raises a DamagedShardError if the states of the given entries (None for all) do not match
+        their checksums.
         """
         entries = np.arange(len(self)) if entries is None else np.unique(entries)
         raw = _mapped(self)

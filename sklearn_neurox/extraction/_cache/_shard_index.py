@@ -104,22 +104,10 @@ class ShardIndex:
         return shards[0].metadata if shards else None
 
     def locate(self, keys, block=None, *, outside=None):
-        """Find model inputs.
+        """Return the places of model inputs, given by their `entry_keys`.
 
-        Parameters
-        ----------
-        keys : list of bytes
-            From `entry_keys`.
-
-        block : str or None, default=None
-            The block whose states are wanted; None accepts entries with any blocks.
-
-        outside : bytes or None, default=None
-            Ignore the entries computed in this plan.
-
-        Returns
-        -------
-        places : Places
+        Considers only shards with the given block, and ignores entries computed in the plan
+        ``outside``.
         """
         with _lock:
             shards = list(self._numbered)
@@ -136,20 +124,10 @@ class ShardIndex:
         return Places(shards, found[:, 0], found[:, 1])
 
     def find(self, keys, blocks):
-        """Find model inputs in several blocks, most of which share the same places.
+        """Return the places of model inputs in several blocks; None if any is missing.
 
-        Parameters
-        ----------
-        keys : list of bytes
-            From `entry_keys`.
-
-        blocks : tuple of Block
-
-        Returns
-        -------
-        groups : list of (Places, dict of str to slice) or None
-            For each group of blocks with the same places, the columns of each block. None if any
-            input is missing.
+        Most blocks share their places. For each group of such blocks, a pair is returned: the
+        places, and a dict from the name of each block to its columns in the matrix.
         """
         groups, start, shared = [], 0, set()
         for name, width in [(block.name, block.n_units) for block in blocks]:

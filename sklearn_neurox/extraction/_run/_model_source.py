@@ -64,20 +64,7 @@ class ModelSource:
         return replace(self, sequences=self.sequences.take(which), contexts=contexts)
 
     def plan(self, lengths, traits_by_stack):
-        """Group inputs into the batches that run together.
-
-        Parameters
-        ----------
-        lengths : ndarray of shape (n_sequences,)
-            Tokens per input; 0 leaves an input out.
-
-        traits_by_stack : iterable of StackTraits
-            The traits of the stacks that run.
-
-        Returns
-        -------
-        batches : list of ndarray
-        """
+        """Group inputs into batches, given their lengths (0 leaves one out) and the stacks' traits."""
         supports_padding = all(traits.supports_padding for traits in traits_by_stack)
         batch_dependent = any(traits.batch_dependent for traits in traits_by_stack)
         if self.contexts is None:
@@ -147,27 +134,10 @@ class ModelSource:
         run_hidden(model, traits_by_stack, inputs, self.blocks, hand_over)
 
     def make_inputs(self, batch, multiple, device, has_decoder):
-        """Make the arguments of the model for one batch.
+        """Make the arguments of the model for one batch, and count the tokens per padded input.
 
-        Parameters
-        ----------
-        batch : ndarray of int
-            Which of the inputs.
-
-        multiple : int
-            The minimum number of tokens that the model takes.
-
-        device : torch.device
-
-        has_decoder : bool
-            Whether the decoder of an encoder-decoder runs.
-
-        Returns
-        -------
-        inputs : dict of str to Tensor
-
-        width : int
-            The tokens per input, including padding; the decoder reads one more before them.
+        ``multiple`` is the minimum number of tokens that the model takes. A decoder reads one more
+        token before the others.
         """
         from sklearn_neurox.utils._torch import to_tensor
 

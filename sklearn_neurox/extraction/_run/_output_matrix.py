@@ -16,27 +16,11 @@ class _Matrix:
 
 @contextlib.contextmanager
 def new_matrix(shape, dtype, path=None):
-    """Allocate a matrix for the caller to fill.
+    """Allocate a matrix, whose ``values`` the caller fills, in memory or in a ``.npy`` file.
 
-    Parameters
-    ----------
-    shape : tuple of int
-
-    dtype : dtype
-
-    path : str, path or None, default=None
-        The ``.npy`` file of the matrix; None keeps it in memory. An existing file is replaced once
-        the new one is complete; matrices mapped from the old one do not change.
-
-    Yields
-    ------
-    matrix : object
-        With the array ``values`` to fill. On leaving, ``values`` are mapped from the file.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written or does not fit on the disk.
+    On leaving, ``values`` are mapped from the file. An existing file is replaced once the new one
+    is complete; matrices mapped from the old one do not change. An OSError tells if the file cannot
+    be written or does not fit on the disk.
     """
     if path is None:
         yield _Matrix(np.empty(shape, dtype=dtype))

@@ -49,17 +49,7 @@ class Parts:
     def of_batch(self, batch, base):
         """Gather the parts in the inputs of a batch, those of unsplit rows first.
 
-        Parameters
-        ----------
-        batch : ndarray of int
-            The inputs.
-
-        base : ndarray of int
-            Where the tokens of each input begin in the flattened batch.
-
-        Returns
-        -------
-        batch_parts : BatchParts
+        ``base`` tells where the tokens of each input begin in the flattened batch.
         """
         ordered = self.sequence[self.by_sequence]
         low = np.searchsorted(ordered, batch, side="left")
