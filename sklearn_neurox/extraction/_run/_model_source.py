@@ -64,7 +64,7 @@ class ModelSource:
         return replace(self, sequences=self.sequences.take(which), contexts=contexts)
 
     def plan(self, lengths, traits_by_stack):
-        """Group inputs into batches, given their lengths (0 leaves one out) and the stacks' traits."""
+        """Group inputs into batches by their lengths, where 0 leaves an input out."""
         supports_padding = all(traits.supports_padding for traits in traits_by_stack)
         batch_dependent = any(traits.batch_dependent for traits in traits_by_stack)
         if self.contexts is None:
