@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How fast, compared with peers in one run: ``python -m benchmarks``."""
+"""Time this package against its peers in the same run: ``python -m benchmarks``."""

@@ -18,13 +18,15 @@ _SUITES = {
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("suites", nargs="*", metavar="suite", help=f"out of {list(_SUITES)}")
-    parser.add_argument("--quick", action="store_true", help="small data, few runs")
+    parser.add_argument(
+        "suites", nargs="*", metavar="suite", help=f"any of {list(_SUITES)}; all by default"
+    )
+    parser.add_argument("--quick", action="store_true", help="use small data and few runs")
     arguments = parser.parse_args()
     unknown = set(arguments.suites) - set(_SUITES)
     if unknown:
-        parser.error(f"no suite {unknown.pop()!r}; there are {list(_SUITES)}")
-    print(f"{os.cpu_count()} cores; best of alternating runs; ratios are to this package")
+        parser.error(f"unknown suite {unknown.pop()!r}; choose from {list(_SUITES)}")
+    print(f"{os.cpu_count()} cores; best of alternating runs; ratios are relative to this package")
     for name in arguments.suites or _SUITES:
         print(f"\n== {name}")
         tables = _SUITES[name](quick=arguments.quick)

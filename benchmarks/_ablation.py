@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every ranking finds, judged by every probe: figures of quality, not of speed."""
+"""Evaluate every ranking with every probe: this suite measures quality, not speed."""
 
 import warnings
 
@@ -24,17 +24,18 @@ from sklearn_neurox.ranking import (
 
 
 def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
-    """Score the probes on the best, random and worst neurons of the rankings.
+    """Score the probes on the best, random and worst neurons of each ranking.
 
     Parameters
     ----------
     quick : bool, default=False
-        A few sentences, one fraction and a short greedy search.
+        Whether to use only a few sentences, one fraction and a short greedy search.
 
     Returns
     -------
     tables : dict of DataFrame
-        Accuracy by ranking and choice, for every label, probe and fraction kept.
+        One table per label: accuracy by ranking and choice of neurons (rows), and by probe and
+        fraction kept (columns).
     """
     words = benchmark_words(quick=quick)
     pooled = make_pipeline(ActivationExtractor(demo_model_path()), SubwordAggregator("last"))
@@ -43,9 +44,9 @@ def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
     for label in ("upos", "Number"):
         if label in words:
             rows = np.flatnonzero(words[label].notna())
-            labelled = words.iloc[rows].reset_index(drop=True)
-            title = f"{label}: accuracy with some neurons kept, the others at their mean"
-            tables[title] = _table(H[rows], labelled, label, quick)
+            labeled = words.iloc[rows].reset_index(drop=True)
+            title = f"{label}: accuracy when the other neurons are set to their means"
+            tables[title] = _table(H[rows], labeled, label, quick)
     return tables
 
 
@@ -53,7 +54,7 @@ def _table(H, words, label, quick):
     y = words[label].to_numpy(dtype=str)
     held_out = pd.factorize(words["sentence_id"])[0] % 5 == 0
     with warnings.catch_warnings():
-        # Bottom neurons without any weight are what is wanted here.
+        # Some of the bottom neurons have no weight, which is expected here.
         warnings.filterwarnings("ignore", ".*without any weight", UserWarning)
         table = ablation_table(
             H,
@@ -61,7 +62,7 @@ def _table(H, words, label, quick):
             rankings=rankings(max_neurons=5 if quick else 50),
             probes={
                 "elastic net": elastic_net(),
-                # Gaussians that share their covariance: those of single classes take minutes.
+                # Gaussians with a shared covariance; one covariance per class takes minutes.
                 "LDA": LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
             },
             fractions=[0.1] if quick else [0.10, 0.15, 0.20],
@@ -79,12 +80,12 @@ def _table(H, words, label, quick):
 
 
 def elastic_net() -> ElasticNetProbeClassifier:
-    """Make the probe of the package's figures."""
+    """Return the probe that the documented figures use."""
     return ElasticNetProbeClassifier(alpha=2.3e-3, l1_ratio=0.13, standardize=True, random_state=0)
 
 
 def rankings(*, max_neurons: int) -> dict:
-    """Make every ranker that needs nothing but the activations and the labels."""
+    """Return every ranker that needs only activations and labels."""
     return {
         "LCA": LCARanker(elastic_net()),
         "probeless": ProbelessRanker(),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One step of a greedy Gaussian selection without any update: every candidate anew, by torch."""
+"""One step of greedy Gaussian selection, with torch scoring every candidate from scratch."""
 
 import time
 
@@ -11,10 +11,11 @@ _N_TIMED = 20
 
 
 def plain_step_seconds(X: np.ndarray, y: np.ndarray) -> float:
-    """Time the search for one more neuron beside 25 chosen ones, half way to fifty.
+    """Time the search for the next neuron after 25 have been selected, halfway to fifty.
 
-    For every candidate, a normal distribution of each class on the chosen neurons and this one
-    scores the held-out fifth of the rows. Twenty candidates are timed, and stand for all.
+    For each candidate, one normal distribution per class, over the selected neurons and the
+    candidate, scores the held-out fifth of the rows. The time of twenty candidates is extrapolated
+    to all of them.
     """
     import torch
     from torch.distributions import MultivariateNormal

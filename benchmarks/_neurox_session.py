@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""NeuroX 1.0.9 in a process that stays, so that short calls can alternate with others' runs."""
+"""NeuroX 1.0.9 in a long-running process, so that short calls can alternate with other runs."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ _WORKER = Path(__file__).with_name("_neurox_worker.py")
 
 
 class NeuroxSession:
-    """A worker that imports NeuroX once; use it as a context manager."""
+    """A worker process that imports NeuroX once; use it as a context manager."""
 
     def __enter__(self):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
@@ -31,17 +31,17 @@ class NeuroxSession:
         return self._call("extract", model=model, **parameters)
 
     def probeless(self, X: np.ndarray, y: np.ndarray) -> float:
-        """Tell the seconds of the probeless order."""
+        """Return the seconds that the probeless ordering takes."""
         codes = np.unique(y, return_inverse=True)[1]
         return self._call("probeless_overall", {"X": X, "y": codes})["seconds"]
 
     def order(self, coef: np.ndarray) -> float:
-        """Tell the seconds of the order by weights."""
+        """Return the seconds that the ordering by weights takes."""
         coef = np.asarray(coef, dtype=np.float32)
         return self._call("order", {"coef": coef}, search_stride=100)["seconds"]
 
     def clusters(self, X: np.ndarray, *, threshold: float) -> float:
-        """Tell the seconds of clustering by correlation."""
+        """Return the seconds that clustering by correlation takes."""
         parameters = {"use_abs_correlation": True, "method": "average"}
         return self._call("clusters", {"X": X}, clustering_threshold=threshold, **parameters)[
             "seconds"
@@ -56,7 +56,7 @@ class NeuroxSession:
             self._worker.stdin.flush()
             if self._worker.stdout.readline() != "done\n":
                 raise RuntimeError(
-                    f"NeuroX failed at {task!r}; benchmarks._peers, called alone, tells why."
+                    f"NeuroX failed at {task!r}. To see its error, call benchmarks._peers directly."
                 )
             with np.load(target) as file:
                 results = dict(file)

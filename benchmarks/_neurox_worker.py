@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One call of NeuroX, in the interpreter of `peer_python`: ``worker.py TASK IN.npz OUT.npz``.
+"""Run one NeuroX call in the interpreter of `peer_python`: ``worker.py TASK IN.npz OUT.npz``.
 
-``worker.py serve`` takes such calls as lines of its input, parted by tabs, and answers "done".
-Arrays and parameters come in and go out through npz files, because NeuroX prints as it works.
-Seconds are those of the call alone, on the wall clock, imports and reading left out; so is their
-limit, the parameter ``timeout``. A call that passes it ends the worker with the status TIMED_OUT.
+``worker.py serve`` reads such calls from standard input, one per line with tab-separated fields,
+and answers each with "done". Arrays and parameters are passed through npz files, because NeuroX
+prints to standard output. Times are wall-clock seconds of the call alone, without imports and
+input reading; the parameter ``timeout`` limits the same time. If a call exceeds it, the worker
+exits with the status TIMED_OUT.
 """
 
 import builtins
@@ -46,7 +47,7 @@ def _do(task, source, target):
 
 
 def _restore_names():
-    """Give NumPy back the names that 1.24 removed and NeuroX 1.0.9 still uses."""
+    """Restore the names that NumPy 1.24 removed and NeuroX 1.0.9 still uses."""
     for name in ("int", "float", "object"):
         if name not in vars(np):
             setattr(np, name, getattr(builtins, name))
@@ -72,7 +73,7 @@ def _train(X, y, *, kind, seed, trace, **parameters):
     from neurox.interpretation import linear_probe
 
     train = getattr(linear_probe, f"train_{kind}_regression_probe")
-    # Two samples first: the first step of an optimizer imports half of torch, about 2 s.
+    # Warm up on two samples: an optimizer's first step imports half of torch, about 2 s.
     train(np.eye(2, dtype=np.float32), np.arange(2, dtype=y.dtype), num_epochs=1)
     torch.manual_seed(seed)
     with _watched(linear_probe) as epochs:
@@ -98,7 +99,7 @@ def _train(X, y, *, kind, seed, trace, **parameters):
 
 @contextlib.contextmanager
 def _watched(linear_probe):
-    """Collect seconds, weights and intercepts at the end of each epoch, at next to no cost."""
+    """Record seconds, weights and intercepts at the end of each epoch, at negligible cost."""
     epochs, probes, start = [], [], []
     make, batches = linear_probe.LinearProbe.__init__, linear_probe.utils.batch_generator
 
@@ -109,7 +110,7 @@ def _watched(linear_probe):
 
     def watched_batches(*args, **kwargs):
         yield from batches(*args, **kwargs)
-        # Asked for one more batch, so the last step is done.
+        # NeuroX is asking for another batch, so it has finished the last step.
         coef, intercept = _weights(probes[-1])
         epochs.append((time.perf_counter() - start[-1], coef.copy(), intercept.copy()))
 

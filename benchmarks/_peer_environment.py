@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""An environment of its own for peers whose pins no current environment can meet."""
+"""A separate environment for peers whose pinned dependencies conflict with current versions."""
 
 import hashlib
 import os
@@ -15,38 +15,39 @@ _REQUIREMENTS = Path(__file__).with_name("peers.txt")
 
 
 def peer_python(requirements: str | os.PathLike = _REQUIREMENTS) -> str:
-    """Make, or find again, the environment of the peers.
+    """Create the environment of the peers, or reuse an existing one.
 
-    It borrows torch, numpy and whatever else the running environment has, so that both sides of
-    a comparison compute with the same libraries and little is installed.
+    It borrows torch, numpy and all other packages from the running environment, so that both sides
+    of a comparison use the same libraries and little needs to be installed.
 
     Parameters
     ----------
     requirements : str or path-like, default=benchmarks/peers.txt
-        What to install there, without dependencies.
+        The requirements file to install there, without dependencies.
 
     Returns
     -------
     python : str
-        Its interpreter. The environment lies in the folder SKLEARN_NEUROX_PEERS, or else in the
-        user's cache folder; other requirements or another interpreter make another one.
+        The path of its interpreter. The environment is stored in the folder SKLEARN_NEUROX_PEERS,
+        or else in the user's cache folder. Each combination of requirements and interpreter has its
+        own environment.
 
     Raises
     ------
     RuntimeError
-        If pip cannot install the requirements, with its last words.
+        If pip cannot install the requirements. The message includes the end of pip's output.
     """
     home = _home() / _key(requirements)
     python = home / "bin" / "python"
     if not python.exists():
         home.parent.mkdir(parents=True, exist_ok=True)
-        # Built aside and renamed: a folder that is there is complete.
+        # Build in a temporary folder and rename it, so that an existing folder is always complete.
         scratch = Path(tempfile.mkdtemp(dir=home.parent))
         try:
             _build(scratch, requirements)
             scratch.rename(home)
         except OSError:
-            if not python.exists():  # nobody else was faster
+            if not python.exists():  # unless another process built it first
                 raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -77,7 +78,7 @@ def _build(folder, requirements):
         text=True,
         check=True,
     ).stdout.strip()
-    # A .pth line comes after the folder it lies in: the peers' own versions win.
+    # Entries of a .pth file follow its own folder on the path, so the peers' own versions win.
     Path(packages, "borrowed.pth").write_text("\n".join(_borrowed()) + "\n")
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     done = subprocess.run(

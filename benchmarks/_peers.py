@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""NeuroX 1.0.9, called in an environment of its own; every function tells the seconds it took.
+"""Call NeuroX 1.0.9 in a separate environment; every result includes the ``seconds`` it took.
 
-Those with a ``timeout`` raise TimeoutError after as many seconds of the call itself.
+Functions with a ``timeout`` raise TimeoutError once the call itself has run for that many seconds.
 """
 
 import json
@@ -19,7 +19,7 @@ from benchmarks._neurox_worker import TIMED_OUT
 from benchmarks._peer_environment import peer_python
 
 _WORKER = Path(__file__).with_name("_neurox_worker.py")
-# Of the worker: imports, reading its input, loading a model.
+# Allowance for the worker's imports, reading its input and loading a model.
 _STARTUP_SECONDS = 60
 
 
@@ -40,29 +40,29 @@ def neurox_train(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Made float32, which NeuroX asks for.
+        The data, converted to float32, which NeuroX requires.
 
     y : array-like of shape (n_samples,)
-        Labels of any kind.
+        The labels, of any type.
 
     l1, l2 : float, default=0
-        NeuroX's ``lambda_l1`` and ``lambda_l2``, with its default; its second penalty is the norm
-        itself, not its square.
+        NeuroX's ``lambda_l1`` and ``lambda_l2``. Its second penalty is the norm itself, not the
+        square of the norm.
 
     epochs, batch_size : int, default=10, 32
-        NeuroX's defaults.
+        The number of epochs and the batch size; the defaults are NeuroX's.
 
     seed : int, default=0
-        NeuroX has none; torch is seeded before it draws its start.
+        The seed of torch, set before NeuroX initializes the weights; NeuroX itself takes no seed.
 
     trace : bool, default=False
-        Also give ``epoch_seconds`` (n_epochs,), ``epoch_coef`` (n_epochs, n_classes, n_features)
-        and ``epoch_intercept`` (n_epochs, n_classes): where training stood after each epoch, from
-        which whoever asks computes the objective.
+        Whether to also return ``epoch_seconds`` (n_epochs,), ``epoch_coef`` (n_epochs, n_classes,
+        n_features) and ``epoch_intercept`` (n_epochs, n_classes): the state after each epoch, from
+        which the caller can compute the objective.
 
     timeout : float or None, default=None
-        Seconds after which training is stopped. With ``trace`` the epochs done by then are given,
-        if there are any.
+        Seconds after which training is stopped. With ``trace`` the epochs completed by then are
+        returned, if there are any.
 
     Returns
     -------
@@ -73,7 +73,8 @@ def neurox_train(
     Raises
     ------
     TimeoutError
-        After ``timeout`` seconds.
+        If training takes longer than ``timeout`` seconds; with ``trace``, only if no epoch was
+        completed.
     """
     classes, codes = np.unique(np.asarray(y), return_inverse=True)
     result = _train(
@@ -129,10 +130,10 @@ def neurox_order(
 def neurox_top(
     coef: ArrayLike, mass: float, *, which: str = "top", timeout: float | None = None
 ) -> dict:
-    """Select the neurons that hold a share of the weight mass.
+    """Select the neurons that make up a fraction of the weight mass.
 
-    ``which`` is "top", "bottom" or "top_hard_threshold". Gives ``overall``, ``class_0``,
-    ``class_1``, ..., ``seconds``.
+    ``which`` is "top", "bottom" or "top_hard_threshold". The result contains ``overall``,
+    ``class_0``, ``class_1``, ... and ``seconds``.
     """
     kind = {"top": "get_top_neurons", "bottom": "get_bottom_neurons"}.get(
         which, "get_top_neurons_hard_threshold"
@@ -145,7 +146,7 @@ def neurox_probeless(
 ) -> dict:
     """Order neurons by the probeless method: ``order``, ``seconds``.
 
-    With ``classes`` also ``class_order`` (n_classes, n_features), rows as sorted labels.
+    With ``classes``, also ``class_order`` (n_classes, n_features), one row per sorted label.
     """
     codes = np.unique(np.asarray(y), return_inverse=True)[1]
     task = "probeless" if classes else "probeless_overall"
@@ -174,7 +175,7 @@ def neurox_clusters(
 def neurox_independent(
     X: ArrayLike, *, threshold: float = 0.5, seed: int = 0, timeout: float | None = None
 ) -> dict:
-    """Draw one neuron a correlation cluster: ``neurons``, ``labels``, ``seconds``."""
+    """Draw one neuron per correlation cluster: ``neurons``, ``labels``, ``seconds``."""
     parameters = {"clustering_threshold": threshold, "seed": seed}
     return _call("independent", {"X": np.asarray(X)}, timeout, **parameters)
 
@@ -188,16 +189,16 @@ def neurox_extract(
 ) -> dict:
     """Extract all layers, sentence by sentence: ``H``, ``n_words``, ``seconds``.
 
-    The words are parted by one space. Loading the model is not in the seconds.
+    The words of a sentence are separated by single spaces. The time excludes loading the model.
     """
     parameters = {"sentences": list(sentences), "aggregation": aggregation}
     return _call("extract", {}, timeout, model=model, **parameters)
 
 
 def neurox_write(path: str | os.PathLike, H: ArrayLike, words: pd.DataFrame, **options) -> dict:
-    """Write activations of words with NeuroX's writer: ``seconds``.
+    """Write word activations with NeuroX's writer: ``seconds``.
 
-    ``options`` are ``n_layers`` and those of its ``ActivationsWriter.get_writer``.
+    ``options`` are ``n_layers`` and the options of NeuroX's ``ActivationsWriter.get_writer``.
     """
     groups = words.groupby("sentence_id", sort=False, observed=True)["word"]
     sentences = groups.agg(list).tolist()
@@ -206,9 +207,9 @@ def neurox_write(path: str | os.PathLike, H: ArrayLike, words: pd.DataFrame, **o
 
 
 def neurox_read(path: str | os.PathLike, **options) -> dict:
-    """Read a file of activations with NeuroX: ``H``, ``n_words``, ``n_layers``, ``seconds``.
+    """Read an activation file with NeuroX: ``H``, ``n_words``, ``n_layers``, ``seconds``.
 
-    ``options`` are those of its ``load_activations``.
+    ``options`` are those of NeuroX's ``load_activations``.
     """
     return _call("read", {}, None, path=os.fspath(path), **options)
 
@@ -222,7 +223,7 @@ def _single(array):
 
 
 def _call(task, arrays, timeout, **parameters):
-    """Run one task of the worker and return what it saved."""
+    """Run one task in a worker and return its results."""
     parameters["timeout"] = timeout
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.npz"), Path(folder, "out.npz")
@@ -239,7 +240,7 @@ def _call(task, arrays, timeout, **parameters):
 
 
 def _run(command, timeout):
-    """Run a command, and give up on one that is deaf to the alarm inside a long C call."""
+    """Run a command, and give up if a long C call keeps it from handling the alarm signal."""
     limit = None if timeout is None else 2 * timeout + _STARTUP_SECONDS
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=limit)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Who is timed on the penalised problems: this package and its peers, by growing budgets."""
+"""The solvers timed on the penalized problems: this package and its peers, with growing budgets."""
 
 import time
 import warnings
@@ -13,19 +13,19 @@ from benchmarks import _peers
 from benchmarks._probe_problems import Problem
 from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeRegressor
 
-# A fit: seconds, coefficients, intercepts.
+# Seconds, coefficients and intercepts.
 Fit = tuple[float, np.ndarray, np.ndarray]
 
 
 def ours(problem: Problem, tol: float):
-    """Fit the probe to a certified gap; returns it besides the fit."""
+    """Fit the probe to a certified duality gap; return the fit and the probe."""
     kind = ElasticNetProbeRegressor if problem.kind == "regression" else ElasticNetProbeClassifier
     probe = kind(problem.alpha, problem.l1_ratio, tol=tol, random_state=0)
     return *_timed(probe, problem.X, problem.y), probe
 
 
 def peers(problem: Problem) -> dict[str, tuple[Callable[[float], Fit], Iterator[float]]]:
-    """List who can solve a problem, each with its budgets from small to large."""
+    """List the peers that can solve a problem, each with budgets from small to large."""
     tolerances = [10.0**-k for k in range(1, 11)]
     if problem.kind == "regression":
         found = {"ElasticNet": (lambda tol: _elastic_net(problem, tol), tolerances)}
@@ -43,9 +43,9 @@ def peers(problem: Problem) -> dict[str, tuple[Callable[[float], Fit], Iterator[
 
 
 def neurox_epochs(problem: Problem, epochs: int, timeout: float) -> list[Fit]:
-    """Train as NeuroX does, and tell where it stood after every epoch.
+    """Train NeuroX's probe and return its state after every epoch.
 
-    Its second penalty is the norm, not the square, so it is trained with the first alone.
+    NeuroX's second penalty is the norm, not its square, so it is trained with the first one only.
     """
     regression = problem.kind == "regression"
     train = _peers.neurox_train_regression if regression else _peers.neurox_train
@@ -93,7 +93,7 @@ def _logistic(problem, solver, max_iter):
 
 def _elastic_net(problem, tol):
     model = ElasticNet(problem.alpha, l1_ratio=problem.l1_ratio, tol=tol, max_iter=100_000)
-    # Its coordinate descent wants columns; so that it need not copy, it is given them.
+    # Its coordinate descent needs column-major data; passing that avoids timing a copy.
     return _timed(model, np.asfortranarray(problem.X), problem.y.astype(np.float32))
 
 
@@ -116,7 +116,7 @@ def _skglm_regression(problem, tol):
 
 
 def _compiled(model, X, y):
-    """Time a fit without the compilation that the first one brings."""
+    """Time a fit without the compilation that the first call triggers."""
     some = np.r_[:50, len(X) - 50 : len(X)]
     model.fit(np.asfortranarray(X[some][:, :10]), y[some])
     return _timed(model, X, y)

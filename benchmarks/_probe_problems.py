@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The penalised problems that the probes and their peers are timed on."""
+"""The penalized problems on which the probes and their peers are timed."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from sklearn_neurox.datasets import demo_model_path
 
 @dataclass
 class Problem:
-    """A matrix, standardized and of float32, its labels or targets, and a penalty."""
+    """A standardized float32 matrix, its labels or targets, and a penalty."""
 
     name: str
     X: np.ndarray
@@ -25,13 +25,13 @@ class Problem:
 
     @property
     def kind(self):
-        """One of "multinomial", "binary" and "regression"."""
+        """Return "multinomial", "binary" or "regression"."""
         if self.y.dtype.kind == "f":
             return "regression"
         return "binary" if len(np.unique(self.y)) == 2 else "multinomial"
 
     def objective(self, coef, intercept):
-        """Mean loss and penalty of coefficients, in float64."""
+        """Compute the mean loss plus penalty in float64."""
         coef = np.atleast_2d(np.asarray(coef, dtype=np.float64))
         scores = (self.X @ coef.T.astype(np.float32)).astype(np.float64) + intercept
         size = self.l1_ratio * np.abs(coef).sum() + (1 - self.l1_ratio) / 2 * (coef**2).sum()
@@ -47,7 +47,7 @@ class Problem:
 
 
 def real_problems() -> list[Problem]:
-    """Make the problems of the benchmark's words: all layers of the demo model, UPOS."""
+    """Return the problems on real words: all layers of the demo model."""
     words = benchmark_words(quick=False)
     features = make_pipeline(
         ActivationExtractor(demo_model_path()), SubwordAggregator("last"), StandardScaler()
@@ -74,7 +74,7 @@ def planted(
     alpha: float = 3e-3,
     l1_ratio: float = 0.5,
 ) -> Problem:
-    """Plant a sparse linear model in correlated columns."""
+    """Generate data from a sparse linear model over correlated columns."""
     rng = np.random.default_rng(0)
     latent = rng.standard_normal((n_samples, 20), dtype=np.float32)
     X = latent @ rng.standard_normal((20, n_features), dtype=np.float32) / 5

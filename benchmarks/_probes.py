@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The probes against all that could be used instead, at equal objective."""
+"""Time the probes against alternative solvers at equal objective values."""
 
 import time
 import warnings
@@ -16,9 +16,9 @@ from benchmarks._probe_problems import Problem, planted, real_problems
 from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeClassifierCV
 from sklearn_neurox.probes.solvers._saga import ProximalSAGA
 
-# How far above the optimum, relative to it.
+# Relative distances from the optimum.
 _ACCURACIES = (1e-2, 1e-3, 1e-4)
-# A peer is stopped at so many times our seconds, or at so many seconds.
+# A peer is stopped after this multiple of our time, or after this many seconds.
 _PATIENCE, _LIMIT = 20, 120.0
 
 
@@ -28,19 +28,20 @@ def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
     Parameters
     ----------
     quick : bool, default=False
-        Small problems, once.
+        Whether to run small problems, once each.
 
     Returns
     -------
     tables : dict of DataFrame
-        Seconds to given accuracies, how time grows with the problem, and the regularisation path.
+        Seconds to reach given accuracies, growth of the time with the problem size, and the
+        regularization path.
     """
     n_runs = 1 if quick else 3
     rows = [row for problem in _problems(quick) for row in accuracies(problem, n_runs)]
     return {
-        "seconds until the objective is so far above the optimum": pd.DataFrame(rows),
-        "how the time grows": growth(quick),
-        "a path of penalties over folds": path(quick),
+        "seconds to come within a relative distance of the optimum": pd.DataFrame(rows),
+        "growth of the time with the problem size": growth(quick),
+        "a regularization path over folds": path(quick),
     }
 
 
@@ -61,7 +62,7 @@ def _problems(quick):
 
 
 def accuracies(problem: Problem, n_runs: int) -> list[dict]:
-    """Find what every contender needs for every accuracy, then time them in turn."""
+    """Find the budget each solver needs for each accuracy, then time them in turn."""
     exact = ours(problem, 1e-6)
     best = problem.objective(*exact[1:3])
     fits = {}
@@ -88,7 +89,7 @@ def accuracies(problem: Problem, n_runs: int) -> list[dict]:
 
 
 def _sweep(problem, fit, budgets, best, limits):
-    """Raise the budget until every accuracy is reached or its limit is passed."""
+    """Increase the budget until every accuracy is reached or its time limit is exceeded."""
     found = {}
     for budget in budgets:
         seconds, coef, intercept = fit(budget)
@@ -103,7 +104,7 @@ def _sweep(problem, fit, budgets, best, limits):
 
 
 def _row(problem, name, seconds, bounds):
-    row = {"problem": problem.name, "who": name}
+    row = {"problem": problem.name, "solver": name}
     for accuracy in _ACCURACIES:
         key = (name, accuracy)
         row[f"to {accuracy:g}"] = (
@@ -116,7 +117,7 @@ def _row(problem, name, seconds, bounds):
 
 
 def _floor(problem, seconds):
-    """Time the two products that every epoch must do, alone, and whole epochs of SAGA."""
+    """Time the two matrix products that every epoch must do, and whole epochs of SAGA."""
     with _timed_epochs() as epochs:
         probe = ours(problem, 1e-3)[-1]
     X = torch.from_numpy(problem.X)
@@ -132,7 +133,7 @@ def _floor(problem, seconds):
     return {
         "epochs": probe.n_iter_,
         "floor s": round(floor, 4),
-        # Small problems are solved without.
+        # Small problems do not use SAGA.
         "epoch / floor": round(np.median(epochs) / floor, 2) if epochs else None,
         "time / floors": round(seconds / (floor * probe.n_iter_), 2),
     }
@@ -140,7 +141,7 @@ def _floor(problem, seconds):
 
 @contextmanager
 def _timed_epochs():
-    """Note how long every epoch of SAGA takes."""
+    """Record how long every epoch of SAGA takes."""
     seconds, epoch = [], ProximalSAGA.epoch
 
     def timed(self):
@@ -153,8 +154,8 @@ def _timed_epochs():
 
 
 def _neurox_row(problem, best):
-    """NeuroX's ten epochs, and where they end."""
-    row = {"problem": problem.name, "who": "NeuroX, 10 epochs"}
+    """Time NeuroX's ten epochs and report how far from the optimum they end."""
+    row = {"problem": problem.name, "solver": "NeuroX, 10 epochs"}
     try:
         fits = neurox_epochs(problem, 10, _LIMIT)
     except (RuntimeError, TimeoutError) as error:
@@ -185,7 +186,7 @@ def growth(quick: bool) -> pd.DataFrame:
                     "to": base[what] * factor,
                     "seconds": round(seconds, 2),
                     "epochs": probe.n_iter_,
-                    "times the one before": before and round(seconds / before, 2),
+                    "factor": before and round(seconds / before, 2),
                 }
             )
             before = seconds
@@ -193,7 +194,7 @@ def growth(quick: bool) -> pd.DataFrame:
 
 
 def path(quick: bool) -> pd.DataFrame:
-    """Choose among ten penalties over five folds, by the path and by a grid search."""
+    """Choose among ten penalties over five folds, with the path and with a grid search."""
     problem = planted(2_000, 200) if quick else planted(10_000, 1_000)
     folds = KFold(5)
     by_path = ElasticNetProbeClassifierCV(0.5, cv=folds, random_state=0)
@@ -219,7 +220,7 @@ def path(quick: bool) -> pd.DataFrame:
 def _fitted(model, problem):
     start = time.perf_counter()
     with warnings.catch_warnings():
-        # The largest alpha of the grid leaves nothing of some folds.
+        # On some folds the largest alpha of the grid sets all coefficients to zero.
         warnings.filterwarnings("ignore", "All coefficients are zero", UserWarning)
         model.fit(problem.X, problem.y)
     return time.perf_counter() - start, model

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The rankers and clusters of neurons against NeuroX and others, on the same matrix."""
+"""Time the rankers and neuron clustering against NeuroX and other peers on the same matrix."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from sklearn_neurox.ranking import (
 from sklearn_neurox.selection import CorrelationClusterSelector
 
 _N_JOBS = 2
-# The neurons of one layer of the demo model.
+# The number of neurons in one layer of the demo model.
 _N_CANDIDATES = 384
 
 
@@ -36,7 +36,7 @@ class _Contest(NamedTuple):
     ranker: object
     peer: Callable | None = None
     n_runs: int = 3
-    # Seconds are divided by it: the steps of a greedy search.
+    # The measured seconds are divided by this: the number of steps of a greedy search.
     parts: int = 1
 
 
@@ -46,12 +46,12 @@ def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
     Parameters
     ----------
     quick : bool, default=False
-        A few sentences, once.
+        Whether to use only a few sentences, once.
 
     Returns
     -------
     tables : dict of DataFrame
-        Seconds on real activations, and how they grow with rows and columns.
+        Seconds on real activations, and their growth with rows and columns.
     """
     words = benchmark_words(quick=quick)
     extractor, aggregator = ActivationExtractor(demo_model_path()), SubwordAggregator("last")
@@ -60,7 +60,7 @@ def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
     title = f"{X.shape[0]} words, {X.shape[1]} neurons, {len(np.unique(y))} tags"
     with NeuroxSession() as neurox:
         against_peers = _against_peers(X, y, neurox, quick)
-    growth = "seconds, and what twice as many rows or neurons take"
+    growth = "seconds, and their growth factors when rows or neurons double"
     return {title: against_peers, growth: _growth(quick)}
 
 
@@ -72,7 +72,7 @@ def _against_peers(X, y, neurox, quick):
             ours.append(_seconds(contest.ranker, X, y) / contest.parts)
             if contest.peer is not None:
                 theirs.append(contest.peer())
-        # Short runs alternate, so that both sides meet the same machine.
+        # Alternating short runs exposes both sides to the same machine load.
         best = (np.min(ours), np.min(theirs, initial=np.inf))
         middle = (np.median(ours), np.median(theirs) if theirs else np.nan)
         rows.append((name, *best, *middle))
@@ -82,7 +82,7 @@ def _against_peers(X, y, neurox, quick):
 
 
 def _contests(X, y, neurox):
-    # NeuroX 1.0.9 has no average precision and no Gaussian ranking.
+    # NeuroX 1.0.9 has neither average precision nor Gaussian ranking.
     probe, steps = _probe(X, y), 50
     columns = np.arange(min(_N_CANDIDATES, X.shape[1]))
     gaussian = GaussianRanker(max_neurons=steps, candidates=columns)
@@ -92,24 +92,24 @@ def _contests(X, y, neurox):
         "order by weights; peer: NeuroX": _Contest(
             LCARanker(FrozenEstimator(probe), importance="raw"), partial(neurox.order, probe.coef_)
         ),
-        "order by weights x deviation": _Contest(LCARanker(FrozenEstimator(probe))),
+        "order by weights x standard deviation": _Contest(LCARanker(FrozenEstimator(probe))),
         "clusters; peer: NeuroX": _Contest(
             CorrelationClusterSelector(0.3), partial(neurox.clusters, X, threshold=0.3)
         ),
         "average precision of all tags; peer: sklearn's function, one tag": _Contest(
             by_precision, partial(_one_tag_seconds, X, y), n_runs=2
         ),
-        "IoU at the best cut, all tags": _Contest(IoURanker(n_jobs=_N_JOBS)),
-        "IoU beyond a quantile, all tags": _Contest(IoURanker(0.95, n_jobs=_N_JOBS)),
-        f"Gaussian, {len(columns)} candidates, a step of {steps}; peer: torch, one by one": (
+        "IoU at the best threshold, all tags": _Contest(IoURanker(n_jobs=_N_JOBS)),
+        "IoU at a quantile, all tags": _Contest(IoURanker(0.95, n_jobs=_N_JOBS)),
+        f"Gaussian, {len(columns)} candidates, one of {steps} steps; peer: torch, one by one": (
             _Contest(gaussian, partial(plain_step_seconds, X[:, columns], y), n_runs=2, parts=steps)
         ),
-        "strongest correlation, as many neurons of another model": _Contest(CrossModelRanker()),
+        "strongest correlation, another model of the same size": _Contest(CrossModelRanker()),
     }
 
 
 def _probe(X, y):
-    """Make a probe of the shape that ranking needs; how good it is changes no time."""
+    """Make a random probe of the right shape; its accuracy does not affect the timings."""
     probe = LogisticRegression()
     probe.classes_ = np.unique(y)
     probe.coef_ = np.random.RandomState(0).laplace(size=(len(probe.classes_), X.shape[1]))
@@ -156,13 +156,13 @@ def _growing(n_samples, n_neurons, *, n_runs):
     gaussian = GaussianRanker(max_neurons=10, candidates=100)
     rankers = {
         "probeless": ProbelessRanker(),
-        "order by weights x deviation": LCARanker(FrozenEstimator(probe)),
+        "order by weights x standard deviation": LCARanker(FrozenEstimator(probe)),
         "average precision": AveragePrecisionRanker(n_jobs=_N_JOBS),
-        "IoU at the best cut": IoURanker(n_jobs=_N_JOBS),
-        "IoU beyond a quantile": IoURanker(0.95, n_jobs=_N_JOBS),
+        "IoU at the best threshold": IoURanker(n_jobs=_N_JOBS),
+        "IoU at a quantile": IoURanker(0.95, n_jobs=_N_JOBS),
         "Gaussian, 10 steps, 100 candidates": gaussian,
-        "Gaussian, 10 steps, all are candidates": GaussianRanker(max_neurons=10),
-        "strongest correlation, as many of another model": CrossModelRanker(),
+        "Gaussian, 10 steps, all neurons as candidates": GaussianRanker(max_neurons=10),
+        "strongest correlation, another model of the same size": CrossModelRanker(),
         "clusters": CorrelationClusterSelector(0.3),
     }
     return {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A report of 10,000 neurons and 25,000 words: to make, to store, and to open in Chromium."""
+"""Time building and opening (in Chromium) a report on 10,000 neurons and 25,000 words."""
 
 import shutil
 import tempfile
@@ -18,7 +18,7 @@ _READY = "return performance.getEntriesByName('ready')[0]?.startTime"
 
 
 def run(*, quick: bool) -> pd.DataFrame:
-    """Measure one report, opened five times."""
+    """Measure one report, which is opened five times."""
     words = benchmark_words(quick=quick).iloc[:25_000]
     n_neurons = 1000 if quick else 10_000
     with tempfile.TemporaryDirectory() as folder:
@@ -33,15 +33,15 @@ def run(*, quick: bool) -> pd.DataFrame:
             {
                 "neurons": [n_neurons],
                 "words": [len(words)],
-                "made in, s": [round(took, 1)],
+                "built in, s": [round(took, 1)],
                 "size, MB": [round(page.stat().st_size / 1e6, 1)],
-                "open in, s": [round(_opening_seconds(page), 2)],
+                "opened in, s": [round(_opening_seconds(page), 2)],
             }
         )
 
 
 def _activations(words, n_neurons, path):
-    """Noise and class means, in a file, so that the report alone is in memory."""
+    """Write noise plus class means to a file, so that only the report is in memory."""
     rng = np.random.default_rng(0)
     classes = pd.factorize(words["upos"])[0]
     means = rng.standard_normal((classes.max() + 1, n_neurons), dtype=np.float32)
@@ -53,7 +53,7 @@ def _activations(words, n_neurons, path):
 
 
 def _opening_seconds(page):
-    """Take the best of five, until every array is unpacked."""
+    """Return the best of five times until the page has unpacked every array."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -62,7 +62,7 @@ def _opening_seconds(page):
     for flag in _FLAGS:
         options.add_argument(flag)
     times = []
-    # Named, so that selenium does not ask the network for one.
+    # An explicit path keeps selenium from looking for a driver online.
     service = Service(shutil.which("chromedriver"))
     with webdriver.Chrome(options=options, service=service) as driver:
         for _ in range(5):

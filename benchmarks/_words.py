@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The words every benchmark reads."""
+"""The words that all benchmarks use."""
 
 import os
 
@@ -10,7 +10,7 @@ from sklearn_neurox.datasets import make_tagged_words
 
 
 def benchmark_words(*, quick: bool) -> pd.DataFrame:
-    """Read the treebank that SKLEARN_NEUROX_CONLLU names, else make sentences."""
+    """Read the treebank that SKLEARN_NEUROX_CONLLU points to, or generate sentences."""
     path = os.environ.get("SKLEARN_NEUROX_CONLLU")
     words = read_conllu(path, feats=["Number"]) if path else make_tagged_words(2000, random_state=0)
     if quick:

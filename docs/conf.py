@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How Sphinx builds the documentation. Nothing is fetched while it builds."""
+"""Sphinx configuration. The build needs no network access."""
 
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ default_role = "py:obj"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
-# The types stand in the docstrings; in signatures they would take pages.
+# The docstrings state the types; in signatures they would be very long.
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 toc_object_entries_show_parents = "hide"
@@ -48,7 +48,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-# A side bar where there are pages below, and the room for tables elsewhere.
+# Show the sidebar only where a page has subpages; other pages need the width for tables.
 _NAVIGATION = ["sidebar-nav-bs"]
 html_sidebars = {
     page.stem: _NAVIGATION if (_HERE / _BELOW.get(page.stem, "-")).is_dir() else []

@@ -4,8 +4,10 @@ Does the model use the neurons that a ranking finds?
 ====================================================
 
 A probe shows what neurons *carry*; ablating them inside the running model shows what it *uses*.
-This trains a tiny causal language model on made sentences, ranks the neurons by how well they tell
-that a noun comes next, and takes the best, random and the worst ones away while the model predicts.
+This script trains a tiny causal language model on generated sentences, ranks its neurons by how
+well they indicate that a noun comes next, and ablates the best, random or worst ones while the
+model predicts. You learn to rank the neurons of a live model and to measure what ablating them does
+to its predictions.
 """
 
 import time
@@ -20,7 +22,7 @@ from sklearn_neurox.ablation import ablate_model, causal_effect
 from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 
 # %%
-# A two-layer GPT-2, trained for some seconds to predict the next token.
+# A two-layer GPT-2, trained for a few seconds to predict the next token.
 path = make_tiny_model("gpt2", hidden_size=64, n_heads=4, vocab_size=1000, random_state=0)
 tokenizer = AutoTokenizer.from_pretrained(path)
 tokenizer.pad_token = tokenizer.eos_token
@@ -46,8 +48,8 @@ model.eval()
 print(f"{len(texts):,} texts, trained in {time.perf_counter() - started:.0f} s, loss {loss:.2f}")
 
 # %%
-# Rank the neurons, on sentences of their own. A row is a word; its label says whether a noun is
-# next, which is what its neurons should foresee.
+# Rank the neurons on new sentences. Each row is a word, labeled by whether the next word is a noun:
+# that is what neurons that help to predict nouns should indicate.
 words = make_tagged_words(400, random_state=1)
 is_noun = words["upos"] == "NOUN"
 noun_next = is_noun.shift(-1, fill_value=False) & (words["position"].shift(-1, fill_value=0) > 0)
@@ -58,14 +60,14 @@ ranking = ProbelessRanker().fit(H, noun_next).to_frame()
 print(ranking[["neuron", "score", "rank"]].head(5).to_string(index=False))
 
 # %%
-# The names are what the ablation takes. Inside the context, the model runs without the neurons.
+# Pass the names of the neurons to the ablation. Within the context, these neurons are set to zero.
 with ablate_model(model, ranking["neuron"][:10]):
     ablated = SubwordAggregator("last").fit_transform(extractor.transform(words[:5]))
 print(f"{(ablated == 0).all(axis=0).sum()} neurons are zero")
 
 # %%
-# What the model loses, on further sentences: the loss of nouns and of other words, in nats. The
-# mean of each neuron takes its place, so that nothing but what it says about the word is lost.
+# Measure the effect on new sentences: the loss on nouns and on other words, in nats. Each ablated
+# neuron is replaced by its mean, which removes only what it says about the particular word.
 test = make_tagged_words(300, random_state=2)
 test = test[test["position"] > 0]  # nothing predicts the first word
 started = time.perf_counter()

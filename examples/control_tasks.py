@@ -3,10 +3,11 @@
 Is it the representation, or the probe?
 =======================================
 
-A probe that memorises words is accurate without the representation knowing anything. A control
-task, random labels of word types, can be learnt by memory alone; the length of the labels under an
-online code grows with the work that the probe does. Reads the treebank that the environment
-variable SKLEARN_NEUROX_CONLLU names, and makes sentences where there is none.
+A probe that memorizes words can be accurate even if the representation carries nothing. You learn
+two checks. A control task assigns random labels to word types, which only memorization can learn.
+The online codelength grows with the effort the probe needs to learn the labels. The script reads
+the treebank that the environment variable SKLEARN_NEUROX_CONLLU points to, or generates sentences
+if it is not set.
 """
 
 import os
@@ -34,7 +35,7 @@ from sklearn_neurox.evaluation import (
 from sklearn_neurox.words import annotate
 
 # %%
-# One row a word, from some hundred texts, and three layers of the model.
+# One row per word, from a few hundred texts, and three layers of the model.
 path = os.environ.get("SKLEARN_NEUROX_CONLLU")
 words = read_conllu(path) if path else make_tagged_words(300, random_state=0)
 words = words[pd.factorize(words["text"])[0] < 300].reset_index(drop=True)
@@ -47,8 +48,9 @@ layers = {layer: H.filter(regex=rf"^hidden\.{layer}\.") for layer in (0, 3, 6)}
 print(f"{len(words):,} words of {words['word'].nunique():,} types, {y.nunique()} labels")
 
 # %%
-# The control gives each word type a random tag, as frequent as tags are. The ceiling is what a
-# perfect memory would get right of the control: no more words are known from training.
+# The control task gives each word type a random tag, drawn with the frequencies of the real tags.
+# The ceiling is the control accuracy of a perfect memory, which is limited by how many test words
+# occur in training.
 control = control_labels(words, y)
 probe = ElasticNetProbeClassifier(5e-3, l1_ratio=0.13, standardize=True, random_state=0)
 memory = KNeighborsClassifier(1)
@@ -57,17 +59,17 @@ table = pd.concat(
         (name, layer): selectivity_score(
             estimator, H, y, control, types=words["word"], cv=3, groups=groups
         )
-        for name, estimator in (("linear", probe), ("nearest neighbour", memory))
+        for name, estimator in (("linear", probe), ("nearest neighbor", memory))
         for layer, H in layers.items()
     },
     names=["probe", "layer"],
 )
 columns = ["task", "control", "selectivity", "seen", "ceiling"]
-print("\nAccuracy on the task and on its control, means of three folds")
+print("\nAccuracy on the task and on its control, averaged over three folds")
 print(table.groupby(level=["probe", "layer"], sort=False)[columns].mean().round(3).to_string())
 
 # %%
-# How many bits are the labels, sent by a probe that learns from those sent before?
+# How many bits does it take to encode the labels with a probe trained on the earlier labels?
 codes = pd.concat(
     {
         (task, layer): online_codelength(
@@ -82,8 +84,8 @@ print("\nDescription length, in bits")
 print(codes.droplevel(2).round(1).to_string())
 
 # %%
-# A search that wants the most selective probe, on a question of two answers: is the word a noun?
-# The control labels are cut to each fold by metadata routing.
+# Search for the most selective probe on a binary task: is the word a noun? Metadata routing passes
+# each fold its own control labels.
 words = annotate(words, {"NOUN", "PROPN"}, on="upos", name="noun")
 with config_context(enable_metadata_routing=True):
     search = GridSearchCV(
@@ -97,6 +99,6 @@ with config_context(enable_metadata_routing=True):
     search.fit(layers[3], words["noun"], control_y=noun_control, groups=groups)
 results = pd.DataFrame(search.cv_results_)[["mean_test_task", "mean_test_selectivity"]]
 results.index = [type(estimator).__name__ for estimator in (memory, probe)]
-print("\nNoun or not, in layer 3")
+print("\nNoun or not, layer 3")
 print(results.round(3).to_string())
 print(f"the search chose the {type(search.best_params_['estimator']).__name__}")

@@ -3,9 +3,9 @@
 A model of your own
 ===================
 
-A small recurrent tagger, written and trained here in plain torch, and probed like any transformer.
-You learn what `TorchModel` wants to know, how to read any module of it, and what an untrained copy
-tells.
+A small recurrent language model, written and trained in plain torch and then probed like any
+transformer. You learn what `TorchModel` needs to know, how to read any submodule, and how to
+compare with an untrained copy.
 """
 
 import re
@@ -25,7 +25,7 @@ vocabulary = {word: i for i, word in enumerate(words["word"].unique())}
 
 
 class Reader(torch.nn.Module):
-    """Reads from left to right, and guesses the next word."""
+    """Read from left to right and predict the next word."""
 
     def __init__(self):
         super().__init__()
@@ -39,7 +39,7 @@ class Reader(torch.nn.Module):
 
 
 def encode(text):
-    """Give the tokens of a text, and the characters that each stands for."""
+    """Return the token ids of a text and the character span of each token."""
     tokens = list(re.finditer(r"\S+", text))
     unknown = len(vocabulary)
     return [vocabulary.get(t.group(), unknown) for t in tokens], [t.span() for t in tokens]
@@ -58,7 +58,7 @@ def train(model, texts, n_epochs=3):
 
 
 # %%
-# Trained on the first half of the sentences, probed on the second.
+# Train on the first half of the sentences and probe on the second.
 texts = list(words["text"].unique())
 half = len(texts) // 2
 torch.manual_seed(0)
@@ -69,7 +69,7 @@ train(trained, [text for text in texts[:half] if " " in text])
 rest = words[words["text"].isin(texts[half:])]
 
 # %%
-# Of each module, trained and untrained: the accuracy of a probe for part of speech.
+# Part-of-speech accuracy of a probe on each module, trained and untrained.
 probe = ElasticNetProbeClassifier(alpha=1e-3, l1_ratio=0.2, standardize=True, random_state=0)
 scores = {}
 for name, reader in (("trained", trained), ("untrained", untrained)):

@@ -3,8 +3,8 @@
 A hundred thousand words
 ========================
 
-A cache that is filled once, and a matrix that stays on disk in half precision while a probe and
-rankers read it. You learn what each step costs and how little memory it takes.
+Fill a cache once, then keep the matrix on disk in half precision while a probe and rankers read it.
+You learn how long each step takes and how to work with a matrix that need not fit into memory.
 """
 
 import time
@@ -36,13 +36,13 @@ def timed(what):
 
 
 # %%
-# Made sentences, and a random model, so that the example is quick; put your own in their place.
+# Generated sentences and a random model keep this example fast; replace them with your own.
 words = make_tagged_words(9_700, random_state=0)
 model = make_tiny_model("bert", n_layers=4, hidden_size=64)
 print(f"{len(words):,} words, {words['text'].nunique():,} distinct sentences")
 
 # %%
-# All layers of every sentence, on disk. The second time there is nothing to do.
+# Store all layers of every sentence on disk. The second call finds nothing left to do.
 extractor = ActivationExtractor(model, cache="activations/")
 with timed("fill the cache"):
     extractor.fill_cache(words)
@@ -51,7 +51,7 @@ with timed("fill it again"):
 print(ActivationCache("activations/").info()[["sentences", "layers"]].to_string(index=False))
 
 # %%
-# From the cache to a matrix on disk, in half precision. What comes back is mapped, not loaded.
+# Write the matrix to disk in half precision. The result is memory-mapped, not loaded.
 features = make_pipeline(extractor, SubwordAggregator("last", dtype="float16", memmap="H.npy"))
 with timed("read the cache, write the matrix"):
     H = features.fit_transform(words)
@@ -59,11 +59,11 @@ megabytes = Path("H.npy").stat().st_size / 1e6
 print(f"{H.shape[0]:,} x {H.shape[1]:,} {H.dtype}, {type(H).__name__}, {megabytes:.0f} MB")
 
 # %%
-# Whole sentences are held out. The probe and the rankers read the matrix batch by batch.
+# Hold out whole sentences. The probe and the rankers read the matrix batch by batch.
 sentence = pd.factorize(words["text"])[0]
 test = np.flatnonzero(sentence % 10 == 0)
 y = words["upos"].to_numpy()
-weight = (sentence % 10 != 0).astype(float)  # weights of zero leave rows out without a copy
+weight = (sentence % 10 != 0).astype(float)  # zero weights exclude rows without a copy
 probe = ElasticNetProbeClassifier(alpha=3e-3, standardize=True, random_state=0)
 with timed("fit the probe"):
     probe.fit(H, y, sample_weight=weight)
@@ -73,5 +73,5 @@ with timed("AveragePrecisionRanker"):
     AveragePrecisionRanker().fit(H, y, sample_weight=weight)
 
 # %%
-print(f"accuracy on {len(test):,} words held out: {probe.score(H[test], y[test]):.3f}\n")
+print(f"accuracy on {len(test):,} held-out words: {probe.score(H[test], y[test]):.3f}\n")
 print(pd.Series(times, name="seconds").round(1).to_string())

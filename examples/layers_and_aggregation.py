@@ -3,9 +3,9 @@
 Which layer, and which subword?
 ===============================
 
-A grid search over layers and over how subwords become words, cross-validated over whole sentences.
-You learn that the cache lets the model read each sentence once for all of it, and how to read the
-result as a table.
+A grid search over layers and over ways to combine subwords into words, cross-validated over whole
+sentences. You learn how the cache lets the model read each sentence only once for the whole search,
+and how to turn the results into a table.
 """
 
 import time
@@ -25,7 +25,7 @@ n_read = extractor.fill_cache(words)
 print(f"the model read {n_read} sentences in {time.perf_counter() - started:.1f} s")
 
 # %%
-# 7 layers, 3 ways to make a word of its subwords, 3 folds: 63 fits, and no sentence is read again.
+# 7 layers, 3 subword strategies and 3 folds make 63 fits; the model does not run again.
 pipe = make_pipeline(
     extractor,
     SubwordAggregator(),
@@ -41,7 +41,7 @@ search.fit(words, words["upos"], groups=words["text"])
 print(f"{len(search.cv_results_['params'])} settings in {time.perf_counter() - started:.1f} s\n")
 
 # %%
-# Accuracy by layer and strategy. Layer 0 knows the word alone; what comes above has read the
-# sentence.
+# Accuracy by layer and strategy. Layer 0 sees each subword in isolation; higher layers have also
+# seen the rest of the sentence.
 results = pd.DataFrame(search.cv_results_).rename(columns=lambda name: name.split("__")[-1])
 print(results.pivot(index="layers", columns="strategy", values="mean_test_score").round(3))

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-Which neurons know parts of speech?
-===================================
+Which neurons encode parts of speech?
+=====================================
 
-From annotated sentences to ranked and ablated neurons, with the figures by which the package is
-judged. Reads the treebank that the environment variable SKLEARN_NEUROX_CONLLU names, and makes
-sentences where there is none.
+From annotated sentences to ranked and ablated neurons. You learn how to produce the main figures of
+a neuron analysis: probe accuracy, neurons per layer, the ablation table and a grid search. The
+script reads the treebank that the environment variable SKLEARN_NEUROX_CONLLU points to, or
+generates sentences if it is not set.
 """
 
 import os
@@ -28,7 +29,7 @@ from sklearn_neurox import (
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
 
 # %%
-# One row a word. Every fifth sentence is held out.
+# One row per word. Every fifth sentence is held out.
 path = os.environ.get("SKLEARN_NEUROX_CONLLU")
 words = read_conllu(path) if path else make_tagged_words(500, random_state=0)
 y = words["upos"].to_numpy()
@@ -37,8 +38,8 @@ train, test = np.flatnonzero(sentence % 5 != 0), np.flatnonzero(sentence % 5 == 
 print(f"{len(words):,} words, {len(train):,} of them for training")
 
 # %%
-# The activations: all layers of the model, the last subword of each word. The cache keeps them
-# for the grid search below.
+# Extract all layers of the model, at the last subword of each word. The cache stores the
+# activations for the grid search below.
 extractor = ActivationExtractor(demo_model_path(), cache="activations/")
 features = make_pipeline(extractor, SubwordAggregator("last"))
 started = time.perf_counter()
@@ -46,7 +47,7 @@ H = features.fit_transform(words)
 print(f"{H.shape[1]:,} neurons in {time.perf_counter() - started:.1f} s")
 
 # %%
-# The probe. Some test sentences also stand in the training part; the second figure is without
+# Fit the probe. Some test sentences also occur in the training set; the second accuracy excludes
 # them.
 probe = ElasticNetProbeClassifier(alpha=2.3e-3, l1_ratio=0.13, standardize=True, random_state=0)
 started = time.perf_counter()
@@ -60,23 +61,22 @@ print(
 )
 
 # %%
-# The neurons, best first, and in which layers the best tenth lies.
+# The best neurons, and how the best tenth is distributed over the layers.
 ranker = LCARanker(FrozenEstimator(probe)).fit(H[train], y[train])
 ranking = ranker.to_frame(features.get_feature_names_out())
 print(ranking[["neuron", "score", "rank"]].head(10).to_string(index=False))
 print(ranking.head(len(ranking) // 10)["layer"].value_counts().sort_index().rename("neurons"))
 
 # %%
-# The papers' table: the probe with its best, random or worst neurons alone. "Filled" keeps the
-# probe and puts the mean of the training part in place of the other neurons; "retrained" fits a
-# new probe on those kept, which hides much of the difference, because neurons share what they
-# know.
+# The ablation table of the papers: the probe with only its best, random or worst neurons. "Filled"
+# keeps the probe and replaces the other neurons by their training means. "Retrained" fits a new
+# probe on the kept neurons; this hides much of the difference, because neurons are redundant.
 curve = ablation_curve(probe, H, y, cv=[(train, test)], n_draws=3, random_state=0)
 print(curve.groupby(["retrained", "which", "fraction"])["score"].agg(["mean", "std", "count"]))
 
 # %%
-# Everything at once: which subword, how strong a penalty, cross-validated over whole sentences.
-# The layers are those where most of the best neurons lie; the cache holds them already.
+# Tune the subword strategy and the penalty together, cross-validated over whole sentences. The
+# layers are those that contain most of the best neurons, and they are already in the cache.
 extractor.set_params(layers=[2, 3])
 pipe = make_pipeline(extractor, SubwordAggregator(), probe)
 grid = {

@@ -3,10 +3,11 @@
 How few neurons does a probe need?
 ==================================
 
-The published redundancy pipeline: the fewest first layers, then one neuron of every cluster of
-correlated ones, then the fewest of those that remain. Each step is a selector, so that all of it
-is one pipeline, chosen inside the fold. Reads the treebank that the environment variable
-SKLEARN_NEUROX_CONLLU names, and makes sentences where there is none.
+The redundancy pipeline of Dalvi et al. (EMNLP 2020): keep as few of the first layers as possible,
+then one neuron per cluster of correlated neurons, then as few of the remaining neurons as possible.
+You learn how to combine the three selectors in one pipeline, so that every choice is made on the
+training data alone. The script reads the treebank that the environment variable
+SKLEARN_NEUROX_CONLLU points to, or generates sentences if it is not set.
 """
 
 import os
@@ -28,7 +29,7 @@ from sklearn_neurox import (
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
 
 # %%
-# One row a word, from some hundred sentences. Every fourth text is held out from all that follows.
+# One row per word, from a few hundred sentences. Every fourth text is held out as test data.
 path = os.environ.get("SKLEARN_NEUROX_CONLLU")
 words = read_conllu(path) if path else make_tagged_words(400, random_state=0)
 text = pd.factorize(words["text"])[0]
@@ -38,11 +39,11 @@ train, test = np.flatnonzero(text % 4), np.flatnonzero(text % 4 == 0)
 
 features = make_pipeline(ActivationExtractor(demo_model_path()), SubwordAggregator("last"))
 H = features.set_output(transform="pandas").fit_transform(words)
-print(f"{len(train):,} words to choose and train on, {len(test):,} to test, {H.shape[1]:,} neurons")
+print(f"{len(train):,} training words, {len(test):,} test words, {H.shape[1]:,} neurons")
 
 # %%
-# The oracle: the probe on all neurons. Each step may lose one percent of what it starts from, by
-# its score on a part of the training words.
+# The oracle is the probe on all neurons. Each step may lose one percent of the score it starts
+# with, measured on a held-out part of the training words.
 probe = ElasticNetProbeClassifier(0.005, l1_ratio=0.1, standardize=True, random_state=0)
 held_out = text[train] % 4 == 3
 split = [(np.flatnonzero(~held_out), np.flatnonzero(held_out))]
@@ -60,7 +61,7 @@ score = pipe.score(H.iloc[test], y[test])
 print(f"selected and fitted in {time.perf_counter() - started:.0f} s")
 
 # %%
-# What each step kept, and what is left of the oracle's accuracy.
+# How many neurons each step keeps, and how much of the oracle's accuracy remains.
 layers, clusters, minimal, _ = (step for _, step in pipe.steps)
 print(layers.to_frame().round(4).to_string(index=False))
 print(minimal.to_frame().round(4).to_string(index=False))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-A probe for numbers
-===================
+A probe for numerical targets
+=============================
 
-Does a model know where in the sentence a word stands, and which neurons say it? You learn to probe
-and rank with a number in place of a label, to choose the penalty by validation, and to check the
-ranking by ablation.
+Does a model encode the position of a word in its sentence, and in which neurons? You learn to probe
+and rank with a numerical target instead of a label, to choose the penalty by cross-validation, and
+to check the ranking by ablation.
 """
 
 import numpy as np
@@ -28,14 +28,14 @@ from sklearn_neurox.evaluation import ranking_agreement
 from sklearn_neurox.ranking import ConsensusRanker
 
 # %%
-# The number: how far into its sentence a word stands.
+# The target is the position of the word in its sentence.
 words = make_tagged_words(300, random_state=0)
 y, groups = words["position"].to_numpy(dtype=float), words["text"]
 features = make_pipeline(ActivationExtractor(demo_model_path()), SubwordAggregator("last"))
 H = features.set_output(transform="pandas").fit_transform(words)
 
 # %%
-# How well does each layer tell it? R squared, over whole sentences held out.
+# How well does each layer predict it? R squared on held-out sentences.
 probe = ElasticNetProbeRegressor(alpha=0.03, l1_ratio=0.5, standardize=True, random_state=0)
 layers = H.columns.str.extract(r"hidden\.(\d+)\.", expand=False)
 by_layer = {
@@ -45,7 +45,7 @@ by_layer = {
 print(pd.DataFrame(by_layer).agg(["mean", "std"]).T.rename_axis("layer").round(3), "\n")
 
 # %%
-# A penalty chosen by validation, for one layer.
+# Choose the penalty for one layer by cross-validation.
 first = H.loc[:, layers == "1"]
 tuned = ElasticNetProbeRegressorCV(
     0.5, alphas=[0.3, 0.1, 0.03, 0.01], cv=3, standardize=True, random_state=0
@@ -53,14 +53,14 @@ tuned = ElasticNetProbeRegressorCV(
 print(f"alpha {tuned.alpha_}: {np.count_nonzero(tuned.coef_)} of {first.shape[1]} neurons\n")
 
 # %%
-# The neurons by the weights of the probe and by a scorer of scikit-learn, and how far they agree.
+# Rank the neurons by the probe's weights and by a scikit-learn scorer, and compare the rankings.
 by_weight = LCARanker(FrozenEstimator(tuned)).fit(first, y)
 by_f = ConsensusRanker([("f", SelectKBest(f_regression, k="all"))]).fit(first, y)
 print(by_weight.to_frame().head(5).to_string(index=False), "\n")
 print(ranking_agreement({"weights": by_weight, "F": by_f}, k=20).round(2).to_string(), "\n")
 
 # %%
-# R squared with a tenth of the neurons alone.
+# R squared with only a tenth of the neurons.
 curve = ablation_curve(
     probe, first, y, groups=groups, cv=3, fractions=[0.1], n_draws=3, random_state=0
 )

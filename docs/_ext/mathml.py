@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Formulas as MathML, which browsers draw by themselves: nothing is fetched to read a page."""
+"""Render formulas as MathML, which browsers display without fetching any script."""
 
 import re
 
@@ -10,7 +10,7 @@ from sphinx.util import logging
 
 _logger = logging.getLogger(__name__)
 
-# What the converter does not know, in terms of what it does.
+# Replacements for commands that the converter does not support.
 _OTHERWISE = {r"\Big": "", r"\big": "", r"\texttt": r"\text", r"\dots": r"\ldots"}
 
 
@@ -34,7 +34,7 @@ def _block(translator, node):
 
 
 def setup(app):
-    """Tell Sphinx what is here."""
+    """Register the math renderer with Sphinx."""
     app.add_html_math_renderer(
         "mathml", inline_renderers=(_inline, None), block_renderers=(_block, None)
     )

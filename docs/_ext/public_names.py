@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The API from each sub-package's ``__all__``, so that no public name can be forgotten.
+"""Build the API pages from each sub-package's ``__all__``, so that no public name is missing.
 
-Two directives, ``public-names`` (a table) and ``public-docs`` (the docstrings), and links to the
-API from every page on which a public name stands as code.
+Defines two directives, ``public-names`` (a table) and ``public-docs`` (the docstrings), and links
+every public name in code markup to its API entry.
 """
 
 import importlib
@@ -27,7 +27,7 @@ SUBPACKAGES = [
 
 
 def public_names(subpackage):
-    """Give the public names of a sub-package, in order."""
+    """Return the public names of a sub-package, in order."""
     return importlib.import_module(f"sklearn_neurox.{subpackage}").__all__
 
 
@@ -43,7 +43,7 @@ def _docstring(subpackage, name):
 
 
 def _methods(thing):
-    """Find the public methods that are ours; scikit-learn documents its own."""
+    """List the public methods defined in this package, without those from scikit-learn."""
     return [
         name
         for name, method in inspect.getmembers(thing, inspect.isroutine)
@@ -57,12 +57,12 @@ def _source_file(method):
 
 
 class PublicNames(SphinxDirective):
-    """A table of the public names of a sub-package, with what each is for."""
+    """A table of a sub-package's public names with their one-line summaries."""
 
     required_arguments = 1
 
     def run(self):
-        """Write the table."""
+        """Return the nodes of the table."""
         package = self.arguments[0]
         lines = [".. list-table::", "   :class: public-names", "   :widths: 35 65", ""]
         for name in public_names(package):
@@ -75,12 +75,12 @@ class PublicNames(SphinxDirective):
 
 
 class PublicDocs(SphinxDirective):
-    """The docstrings of all public names of a sub-package."""
+    """The docstrings of all public names in a sub-package."""
 
     required_arguments = 1
 
     def run(self):
-        """Write what autodoc is to document."""
+        """Return the nodes that autodoc generates."""
         return self.parse_text_to_nodes("\n".join(self._lines(self.arguments[0])))
 
     @staticmethod
@@ -101,14 +101,14 @@ class PublicDocs(SphinxDirective):
 
 
 def _link_code(app, doctree):
-    """Make a link of every public name that stands as code in a page."""
+    """Turn every public name in code markup into a link to its API entry."""
     homes = {
         name: f"sklearn_neurox.{package}.{name}"
         for package in SUBPACKAGES
         for name in public_names(package)
     }
     for reference in doctree.findall(addnodes.pending_xref):
-        # Docstrings name what is ours without its module.
+        # Docstrings refer to our public names without the module path.
         target = reference.get("reftarget")
         reference["reftarget"] = homes.get(target, target)
     for literal in list(doctree.findall(nodes.literal)):
@@ -131,17 +131,17 @@ def _link_code(app, doctree):
 
 
 def _quote_fitted_names(app, what, name, thing, options, lines):
-    """Keep docutils from taking the ``n_features_in_`` of a shape for a link."""
+    """Keep docutils from parsing names such as ``n_features_in_`` in shapes as links."""
     for i, line in enumerate(lines):
         if " of shape (" in line:
             lines[i] = re.sub(r"(?<![`\w])(\w+_)(?=[,)])", r"``\1``", line)
 
 
 def setup(app):
-    """Tell Sphinx what is here."""
+    """Register the directives and event handlers with Sphinx."""
     app.add_directive("public-names", PublicNames)
     app.add_directive("public-docs", PublicDocs)
     app.connect("doctree-read", _link_code)
-    # Before numpydoc, which is at 500.
+    # numpydoc runs at priority 500, so this runs before it.
     app.connect("autodoc-process-docstring", _quote_fitted_names, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Draw the pictures of the documentation, of `make_tagged_words` and the demo model."""
+"""Draw the figures of the documentation, using `make_tagged_words` and the demo model."""
 
 import subprocess
 import tempfile
@@ -39,7 +39,7 @@ _HERE = Path(__file__).parent
 
 
 def main():
-    """Draw all of them beside this file."""
+    """Draw every figure into the folder of this file."""
     words = make_tagged_words(600, random_state=0)
     y, groups = words["upos"], words["text"]
     features = make_pipeline(ActivationExtractor(demo_model_path()), SubwordAggregator("last"))
@@ -88,13 +88,13 @@ def main():
 
 
 def save(display, name):
-    """Write the figure of a display, and close it."""
+    """Save the figure of a display and close it."""
     display.figure_.savefig(_HERE / f"{name}.png", dpi=150, bbox_inches="tight")
     plt.close(display.figure_)
 
 
 def photograph(report, neuron):
-    """Show a neuron in a browser without a screen."""
+    """Take a screenshot of one neuron in the report with headless Chromium."""
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"
         report.write_html(page)
