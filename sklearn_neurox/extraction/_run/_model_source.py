@@ -28,7 +28,7 @@ class ModelSource:
     @cached_property
     def block_names(self):
         """The names of the blocks, such as ``"hidden.3"``."""
-        return tuple(block.name for block in self.blocks)
+        return tuple([block.name for block in self.blocks])
 
     @cached_property
     def block_widths(self):
