@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Find, rank, select and ablate neurons of transformer language models, the scikit-learn way."""
+"""Find, rank, select and ablate neurons of transformer language models with scikit-learn."""
 
 from sklearn_neurox._version import __version__
 from sklearn_neurox.ablation import (

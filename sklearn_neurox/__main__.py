@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run the command line: ``python -m sklearn_neurox``."""
+"""Command-line entry point: ``python -m sklearn_neurox``."""
 
 import sys
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a probing result is worth, and how alike two representations or two rankings are."""
+"""Evaluation of probes, and similarity of representations and of rankings."""
 
 from sklearn_neurox.evaluation._baseline_table import baseline_table
 from sklearn_neurox.evaluation._controls._control_labels import control_labels

@@ -14,21 +14,15 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import (
-    _safe_indexing,
-    check_consistent_length,
-    check_random_state,
-    column_or_1d,
-)
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
+from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.evaluation._type_baseline import TypeLabelClassifier, TypeMeanRegressor
-from sklearn_neurox.utils._metadata import fit_with_groups
-from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
 
@@ -73,91 +67,93 @@ def baseline_table(
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
-    """Score what a probe has to beat, on the same folds.
+    """Score the baselines that a probe has to beat, on the same folds.
 
-    A probe says something about a model only by what it scores above those who never saw the
-    model: who always says the same, who remembers each word type, and who reads its letters; and
-    above itself on shuffled labels and on an untrained model.
+    The accuracy of a probe means little without a baseline. It says something about a model only
+    if it exceeds that of classifiers that never see the model: one that always predicts the same
+    label, one that remembers each word type, and one that reads the characters of a word. It should
+    also exceed the accuracy of the same probe on shuffled labels and on an untrained model.
 
     Parameters
     ----------
     words : DataFrame with the column ``word``, or array-like of str of shape (n_words,)
-        The words. A frame of words where ``estimator`` is to be fitted on it.
+        The words. Must be a frame of words if ``estimator`` is fitted on words.
 
     y : array-like of shape (n_words,)
-        The labels or targets.
+        Labels or targets.
 
     estimator : estimator instance or None, default=None
-        The probe, or the whole pipeline from words to predictions; cloned for every fit. None
-        leaves its rows out.
+        The probe, or the whole pipeline from words to predictions; cloned for each fit. None
+        omits the rows that need it.
 
     X : array-like of shape (n_words, n_features) or None, default=None
-        What the estimator is fitted on, a row a word. None takes ``words``.
+        Data to fit the estimator on, one row per word. None uses ``words``.
 
     X_untrained : array-like of shape (n_words, n_features) or None, default=None
-        The activations of the untrained model, in place of X. None clones a pipeline fitted on
-        words with ``weights="random"`` for its `ActivationExtractor`; where there is none that
-        reads a model by name or folder, the row is left out.
+        Activations of the untrained model, used in place of X. None clones a pipeline that is
+        fitted on words and sets ``weights="random"`` in its `ActivationExtractor`. The row is
+        omitted if there is no such extractor that loads its model by name or folder.
 
     baselines : sequence of str or None, default=None
-        Which rows to make. None makes all that can be made.
+        Names of the rows to compute. None computes all that are possible.
 
     groups : array-like of shape (n_words,) or None, default=None
-        What must stay in one fold, such as ``words["text"]``.
+        Group labels, such as ``words["text"]``; each group stays in one fold.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        How to split. None or an int makes 5 or so many folds: of whole groups where they are
-        given, and otherwise contiguous, with a warning.
+        Cross-validation. An int, or None for 5, sets the number of folds, which keep ``groups``
+        whole; without groups the folds are contiguous, and a warning is issued.
 
     scoring : str, callable or None, default=None
-        A scorer. None is accuracy for classes and R^2 for numbers.
+        Scorer. None is accuracy for classes and R^2 for numeric targets.
 
     n_jobs : int or None, default=None
-        How many fits at a time, in threads. The results do not depend on it.
+        Number of parallel fits, in threads. Does not change the results.
 
     verbose : bool or int, default=False
-        Whether to show a bar of the fits.
+        Whether to show a progress bar over fits.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the shuffled labels.
+        Seed for shuffling the labels.
 
     Returns
     -------
     table : DataFrame of shape (n_baselines, 3 + n_folds)
-        Columns ``name``, ``score`` (the mean over folds), ``std`` (over folds, with one degree of
-        freedom less; missing for a single one), and ``fold_0``, ``fold_1``, ... The rows are
+        Columns ``name``, ``score`` (mean over folds), ``std`` (over folds, with ``ddof=1``; missing
+        for a single fold), and ``fold_0``, ``fold_1``, ... The rows are
 
-        - ``"majority"``: the most frequent label, or the mean of the targets;
-        - ``"word type"``: the most frequent label of the word's type in training, or their mean,
-          case-sensitive; the overall one for types unseen;
-        - ``"characters"``: logistic regression, or ridge regression, on how often each run of 1
-          to 4 characters stands in the word, its ends marked;
-        - ``"shuffled labels"``: the estimator, its training labels permuted; more than chance
-          means that something leaks, such as a choice of neurons made on test rows;
+        - ``"majority"``: predicts the most frequent label, or the mean of the targets;
+        - ``"word type"``: predicts the most frequent training label of the word type, or the mean
+          of its targets; types are case-sensitive, and for unseen types it predicts as
+          ``"majority"``;
+        - ``"characters"``: logistic regression, or ridge regression, on the counts of character
+          n-grams (1 to 4 characters, with word boundaries marked);
+        - ``"shuffled labels"``: the estimator with permuted training labels; a score above chance
+          means that something leaks, such as neurons that were selected on test rows;
         - ``"untrained model"``: the estimator on the untrained model;
         - ``"probe"``: the estimator itself.
 
     Raises
     ------
     ValueError
-        For missing labels or words, and for a row asked for that cannot be made.
+        If labels or words are missing, or a requested row cannot be computed.
 
     Warns
     -----
     UserWarning
-        If a group stands on both sides of a fold, a label in a test part is absent from its
-        training part, or the indexes of the words (or of X) and y share labels, but in another
-        order.
+        If a group is on both sides of a split, a label of a test fold is absent from its training
+        rows, or the indexes of the words (or of X) and y share labels in different orders.
 
     See Also
     --------
-    layer_profile : Scores by layer, with intervals.
-    leakage_report : What test folds share with training.
+    layer_profile : Score a probe on each layer, with confidence intervals.
+    leakage_report : Count what test folds share with their training rows.
 
     Notes
     -----
-    A pipeline fitted on words extracts once for every fit unless its `ActivationExtractor` has a
-    ``cache``; or extract once, and pass the probe with ``X`` and ``X_untrained``.
+    A pipeline that is fitted on words extracts activations for each fit, unless its
+    `ActivationExtractor` has a ``cache``. Alternatively, extract once, and pass the probe together
+    with ``X`` and ``X_untrained``.
 
     References
     ----------
@@ -183,33 +179,29 @@ def baseline_table(
     for name, rows in (("words", words), ("X", X), ("X_untrained", X_untrained)):
         check_row_order(rows, y, names=(name, "y"))
     word_forms(words, caller="baseline_table")
-    y = column_or_1d(np.asarray(y))
+    labels = column_or_1d(np.asarray(y))
     if estimator is None:
-        classes = not type_of_target(y).startswith("continuous")
+        classes = not type_of_target(labels).startswith("continuous")
     else:
         classes = is_classifier(estimator)
     contenders = _contenders(words, estimator, X, X_untrained, classes)
     contenders = _choose(contenders, baselines)
-    folds = make_folds(cv, words, y, groups, classes=classes, caller="baseline_table")
-    random_state = check_random_state(random_state)
-    orders = [random_state.permutation(len(train)) for train, _ in folds]
-    groups = None if groups is None else np.asarray(groups)
-    # Threads share the matrices; what fits at length lets them work.
-    scores = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-        delayed(_score)(contender, y, groups, train, test, order, scoring)
+    folds = make_folds(cv, words, labels, groups, classes=classes, caller="baseline_table")
+    rng = check_random_state(random_state)
+    shuffled = [train[rng.permutation(len(train))] for train, _ in folds]
+    jobs = [
+        delayed(_score)(contender, labels, groups, train, test, shuffled_train, scoring)
         for contender in contenders.values()
-        for (train, test), order in zip(folds, orders, strict=True)
-    )
-    total = len(contenders) * len(folds)
-    with progress_bar(total, verbose, desc="probing", unit="fit") as bar:
-        scores = counted(bar, scores)
+        for (train, test), shuffled_train in zip(folds, shuffled, strict=True)
+    ]
+    scores = run_fits(jobs, n_jobs, verbose)
     by_fold = pd.DataFrame(np.reshape(scores, (len(contenders), len(folds))))
     summary = {"name": list(contenders), "score": by_fold.mean(axis=1), "std": by_fold.std(axis=1)}
     return pd.DataFrame(summary).join(by_fold.add_prefix("fold_"))
 
 
 def _contenders(words, estimator, X, X_untrained, classes):
-    """Give what can be scored, by name, in the order of the table."""
+    """Return what can be scored, by name, in the order of the table."""
     letters = CountVectorizer(analyzer="char_wb", ngram_range=(1, 4), lowercase=False)
     reader = LogisticRegression(max_iter=2000, tol=1e-3) if classes else Ridge()
     constant = DummyClassifier(strategy="prior") if classes else DummyRegressor()
@@ -232,8 +224,8 @@ def _contenders(words, estimator, X, X_untrained, classes):
 
 
 def _untrained(estimator):
-    """Clone a pipeline for random weights, or give None where no part of it loads a model."""
-    # Imported late, for probes on a matrix need it not.
+    """Return a clone with random model weights, or None if no step loads a model."""
+    # Imported late, as probes on a matrix do not need it.
     from sklearn_neurox.extraction import ActivationExtractor
 
     estimator = clone(estimator)
@@ -253,24 +245,24 @@ def _choose(contenders, baselines):
     for name in baselines:
         if name not in (*_FROM_WORDS, *_FROM_PROBE):
             raise ValueError(
-                "The 'baselines' parameter of baseline_table must hold some of "
+                "The 'baselines' parameter of baseline_table must be a subset of "
                 f"{[*_FROM_WORDS, *_FROM_PROBE]}, got {name!r}."
             )
         if name not in contenders:
             raise ValueError(
-                f"The row {name!r} of baseline_table cannot be made. It needs an estimator; and "
-                "'untrained model' needs X_untrained, or an estimator that is fitted on words by "
-                "an ActivationExtractor with the name or folder of a model."
+                f"The row {name!r} of baseline_table cannot be computed. It needs an estimator; "
+                "'untrained model' also needs X_untrained, or an estimator that is fitted on words "
+                "and has an ActivationExtractor that loads its model by name or folder."
             )
     if not len(baselines):
-        raise ValueError("The 'baselines' parameter of baseline_table names no row.")
+        raise ValueError(
+            "The 'baselines' parameter of baseline_table is empty. Name at least one row, or pass "
+            "None for all."
+        )
     return {name: contenders[name] for name in contenders if name in set(baselines)}
 
 
-def _score(contender, y, groups, train, test, order, scoring):
-    y_train = y[train][order] if contender.shuffled else y[train]
-    groups = None if groups is None else groups[train]
-    fitted = fit_with_groups(
-        clone(contender.estimator), _safe_indexing(contender.X, train), y_train, groups
-    )
-    return as_scorer(fitted, scoring)(fitted, _safe_indexing(contender.X, test), y[test])
+def _score(contender, y, groups, train, test, shuffled_train, scoring):
+    label_rows = shuffled_train if contender.shuffled else train
+    probe = fit_on_rows(contender.estimator, contender.X, y, groups, train, label_rows)
+    return as_scorer(probe, scoring)(probe, take_rows(contender.X, test), y[test])

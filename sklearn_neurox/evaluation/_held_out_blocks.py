@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Held-out predictions of one probe on each block of columns, over the same folds."""
+"""Held-out predictions of a probe on each block of columns, over the same folds."""
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone, is_classifier
-from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklearn_neurox.evaluation._fits import take_rows
 from sklearn_neurox.evaluation._recorded_predictions import RecordedPredictions, record
 from sklearn_neurox.utils._blocks import neuron_blocks
 from sklearn_neurox.utils._metadata import fit_with_groups
@@ -16,58 +16,24 @@ from sklearn_neurox.utils._validation import check_activations
 
 
 class HeldOutBlocks:
-    """Fits a probe on each block of columns and keeps what it predicts in the test parts.
+    """Fits a probe on each block of columns and keeps its predictions on the test rows.
 
-    Parameters
-    ----------
-    estimator : estimator
-        The probe, cloned for every fit.
-
-    features : transformer or None
-        What makes the matrix of X, cloned and fitted once a fold.
-
-    input_features, n_layers
-        What tells the layers, as of the function that asks.
-
-    scorer : callable
-
-    n_jobs : int or None
-        How many blocks to work on at a time, in threads.
-
-    caller : str
-        Who asks, for messages.
-
-    Attributes
-    ----------
-    blocks : DataFrame
-        The blocks in matrix order: ``name``, ``component``, ``layer``, ``n_neurons``.
-
-    n_groups : int
-        How many groups the test parts have.
+    ``features`` (transformer or None) turns X into a matrix; it is cloned and fitted once per
+    fold. After ``predict``, ``blocks`` is a frame of the blocks in matrix order (``name``,
+    ``component``, ``layer``, ``n_neurons``), and ``n_groups`` the number of groups in the test
+    rows.
     """
 
     def __init__(self, estimator, *, features, input_features, n_layers, scorer, n_jobs, caller):
         self.estimator, self.features, self.scorer = estimator, features, scorer
         self.input_features, self.n_layers, self.caller = input_features, n_layers, caller
-        # Threads share the matrix; what fits at length lets them work.
+        # Threads share the matrix, and long numerical work releases the interpreter lock.
         self.parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
 
     def predict(self, X, y, groups, folds, bar):
-        """Fit on every training part and predict the test part.
+        """Return one RecordedPredictions per block, over the test rows of all folds.
 
-        Parameters
-        ----------
-        X, y, groups : array-likes
-
-        folds : list of (train, test)
-
-        bar : tqdm
-            Gets a step for each block and fold, and room for another for each block.
-
-        Returns
-        -------
-        predictions : list of RecordedPredictions
-            One a block.
+        The bar advances once per block and fold; its total leaves one more step for each block.
         """
         y, groups = np.asarray(y), np.asarray(groups)
         matrix = self._matrix(X) if self.features is None else None
@@ -91,7 +57,7 @@ class HeldOutBlocks:
             )
             of_folds.append(counted(bar, recorded))
         tested = np.concatenate([test for _, test in folds])
-        # Numbered as they first occur among all rows, whatever the order of the folds.
+        # Groups are numbered by first appearance among all rows, whatever the order of the folds.
         codes, present = pd.factorize(pd.factorize(groups)[0][tested], sort=True)
         self.n_groups = len(present)
         return [self._pool(of_block, y[tested], codes) for of_block in zip(*of_folds, strict=True)]
@@ -101,9 +67,9 @@ class HeldOutBlocks:
 
     def _extract(self, X, y, train, test):
         features = clone(self.features)
-        Z_train = features.fit_transform(_safe_indexing(X, train), y[train])
+        Z_train = features.fit_transform(take_rows(X, train), y[train])
         Z_train, names = self._matrix(Z_train)
-        Z_test, _ = self._matrix(features.transform(_safe_indexing(X, test)))
+        Z_test, _ = self._matrix(features.transform(take_rows(X, test)))
         if names is None and hasattr(features, "get_feature_names_out"):
             names = features.get_feature_names_out()
         return (Z_train, slice(None)), names, (Z_test, slice(None))
@@ -115,8 +81,8 @@ class HeldOutBlocks:
         blocks["n_neurons"] = np.bincount(number)
         if self.blocks is not None and not self.blocks.equals(blocks):
             raise ValueError(
-                f"The features of {self.caller} make other layers in one fold than in the one "
-                "before. Choose no columns in them: every layer is to be judged whole."
+                f"The 'features' of {self.caller} return different layers in different folds. They "
+                "must not select columns, so that each layer is scored as a whole."
             )
         self.blocks = blocks
         return [np.flatnonzero(number == block) for block in range(len(blocks))]
@@ -132,9 +98,9 @@ class HeldOutBlocks:
             differ = any(len(own) < len(classes) for own, _ in of_folds)
             if differ and methods != ["predict"]:
                 raise ValueError(
-                    f"The training parts of {self.caller} have different classes, so their "
-                    "probabilities cannot be scored together. Use folds in which every class "
-                    "occurs, or leave out the rarest classes."
+                    f"The training rows of {self.caller} have different classes in different "
+                    "folds, so their probabilities cannot be scored together. Use folds that all "
+                    "contain every class, or drop the rarest classes."
                 )
         responses = {
             method: np.concatenate([recorded[method] for _, recorded in of_folds])

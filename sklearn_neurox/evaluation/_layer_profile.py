@@ -61,122 +61,125 @@ def layer_profile(
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
-    r"""Score a probe on every layer, with intervals and paired tests between layers.
+    r"""Score a probe on each layer, with confidence intervals and paired tests between layers.
 
-    A clone of the probe is fitted on each layer in the training part of each fold, and predicts
-    the test part. The predictions of all folds are scored together. Intervals and tests come from
-    a bootstrap of whole groups: words of a sentence are right or wrong together, and resampling
-    them one by one would make the intervals too narrow. All layers are scored on the same
-    resamples, so that differences between them are paired.
+    For each layer and fold, a clone of the probe is fitted on the training rows and predicts the
+    test rows. The predictions of all folds are scored together. Intervals and tests come from a
+    bootstrap over whole groups: errors on words of the same sentence are correlated, so resampling
+    single words would make the intervals too narrow. All layers are scored on the same resamples,
+    so that differences between layers are paired.
 
     Parameters
     ----------
     estimator : estimator instance
-        The probe. A pipeline is one probe.
+        The probe, which may be a pipeline; cloned for each fit.
 
     X : array-like of shape (n_samples, n_features), or DataFrame of words
-        The activations of all layers, or what ``features`` makes them of.
+        Activations of all layers, or the input of ``features``.
 
     y : array-like of shape (n_samples,)
-        The labels or targets.
+        Labels or targets.
 
     groups : array-like of shape (n_samples,)
-        What is resampled whole and must stay in one fold; for words, ``words["text"]``. To
-        resample single rows, give each its own: ``np.arange(len(y))``.
+        Group labels. Groups are resampled as a whole and stay in one fold; for words, use
+        ``words["text"]``. To resample single rows, pass ``np.arange(len(y))``.
 
     features : transformer or None, default=None
-        What makes the matrix of activations of X, cloned and fitted once a fold. None takes X.
+        Transformer from X to the matrix of activations, cloned and fitted once per fold. None uses
+        X itself.
 
     input_features : array-like of str or None, default=None
-        The names of the columns, such as ``"hidden.3.127"``. None takes those of X, or those
-        that ``features`` gives. Columns of one layer but of other components are kept apart.
+        Names of the columns, such as ``"hidden.3.127"``. None uses those of X, or those that
+        ``features`` returns. Different components of the same layer are scored separately.
 
     n_layers : int or None, default=None
-        Instead of names: into how many equal blocks the columns divide, the first being layer 0.
+        Alternative to names: the number of equal blocks of columns; the first block is layer 0.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        How to split. None or an int makes 5 or so many folds of whole groups. A single fixed
-        split is ``cv=[(train, test)]``.
+        Cross-validation. An int, or None for 5, sets the number of folds, which keep groups whole.
+        For a single fixed split, pass ``cv=[(train, test)]``.
 
     scoring : str, callable or None, default=None
-        A scorer that reads nothing but predictions of the estimator. None is accuracy for
-        classifiers and :math:`R^2` for regressors.
+        Scorer that uses only the predictions of the estimator. None is accuracy for classifiers and
+        :math:`R^2` for regressors.
 
     n_bootstrap : int, default=1000
-        How many resamples of the groups.
+        Number of resamples.
 
     confidence : float, default=0.95
-        Of every single interval, in (0, 1).
+        Confidence level of each interval, in (0, 1).
 
     return_pairs : bool, default=False
-        Whether to give the comparison of every two layers as well.
+        Whether to also return the comparison of each pair of layers.
 
     n_jobs : int or None, default=None
-        How many layers to work on at a time: fits in threads, resamples in processes. The results
-        do not depend on it.
+        Number of layers to process in parallel: fits in threads, resampling in processes. Does not
+        change the results.
 
     verbose : bool or int, default=False
-        Whether to show a bar of the layers: one step a layer and fold, and one for its resamples.
+        Whether to show a progress bar, with one step per layer and fold, and one per layer for the
+        resamples.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the resamples. The seed of the probe is its own.
+        Seed of the resampling. It does not affect the probe, which has its own seed.
 
     Returns
     -------
     profile : DataFrame of shape (n_layers, 14)
-        One row a layer, in the order of the columns of X:
+        One row per layer, in the order of the columns of X:
 
         - ``name`` (``"hidden.3"``), ``component``, ``layer`` and ``n_neurons``;
-        - ``score``, and its interval from ``low`` to ``high``;
-        - ``difference`` from the best layer, at most 0, and its interval from
-          ``difference_low`` to ``difference_high``;
-        - ``p_value`` of that difference, corrected for the number of all pairs of layers, as the
-          best layer was picked by looking; missing for the best layer itself;
-        - ``n_words`` and ``n_groups``, how many were predicted.
+        - ``score``, and its confidence interval from ``low`` to ``high``;
+        - ``difference``, the score minus that of the best layer (at most 0), and its confidence
+          interval from ``difference_low`` to ``difference_high``;
+        - ``p_value`` of that difference, corrected for the number of all pairs of layers, because
+          the best layer was chosen after seeing the scores; missing for the best layer itself;
+        - ``n_words`` and ``n_groups``, the numbers of words and of groups that were predicted.
 
     pairs : DataFrame of shape (n_pairs, 8)
-        Only with ``return_pairs``. Every two layers by name in ``first`` and ``second``, the
-        ``difference`` of their scores, its interval from ``low`` to ``high``, its ``std_error``,
-        ``p_value``, and ``p_holm``, corrected.
+        Only with ``return_pairs``. One row per pair of layers: their names in ``first`` and
+        ``second``, the ``difference`` of their scores (first minus second), its confidence interval
+        from ``low`` to ``high``, its ``std_error``, its ``p_value``, and the corrected ``p_holm``.
 
     Raises
     ------
     ValueError
-        If a label is missing, X are words but there are no ``features``, the estimator reads words
-        itself, the columns do not tell their layer, the test parts have fewer than two groups, or
-        probabilities are to be scored and a class is absent from a training part.
+        If a label is missing, X is a frame of words but there are no ``features``, the estimator
+        contains an `ActivationExtractor`, the layers of the columns are unknown, the test rows have
+        fewer than two groups, or the scorer uses probabilities and a class is absent from the
+        training rows of a fold.
 
     Warns
     -----
     UserWarning
-        If a group stands on both sides of a fold, a label in a test part is absent from its
-        training part, some resamples have no score, or the indexes of X and y share labels, but
-        in another order.
+        If a group is on both sides of a split, a label of a test fold is absent from its training
+        rows, some resamples have no score, or the indexes of X and y share labels in different
+        orders.
 
     See Also
     --------
-    baseline_table : What a score is to be compared with.
-    sklearn_neurox.selection.LayerSelector : Choose layers inside a pipeline.
+    baseline_table : Score the baselines that a probe has to beat.
+    sklearn_neurox.selection.LayerSelector : Select layers inside a pipeline.
 
     Notes
     -----
-    An interval says how far the score would move with other test sentences, for the probes as
-    they were fitted; not how far with other training sentences. It is the expanded percentile
+    An interval shows how the score would vary with other test sentences for the fitted probes; it
+    does not include the variation from other training sentences. It is the expanded percentile
     interval [1]_: its percentiles are those of the normal distribution at
-    :math:`\pm t_{G-1} \sqrt{G / (G - 1)}` for G groups, as plain percentiles are too narrow for
-    few of them.
+    :math:`\pm t_{G-1} \sqrt{G / (G - 1)}` for G groups, because plain percentile intervals are too
+    narrow for few groups.
 
-    The p-value of a pair is that of its difference over the standard error of the bootstrap, in
-    the t distribution with G - 1 degrees of freedom, two-sided; corrected by Holm's method [2]_.
-    That paired resampling of whole units suits the comparison of two systems on one test set is
-    argued in [3]_.
+    The p-value of a pair comes from its difference divided by the bootstrap standard error, in a
+    two-sided test with the t distribution with G - 1 degrees of freedom, corrected with Holm's
+    method [2]_. Paired resampling of whole units is recommended in [3]_ for comparing two systems
+    on one test set.
 
-    A score that averages over classes, such as ``"f1_macro"``, averages in each resample over the
-    classes that occur there. A class of a few words then makes wide and lopsided intervals.
+    A score that averages over classes, such as ``"f1_macro"``, averages over those that occur in
+    each resample. A class with few words therefore makes intervals wide and asymmetric.
 
-    Mean scores (accuracy, log loss, squared and absolute error) take one pass over the groups,
-    scores of predicted labels some milliseconds a resample and layer whatever the number of
-    words; others, such as areas under curves, are computed anew on the words of every resample.
+    Mean scores (accuracy, log loss, squared and absolute error) take one pass over the groups.
+    Scores of predicted labels take some milliseconds per resample and layer, whatever the number
+    of words. Others, such as areas under curves, are recomputed on the words of each resample.
 
     References
     ----------
@@ -210,13 +213,14 @@ def layer_profile(
     check_no_missing_labels(y)
     check_row_order(X, y)
     _check_features(estimator, X, features)
-    y = column_or_1d(np.asarray(y))
-    check_consistent_length(X, y, groups)
-    if is_classifier(estimator):
-        check_classification_targets(y)
-    random_state = check_random_state(random_state)
+    labels = column_or_1d(np.asarray(y))
+    check_consistent_length(X, labels, groups)
+    classes = is_classifier(estimator)
+    if classes:
+        check_classification_targets(labels)
+    rng = check_random_state(random_state)
     scorer = as_scorer(estimator, scoring)
-    folds = make_folds(cv, X, y, groups, classes=is_classifier(estimator), caller="layer_profile")
+    folds = make_folds(cv, X, labels, groups, classes=classes, caller="layer_profile")
     held_out = HeldOutBlocks(
         estimator,
         features=features,
@@ -226,13 +230,13 @@ def layer_profile(
         n_jobs=n_jobs,
         caller="layer_profile",
     )
-    # How many layers there are, the features of the first fold tell.
+    # The number of layers is only known after extracting the first fold.
     with progress_bar(None, verbose, desc="probing", unit="layer") as bar:
-        predictions = held_out.predict(X, y, groups, folds, bar)
+        predictions = held_out.predict(X, labels, groups, folds, bar)
         n_groups = held_out.n_groups
         _check_groups(n_groups)
         scores = np.array([of_layer.score() for of_layer in predictions])
-        counts = group_counts(n_groups, n_bootstrap, random_state)
+        counts = group_counts(n_groups, n_bootstrap, rng)
         replicates = _resample(predictions, counts, n_jobs, bar)
     profile, pairs = _tables(held_out.blocks, scores, replicates, n_groups, confidence)
     profile = profile.assign(n_words=len(predictions[0].y), n_groups=n_groups)
@@ -240,7 +244,7 @@ def layer_profile(
 
 
 def _check_features(estimator, X, features):
-    # Imported late, for probes on a matrix need it not.
+    # Imported late, as probes on a matrix do not need it.
     from sklearn_neurox.extraction import ActivationExtractor
 
     parts = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
@@ -248,8 +252,8 @@ def _check_features(estimator, X, features):
     if extracts or (features is None and is_word_frame(X)):
         what = "the estimator has an ActivationExtractor" if extracts else "X is a frame of words"
         raise ValueError(
-            "layer_profile extracts once a fold, by 'features', and fits the estimator on the "
-            f"activations of each layer; but {what}. Take a pipeline on words apart: "
+            "layer_profile extracts once per fold with 'features', and fits the estimator on the "
+            f"activations of each layer, but {what}. Split a pipeline that reads words: "
             "layer_profile(pipe[-1], words, y, features=pipe[:-1], groups=groups)."
         )
 
@@ -257,14 +261,13 @@ def _check_features(estimator, X, features):
 def _check_groups(n_groups):
     if n_groups < 2:
         raise ValueError(
-            "layer_profile resamples the groups of the test parts, but there is only one. Pass "
-            'what holds dependent rows together, such as groups=words["text"], and test more of '
-            "them."
+            "layer_profile resamples the groups in the test rows, but there is only one. Pass "
+            'smaller groups, such as groups=words["text"], or more test rows.'
         )
 
 
 def _resample(predictions, counts, n_jobs, bar):
-    """Score every layer on every resample, of shape (n_resamples, n_layers)."""
+    """Return the score of each layer on each resample, of shape (n_resamples, n_layers)."""
     scores = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(of_layer.resampled_scores)(counts) for of_layer in predictions
     )
@@ -272,7 +275,7 @@ def _resample(predictions, counts, n_jobs, bar):
 
 
 def _tables(blocks, scores, replicates, n_groups, confidence):
-    """Put scores and their resamples into a table of layers and one of pairs of them."""
+    """Return the table of layers and the table of pairs of layers."""
     names = blocks["name"]
     replicates = _with_scores(scores, replicates, names)
     low, high = percentile_interval(replicates, n_groups, confidence)
@@ -282,27 +285,25 @@ def _tables(blocks, scores, replicates, n_groups, confidence):
 
 
 def _with_scores(scores, replicates, names):
-    """Keep the resamples on which every layer has a score, so that all stay paired."""
+    """Keep the resamples on which all layers have a score, so that differences stay paired."""
     defined = np.isfinite(replicates)
     wrong = ~np.isfinite(scores) | (defined.sum(axis=0) < 2)
     kept = defined.all(axis=1)
     if wrong.any() or kept.sum() < 2:
         raise ValueError(
-            f"The score of layer {names[np.argmax(wrong)]!r} in layer_profile, or that of nearly "
-            "all its resamples, is not a number. Use another scoring, or leave out the rarest "
-            "classes."
+            f"The score of layer {names[np.argmax(wrong)]!r} in layer_profile is NaN, or is NaN "
+            "on nearly all resamples. Use another scoring, or drop the rarest classes."
         )
     if not kept.all():
         warn_user(
-            f"{(~kept).sum()} of {len(kept)} resamples of layer_profile have no score, and "
-            "intervals and tests are made without them. Use another scoring, or leave out the "
-            "rarest classes.",
+            f"{(~kept).sum()} of {len(kept)} resamples of layer_profile have no score and are "
+            "left out of intervals and tests. Use another scoring, or drop the rarest classes.",
         )
     return replicates[kept]
 
 
 def _from_best(pairs, names, scores):
-    """Turn the pairs that the best layer is one of into the difference of the other from it."""
+    """Return the difference of each layer from the best one, from the pairs with the best."""
     best = names[np.argmax(scores)]
     behind = pairs[pairs["second"] == best].set_index("first")
     ahead = pairs[pairs["first"] == best].set_index("second")

@@ -29,12 +29,12 @@ def leakage_report(
     y: ArrayLike | None = None,
     groups: ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """Count the sentences and word types that test folds share with their training parts.
+    """Count the sentences and word types that test folds share with their training rows.
 
-    A test word whose whole sentence stands in training has the very same activations there, so a
-    probe need only remember it. Word types are shared by any two pieces of text; their share is
-    the most that a probe which remembers types can get right, and control tasks show what it
-    makes of that.
+    A test word whose whole sentence also occurs in training has exactly the same activations there,
+    so a probe only has to remember it. Word types are shared by any two texts; the share of seen
+    types limits what a probe can get right by remembering types, and control tasks measure how much
+    it actually does.
 
     Parameters
     ----------
@@ -42,44 +42,43 @@ def leakage_report(
         A frame of words.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        How the words are split. None or an int makes 5 or so many folds: of whole groups where
-        they are given, and otherwise contiguous, with a warning. An iterable gives (train, test)
-        rows.
+        Cross-validation. An int, or None for 5, sets the number of folds, which keep ``groups``
+        whole; without groups the folds are contiguous, and a warning is issued. An iterable yields
+        (train, test) row indices.
 
     y : array-like of shape (n_words,) or None, default=None
-        The labels, for a splitter that stratifies.
+        Labels, for stratified splitters.
 
     groups : array-like of shape (n_words,) or None, default=None
-        The groups, for a splitter that uses them.
+        Group labels, for splitters that use groups.
 
     Returns
     -------
     report : DataFrame of shape (n_folds, 13 or 14)
-        A row a fold:
+        One row per fold:
 
         - ``fold``, ``n_train_words``, ``n_test_words``;
-        - ``n_test_texts``, ``n_shared_texts`` (those whose exact text is in training),
-          ``n_words_shared_text`` (test words in them) and ``share_shared_text`` (of all test
-          words);
-        - ``n_test_types``, ``n_seen_types`` (word types that are in training too),
-          ``n_words_seen_type`` and ``share_seen_type``, upper and lower case apart;
-        - ``n_words_seen_type_casefold`` and ``share_seen_type_casefold``, upper and lower case
-          alike;
+        - ``n_test_texts``, ``n_shared_texts`` (test texts that occur exactly in training),
+          ``n_words_shared_text`` (test words in them) and ``share_shared_text`` (their share of all
+          test words);
+        - ``n_test_types``, ``n_seen_types`` (test word types that also occur in training),
+          ``n_words_seen_type`` and ``share_seen_type`` (test words of these types), case-sensitive;
+        - ``n_words_seen_type_casefold`` and ``share_seen_type_casefold``, the same ignoring case;
         - with ``groups``: ``n_shared_groups``.
 
     Raises
     ------
     ValueError
-        If a column is absent, or a fold has no test words.
+        If a column is missing, or a fold has no test words.
 
     Warns
     -----
     UserWarning
-        If any test sentence stands in training, with the advice to group.
+        If a test sentence also occurs in training; the message explains how to use groups.
 
     See Also
     --------
-    baseline_table : What remembering word types scores.
+    baseline_table : Score a baseline that remembers word types.
 
     References
     ----------
@@ -137,7 +136,7 @@ def leakage_report(
 
 
 def _shared(codes, train, test):
-    """Count what the test rows have, what of it is in training, and mark the rows that have it."""
+    """Return the number of distinct test codes, of those also in training, and a row mask."""
     seen = np.zeros(codes.max() + 1, dtype=bool)
     seen[codes[train]] = True
     present = np.unique(codes[test])
@@ -149,8 +148,8 @@ def _advise(report, leaks):
         return
     n_test, n_shared = report["n_test_words"].sum(), report["n_words_shared_text"].sum()
     warn_user(
-        f"{n_shared} of {n_test} test words ({n_shared / n_test:.1%}) stand in sentences whose "
-        f"exact text is in training too, in {(report['n_shared_texts'] > 0).sum()} of "
+        f"{n_shared} of {n_test} test words ({n_shared / n_test:.1%}) are in sentences whose "
+        f"exact text is also in training, in {(report['n_shared_texts'] > 0).sum()} of "
         f"{len(report)} folds; the first is row {leaks[0]}. Scores on them are too high. Keep "
         'equal sentences in one fold: groups=words["text"] and GroupKFold.',
     )

@@ -6,33 +6,34 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class OnlineCode:
-    """The lengths of an online code, as `online_codelength` measured them.
+    """Code lengths measured by `online_codelength`.
 
     Parameters
     ----------
     codelength : float
-        The labels, sent by the probe block by block.
+        Length of the labels when a probe encodes them block by block.
 
     uniform_codelength : float
-        The labels without any probe: n log2 K.
+        Length of the labels without a probe: n log2 K.
 
     data_codelength : float or None
-        The labels by a probe fitted to all of them. None if it was not asked for.
+        Length of the labels under a probe fitted to all of them. None unless ``decompose=True``.
 
     model_codelength : float or None
-        What remains of the code then, and may be ascribed to the probe.
+        ``codelength - data_codelength``, which can be attributed to learning the probe. None unless
+        ``decompose=True``.
 
     units : {"bits", "voita2020"}
-        What all lengths are in.
+        Unit of all lengths.
 
     blocks : DataFrame of shape (n_blocks, 6)
-        A row a block: ``fraction`` (the share of the rows sent by its end), ``n_train`` (the rows
-        before it), ``n_samples``, ``n_unseen`` (those of its rows whose label was not seen before),
-        ``codelength`` and ``uniform_codelength``.
+        One row per block: ``fraction`` (of all rows, up to the end of the block), ``n_train``
+        (number of rows before the block), ``n_samples``, ``n_unseen`` (number of its rows whose
+        label did not occur before), ``codelength`` and ``uniform_codelength``.
 
     See Also
     --------
-    online_codelength : Makes it.
+    online_codelength : Measure the code lengths.
 
     Examples
     --------
@@ -56,17 +57,17 @@ class OnlineCode:
 
     @property
     def compression(self) -> float:
-        """How many times shorter the code is than the uniform one."""
+        """Ratio of the uniform code length to the code length; higher is better."""
         return self.uniform_codelength / self.codelength
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the totals as a table, to be stacked with those of other layers or probes.
+        """Return the totals as a one-row DataFrame, to concatenate with those of other layers.
 
         Returns
         -------
         frame : DataFrame of shape (1, 3) or (1, 5)
-            The columns ``codelength``, ``uniform_codelength`` and ``compression``; and
-            ``data_codelength`` and ``model_codelength``, where they were asked for.
+            Columns ``codelength``, ``uniform_codelength`` and ``compression``; with
+            ``decompose=True``, also ``data_codelength`` and ``model_codelength``.
         """
         columns = ["codelength", "uniform_codelength", "compression"]
         if self.data_codelength is not None:

@@ -6,27 +6,26 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
+from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._online_code import OnlineCode
-from sklearn_neurox.utils._metadata import fit_with_groups
-from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
-# Those of the paper.
+# The fractions used in the paper.
 _FRACTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
-# Mixed in for every class: a label that a probe holds for impossible costs 52 bits, and one that it
-# is sure of hardly more than nothing.
+# Probability that is mixed in for each class: a label that the probe rules out costs 52 bits, and a
+# label that it is certain of costs almost nothing.
 _FLOOR = np.finfo(np.float64).eps
 
 
 class _Rows(NamedTuple):
-    """What is sent, in the order in which it is sent."""
+    """The rows to encode, and the order in which to encode them."""
 
     X: object
     y: np.ndarray
@@ -67,67 +66,70 @@ def online_codelength(
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> OnlineCode:
-    r"""Measure how short the labels become, if a probe that learns on the way sends them.
+    r"""Measure the description length of the labels, given the activations, by an online code.
 
-    The receiver has the activations, and wants the labels. The first block is sent by the uniform
-    code. Then, block by block, a probe is fitted to all labels that both sides have by now, and the
-    next ones are sent by the code that suits its probabilities. What is easy to learn from few
-    words is sent in few bits; a control task, though it may be memorised in the end, is not.
+    The online code encodes the labels block by block, using a probe trained on the earlier blocks;
+    easy labels need fewer bits. The first block uses a uniform code. Each later block is encoded
+    with the predicted probabilities of a probe that was fitted to all earlier blocks. The code is
+    short if the labels can be learned from few words. It is not short for a control task, even if
+    the probe can memorize the task eventually.
 
     .. math:: L = n_1 \log_2 K - \sum_{b \ge 2} \sum_{i \in b} \log_2 p_{b-1}(y_i \mid x_i)
 
     Parameters
     ----------
     estimator : classifier instance
-        The probe, with ``predict_proba``, or a pipeline that ends in it; cloned for every fit.
+        The probe, which needs ``predict_proba``, or a pipeline that ends in it; cloned for each
+        fit.
 
     X : array-like of shape (n_samples, n_features) or DataFrame of words
-        What `estimator` is fitted on.
+        Data to fit `estimator` on.
 
     y : array-like of shape (n_samples,)
-        The labels.
+        Labels.
 
     fractions : sequence of float, default=(0.001, 0.002, ..., 0.25, 0.5, 1.0)
-        The share of the rows sent by the end of each block, ascending up to 1; by default the
-        timesteps of [1]_. A block ends with the group in which the share is reached; blocks that
-        end there together are one.
+        Fraction of all rows that is encoded by the end of each block, ascending to 1; the default
+        is that of [1]_. A block ends with the group in which the fraction is reached; blocks that
+        would end with the same group are merged.
 
     groups : array-like of shape (n_samples,) or None, default=None
-        What must stay in one block; for words, ``words["text"]``. A probe that splits inside gets
-        them too. Without them the blocks are contiguous, with a warning.
+        Group labels; each group stays in one block. For words, use ``words["text"]``. They are also
+        passed to a probe that accepts them. Without groups, the blocks are contiguous, and a
+        warning is issued.
 
     classes : array-like of shape (n_classes,) or None, default=None
-        The labels that there can be, known to both sides. None takes those in `y`.
+        All possible labels. None uses the labels in `y`.
 
     shuffle : bool, default=True
-        Whether to send the groups in random order. If not, they are sent in the order in which
-        they occur, which may be one of topics. Rows without groups are never shuffled.
+        Whether to encode the groups in random order. If False, they are encoded in order of
+        appearance, which may follow topics. Without groups, rows are never shuffled.
 
     decompose : bool, default=False
-        Whether to fit a last probe to all labels, and tell the length of the data under it from
-        what was spent on learning it. Doubles the work.
+        Whether to also fit a probe to all labels, in order to separate the length of the data under
+        this probe from the cost of learning the probe. Doubles the work.
 
     units : {"bits", "voita2020"}, default="bits"
-        What to measure in. "voita2020" is for comparison with the figures of [1]_, which its code
-        adds up of two units: the first block and the uniform code in bits, but all other blocks in
-        *nats*; and gives in thousands of 1024. Its compression is too high by up to 1 / ln 2 = 1.44
-        times.
+        Unit of the lengths. "voita2020" is only for comparison with the figures in [1]_. The code
+        of that paper mixes units: the first block and the uniform code are in bits, but all other
+        blocks are in *nats*, and all lengths are divided by 1024. This overestimates the
+        compression by a factor of up to 1 / ln 2 = 1.44.
 
     n_jobs : int or None, default=None
-        How many fits to make at a time, in threads.
+        Number of parallel fits, in threads.
 
     verbose : bool or int, default=False
-        Whether to show a bar of the fits.
+        Whether to show a progress bar over fits.
 
     random_state : int, RandomState instance or None, default=None
-        Shuffles the groups. Pass an int to compare layers on the same blocks.
+        Seed for shuffling the groups. Pass an int to compare layers on the same blocks.
 
     Returns
     -------
     code : OnlineCode
-        With ``codelength``, ``uniform_codelength``, ``compression`` (their ratio), a DataFrame
-        ``blocks``, ``to_frame()``, and, if decomposed, ``data_codelength`` and
-        ``model_codelength``.
+        Result with ``codelength``, ``uniform_codelength``, ``compression`` (uniform divided by
+        online), the DataFrame ``blocks`` and the method ``to_frame``; with ``decompose=True`` also
+        with ``data_codelength`` and ``model_codelength``.
 
     Raises
     ------
@@ -136,30 +138,30 @@ def online_codelength(
 
     ValueError
         If labels are missing or all the same, fractions do not ascend to 1, or a probability is
-        not finite.
+        negative or not finite.
 
     Warns
     -----
     UserWarning
-        If there are no groups, or the indexes of X and y share labels, but in another order.
+        If there are no groups, or the indexes of X and y share labels in different orders.
 
     See Also
     --------
-    selectivity_score : Holds accuracy against that on a control.
+    selectivity_score : Compare the accuracy with that on a control task.
 
     Notes
     -----
-    A receiver must be able to read the code, so its probabilities sum to 1 over all K classes.
-    If u of them were not among the n labels that a probe was fitted to, they share the probability
-    u / (n + K), by Laplace's rule, and those of the probe are scaled down to the rest. If the
-    labels so far are all of one class, no probe is fitted, and that class gets the rest. Over all,
-    each class is given 2\ :sup:`-52`, so that a label that the probe thought impossible costs 52
-    bits and not infinitely many.
+    For the code to be decodable, its probabilities must sum to 1 over all K classes. If u classes
+    do not occur among the n labels that a probe was fitted to, they share the probability
+    u / (n + K), by Laplace's rule, and the probabilities of the probe are scaled down accordingly.
+    If all labels so far have the same class, no probe is fitted, and that class gets all of the
+    remaining probability. Finally, 2\ :sup:`-52` is mixed in for each class, so that a label that
+    the probe rules out costs 52 bits rather than infinitely many.
 
-    The compression of 53.1 in [1]_, for parts of speech in the first layer of ELMo, is about 37 in
-    bits, if its units are taken apart by the formula above.
+    The compression of 53.1 in [1]_, for parts of speech in the first layer of ELMo, corresponds to
+    about 37 in bits, once its units are separated by the formula above.
 
-    The rows of a fit are copied, at most all of them once.
+    The rows of each fit are copied, at most all rows once.
 
     References
     ----------
@@ -184,17 +186,18 @@ def online_codelength(
     """
     if not hasattr(estimator, "predict_proba"):
         raise TypeError(
-            f"online_codelength needs the probabilities of labels, but {type(estimator).__name__} "
-            "has no 'predict_proba'. Use a probe that has, or wrap it in CalibratedClassifierCV."
+            f"online_codelength needs class probabilities, but {type(estimator).__name__} has no "
+            "'predict_proba'. Use a probe that has it, or wrap this one in "
+            "CalibratedClassifierCV."
         )
     check_consistent_length(X, y, groups)
     check_row_order(X, y)
-    labels, codes, classes = _check_labels(y, classes)
+    labels, codes, known = _check_labels(y, classes)
     order, ends = _blocks(len(labels), groups, _check_fractions(fractions), shuffle, random_state)
-    groups = None if groups is None else np.asarray(groups)
-    rows = _Rows(X, labels, codes, classes, groups, order)
+    group_of_row = None if groups is None else np.asarray(groups)
+    rows = _Rows(X, labels, codes, known, group_of_row, order)
     costs = _costs(estimator, rows, ends, decompose, n_jobs, verbose)
-    return _code(costs, ends, len(classes), decompose, units)
+    return _code(costs, ends, len(known), decompose, units)
 
 
 def _check_fractions(fractions):
@@ -202,8 +205,8 @@ def _check_fractions(fractions):
     ascends = values.ndim == 1 and values.dtype.kind in "iuf" and values.size
     if not ascends or values[0] <= 0 or values[-1] != 1 or not (np.diff(values) > 0).all():
         raise ValueError(
-            "The 'fractions' parameter of online_codelength must hold fractions of the rows that "
-            f"ascend up to 1, such as [0.1, 0.5, 1.0]. Got {fractions!r}."
+            "The 'fractions' parameter of online_codelength must contain ascending fractions of "
+            f"the rows that end with 1, such as [0.1, 0.5, 1.0]; got {fractions!r}."
         )
     return values
 
@@ -215,55 +218,51 @@ def _check_labels(y, classes):
     known = np.unique(labels if classes is None else np.asarray(classes))
     if len(known) < 2:
         raise ValueError(
-            f"online_codelength needs two classes at least, got {known.tolist()}: there is nothing "
-            "to tell about labels that are all the same."
+            f"online_codelength needs at least two classes, got {known.tolist()}: labels that are "
+            "all the same carry no information."
         )
     codes = np.searchsorted(known, labels)
     wrong = known[np.minimum(codes, len(known) - 1)] != labels
     if wrong.any():
         raise ValueError(
-            f"y has the label {labels[wrong].tolist()[0]!r}, at row {int(wrong.argmax())}, which "
-            f"is not among the 'classes' ({wrong.sum()} such rows)."
+            f"y has the label {labels[wrong].tolist()[0]!r} at row {int(wrong.argmax())}, which "
+            f"is not in 'classes' ({wrong.sum()} such rows). Add it to 'classes', or drop the rows."
         )
     return labels, codes, known
 
 
 def _blocks(n_samples, groups, fractions, shuffle, random_state):
-    """Put the rows in the order of sending, and tell where blocks end."""
+    """Return the order in which to encode the rows, and where the blocks end."""
     if groups is None:
         warn_user(
             "online_codelength was given no groups, so a text may be split between a block and "
-            "what the probe was fitted to, and equal texts may be in both. Pass "
+            "the rows that its probe is fitted to, and repeated texts may be in both. Pass "
             'groups=words["text"].',
         )
         order, stops = np.arange(n_samples), np.arange(1, n_samples + 1)
     else:
         codes, names = pd.factorize(pd.Series(groups), use_na_sentinel=False)
-        sending = np.arange(len(names))
+        sequence = np.arange(len(names))
         if shuffle:
-            sending = check_random_state(random_state).permutation(len(names))
-        order = np.argsort(np.argsort(sending)[codes], kind="stable")
-        stops = np.cumsum(np.bincount(codes)[sending])
-    # A share of all rows may come out as slightly more than a whole number of them.
+            sequence = check_random_state(random_state).permutation(len(names))
+        order = np.argsort(np.argsort(sequence)[codes], kind="stable")
+        stops = np.cumsum(np.bincount(codes)[sequence])
+    # Rounding may push a fraction of the rows slightly above a whole number.
     reached = np.searchsorted(stops, fractions * n_samples * (1 - 1e-12))
     return order, np.unique(stops[reached])
 
 
 def _costs(estimator, rows, ends, decompose, n_jobs, verbose):
-    jobs = [(end, slice(end, stop)) for end, stop in zip(ends[:-1], ends[1:], strict=True)]
+    blocks = [(end, slice(end, stop)) for end, stop in zip(ends[:-1], ends[1:], strict=True)]
     if decompose:
-        jobs.append((ends[-1], slice(0, ends[-1])))
-    # Threads share X.
-    costs = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-        delayed(_cost)(estimator, rows, end, sent) for end, sent in jobs
-    )
-    with progress_bar(len(jobs), verbose, desc="probing", unit="fit") as bar:
-        return counted(bar, costs)
+        blocks.append((ends[-1], slice(0, ends[-1])))
+    jobs = [delayed(_cost)(estimator, rows, end, block) for end, block in blocks]
+    return run_fits(jobs, n_jobs, verbose)
 
 
-def _cost(estimator, rows, end, sent):
-    """Fit to the rows before an end; tell the bits of those sent, and how many have new labels."""
-    train, sent = rows.order[:end], rows.order[sent]
+def _cost(estimator, rows, end, block):
+    """Fit to the rows before an end; return the bits of a block and its number of new labels."""
+    train, sent = rows.order[:end], rows.order[block]
     seen = np.unique(rows.codes[train])
     columns = np.full(len(rows.classes), -1)
     columns[seen] = np.arange(len(seen))
@@ -281,7 +280,7 @@ def _cost(estimator, rows, end, sent):
 
 
 def _code(costs, ends, n_classes, decompose, units):
-    """Add up the bits of the blocks, and of all rows at once if these come last."""
+    """Collect the lengths of the blocks and, with decompose, of all rows, which come last."""
     sizes = np.diff(ends, prepend=0)
     uniform = np.log2(n_classes) * sizes
     lengths, n_unseen = np.transpose(costs) if costs else np.empty((2, 0))
@@ -311,17 +310,15 @@ def _code(costs, ends, n_classes, decompose, units):
 
 
 def _probabilities(estimator, rows, train, sent, classes):
-    groups = None if rows.groups is None else rows.groups[train]
-    probe = clone(estimator)
     try:
-        fit_with_groups(probe, _safe_indexing(rows.X, train), rows.y[train], groups)
+        probe = fit_on_rows(estimator, rows.X, rows.y, rows.groups, train)
     except ValueError as error:
         error.add_note(
             f"online_codelength was fitting the probe to the first {len(train)} rows. If these are "
-            "too few for it, begin with a larger first one of the 'fractions'."
+            "too few for it, use a larger first fraction in 'fractions'."
         )
         raise
-    proba = np.asarray(probe.predict_proba(_safe_indexing(rows.X, sent)), dtype=np.float64)
+    proba = np.asarray(probe.predict_proba(take_rows(rows.X, sent)), dtype=np.float64)
     if not np.array_equal(probe.classes_, classes):
         raise ValueError(
             f"The probe was fitted to the classes {classes.tolist()}, but has the classes "
@@ -329,8 +326,8 @@ def _probabilities(estimator, rows, train, sent, classes):
         )
     if not np.isfinite(proba).all() or (proba < 0).any():
         raise ValueError(
-            f"{type(estimator).__name__}, fitted to {len(train)} rows, gave probabilities that are "
-            "negative or not finite; no label can be sent by these."
+            f"{type(estimator).__name__}, fitted to {len(train)} rows, predicted probabilities "
+            "that are negative or not finite, which cannot encode labels."
         )
-    # Single precision sums to 1 only roughly, which would be no code.
+    # Probabilities in single precision sum to 1 only roughly, which is not a valid code.
     return proba / proba.sum(axis=1, keepdims=True)

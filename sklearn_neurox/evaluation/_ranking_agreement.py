@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import combinations
 from numbers import Integral, Real
 
@@ -28,40 +28,44 @@ def ranking_agreement(
     p: float = 0.98,
     names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Tell how far rankings of the same neurons agree, between methods, seeds or folds.
+    """Measure how well rankings of the same neurons agree, between methods, seeds or folds.
 
     Parameters
     ----------
     rankings : mapping from hashable to fitted ranker or array-like of shape (n_neurons,)
-        Rankings by name: a ranker, which is read by its ``order_``, ``scores_`` or ``ranking_``
-        as it has them, or an order itself, the index of the best neuron first. Names may be
+        Rankings by name. Each is a fitted ranker that has ``order_``, ``scores_`` or ``ranking_``
+        (used in this order of preference), or an array of neuron indices, best first. Names may be
         tuples, such as ``("lca", 0)`` for a method and a seed.
 
     k : int, float or sequence of such, default=0.1
-        How many of the best neurons are compared as sets: a number, or a fraction of all.
+        Number of top neurons to compare as sets: an int, or a fraction of all neurons.
 
     p : float, default=0.98
-        How far rank-biased overlap looks, in (0, 1): the rank d weighs p times as much as the one
-        before, so that 86 % of the weight lies on the first 10 neurons for 0.9, and on the first
-        50 for 0.98.
+        Persistence of the rank-biased overlap, in (0, 1): rank d + 1 has p times the weight of
+        rank d. With 0.9, 86 % of the weight is on the first 10 neurons; with 0.98, on the first 50.
 
     names : sequence of str or None, default=None
-        What the parts of tuples are, such as ``["method", "seed"]``; each then gets columns of its
-        own, so that pairs can be grouped.
+        Meaning of the parts of tuple names, such as ``["method", "seed"]``. Each part then gets
+        its own columns, so that pairs can be grouped.
 
     Returns
     -------
     agreement : DataFrame of shape (n_pairs, n_columns)
-        A row for every two rankings, in the order given: their names in ``first`` and ``second``
-        (or ``method_first``, ``method_second``, ...); ``jaccard@<k>``, the share of the neurons
-        that are among the best k of one of them that are so in both; ``rank_biased_overlap``,
-        extrapolated; and ``spearman``, the correlation of all ranks.
+        One row per pair of rankings, in the order given, with the columns
+
+        - ``first`` and ``second``: the names of the two rankings (or ``method_first``,
+          ``method_second``, ... with `names`);
+        - ``jaccard@<k>``: of the neurons among the top k of either ranking, the share that are
+          among the top k of both; from 0 to 1;
+        - ``rank_biased_overlap``: the extrapolated rank-biased overlap, from 0 to 1;
+        - ``spearman``: the correlation of all ranks, from -1 to 1.
 
     Raises
     ------
     ValueError
-        For rankings without names, fewer than two of them, an order that is no permutation of the
-        neurons, orders of other lengths, and names that do not fit.
+        If `rankings` is not a mapping, there are fewer than two rankings, an order is not a
+        permutation of the neurons, orders have different lengths, or `names` do not match the
+        tuples.
 
     See Also
     --------
@@ -69,8 +73,8 @@ def ranking_agreement(
 
     Notes
     -----
-    With chance alone, ``jaccard@k`` is about k / (2 n - k) for n neurons, and the others are about
-    k / n averaged with the weights of `p`, and 0.
+    For random rankings of n neurons, ``jaccard@k`` is about k / (2 n - k), the rank-biased overlap
+    is about k / n averaged over depths k with the weights of `p`, and ``spearman`` is about 0.
 
     References
     ----------
@@ -92,17 +96,17 @@ def ranking_agreement(
     if not isinstance(rankings, Mapping):
         raise ValueError(
             "The 'rankings' parameter of ranking_agreement must be a mapping of rankings by name, "
-            f"got a {type(rankings).__name__}: {{'lca': ranker, ...}}."
+            f"such as {{'lca': ranker, ...}}, got a {type(rankings).__name__}."
         )
     ranks = {name: _ranks(ranking, name) for name, ranking in rankings.items()}
     sizes = {len(of_one) for of_one in ranks.values()}
     if len(ranks) < 2 or len(sizes) > 1 or min(sizes) < 2:
         raise ValueError(
-            "ranking_agreement needs two rankings at least, of the same two neurons at least; got "
-            f"{len(ranks)} of {sorted(sizes)} neurons."
+            "ranking_agreement needs at least two rankings of the same neurons, and at least two "
+            f"neurons; got {len(ranks)} rankings of {sorted(sizes)} neurons."
         )
     n_neurons = sizes.pop()
-    counts = [_count(one, n_neurons) for one in ([k] if isinstance(k, Real) else k)]
+    counts = [_count(one, n_neurons) for one in (k if isinstance(k, Iterable) else [k])]
     rows = []
     for first, second in combinations(ranks, 2):
         overlaps = _overlaps(ranks[first], ranks[second])
@@ -123,8 +127,8 @@ def _ranks(ranking, name):
     n = order.shape[0] if order.ndim == 1 else -1
     if n < 0 or order.dtype.kind not in "iu" or not np.array_equal(np.sort(order), np.arange(n)):
         raise ValueError(
-            f"The ranking {name!r} is neither a fitted ranker nor an order, which holds every "
-            "index of a neuron, from 0, once, the best first."
+            f"The ranking {name!r} is neither a fitted ranker nor an order. An order contains each "
+            "neuron index from 0 exactly once, best neuron first."
         )
     ranks = np.empty(n, dtype=np.intp)
     ranks[order] = np.arange(n)
@@ -134,14 +138,14 @@ def _ranks(ranking, name):
 def _count(k, n_neurons):
     if not 0 < k <= (n_neurons if isinstance(k, Integral) else 1):
         raise ValueError(
-            "The 'k' parameter of ranking_agreement must be numbers of neurons, of which there are "
-            f"{n_neurons}, or fractions in (0, 1]; got {k}."
+            "The 'k' parameter of ranking_agreement must contain ints from 1 to the number of "
+            f"neurons, {n_neurons}, or fractions in (0, 1]; got {k}."
         )
     return count_neurons(k, n_neurons, caller="ranking_agreement")
 
 
 def _overlaps(first, second):
-    """Count, for each depth from 1, the neurons that both rankings have by then."""
+    """Count the neurons that both rankings have in their top d, for each depth d from 1."""
     return np.cumsum(np.bincount(np.maximum(first, second), minlength=len(first)))
 
 
@@ -150,7 +154,7 @@ def _jaccard(overlaps, count):
 
 
 def _rank_biased_overlap(overlaps, p):
-    """Sum the overlaps of all depths; beyond the last, where all neurons are ranked, it is 1."""
+    """Sum the weighted overlaps of all depths; beyond the last depth, the overlap is 1."""
     depths = np.arange(1, len(overlaps) + 1)
     return float((1 - p) / p * np.sum(overlaps / depths * p**depths) + p ** len(overlaps))
 
@@ -161,8 +165,8 @@ def _labels(first, second, names):
     for ranking in (first, second):
         if not isinstance(ranking, tuple) or len(ranking) != len(names):
             raise ValueError(
-                f"The ranking {ranking!r} is not called by a tuple of {len(names)} parts, which "
-                f"names={list(names)} asks for."
+                f"With names={list(names)}, the name of each ranking must be a tuple of "
+                f"{len(names)} parts, got {ranking!r}."
             )
     return {
         f"{name}_{side}": part

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Predictions that were made once, and scored on any choice of their rows."""
+"""Predictions that are made once and scored on any subset of their rows.
+
+scikit-learn's scorers expose their metric, its arguments and the response method only as private
+attributes. Scorers without these are supported too, but more slowly.
+"""
 
 import inspect
 import warnings
@@ -17,15 +21,17 @@ from sklearn.metrics import (
     mean_absolute_error,
     mean_squared_error,
 )
+
+# Private in scikit-learn, but it decides which of several methods a scorer calls.
 from sklearn.utils.validation import _check_response_method
 
-# Metrics whose value for many rows is the mean of their values for each.
+# Metrics that are means over rows.
 _ROW_MEANS = (accuracy_score, log_loss, mean_squared_error, mean_absolute_error)
 _METHODS = ("predict", "predict_proba", "decision_function")
 
 
 class _Recorded(BaseEstimator):
-    """What a scorer takes for an estimator; its X are the numbers of rows."""
+    """A stand-in for a fitted estimator; its X are row numbers."""
 
     def __init__(self, responses=None, classes=None):
         self.responses = responses
@@ -51,40 +57,16 @@ class _RecordedRegressor(RegressorMixin, _Recorded):
 
 
 def as_scorer(estimator, scoring):
-    """Make a scorer that asks an estimator for nothing but its predictions.
-
-    Parameters
-    ----------
-    estimator : estimator instance
-
-    scoring : str, callable or None
-        None is accuracy for classifiers and R^2 for the others.
-
-    Returns
-    -------
-    scorer : callable
-    """
+    """Return a scorer that only uses predictions; None is accuracy for classifiers, else R^2."""
     if scoring is None:
         return get_scorer("accuracy" if is_classifier(estimator) else "r2")
     return check_scoring(estimator, scoring=scoring)
 
 
 def record(estimator, X, scorer):
-    """Predict what a scorer may ask for.
+    """Return the predictions that a scorer may need, by method name.
 
-    Parameters
-    ----------
-    estimator : fitted estimator
-
-    X : array-like of shape (n_samples, n_features)
-
-    scorer : callable
-        Where it is not one of scikit-learn's, all methods that the estimator has are recorded.
-
-    Returns
-    -------
-    responses : dict of str to ndarray
-        What each method gave, by its name.
+    If it is not a scikit-learn scorer, this calls all methods that the estimator has.
     """
     needed = getattr(scorer, "_response_method", None)
     if needed is None:
@@ -95,21 +77,21 @@ def record(estimator, X, scorer):
 
 
 class RecordedPredictions:
-    """Held-out predictions of one probe, to be scored again and again.
+    """Held-out predictions of one probe, to be scored repeatedly.
 
     Parameters
     ----------
     responses : dict of str to ndarray
-        As `record` makes them, of all folds.
+        Predictions from `record`, concatenated over folds.
 
     y : ndarray of shape (n_predictions,)
-        The labels or targets.
+        Labels or targets.
 
     groups : ndarray of shape (n_predictions,), of int
-        The number of the group of each, from 0.
+        Group codes from 0.
 
     classes : ndarray or None
-        Those of a classifier; None makes it a regressor.
+        Classes of a classifier; None for a regressor.
 
     scorer : callable
     """
@@ -122,29 +104,18 @@ class RecordedPredictions:
             classes is not None and list(responses) == ["predict"] and self._takes("sample_weight")
         )
         if list(responses) == ["predict_proba"] and self._takes("labels"):
-            # The columns of probabilities are known even where a resample lacks a class.
+            # A resample may lack a class, but the columns of the probabilities stay the same.
             self.scorer = copy(scorer)
             self.scorer._kwargs = {**scorer._kwargs, "labels": classes}
 
     def score(self):
-        """Score all of them."""
+        """Score all predictions."""
         return float(self._score(np.arange(len(self.y))))
 
     def resampled_scores(self, counts):
-        """Score resamples of the groups.
-
-        Parameters
-        ----------
-        counts : ndarray of shape (n_resamples, n_groups)
-            How often each group stands in a resample.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_resamples,)
-            NaN where a resample has no score.
-        """
+        """Score resamples, given the counts (n_resamples, n_groups) of groups; NaN if undefined."""
         with warnings.catch_warnings():
-            # A resample may lack a class that all rows together have.
+            # Metrics warn about classes that a resample lacks.
             warnings.simplefilter("ignore", UserWarning)
             if self._is_mean_over_rows():
                 return self._means(counts)
@@ -171,7 +142,7 @@ class RecordedPredictions:
         return metric in _ROW_MEANS and set(given) <= {"labels"}
 
     def _means(self, counts):
-        """Average the scores of the groups, once computed, by how often each is there."""
+        """Average the scores of the groups, computed once, weighted by their counts."""
         sizes = np.bincount(self.groups, minlength=counts.shape[1])
         if self.scorer._score_func is accuracy_score:
             hits = self.y == self.estimator.responses["predict"]
@@ -185,7 +156,7 @@ class RecordedPredictions:
         return np.repeat(np.arange(len(self.y)), counts[self.groups])
 
     def _scores_of_cells(self, counts):
-        """Score the distinct pairs of label and prediction, which are few, by their weights."""
+        """Score the distinct pairs of label and prediction, which are few, with weights."""
         first, cells = self._cells()
         ones = np.ones(len(cells), dtype=np.int64)
         by_group = csr_array((ones, (self.groups, cells)), shape=(counts.shape[1], len(first)))

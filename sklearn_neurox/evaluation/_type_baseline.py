@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What knowing the form of a word alone gives: memory of the training labels of each word type."""
+"""Baselines that only know the form of a word and memorize the labels of each word type."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from sklearn_neurox.utils._word_columns import word_forms
 
 
 class _TypeMemory(BaseEstimator):
-    """Base class: numbers the word types of training and finds them again."""
+    """Base class that numbers the training word types and looks up those of other words."""
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -27,37 +27,26 @@ class _TypeMemory(BaseEstimator):
         return codes
 
     def _find_types(self, words):
-        """Give the number of the type of every word, and one more than the last if unseen."""
+        """Return the type number of each word; unseen types get the number of known types."""
         check_is_fitted(self)
         codes = self._types.get_indexer(word_forms(words, caller=type(self).__name__))
         return np.where(codes < 0, len(self._types), codes)
 
 
 class TypeLabelClassifier(ClassifierMixin, _TypeMemory):
-    """Predict the most frequent training label of the word's type, the overall one if unseen.
+    """Predict the most frequent training label of the word type, or of all words if unseen.
 
-    Equally frequent labels are decided by their order in ``classes_``.
+    Ties are broken by the order of ``classes_``.
     """
 
     def fit(self, words, y):
-        """Count the labels of each type.
-
-        Parameters
-        ----------
-        words : DataFrame with the column ``word``, or array-like of str
-
-        y : array-like of shape (n_words,)
-
-        Returns
-        -------
-        self : TypeLabelClassifier
-        """
+        """Count the labels of each type."""
         check_no_missing_labels(y)
         check_classification_targets(y)
         check_consistent_length(words, y)
         self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
         types = self._learn_types(words)
-        # The row after the last type is that of all words.
+        # The row after the last type counts all words.
         rows = np.concatenate([types, np.full(len(types), len(self._types))])
         cells, counts = np.unique(
             rows * len(self.classes_) + np.tile(labels, 2), return_counts=True
@@ -71,32 +60,21 @@ class TypeLabelClassifier(ClassifierMixin, _TypeMemory):
         return self
 
     def predict(self, words):
-        """Give the most frequent label of the type of each word."""
+        """Return the most frequent label of the type of each word."""
         types = self._find_types(words)
         return self.classes_[self._modes[types]]
 
     def predict_proba(self, words):
-        """Give the shares of the labels of the type of each word."""
+        """Return the label frequencies of the type of each word."""
         types = self._find_types(words)
         return self._shares[types].toarray()
 
 
 class TypeMeanRegressor(RegressorMixin, _TypeMemory):
-    """Predict the mean training target of the word's type, the overall one if unseen."""
+    """Predict the mean training target of the word type, or of all words if unseen."""
 
     def fit(self, words, y):
-        """Average the targets of each type.
-
-        Parameters
-        ----------
-        words : DataFrame with the column ``word``, or array-like of str
-
-        y : array-like of shape (n_words,)
-
-        Returns
-        -------
-        self : TypeMeanRegressor
-        """
+        """Average the targets of each type."""
         check_no_missing_labels(y)
         check_consistent_length(words, y)
         y = np.asarray(y, dtype=np.float64)
@@ -105,6 +83,6 @@ class TypeMeanRegressor(RegressorMixin, _TypeMemory):
         return self
 
     def predict(self, words):
-        """Give the mean of the type of each word."""
+        """Return the mean target of the type of each word."""
         types = self._find_types(words)
         return self.means_[types]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Probes: models that predict what a neuron may know."""
+"""Probes: estimators that predict a property of words from activations."""
 
 from sklearn_neurox.probes._elastic_net._classifier import ElasticNetProbeClassifier
 from sklearn_neurox.probes._elastic_net._classifier_cv import ElasticNetProbeClassifierCV

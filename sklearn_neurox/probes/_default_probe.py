@@ -6,7 +6,7 @@ from sklearn_neurox.probes._elastic_net._regressor import ElasticNetProbeRegress
 
 
 def default_probe(y):
-    """Make the elastic-net probe that suits the target."""
+    """Make an elastic-net classifier or regressor, depending on the type of the target."""
     is_number = type_of_target(y).startswith("continuous")
     probe = ElasticNetProbeRegressor if is_number else ElasticNetProbeClassifier
     return probe(standardize=True, random_state=0)

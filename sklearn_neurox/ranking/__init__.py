@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rankers: selectors that order the neurons by how much they matter."""
+"""Rankers: selectors that order neurons by importance."""
 
 from sklearn_neurox.ranking._consensus_ranker import ConsensusRanker
 from sklearn_neurox.ranking._cross_model_ranker import CrossModelRanker

@@ -14,28 +14,28 @@ from sklearn_neurox.utils._validation import check_matrix
 
 
 class BaseRanker(BaseNeuronSelector):
-    """Base class of the rankers: from scores to ranks, support and a table.
+    """Base class of the rankers: turns scores into ranks, a support mask and a table.
 
-    A subclass computes scores in ``fit`` and hands them to ``_set_ranking``.
+    A subclass computes scores in ``fit`` and passes them to ``_set_ranking``.
 
     Parameters
     ----------
     n_neurons : int, float or None, default=None
-        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+        Number of neurons that ``transform`` keeps: an int, a fraction in (0, 1], or None for all.
 
     which : {"top", "bottom"}, default="top"
-        Whether ``transform`` keeps the best or the worst.
+        Whether ``transform`` keeps the best-ranked or the worst-ranked neurons.
 
     Attributes
     ----------
     scores_ : ndarray of shape (n_features_in_,)
-        The score of every neuron; higher matters more.
+        Score of each neuron; a higher score means that the neuron matters more.
 
     order_ : ndarray of shape (n_features_in_,)
-        The columns, best first.
+        Column indices, best first.
 
     ranks_ : ndarray of shape (n_features_in_,)
-        The rank of every column, 1 for the best.
+        Rank of each column; 1 is the best.
     """
 
     _parameter_constraints: dict = {
@@ -43,9 +43,17 @@ class BaseRanker(BaseNeuronSelector):
         "which": [StrOptions({"top", "bottom"})],
     }
 
+    # Set to True by the rankers that cannot do without labels.
+    _needs_labels = False
+
     def __init__(self, *, n_neurons: int | float | None = None, which: str = "top"):
         self.n_neurons = n_neurons
         self.which = which
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self._needs_labels
+        return tags
 
     @abstractmethod
     def fit(self, X: ArrayLike, y: ArrayLike | None = None):
@@ -60,7 +68,7 @@ class BaseRanker(BaseNeuronSelector):
         return count_neurons(self.n_neurons, self.n_features_in_, caller=type(self).__name__)
 
     def _set_ranking(self, scores, tie_breakers=(), *, class_scores=None, class_tie_breakers=()):
-        # Stable sorting makes the position the last resort among equals.
+        # The sort is stable, so position decides only after all tie breakers.
         self.scores_ = scores
         self.order_ = _descending_order(scores, *tie_breakers)
         self.ranks_ = np.empty_like(self.order_)
@@ -70,7 +78,7 @@ class BaseRanker(BaseNeuronSelector):
             self.class_order_ = _descending_order(class_scores, *class_tie_breakers)
 
     def _forget_classes(self):
-        """Drop what an earlier fit to classes left, if this one is to none."""
+        """Remove class attributes that an earlier fit left behind."""
         for attribute in ("classes_", "class_scores_", "class_order_"):
             vars(self).pop(attribute, None)
 
@@ -85,34 +93,35 @@ class BaseRanker(BaseNeuronSelector):
     def to_frame(
         self, input_features: ArrayLike | None = None, *, label: object = None
     ) -> pd.DataFrame:
-        """Give the ranking as a table, best neuron first.
+        """Return the ranking as a DataFrame, best neuron first.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            The names of the columns; None takes ``feature_names_in_``, or ``x0``, ``x1``, ...
-            where there are none.
+            Names of the columns. None uses ``feature_names_in_`` if defined, and otherwise
+            ``x0``, ``x1``, ...
 
         label : object, default=None
-            One of the classes, to have its ranking alone, by ``class_order_``; None takes that
-            over all classes.
+            A class label, to get the ranking for that class only (``class_order_``). None returns
+            the ranking over all classes (``order_``).
 
         Returns
         -------
         frame : DataFrame of shape (n_features_in_, 5 or 5 + n_classes)
-            Columns ``neuron``, ``layer`` and ``unit`` (missing where the name does not tell),
-            ``score``, ``rank``, and for classification one ``score_<class>`` a class; with
-            ``label``, the score and rank are those of this class, and there are no others. The
-            index is the column of the matrix.
+            One row per neuron, indexed by its column in X. Columns ``neuron``, ``layer`` and
+            ``unit`` (missing if the name does not contain them), ``score``, ``rank``, and for
+            classification one ``score_<class>`` per class. With ``label``, ``score`` and ``rank``
+            are those for that class, and there are no ``score_<class>`` columns.
 
         Raises
         ------
         ValueError
-            For a ``label`` that is no class, and where classes have no scores: after fitting
-            numbers, or without labels.
+            If ``label`` is not one of the classes, or if there are no class scores because the
+            ranker was fitted to numeric targets or without labels.
         """
         check_is_fitted(self)
         row = None if label is None else self._row_of(label)
+        # Private in scikit-learn, whose own transformers check input_features with nothing else.
         names = _check_feature_names_in(self, input_features)
         frame = parse_neuron_names(names)[["neuron", "layer", "unit"]]
         if row is not None:
@@ -129,9 +138,9 @@ class BaseRanker(BaseNeuronSelector):
         caller = f"{type(self).__name__}.to_frame"
         if not hasattr(self, "class_scores_"):
             raise ValueError(
-                f"The 'label' parameter of {caller} takes the ranking of one class, but this "
-                f"{type(self).__name__} has none: it was fitted to numbers, or ranks for "
-                "all classes at once. Leave 'label' None."
+                f"The 'label' parameter of {caller} selects the ranking for one class, but this "
+                f"{type(self).__name__} has no class scores: it was fitted to numeric targets, or "
+                "it ranks for all classes at once. Use label=None."
             )
         classes = self.classes_.tolist()
         if label not in classes:

@@ -4,13 +4,14 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils import Bunch, get_tags
-from sklearn.utils._metadata_requests import (
+from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
     _raise_for_params,
-    _routing_enabled,
     process_routing,
 )
+
+# Private in scikit-learn, but its ensembles take named estimators from no other class.
 from sklearn.utils.metaestimators import _BaseComposition
 
 from sklearn_neurox.ranking._base import BaseRanker
@@ -19,76 +20,78 @@ from sklearn_neurox.ranking._base import BaseRanker
 class ConsensusRanker(BaseRanker, _BaseComposition):
     r"""Rank neurons by the votes of several rankers (Borda count).
 
-    Each ranker gives its best neuron one point and its worst none, the others in equal steps, and
-    the score is the mean:
+    Each ranker gives its best neuron one point, its worst none, and the others equally spaced
+    values in between. The score of a neuron is its weighted mean over rankers:
 
     .. math:: s_j = \sum_r w_r \frac{n - \mathrm{rank}_{rj}}{n - 1} \Big/ \sum_r w_r
 
-    So only ranks count, and rankers whose scores have nothing in common can vote together. What
-    none of them can see, the consensus does not see either.
+    Only ranks count, so rankers whose scores are on unrelated scales can vote together. The
+    consensus cannot find neurons that none of its rankers can find.
 
     Parameters
     ----------
     estimators : list of (str, estimator) tuples
-        The rankers, by name; they are cloned and fitted, or left out as ``"drop"``. Any estimator
-        with ``ranks_`` or ``scores_`` after ``fit`` can vote, so that scikit-learn's scorers join
-        as ``SelectKBest(f_classif)``, their undefined scores (NaN) counting as worst. With a
-        single one this is the adapter that gives a scikit-learn scorer ``order_``, ``ranks_`` and
-        ``to_frame``.
+        Named rankers, which are cloned and fitted; ``"drop"`` in place of a ranker leaves it out.
+        Any estimator that has ``ranks_`` or ``scores_`` after ``fit`` can vote. This includes
+        scikit-learn's univariate scores, as in ``SelectKBest(f_classif)``; their undefined scores
+        (NaN) rank last. With a single estimator, this class is an adapter that adds ``order_``,
+        ``ranks_`` and ``to_frame`` to a scikit-learn selector.
 
     weights : array-like of shape (n_estimators,) or None, default=None
-        How much the vote of every ranker counts; None for equal votes.
+        Weight of each ranker's vote. None weights all rankers equally.
 
     n_neurons : int, float or None, default=None
-        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+        Number of neurons that ``transform`` keeps: an int, a fraction in (0, 1], or None for all.
 
     which : {"top", "bottom"}, default="top"
-        Whether ``transform`` keeps the best or the worst.
+        Whether ``transform`` keeps the best-ranked or the worst-ranked neurons.
 
     Attributes
     ----------
     scores_ : ndarray of shape (n_features_in_,)
-        The share of points of every neuron, from 0 to 1.
+        Weighted mean of the points of each neuron, from 0 (ranked last by all) to 1 (ranked first
+        by all).
 
     order_ : ndarray of shape (n_features_in_,)
-        The columns, best first; of equal ones that which some ranker puts highest before others.
+        Column indices, best first. Ties in ``scores_`` are broken by the highest rank that any
+        single ranker gives.
 
     ranks_ : ndarray of shape (n_features_in_,)
-        The rank of every column, 1 for the best.
+        Rank of each column; 1 is the best.
 
     class_scores_ : ndarray of shape (n_classes, n_features_in_)
-        The share of points for every class, from the rankings for it. Only where all rankers rank
-        by the same classes.
+        The same for each class, from the rankings for that class; rows follow ``classes_``. Only
+        available if all rankers rank per class, for the same classes.
 
     class_order_ : ndarray of shape (n_classes, n_features_in_)
-        The columns, best first, for every class, likewise.
+        Column indices for each class, best first. Only available together with ``class_scores_``.
 
     classes_ : ndarray of shape (n_classes,)
-        The classes, likewise.
+        Class labels. Only available together with ``class_scores_``.
 
     estimators_ : list of estimators
         The fitted rankers.
 
     named_estimators_ : Bunch
-        The same by name.
+        The fitted rankers by name.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
-    sklearn.ensemble.VotingClassifier : The same for predictions.
+    sklearn.ensemble.VotingClassifier : Combine predictions by voting.
 
     Notes
     -----
-    Ties within a ranker are told apart by its own rules; equal ``scores_`` of an estimator
-    without ``ranks_`` share their points.
+    Each ranker breaks its own ties. For an estimator without ``ranks_``, columns with equal
+    ``scores_`` share their points.
 
-    Metadata such as ``sample_weight`` or ``groups`` reach the rankers that request them, under
-    ``sklearn.set_config(enable_metadata_routing=True)``.
+    Metadata such as ``sample_weight`` or ``groups`` are routed to the rankers that request them if
+    ``sklearn.set_config(enable_metadata_routing=True)`` is set.
 
     References
     ----------
@@ -125,12 +128,12 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         self.weights = weights
 
     def get_params(self, deep: bool = True) -> dict:
-        """Get the parameters, with ``deep`` those of the rankers as ``<name>__<parameter>``.
+        """Get the parameters of this estimator.
 
         Parameters
         ----------
         deep : bool, default=True
-            Whether to include the rankers and their parameters.
+            Whether to include the rankers and their parameters, as ``<name>__<parameter>``.
 
         Returns
         -------
@@ -140,12 +143,13 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         return self._get_params("estimators", deep=deep)
 
     def set_params(self, **params) -> "ConsensusRanker":
-        """Set parameters, those of the rankers too, or replace a ranker by its name.
+        """Set the parameters of this estimator.
 
         Parameters
         ----------
         **params : dict
-            Parameter names mapped to their values.
+            Parameter names mapped to their values. ``<name>__<parameter>`` sets a parameter of a
+            ranker; ``<name>`` replaces the ranker itself.
 
         Returns
         -------
@@ -161,12 +165,12 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         return tags
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Tell which ranker asks for which metadata.
+        """Return the metadata that each ranker requests.
 
         Returns
         -------
         routing : MetadataRouter
-            The routing of ``fit``.
+            Metadata routing for ``fit``.
         """
         router = MetadataRouter(owner=self)
         for name, ranker, _ in self._voters():
@@ -175,19 +179,19 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         return router
 
     @_fit_context(
-        # The rankers are validated by their own fit.
+        # Each ranker validates its own parameters.
         prefer_skip_nested_validation=False
     )
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, **fit_params) -> "ConsensusRanker":
-        """Fit the rankers, and count their votes.
+        """Fit the rankers and combine their rankings.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         y : array-like of shape (n_samples,) or None, default=None
-            The class of every row, where a ranker asks for it.
+            Class label of each row; required if one of the rankers requires it.
 
         **fit_params : dict
             Metadata, routed to the rankers that request it.
@@ -199,19 +203,19 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         Raises
         ------
         ValueError
-            If X is not finite, a label is missing, two rankers have the same name, there is none,
-            the weights do not fit, or an estimator has neither ``ranks_`` nor ``scores_``.
+            If X contains NaN or infinity, a label is missing, no ranker is left to vote, two
+            rankers have the same name, the weights are invalid or not one per ranker, or an
+            estimator has neither ``ranks_`` nor ``scores_``.
         """
+        # Private in scikit-learn, but the error is the one that all its meta-estimators raise.
         _raise_for_params(fit_params, self, "fit")
         voters = self._check_voters()
         if y is None:
             self._check_fit_input(X)
         else:
             self._check_fit_input(X, y)
-        routed = Bunch(**{name: Bunch(fit={}) for name, _, _ in voters})
-        if _routing_enabled():
-            routed = process_routing(self, "fit", **fit_params)
-        # They get X as given, so that they see the same feature names as this one.
+        routed = process_routing(self, "fit", **fit_params)
+        # The rankers get X as it was passed, so that they see its feature names.
         self.estimators_ = [
             clone(ranker).fit(X, y, **routed[name].fit) for name, ranker, _ in voters
         ]
@@ -241,21 +245,21 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         self._validate_names([name for name, _ in self.estimators])
         if self.weights is not None and len(self.weights) != len(self.estimators):
             raise ValueError(
-                f"ConsensusRanker was given {len(self.weights)} weights for "
-                f"{len(self.estimators)} rankers. Give one for each, or None."
+                f"ConsensusRanker got {len(self.weights)} weights for {len(self.estimators)} "
+                "rankers. Pass one weight per ranker, or weights=None."
             )
         voters = self._voters()
         weights = np.array([weight for _, _, weight in voters], dtype=np.float64)
         if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
             raise ValueError(
-                "ConsensusRanker needs at least one ranker that votes, and weights that are finite "
-                f"and not negative; its rankers are {[name for name, _, _ in voters]}, with the "
-                f"weights {weights.tolist()}."
+                "ConsensusRanker needs at least one ranker that is not dropped, with finite, "
+                "non-negative weights that are not all zero; got the rankers "
+                f"{[name for name, _, _ in voters]} with the weights {weights.tolist()}."
             )
         return voters
 
     def _class_points(self):
-        """Points of every ranker for every class, or None if they do not rank by one and all."""
+        """Return each ranker's points per class, or None unless all rank for the same classes."""
         first = getattr(self.estimators_[0], "classes_", None)
         for ranker in self.estimators_:
             if not hasattr(ranker, "class_order_") or not np.array_equal(ranker.classes_, first):
@@ -273,7 +277,7 @@ def _points(name, ranker):
     if scores is None:
         raise ValueError(
             f"The estimator {name!r} of ConsensusRanker, a {type(ranker).__name__}, has neither "
-            "'ranks_' nor 'scores_' after fit. Use a ranker, or a scorer of scikit-learn in "
+            "'ranks_' nor 'scores_' after fit. Use a ranker, or a scikit-learn score function in "
             "SelectKBest."
         )
     return _points_of_ranks(rankdata(-np.where(np.isnan(scores), -np.inf, scores)))

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
@@ -16,82 +15,85 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 
 class CrossModelRanker(BaseRanker):
-    r"""Rank neurons by how well the neurons of other models predict them, without any label.
+    r"""Rank neurons by how well the neurons of other models predict them, without labels.
 
-    What several models learn independently is likely to matter. With :math:`\rho_{ij}` the
-    correlation of neuron :math:`i` with neuron :math:`j` of another model :math:`m`, over the same
-    words, a neuron is scored against each model by one of
+    What several models learn independently is likely to matter. Let :math:`\rho_{ij}` be the
+    correlation of neuron :math:`i` with neuron :math:`j` of another model :math:`m` over the same
+    words. A neuron is scored against each model by one of the following:
 
-    - the strongest correlation, :math:`\max_{j \in m} |\rho_{ij}|`;
-    - its multiple correlation with all of them, :math:`R = \|P_m x_i\| / \|x_i\|`, where
-      :math:`P_m` projects on the space that the standardised neurons of :math:`m` span;
-    - the same after both models were reduced to the principal components that hold 99 % of their
-      variance (SVCCA): :math:`\sqrt{\sum_k \sigma_k^2 a_{ik}^2}`, with the canonical correlations
-      :math:`\sigma_k` and the coordinate :math:`a_{ik}` of the neuron, of unit length, along the
-      canonical direction :math:`k` of its own model. So it is high for neurons that lie in the
-      directions which both models share.
+    - its strongest correlation, :math:`\max_{j \in m} |\rho_{ij}|`;
+    - its multiple correlation with all neurons of the model, :math:`R = \|P_m x_i\| / \|x_i\|`,
+      where :math:`P_m` projects onto the span of the standardized neurons of :math:`m`;
+    - the same after reducing both models to the principal components that hold 99 % of their
+      variance (SVCCA): :math:`\sqrt{\sum_k \sigma_k^2 a_{ik}^2}`, where :math:`\sigma_k` are the
+      canonical correlations and :math:`a_{ik}` is the coordinate of the neuron, scaled to unit
+      length, along canonical direction :math:`k` of its own model. This score is high for neurons
+      that lie in the directions shared by both models.
 
-    Columns are standardised, so that neither sign nor scale nor shift of any neuron matters.
+    Columns are standardized, so the sign, scale and offset of a neuron do not matter.
 
-    It cannot see what one model alone has learnt, however useful, and it does not know any
-    property: a frequent and useless regularity, such as the position of the word, ranks high too.
+    This ranker misses what only one model has learned, however useful. It also knows nothing about
+    any particular property: a frequent but uninteresting regularity, such as the position of the
+    word, ranks high too.
 
     Parameters
     ----------
     criterion : {"maxcorr", "mincorr", "linreg", "svcca"}, default="maxcorr"
-        How a neuron is scored, from its scores against each of the models.
+        How to score a neuron.
 
         - ``"maxcorr"``: the strongest correlation with any neuron of any model.
-        - ``"mincorr"``: the strongest correlation in the model where that is lowest, which finds
-          neurons that *all* models have.
-        - ``"linreg"``: the highest multiple correlation, which finds what others spread over many
-          neurons.
-        - ``"svcca"``: the highest score in shared directions, which leaves directions of small
-          variance out, mostly noise.
+        - ``"mincorr"``: the strongest correlation within each model, then the minimum over models;
+          finds neurons that *all* models have.
+        - ``"linreg"``: the multiple correlation, maximum over models; finds information that other
+          models distribute over many neurons.
+        - ``"svcca"``: the score in shared directions, maximum over models; ignores directions of
+          small variance, which are mostly noise.
 
     n_neurons : int, float or None, default=None
-        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+        Number of neurons that ``transform`` keeps: an int, a fraction in (0, 1], or None for all.
 
     which : {"top", "bottom"}, default="top"
-        Whether ``transform`` keeps the best or the worst.
+        Whether ``transform`` keeps the best-ranked or the worst-ranked neurons.
 
     Attributes
     ----------
     scores_ : ndarray of shape (n_features_in_,)
-        The score of every neuron, from 0 to 1; 0 for a constant one.
+        Score of each neuron, from 0 to 1; higher means better predicted. Constant neurons score 0.
 
     model_scores_ : ndarray of shape (n_models, n_features_in_)
-        The score against every model; ``scores_`` is the maximum, for ``"mincorr"`` the minimum.
+        Score of each neuron against each model; rows follow ``models_``. ``scores_`` is their
+        maximum over models, or their minimum for ``"mincorr"``.
 
     models_ : ndarray of shape (n_models,)
-        The names of the other models, sorted; the rows of ``model_scores_``.
+        Names of the other models, sorted.
 
     order_ : ndarray of shape (n_features_in_,)
-        The columns, best first; of equal ones that with the higher mean over models before others.
+        Column indices, best first. Ties in ``scores_`` are broken by the mean over models.
 
     ranks_ : ndarray of shape (n_features_in_,)
-        The rank of every column, 1 for the best.
+        Rank of each column; 1 is the best.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
-    ConsensusRanker : Agrees on one ranking of several.
+    ConsensusRanker : Combine several rankings into one.
 
     Notes
     -----
-    In a pipeline, ``reference`` is routed, and cut to the rows of the fold, after
-    ``set_fit_request(reference=True, reference_models=True)`` under
-    ``sklearn.set_config(enable_metadata_routing=True)``.
+    To use this ranker in a cross-validated pipeline, call
+    ``set_fit_request(reference=True, reference_models=True)`` and set
+    ``sklearn.set_config(enable_metadata_routing=True)``. ``reference`` is then routed to this
+    ranker and cut to the rows of each fold.
 
-    Multiple correlations are those of the rows of ``fit``, and grow towards 1 as the columns of a
-    model become as many as the rows. Directions with less than 1e-10 of the largest variance are
-    left out. Memory grows with the product of the numbers of columns of X and of a model, and
-    with the square of the latter; the rows are read by blocks.
+    Multiple correlations are computed on the rows passed to ``fit``. They approach 1 as the number
+    of columns of a model approaches the number of rows. Directions with less than 1e-10 of the
+    largest variance are ignored. Memory grows with the number of columns of X times that of a
+    model, and with the square of the latter; rows are read in blocks.
 
     References
     ----------
@@ -143,20 +145,20 @@ class CrossModelRanker(BaseRanker):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations of this model.
+            Activations of this model.
 
         y : Ignored
-            Present for the conventions of scikit-learn.
+            Not used, present for API consistency by convention.
 
         reference : array-like of shape (n_samples, n_reference_neurons)
-            The activations of the other models on the same words, side by side.
+            Activations of the other models on the same words, concatenated column-wise.
 
         reference_models : array-like of shape (n_reference_neurons,) or None, default=None
-            The name of the model that each column of ``reference`` is from; None for one model,
-            ``"reference"``.
+            Name of the model that each column of ``reference`` comes from. None treats all columns
+            as one model, called ``"reference"``.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How much every row counts in the correlations.
+            Weight of each row in the correlations.
 
         Returns
         -------
@@ -165,17 +167,17 @@ class CrossModelRanker(BaseRanker):
         Raises
         ------
         ValueError
-            If X or the reference is not finite, a weight is negative, or shapes do not fit
-            together.
+            If X or the reference contains NaN or infinity, a weight is negative, or shapes do not
+            match.
         """
-        X = self._check_fit_input(X, ensure_min_samples=2)
+        matrix = self._check_fit_input(X, ensure_min_samples=2)
         reference, names = _check_reference(
-            reference, reference_models, X, caller=type(self).__name__
+            reference, reference_models, matrix, caller=type(self).__name__
         )
         self.models_, codes = np.unique(names, return_inverse=True)
-        weight = check_weight(sample_weight, X)
-        n_rows = len(X) if weight is None else np.count_nonzero(weight)
-        own = StandardColumns(X, weight=weight)
+        weight = check_weight(sample_weight, matrix)
+        n_rows = len(matrix) if weight is None else np.count_nonzero(weight)
+        own = StandardColumns(matrix, weight=weight)
         score = {"linreg": explained_by_all, "svcca": explained_by_shared_subspace}.get(
             self.criterion, _strongest
         )
@@ -184,7 +186,7 @@ class CrossModelRanker(BaseRanker):
             columns = np.flatnonzero(codes == code)
             self._warn_about_width(name, len(columns), n_rows)
             scores.append(score(own, StandardColumns(reference, columns, weight=weight)))
-        # Rounding gives a constant neuron, and perfect matches, a little more than they have.
+        # Rounding can lift constant neurons above 0 and perfect matches above 1.
         self.model_scores_ = np.clip(scores, 0, own.deviations > 0)
         combine = np.min if self.criterion == "mincorr" else np.max
         self._set_ranking(
@@ -197,8 +199,8 @@ class CrossModelRanker(BaseRanker):
             return
         warn_user(
             f"The model {str(name)!r} has {n_columns} columns in the reference, enough to fit "
-            f"any neuron on {n_samples} rows perfectly, so 'linreg' tells nothing. Give more "
-            "rows, or use 'maxcorr' or 'svcca'.",
+            f"any neuron on {n_samples} rows perfectly, so the 'linreg' scores are meaningless. "
+            "Use more rows, or criterion='maxcorr' or 'svcca'.",
         )
 
 
@@ -206,8 +208,8 @@ def _check_reference(reference, reference_models, X, *, caller):
     reference, _ = check_activations(reference, input_name="reference", caller=caller)
     if len(reference) != len(X):
         raise ValueError(
-            f"X has {len(X)} rows, but the reference has {len(reference)}. Both must be "
-            "activations on the same words, in the same order."
+            f"X has {len(X)} rows, but the reference has {len(reference)}. Both must hold "
+            "activations for the same words, in the same order."
         )
     if reference_models is None:
         return reference, np.full(reference.shape[1], "reference")
@@ -215,8 +217,9 @@ def _check_reference(reference, reference_models, X, *, caller):
     if names.shape != reference.shape[1:]:
         raise ValueError(
             f"reference_models has shape {names.shape}, but the reference has "
-            f"{reference.shape[1]} columns, each of which needs the name of its model. (As many "
-            "columns as rows are taken for rows and cut by cross-validation: leave a column out.)"
+            f"{reference.shape[1]} columns. Pass one model name per column. (If the reference has "
+            "as many columns as rows, cross-validation mistakes reference_models for row metadata "
+            "and splits it: drop a column.)"
         )
     return reference, names
 

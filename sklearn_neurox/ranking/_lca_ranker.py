@@ -15,117 +15,122 @@ from sklearn_neurox.utils._moments import column_deviations, column_means
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_weight
 from sklearn_neurox.utils._warn_user import warn_user
 
-# What cumulative sums of double precision may be off.
+# Tolerance for the rounding error of cumulative sums in double precision.
 _ROUNDING = 1e-12
 
 
 class LCARanker(BaseRanker):
     r"""Rank neurons by the weights of a linear probe (linguistic correlation analysis).
 
-    For every class the neurons are sorted by the size of their weight. The share of a neuron in a
-    class is the part of the class's weight mass that lies strictly above it:
+    For each class, neurons are sorted by the absolute value of their weight. The share
+    :math:`s_{cj}` of neuron :math:`j` in class :math:`c` is the fraction of the class's weight mass
+    that belongs to neurons with strictly larger weights:
 
     .. math:: s_{cj} = \sum_{i : |w_{ci}| > |w_{cj}|} |w_{ci}| \Big/ \sum_i |w_{ci}|
 
-    and its score is :math:`1 - \min_c s_{cj}`. So the neurons with a score above :math:`1 - p` are
-    those needed by some class to make up the fraction :math:`p` of its mass: the limit, for fine
-    steps, of the percentage walk of the original method. A neuron without weight in a class has
-    share 1 there; a class without any weight is left out.
+    The score of a neuron is :math:`1 - \min_c s_{cj}`. The neurons that score above :math:`1 - p`
+    are therefore those that some class needs to make up the fraction :math:`p` of its weight mass.
+    This is the limit, for fine steps, of the percentage walk of the original method. A neuron with
+    zero weight in a class has share 1 there; a class whose weights are all zero is ignored.
 
-    Equal scores are told apart by the neuron's own largest share of a class's mass. The neurons
-    without any weight, half of all on real data, are ordered by the largest absolute gradient of
-    the loss at the solution: the first is the next to enter the model when the penalty relaxes.
-    Position decides only what is still equal then.
+    Ties are broken by the neuron's own largest share of a class's weight mass. Neurons whose
+    weights are all zero (half of all neurons on real data) are ordered by the largest absolute
+    gradient of the loss at the solution: the first one would enter the model next if the penalty
+    were relaxed. Any remaining ties are broken by position.
 
-    It sees what a linear probe can use: shifted means, given all other neurons. It sees neither
-    neurons of which only the variance differs between classes, nor pairs that tell a class only
-    together (XOR), and of neurons that repeat each other it may favour one.
+    This ranker finds what a linear probe can use: shifted means, given all other neurons. It misses
+    neurons whose variance alone differs between classes and pairs that reveal a class only together
+    (XOR). Among redundant neurons it may favor one.
 
     Parameters
     ----------
     estimator : estimator instance or None, default=None
-        A linear model with ``coef_`` after ``fit``; it is cloned and fitted. To rank by one that
-        is fitted already, wrap it in `sklearn.frozen.FrozenEstimator`. A regressor works too, and
-        then there are no scores by class. None uses
-        `sklearn_neurox.probes.ElasticNetProbeClassifier`, or `ElasticNetProbeRegressor` for
-        numbers that are not whole, with ``standardize=True`` and ``random_state=0``.
+        Linear model that has ``coef_`` after ``fit``; it is cloned and fitted. To use a model that
+        is already fitted, wrap it in `sklearn.frozen.FrozenEstimator`. With a regressor, there are
+        no class scores. None uses `sklearn_neurox.probes.ElasticNetProbeClassifier`, or
+        `ElasticNetProbeRegressor` if y has non-integer numbers, with ``standardize=True`` and
+        ``random_state=0``.
 
     n_neurons : int, float or None, default=None
-        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+        Number of neurons that ``transform`` keeps: an int, a fraction in (0, 1], or None for all.
 
     mass : float or None, default=None
-        Instead of ``n_neurons``: keep the neurons that some class needs to make up this fraction
-        of its weight mass, in (0, 1]. 0.25 is the cut of the original work; 1 keeps all that have
-        weight. Those of one class are ``class_scores_ > 1 - mass``.
+        Alternative to ``n_neurons``: keep the neurons that some class needs to make up this
+        fraction of its weight mass, in (0, 1]. The original work uses 0.25; 1 keeps all neurons
+        with nonzero weight. ``class_scores_ > 1 - mass`` marks those of each class.
 
     threshold : float or None, default=None
-        Instead of ``n_neurons``: keep the neurons whose weight in some class is at least this
-        fraction of the largest of that class, in (0, 1].
+        Alternative to ``n_neurons``: keep the neurons whose weight in some class is at least this
+        fraction of the largest weight of that class, in (0, 1].
 
     which : {"top", "bottom"}, default="top"
-        Whether ``transform`` keeps the best or the worst ``n_neurons``; with ``mass`` or
-        ``threshold``, those that make the cut or those that do not. A warning says when the worst
-        include neurons without weight.
+        Whether ``transform`` keeps the best-ranked or the worst-ranked ``n_neurons``. With ``mass``
+        or ``threshold``, whether it keeps the neurons that meet the criterion or all others. A
+        warning is issued if the bottom neurons include neurons with zero weight.
 
     importance : {"standardized", "raw"}, default="standardized"
-        The size of a weight.
+        How to measure the size of a weight.
 
         - ``"standardized"``: its absolute value times the standard deviation of its column in X,
-          the change of the decision for a typical change of the neuron. Does not depend on the
-          units of the columns.
-        - ``"raw"``: its absolute value, as in the original method; a neuron of small magnitude
-          then has a large weight. Equal to the other on standardised columns.
+          which is the change of the decision for a typical change of the neuron. Independent of
+          the units of the columns.
+        - ``"raw"``: its absolute value, as in the original method; neurons of small magnitude then
+          tend to have large weights. The same as ``"standardized"`` on standardized columns.
 
-        The gradient is taken on the same scale.
+        The gradient is computed on the same scale.
 
     Attributes
     ----------
     scores_ : ndarray of shape (n_features_in_,)
-        The score of every neuron, 1 for the neurons with the largest weight of some class, 0 for
-        those without weight.
+        Score of each neuron, from 0 to 1; higher means more important. 1 for neurons with the
+        largest weight of some class (so several neurons can tie at 1), 0 for neurons whose weights
+        are all zero. Scores ignore the sign of the weights, which is in ``estimator_.coef_``.
 
     class_scores_ : ndarray of shape (n_classes, n_features_in_)
-        One minus the share, for every class; 0 in a class without weight. Only for classifiers.
-        Two classes share one row of weights and so their scores.
+        Score of each neuron for each class, :math:`1 - s_{cj}`; rows follow ``classes_``. 0 in a
+        class whose weights are all zero. Two classes share one row of weights, and therefore have
+        equal scores. Only available for classifiers.
 
     order_ : ndarray of shape (n_features_in_,)
-        The columns, best first.
+        Column indices, best first.
 
     class_order_ : ndarray of shape (n_classes, n_features_in_)
-        The columns, best first, for every class, under the same rules. Only for classifiers.
+        Column indices for each class, best first, with ties broken in the same way; rows follow
+        ``classes_``. Only available for classifiers.
 
     ranks_ : ndarray of shape (n_features_in_,)
-        The rank of every column, 1 for the best.
+        Rank of each column; 1 is the best.
 
     importances_ : ndarray of shape (n_rows, n_features_in_)
-        The size of every weight; one row for every class or output, or one for two classes.
+        Size of each weight, as chosen by ``importance``; one row per class or output, or a single
+        row for two classes.
 
     n_tied_ : int
-        How many neurons have no weight in any class. They tie at score 0 and are ordered by
-        gradient, behind all others.
+        Number of neurons whose weights are all zero. They tie at score 0, rank behind all others,
+        and are ordered by gradient.
 
     estimator_ : estimator instance
         The fitted linear model.
 
     classes_ : ndarray of shape (n_classes,)
-        The classes. Only for classifiers.
+        Class labels. Only available for classifiers.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
-    ProbelessRanker : Ranks without a probe.
-    sklearn_neurox.ablation.ablation_curve : Tells whether a ranking is any good.
+    ProbelessRanker : Rank without a probe.
+    sklearn_neurox.ablation.ablation_curve : Measure how good a ranking is.
 
     Notes
     -----
-    The gradient is exact for the logistic, multinomial and squared losses. A classifier without
-    ``predict_proba`` gets probabilities from the sigmoid or softmax of its decision function,
-    which orders its weightless neurons reasonably but not by its own loss.
+    The gradient is exact for the logistic, multinomial and squared losses. For a classifier without
+    ``predict_proba``, probabilities are the sigmoid or softmax of its decision function. Its
+    zero-weight neurons are then in a reasonable order, but not in that of its own loss.
 
     References
     ----------
@@ -153,6 +158,8 @@ class LCARanker(BaseRanker):
         "importance": [StrOptions({"standardized", "raw"})],
     }
 
+    _needs_labels = True
+
     def __init__(
         self,
         estimator: BaseEstimator | None = None,
@@ -169,11 +176,6 @@ class LCARanker(BaseRanker):
         self.threshold = threshold
         self.importance = importance
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
-
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -187,17 +189,18 @@ class LCARanker(BaseRanker):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The class of every row, or the targets of a regressor.
+            Class label of each row, or the targets of a regressor.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How much every row counts, in the estimator's fit, the standard deviations and the
-            gradient. The estimator must take it.
+            Weight of each row in the estimator's ``fit``, the standard deviations and the
+            gradient. The estimator must accept ``sample_weight``.
 
         groups : array-like of shape (n_samples,) or None, default=None
-            Passed to the estimator's fit, for one that tunes itself by cross-validation.
+            Group labels, passed to the estimator's ``fit`` if it accepts them, as estimators with
+            internal cross-validation do.
 
         Returns
         -------
@@ -206,8 +209,9 @@ class LCARanker(BaseRanker):
         Raises
         ------
         ValueError
-            If X is not finite, a label is missing, a weight is negative, the model has no usable
-            ``coef_``, or more than one of ``n_neurons``, ``mass`` and ``threshold`` is given.
+            If X contains NaN or infinity, a label is missing, a weight is negative, the model has
+            no usable ``coef_``, or more than one of ``n_neurons``, ``mass`` and ``threshold`` is
+            given.
         """
         template = _default_estimator(y) if self.estimator is None else self.estimator
         regression = not is_classifier(template)
@@ -215,14 +219,14 @@ class LCARanker(BaseRanker):
         if not regression:
             check_classification_targets(targets)
         sample_weight = check_weight(sample_weight, matrix)
-        # The estimator gets X as given, so that it sees the same feature names as this one.
+        # The estimator gets X as it was passed, so that it sees its feature names.
         self.estimator_ = fit_with_groups(clone(template), X, targets, groups, sample_weight)
         self.importances_, gradients = self._weights_and_gradients(
             X, matrix, targets, sample_weight
         )
         self.n_tied_ = int(np.count_nonzero(~self.importances_.any(axis=0)))
         self._rank_by_mass(self.importances_, gradients)
-        self._warn_about_weightless()
+        self._warn_about_zero_weights()
         return self
 
     def _weights_and_gradients(self, X, matrix, targets, sample_weight):
@@ -236,7 +240,7 @@ class LCARanker(BaseRanker):
             return weights, np.zeros_like(weights)
         residuals = prediction_residuals(self.estimator_, X, targets)
         if len(coef) == 1:
-            # The one row of two classes speaks for the second.
+            # With two classes, the single row of weights belongs to the second class.
             residuals = residuals[:, -1:]
         if sample_weight is not None:
             residuals = residuals * (sample_weight / sample_weight.mean())[:, np.newaxis]
@@ -266,8 +270,8 @@ class LCARanker(BaseRanker):
         given = [f"{name}={value!r}" for name, value in cuts.items() if value is not None]
         if len(given) > 1:
             raise ValueError(
-                f"LCARanker was given {' and '.join(given)}, which choose neurons in different "
-                "ways. Give one of them, and leave the others None."
+                f"LCARanker got {' and '.join(given)}, which are alternative ways to select "
+                "neurons. Set only one of them."
             )
         return super()._n_selected()
 
@@ -275,37 +279,36 @@ class LCARanker(BaseRanker):
         support = super()._get_support_mask()
         if self.mass is None and self.threshold is None:
             return support
-        return self._makes_the_cut() == (self.which == "top")
-
-    def _makes_the_cut(self):
         if self.mass is not None:
-            return needed_for_mass(self.scores_, self.mass)
-        return reach_threshold(self.importances_, self.threshold).any(axis=0)
+            selected = needed_for_mass(self.scores_, self.mass)
+        else:
+            selected = reach_threshold(self.importances_, self.threshold).any(axis=0)
+        return selected == (self.which == "top")
 
-    def _warn_about_weightless(self):
+    def _warn_about_zero_weights(self):
         n_selected = np.count_nonzero(self._get_support_mask())
         if self.n_tied_ == self.n_features_in_:
             warn_user(
-                f"None of the {self.n_features_in_} neurons has any weight in the "
-                f"{type(self.estimator_).__name__}, so they are ordered by the gradient of the "
-                "loss alone. Fit the probe with a weaker penalty.",
+                f"All weights of the {type(self.estimator_).__name__} are zero, so the "
+                f"{self.n_features_in_} neurons are ordered by the gradient of the loss alone. Fit "
+                "the probe with a weaker penalty.",
             )
         elif self.n_tied_ and self.which == "bottom" and n_selected < self.n_features_in_:
             warn_user(
                 f"{min(self.n_tied_, n_selected)} of the {n_selected} bottom neurons are among "
-                f"the {self.n_tied_} (of {self.n_features_in_}) without any weight. These tie, "
-                "and are ordered by the gradient of the loss, not by weight.",
+                f"the {self.n_tied_} (of {self.n_features_in_}) neurons with zero weight. These "
+                "tie, and are ordered by the gradient of the loss, not by weight.",
             )
 
 
 def needed_for_mass(scores, mass):
-    """Mark the scores of neurons that are needed to make up a fraction of the weight mass."""
-    # Rounding must not let in a neuron that begins where the mass is complete.
+    """Mark the neurons that are needed to make up a fraction of the weight mass."""
+    # Rounding must not admit a neuron that comes after the mass is complete.
     return (scores > 0) & (1 - scores < mass - _ROUNDING)
 
 
 def reach_threshold(importances, threshold):
-    """Mark the weights that are at least a fraction of the largest of their row."""
+    """Mark the weights that are at least a fraction of the largest weight in their row."""
     largest = importances.max(axis=1, keepdims=True)
     return (importances >= threshold * largest) & (largest > 0)
 
@@ -322,15 +325,15 @@ def _linear_coefficients(estimator, n_features):
     if coef is None:
         raise ValueError(
             f"LCARanker ranks by the weights of a linear model, but the fitted {name} has no "
-            "attribute 'coef_'. Use a linear estimator, and put what comes before it in front of "
-            "the ranker."
+            "attribute 'coef_'. Use a linear estimator; if it is the last step of a pipeline, put "
+            "the other steps in front of the ranker."
         )
     coef = coef.toarray() if hasattr(coef, "toarray") else np.asarray(coef)
     coef = np.atleast_2d(coef).astype(np.float64)
     if not np.isfinite(coef).all():
         raise ValueError(
-            f"The 'coef_' of the fitted {name} has values that are not finite, so there is no "
-            "largest weight. Fit it until it converges, or with a stronger penalty."
+            f"The 'coef_' of the fitted {name} contains NaN or infinity, so its weights cannot be "
+            "ranked. Fit it until it converges, or with a stronger penalty."
         )
     n_classes = len(getattr(estimator, "classes_", coef))
     n_rows = {1, 2} if n_classes == 2 else {n_classes}
@@ -338,14 +341,14 @@ def _linear_coefficients(estimator, n_features):
         raise ValueError(
             f"The 'coef_' of the fitted {name} has shape {coef.shape}, but X has {n_features} "
             f"columns and there are {n_classes} classes or outputs. LCARanker needs one row of "
-            "weights for each (one row in all for two classes), fitted on these columns."
+            "weights per class or output (a single row for two classes), fitted on these columns."
         )
     return coef
 
 
 def _mass_scores(weights):
-    """One minus the share of the mass that lies strictly above each weight."""
-    # Summing over the distinct values gives equal weights one and the same share.
+    """Return one minus the fraction of the mass that lies strictly above each weight."""
+    # Summing over distinct values gives equal weights exactly the same score.
     values, inverse, counts = np.unique(weights, return_inverse=True, return_counts=True)
     from_above = np.cumsum((values * counts)[::-1])[::-1]
     strictly_above = np.append(from_above[1:], 0.0)

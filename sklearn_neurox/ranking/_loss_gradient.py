@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How strongly the loss of a fitted linear model pulls at each of its weights."""
+"""Gradient of the loss of a fitted linear model with respect to its weights."""
 
 import numpy as np
 import pandas as pd
@@ -10,21 +10,10 @@ from sklearn_neurox.utils._validation import row_blocks
 
 
 def loss_gradient(X, residuals, means, deviations):
-    """Gradient of the mean loss by the weights of standardised columns.
+    """Return the gradient of the mean loss with respect to the weights of standardized columns.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-
-    residuals : ndarray of shape (n_samples, n_rows)
-        Prediction minus truth for every row of the coefficients.
-
-    means, deviations : ndarray of shape (n_features,)
-        What the columns are centred and divided by; a deviation of zero gives a gradient of zero.
-
-    Returns
-    -------
-    gradient : ndarray of shape (n_rows, n_features)
+    ``residuals`` (n_samples, n_rows) are prediction minus truth for each row of the coefficients,
+    and the gradient has shape (n_rows, n_features). It is zero where the deviation is zero.
     """
     gradient = np.zeros((residuals.shape[1], X.shape[1]))
     for block in row_blocks(X):
@@ -34,27 +23,11 @@ def loss_gradient(X, residuals, means, deviations):
 
 
 def prediction_residuals(estimator, X, y):
-    """Prediction minus truth, the derivative of the loss by the decision function.
+    """Return prediction minus truth, of shape (n_samples, n_classes or n_outputs).
 
-    Parameters
-    ----------
-    estimator : estimator instance
-        A fitted linear model.
-
-    X : array-like of shape (n_samples, n_features)
-
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-
-    Returns
-    -------
-    residuals : ndarray of shape (n_samples, n_classes or n_outputs)
-        Exact for the logistic, multinomial and squared losses. For a classifier without
-        ``predict_proba``, probabilities come from the sigmoid or softmax of its decisions.
-
-    Raises
-    ------
-    ValueError
-        If y has a class that the estimator has not seen.
+    This is the derivative of the loss with respect to the decision function, exact for the
+    logistic, multinomial and squared losses. For a classifier without ``predict_proba``,
+    probabilities are the sigmoid or softmax of its decision function.
     """
     n_samples = len(y)
     if not is_classifier(estimator):
@@ -64,9 +37,9 @@ def prediction_residuals(estimator, X, y):
     if unseen.any():
         name, classes = type(estimator).__name__, np.asarray(estimator.classes_).tolist()
         raise ValueError(
-            f"y has the class {y[unseen].tolist()[0]!r} in {unseen.sum()} of {n_samples} rows, "
-            f"the first at row {np.argmax(unseen)}, but the fitted {name} knows only {classes}. "
-            "Leave these rows out, or fit it on all classes."
+            f"{unseen.sum()} of {n_samples} rows of y have a class that the fitted {name} does not "
+            f"know, the first at row {np.argmax(unseen)}: {y[unseen].tolist()[0]!r}. Its classes "
+            f"are {classes}. Drop these rows, or fit it on all classes."
         )
     residuals = np.array(_probabilities(estimator, X), dtype=np.float64)
     residuals[np.arange(n_samples), codes] -= 1

@@ -9,63 +9,65 @@ from sklearn_neurox.utils._validation import check_weight, encode_classes, row_b
 
 
 class ProbelessRanker(BaseRanker):
-    r"""Rank neurons by how far apart the class means lie, without any probe.
+    r"""Rank neurons by the distances between class means, without a probe.
 
-    With :math:`\mu_{vd}` the mean of neuron :math:`d` over the words of class :math:`v`, the
-    score is
+    Let :math:`\mu_{vd}` be the mean of neuron :math:`d` over the words of class :math:`v`. The
+    score of the neuron is
 
     .. math:: r(d) = \sum_{v < v'} |\mu_{vd} - \mu_{v'd}|
 
-    and the score for one class sums over its own pairs only, so that the class scores of a neuron
-    add up to twice its score. Every class counts alike, however rare.
+    The score for one class sums over the pairs with that class only, so the class scores of a
+    neuron add up to twice its score. All classes count equally, however rare.
 
-    It sees shifted means, each neuron alone. It sees neither neurons of which only the variance
-    differs between classes, nor pairs that tell a class only together (XOR), and it does not
-    notice that neurons repeat each other.
+    This ranker finds shifted means, for each neuron alone. It misses neurons whose variance alone
+    differs between classes and pairs that reveal a class only together (XOR), and it does not
+    detect redundant neurons.
 
     Parameters
     ----------
     n_neurons : int, float or None, default=None
-        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+        Number of neurons that ``transform`` keeps: an int, a fraction in (0, 1], or None for all.
 
     which : {"top", "bottom"}, default="top"
-        Whether ``transform`` keeps the best or the worst.
+        Whether ``transform`` keeps the best-ranked or the worst-ranked neurons.
 
     scale : bool, default=False
-        Whether to divide the scores of a neuron by its pooled standard deviation, the one within
-        the classes. False is the published method, which favours neurons of large magnitude;
-        True makes the ranking independent of the units of the columns.
+        Whether to divide the scores of a neuron by its pooled within-class standard deviation.
+        False is the published method, which favors neurons of large magnitude; True makes the
+        ranking independent of the units of the columns.
 
     Attributes
     ----------
     scores_ : ndarray of shape (n_features_in_,)
-        The score of every neuron. With ``scale``, infinity for one that is constant within every
-        class but not over all, and 0 for one that is constant.
+        Score of each neuron, at least 0 and unbounded; higher means that its class means are
+        further apart. With ``scale``, infinity for a neuron that is constant within each class but
+        not overall, and 0 for a constant neuron.
 
     class_scores_ : ndarray of shape (n_classes, n_features_in_)
-        The same for every class.
+        Score of each neuron for each class; rows follow ``classes_``. Scores ignore whether a
+        neuron is high or low on the class.
 
     order_ : ndarray of shape (n_features_in_,)
-        The columns, best first.
+        Column indices, best first.
 
     class_order_ : ndarray of shape (n_classes, n_features_in_)
-        The columns, best first, for every class.
+        Column indices for each class, best first; rows follow ``classes_``.
 
     ranks_ : ndarray of shape (n_features_in_,)
-        The rank of every column, 1 for the best.
+        Rank of each column; 1 is the best.
 
     classes_ : ndarray of shape (n_classes,)
-        The classes.
+        Class labels.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
-    LCARanker : Ranks by the weights of a linear probe.
+    LCARanker : Rank by the weights of a linear probe.
 
     References
     ----------
@@ -86,16 +88,13 @@ class ProbelessRanker(BaseRanker):
         "scale": ["boolean"],
     }
 
+    _needs_labels = True
+
     def __init__(
         self, *, n_neurons: int | float | None = None, which: str = "top", scale: bool = False
     ):
         super().__init__(n_neurons=n_neurons, which=which)
         self.scale = scale
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -106,14 +105,13 @@ class ProbelessRanker(BaseRanker):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         y : array-like of shape (n_samples,)
-            The class of every row.
+            Class label of each row.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How much every row counts in the mean of its class; a row of weight zero is as if it
-            were not there.
+            Weight of each row in the mean of its class; rows of weight zero are ignored.
 
         Returns
         -------
@@ -122,20 +120,22 @@ class ProbelessRanker(BaseRanker):
         Raises
         ------
         ValueError
-            If X is not finite, a label is missing, a weight is negative, or there is only one
-            class.
+            If X contains NaN or infinity, a label is missing, a weight is negative, or there is
+            only one class.
         """
-        X, y = self._check_fit_input(X, y)
-        check_classification_targets(y)
-        weight = check_weight(sample_weight, X)
+        matrix, labels = self._check_fit_input(X, y)
+        check_classification_targets(labels)
+        weight = check_weight(sample_weight, matrix)
         if weight is None:
-            weight = np.ones(len(y))
-        self.classes_, codes = encode_classes(y, weight > 0, caller=type(self).__name__)
+            weight = np.ones(len(labels))
+        self.classes_, codes = encode_classes(labels, weight > 0, caller=type(self).__name__)
         one_hot = np.eye(len(self.classes_))[codes] * weight[:, np.newaxis]
-        means = _class_means(X, one_hot)
+        means = _class_means(matrix, one_hot)
         distances = np.stack([np.abs(means - mean).sum(axis=0) for mean in means])
-        scale = _pooled_deviations(X, codes, means, weight) if self.scale else np.ones(X.shape[1])
-        # A constant neuron is 0 / 0, which tells nothing; one constant within classes is infinite.
+        scale = np.ones(matrix.shape[1])
+        if self.scale:
+            scale = _pooled_deviations(matrix, codes, means, weight)
+        # A neuron that is constant overall scores 0, one that is constant within classes infinity.
         with np.errstate(divide="ignore"):
             class_scores = np.divide(
                 distances, scale, out=np.zeros_like(distances), where=distances > 0
@@ -150,9 +150,9 @@ class ProbelessRanker(BaseRanker):
 
 
 def _class_means(X, one_hot):
-    # Only differences of means matter, so they are taken from the first row: a constant neuron
-    # then has exactly equal means.
-    # Within a block, single precision rounds less than the values themselves are rounded.
+    # Only differences of means matter, so the first row is subtracted: the means of a constant
+    # neuron are then exactly equal.
+    # Within a block, sums in single precision round less than the values themselves do.
     dtype = np.float32 if X.dtype == np.float32 else np.float64
     indicators, origin = one_hot.astype(dtype, copy=False), X[0].astype(dtype)
     sums = np.zeros((one_hot.shape[1], X.shape[1]))
@@ -165,6 +165,6 @@ def _pooled_deviations(X, codes, means, weight):
     squares = np.zeros(X.shape[1])
     origin = X[0].astype(np.float64)
     for block in row_blocks(X):
-        centred = X[block] - origin - means[codes[block]]
-        squares += weight[block] @ np.square(centred, out=centred)
+        centered = X[block] - origin - means[codes[block]]
+        squares += weight[block] @ np.square(centered, out=centered)
     return np.sqrt(squares / weight.sum())

@@ -8,18 +8,19 @@ from sklearn_neurox.ranking._base import BaseRanker
 
 
 class RandomRanker(BaseRanker):
-    """Rank neurons at random, the control every other ranking must beat.
+    """Rank neurons at random, as a baseline that any other ranking must beat.
 
     Parameters
     ----------
     n_neurons : int, float or None, default=None
-        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+        Number of neurons that ``transform`` keeps: an int, a fraction in (0, 1], or None for all.
 
     which : {"top", "bottom"}, default="top"
-        Whether ``transform`` keeps the best or the worst.
+        Whether ``transform`` keeps the best-ranked or the worst-ranked neurons.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the permutation, which depends on nothing else but the number of columns.
+        Seed of the permutation, which otherwise depends only on the number of columns. Pass an int
+        for reproducible results.
 
     Attributes
     ----------
@@ -27,20 +28,20 @@ class RandomRanker(BaseRanker):
         A random permutation of ``n_features_in_`` equally spaced numbers in (0, 1].
 
     order_ : ndarray of shape (n_features_in_,)
-        The columns, best first.
+        Column indices, best first.
 
     ranks_ : ndarray of shape (n_features_in_,)
-        The rank of every column, 1 for the best.
+        Rank of each column; 1 is the best.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
-    sklearn_neurox.ablation.ablation_curve : Compares a ranking with random ones.
+    sklearn_neurox.ablation.ablation_curve : Compare a ranking with random ones.
 
     Examples
     --------
@@ -70,15 +71,15 @@ class RandomRanker(BaseRanker):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> "RandomRanker":
-        """Draw a ranking.
+        """Draw a random ranking.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations; only their number of columns matters.
+            Activations; only the number of columns is used.
 
         y : Ignored
-            Present for the conventions of scikit-learn.
+            Not used, present for API consistency by convention.
 
         Returns
         -------

@@ -1,54 +1,38 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How much of every column the columns of another matrix tell."""
+"""How much of each column can be predicted from the columns of another matrix."""
 
 import numpy as np
 from scipy.linalg import eigh
 
 from sklearn_neurox.utils._correlations import correlations
 
-# Variance below this fraction of the largest is rounding.
+# Variances below this fraction of the largest are rounding errors.
 _RANK_TOLERANCE = 1e-10
-# Of the variance, which is what SVCCA keeps.
+# Fraction of the variance that SVCCA keeps.
 _KEPT_VARIANCE = 0.99
 
 
 def explained_by_all(own, other):
-    """Multiple correlation of every column with all columns of another matrix.
-
-    Parameters
-    ----------
-    own, other : StandardColumns
-
-    Returns
-    -------
-    correlations : ndarray of shape (n_own,)
-    """
+    """Return the multiple correlation of each column with all columns of another matrix."""
     variances, directions = _principal(other)
     return _length(correlations(own, other) @ (directions / np.sqrt(variances)))
 
 
 def explained_by_shared_subspace(own, other):
-    """Length of every column's part in the principal subspace of both matrices.
+    """Return the length of each column after two projections, starting from length 1.
 
-    Parameters
-    ----------
-    own, other : StandardColumns
-
-    Returns
-    -------
-    lengths : ndarray of shape (n_own,)
-        Of columns of length 1, projected on the principal components of their own matrix and
-        then on those of the other.
+    Columns are projected onto the principal components of their own matrix, then onto those of the
+    other.
     """
     variances, directions = _principal(own, _KEPT_VARIANCE)
     other_variances, other_directions = _principal(other, _KEPT_VARIANCE)
     between = directions.T @ correlations(own, other) @ other_directions
-    # The components' own scales cancel but for those of the other matrix.
+    # All scales of the components cancel except those of the other matrix.
     return _length(directions @ (between / np.sqrt(other_variances)))
 
 
 def _principal(columns, share=1.0):
-    """Variances and directions of the fewest components that hold a share of the variance."""
+    """Return the fewest components that hold a share of the variance: variances, directions."""
     variances, directions = eigh(correlations(columns, columns))
     variances, directions = variances[::-1], directions[:, ::-1]
     above = variances > _RANK_TOLERANCE * variances[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Selectors of layers and neurons that do not rank."""
+"""Selectors of layers and neurons that are not rankers."""
 
 from sklearn_neurox.selection._correlation_cluster_selector import CorrelationClusterSelector
 from sklearn_neurox.selection._layer_selector import LayerSelector

@@ -1,40 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Average linkage of columns by correlation, cut at a distance, and the medoids of the clusters."""
+"""Average linkage of columns by absolute correlation, cut at a distance, and cluster medoids."""
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from sklearn_neurox.selection._correlations import correlation_blocks
+from sklearn_neurox.utils._correlations import correlations
 
-# Wider than what single precision rounds: too many edges join components, which does no harm.
+_BLOCK_COLUMNS = 1024
+# Exceeds rounding errors of single precision; surplus edges only enlarge components, harmlessly.
 _EDGE_MARGIN = 1e-5
 # Members of a cluster whose mean distances differ by less are equally central.
 _MEDOID_TIE = 1e-6
 
 
 def bytes_needed(n_columns):
-    """Tell what linkage takes: the distances above the diagonal, and a working copy of them."""
+    """Return the memory that linkage needs: condensed distances and a working copy of them."""
     return 8 * n_columns * (n_columns - 1)
 
 
 def cluster(columns, threshold):
-    """Cluster columns by average linkage.
+    """Cluster columns by average linkage; return their labels and the medoid of each cluster.
 
-    Parameters
-    ----------
-    columns : StandardColumns of n_columns
-
-    threshold : float
-        The largest mean distance, one less the absolute correlation, of two clusters that merge.
-
-    Returns
-    -------
-    labels : ndarray of shape (n_columns,), dtype intp
-
-    medoids : ndarray of shape (n_clusters,), dtype intp
-        The place of the most central column of every cluster.
+    Clusters merge while their mean distance, one minus the absolute correlation, is at most the
+    threshold.
     """
     n_columns = len(columns)
     if n_columns == 1:
@@ -79,23 +69,13 @@ def _medoid(distances, members, n_columns):
 
 
 def components(columns, threshold):
-    """Find sets of columns that no merge at or below the threshold can join.
+    """Label sets of columns that no merge at or below the threshold can join.
 
-    The distance of two clusters is the mean over the pairs between them, so two that merge at or
-    below the threshold have a pair at or below it: an edge of the graph of those pairs. Average
-    linkage never merges below an earlier merge, so what lies in different connected components
-    of that graph is in different clusters, and clustering each component alone gives the same.
-
-    Parameters
-    ----------
-    columns : StandardColumns of n_columns
-
-    threshold : float or array-like of shape (n_thresholds,)
-
-    Returns
-    -------
-    labels : ndarray of shape (n_columns,) or (n_thresholds, n_columns), dtype int32
-        The component of every column.
+    The distance between two clusters is the mean over all pairs between them, so two clusters that
+    merge at or below the threshold have a pair at or below it. Draw an edge for each such pair.
+    Merge distances never decrease in average linkage, so columns in different connected components
+    of this graph end up in different clusters, and clustering each component alone gives the same
+    result. Labels have shape (n_columns,), or (n_thresholds, n_columns) for several thresholds.
     """
     thresholds = np.atleast_1d(threshold)
     labels = np.tile(np.arange(len(columns), dtype=np.int32), (len(thresholds), 1))
@@ -110,3 +90,18 @@ def _join(labels, first, second, is_edge):
     ends = labels[first][rows], labels[second][columns]
     graph = coo_array((np.ones(len(rows), dtype=bool), ends), shape=(len(labels),) * 2)
     return connected_components(graph, directed=False)[1][labels]
+
+
+def correlation_blocks(columns):
+    """Yield the absolute correlations of columns, in blocks on and above the diagonal.
+
+    Each item is the slice of the rows, the slice of the columns, and the float64 block. None of
+    the columns may be constant.
+    """
+    starts = range(0, len(columns), _BLOCK_COLUMNS)
+    slices = [slice(start, min(start + _BLOCK_COLUMNS, len(columns))) for start in starts]
+    parts = [columns.take(places) for places in slices]
+    for number, first in enumerate(slices):
+        for second, part in zip(slices[number:], parts[number:], strict=True):
+            block = correlations(parts[number], part)
+            yield first, second, np.minimum(np.abs(block, out=block), 1.0, out=block)

@@ -16,60 +16,60 @@ from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
 class CorrelationClusterSelector(BaseNeuronSelector):
-    r"""Keep one neuron of every cluster of correlated neurons.
+    r"""Keep one neuron of each cluster of correlated neurons.
 
-    Neurons are clustered by average linkage on the distance :math:`1 - |\rho|`, with Pearson's
-    correlation :math:`\rho` over the rows, and the tree is cut at a distance. Of every cluster
-    its medoid is kept: the neuron with the largest mean :math:`|\rho|` with the others, the first
-    of several.
+    Neurons are clustered by average linkage on the distance :math:`1 - |\rho|`, where :math:`\rho`
+    is the Pearson correlation over the rows, and the tree is cut at a distance. From each cluster,
+    the medoid is kept: the neuron with the largest mean :math:`|\rho|` with the others, or the
+    first of several such neurons.
 
     Parameters
     ----------
     threshold : float, default=0.3
-        The distance at which to cut, in [0, 1]: the larger, the fewer neurons are kept. Two
-        clusters merge if the mean of :math:`1 - |\rho|` over all pairs between them is not above
-        it.
+        Distance at which to cut the tree, in [0, 1]; a larger threshold keeps fewer neurons. Two
+        clusters merge if the mean of :math:`1 - |\rho|` over all pairs between them is at most
+        ``threshold``.
 
     max_memory : float, default=8.0
-        The most that clustering may take, in gigabytes (1e9 bytes). Neurons that hang together,
-        see the notes, take ``8e-9 * n ** 2``, as much as their correlation matrix in double
-        precision: at worst, when all do, 0.8 for 10,000 neurons.
+        Maximum memory for clustering, in gigabytes (1e9 bytes). A connected component of n neurons
+        (see Notes) takes ``8e-9 * n ** 2``, as much as its correlation matrix in double precision.
+        In the worst case, with all neurons connected, that is 0.8 for 10,000 neurons.
 
     Attributes
     ----------
     labels_ : ndarray of shape (n_features_in_,)
-        The cluster of every column, numbered from 0 by their first columns. -1 for a column that
-        is constant: it has no correlation and tells nothing, and is not kept.
+        Cluster of each column, numbered from 0 in order of first appearance. -1 for constant
+        columns, which have no correlation and are not kept.
 
     representatives_ : ndarray of shape (n_clusters_,)
-        The column that is kept of every cluster.
+        The column kept from each cluster.
 
     n_clusters_ : int
-        The number of clusters.
+        Number of clusters.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
     LayerSelector : Keep whole layers.
     MinimalNeuronSelector : Keep the fewest neurons that a probe needs.
-    sklearn.cluster.FeatureAgglomeration : Merges columns into their means instead.
+    sklearn.cluster.FeatureAgglomeration : Replace clusters of columns by their means instead.
 
     Notes
     -----
-    Correlations of half and single precision are multiplied in single and summed in double
-    precision, and so exact to about seven digits; a merge that close to the threshold may fall to
-    either side. Where several pairs of clusters are equally distant, average linkage is not
-    unique.
+    For half- and single-precision input, correlations are multiplied in single precision and summed
+    in double precision. They are therefore exact to about seven digits, and a merge that close to
+    the threshold may go either way. If several pairs of clusters are equally distant, average
+    linkage is not unique.
 
-    Two clusters that merge at or below the threshold have a pair of neurons at or below it,
-    because a mean is not below all its terms. So no merge leaves the connected components of the
-    graph of all such pairs. These are found from one block of correlations after the other, and
-    each is clustered alone, with the same result as that of one tree over all neurons.
+    Two clusters that merge at or below the threshold contain a pair of neurons at or below it,
+    because a mean cannot be below all its terms. No merge therefore joins two connected components
+    of the graph of all such pairs. The components are found from one block of correlations at a
+    time, and each is clustered separately, with the same result as a single tree over all neurons.
 
     References
     ----------
@@ -108,13 +108,13 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         y : Ignored
-            Present for the conventions of scikit-learn.
+            Not used, present for API consistency by convention.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How much every row counts in the correlations.
+            Weight of each row in the correlations.
 
         Returns
         -------
@@ -123,21 +123,21 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         Raises
         ------
         ValueError
-            If X is not finite, a weight is negative, all columns are constant, or too many
-            neurons hang together at this threshold to fit into ``max_memory``.
+            If X contains NaN or infinity, a weight is negative, all columns are constant, or a
+            connected component at this threshold is too large for ``max_memory``.
         """
-        X = check_matrix(self, X, reset=True, ensure_min_samples=2)
-        weight = check_weight(sample_weight, X)
-        dtype = np.promote_types(X.dtype, np.float32)
-        columns = StandardColumns(X, dtype=dtype, weight=weight)
-        alive = np.flatnonzero(columns.deviations)
-        if not len(alive):
+        matrix = check_matrix(self, X, reset=True, ensure_min_samples=2)
+        weight = check_weight(sample_weight, matrix)
+        dtype = np.promote_types(matrix.dtype, np.float32)
+        columns = StandardColumns(matrix, dtype=dtype, weight=weight)
+        varying = np.flatnonzero(columns.deviations)
+        if not len(varying):
             raise ValueError(
-                f"All {X.shape[1]} columns of X are constant over its {len(X)} rows, so "
-                f"{type(self).__name__} finds no correlation to cluster them by."
+                f"All {matrix.shape[1]} columns of X are constant over its {len(matrix)} rows, so "
+                f"{type(self).__name__} has no correlations to cluster them by."
             )
-        labels, medoids = self._cluster(columns.take(alive))
-        self._number_by_first_column(alive, labels, medoids)
+        labels, medoids = self._cluster(columns.take(varying))
+        self._number_by_first_column(varying, labels, medoids)
         return self
 
     def _fits(self, n_columns):
@@ -158,26 +158,26 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         return labels, np.array(medoids)
 
     def _refuse(self, columns):
-        """Raise an error that tells at which threshold the largest component fits."""
+        """Raise an error that suggests a threshold at which the largest component fits."""
         lower = [float(f"{self.threshold * tenths / 10:.3g}") for tenths in range(9, 0, -1)]
         largest = [np.bincount(part).max() for part in components(columns, lower)]
         fitting = [limit for limit, size in zip(lower, largest, strict=True) if self._fits(size)]
         needed = bytes_needed(len(columns)) / 1e9
         advice = f"threshold={fitting[0]}, " if fitting else ""
         raise ValueError(
-            f"{type(self).__name__} cannot cluster {len(columns)} neurons that hang together "
-            f"at threshold={self.threshold:g}: they need {needed:.3g} GB of memory, but "
-            f"max_memory={self.max_memory:g}. Use {advice}fewer neurons or layers, or a larger "
+            f"{type(self).__name__} cannot cluster {len(columns)} neurons that are connected by "
+            f"correlations at threshold={self.threshold:g}: they need {needed:.3g} GB of memory, "
+            f"but max_memory={self.max_memory:g}. Use {advice}fewer neurons or layers, or a larger "
             "max_memory."
         )
 
-    def _number_by_first_column(self, alive, labels, medoids):
+    def _number_by_first_column(self, varying, labels, medoids):
         _, first = np.unique(labels, return_index=True)
         order = np.argsort(first)
-        self.representatives_ = alive[medoids[order]]
+        self.representatives_ = varying[medoids[order]]
         self.n_clusters_ = len(medoids)
         self.labels_ = np.full(self.n_features_in_, -1, dtype=np.intp)
-        self.labels_[alive] = np.argsort(order)[labels]
+        self.labels_[varying] = np.argsort(order)[labels]
 
     def _get_support_mask(self):
         check_is_fitted(self)
@@ -186,22 +186,23 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         return mask
 
     def to_frame(self, input_features: ArrayLike | None = None) -> pd.DataFrame:
-        """Give the clusters as a table.
+        """Return the clusters as a DataFrame.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            The names of the columns; None takes ``feature_names_in_``, or ``x0``, ``x1``, ...
-            where there are none.
+            Names of the columns. None uses ``feature_names_in_`` if defined, and otherwise
+            ``x0``, ``x1``, ...
 
         Returns
         -------
         frame : DataFrame of shape (n_features_in_, 6)
-            Columns ``neuron``, ``layer`` and ``unit`` (missing where the name does not tell),
-            ``cluster``, ``size`` (of the cluster, 0 for a constant column) and ``selected``. The
-            index is the column of the matrix.
+            One row per neuron, indexed by its column in X. Columns ``neuron``, ``layer`` and
+            ``unit`` (missing if the name does not contain them), ``cluster``, ``size`` (of the
+            cluster, 0 for a constant column) and ``selected``.
         """
         check_is_fitted(self)
+        # Private in scikit-learn, whose own transformers check input_features with nothing else.
         names = _check_feature_names_in(self, input_features)
         sizes = np.append(np.bincount(self.labels_[self.labels_ >= 0]), 0)
         frame = parse_neuron_names(names)[["neuron", "layer", "unit"]].rename_axis("column")

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, _fit_context, is_regressor
-from sklearn.metrics import get_scorer_names
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.probes._default_probe import default_probe
-from sklearn_neurox.selection._probe_search import FoldScores, reaches
+from sklearn_neurox.selection._probe_search import (
+    SEARCH_CONSTRAINTS,
+    FoldScores,
+    check_rows,
+    reaches,
+)
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._names import neuron_layers
 from sklearn_neurox.utils._validation import check_matrix, check_weight
@@ -21,57 +24,57 @@ from sklearn_neurox.utils._validation import check_matrix, check_weight
 class LayerSelector(BaseNeuronSelector):
     """Keep whole layers of an activation matrix: given ones, or as few as a probe needs.
 
-    The layer of a column comes from its name (``"hidden.3.127"`` is of layer 3, whatever its
-    component), or from ``n_layers``.
+    The layer of a column is read from its name (``"hidden.3.127"`` belongs to layer 3, as do the
+    other components of layer 3) or derived from ``n_layers``.
 
     Parameters
     ----------
     layers : int, array-like of int, "auto" or None, default=None
-        The layers to keep. A negative number counts from the last layer present, so that -1 is
-        the last. None keeps all, and then nothing needs to be known of the layers. ``"auto"``
-        keeps the first layers up to the lowest with which the probe comes close to the oracle,
-        the probe on all layers [1]_.
+        Layers to keep. Negative numbers count from the last layer present, which is -1. None keeps
+        all columns and does not need to know their layers. ``"auto"`` keeps the smallest number of
+        first layers on which the probe comes close to the oracle, which is the probe on all
+        layers [1]_.
 
     n_layers : int or None, default=None
-        Into how many equal blocks the columns divide, the first being layer 0. None reads the
-        layers from the feature names.
+        Number of equal blocks of columns; the first block is layer 0. None reads the layers from
+        the feature names.
 
     estimator : estimator instance or None, default=None
-        The probe of ``"auto"``, cloned for every fit. None takes an elastic-net probe that
-        standardizes: a classifier, or a regressor where y is continuous.
+        Probe for ``"auto"``, cloned for each fit. None uses an elastic-net probe with
+        standardization: a classifier, or a regressor if y is continuous.
 
     delta : float, default=0.01
-        How much of the oracle's score ``"auto"`` gives up: the first layers suffice with a score
-        of at least ``oracle - delta * abs(oracle)``.
+        Fraction of the oracle's score that ``"auto"`` may lose: layers suffice if their score is
+        at least ``oracle - delta * abs(oracle)``.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        How ``"auto"`` splits. An int, or None for 5, asks for so many folds: of whole ``groups``
-        where they are given, and otherwise contiguous, never shuffled, with a warning. A single
-        held-out part is ``cv=[(train, held_out)]``.
+        Cross-validation for ``"auto"``. An int, or None for 5, sets the number of folds, which
+        keep ``groups`` whole; without groups the folds are contiguous and never shuffled, and a
+        warning is issued. For a single held-out set, pass ``cv=[(train, held_out)]``.
 
     scoring : str, callable or None, default=None
-        The scorer of ``"auto"``; None takes the ``score`` method of the probe.
+        Scorer for ``"auto"``. None uses the ``score`` method of the probe.
 
     n_jobs : int or None, default=None
-        Folds of ``"auto"`` to work on at a time, in threads.
+        Number of folds that ``"auto"`` processes in parallel, in threads.
 
     Attributes
     ----------
     layers_ : ndarray of shape (n_kept_layers,)
-        The layers kept, ascending. Empty if ``layers`` is None.
+        Layers that are kept, ascending. Empty if ``layers`` is None.
 
     oracle_scores_ : ndarray of shape (n_folds,)
-        The scores of the probe on all layers. Only with ``"auto"``.
+        Scores of the probe on all layers. Only available with ``"auto"``.
 
     layer_scores_ : ndarray of shape (n_tried, n_folds)
-        The scores of the probe on the first layer, the first two, and so on up to those kept.
-        Only with ``"auto"``.
+        Scores of the probe on the first layer, the first two, and so on up to those kept. Only
+        available with ``"auto"``.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
@@ -92,7 +95,7 @@ class LayerSelector(BaseNeuronSelector):
     array([[ 4.,  5.],
            [10., 11.]])
 
-    The fewest first layers that tell the class as well as all of them do:
+    Find the fewest first layers that predict the class as well as all layers do:
 
     >>> from sklearn.linear_model import LogisticRegression
     >>> rng = np.random.RandomState(0)
@@ -107,11 +110,7 @@ class LayerSelector(BaseNeuronSelector):
     _parameter_constraints: dict = {
         "layers": [Integral, "array-like", StrOptions({"auto"}), None],
         "n_layers": [Interval(Integral, 1, None, closed="left"), None],
-        "estimator": [HasMethods(["fit", "predict"]), None],
-        "delta": [Interval(Real, 0, 1, closed="left")],
-        "cv": ["cv_object"],
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
-        "n_jobs": [Integral, None],
+        **SEARCH_CONSTRAINTS,
     }
 
     def __init__(
@@ -151,18 +150,18 @@ class LayerSelector(BaseNeuronSelector):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            The labels or targets. Only read by ``"auto"``.
+            Labels or targets. Only used by ``"auto"``.
 
         groups : array-like of shape (n_samples,) or None, default=None
-            What must not be split between two folds, such as ``words["text"]``. Only read by
-            ``"auto"``.
+            Group labels, such as ``words["text"]``; no group is split between two folds. Only used
+            by ``"auto"``.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How much every row counts in the fits of the probe, which must take weights, and in
-            its scores. Only read by ``"auto"``.
+            Weight of each row in the fits and scores of the probe, which must accept weights. Only
+            used by ``"auto"``.
 
         Returns
         -------
@@ -171,18 +170,17 @@ class LayerSelector(BaseNeuronSelector):
         Raises
         ------
         ValueError
-            If the columns do not tell their layer, or a layer is not among them; with ``"auto"``
-            also if a label is missing or a score is not finite.
+            If the layers of the columns are unknown, or a requested layer does not exist; with
+            ``"auto"`` also if a label is missing or a score is not finite.
         """
         for searched in ("oracle_scores_", "layer_scores_"):
             self.__dict__.pop(searched, None)
         is_auto = isinstance(self.layers, str)
         if is_auto:
-            multi_output = self.estimator is not None and is_regressor(self.estimator)
-            X, y = check_matrix(self, X, y, reset=True, multi_output=multi_output)
+            matrix, y = check_rows(self, X, y)
         else:
-            X = check_matrix(self, X, reset=True)
-        check_weight(sample_weight, X)
+            matrix = check_matrix(self, X, reset=True)
+        check_weight(sample_weight, matrix)
         if self.layers is None:
             self.layers_ = np.empty(0, dtype=np.intp)
             self._mask = np.ones(self.n_features_in_, dtype=bool)
@@ -195,10 +193,7 @@ class LayerSelector(BaseNeuronSelector):
         )
         present = np.unique(of_column)
         if is_auto:
-            estimator = default_probe(y) if self.estimator is None else self.estimator
-            options = {"cv": self.cv, "scoring": self.scoring, "n_jobs": self.n_jobs}
-            metadata = {"groups": groups, "sample_weight": sample_weight}
-            folds = FoldScores(estimator, X, y, caller=type(self).__name__, **metadata, **options)
+            folds = FoldScores(self, matrix, y, groups, sample_weight)
             self._find_fewest(folds, of_column, present)
         else:
             self.layers_ = self._check_layers(present)
@@ -226,15 +221,16 @@ class LayerSelector(BaseNeuronSelector):
         if wanted.dtype.kind not in "iu" or not wanted.size:
             raise ValueError(
                 f"The 'layers' parameter of {type(self).__name__} must name at least one layer, "
-                f"as an int or a list of ints. Got {self.layers!r}; the layers present are "
+                f"as an int or a list of ints; got {self.layers!r}. The layers present are "
                 f"{present.tolist()}."
             )
         counted = wanted < 0
         unknown = np.where(counted, wanted < -len(present), ~np.isin(wanted, present))
         if unknown.any():
             raise ValueError(
-                f"{type(self).__name__} was asked for layer {wanted[unknown][0]}, which X does "
-                f"not have ({unknown.sum()} such). The layers present are {present.tolist()}."
+                f"{type(self).__name__} was asked for layer {wanted[unknown][0]}, but X does not "
+                f"have it ({unknown.sum()} unknown in total). The layers present are "
+                f"{present.tolist()}."
             )
         return np.unique(np.concatenate([present[wanted[counted]], wanted[~counted]]))
 
@@ -243,25 +239,25 @@ class LayerSelector(BaseNeuronSelector):
         return self._mask
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the scores of the search as a table.
+        """Return the scores of the search as a DataFrame.
 
         Returns
         -------
         frame : DataFrame of shape (n_tried + 1, 5)
-            The layers tried, and last all of them, the oracle. Columns ``layers`` (such as
-            ``"0-3"``, or ``"all"``), ``n_layers``, ``score``, ``std`` (over folds) and
-            ``selected``.
+            One row per number of layers tried; the last row is the oracle, on all layers. Columns
+            ``layers`` (such as ``"0-3"``, or ``"all"``), ``n_layers``, ``score``, ``std`` (over
+            folds) and ``selected``.
 
         Raises
         ------
         ValueError
-            If the layers were given rather than searched for.
+            If ``layers`` is not ``"auto"``.
         """
         check_is_fitted(self)
         if not hasattr(self, "layer_scores_"):
             raise ValueError(
-                f"{type(self).__name__} has no scores to show, because it searched for no layers. "
-                "Fit it with layers='auto'."
+                f"{type(self).__name__} has no scores to show, because it did not search for "
+                "layers. Fit it with layers='auto'."
             )
         scores = np.vstack([self.layer_scores_, self.oracle_scores_])
         ends = self.layers_.tolist()

@@ -1,107 +1,111 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable
-from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, _fit_context, is_regressor
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.probes._default_probe import default_probe
+from sklearn_neurox.ranking._lca_ranker import LCARanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
-from sklearn_neurox.selection._probe_search import FoldScores, reaches
+from sklearn_neurox.selection._probe_search import (
+    SEARCH_CONSTRAINTS,
+    FoldScores,
+    check_rows,
+    reaches,
+)
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._metadata import fit_with_groups
-from sklearn_neurox.utils._validation import check_matrix
 
-# Percents of the neurons that the literature tries.
+# Percentages of the neurons that the literature tries.
 _PERCENTS = [0.1, 0.2, 0.3, 0.4, 0.5, *range(1, 11), *range(15, 55, 5), *range(60, 100, 10)]
 
 
 class MinimalNeuronSelector(BaseNeuronSelector):
-    """Keep the fewest ranked neurons with which a probe comes close to that on all neurons.
+    """Keep the smallest number of top-ranked neurons on which a probe does about as well as on all.
 
-    In every fold the neurons are ranked on the training part, and the probe is fitted on ever
-    more of the best and scored on the part held out. The fewest neurons are chosen whose mean
-    score is within ``delta`` of the oracle's, the probe on all neurons. Then all rows are ranked,
-    and as many of the best are kept.
+    In each fold, neurons are ranked on the training rows, and the probe is fitted on a growing
+    number of top-ranked neurons and scored on the held-out rows. The smallest number is chosen
+    whose mean score is within ``delta`` of that of the oracle, which is the probe on all neurons.
+    Neurons are then ranked on all rows, and that many of the best are kept.
 
     Parameters
     ----------
     estimator : estimator instance or None, default=None
-        The probe, cloned for every fit. None takes an elastic-net probe that standardizes: a
-        classifier, or a regressor where y is continuous.
+        Probe, cloned for each fit. None uses an elastic-net probe with standardization: a
+        classifier, or a regressor if y is continuous.
 
     ranker : ranker instance or None, default=None
-        Ranks the neurons, in every fold anew. A selector of scikit-learn will do that has
-        ``scores_`` or ``ranking_``. None ranks by the weights of the probe:
+        Ranker of the neurons, cloned and fitted in each fold. A scikit-learn selector that has
+        ``scores_`` or ``ranking_`` works too. None ranks by the weights of the probe, with
         ``LCARanker(estimator)``.
 
     delta : float, default=0.01
-        How much of the oracle's score to give up: a number of neurons suffices with a score of at
-        least ``oracle - delta * abs(oracle)``.
+        Fraction of the oracle's score that may be lost: a number of neurons suffices if its score
+        is at least ``oracle - delta * abs(oracle)``.
 
     sizes : array-like of int or of float, or None, default=None
-        What numbers of neurons to try: numbers, or fractions in (0, 1]. They are tried from the
-        smallest on until one suffices; all neurons are tried last in any case. None tries the
+        Numbers of neurons to try: positive ints, or fractions in (0, 1]. They are tried in
+        ascending order until one suffices; if none does, all neurons are kept. None tries the
         fractions of [1]_: 0.1 to 0.5 % in steps of 0.1, 1 to 10 % in steps of 1, 15 to 50 % in
         steps of 5, and 60, 70, 80 and 90 %.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        How to split. An int, or None for 5, asks for so many folds: of whole ``groups`` where
-        they are given, and otherwise contiguous, never shuffled, with a warning. A single
-        held-out part is ``cv=[(train, held_out)]``.
+        Cross-validation. An int, or None for 5, sets the number of folds, which keep ``groups``
+        whole; without groups the folds are contiguous and never shuffled, and a warning is issued.
+        For a single held-out set, pass ``cv=[(train, held_out)]``.
 
     scoring : str, callable or None, default=None
-        The scorer; None takes the ``score`` method of the probe.
+        Scorer. None uses the ``score`` method of the probe.
 
     n_jobs : int or None, default=None
-        Folds to work on at a time, in threads.
+        Number of folds to process in parallel, in threads.
 
     Attributes
     ----------
     n_neurons_ : int
-        How many neurons are kept.
+        Number of neurons that are kept.
 
     order_ : ndarray of shape (n_features_in_,)
-        The columns, best first, ranked on all rows.
+        Column indices, best first, from the ranking on all rows.
 
     ranker_ : ranker instance
         The ranker fitted on all rows.
 
     sizes_ : ndarray of shape (n_tried,)
-        The numbers of neurons tried, ascending up to ``n_neurons_``.
+        Numbers of neurons tried, ascending; the last is ``n_neurons_``.
 
     size_scores_ : ndarray of shape (n_tried, n_folds)
-        The scores of the probe on as many of the best neurons of each fold.
+        Scores of the probe on the given number of top-ranked neurons of each fold.
 
     oracle_scores_ : ndarray of shape (n_folds,)
-        The scores of the probe on all neurons.
+        Scores of the probe on all neurons.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
     LayerSelector : Keep the fewest first layers.
-    CorrelationClusterSelector : Keep one of neurons that repeat each other.
-    sklearn_neurox.ablation.ablation_curve : Scores for given numbers of neurons.
+    CorrelationClusterSelector : Keep one neuron of each cluster of redundant neurons.
+    sklearn_neurox.ablation.ablation_curve : Compute scores for given numbers of neurons.
 
     Notes
     -----
-    The held-out scores choose the number, so the chosen one's is slightly too good as an
-    estimate; score the pipeline that holds this selector on other rows.
+    The held-out scores are used to choose the number of neurons, so the score of that number is
+    slightly optimistic. For an unbiased estimate, score a pipeline that contains this selector on
+    other rows.
 
-    Scores need not rise with the number. The search stops at the first number that suffices.
+    Scores need not increase with the number of neurons. The search stops at the first number that
+    suffices.
 
     References
     ----------
@@ -124,13 +128,9 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     """
 
     _parameter_constraints: dict = {
-        "estimator": [HasMethods(["fit", "predict"]), None],
         "ranker": [HasMethods(["fit"]), None],
-        "delta": [Interval(Real, 0, 1, closed="left")],
         "sizes": ["array-like", None],
-        "cv": ["cv_object"],
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
-        "n_jobs": [Integral, None],
+        **SEARCH_CONSTRAINTS,
     }
 
     def __init__(
@@ -165,23 +165,23 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         groups: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> "MinimalNeuronSelector":
-        """Find the number of neurons, and rank them.
+        """Find the number of neurons to keep and rank them.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The labels or targets.
+            Labels or targets.
 
         groups : array-like of shape (n_samples,) or None, default=None
-            What must not be split between two folds, such as ``words["text"]``. A ranker or probe
-            that splits inside gets them too.
+            Group labels, such as ``words["text"]``; no group is split between two folds. They are
+            also passed to a ranker or probe that accepts them.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How much every row counts in the fits of the probe and the ranker, which must take
-            weights, and in the scores.
+            Weight of each row in the scores and in the fits of the probe and the ranker, both of
+            which must accept weights.
 
         Returns
         -------
@@ -190,24 +190,20 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         Raises
         ------
         ValueError
-            If X is not finite, a label is missing, a size is not positive or larger than there
-            are neurons, the ranker does not rank, or a score is not finite.
+            If X contains NaN or infinity, a label is missing, a size is not positive or exceeds
+            the number of neurons, the ranker does not rank, or a score is not finite.
         """
-        multi_output = self.estimator is not None and is_regressor(self.estimator)
-        X, y = check_matrix(self, X, y, reset=True, multi_output=multi_output)
+        matrix, targets = check_rows(self, X, y)
         sizes = self._check_sizes()
-        estimator = default_probe(y) if self.estimator is None else self.estimator
-        options = {"cv": self.cv, "scoring": self.scoring, "n_jobs": self.n_jobs}
-        metadata = {"groups": groups, "sample_weight": sample_weight}
-        folds = FoldScores(estimator, X, y, caller=type(self).__name__, **metadata, **options)
+        folds = FoldScores(self, matrix, targets, groups, sample_weight)
         probes = folds.probes()
         self.oracle_scores_ = folds.of_probes(probes)
         orders = folds.map(
             lambda train, probe: neuron_order(folds.fit(self._ranker(probe), train)), probes
         )
         self._find_fewest(folds, orders, sizes)
-        ranker = self._ranker(estimator, fitted=False)
-        self.ranker_ = fit_with_groups(ranker, X, y, folds.groups, folds.weight)
+        ranker = self._ranker(folds.estimator, fitted=False)
+        self.ranker_ = fit_with_groups(ranker, matrix, targets, folds.groups, folds.weight)
         self.order_ = neuron_order(self.ranker_)
         return self
 
@@ -215,20 +211,18 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         sizes = np.array(_PERCENTS) / 100 if self.sizes is None else np.asarray(self.sizes)
         is_count = sizes.dtype.kind in "iu"
         if sizes.ndim != 1 or sizes.dtype.kind not in "iuf" or not sizes.size:
-            problem = "hold at least one number"
+            problem = "be a flat list of at least one number"
         elif not ((sizes > 0) & (is_count | (sizes <= 1))).all():
-            problem = "hold positive ints, or fractions in (0, 1]"
+            problem = "contain positive ints, or fractions in (0, 1]"
         else:
             n_features, caller = self.n_features_in_, type(self).__name__
             counts = [count_neurons(size, n_features, caller=caller) for size in sizes.tolist()]
             return np.unique(counts)
         raise ValueError(
-            f"The 'sizes' parameter of {type(self).__name__} must {problem}. Got {self.sizes!r}."
+            f"The 'sizes' parameter of {type(self).__name__} must {problem}; got {self.sizes!r}."
         )
 
     def _ranker(self, probe, *, fitted=True):
-        from sklearn_neurox.ranking import LCARanker
-
         if self.ranker is None:
             return LCARanker(FrozenEstimator(probe) if fitted else probe)
         return without_selection(self.ranker)
@@ -253,13 +247,13 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         return mask
 
     def to_frame(self) -> pd.DataFrame:
-        """Give the scores of the search as a table.
+        """Return the scores of the search as a DataFrame.
 
         Returns
         -------
         frame : DataFrame of shape (n_tried + 1, 5)
-            The numbers tried, and last all neurons, the oracle. Columns ``n_neurons``,
-            ``fraction``, ``score``, ``std`` (over folds) and ``selected``.
+            One row per number of neurons tried; the last row is the oracle, on all neurons.
+            Columns ``n_neurons``, ``fraction``, ``score``, ``std`` (over folds) and ``selected``.
         """
         check_is_fitted(self)
         sizes = np.append(self.sizes_, self.n_features_in_)

@@ -10,30 +10,30 @@ from sklearn_neurox.utils._validation import check_matrix
 
 
 class NeuronSelector(BaseNeuronSelector):
-    """Keep the neurons that are named.
+    """Keep the given neurons.
 
     Parameters
     ----------
     neurons : array-like of int, of str or of bool, or None, default=None
-        The neurons to keep: column indices (negative ones count from the end), feature names, or
-        a mask. None keeps all.
+        Neurons to keep: column indices (negative ones count from the end), feature names, or a
+        mask. None keeps all.
 
     Attributes
     ----------
     neurons_ : ndarray of shape (n_selected,)
-        The columns kept, ascending: ``transform`` keeps the order of the columns of X, not the
-        one in which the neurons are given.
+        Columns that are kept, ascending. ``transform`` keeps the column order of X, whatever the
+        order of ``neurons``.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
     LayerSelector : Keep whole layers.
-    sklearn_neurox.ablation.NeuronAblator : Leave neurons out, or overwrite them.
+    sklearn_neurox.ablation.NeuronAblator : Remove neurons or overwrite them.
 
     Examples
     --------
@@ -56,10 +56,10 @@ class NeuronSelector(BaseNeuronSelector):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         y : Ignored
-            Present for the conventions of scikit-learn.
+            Not used, present for API consistency by convention.
 
         Returns
         -------
@@ -68,8 +68,8 @@ class NeuronSelector(BaseNeuronSelector):
         Raises
         ------
         ValueError
-            For an index out of range, an unknown name, a neuron given twice, a mask of another
-            length, or if no neuron is chosen.
+            If an index is out of range, a name is unknown, a neuron is given twice, a mask has the
+            wrong length, or no neuron is selected.
         """
         check_matrix(self, X, reset=True)
         if self.neurons is None:
@@ -83,7 +83,7 @@ class NeuronSelector(BaseNeuronSelector):
         )
         if not len(chosen):
             raise ValueError(
-                f"The 'neurons' parameter of {type(self).__name__} chooses no column. Name at "
+                f"The 'neurons' parameter of {type(self).__name__} selects no column. Give at "
                 "least one neuron, or keep all with neurons=None."
             )
         self.neurons_ = np.sort(chosen)

@@ -1,72 +1,78 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the selectors that search with a probe share: scores of choices of columns over folds."""
+"""Fold scores of a probe on subsets of columns, shared by the selectors that search with one."""
+
+from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import clone, is_classifier
-from sklearn.metrics import check_scoring
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
+from sklearn_neurox.probes._default_probe import default_probe
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import fit_with_groups
-from sklearn_neurox.utils._validation import check_weight
+from sklearn_neurox.utils._validation import check_matrix, check_weight
+
+# Of the parameters that such selectors have in common.
+SEARCH_CONSTRAINTS: dict = {
+    "estimator": [HasMethods(["fit", "predict"]), None],
+    "delta": [Interval(Real, 0, 1, closed="left")],
+    "cv": ["cv_object"],
+    "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+    "n_jobs": [Integral, None],
+}
+
+
+def check_rows(selector, X, y):
+    """Validate X and y; y may have several outputs if the selector's probe is a regressor."""
+    multi_output = selector.estimator is not None and is_regressor(selector.estimator)
+    return check_matrix(selector, X, y, reset=True, multi_output=multi_output)
 
 
 def reaches(score, oracle, delta):
-    """Tell whether a score lies at most a share ``delta`` of the oracle's below it."""
+    """Return whether a score is at most the fraction ``delta`` of the oracle's below it."""
     return score >= oracle - delta * abs(oracle)
 
 
 class FoldScores:
-    """Scores a probe on choices of columns, over the same folds every time.
+    """Scores the probe of a selector on subsets of columns, always over the same folds."""
 
-    Parameters
-    ----------
-    estimator : estimator
-        The probe, cloned for every fit.
-
-    X, y : ndarrays
-        All rows.
-
-    groups, sample_weight, cv, scoring, n_jobs
-        As of the selector that asks.
-
-    caller : str
-        Its name, for messages.
-    """
-
-    def __init__(self, estimator, X, y, *, groups, sample_weight, cv, scoring, n_jobs, caller):
+    def __init__(self, selector, X, y, groups, sample_weight):
+        estimator = default_probe(y) if selector.estimator is None else selector.estimator
         check_consistent_length(X, groups)
         self.weight = check_weight(sample_weight, X)
         if is_classifier(estimator):
             check_classification_targets(y)
-        self.estimator, self.X, self.y, self.caller = estimator, X, y, caller
+        self.estimator, self.X, self.y = estimator, X, y
+        self.caller = type(selector).__name__
         self.groups = None if groups is None else np.asarray(groups)
-        self.scorer = check_scoring(estimator, scoring=scoring)
-        # Threads share X, and what computes at length lets go of the interpreter.
-        self.parallel = Parallel(n_jobs=n_jobs, prefer="threads")
-        folds = make_splitter(cv, groups, caller=caller)
-        self.folds = list(folds.split(X, y, groups))
+        self.scorer = check_scoring(estimator, scoring=selector.scoring)
+        # Threads share X, and the numerical work releases the interpreter lock.
+        self.parallel = Parallel(n_jobs=selector.n_jobs, prefer="threads")
+        splitter = make_splitter(selector.cv, groups, caller=self.caller)
+        self.folds = list(splitter.split(X, y, groups))
 
     def map(self, function, *arguments):
-        """Call a function with the training rows of every fold and one of each argument."""
+        """Call a function for each fold, with its training rows and its item of each argument."""
         jobs = zip(self.folds, *arguments, strict=True)
         return self.parallel(delayed(function)(train, *own) for (train, _), *own in jobs)
 
     def fit(self, estimator, train, columns=None):
-        """Fit a clone on some rows, and on all columns or some."""
+        """Fit a clone of an estimator on the given rows and columns; None means all columns."""
         X = self.X[train] if columns is None else self.X[np.ix_(train, columns)]
         groups = None if self.groups is None else self.groups[train]
         weight = None if self.weight is None else self.weight[train]
         return fit_with_groups(clone(estimator), X, self.y[train], groups, weight)
 
     def probes(self):
-        """Fit the probe on all columns of every fold."""
+        """Fit the probe on all columns, once per fold."""
         return self.map(lambda train: self.fit(self.estimator, train))
 
     def of_probes(self, probes):
-        """Score probes that were fitted on all columns, one a fold."""
+        """Score probes that were fitted on all columns, one per fold."""
         return self._checked(
             self.parallel(
                 delayed(self._score)(probe, self.X[test], test)
@@ -75,16 +81,7 @@ class FoldScores:
         )
 
     def of_columns(self, columns):
-        """Fit and score the probe on a choice of columns of each fold.
-
-        Parameters
-        ----------
-        columns : list of n_folds ndarrays
-
-        Returns
-        -------
-        scores : ndarray of shape (n_folds,)
-        """
+        """Fit and score the probe on the columns given for each fold."""
         return self._checked(
             self.parallel(
                 delayed(self._score_columns)(train, test, own)
@@ -106,7 +103,7 @@ class FoldScores:
         if not np.isfinite(scores).all():
             fold = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise ValueError(
-                f"The score of the probe in fold {fold} of {self.caller} is {scores[fold]}, which "
-                "cannot be compared. Use another scoring, or folds in which every class occurs."
+                f"The score of the probe in fold {fold} of {self.caller} is {scores[fold]}, so it "
+                "cannot be compared. Use another scoring, or folds that contain all classes."
             )
         return scores

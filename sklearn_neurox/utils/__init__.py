@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What all sub-packages share."""
+"""Private functions and classes shared by all sub-packages."""

@@ -9,10 +9,10 @@ from sklearn_neurox.utils._validation import check_matrix
 
 
 class BaseNeuronSelector(SelectorMixin, BaseEstimator):
-    """Base class of everything that chooses columns of an activation matrix.
+    """Base class of selectors of columns of an activation matrix.
 
-    Beside `sklearn.feature_selection.SelectorMixin` it only sees to it that half precision and
-    memory-mapped matrices pass through ``transform`` as they are.
+    It extends `sklearn.feature_selection.SelectorMixin` so that ``transform`` preserves half
+    precision and accepts memory-mapped matrices without a copy.
     """
 
     def __sklearn_tags__(self):
@@ -21,17 +21,17 @@ class BaseNeuronSelector(SelectorMixin, BaseEstimator):
         return tags
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """Reduce X to the selected neurons, in the order of its columns.
+        """Reduce X to the selected neurons.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         Returns
         -------
         X_selected : ndarray of shape (n_samples, n_selected)
-            The selected columns, in the dtype of X.
+            The selected columns, in the order and dtype of X.
         """
         check_is_fitted(self)
         return self._transform(check_matrix(self, X, reset=False))

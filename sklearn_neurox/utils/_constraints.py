@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Constraints on parameters that scikit-learn's own do not express."""
+"""Parameter constraints that scikit-learn does not provide."""
 
 from numbers import Real
 
@@ -8,14 +8,11 @@ from sklearn.utils._param_validation import Interval
 
 
 class FiniteNumber(Interval):
-    """A finite number that is no bool, for parameters where True is more likely a mistake than 1.
-
-    An `Interval` takes bools, because Python counts them among the integers.
-    """
+    """A finite number, but not a bool, which an `Interval` would accept as an integer."""
 
     def __init__(self):
         super().__init__(Real, None, None, closed="neither")
 
     def is_satisfied_by(self, val):
-        """Tell whether a value is such a number."""
+        """Return whether a value is such a number."""
         return not isinstance(val, (bool, np.bool_)) and super().is_satisfied_by(val)

@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Correlations of columns by blocks of rows: no standardized copy of a matrix is kept."""
+"""Column correlations, computed by blocks of rows without a standardized copy of the matrix."""
 
 import numpy as np
 
 from sklearn_neurox.utils._moments import column_deviations, column_means
 from sklearn_neurox.utils._submatrix import submatrix
 
-# Enough for full speed of the matrix product, few enough to stay small.
+# Enough rows for a fast matrix product, few enough to need little memory.
 _BLOCK_ROWS = 2048
 
 
 class StandardColumns:
-    """Some columns of a matrix, centred and scaled to unit variance as they are read.
+    """Columns of a matrix, standardized on reading.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
 
     columns : ndarray of int, ascending, or None, default=None
-        Which; None for all.
+        Indices of the columns; None uses all.
 
     dtype : dtype, default=float64
-        Of what is read.
+        Of the standardized values.
 
     weight : ndarray of shape (n_samples,) or None, default=None
-        How much every row counts, in the moments and in correlations.
+        Sample weights, for moments and correlations.
 
     moments : (ndarray, ndarray) or None, default=None
         Means and standard deviations of the columns; None computes them.
@@ -49,13 +49,13 @@ class StandardColumns:
         return len(self.columns)
 
     def take(self, places):
-        """Restrict to the columns at some places, a slice or ascending indices."""
+        """Restrict to the columns at the given positions, a slice or ascending indices."""
         moments = self.means[places], self.deviations[places]
         options = {"dtype": self.dtype, "weight": self.weight, "moments": moments}
         return StandardColumns(self.X, self.columns[places], **options)
 
     def rows(self, block):
-        """Give a block of rows, each times the root of its weight; a constant column is zero."""
+        """Return a block of rows times the root of their weights; constant columns are zero."""
         part = submatrix(self.X, block, self.columns).astype(self.dtype)
         part -= self.means.astype(self.dtype)
         deviations = self.deviations.astype(self.dtype)
@@ -67,17 +67,9 @@ class StandardColumns:
 
 
 def correlations(first, second):
-    """Correlate columns with others.
+    """Correlate two sets of `StandardColumns`; constant columns have correlation zero.
 
-    Parameters
-    ----------
-    first, second : StandardColumns
-
-    Returns
-    -------
-    correlations : ndarray of shape (n_first, n_second), dtype float64
-        Zero for constant columns. The products of a block of rows are summed in the type of the
-        columns, the blocks in float64.
+    Products within a block of rows are summed in the dtype of the columns, blocks in float64.
     """
     total = np.zeros((len(first), len(second)))
     for start in range(0, len(first.X), _BLOCK_ROWS):

@@ -4,7 +4,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils._param_validation import Interval, RealNotInt
 
-# What a parameter may be that `count_neurons` reads.
+# Constraints for parameters that `count_neurons` interprets.
 COUNT_CONSTRAINTS = [
     Interval(Integral, 1, None, closed="left"),
     Interval(RealNotInt, 0, 1, closed="right"),
@@ -13,31 +13,10 @@ COUNT_CONSTRAINTS = [
 
 
 def count_neurons(n_neurons, n_features, *, caller, parameter="n_neurons"):
-    """Tell how many neurons a number, a fraction or None stands for.
+    """Convert a number, a fraction in (0, 1], or None (for all) to a number of neurons.
 
-    Parameters
-    ----------
-    n_neurons : int, float or None
-        A number, a fraction in (0, 1], or None for all.
-
-    n_features : int
-        How many neurons there are.
-
-    caller : str
-        Who asks, for the error message.
-
-    parameter : str, default="n_neurons"
-        What the number is called there.
-
-    Returns
-    -------
-    count : int
-        A fraction is rounded to the nearest number, halves up, and is at least 1.
-
-    Raises
-    ------
-    ValueError
-        If more neurons are asked for than there are.
+    A fraction is rounded to the nearest number, halves up, and is at least 1. ``caller`` and
+    ``parameter`` name the class and its parameter in the error message.
     """
     if n_neurons is None:
         return n_features

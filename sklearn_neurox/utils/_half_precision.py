@@ -1,29 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Values to half precision, where what does not fit is an error."""
+"""Conversion to half precision that raises an error on overflow."""
 
 import numpy as np
 
 
 def narrowed(values, dtype, what):
-    """Cast values to the dtype they are to be kept in.
+    """Cast values of shape (n, n_units) to a dtype; raise an OverflowError if one does not fit.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n, n_units)
-
-    dtype : dtype
-
-    what : callable
-        Called with the place of the first unit that does not fit; names it.
-
-    Returns
-    -------
-    values : ndarray of shape (n, n_units)
-
-    Raises
-    ------
-    OverflowError
-        If a finite value is beyond the range of the dtype.
+    ``what`` returns the name of a unit, given its column, for the error message.
     """
     if values.dtype == dtype:
         return values
@@ -33,8 +17,7 @@ def narrowed(values, dtype, what):
     if lost.any():
         row, unit = (int(i[0]) for i in np.nonzero(lost))
         raise OverflowError(
-            f"{what(unit)} is {values[row, unit]:.6g} for some subword, which {np.dtype(dtype)} "
-            f"cannot hold: it ends at {np.finfo(dtype).max:.0f} ({int(lost.sum())} such values). "
-            "Keep float32."
+            f"{what(unit)} is {values[row, unit]:.6g} for some subword, but {np.dtype(dtype)} "
+            f"ends at {np.finfo(dtype).max:.0f} ({int(lost.sum())} such values). Use float32."
         )
     return cast

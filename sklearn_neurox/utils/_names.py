@@ -1,40 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Neuron names: how they are made, read, and turned into layers."""
+"""Neuron names: making them, parsing them, and finding layers and columns by them."""
 
 import numpy as np
 import pandas as pd
 
-# "decoder.attention.3.h5.17", with whatever "prefix__" a FeatureUnion put before it.
+# "decoder.attention.3.h5.17", possibly with the "prefix__" of a FeatureUnion.
 _NAME = (
     r"^(?:.*__)?(?:(?P<stack>encoder|decoder)\.)?(?P<component>[A-Za-z_]\w*)"
     r"\.(?P<layer>\d+)\.(?:h(?P<head>\d+)\.)?(?P<unit>\d+)$"
 )
-# "module:encoder.layer.2.output.dense.17": the number in the path is that of the block.
+# "module:encoder.layer.2.output.dense.17": the number in the path is the block number.
 _MODULE_NAME = r"^(?:.*__)?(?P<component>module:.+)\.(?P<unit>\d+)$"
 _BLOCK_IN_PATH = r"[:.](\d+)(?:\.|$)"
 
 
 def neuron_names(layers, n_units, *, component="hidden", stack=None):
-    """Name the columns of a layer-major activation matrix.
+    """Name the columns of a layer-major activation matrix, such as ``"hidden.3.127"``.
 
-    Parameters
-    ----------
-    layers : sequence of int
-        The layers, in matrix order.
-
-    n_units : int
-        How many neurons each layer has.
-
-    component : str, default="hidden"
-        The component the neurons belong to.
-
-    stack : {"encoder", "decoder"} or None, default=None
-        The stack, for encoder-decoder models.
-
-    Returns
-    -------
-    names : ndarray of shape (len(layers) * n_units,), dtype=object
-        Names such as ``"hidden.3.127"``.
+    ``n_units`` is the number of neurons per layer; ``stack`` is "encoder", "decoder" or None.
     """
     prefix = f"{stack}.{component}" if stack else component
     blocks = [block_neuron_names(f"{prefix}.{layer}", n_units) for layer in layers]
@@ -42,23 +25,9 @@ def neuron_names(layers, n_units, *, component="hidden", stack=None):
 
 
 def block_neuron_names(block, n_units, *, n_heads=None):
-    """Name the columns of one block of an activation matrix.
+    """Name the columns of one block, such as ``"hidden.3"``.
 
-    Parameters
-    ----------
-    block : str
-        Its name, such as ``"attention.3"``.
-
-    n_units : int
-        How many neurons it has.
-
-    n_heads : int or None, default=None
-        Among how many heads they are divided.
-
-    Returns
-    -------
-    names : ndarray of shape (n_units,), dtype=object
-        Names such as ``"hidden.3.127"``, or ``"attention.3.h5.17"`` with heads.
+    The names are like ``"hidden.3.127"`` or, with heads, ``"attention.3.h5.17"``.
     """
     if n_heads is None:
         return np.array([f"{block}.{unit}" for unit in range(n_units)], dtype=object)
@@ -70,7 +39,7 @@ def block_neuron_names(block, n_units, *, n_heads=None):
 
 
 def parse_neuron_names(names):
-    """Take neuron names apart.
+    """Split neuron names into their parts.
 
     Parameters
     ----------
@@ -81,9 +50,9 @@ def parse_neuron_names(names):
     -------
     parts : DataFrame of shape (n_neurons, 6)
         Columns ``neuron`` (the name as given), ``stack``, ``component``, ``layer``, ``head`` and
-        ``unit``. What a name does not say is missing; a name of another form (``"x0"``) has only
-        its ``neuron``. The layer of a module is one more than the first number in its path, so
-        that it is that of the block it lies in.
+        ``unit``. Parts absent from a name are missing values; a name of another form (``"x0"``)
+        has only its ``neuron``. The layer of a module is the first number in its path plus one,
+        which is the layer of the block that contains it.
     """
     names = pd.Series(np.asarray(names, dtype=object), dtype=object)
     text = names.astype(str)
@@ -102,21 +71,21 @@ def parse_neuron_names(names):
 
 
 def neuron_layers(names, n_features, *, n_layers, caller):
-    """Tell the layer of every column.
+    """Return the layer of every column.
 
     Parameters
     ----------
     names : array-like of str, of shape (n_features,), or None
-        Feature names, None where there are none.
+        Feature names; None if there are none.
 
     n_features : int
-        The number of columns.
+        Number of columns.
 
     n_layers : int or None
-        How many equal, layer-major blocks the columns form; overrides the names.
+        Number of equal, layer-major blocks that the columns form; overrides the names.
 
     caller : str
-        The class that asks, for the error message.
+        The class or function to name in error messages.
 
     Returns
     -------
@@ -125,7 +94,7 @@ def neuron_layers(names, n_features, *, n_layers, caller):
     Raises
     ------
     ValueError
-        If neither the names nor ``n_layers`` tell.
+        If neither the names nor ``n_layers`` determine the layers.
     """
     if n_layers is not None:
         if n_features % n_layers:
@@ -139,13 +108,12 @@ def neuron_layers(names, n_features, *, n_layers, caller):
         example = (
             ""
             if names is None
-            else f" (the first name that tells none: {names[_first_na(layers)]!r})"
+            else f" (the first name without a layer: {names[_first_na(layers)]!r})"
         )
         raise ValueError(
             f"{caller} needs to know the layer of every column{example}. Either give the columns "
-            "neuron names such as 'hidden.3.127' (call set_output(transform='pandas') on what "
-            "makes the matrix), or say into how many equal layers the columns divide, with "
-            "n_layers=."
+            "neuron names such as 'hidden.3.127' (call set_output(transform='pandas') on the "
+            "transformer that makes the matrix), or pass the number of equal layers as n_layers=."
         )
     return layers.to_numpy(dtype=np.intp)
 
@@ -155,33 +123,32 @@ def _first_na(column):
 
 
 def neuron_indices(neurons, *, names, n_features, caller):
-    """Turn a choice of neurons into column indices.
+    """Convert a choice of neurons to column indices, in the given order.
 
     Parameters
     ----------
     neurons : array-like of int, of str or of bool, or None
         Indices (negative ones count from the end), names, or a mask of shape (n_features,). None
-        chooses none.
+        chooses no neuron.
 
     names : array-like of str, of shape (n_features,), or None
-        The feature names.
+        Feature names.
 
     n_features : int
-        The number of columns.
+        Number of columns.
 
     caller : str
-        The class that asks, for the error message.
+        The class or function to name in error messages.
 
     Returns
     -------
     indices : ndarray of shape (n_chosen,), dtype=intp
-        In the order given.
 
     Raises
     ------
     ValueError
-        For an index out of range, an unknown name, a neuron given twice, or a mask of another
-        length.
+        If an index is out of range, a name is unknown, a neuron is given twice, or a mask has the
+        wrong length.
     """
     neurons = np.asarray([] if neurons is None else neurons)
     if neurons.size == 0:
@@ -194,7 +161,7 @@ def neuron_indices(neurons, *, names, n_features, caller):
         first = int(np.flatnonzero(repeated)[0])
         raise ValueError(
             f"{caller} was given the same neuron twice: {neurons[first]!s}, which is column "
-            f"{indices[first]} ({repeated.sum()} such). Name every neuron once."
+            f"{indices[first]} ({repeated.sum()} such). Give every neuron once."
         )
     return indices
 
@@ -217,18 +184,19 @@ def _indices(neurons, names, n_features, caller):
         return neurons.astype(np.intp) % n_features
     if neurons.dtype.kind not in "OUST":
         raise ValueError(
-            f"{caller} takes neurons as indices, names or a mask, got dtype {neurons.dtype}."
+            f"{caller} accepts neurons as indices, names or a mask, got dtype {neurons.dtype}."
         )
     if names is None:
         raise ValueError(
             f"{caller} was given neurons by name, but X has no feature names. Give indices, or "
-            "make X a DataFrame (set_output(transform='pandas') on what makes the matrix)."
+            "make X a DataFrame (call set_output(transform='pandas') on the transformer that makes "
+            "the matrix)."
         )
     names = pd.Index(names)
     if names.has_duplicates:
         raise ValueError(
             f"{caller} was given neurons by name, but X has {names[names.duplicated()][0]!r} more "
-            "than once among its names. Give indices, or make the names of the columns unique."
+            "than once among its names. Give indices, or make the column names unique."
         )
     indices = names.get_indexer(neurons)
     if (indices < 0).any():

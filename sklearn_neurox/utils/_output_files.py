@@ -1,24 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files of results: checked before the work, and never there in part."""
+"""Result files: paths checked before the work, files never written partially."""
 
 import os
 import uuid
 
 
 def check_writable(path, what):
-    """Raise an error for a file that could not be written.
-
-    Parameters
-    ----------
-    path : Path
-
-    what : str
-        What is to be written, such as ``"The report"``.
-
-    Raises
-    ------
-    OSError
-    """
+    """Raise an OSError if a file cannot be written; ``what`` begins the message ("The report")."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder. Name a file in it.")
     if not path.parent.is_dir():
@@ -27,22 +15,14 @@ def check_writable(path, what):
         )
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(
-            f"{what} cannot be written to {path}: you may not write in {path.parent}."
+            f"{what} cannot be written to {path}: you may not write in {path.parent}. Choose "
+            "another folder."
         )
 
 
 def write_whole(file, write):
-    """Write beside the file and rename, so that it is never there in part.
-
-    Parameters
-    ----------
-    file : Path
-        The file.
-
-    write : callable
-        Called with the name to write under.
-    """
-    scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    """Call ``write`` with a temporary file name, then rename, so ``file`` is never incomplete."""
+    scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     try:
         write(str(scratch))
         scratch.replace(file)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The border between NumPy and torch; nothing else in the package crosses it.
+"""Devices, and conversion between NumPy and torch.
 
-torch is imported inside the functions because importing it takes about a second, which reading
-words, scoring or ranking need not pay.
+A few inner loops elsewhere convert directly. torch is imported inside the functions, because
+importing it takes about a second and reading words, scoring and ranking do not need it.
 """
 
 import numpy as np
@@ -14,11 +14,11 @@ def resolve_device(device, *, caller):
     Parameters
     ----------
     device : str or None
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` or None takes CUDA where there
-        is one and the CPU otherwise.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``; ``"auto"`` or None uses CUDA if it is
+        available and the CPU otherwise.
 
     caller : str
-        The class the parameter belongs to, for the error message.
+        The class to name in the error message.
 
     Returns
     -------
@@ -48,22 +48,22 @@ def resolve_device(device, *, caller):
     if not available.get(resolved.type, lambda: False)():
         raise ValueError(
             f"The 'device' parameter of {caller} is {device!r}, but torch finds no such device on "
-            "this machine. Use device='cpu', or device='auto' to take what is there."
+            "this machine. Use device='cpu' or device='auto'."
         )
     return resolved
 
 
 def to_tensor(array, *, dtype=None, device="cpu"):
-    """Turn an array into a tensor, without copying where torch can share its memory.
+    """Turn an array into a tensor, sharing its memory if possible.
 
     Parameters
     ----------
     array : ndarray
-        Read-only, negatively strided and foreign-endian arrays are copied, because torch would
-        warn about the first and refuse the others.
+        Arrays that are read-only, negatively strided or of foreign byte order are copied, because
+        torch warns about the first kind and rejects the others.
 
     dtype : torch.dtype, default=None
-        None keeps the array's own.
+        None keeps the dtype of the array.
 
     device : str or torch.device, default="cpu"
 
@@ -82,13 +82,13 @@ def to_tensor(array, *, dtype=None, device="cpu"):
 
 
 def to_numpy(tensor):
-    """Turn a tensor, on any device, into an array."""
+    """Turn a tensor on any device into an array."""
     return tensor.detach().cpu().numpy()
 
 
 def is_out_of_memory(error):
-    """Tell whether an error says that the device, or the machine, has no memory left."""
-    # The CPU's allocator raises a plain RuntimeError.
+    """Return whether an error means that the device or the machine ran out of memory."""
+    # The CPU allocator raises a plain RuntimeError.
     return type(error).__name__ in ("OutOfMemoryError", "MemoryError") or any(
         phrase in str(error).lower()
         for phrase in ("out of memory", "can't allocate memory", "cublas_status_alloc_failed")
@@ -96,7 +96,7 @@ def is_out_of_memory(error):
 
 
 def release_memory():
-    """Give back device memory that torch holds in reserve."""
+    """Release the device memory that torch keeps cached."""
     import torch
 
     if torch.cuda.is_available():
@@ -104,17 +104,7 @@ def release_memory():
 
 
 def seeded_generator(random_state):
-    """Make a `torch.Generator` from a NumPy `RandomState`, which it advances by one draw.
-
-    Parameters
-    ----------
-    random_state : RandomState
-        What `sklearn.utils.check_random_state` returned.
-
-    Returns
-    -------
-    generator : torch.Generator
-    """
+    """Make a `torch.Generator` seeded by one draw from a NumPy `RandomState`."""
     import torch
 
     seed = int(random_state.randint(np.iinfo(np.int32).max))

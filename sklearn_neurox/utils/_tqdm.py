@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The progress bar of a terminal or a notebook, whichever this is."""
+"""Progress bars for terminals and notebooks."""
 
 import warnings
 
 
 def tqdm_class():
-    """Import the class of bars that suits, without a word on those that are missing.
+    """Import the tqdm class for this terminal or notebook, without a warning about ipywidgets.
 
-    In a notebook without ipywidgets tqdm warns as soon as it is imported, shown bar or not, and
-    then prints the bars of a terminal, which serve as well. transformers imports it too, so this
-    comes before transformers.
-
-    Returns
-    -------
-    tqdm : type
+    In a notebook without ipywidgets, tqdm warns on import, even if no bar is ever shown, and falls
+    back to terminal bars. transformers imports tqdm too, so call this before importing it.
     """
     from tqdm.std import TqdmWarning
 
@@ -24,24 +19,9 @@ def tqdm_class():
 
 
 def progress_bar(total, verbose, *, desc, unit, unit_scale=False):
-    """Make the bar of long work; silent unless ``verbose``.
+    """Make a progress bar, hidden unless ``verbose``.
 
-    Parameters
-    ----------
-    total : int or None
-        How many steps there are; None where ``bar.reset(total)`` tells later.
-
-    verbose : bool or int
-
-    desc, unit : str
-        What is done, and to what.
-
-    unit_scale : bool, default=False
-        Whether to shorten large numbers.
-
-    Returns
-    -------
-    bar : tqdm
+    ``total`` may be None if ``bar.reset(total)`` follows; ``unit_scale`` shortens large numbers.
     """
     return tqdm_class()(
         total=total, desc=desc, unit=unit, unit_scale=unit_scale, disable=not verbose
@@ -49,19 +29,10 @@ def progress_bar(total, verbose, *, desc, unit, unit_scale=False):
 
 
 def counted(bar, results):
-    """Collect results, with a step of the bar for each.
+    """Collect results in a list, advancing the bar by one step for each.
 
-    Parameters
-    ----------
-    bar : tqdm
-        Iterating over it would do the same, but then a warning from the work that a generator
-        puts off would point at tqdm, which called it.
-
-    results : iterable
-
-    Returns
-    -------
-    results : list
+    Iterating over the bar would do the same, but warnings raised inside a lazy ``results`` would
+    then point at tqdm.
     """
     collected = []
     for result in results:

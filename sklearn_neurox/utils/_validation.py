@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every numeric estimator checks about its input, float16 and large matrices included."""
+"""Input validation that keeps float16 and copes with large matrices."""
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from sklearn_neurox.utils._torch import to_numpy
 from sklearn_neurox.utils._warn_user import warn_user
 
-# Rows per block are chosen so that one block and its upcast stay in the processor's cache.
+# Small enough for one block and its upcast to stay in the processor's cache.
 _BLOCK_BYTES = 4_000_000
 
 
 def row_blocks(X):
-    """Yield slices that cut the rows of a matrix into blocks of a few megabytes."""
+    """Yield slices that split the rows of a matrix into blocks of a few megabytes."""
     rows = max(1, _BLOCK_BYTES // max(1, X.shape[1] * 8))
     for start in range(0, X.shape[0], rows):
         yield slice(start, min(start + rows, X.shape[0]))
@@ -22,25 +23,26 @@ def row_blocks(X):
 def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
     """Validate a matrix of activations for an estimator.
 
-    scikit-learn's own validation upcasts float16 whole; this keeps it, and finds what is not
-    finite block by block.
+    scikit-learn's own validation would upcast a float16 matrix as a whole; this keeps float16 and
+    checks for NaN and infinity block by block. It also runs `check_no_missing_labels` and
+    `check_row_order`.
 
     Parameters
     ----------
     estimator : estimator instance
-        Gets ``n_features_in_`` and ``feature_names_in_`` when ``reset``.
+        Its ``n_features_in_`` and ``feature_names_in_`` are set if ``reset`` is True.
 
     X : array-like of shape (n_samples, n_features)
-        The activations.
+        Activations.
 
     y : array-like of shape (n_samples,), default="no_validation"
-        The labels or targets, checked for missing values.
+        Labels or targets.
 
     reset : bool
         True in ``fit``, False afterwards.
 
     **check_params : dict
-        Passed on to `sklearn.utils.validation.validate_data`.
+        Passed to `sklearn.utils.validation.validate_data`.
 
     Returns
     -------
@@ -48,16 +50,6 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
 
     y : ndarray of shape (n_samples,)
         Only if ``y`` was given.
-
-    Raises
-    ------
-    ValueError
-        For NaN or infinity in X, naming the column, and for missing labels.
-
-    Warns
-    -----
-    UserWarning
-        As `check_row_order`.
     """
     X = _as_readable(X, type(estimator).__name__)
     has_y = not (isinstance(y, str) and y == "no_validation")
@@ -87,31 +79,23 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
     X : array-like of shape (n_samples, n_features)
 
     input_features : array-like of str or None, default=None
-        The names of the columns; None takes those of a DataFrame.
+        Names of the columns; None uses those of a DataFrame.
 
     input_name : str, default="X"
-        What the matrix is called, for messages.
+        Name of the matrix in messages.
 
     caller : str
-        The function, for messages.
+        Name of the function in messages.
 
     **check_params : dict
-        Passed on to `sklearn.utils.check_array`.
+        Passed to `sklearn.utils.check_array`.
 
     Returns
     -------
     X : ndarray of shape (n_samples, n_features), dtype float64, float32 or float16
 
     names : ndarray of shape (n_features,), dtype=object, or None
-        None where there are none.
-
-    Raises
-    ------
-    ValueError
-        For NaN or infinity in X, naming the column; another number of names; a frame of words.
-
-    TypeError
-        For a tensor that NumPy cannot read.
+        None if the columns have no names.
     """
     X = _as_readable(X, caller)
     names = input_features
@@ -136,35 +120,26 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
 
 
 def is_word_frame(X):
-    """Tell whether X is a frame of words, and so no matrix.
-
-    Parameters
-    ----------
-    X : object
-
-    Returns
-    -------
-    is_word_frame : bool
-    """
+    """Return whether X is a frame of words and hence not a matrix of activations."""
     return isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns)
 
 
 def _as_readable(X, caller):
     if is_word_frame(X):
         raise ValueError(
-            f"{caller} takes a matrix of activations, got a frame of words. Extract them first: "
-            "make_pipeline(ActivationExtractor(...), SubwordAggregator(), ...)."
+            f"{caller} takes a matrix of activations, got a frame of words. Extract the "
+            "activations first: make_pipeline(ActivationExtractor(...), SubwordAggregator(), ...)."
         )
     if not hasattr(X, "requires_grad"):
         return X
     if X.requires_grad or X.device.type != "cpu" or str(X.dtype) == "torch.bfloat16":
         raise TypeError(
-            f"{caller} takes arrays, but NumPy cannot read this tensor ({X.dtype} on {X.device}"
+            f"{caller} takes an array, but NumPy cannot read this tensor ({X.dtype} on {X.device}"
             f"{', with a gradient' if X.requires_grad else ''}). Pass "
             "X.detach().cpu().float().numpy()."
         )
-    # scikit-learn, which does not know the dtypes of torch, would turn them into float64.
-    return X.numpy()
+    # scikit-learn does not know the dtypes of torch and would convert them to float64.
+    return to_numpy(X)
 
 
 def _check_all_finite(X, names, *, input_name, caller):
@@ -178,26 +153,13 @@ def _check_all_finite(X, names, *, input_name, caller):
         where = f"column {column}" if names is None else f"column {names[column]!r}"
         raise ValueError(
             f"Input {input_name} contains {kind}: {where}, row {block.start + row} is {value}. "
-            f"{caller} does not accept missing or infinite values; words that "
-            "the tokenizer dropped are NaN under missing='nan', remove their rows first."
+            f"{caller} does not accept missing or infinite values. With missing='nan', words that "
+            "the tokenizer dropped are NaN: remove their rows first."
         )
 
 
 def check_no_missing_labels(y, *, input_name="y"):
-    """Raise an error that counts missing labels and says how to drop their rows.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-
-    input_name : str, default="y"
-        What they are called, for the error message.
-
-    Raises
-    ------
-    ValueError
-        If any label is None, NaN or ``pd.NA``.
-    """
+    """Raise an error if any label is None, NaN or ``pd.NA``."""
     name = getattr(y, "name", None)
     missing = np.asarray(pd.isna(y if hasattr(y, "dtype") else np.asarray(y, dtype=object)))
     if missing.ndim == 2:
@@ -208,35 +170,23 @@ def check_no_missing_labels(y, *, input_name="y"):
     column = repr(name) if isinstance(name, str) else "<the column of labels>"
     raise ValueError(
         f"Input {input_name} contains NaN: {missing.sum()} of {len(missing)} labels are missing, "
-        f"the first at row {first}. Choose the rows that have one before fitting, for a frame of "
+        f"the first at row {first}. Drop the rows without a label before fitting; for a frame of "
         f"words: words = words.dropna(subset=[{column}])"
     )
 
 
 def check_row_order(X, y, *, names=("X", "y")):
-    """Warn if pandas objects hold their rows in different orders, by their indexes.
+    """Warn if the indexes of two pandas objects share labels in different orders.
 
-    A part of rows in another order, such as a fold of them, has other labels too. So the labels
-    that X and y share, if they are a third of all at least, must come in one order in both. They
-    do where one was made anew behind rows that were left out of the other.
-
-    Parameters
-    ----------
-    X, y : object
-        Only pandas objects of one length are looked at.
-
-    names : tuple of two str, default=("X", "y")
-        What they are called, for the warning.
-
-    Warns
-    -----
-    UserWarning
-        Tells the first row where the labels differ.
+    A fold of rows in another order shares only some of its labels, so the shared ones must have
+    the same order in both objects. Indexes that share fewer than a third of their labels are
+    ignored, and so are objects that are not from pandas or differ in length. An index that was
+    reset after rows were left out passes. ``names`` are used in the warning.
     """
     of_pandas = all(isinstance(rows, (pd.DataFrame, pd.Series)) for rows in (X, y))
     if not of_pandas or len(X) != len(y) or X.index.equals(y.index):
         return
-    # Numbered as they first occur in X.
+    # Labels are numbered by their first occurrence in X.
     codes, labels = pd.factorize(X.index.append(y.index), use_na_sentinel=False)
     of_X, of_y = codes[: len(X)], codes[len(X) :]
     n_labels = of_X.max() + 1
@@ -249,68 +199,33 @@ def check_row_order(X, y, *, names=("X", "y")):
     name, other = names
     remedy = f"{other} = {other}.loc[{name}.index]"
     if not y.index.is_unique:
-        remedy = f"take both from one frame, as labels stand more than once in the index of {other}"
+        remedy = f"take both from one frame, because the index of {other} has repeated labels"
     warn_user(
         f"The indexes of {name} and {other} share labels, but in another order, and rows are "
         f"paired by position. The first to differ is row {row}, which is {in_X!r} in {name} and "
-        f"{in_y!r} in {other} ({differ.sum()} of {len(X)} rows). If the labels tell what belongs "
-        f"together: {remedy}. If the positions do: {other} = {other}.set_axis({name}.index)."
+        f"{in_y!r} in {other} ({differ.sum()} of {len(X)} rows). To pair rows by label: {remedy}. "
+        f"If the positions are right: {other} = {other}.set_axis({name}.index)."
     )
 
 
 def encode_classes(y, counting, *, caller):
-    """Find the classes of the rows that count, and number all rows by them.
+    """Find the classes of the rows that count, a mask or slice, and encode all rows by them.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-
-    counting : ndarray of bool, of shape (n_samples,), or slice
-        Which rows count.
-
-    caller : str
-        The class that asks, for the error message.
-
-    Returns
-    -------
-    classes : ndarray of shape (n_classes,)
-
-    codes : ndarray of shape (n_samples,)
-        Of a row that does not count, and is of another class, that of any.
-
-    Raises
-    ------
-    ValueError
-        If there are less than two classes.
+    A row that does not count gets an arbitrary code if its label is not among these classes.
+    Fewer than two classes are an error.
     """
     classes = np.unique(y[counting])
     if len(classes) < 2:
         raise ValueError(
-            f"{caller} tells classes apart, but the rows that count are of only 1 class: "
-            f"{classes.tolist()[0]!r}. Give it rows of at least two classes."
+            f"{caller} needs at least two classes, but the rows of positive weight have only "
+            f"1 class: {classes.tolist()[0]!r}. Give it rows of another class as well."
         )
     return classes, np.searchsorted(classes, y).clip(max=len(classes) - 1)
 
 
 def check_weight(sample_weight, X):
-    """Validate the weights of samples.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_samples,), float or None
-
-    X : ndarray of shape (n_samples, n_features)
-
-    Returns
-    -------
-    weight : ndarray of shape (n_samples,), float64, or None
-        None where there are none.
-
-    Raises
-    ------
-    ValueError
-        For weights that are negative, not finite, or of another number, and if all are zero.
-    """
+    """Validate sample weights, which must be finite and non-negative; None stays None."""
     if sample_weight is None:
         return None
+    # Private, but without a public counterpart, and the validation that scikit-learn itself uses.
     return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)

@@ -1,29 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Warnings that point at the user's own line, whatever lies between."""
+"""Warnings that point at the user's own line, whatever the call stack."""
 
 import sys
 import warnings
 
-# Pipelines, searches and validate_params call this package as the user does.
+# Pipelines, searches and validate_params call this package on behalf of the user.
 _BETWEEN = {"sklearn_neurox", "sklearn", "joblib", "contextlib", "imblearn"}
 
 
 def warn_user(message, category=UserWarning):
-    """Warn, as from the innermost line that is not of this package or of scikit-learn.
+    """Warn at the innermost line outside this package and scikit-learn.
 
-    A fixed ``stacklevel`` is right for one way to the warning only, and most are reached by
-    several: from a function, from the display that draws it, inside a pipeline.
-
-    Parameters
-    ----------
-    message : str
-
-    category : type, default=UserWarning
+    A fixed ``stacklevel`` fits only one call path, and most warnings are reached by several: from
+    a function, from the display that draws its result, inside a pipeline.
     """
     frame, level = sys._getframe(1), 2
     while frame is not None and _is_between(frame):
         frame, level = frame.f_back, level + 1
-    # Without such a line, as in a process of workers, the outermost one.
+    # Without such a line, as in a worker process, use the outermost one.
     warnings.warn(message, category, stacklevel=level - (frame is None))
 
 

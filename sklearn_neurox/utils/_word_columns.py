@@ -1,53 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What functions read of a frame of words."""
+"""Access to the columns of a frame of words."""
 
 import numpy as np
 import pandas as pd
 
 
 def check_columns(words, columns, *, caller):
-    """Raise an error that names the first column a frame of words lacks.
-
-    Parameters
-    ----------
-    words : DataFrame
-
-    columns : sequence of str
-
-    caller : str
-        Who asks, for the message.
-
-    Raises
-    ------
-    ValueError
-    """
+    """Raise an error that names the first of the columns that a frame of words lacks."""
     missing = [column for column in columns if column not in words.columns]
     if missing:
         raise ValueError(
-            f"{caller} reads the column {missing[0]!r} of the frame of words, which has "
+            f"{caller} reads the column {missing[0]!r} of the frame of words, which has only "
             f"{list(words.columns)}. Make the frame with words_frame or read_conllu."
         )
 
 
 def word_forms(words, *, caller):
-    """Take the words out of a frame of words.
+    """Return the column ``word`` of a frame, or a list of words, as a Series with a fresh index.
 
-    Parameters
-    ----------
-    words : DataFrame with the column ``word``, or array-like of str
-
-    caller : str
-        Who asks, for messages.
-
-    Returns
-    -------
-    forms : Series of str
-        Under a fresh index.
-
-    Raises
-    ------
-    ValueError
-        If the column is absent, or a word is missing.
+    An absent column or a missing word is an error.
     """
     if isinstance(words, pd.DataFrame):
         check_columns(words, ["word"], caller=caller)
@@ -57,6 +28,6 @@ def word_forms(words, *, caller):
     if missing.any():
         raise ValueError(
             f"{missing.sum()} of {len(forms)} words given to {caller} are missing, the first at "
-            f"row {int(missing.to_numpy().argmax())}."
+            f"row {int(missing.to_numpy().argmax())}. Drop the rows without a word."
         )
     return forms

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_neurox.utils._ragged import pointers
+from sklearn_neurox.utils._unique_in_order import unique_in_order
 
 OWN_COLUMNS = ("text", "start", "end", "word", "position", "sentence_id")
 
@@ -90,10 +91,8 @@ def assemble_frame(
 ) -> pd.DataFrame:
     """Make the frame out of one text and id a sentence, and one span, word and annotation a row."""
     check_column_names(annotations)
-    # Not pd.factorize, which holds strings apart only up to their first NUL character.
-    codes: dict[str, int] = {}
-    text_codes = np.array([codes.setdefault(text, len(codes)) for text in texts], dtype=np.intp)
-    categories = pd.Index(list(codes), dtype=string_dtype())
+    distinct, text_codes = unique_in_order(texts)
+    categories = pd.Index(distinct, dtype=string_dtype())
     n_words = len(words)
     return pd.DataFrame(
         {

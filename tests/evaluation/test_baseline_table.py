@@ -26,7 +26,7 @@ def test_memory_of_word_types_by_hand():
     seen = pd.DataFrame({"word": ["run", "run", "run", "The", "the", "odd"]})
     labels = ["V", "N", "V", "D", "P", "N"]
     memory = TypeLabelClassifier().fit(seen, labels)
-    # Of equals the first in order; unseen words get the overall label, also a tie.
+    # Ties go to the first class; unseen words get the overall label, which is also a tie.
     assert memory.predict(["run", "The", "the", "odd", "RUN"]).tolist() == ["V", "D", "P", "N", "N"]
     shares = memory.predict_proba(["run", "RUN"])
     np.testing.assert_allclose(shares, [[0, 1 / 3, 0, 2 / 3], [1 / 6, 2 / 6, 1 / 6, 2 / 6]])
@@ -83,7 +83,7 @@ def test_rows_are_what_each_baseline_scores_alone(words):
 
 
 def test_shuffled_labels_are_those_of_training_alone(words):
-    # A probe that remembers its rows is perfect on them, and at chance once they are shuffled.
+    # A probe that remembers its rows is perfect on them, and at chance after shuffling.
     y = np.tile([0, 1], len(words))[: len(words)]
     X, split = np.arange(len(y), dtype=float)[:, np.newaxis], np.arange(len(y))
     given = {"estimator": KNeighborsClassifier(1), "X": X, "cv": [(split, split)]}
@@ -143,12 +143,12 @@ def test_any_scorer(words):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"baselines": ["letters"]}, "must hold some of .*, got 'letters'"),
-        ({"baselines": ["probe"]}, "'probe' of baseline_table cannot be made"),
-        ({"baselines": []}, "names no row"),
+        ({"baselines": ["letters"]}, "must be a subset of .*, got 'letters'"),
+        ({"baselines": ["probe"]}, "'probe' of baseline_table cannot be computed"),
+        ({"baselines": []}, "is empty. Name at least one row"),
         (
             {"baselines": ["untrained model"], "estimator": Ridge(), "X": np.ones((4, 1))},
-            "'untrained model' needs X_untrained",
+            "'untrained model' also needs X_untrained",
         ),
         ({"y": ["a", None, "b", "a"]}, "1 of 4 labels are missing, the first at row 1"),
         ({"words": ["x", "y"]}, "inconsistent numbers of samples"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Intervals and tests from resampled groups: known values, and their rates in simulation."""
+"""Intervals and tests from resampled groups: known values, and error rates in simulations."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from sklearn_neurox.evaluation._recorded_predictions import RecordedPredictions
 
 
 def test_holm_by_hand():
-    # Steps 4 * 0.005, 3 * 0.01, 2 * 0.03, 1 * 0.04; the last may not fall below the one before.
+    # Steps 4 * 0.005, 3 * 0.01, 2 * 0.03, 1 * 0.04; corrected values may not decrease.
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(holm([0.6, 0.5]), [1.0, 1.0])
     assert holm([]).shape == (0,)
@@ -56,7 +56,7 @@ def test_many_groups_give_the_plain_percentiles():
 
 
 def _paired_answers(rng, *, n_groups=60, effect=0.0):
-    """Two probes whose words of a sentence are right together; neither is better without effect."""
+    """Two probes with correlated errors within a sentence; equally good if the effect is 0."""
     sizes = rng.integers(5, 30, size=n_groups)
     groups = np.repeat(np.arange(n_groups), sizes)
     difficulty = rng.beta(2, 1, size=n_groups)[groups]
@@ -82,7 +82,7 @@ def _profile(y, predictions, groups, seed, n_bootstrap=400):
 
 def test_groups_cover_at_their_rate_and_words_do_not():
     rng = np.random.default_rng(0)
-    # The mean of the beta distribution that the accuracy of each sentence is drawn from.
+    # The mean of the beta distribution from which the accuracy of each sentence is drawn.
     truth, n_runs = 2 / 3, 400
     by_group, by_word = [], []
     for seed in range(n_runs):
@@ -143,6 +143,6 @@ def test_differences_without_variance():
     scores, replicates = _profile(y, [y, y, 1 - y], groups, 0)
     pairs = compare_pairs(["a", "b", "c"], scores, replicates, 4, 0.95)
     assert pairs["first"].tolist() == ["a", "a", "b"]
-    # Four groups that all agree have the chance 2 / 2^4 under the sign test.
+    # By the sign test, four groups all agree with probability 2 / 2^4.
     np.testing.assert_allclose(pairs["p_value"], [1, 0.125, 0.125])
     np.testing.assert_allclose(pairs["difference"], [0, 1, 1])

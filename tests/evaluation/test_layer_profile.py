@@ -29,7 +29,7 @@ N_GROUPS = 40
 
 
 class Copycat(ClassifierMixin, BaseEstimator):
-    """Predicts the number in its first column, whatever it was fitted on."""
+    """Predicts the number in the first column, whatever the training data."""
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
@@ -46,7 +46,7 @@ class Copycat(ClassifierMixin, BaseEstimator):
 
 @pytest.fixture
 def copied():
-    """Three layers whose first column is the label, less often right from layer to layer."""
+    """Return three layers whose first column is the label, with more errors in later layers."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(N_GROUPS), rng.integers(4, 12, size=N_GROUPS))
     y = rng.integers(3, size=len(groups))
@@ -61,7 +61,7 @@ def _everything_is_tested(groups):
 
 
 def _brute_force(X, y, groups, scorer, n_bootstrap=20):
-    """Score repeated rows one resample after the other."""
+    """Score repeated rows, one resample at a time."""
     counts = group_counts(N_GROUPS, n_bootstrap, np.random.RandomState(0))
     scores = []
     for layer in range(3):
@@ -141,7 +141,7 @@ def test_the_frame_tells_each_layer_and_its_distance_from_the_best(copied):
     np.testing.assert_allclose(profile["difference"], profile["score"] - best["score"])
     assert (profile["difference_low"] <= profile["difference"]).all()
     assert (profile["difference"] <= profile["difference_high"]).all()
-    # "hidden.5" against "hidden.3" is the pair as it is, "hidden.3" against "mlp.5" turned round.
+    # "hidden.5" against "hidden.3" is the pair as it is; "hidden.3" against "mlp.5" is reversed.
     assert pairs[["first", "second"]].to_numpy().tolist() == [
         ["hidden.5", "hidden.3"],
         ["hidden.5", "mlp.5"],
@@ -210,7 +210,7 @@ def test_words_go_through_the_features(tmp_path):
         (whole, words["text"].tolist(), {}),
         (whole, words, {"features": features}),
     ):
-        with pytest.raises(ValueError, match=f"layer_profile extracts once a fold.*{remedy}"):
+        with pytest.raises(ValueError, match=f"layer_profile extracts once per fold.*{remedy}"):
             layer_profile(estimator, X, labels, **more, **given)
     profile = layer_profile(probe, words, labels, features=features, **given)
     assert profile["name"].tolist() == ["hidden.0", "hidden.1", "hidden.2"]
@@ -226,7 +226,7 @@ def test_leaks_and_unseen_labels_are_told(copied):
     split = [(np.arange(half), np.arange(half, len(y)))]
     assert groups[half - 1] == groups[half]
     with pytest.warns(
-        UserWarning, match=r"of \d+ test rows in fold 0 .* groups with rows in train"
+        UserWarning, match=r"of \d+ test rows in fold 0 .* groups that also have training rows"
     ):
         layer_profile(Copycat(), X, y, groups=groups, n_layers=3, cv=split, n_bootstrap=5)
     rare = np.where(groups == N_GROUPS - 1, 3, y)
@@ -242,7 +242,7 @@ def test_leaks_and_unseen_labels_are_told(copied):
 def test_resamples_without_a_score_are_counted():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(10), 5)
-    # The second class stands in one group only, so that resamples without it have no curve.
+    # The second class is in one group only, so resamples without it have no curve.
     y = (groups == 3).astype(int)
     X = rng.integers(2, size=(50, 2)).astype(float)
     split = [(np.arange(50), np.arange(50))]
@@ -294,10 +294,10 @@ def test_features_that_choose_columns_are_refused(copied):
     chosen = iter(range(10))
 
     def choose(X):
-        # Training and test part of one fold get the same layers, the next fold one fewer.
+        # Training and test rows of one fold get the same layers, the next fold one fewer.
         return X[names[: 6 - 2 * (next(chosen) // 2)]]
 
-    with pytest.raises(ValueError, match="make other layers in one fold"):
+    with pytest.raises(ValueError, match="return different layers in different folds"):
         layer_profile(
             Copycat(),
             pd.DataFrame(X, columns=names),

@@ -11,7 +11,7 @@ from sklearn_neurox.words import words_frame
 
 @pytest.fixture
 def words():
-    """Three sentences, of which the last is the first again."""
+    """Return three sentences; the last repeats the first."""
     return words_frame([["The", "dog", "barks"], ["the", "cat"], ["The", "dog", "barks"]])
 
 
@@ -74,7 +74,7 @@ def test_groups_of_texts_do_not_leak_and_sentence_ids_do():
     with pytest.warns(UserWarning, match='groups=words\\["text"\\]'):
         by_sentence = leakage_report(words, GroupKFold(4), groups=words["sentence_id"])
     assert by_sentence["n_shared_texts"].sum() > 0 and not by_sentence["n_shared_groups"].any()
-    with pytest.warns(UserWarning, match="exact text is in training too, in 4 of 4 folds"):
+    with pytest.warns(UserWarning, match="exact text is also in training, in 4 of 4 folds"):
         shuffled = list(KFold(4, shuffle=True, random_state=0).split(words))
         by_word = leakage_report(words, shuffled, groups=words["text"])
     assert (by_word["share_shared_text"] > 0.9).all() and by_word["n_shared_groups"].all()

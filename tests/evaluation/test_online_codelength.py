@@ -27,7 +27,7 @@ def test_the_code_of_class_frequencies_by_hand():
     code = online_codelength(
         PRIOR, np.zeros((8, 1)), y, fractions=[0.25, 0.75, 1], groups=range(8), shuffle=False
     )
-    # Two by the uniform code, four at a half, and then four of six were "a".
+    # Two by the uniform code, four with probability 1/2, and then four of six were "a".
     expected = [2.0, 4.0, -np.log2(4 / 6) - np.log2(2 / 6)]
     np.testing.assert_allclose(code.blocks["codelength"], expected)
     assert code.blocks["n_train"].tolist() == [0, 2, 6]
@@ -49,7 +49,7 @@ def test_each_block_costs_the_log_loss_of_a_probe_on_the_rows_before():
         probe, X, y, fractions=[0.1, 0.2, 0.5, 1], decompose=True, n_jobs=2, **options
     )
     ends = np.cumsum(code.blocks["n_samples"]).tolist()
-    # The order of sending: groups as the seed shuffles them in the order in which they occur.
+    # Encoding order: groups in order of appearance, shuffled by the seed.
     names = pd.unique(groups)[np.random.RandomState(3).permutation(150)]
     order = np.concatenate([np.flatnonzero(groups == name) for name in names])
     for start, end, cost in zip(ends, ends[1:], code.blocks["codelength"][1:], strict=False):
@@ -97,7 +97,7 @@ def test_published_units_are_nats_beside_bits_in_thousands_of_1024():
     assert theirs.uniform_codelength == pytest.approx(500 * 2 / 1024)
     assert theirs.data_codelength == pytest.approx(bits.data_codelength * np.log(2) / 1024)
     assert theirs.units == "voita2020"
-    # Random labels seem to be compressed.
+    # Random labels appear to be compressed.
     assert bits.compression < 1 < 1.2 < theirs.compression < bits.compression / np.log(2)
 
 
@@ -106,7 +106,7 @@ def test_published_units_are_nats_beside_bits_in_thousands_of_1024():
     "probe", [PRIOR, LogisticRegression(), DecisionTreeClassifier(random_state=0)]
 )
 def test_what_any_next_label_costs_makes_a_code(train, probe):
-    """Kraft's sum over all labels that can follow is 1, seen or unseen, certain or not."""
+    """Kraft's sum over all possible next labels is 1, seen or unseen, certain or not."""
     X = np.random.RandomState(0).randn(len(train) + 1, 2)
     costs = [
         online_codelength(
@@ -135,13 +135,13 @@ def test_unseen_labels_share_what_laplace_leaves_them():
     )
     # After "aa", three of four labels are unseen: 3 / (2 + 4), a third each.
     assert code.blocks["codelength"][1] == pytest.approx(-2 * np.log2(1 / 6))
-    # After "aabb" two are: 2 / (4 + 4), and the probe's halves are of the rest.
+    # After "aabb", two are: 2 / (4 + 4), and the probe splits the rest in halves.
     assert code.blocks["codelength"][2] == pytest.approx(-2 * np.log2(3 / 8) - 2 * np.log2(1 / 8))
     assert code.blocks["n_unseen"].tolist() == [2, 2, 2]
 
 
 class Sloppy(ClassifierMixin, BaseEstimator):
-    """Has probabilities that do not sum to 1, as single precision gives, or worse ones."""
+    """Predicts probabilities that do not sum to 1, as in single precision, or worse."""
 
     def __init__(self, value=0.5001, classes=None):
         self.value, self.classes = value, classes
@@ -159,7 +159,7 @@ def test_probabilities_are_made_to_sum_to_one():
     options = {"fractions": [0.5, 1], "groups": range(8), "shuffle": False}
     assert online_codelength(Sloppy(), np.zeros((8, 1)), y, **options).codelength == 8
     for value in (np.nan, -1):
-        with pytest.raises(ValueError, match="Sloppy, fitted to 4 rows, gave probabilities"):
+        with pytest.raises(ValueError, match="Sloppy, fitted to 4 rows, predicted probabilities"):
             online_codelength(Sloppy(value), np.zeros((8, 1)), y, **options)
     with pytest.raises(ValueError, match=r"fitted to the classes \[0, 1\], but has .* \[1, 0\]"):
         online_codelength(Sloppy(classes=[1, 0]), np.zeros((8, 1)), y, **options)
@@ -170,7 +170,7 @@ def test_groups_are_never_split_and_blocks_never_empty():
     groups = np.repeat(np.arange(10), 100)
     code = online_codelength(PRIOR, X, y, groups=groups, random_state=0)
     assert (code.blocks["n_samples"] % 100 == 0).all() and (code.blocks["n_samples"] > 0).all()
-    # The first eight shares of the paper all end within the first two groups.
+    # The first eight fractions of the paper all end within the first two groups.
     assert code.blocks["fraction"].tolist() == [0.1, 0.2, 0.3, 0.5, 1]
     whole = online_codelength(PRIOR, X, y, groups=np.zeros(1000))
     assert whole.codelength == whole.uniform_codelength == 2000 and len(whole.blocks) == 1
@@ -208,7 +208,7 @@ def test_inputs_and_names_of_classes_do_not_matter(kind):
 
 
 class Grouped(DummyClassifier):
-    """Wants groups, as what splits inside does."""
+    """Requires groups, as estimators with internal cross-validation do."""
 
     def fit(self, X, y, groups):
         assert len(groups) == len(y) and set(X[:, 0]) == set(groups)
@@ -249,11 +249,11 @@ def test_a_table_of_several_layers():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y": ["a"] * 4}, r"needs two classes at least, got \['a'\]"),
-        ({"classes": []}, r"needs two classes at least, got \[\]"),
+        ({"y": ["a"] * 4}, r"needs at least two classes, got \['a'\]"),
+        ({"classes": []}, r"needs at least two classes, got \[\]"),
         ({"y": ["a", None, "b", "b"]}, "1 of 4 labels are missing"),
         ({"y": [0.1, 0.2, 0.3, 0.5]}, "Unknown label type"),
-        ({"classes": ["a", "c"]}, "label 'b', at row 1, which is not among the 'classes'"),
+        ({"classes": ["a", "c"]}, "label 'b' at row 1, which is not in 'classes'"),
         ({"groups": range(3)}, "inconsistent numbers"),
         ({"fractions": [0.5, 0.2, 1]}, "'fractions' parameter of online_codelength must"),
         ({"fractions": [0, 1]}, "'fractions' parameter of online_codelength must"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One bar of what is done and left, only on demand, and the same results with it."""
+"""A progress bar is shown only on request and does not change the results."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ X = RNG.normal(size=(120, 6)) + Y[:, np.newaxis]
 WORDS = [f"word{number}" for number in range(120)]
 GIVEN = {"groups": np.arange(120) // 4}
 PROBE = LogisticRegression()
-# Of each, how many steps there are, and in what units.
+# The number of steps of each function, and their unit.
 FUNCTIONS = {
     "layer_profile": (
         lambda **more: layer_profile(PROBE, X, Y, n_layers=3, cv=4, n_bootstrap=20, **more),

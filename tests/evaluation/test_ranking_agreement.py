@@ -28,7 +28,7 @@ def test_each_measure_is_what_its_definition_gives(orders):
         for k in (5, 20):
             a, b = set(one[:k]), set(two[:k])
             assert row[f"jaccard@{k}"] == pytest.approx(len(a & b) / len(a | b))
-        # Depth by depth, as far as the weights count: all neurons agree beyond the last.
+        # Depth by depth; beyond the last depth, all neurons agree.
         total = sum(
             0.1 * 0.9 ** (d - 1) * len(set(one[:d]) & set(two[:d])) / min(d, 40)
             for d in range(1, 1000)
@@ -102,13 +102,13 @@ def test_fitted_rankers_by_method_and_seed():
 @pytest.mark.parametrize(
     ("rankings", "parameters", "message"),
     [
-        ({"a": [0, 1]}, {}, "needs two rankings at least"),
-        ([RandomRanker(), RandomRanker()], {}, "must be a mapping .* by name, got a list"),
+        ({"a": [0, 1]}, {}, "needs at least two rankings"),
+        ([RandomRanker(), RandomRanker()], {}, "must be a mapping .* by name, .* got a list"),
         ({"a": [0, 1], "b": [0, 1, 2]}, {}, r"of \[2, 3\] neurons"),
         ({"a": [0, 1], "b": [1, 2]}, {}, "The ranking 'b' is neither"),
         ({"a": [0, 1], "b": [0.1, 0.9]}, {}, "The ranking 'b' is neither"),
         ({"a": [0, 1], "b": RandomRanker()}, {}, "The ranking 'b' is neither"),
-        ({"a": [0, 1], "b": [1, 0]}, {"k": 3}, "of which there are 2.*; got 3"),
+        ({"a": [0, 1], "b": [1, 0]}, {"k": 3}, "number of neurons, 2, .*; got 3"),
         ({"a": [0, 1], "b": [1, 0]}, {"k": 1.5}, "'k' parameter"),
         ({"a": [0, 1], "b": [1, 0]}, {"k": 0}, "'k' parameter"),
         ({"a": [0, 1], "b": [1, 0]}, {"k": None}, "'k' parameter"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The objective of the elastic-net probes, its dual and its optimum, in plain float64 NumPy.
 
-Written from the definitions alone, so that the tests beside it do not trust what they test.
+Written from the definitions alone, so that the tests do not rely on the code they test.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from scipy.special import entr, log_softmax, softmax
 
 @dataclass
 class Problem:
-    """One penalised problem.
+    """One penalized problem.
 
-    ``Z`` of shape (n_samples, n_features) are the columns that are penalised, ``target`` of shape
-    (n_samples, n_rows) numbers, or one-hot labels (the second column only, for two classes), and
-    ``weight`` of shape (n_samples,) averages one.
+    ``Z`` has shape (n_samples, n_features) and holds the penalized columns. ``target`` has shape
+    (n_samples, n_rows) and holds numbers or one-hot labels (for two classes, the second column
+    only). ``weight`` has shape (n_samples,) and mean one.
     """
 
     Z: np.ndarray
@@ -32,7 +32,7 @@ class Problem:
 
     @classmethod
     def of(cls, probe, X, y, sample_weight=None, class_weight=1.0, alpha=None, l1_ratio=None):
-        """State what a probe is to solve; ``class_weight`` has one entry a sample."""
+        """Build the problem of a probe; ``class_weight`` has one entry per sample."""
         X = np.asarray(X, dtype=np.float64)
         moment = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, float)
         weight = moment * class_weight
@@ -57,7 +57,7 @@ class Problem:
         )
 
     def inside(self, probe):
-        """Coefficients and intercepts of a fitted probe, for the columns of Z."""
+        """Return coefficients and intercepts of a fitted probe for the columns of Z."""
         coef, intercept = np.atleast_2d(probe.coef_), np.atleast_1d(probe.intercept_)
         return coef * self.scale, intercept + coef @ self.mean
 
@@ -67,7 +67,7 @@ class Problem:
         return loss + self.alpha * (self.l1_ratio * np.abs(coef).sum() + ridge)
 
     def residual(self, coef, intercept):
-        """Derivatives of the losses by the scores, times the weights."""
+        """Compute the derivatives of the losses in the scores, times the weights."""
         scores = self.Z @ coef.T + intercept
         if self.kind == "squared":
             value = scores
@@ -78,9 +78,9 @@ class Problem:
         return (value - self.target) * self.weight[:, None]
 
     def gap(self, coef, intercept, dual_scale=None):
-        """Objective less the dual at the residual, whose intercepts must be exact.
+        """Compute the objective minus the dual at the residual, for exact intercepts.
 
-        Without ``dual_scale``, the residual is scaled by the factor up to one that is best.
+        Without ``dual_scale``, the residual is scaled by the best factor up to one.
         """
         residual = self.residual(coef, intercept)
         if self.fit_intercept:
@@ -102,9 +102,7 @@ class Problem:
         return min(best.fun, at(most))
 
     def violation(self, coef, intercept):
-        """How far the worst coefficient is from its optimality condition, over the largest slope
-        at zero coefficients.
-        """
+        """Return the worst violation of optimality, over the largest slope at zero."""
         residual = self.residual(coef, intercept)
         slope = residual.T @ self.Z / len(self.Z) + self.alpha * (1 - self.l1_ratio) * coef
         l1 = self.alpha * self.l1_ratio
@@ -116,7 +114,7 @@ class Problem:
         return worst / np.abs(start.T @ self.Z / len(self.Z)).max()
 
     def best_intercept(self, coef):
-        """The intercepts that are best for these coefficients."""
+        """Return the optimal intercepts for these coefficients."""
         base = self.Z @ coef.T
         if not self.fit_intercept:
             return np.zeros(len(coef))
@@ -133,7 +131,7 @@ class Problem:
         return found.x
 
     def optimum(self):
-        """The least objective, by L-BFGS-B on positive and negative parts."""
+        """Return the minimum of the objective, by L-BFGS-B on positive and negative parts."""
         n_rows, size = self.target.shape[1], self.target.shape[1] * self.Z.shape[1]
         l1 = self.alpha * self.l1_ratio
 
@@ -162,7 +160,7 @@ class Problem:
         return -(log_softmax(scores, axis=1) * self.target).sum(axis=1)
 
     def _conjugates(self, residual):
-        """Mean of the conjugate losses at the (weighted) residuals."""
+        """Compute the mean of the conjugate losses at the (weighted) residuals."""
         counts = self.weight > 0
         weight, target = self.weight[counts], self.target[counts]
         plain = residual[counts] / weight[:, None]
@@ -184,13 +182,13 @@ def _targets(probe, y):
 
 
 def objective_of(probe, X, y, **options):
-    """The objective of a fitted probe."""
+    """Compute the objective of a fitted probe."""
     problem = Problem.of(probe, X, y, **options)
     return problem.objective(*problem.inside(probe))
 
 
 def assert_certified(probe, X, y, **options):
-    """Assert that ``dual_gap_`` is a gap, and no larger than that at the residual itself."""
+    """Assert that ``dual_gap_`` is a valid gap, and at most the gap at the residual itself."""
     problem = Problem.of(probe, X, y, **options)
     point = problem.inside(probe)
     slack = 1e-10 * abs(problem.objective(*point)) + 1e-300
@@ -199,13 +197,13 @@ def assert_certified(probe, X, y, **options):
 
 
 def violation_of(probe, X, y, **options):
-    """How far a fitted probe is from its optimality conditions."""
+    """Return how far a fitted probe is from its optimality conditions."""
     problem = Problem.of(probe, X, y, **options)
     return problem.violation(*problem.inside(probe))
 
 
 def classes_data(n_samples=120, n_features=12, n_classes=3, seed=0):
-    """Columns of several scales and means, and labels that a sparse linear model draws."""
+    """Make columns of several scales and means, with labels drawn by a sparse linear model."""
     rng = np.random.RandomState(seed)
     X = rng.normal(size=(n_samples, n_features)) * np.geomspace(0.3, 3, n_features) + 1
     W = rng.normal(size=(n_classes, n_features)) * (rng.uniform(size=n_features) < 0.5)
@@ -214,7 +212,7 @@ def classes_data(n_samples=120, n_features=12, n_classes=3, seed=0):
 
 
 def numbers_data(n_samples=120, n_features=12, n_outputs=None, seed=0):
-    """The same, with targets that are numbers."""
+    """Make the same columns with numeric targets."""
     rng = np.random.RandomState(seed)
     X = rng.normal(size=(n_samples, n_features)) * np.geomspace(0.3, 3, n_features) + 1
     W = rng.normal(size=(n_outputs or 1, n_features)) * (rng.uniform(size=n_features) < 0.5)

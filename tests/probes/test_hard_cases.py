@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Data on which solvers go astray: each fit must end, and be certified or say that it is not."""
+"""Data that are hard for solvers: every fit must end with a certificate or a warning."""
 
 import warnings
 
@@ -20,7 +20,7 @@ _SOLVERS = ["auto", "saga", "svrg", "fista"]
 
 
 def fit_and_check(probe, X, y, **options):
-    """Fit; assert that the certificate is true, and reached unless a warning says otherwise."""
+    """Fit; assert that the certificate is valid, and within tol unless a warning is issued."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         probe.fit(X, y)
@@ -81,7 +81,7 @@ def test_a_hundred_classes_of_three_samples(solver):
 
 
 @pytest.mark.parametrize("n_classes", [2, 8])
-def test_one_sample_a_class(n_classes):
+def test_one_sample_per_class(n_classes):
     X = np.random.RandomState(0).normal(size=(n_classes, 20))
     probe, warned = fit_and_check(ElasticNetProbeClassifier(1e-2), X, np.arange(n_classes))
     assert not warned
@@ -118,7 +118,7 @@ def test_very_unbalanced_classes():
     assert not warned
     found = objective_of(probe, X, y)
     assert found - Problem.of(probe, X, y).optimum() <= probe.dual_gap_
-    # A free intercept makes the mean of the chances the frequency of each class.
+    # With a free intercept, mean probabilities equal the class frequencies.
     np.testing.assert_allclose(
         probe.predict_proba(X).mean(axis=0), np.bincount(y) / len(y), atol=1e-5
     )
@@ -146,7 +146,7 @@ def test_outlier_dimensions_and_dead_neurons(kind, solver, l1_ratio, standardize
 def test_an_outlier_dimension_in_single_precision(
     n_classes, scale, n_samples, l1_ratio, is_mapped, tmp_path
 ):
-    # The penalty of that column is below what float32 resolves in the gradient.
+    # The penalty of that column is below the float32 resolution of the gradient.
     X, y = planted_with_outlier(n_samples, scale)
     y = y if n_classes == 3 else y > 0
     if is_mapped:
@@ -177,7 +177,7 @@ def test_more_columns_than_rows(kind, solver, l1_ratio):
         y = (y > 0).astype(int)
     probe = kind(3e-2, l1_ratio, solver=solver, random_state=0)
     probe, warned = fit_and_check(probe, X, y)
-    # Stochastic epochs of so few rows may need more than max_iter, and then say so.
+    # With so few rows, stochastic solvers may need more than max_iter epochs and then warn.
     assert not warned or solver in ("saga", "svrg")
     if l1_ratio == 1 and not warned:
         assert np.count_nonzero(probe.coef_) <= 30
@@ -214,7 +214,7 @@ def test_float16_whose_sums_overflow(kind, standardize, n_samples):
 @pytest.mark.parametrize("kind", [ElasticNetProbeClassifier, ElasticNetProbeRegressor])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_columns_far_from_zero(kind, dtype):
-    # A mean a thousand times the deviation, as layer norms' outlier dimensions have.
+    # A mean of a thousand standard deviations, as in outlier dimensions of layer norms.
     data = classes_data if kind is ElasticNetProbeClassifier else numbers_data
     X, y = data(3000)
     X = (X + 1e3 * np.arange(12)).astype(dtype)

@@ -18,7 +18,7 @@ from tests.probes.oracles import Problem, classes_data, numbers_data, objective_
 
 _ROWS, _COLUMNS = 40000, 1200
 
-# Anonymous memory is what the kernel cannot drop: pages of a mapped file do not count.
+# Measure anonymous memory, which excludes the pages of mapped files.
 _MEASURE = """
 import json, sys, threading, time, warnings
 import numpy as np
@@ -40,7 +40,7 @@ classifier = kind == "classifier"
 probe = (ElasticNetProbeClassifier if classifier else ElasticNetProbeRegressor)(
     0.02, 1.0, standardize=True, max_iter=2, random_state=0
 )
-# What the libraries allocate once is no part of it.
+# A first fit makes the libraries' one-time allocations.
 probe.fit(np.random.RandomState(0).normal(size=(3000, 50)).astype(np.float32), y[:3000])
 before, peak, done = anonymous(), [0.0], threading.Event()
 
@@ -68,7 +68,7 @@ print(json.dumps({"grown": peak[0] - before, "size": X.nbytes / 2**20}))
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    """A float16 and a float32 matrix on disk, of 92 and of 183 MiB."""
+    """Store a float16 and a float32 matrix on disk, of 92 and 183 MiB."""
     folder = tmp_path_factory.mktemp("matrices")
     block = np.random.RandomState(0).normal(size=(4000, _COLUMNS))
     for dtype in ("float16", "float32"):
@@ -94,7 +94,7 @@ def measure(stored, kind, layout, dtype, method="fit"):
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
-def test_of_a_mapped_matrix_there_is_no_copy(stored, kind, dtype, method):
+def test_a_mapped_matrix_is_not_copied(stored, kind, dtype, method):
     found = measure(stored, kind, "memmap", dtype, method)
     assert found["grown"] < 70  # MiB
 
@@ -103,14 +103,14 @@ def test_of_a_mapped_matrix_there_is_no_copy(stored, kind, dtype, method):
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux's /proc")
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 @pytest.mark.parametrize("layout", ["memory", "fortran"])
-def test_of_a_matrix_in_memory_there_is_one_copy(stored, kind, layout):
+def test_a_matrix_in_memory_is_copied_once(stored, kind, layout):
     found = measure(stored, kind, layout, "float32")
     assert found["grown"] < found["size"] + 70
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux's /proc")
-def test_of_float16_in_memory_there_is_no_copy(stored):
+def test_float16_in_memory_is_not_copied(stored):
     assert measure(stored, "classifier", "memory", "float16")["grown"] < 70
 
 
@@ -162,7 +162,7 @@ def kinds_of_input(X):
         ElasticNetProbeRegressorCV,
     ],
 )
-def test_every_layout_is_used_and_left_alone(kind, layout):
+def test_every_layout_is_accepted_and_not_modified(kind, layout):
     X, y = (classes_data if "Classifier" in kind.__name__ else numbers_data)()
     settings = {"alphas": [0.1, 0.01], "cv": [(np.arange(90), np.arange(90, 120))]}
     probe = kind(tol=1e-6, random_state=0, **(settings if kind.__name__.endswith("CV") else {}))

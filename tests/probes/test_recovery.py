@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is planted is found, what is not there is not, and what was fitted persists."""
+"""Probes find planted neurons, find nothing in noise, and survive serialization."""
 
 import io
 import pickle
@@ -114,7 +114,7 @@ def probes():
 
 @pytest.mark.parametrize("name", _NAMES)
 @pytest.mark.parametrize("way", ["pickle", "joblib", "skops"])
-def test_what_was_fitted_persists(probes, name, way):
+def test_fitted_probes_survive_serialization(probes, name, way):
     probe = probes[name]
     if way == "pickle":
         again = pickle.loads(pickle.dumps(probe))
@@ -135,7 +135,7 @@ def test_what_was_fitted_persists(probes, name, way):
 
 
 @pytest.mark.parametrize("name", ["classifier of a stream", "regressor of a stream"])
-def test_a_stream_goes_on_after_skops(probes, name):
+def test_a_stream_continues_after_skops(probes, name):
     probe = pickle.loads(pickle.dumps(probes[name])).set_params(random_state=0)
     again = skops.io.loads(skops.io.dumps(probe), trusted=SKOPS_TRUSTED)
     X, y = numbers_data(n_outputs=2)

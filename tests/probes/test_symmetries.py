@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What must not change the answer, or must change it in a known way."""
+"""Transformations that must not change the solution, or must change it in a known way."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_standardized_columns_have_no_unit_and_no_origin(kind, number, solver):
 @pytest.mark.parametrize(("kind", "number"), _PROBES)
 @pytest.mark.parametrize("standardize", [False, True])
 @pytest.mark.parametrize("value", [0.0, 1 / 3, 1e5])
-def test_constant_columns_get_nothing(kind, number, standardize, value):
+def test_constant_columns_get_zero_coefficients(kind, number, standardize, value):
     probe, X, y = case(kind, number)
     probe.set_params(standardize=standardize)
     plain = clone(probe).fit(X, y)
@@ -97,7 +97,7 @@ def test_constant_columns_get_nothing(kind, number, standardize, value):
 
 
 @pytest.mark.parametrize(("kind", "number"), _PROBES)
-def test_without_intercept_a_constant_column_is_a_penalised_one(kind, number):
+def test_without_intercept_a_constant_column_is_a_penalized_one(kind, number):
     probe, X, y = case(kind, number)
     probe.set_params(fit_intercept=False, standardize=False, alpha=1e-3)
     probe.fit(np.insert(X, 0, 1.0, axis=1), y)
@@ -111,7 +111,7 @@ def test_a_ridge_shares_between_copies_of_a_column(kind, number, solver):
     probe, X, y = case(kind, number, solver)
     plain = clone(probe).set_params(l1_ratio=0.0).fit(X, y)
     twice = clone(probe).set_params(l1_ratio=0.0, alpha=0.04).fit(np.hstack([X, X]), y)
-    # Two halves have half of the squared norm of the whole.
+    # Two halves have half the squared norm of the whole.
     first, second = np.split(np.atleast_2d(twice.coef_), 2, axis=1)
     close(first, second)
     close(first + second, np.atleast_2d(plain.coef_))

@@ -140,7 +140,7 @@ def test_to_frame_of_a_class_that_is_not_there():
     rng = np.random.default_rng(0)
     without = LCARanker(Ridge()).fit(rng.normal(size=(20, 3)), rng.normal(size=20))
     for ranker in (without, RandomRanker().fit(X)):
-        with pytest.raises(ValueError, match="Ranker has none: .* Leave 'label' None"):
+        with pytest.raises(ValueError, match="Ranker has no class scores: .* Use label=None"):
             ranker.to_frame(label="N")
 
 

@@ -37,7 +37,7 @@ def test_borda_count_by_hand():
     )
     np.testing.assert_allclose(ranker.scores_, expected / 3.5)
     assert ranker.named_estimators_.probeless is ranker.estimators_[0]
-    # A random ranking knows no class.
+    # A random ranking has no class scores.
     assert not hasattr(ranker, "class_scores_")
 
 
@@ -79,7 +79,7 @@ def test_adapts_scorers_of_sklearn(scorer):
     ranker = ConsensusRanker([("scorer", SelectKBest(scorer, k="all"))], n_neurons=5).fit(Z, y)
     np.testing.assert_array_equal(ranker.get_support(indices=True), PLANTED.informative[1:])
     if scorer is f_classif:
-        # Undefined for a constant neuron, which is worse than any noise.
+        # The score of a constant neuron is undefined, so it ranks below any noise.
         assert ranker.order_[-1] == PLANTED.informative[0]
 
 
@@ -116,9 +116,9 @@ def test_bad_votes_are_named():
         ConsensusRanker([("a", ProbelessRanker()), ("a", RandomRanker())]).fit(X, y)
     with pytest.raises(ValueError, match="2 weights for 3 rankers"):
         ConsensusRanker(_votes(), weights=[1, 2]).fit(X, y)
-    with pytest.raises(ValueError, match="at least one ranker that votes"):
+    with pytest.raises(ValueError, match="at least one ranker that is not dropped"):
         ConsensusRanker([("a", "drop")]).fit(X, y)
-    with pytest.raises(ValueError, match="weights that are finite and not negative"):
+    with pytest.raises(ValueError, match="finite, non-negative weights that are not all zero"):
         ConsensusRanker(_votes(), weights=[1, -1, 1]).fit(X, y)
 
 

@@ -16,7 +16,7 @@ MODELS = np.array(["a"] * 5 + ["b"] * 4)
 
 
 def _models(n_samples=300, seed=0):
-    """Give three models that share a few latent directions."""
+    """Return three models that share a few latent directions."""
     rng = np.random.RandomState(seed)
     latent = rng.randn(n_samples, 3)
     X = latent @ rng.randn(3, 6) + rng.randn(n_samples, 6)
@@ -51,7 +51,7 @@ def test_linreg_is_the_root_of_r2():
 
 def test_svcca_by_projections_and_canonical_correlations():
     X, reference = _models()
-    # A copy with little noise has a direction of less than one percent of the variance.
+    # A copy with little noise adds a direction with less than one percent of the variance.
     X = np.column_stack([X, X[:, 0] + 0.01 * np.random.RandomState(1).randn(len(X))])
     kept = []
     for Z in (X, reference):
@@ -64,7 +64,7 @@ def test_svcca_by_projections_and_canonical_correlations():
     projected = other @ (other.T @ (own @ (own.T @ Z)))
     ranker = CrossModelRanker("svcca").fit(X, reference=reference)
     np.testing.assert_allclose(ranker.scores_, np.linalg.norm(projected, axis=0))
-    # The same by the canonical correlations of the definition.
+    # The same from the definition, with canonical correlations.
     left, sigma, _ = np.linalg.svd(own.T @ other)
     np.testing.assert_allclose(sigma, np.cos(subspace_angles(own, other))[::-1])
     coordinates = left[:, : len(sigma)].T @ own.T @ Z
@@ -115,7 +115,7 @@ def test_each_criterion_finds_its_own_and_not_what_others_find():
     assert orders["mincorr"][0] == 11
     assert orders["linreg"][0] == 2
     assert set(orders["svcca"][:3]) == {2, 7, 11}
-    # Of maxcorr's view, what is spread comes behind what one neuron has.
+    # Neuron 7, the best by maxcorr, is not the best by mincorr.
     assert orders["mincorr"].tolist().index(7) > 0
 
 

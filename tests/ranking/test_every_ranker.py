@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What each ranker can see and what not, and what holds for all of them."""
+"""What each ranker can and cannot find, and what holds for all rankers."""
 
 import numpy as np
 import pytest
@@ -37,13 +37,13 @@ RANKERS = {
     "random": RandomRanker(random_state=0),
     "maxcorr": CrossModelRanker(),
 }
-# Those of the guide's table.
+# From the table in the guide.
 SEES = {
     "mean": {*RANKERS} - {"random", "maxcorr"},
     "variance": {"gaussian"},
     "xor": set(),
 }
-# They may find some, by scores that are nearly those of noise.
+# They may find some, with scores close to those of noise.
 SEES_WEAKLY = {"variance": {"precision", "iou", "quantile", "consensus"}}
 
 
@@ -67,16 +67,16 @@ def test_planted_neurons_are_found_by_those_that_can_see_them(name, kind):
         order = _fit(RANKERS[name], planted.X, planted.y).order_
         found.append(np.isin(order[:8], planted.informative).sum())
     if name in SEES[kind]:
-        # A greedy step may take a neuron of noise for one that is no longer needed.
+        # A greedy step may choose a noise neuron over one that is no longer needed.
         assert min(found) >= (7 if name == "gaussian" else 8)
     elif name not in SEES_WEAKLY.get(kind, ()):
-        # Of the 24, chance finds 2.4.
+        # By chance, 2.4 of the 24 are found.
         assert sum(found) <= 9
 
 
 @pytest.mark.parametrize("name", ["precision", "iou", "quantile"])
 def test_the_smallest_shift_of_a_mean_outranks_any_variance(name):
-    """What the guide says of those that see variances weakly."""
+    """What the guide says about rankers that are weakly sensitive to variance."""
     wide = make_planted_neurons(
         3000, 40, n_informative=4, kind="variance", n_classes=2, effect=1.5, random_state=0
     )
@@ -108,7 +108,7 @@ def test_more_neurons_than_there_are_is_an_error(name):
 @pytest.mark.filterwarnings("ignore:GaussianRanker was given no groups:UserWarning")
 @pytest.mark.parametrize("name", [name for name in RANKERS if name in SEES["mean"]])
 def test_chosen_inside_the_fold_noise_predicts_no_better_than_chance(name):
-    """Ranked once outside, the best of 400 columns of noise predict their own rows well."""
+    """Ranked once on all rows, the best of 400 noise columns predict these rows well."""
     rng = np.random.RandomState(0)
     X, y = rng.randn(150, 400), rng.permutation(np.arange(150) % 2)
     ranker, grid = clone(RANKERS[name]), {"n_neurons": [5, 20]}
@@ -119,7 +119,7 @@ def test_chosen_inside_the_fold_noise_predicts_no_better_than_chance(name):
     chosen = X[:, _fit(ranker, X, y).order_[:20]]
     outside = cross_val_score(GaussianNB(), chosen, y, cv=5).mean()
     assert abs(inside - 0.5) < 3 * 0.5 / np.sqrt(150)
-    # The Gaussian ranker chooses on a fifth of the rows, which makes little of the others.
+    # The Gaussian ranker selects on a fifth of the rows, so it gains little on the others.
     assert name == "gaussian" or outside > inside + 0.1
 
 
@@ -132,7 +132,7 @@ def test_groups_are_routed_to_what_splits_inside():
         gaussian = GaussianRanker(max_neurons=2).set_fit_request(groups=True)
         votes = ConsensusRanker([("lca", by_weights), ("gaussian", gaussian)], n_neurons=6)
         for ranker in (by_weights, votes):
-            # Without groups any of them warns, which here is an error.
+            # Without groups, each of them warns, which is an error here.
             scores = cross_val_score(
                 make_pipeline(ranker, LogisticRegression()),
                 planted.X,

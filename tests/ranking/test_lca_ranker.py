@@ -39,7 +39,7 @@ class _GivenWeights(ClassifierMixin, BaseEstimator):
 
 
 def _ranked(coef, seed=0, **params):
-    """Rank by given weights on noise of unit deviation."""
+    """Rank by given weights on noise with unit variance."""
     coef = np.asarray(coef, dtype=float)
     rng = np.random.RandomState(seed)
     X = rng.randn(60, coef.shape[1])
@@ -56,7 +56,7 @@ def _planted(n_classes=3, n_noise=20, n_samples=400, seed=0):
 
 
 def _walk(weights, n_steps):
-    """Enter neurons in percentage steps, as the original method, and note the step of each."""
+    """Add neurons in percentage steps, as in the original method; return the step of each."""
     entered = np.full(weights.shape[1], np.inf)
     for step in range(n_steps + 1):
         for row in weights:
@@ -76,7 +76,7 @@ def test_known_shares():
         [[1, 1 - 4 / 10, 1 - 7 / 10, 1 - 9 / 10], [0, 0, 0, 1], [1 - 2 / 4, 1 - 2 / 4, 1, 0]],
     )
     np.testing.assert_allclose(ranker.scores_, [1, 0.6, 1, 1])
-    # 0, 2 and 3 tie at 1; the largest shares of a class's mass are 0.4, 0.5 and 1.
+    # 0, 2 and 3 tie at 1; their largest shares of a class's mass are 0.4, 0.5 and 1.
     assert ranker.order_.tolist() == [3, 2, 0, 1]
     assert ranker.n_tied_ == 0
 
@@ -117,7 +117,7 @@ def test_score_by_definition_and_equivariance(weights, permutation):
     for row, scores in zip(weights, ranker.class_scores_, strict=True):
         for weight in row:
             assert len(set(scores[row == weight])) == 1
-    # No neuron without weight comes before one with weight.
+    # No zero-weight neuron ranks above one with nonzero weight.
     has_weight = weights.any(axis=0)[ranker.order_]
     assert (np.diff(has_weight.astype(int)) <= 0).all()
     assert ranker.n_tied_ == (~has_weight).sum()
@@ -242,7 +242,9 @@ def test_bottom_warns_when_it_reaches_the_weightless():
 
 def test_no_weight_at_all_warns_and_orders_by_gradient():
     X, y = _planted(n_classes=2, n_noise=3)
-    with pytest.warns(UserWarning, match="None of the 5 neurons has any weight"):
+    with pytest.warns(
+        UserWarning, match="All weights of the _GivenWeights are zero, so the 5 neurons"
+    ):
         ranker = LCARanker(_GivenWeights(np.zeros((1, 5)))).fit(X, y)
     assert (ranker.scores_ == 0).all() and ranker.n_tied_ == 5
     assert set(ranker.order_[:2]) == {0, 1}
@@ -256,7 +258,7 @@ def test_unusable_estimators_are_named():
         LCARanker(make_pipeline(StandardScaler(), LogisticRegression())).fit(X, y)
     with pytest.raises(ValueError, match=r"shape \(3, 4\), but X has 23 columns"):
         LCARanker(_GivenWeights(np.ones((3, 4)))).fit(X, y)
-    with pytest.raises(ValueError, match="fitted _GivenWeights has values that are not finite"):
+    with pytest.raises(ValueError, match="fitted _GivenWeights contains NaN or infinity"):
         LCARanker(_GivenWeights(np.full((3, 23), np.inf))).fit(X, y)
     with pytest.raises(ValueError, match=r"shape \(1, 23\).*3 classes"):
         LCARanker(_GivenWeights(np.ones((1, 23)))).fit(X, y)
@@ -325,7 +327,7 @@ def test_mass_keeps_the_head_of_the_order():
 
 
 def test_only_one_way_to_cut():
-    with pytest.raises(ValueError, match=r"n_neurons=2 and mass=0\.25.*Give one of them"):
+    with pytest.raises(ValueError, match=r"n_neurons=2 and mass=0\.25.*Set only one of them"):
         _ranked([[3, 2, 1]], n_neurons=2, mass=0.25)
     with pytest.raises(ValueError, match=r"mass=0\.25 and threshold=0\.5"):
         _ranked([[3, 2, 1]], mass=0.25, threshold=0.5)
@@ -356,5 +358,5 @@ def test_a_probe_without_weights_is_named_and_a_frozen_one_needs_none():
 def test_groups_reach_a_probe_that_tunes_itself():
     X, y = _planted(n_samples=90, n_noise=3)
     probe = ElasticNetProbeClassifierCV(alphas=2, eps=0.1, cv=3)
-    # Without groups it warns, which here is an error.
+    # Without groups it warns, which is an error here.
     LCARanker(probe).fit(X, y, groups=np.arange(90) // 3)

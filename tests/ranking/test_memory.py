@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""No ranker and no selector copies or upcasts a half-precision file whole."""
+"""No ranker or selector copies or upcasts a whole half-precision file."""
 
 import tracemalloc
 
@@ -28,7 +28,7 @@ from sklearn_neurox.selection import (
     LayerSelector,
     MinimalNeuronSelector,
     NeuronSelector,
-    _correlations,
+    _average_linkage,
 )
 from sklearn_neurox.utils import _correlations as column_correlations
 from sklearn_neurox.utils import _validation
@@ -38,7 +38,7 @@ HALF = 2 * SHAPE[0] * SHAPE[1]
 
 
 class _Probe(ClassifierMixin, BaseEstimator):
-    """A linear probe that takes no memory, and reads a row when it has to."""
+    """A linear probe that needs no memory and reads rows only when it must."""
 
     def fit(self, X, y, sample_weight=None):
         self.classes_, self.coef_ = np.unique(y), np.ones((2, X.shape[1]))
@@ -57,13 +57,13 @@ def _frozen(X):
 
 @pytest.fixture
 def mapped(tmp_path, monkeypatch):
-    """A file of half precision, and blocks that are small beside it."""
+    """A half-precision file, and block sizes that are small relative to it."""
     for module, name, size in [
         (_validation, "_BLOCK_BYTES", 200_000),
         (_base_detector, "_BLOCK_BYTES", 500_000),
         (_moments, "_BLOCK_BYTES", 200_000),
         (_split, "_CHUNK", 16),
-        (_correlations, "_BLOCK_COLUMNS", 64),
+        (_average_linkage, "_BLOCK_COLUMNS", 64),
         (column_correlations, "_BLOCK_ROWS", 64),
     ]:
         monkeypatch.setattr(module, name, size)
@@ -124,7 +124,7 @@ def test_a_fit_takes_a_fraction_of_the_file(estimator, mapped):
 def test_a_search_holds_the_rows_of_a_fold_in_half_precision(selector, mapped):
     X, y = mapped
     selector = selector.set_params(cv=[(np.arange(6000), np.arange(6000, 7000))])
-    # The rows of the probe on all neurons, and those of the choice.
+    # The rows of the probe on all neurons, and on the selected ones.
     assert _peak(lambda: selector.fit(X, y)) < 1.5 * HALF
 
 

@@ -57,7 +57,7 @@ def test_constant_neurons(scale, expected):
 
 def test_blocks_and_half_precision_lose_nothing():
     rng = np.random.RandomState(0)
-    # Many blocks of rows, and sums far beyond what float16 or float32 could accumulate.
+    # Many blocks of rows, and sums too large to accumulate in float16 or float32.
     X = (1000 + rng.randn(30_000, 40)).astype(np.float16)
     y = rng.randint(3, size=len(X))
     exact = ProbelessRanker().fit(X.astype(np.float64), y)
@@ -70,7 +70,7 @@ def test_single_precision_rounds_no_more_than_the_data():
     y = rng.randint(3, size=len(X))
     exact = ProbelessRanker().fit(X.astype(np.float64), y)
     single = ProbelessRanker().fit(X, y)
-    # Numbers near a thousand are themselves rounded to 3e-5.
+    # Numbers near a thousand are rounded to 3e-5 in float32.
     np.testing.assert_allclose(single.scores_, exact.scores_, atol=3e-6)
 
 

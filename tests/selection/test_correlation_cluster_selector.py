@@ -9,12 +9,12 @@ from scipy.spatial.distance import squareform
 
 from benchmarks import _peers
 from sklearn_neurox.datasets import make_planted_neurons
-from sklearn_neurox.selection import CorrelationClusterSelector, _correlations
+from sklearn_neurox.selection import CorrelationClusterSelector, _average_linkage
 from sklearn_neurox.utils import _correlations as column_correlations
 
 
 def _mixed(n_samples=300, n_features=120, n_factors=40, seed=0, dtype=np.float64):
-    """Columns that share a few factors, so that there are clusters of all sizes."""
+    """Return columns that share a few factors and form clusters of all sizes."""
     rng = np.random.RandomState(seed)
     weights = rng.randn(n_factors, n_features) * (rng.rand(n_factors, n_features) < 2 / n_factors)
     X = rng.randn(n_samples, n_factors) @ weights + 0.3 * rng.randn(n_samples, n_features)
@@ -39,7 +39,7 @@ def _by_first_column(labels):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
 def test_components_give_the_clusters_of_one_tree(threshold, dtype, monkeypatch):
-    monkeypatch.setattr(_correlations, "_BLOCK_COLUMNS", 32)
+    monkeypatch.setattr(_average_linkage, "_BLOCK_COLUMNS", 32)
     monkeypatch.setattr(column_correlations, "_BLOCK_ROWS", 100)
     for seed in range(5):
         X = _mixed(seed=seed, dtype=dtype)
@@ -106,7 +106,7 @@ def test_weights_of_rows_are_repetitions(threshold):
 
 
 def test_it_takes_the_memory_of_one_correlation_matrix(monkeypatch):
-    monkeypatch.setattr(_correlations, "_BLOCK_COLUMNS", 64)
+    monkeypatch.setattr(_average_linkage, "_BLOCK_COLUMNS", 64)
     X = np.random.RandomState(0).randn(50, 1500).astype(np.float16)
     X += X[:, :1]  # all hang together
     selector = CorrelationClusterSelector(0.9)

@@ -15,7 +15,7 @@ GROUPS = np.arange(400) // 2
 
 
 def _layered(informative=(1, 2), n_layers=4, effect=1.5, seed=0):
-    """Four layers of five neurons, some of which know the class, each a part of it."""
+    """Return four layers of five neurons, some of which each carry a part of the class."""
     rng = np.random.RandomState(seed)
     y = rng.randint(2, size=400)
     X = rng.randn(400, n_layers * 5)
@@ -69,7 +69,7 @@ def test_the_search_as_a_table_and_a_held_out_part():
     assert frame["selected"].tolist() == [False, True, False]
     assert frame["score"].tolist()[-1] == selector.oracle_scores_.mean()
     selector.set_params(layers=2).fit(X)
-    with pytest.raises(ValueError, match="searched for no layers.*layers='auto'"):
+    with pytest.raises(ValueError, match="did not search for layers.*layers='auto'"):
         selector.to_frame()
 
 

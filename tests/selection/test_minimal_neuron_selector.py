@@ -78,7 +78,9 @@ def test_any_ranker(ranker):
 
 def test_what_does_not_rank_is_named():
     planted = _planted()
-    with pytest.raises(ValueError, match="VarianceThreshold does not rank.*'order_', 'scores_'"):
+    with pytest.raises(
+        ValueError, match="VarianceThreshold does not rank neurons.*'order_', 'scores_'"
+    ):
         MinimalNeuronSelector(LogisticRegression(), ranker=VarianceThreshold()).fit(
             planted.X, planted.y, groups=GROUPS
         )
@@ -128,9 +130,9 @@ def test_half_precision_and_files(tmp_path):
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ([], "hold at least one number"),
-        ([[1]], "hold at least one number"),
-        (["a"], "hold at least one number"),
+        ([], "at least one number"),
+        ([[1]], "at least one number"),
+        (["a"], "at least one number"),
         ([0], "positive ints, or fractions"),
         ([1.5], "positive ints, or fractions"),
         ([np.nan], "positive ints, or fractions"),
@@ -234,5 +236,5 @@ def test_shuffled_labels_give_chance_in_a_pipeline_tuned_at_every_step():
             )
             means[name] = scores.mean()
     assert means["true"] > 0.85
-    # Three standard errors of 600 fair coins.
+    # Three standard errors of 600 fair coin flips.
     assert abs(means["shuffled"] - 0.5) < 3 * 0.5 / np.sqrt(600)

@@ -34,8 +34,8 @@ def test_none_keeps_all_in_half_precision():
 @pytest.mark.parametrize(
     ("neurons", "message"),
     [
-        ([], "chooses no column"),
-        ([False] * 6, "chooses no column"),
+        ([], "selects no column"),
+        ([False] * 6, "selects no column"),
         ([6], "neuron 6, but the 6 columns are numbered 0 to 5"),
         (["a", "z"], "neuron 'z', which is not a column"),
         ([1, 4, -5], "neuron twice: -5"),

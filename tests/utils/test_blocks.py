@@ -5,7 +5,7 @@ import pytest
 from sklearn_neurox.utils._blocks import neuron_blocks
 
 
-def test_names_tell_stack_component_and_layer():
+def test_blocks_have_stack_component_and_layer():
     names = [
         "hidden.0.3",
         "attention.2.h1.7",
@@ -27,7 +27,7 @@ def test_names_tell_stack_component_and_layer():
     assert blocks["layer"].tolist() == [0, 2, 2, 4, 10, 3]
 
 
-def test_equal_blocks_have_numbers_only():
+def test_equal_blocks_have_only_numbers():
     blocks = neuron_blocks(["a", "b", "c", "d"], 4, n_layers=2, caller="f")
     assert blocks["name"].tolist() == ["0", "0", "1", "1"] and blocks["component"].isna().all()
     np.testing.assert_array_equal(blocks["layer"], [0, 0, 1, 1])

@@ -23,7 +23,7 @@ def test_a_generator_of_splits_is_read_once():
     assert len(list(folds.split())) == len(list(folds.split())) == 2
 
 
-def test_no_split_is_an_error():
+def test_an_empty_iterable_is_an_error():
     with pytest.raises(ValueError, match="'cv' parameter of it holds no split"):
         make_splitter(iter([]), None, caller="it")
     with pytest.raises(ValueError, match="'cv' parameter of ablation_curve holds no split"):

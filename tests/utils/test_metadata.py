@@ -23,7 +23,7 @@ class _Neither(BaseEstimator):
         return self
 
 
-def test_who_takes_them_gets_them_and_groups_are_no_condition():
+def test_estimators_get_what_they_accept_and_groups_are_optional():
     groups, weight = fit_with_groups(_Both(), X, y, GROUPS, WEIGHT).got_
     assert groups is GROUPS and weight is WEIGHT
     assert fit_with_groups(_Both(), X, y, None).got_ == (None, None)
@@ -32,7 +32,7 @@ def test_who_takes_them_gets_them_and_groups_are_no_condition():
         fit_with_groups(_Neither(), X, y, GROUPS, WEIGHT)
 
 
-def test_a_pipeline_gets_what_its_steps_ask_for():
+def test_a_pipeline_gets_what_its_steps_request():
     assert not accepts_metadata(make_pipeline(_Both()), "groups")
     with sklearn.config_context(enable_metadata_routing=True):
         assert not accepts_metadata(make_pipeline(_Both()), "groups")
@@ -42,6 +42,6 @@ def test_a_pipeline_gets_what_its_steps_ask_for():
         assert list(groups) == list(GROUPS) and weight is None
 
 
-def test_a_frozen_estimator_takes_anything_and_keeps_what_it_knows():
+def test_a_frozen_estimator_accepts_everything_and_is_not_refitted():
     frozen = FrozenEstimator(_Neither().fit(X, y))
     assert fit_with_groups(frozen, X, y, GROUPS, WEIGHT).fitted_

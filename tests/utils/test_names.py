@@ -70,7 +70,7 @@ def test_layers_from_names_or_from_equal_blocks():
 
 
 @pytest.mark.parametrize("names", [None, ["hidden.0.0", "x1", "x2", "x3"]])
-def test_unknown_layers_are_an_error_that_says_both_ways(names):
+def test_the_error_for_unknown_layers_offers_both_remedies(names):
     with pytest.raises(ValueError, match=r"set_output.*n_layers="):
         neuron_layers(names, 4, n_layers=None, caller="It")
     with pytest.raises(ValueError, match="'n_layers' parameter of It is 3, which does not divide"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows are paired by position; pandas objects whose labels say otherwise get a warning."""
+"""Rows are paired by position; a warning is issued if pandas indexes disagree."""
 
 import warnings
 
@@ -32,7 +32,7 @@ def series(labels):
     return pd.Series(0, index=labels)
 
 
-def test_the_warning_says_where_and_what_to_do():
+def test_the_warning_names_the_row_and_the_remedy():
     with pytest.warns(UserWarning, match=WARNS) as warned:
         check_row_order(FRAME, series([3, 9, 7, 4, 1, 8]))
     (warning,) = warned
@@ -73,7 +73,7 @@ def test_duplicates_get_another_remedy():
     X = FRAME.set_axis([0, 1, 2, 0, 1, 2])
     with pytest.warns(UserWarning, match=r"row 1, which is 1 in X and 0 in y \(3 of 6 rows\)") as w:
         check_row_order(X, series([0, 0, 2, 2, 1, 1]))
-    assert "loc[X.index]" not in str(w[0].message) and "more than once" in str(w[0].message)
+    assert "loc[X.index]" not in str(w[0].message) and "repeated labels" in str(w[0].message)
 
 
 QUIET = {
@@ -94,7 +94,7 @@ def test_no_warning(name):
 
 
 def test_a_fresh_index_behind_rows_left_out_is_in_the_same_order():
-    # Most labels are shared, at other places; but none passes another.
+    # Most labels are shared at other positions, but in the same order.
     check_row_order(FRAME.set_axis([0, 1, 3, 4, 5, 7]), series(range(6)))
     check_row_order(FRAME.set_axis([0, 0, 1, 1, 2, 2]), series(range(6)))
 
@@ -128,7 +128,7 @@ def test_a_matrix_with_the_index_of_the_words(estimator):
 
 
 @pytest.mark.parametrize("n_folds", [2, 5])
-def test_parts_of_a_split_share_some_labels_only(n_folds):
+def test_parts_of_a_split_share_only_some_labels(n_folds):
     words = make_tagged_words(20, random_state=0)
     y = words["upos"].sample(frac=1, random_state=1)
     features = make_pipeline(ActivationExtractor(demo_model_path(), layers=[1]))
@@ -169,7 +169,7 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_functions_say_it_too(name):
+def test_functions_warn_too(name):
     called = "words" if name in ("baseline_table", "causal_effect") else "X"
     with pytest.warns(UserWarning, match=WARNS) as warned:
         FUNCTIONS[name](Y)
@@ -182,7 +182,7 @@ def test_functions_say_it_too(name):
     assert not any(WARNS in str(warning.message) for warning in caught)
 
 
-def test_every_table_and_every_kind_of_labels_is_looked_at():
+def test_all_matrices_and_all_labels_are_checked():
     y, rows = Y.loc[WORDS.index], WORDS.index[::-1]
     given = {"groups": WORDS["text"].to_numpy()}
     for name in ("X", "X_untrained"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Parts of a matrix: what indexing gives, and no copy where there need be none."""
+"""Submatrices equal plain indexing and are copied only if necessary."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,11 @@ X = np.arange(60, dtype=np.float16).reshape(6, 10)
 
 @pytest.mark.parametrize("rows", [slice(1, 5), np.array([4, 0, 2])])
 @pytest.mark.parametrize("columns", [[3, 4, 5], [7], [1, 8, 9], [4, 3], [2, 5, 4]])
-def test_is_what_indexing_twice_gives(rows, columns):
+def test_equals_indexing_twice(rows, columns):
     part = submatrix(X, rows, np.array(columns))
     np.testing.assert_array_equal(part, X[rows][:, columns])
     assert part.dtype == X.dtype
 
 
-def test_a_run_of_columns_is_a_view():
+def test_consecutive_columns_are_a_view():
     assert np.shares_memory(submatrix(X, slice(None), np.array([3, 4, 5])), X)

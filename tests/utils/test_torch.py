@@ -14,7 +14,7 @@ from sklearn_neurox.utils._torch import (
 
 
 @pytest.mark.parametrize("device", ["cpu", "auto", None])
-def test_devices_that_are_there(device):
+def test_available_devices(device):
     assert resolve_device(device, caller="It").type in ("cpu", "cuda")
 
 
@@ -26,7 +26,7 @@ def test_devices_that_are_there(device):
         ("meta", "'meta', but torch finds no such device"),
     ],
 )
-def test_devices_that_are_not(device, message):
+def test_unavailable_devices(device, message):
     with pytest.raises(ValueError, match=f"'device' parameter of It is {message}"):
         resolve_device(device, caller="It")
 
@@ -47,11 +47,11 @@ def _read_only(array):
         np.arange(6, dtype=np.float16),
     ],
 )
-def test_every_array_crosses_and_comes_back(array):
+def test_every_array_survives_a_round_trip(array):
     np.testing.assert_array_equal(to_numpy(to_tensor(array)), array)
 
 
-def test_memory_is_shared_where_it_can_be():
+def test_memory_is_shared_if_possible():
     array = np.zeros(3)
     to_tensor(array)[0] = 1
     assert array[0] == 1
@@ -78,5 +78,5 @@ def test_generators_follow_the_random_state_and_leave_torch_alone():
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
     ],
 )
-def test_what_says_that_memory_ran_out(error, expected):
+def test_errors_that_mean_out_of_memory(error, expected):
     assert is_out_of_memory(error) is expected

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Notebooks without ipywidgets: no warning of bars that nobody asked for."""
+"""Notebooks without ipywidgets get no warning about progress bars."""
 
 import os
 import subprocess
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-# What tqdm looks at to tell whether it is in a notebook, and a package that is not there.
+# Simulates what tqdm checks to detect a notebook, and a missing ipywidgets.
 _NOTEBOOK = """
 import sys, types, warnings
 shell = types.SimpleNamespace(get_ipython=lambda: object())
 sys.modules |= {"ipykernel.zmqshell": shell, "IPython": shell, "ipywidgets": None}
-# Not an error, which tqdm would catch.
+# Not "error": tqdm would catch the exception.
 warnings.simplefilter("always")
 """
 _OUR_WAY = """
@@ -39,10 +39,10 @@ def _run(source):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["make_tiny_model()", "TINY"])
-def test_no_warning_of_ipywidgets_in_a_notebook_without(model):
+def test_no_ipywidgets_warning_in_a_notebook_without_it(model):
     from sklearn_neurox.datasets import make_tiny_model
 
-    # One process makes its model, the other begins by loading one.
+    # One process makes its model, the other loads one first.
     model = model.replace("TINY", repr(make_tiny_model(hidden_size=8)))
     done = _run(_OUR_WAY.format(model=model))
     assert done.returncode == 0, done.stderr

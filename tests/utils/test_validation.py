@@ -48,7 +48,7 @@ def test_complete_labels_pass(labels):
 @pytest.mark.parametrize(
     "tensor", [torch.ones(3, 2, dtype=torch.bfloat16), torch.ones(3, 2, requires_grad=True)]
 )
-def test_a_tensor_that_numpy_cannot_read_says_what_to_call(tensor):
+def test_the_error_for_unreadable_tensors_says_what_to_call(tensor):
     advice = r"\.detach\(\)\.cpu\(\)\.float\(\)\.numpy\(\)"
     with pytest.raises(TypeError, match=rf"^RandomRanker.*{tensor.dtype}.*{advice}"):
         RandomRanker().fit(tensor)
@@ -66,7 +66,7 @@ def test_the_function_that_checks_is_named():
         check_activations(np.ones((2, 2, 2)), caller="top_words")
 
 
-def test_a_missing_package_names_class_extra_and_command(monkeypatch):
+def test_the_error_for_a_missing_package_names_caller_extra_and_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "rich", None)
     with pytest.raises(ImportError, match=r'It needs.*pip install "sklearn-neurox\[progress\]"'):
         require("rich", caller="It", extra="progress")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every warning points at the line of the user's that led to it, by whatever way."""
+"""Every warning points at the line of user code that caused it, whatever the call path."""
 
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def test_no_other_warning_is_raised():
     assert raised == ["utils/_warn_user.py"]
 
 
-def test_where_no_line_is_the_users_it_is_the_outermost(monkeypatch):
+def test_without_a_line_of_the_user_the_outermost_one_is_used(monkeypatch):
     monkeypatch.setattr("sklearn_neurox.utils._warn_user._is_between", lambda frame: True)
     with pytest.warns(UserWarning, match="here"):
         warn_user("here")

@@ -10,6 +10,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_neurox.utils._unique_in_order import unique_in_order
 from sklearn_neurox.utils._validation import check_no_missing_labels
 
 
@@ -33,75 +34,75 @@ def control_labels(
     case_sensitive: bool = True,
     random_state: int = 0,
 ) -> pd.Series:
-    r"""Draw a random label for every word type, as the control of a probe.
+    r"""Draw a random label for each word type, as a control task for a probe.
 
-    Such labels are in no representation: a probe gets them right only by memorising the types it
-    was trained on. What it gets right of them says how much of its accuracy on the task may be its
-    own doing.
+    No representation contains these labels, so a probe can predict them only by memorizing the
+    types it was trained on. Its accuracy on them shows how much of its accuracy on the task may be
+    due to the probe itself.
 
-    The label of a type is a pure function of the type, the distribution and ``random_state``, by a
-    cryptographic hash. So it is the same in training and test rows, whatever other rows are there,
-    and in every process, on every machine.
+    The label of a type depends only on the type, the distribution and ``random_state``, through a
+    cryptographic hash. It is therefore the same in training and test rows, whatever other rows are
+    present, in any process and on any machine.
 
     Parameters
     ----------
     words : DataFrame of words or array-like of shape (n_words,)
-        The frame, whose column ``word`` has the types (or whose column ``position`` the positions);
-        or the types, such as ``words["lemma"]``, or the positions themselves.
+        A frame of words, from which the column ``word`` (or ``position``) is read; or the types
+        themselves, such as ``words["lemma"]``, or the positions themselves.
 
     y : array-like of shape (n_words,) or None, default=None
-        The labels of the task, which give the control its classes. Only for
+        Labels of the task, which provide the classes of the control. Only used with
         ``distribution="empirical"`` and ``"uniform"``.
 
     kind : {"type", "position"}, default="type"
-        What gets a label: every word type; or every position in the sentence, from 0, whatever word
-        is there. The latter asks for memory of where words stand, which a representation may well
-        have.
+        What to draw a label for: each word type; or each position in the sentence, from 0,
+        regardless of the word. The latter tests memory for word positions, which a representation
+        may well contain.
 
     distribution : {"empirical", "uniform"}, mapping or Series, default="empirical"
-        How labels are drawn: as frequent as in `y`, or all labels of `y` alike; or by the
-        probability of each label, such as ``y.value_counts(normalize=True)``. See Notes for when to
-        give it.
+        Distribution of the labels: their frequencies in `y`; uniform over the labels in `y`; or the
+        given probability of each label, such as ``y.value_counts(normalize=True)``. See Notes for
+        when to pass it.
 
     case_sensitive : bool, default=True
-        Whether words that differ in case only are different types. If not, types are compared by
+        Whether words that differ only in case are different types. If False, types are compared by
         ``str.casefold``.
 
     random_state : int, default=0
-        Which of the many controls to draw.
+        Seed; different seeds draw different controls.
 
     Returns
     -------
     control_y : Series of shape (n_words,)
-        The labels, called ``"control"``, indexed as `words`.
+        The control labels, named ``"control"``, with the index of `words`.
 
     Raises
     ------
     TypeError
-        For types that are no strings, or positions that are no integers.
+        If a type is not a string or a position is not an integer.
 
     ValueError
-        If there are no labels to draw from, fewer than two classes, one is missing, or a
-        probability is negative or not finite.
+        If there are no labels to draw from, there are fewer than two classes, a label is missing,
+        or a probability is negative or not finite.
 
     See Also
     --------
-    selectivity_score : Compares a probe on the task and on the control.
-    ControlTaskClassifier : The same inside a search.
+    selectivity_score : Compare a probe on the task and on the control.
+    ControlTaskClassifier : Do the same inside a search.
 
     Notes
     -----
-    A subset of the rows has other frequencies in `y`, and maybe fewer classes, so that a few types
-    get another label than among all rows. Either draw the control for all rows and choose rows
-    then, or say the distribution. A label changes only where the distribution does: type :math:`t`
-    gets the label :math:`\arg\min_l -\log(u_{tl}) / p_l`, with :math:`u_{tl}` in (0, 1) from the
-    hash of the two and :math:`p_l` the probability, so that each label wins with its probability
-    [2]_.
+    A subset of the rows has different label frequencies in `y`, and maybe fewer classes, so a few
+    types get a different label than they do among all rows. To avoid this, draw the control for all
+    rows and select rows afterwards, or pass the distribution. A label changes only if the
+    distribution does: type :math:`t` gets the label :math:`\arg\min_l -\log(u_{tl}) / p_l`, where
+    :math:`u_{tl}` in (0, 1) is derived from the hashes of type and label, and :math:`p_l` is the
+    probability of the label. Each label therefore wins with its probability [2]_.
 
-    The type control is that of [1]_ for parts of speech. Their other one, for heads of dependency
-    arcs, lets each type attach to itself, to the first or to the last word. Labels of words know no
-    heads; what remains of it is an answer that depends on places, and ``kind="position"`` draws
-    that with the classes of the task.
+    The type control is the one that [1]_ use for parts of speech. Their second control, for heads
+    of dependency arcs, attaches each type to itself, to the first or to the last word. Word labels
+    have no heads; ``kind="position"`` keeps the idea that the answer depends on the position, with
+    the classes of the task.
 
     References
     ----------
@@ -120,11 +121,9 @@ def control_labels(
     if y is not None:
         check_consistent_length(keys, y)
     classes, probabilities = _classes(y, distribution)
-    # Not pd.factorize, which holds strings apart only up to their first NUL character.
-    codes: dict[str, int] = {}
-    rows = np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.intp)
-    races = -np.log(_uniform(list(codes), classes, random_state)) / probabilities
-    drawn = races.argmin(axis=1)[rows]
+    types, codes = unique_in_order(keys)
+    races = -np.log(_uniform(types, classes, random_state)) / probabilities
+    drawn = races.argmin(axis=1)[codes]
     index = words.index if isinstance(words, pd.DataFrame | pd.Series) else None
     return pd.Series(classes[drawn], index=index, name="control")
 
@@ -134,8 +133,8 @@ def _keys(words, kind, case_sensitive):
     if isinstance(words, pd.DataFrame):
         if column not in words.columns:
             raise ValueError(
-                f"kind={kind!r} of control_labels needs the column {column!r}, but the frame has "
-                f"{list(words.columns)}. Give the column to use instead of the frame."
+                f"control_labels(kind={kind!r}) needs the column {column!r}, but the frame has "
+                f"{list(words.columns)}. Pass the column to use instead of the frame."
             )
         words = words[column]
     values = np.asarray(words, dtype=object)
@@ -147,7 +146,7 @@ def _keys(words, kind, case_sensitive):
     wrong = next((i for i, value in enumerate(values) if not isinstance(value, expected)), None)
     if wrong is not None:
         raise TypeError(
-            f"kind={kind!r} of control_labels takes {'str' if kind == 'type' else 'int'} values, "
+            f"control_labels(kind={kind!r}) takes {'str' if kind == 'type' else 'int'} values, "
             f"got {values[wrong]!r} at row {wrong}."
         )
     if kind == "type" and not case_sensitive:
@@ -156,14 +155,14 @@ def _keys(words, kind, case_sensitive):
 
 
 def _classes(y, distribution):
-    """Give the classes and their probabilities, as arrays."""
+    """Return the classes and their probabilities, as arrays."""
     if not isinstance(distribution, str):
         labels = pd.Series(dict(distribution), dtype=np.float64)
         classes, weights = labels.index.to_numpy(), labels.to_numpy()
     elif y is None:
         raise ValueError(
-            f"distribution={distribution!r} of control_labels is that of y, which is missing. Give "
-            "y, or the probability of every label as a mapping."
+            f"control_labels(distribution={distribution!r}) uses the labels in y, which is None. "
+            "Pass y, or a mapping with the probability of each label."
         )
     else:
         check_no_missing_labels(y)
@@ -173,23 +172,23 @@ def _classes(y, distribution):
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         raise ValueError(
-            "The 'distribution' parameter of control_labels must hold finite probabilities, not "
-            f"negative, got {weights[wrong][0]} for {classes[wrong][0]!r}."
+            "The 'distribution' parameter of control_labels must contain finite, non-negative "
+            f"probabilities, got {weights[wrong][0]} for {classes[wrong][0]!r}."
         )
     classes, weights = classes[weights > 0], weights[weights > 0]
     if len(classes) < 2:
         raise ValueError(
-            f"control_labels needs two classes to draw from, at least; got {classes.tolist()}."
+            f"control_labels needs at least two classes to draw from, got {classes.tolist()}."
         )
     return classes, weights / weights.sum()
 
 
 def _uniform(types, classes, random_state):
-    """Hash every type with every class to a number in (0, 1)."""
+    """Hash each pair of a type and a class to a number in (0, 1)."""
     salt = str(int(random_state)).encode()
     hashed = _hashes(types, salt)[:, None] ^ _hashes(classes, salt)
-    # One hash a pair would take a second per million: mix those of the two instead, with the
-    # finalizer of SplitMix64, all bits of which depend on all bits.
+    # Hashing each pair would take a second per million pairs. Instead, mix the hashes of type and
+    # class with the finalizer of SplitMix64, in which each output bit depends on all input bits.
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         hashed = (hashed ^ (hashed >> np.uint64(shift))) * np.uint64(factor)
     hashed ^= hashed >> np.uint64(31)
@@ -197,7 +196,7 @@ def _uniform(types, classes, random_state):
 
 
 def _hashes(values, salt):
-    # A surrogate on its own is a legal str, but not of UTF-8.
+    # Lone surrogates are valid in a str, but not in UTF-8.
     texts = (str(value).encode("utf-8", "surrogatepass") for value in values)
     digests = b"".join(blake2b(text, digest_size=8, key=salt).digest() for text in texts)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)

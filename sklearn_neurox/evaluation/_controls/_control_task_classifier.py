@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn import get_config
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -9,9 +10,8 @@ from sklearn.base import (
     clone,
 )
 from sklearn.utils import assert_all_finite, check_consistent_length, get_tags
-from sklearn.utils._metadata_requests import _routing_enabled, process_routing
 from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -20,10 +20,7 @@ from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_
 
 
 def check_both_labels(X, y, control_y):
-    """Raise an error for labels of task or control that are missing, or not as many as rows.
-
-    Warn of those whose rows are in another order, too.
-    """
+    """Check that task and control labels are present, one per row, and in the order of X."""
     check_consistent_length(X, y, control_y)
     for labels, name in ((y, "y"), (control_y, "control_y")):
         check_no_missing_labels(labels, input_name=name)
@@ -33,7 +30,7 @@ def check_both_labels(X, y, control_y):
 
 
 def _estimator_has(method):
-    """Tell whether the probe, fitted or not, has a method."""
+    """Return a check whether the probe, fitted or not, has a method."""
 
     def has(self):
         return hasattr(getattr(self, "estimator_", self.estimator), method)
@@ -42,17 +39,17 @@ def _estimator_has(method):
 
 
 class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
-    """Fit a probe to a task and, beside it, a clone to a control task.
+    """Fit a probe to a task, and a clone of it to a control task.
 
-    It predicts the task, and is scored on it like any classifier. With `SelectivityScorer` it is
-    scored by its selectivity instead, the accuracy on the task minus that on the control, so that
-    a search can choose the probe that learns the task and memorises little.
+    It predicts the task and can be scored like any classifier. `SelectivityScorer` scores it by its
+    selectivity instead, which is the accuracy on the task minus the accuracy on the control task. A
+    search can thus choose the probe that learns the task but memorizes little.
 
     Parameters
     ----------
     estimator : classifier instance
-        The probe, cloned for both tasks; or a pipeline that ends in it. What is fitted to labels
-        before the probe, such as a ranker, belongs in here too, so that each task gets its own.
+        The probe, or a pipeline that ends in it; cloned for both tasks. Supervised steps before
+        the probe, such as a ranker, must be part of this pipeline, so that each task gets its own.
 
     Attributes
     ----------
@@ -60,27 +57,27 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         The probe fitted to the task.
 
     control_estimator_ : classifier instance
-        The probe fitted to the control.
+        The probe fitted to the control task.
 
     classes_ : ndarray of shape (n_classes,)
-        The classes of the task.
+        Class labels of the task.
 
     n_features_in_ : int
-        Number of columns seen during fit, where the probe tells.
+        Number of columns seen during ``fit``; only set if the probe has it.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, where the probe tells.
+        Names of the columns seen during ``fit``; only set if the probe has them.
 
     See Also
     --------
-    control_labels : Draws the control.
-    SelectivityScorer : The scorer.
-    selectivity_score : Does its own fits, and tells the ceiling of the control too.
+    control_labels : Draw the control labels.
+    SelectivityScorer : Score this classifier by its selectivity.
+    selectivity_score : Fit and score in one call, with the ceiling of the control task.
 
     Notes
     -----
-    In `sklearn.model_selection.cross_validate` and in a search the control labels are cut to each
-    fold, and given to fit and to the scorer, by metadata routing: set
+    In `sklearn.model_selection.cross_validate` and in searches, metadata routing cuts the control
+    labels to each fold and passes them to ``fit`` and to the scorer. Set
     ``sklearn.set_config(enable_metadata_routing=True)`` (or use ``sklearn.config_context``), call
     ``set_fit_request(control_y=True)`` on this estimator, and pass ``control_y`` in ``params`` (or
     to ``fit`` of the search).
@@ -99,7 +96,7 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     ...     ControlTaskClassifier, SelectivityScorer, control_labels
     ... )
     >>> types = np.random.RandomState(0).randint(50, size=1000)
-    >>> X = np.random.RandomState(1).randn(50, 20)[types]  # an embedding: one point a type
+    >>> X = np.random.RandomState(1).randn(50, 20)[types]  # an embedding: one point per type
     >>> y = np.where(X[:, 0] > 0, "a", "b")
     >>> control = control_labels([str(t) for t in types], y)
     >>> probe = ControlTaskClassifier(LogisticRegression())
@@ -125,19 +122,19 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return tags
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Tell what is routed to the probe.
+        """Return the metadata that are routed to the probe.
 
         Returns
         -------
         routing : MetadataRouter
-            The routing of ``fit``; ``control_y`` stays here.
+            Metadata routing for ``fit``; ``control_y`` is used by this estimator itself.
         """
         mapping = MethodMapping().add(caller="fit", callee="fit")
         router = MetadataRouter(owner=self).add_self_request(self)
         return router.add(estimator=self.estimator, method_mapping=mapping)
 
     @_fit_context(
-        # The probe is validated by its own fit.
+        # The probe validates its own parameters.
         prefer_skip_nested_validation=False
     )
     def fit(
@@ -148,26 +145,27 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         **fit_params,
     ) -> "ControlTaskClassifier":
-        """Fit one clone of the probe to the task, and one to the control.
+        """Fit one clone of the probe to the task, and one to the control task.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            What the probe is fitted on.
+            Data to fit the probe on.
 
         y : array-like of shape (n_samples,)
-            The labels of the task.
+            Labels of the task.
 
         control_y : array-like of shape (n_samples,)
-            The labels of the control, such as those of `control_labels`. It has a default only for
-            the sake of the message about what lacks.
+            Labels of the control task, for example from `control_labels`. Required, despite the
+            default.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the samples, for both fits, if the probe takes any.
+            Sample weights for both fits, if the probe accepts them.
 
         **fit_params : dict
-            More for the ``fit`` of the probe, such as ``groups`` for one that splits inside. With
-            metadata routing, what the probe requests; for weights that is to be set on both.
+            Further arguments for ``fit`` of the probe, such as ``groups`` for a probe with internal
+            cross-validation. With metadata routing enabled, the metadata that the probe requests;
+            ``sample_weight`` must then be requested on this estimator and on the probe.
 
         Returns
         -------
@@ -176,20 +174,21 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there are no control labels, or one is missing, or not as many as rows.
+            If there are no control labels, a label is missing, or the number of labels is not that
+            of rows.
         """
         self._check_labels(X, y, control_y)
-        # None, too, would count as passed where the request says not to.
+        # Routing treats even None as passed, and may reject it.
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         given = {**fit_params, **weights}
-        if _routing_enabled() and given:
+        if get_config()["enable_metadata_routing"] and given:
             given = process_routing(self, "fit", **given).estimator.fit
         self.estimator_ = clone(self.estimator).fit(X, y, **given)
         self.control_estimator_ = clone(self.estimator).fit(X, control_y, **given)
         self.classes_ = self.estimator_.classes_
         for attribute in ("n_features_in_", "feature_names_in_"):
-            # Those of an earlier fit may have been others.
-            vars(self).pop(attribute, None)
+            # An earlier fit may have set it.
+            self.__dict__.pop(attribute, None)
             if hasattr(self.estimator_, attribute):
                 setattr(self, attribute, getattr(self.estimator_, attribute))
         return self
@@ -201,10 +200,10 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             )
         if control_y is None:
             raise ValueError(
-                "ControlTaskClassifier needs the labels of the control: fit(X, y, "
-                "control_y=control_labels(words, y)). In cross-validation and in a search, enable "
-                "metadata routing, call set_fit_request(control_y=True) on it, and pass control_y "
-                "along (params={'control_y': ...} of cross_validate)."
+                "ControlTaskClassifier needs the labels of the control task: fit(X, y, "
+                "control_y=control_labels(words, y)). In cross-validation and in searches, enable "
+                "metadata routing, call set_fit_request(control_y=True) on it, and pass control_y, "
+                "for example cross_validate(..., params={'control_y': control_y})."
             )
         check_both_labels(X, y, control_y)
 
@@ -214,63 +213,63 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows as in fit.
+            Data as in ``fit``.
 
         Returns
         -------
         y : ndarray of shape (n_samples,)
-            The labels.
+            Predicted labels.
         """
         check_is_fitted(self)
         return self.estimator_.predict(X)
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Give the probabilities of the classes of the task.
+        """Predict class probabilities for the task.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows as in fit.
+            Data as in ``fit``.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            Columns as ``classes_``.
+            Probability of each class; columns follow ``classes_``.
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
     @available_if(_estimator_has("predict_log_proba"))
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
-        """Give the logarithms of the probabilities of the classes of the task.
+        """Predict the logarithms of class probabilities for the task.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows as in fit.
+            Data as in ``fit``.
 
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
-            In nats; columns as ``classes_``.
+            Log-probability of each class, in nats; columns follow ``classes_``.
         """
         check_is_fitted(self)
         return self.estimator_.predict_log_proba(X)
 
     @available_if(_estimator_has("decision_function"))
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Give the decision function of the task.
+        """Compute the decision function for the task.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows as in fit.
+            Data as in ``fit``.
 
         Returns
         -------
         decision : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            As of the probe.
+            Decision function of the probe.
         """
         check_is_fitted(self)
         return self.estimator_.decision_function(X)

@@ -5,17 +5,17 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import _safe_indexing, check_consistent_length
+from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, validate_params
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._controls._control_task_classifier import check_both_labels
+from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.utils._metadata import fit_with_groups
-from sklearn_neurox.utils._tqdm import counted, progress_bar
+from sklearn_neurox.utils._unique_in_order import unique_in_order
 
 
 @validate_params(
@@ -45,58 +45,63 @@ def selectivity_score(
     n_jobs: int | None = None,
     verbose: bool | int = False,
 ) -> pd.DataFrame:
-    """Score a probe on the task and, on the same folds, on a control task.
+    """Score a probe on a task and, on the same folds, on a control task.
 
-    The control can be learnt by memory alone. A probe that is accurate on the task and not on the
-    control is selective: its accuracy says something about the representation. How high the control
-    could be scored at all depends on how many test words occur in training, which the ceiling says.
+    A control task can only be learned by memorizing. A probe that is accurate on the task but not
+    on the control task is selective: its accuracy says something about the representation. How
+    accurate any probe can be on the control task depends on how many test words occur in training;
+    this limit is the ceiling.
 
     Parameters
     ----------
     estimator : classifier instance
-        The probe, or a pipeline that ends in it, cloned for every fit.
+        The probe, or a pipeline that ends in it; cloned for each fit.
 
     X : array-like of shape (n_samples, n_features) or DataFrame of words
-        What `estimator` is fitted on.
+        Data to fit `estimator` on.
 
     y : array-like of shape (n_samples,)
-        The labels of the task.
+        Labels of the task.
 
     control_y : array-like of shape (n_samples,)
-        The labels of the control, from `control_labels`.
+        Labels of the control task, from `control_labels`.
 
     types : array-like of shape (n_samples,) or None, default=None
-        What the control labels were drawn for, such as ``words["word"]`` (folded likewise if the
-        control was drawn with ``case_sensitive=False``), or ``words["position"]``. It gives the
-        ceiling.
+        Values that the control labels were drawn for, such as ``words["word"]`` (casefolded, if
+        the control was drawn with ``case_sensitive=False``) or ``words["position"]``. Needed for
+        the ceiling.
 
     scoring : str, callable or None, default=None
-        A scorer; None takes the ``score`` method of the probe, the accuracy.
+        Scorer. None uses the ``score`` method of the probe, which is the accuracy.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        How to split. None or an int makes 5 or so many folds that are never shuffled over words:
-        `sklearn.model_selection.GroupKFold` when ``groups`` are given, and contiguous folds, with
-        a warning, when not. An iterable gives (train, test) index arrays; a single fixed split is
-        ``cv=[(train, test)]``.
+        Cross-validation. An int, or None for 5, sets the number of folds, which are never shuffled
+        over words: `sklearn.model_selection.GroupKFold` with ``groups``; contiguous folds, and a
+        warning, without. An iterable yields (train, test) index arrays; for a single fixed split,
+        pass ``cv=[(train, test)]``.
 
     groups : array-like of shape (n_samples,) or None, default=None
-        What must stay in one fold; for words, ``words["text"]``. A probe that splits inside gets
-        them too.
+        Group labels; each group stays in one fold. For words, use ``words["text"]``. They are also
+        passed to a probe that accepts them.
 
     n_jobs : int or None, default=None
-        How many fits to make at a time, in threads.
+        Number of parallel fits, in threads.
 
     verbose : bool or int, default=False
-        Whether to show a bar of the fits.
+        Whether to show a progress bar over fits.
 
     Returns
     -------
     scores : DataFrame of shape (n_folds, n_columns)
-        A row a fold, with the columns ``fold``; ``task`` and ``control``, the scores;
-        ``selectivity``, their difference; and, with `types`, ``seen``, the share of test words
-        whose type is in the training part, and ``ceiling``, the accuracy on the control of a
-        perfect memory: all words seen, and of the others those that have the most frequent control
-        label of the types in training.
+        One row per fold, with the columns
+
+        - ``fold``: the number of the fold;
+        - ``task`` and ``control``: the scores on the task and on the control task;
+        - ``selectivity``: the task score minus the control score;
+        - with `types`, ``seen``: the share of test words whose type occurs in training;
+        - with `types`, ``ceiling``: the accuracy of a perfect memory on the control task, which is
+          right on all seen words, and on unseen words that have the most frequent control label of
+          the training types.
 
     Raises
     ------
@@ -106,15 +111,15 @@ def selectivity_score(
     Warns
     -----
     UserWarning
-        If there are no groups, a group stands on both sides of a fold, a label in a test part is
-        absent from its training part, or the indexes of X and of the labels share labels of rows,
-        but in another order.
+        If there are no groups, a group is on both sides of a split, a label of a test fold is
+        absent from its training rows, or the indexes of X and of the labels share row labels in
+        different orders.
 
     See Also
     --------
-    control_labels : Draws the control.
-    ControlTaskClassifier : The same inside a search.
-    online_codelength : Another measure of how much work the probe does.
+    control_labels : Draw the control labels.
+    ControlTaskClassifier : Do the same inside a search.
+    online_codelength : Measure the effort of the probe by a description length.
 
     References
     ----------
@@ -126,7 +131,7 @@ def selectivity_score(
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn_neurox.evaluation import control_labels, selectivity_score
     >>> types = np.random.RandomState(0).randint(100, size=2000)
-    >>> X = np.random.RandomState(1).randn(100, 20)[types]  # an embedding: one point a type
+    >>> X = np.random.RandomState(1).randn(100, 20)[types]  # an embedding: one point per type
     >>> y = np.where(X[:, 0] > 0, "a", "b")
     >>> types = [str(number) for number in types]
     >>> control = control_labels(types, y)
@@ -142,15 +147,13 @@ def selectivity_score(
     check_both_labels(X, y, control_y)
     codes = None if types is None else _type_codes(types, control_y)
     folds = make_folds(cv, X, y, groups, classes=True, caller="selectivity_score")
-    jobs = [(train, test, labels) for train, test in folds for labels in (y, control_y)]
-    # Threads share X.
-    measured = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
+    jobs = [
         delayed(_score)(estimator, X, labels, groups, train, test, scoring)
-        for train, test, labels in jobs
-    )
-    with progress_bar(len(jobs), verbose, desc="probing", unit="fit") as bar:
-        measured = counted(bar, measured)
-    task, control = np.array(measured, dtype=np.float64).reshape(-1, 2).T
+        for train, test in folds
+        for labels in (y, control_y)
+    ]
+    measured = np.array(run_fits(jobs, n_jobs, verbose), dtype=np.float64)
+    task, control = measured.reshape(-1, 2).T
     scores = pd.DataFrame({"fold": np.arange(len(folds)), "task": task, "control": control})
     scores["selectivity"] = scores["task"] - scores["control"]
     if codes is not None:
@@ -160,18 +163,14 @@ def selectivity_score(
 
 
 def _score(estimator, X, y, groups, train, test, scoring):
-    groups = None if groups is None else np.asarray(groups)[train]
-    probe = clone(estimator)
-    fit_with_groups(probe, _safe_indexing(X, train), _safe_indexing(y, train), groups)
-    scorer = check_scoring(probe, scoring=scoring)
-    return scorer(probe, _safe_indexing(X, test), _safe_indexing(y, test))
+    probe = fit_on_rows(estimator, X, y, groups, train)
+    return check_scoring(probe, scoring=scoring)(probe, take_rows(X, test), take_rows(y, test))
 
 
 def _type_codes(types, control_y):
-    """Give every type a number, and check that each has one control label."""
-    numbers: dict = {}
+    """Return the code of each row's type, after checking that each type has one control label."""
     values = np.asarray(types, dtype=object).tolist()
-    codes = np.array([numbers.setdefault(value, len(numbers)) for value in values])
+    _, codes = unique_in_order(values)
     labels = np.asarray(control_y, dtype=object)
     _, first = np.unique(codes, return_index=True)
     others = labels != labels[first][codes]
@@ -179,15 +178,15 @@ def _type_codes(types, control_y):
         row = int(others.argmax())
         raise ValueError(
             f"The type {values[row]!r} has the control label {labels[first[codes[row]]]!r} at row "
-            f"{first[codes[row]]} and {labels[row]!r} at row {row}, so 'types' is not what the "
-            "control was drawn for. Give the types that control_labels got, with the case folded "
-            "if it was told case_sensitive=False."
+            f"{first[codes[row]]} and {labels[row]!r} at row {row}, so the control was not drawn "
+            "for these 'types'. Pass the types that were passed to control_labels, casefolded if "
+            "it was called with case_sensitive=False."
         )
     return codes
 
 
 def _limits(codes, labels, train, test):
-    """Tell the share of test rows whose type is in training, and what a perfect memory scores."""
+    """Return the share of test rows whose type is in training, and the score of perfect memory."""
     trained, first = np.unique(codes[train], return_index=True)
     classes, counts = np.unique(labels[train][first], return_counts=True)
     seen = np.isin(codes[test], trained)

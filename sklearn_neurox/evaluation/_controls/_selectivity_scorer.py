@@ -10,24 +10,24 @@ from sklearn_neurox.evaluation._controls._control_task_classifier import Control
 
 
 class SelectivityScorer(BaseEstimator):
-    """Score a `ControlTaskClassifier` by its score on the task minus that on the control.
+    """Score a `ControlTaskClassifier` by its selectivity: task score minus control score.
 
-    A scorer, for ``scoring=`` of `sklearn.model_selection.cross_validate` and of searches. It
-    requests ``control_y``, the control labels of the test rows, which metadata routing gives it.
+    Pass it as ``scoring`` to `sklearn.model_selection.cross_validate` or to a search. It requests
+    ``control_y``, the control labels of the test rows, through metadata routing.
 
     Parameters
     ----------
     scoring : str, callable or None, default=None
-        What to take the difference of; None takes the ``score`` method of the probe, the accuracy.
+        Scorer for both tasks. None uses the ``score`` method of the probe, which is the accuracy.
 
     See Also
     --------
-    ControlTaskClassifier : What it scores.
-    selectivity_score : Fits and scores at once, and tells the ceiling of the control too.
+    ControlTaskClassifier : Fit a probe to a task and to a control task.
+    selectivity_score : Fit and score in one call, with the ceiling of the control task.
 
     Notes
     -----
-    ``set_score_request(sample_weight=True)`` makes it weigh the test rows, in both scores.
+    With ``set_score_request(sample_weight=True)``, both scores weight the test rows.
 
     References
     ----------
@@ -48,17 +48,17 @@ class SelectivityScorer(BaseEstimator):
     True
     """
 
-    # The control is what it is about, so nobody need ask for it; the estimator is no metadata.
+    # Always request control_y, so that users need not; estimator is not metadata.
     __metadata_request__score = {"control_y": True, "estimator": UNUSED}
 
     def __init__(self, scoring: str | Callable | None = None):
         self.scoring = scoring
 
     def __call__(self, estimator, X, y, *args, **kwargs):
-        """Score, as scikit-learn calls a scorer; see ``score``."""
+        """Score as scikit-learn calls scorers; see ``score``."""
         return self.score(estimator, X, y, *args, **kwargs)
 
-    # What a scorer requests is read off the signature of a method with this name.
+    # scikit-learn reads the metadata requests from the signature of the method named score.
     def score(
         self,
         estimator: ControlTaskClassifier,
@@ -67,50 +67,50 @@ class SelectivityScorer(BaseEstimator):
         control_y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """Score on the task minus score on the control.
+        """Compute the score on the task minus the score on the control task.
 
         Parameters
         ----------
         estimator : ControlTaskClassifier
-            A fitted one.
+            Fitted estimator.
 
         X : array-like of shape (n_samples, n_features)
-            The rows to score.
+            Test data.
 
         y : array-like of shape (n_samples,)
-            Their labels of the task.
+            Labels of the task.
 
         control_y : array-like of shape (n_samples,)
-            Their labels of the control.
+            Labels of the control task. Required, despite the default.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Their weights.
+            Sample weights.
 
         Returns
         -------
         selectivity : float
-            The difference.
+            The score on the task minus the score on the control task; higher means more selective.
 
         Raises
         ------
         TypeError
-            For another estimator.
+            If the estimator is not a fitted `ControlTaskClassifier`.
 
         ValueError
             If there are no control labels.
         """
         if not hasattr(estimator, "control_estimator_"):
             raise TypeError(
-                "SelectivityScorer scores a fitted ControlTaskClassifier, got a "
-                f"{type(estimator).__name__}. Put a pipeline inside: "
-                "ControlTaskClassifier(make_pipeline(...))."
+                "SelectivityScorer can only score a fitted ControlTaskClassifier, got a "
+                f"{type(estimator).__name__}. Wrap a pipeline, instead of ending it with the "
+                "classifier: ControlTaskClassifier(make_pipeline(...))."
             )
         if control_y is None:
             raise ValueError(
                 "SelectivityScorer needs the control labels of the rows it scores. Enable metadata "
-                "routing, sklearn.set_config(enable_metadata_routing=True), and pass control_y "
-                "along, in params={'control_y': ...} of cross_validate or fit(..., control_y=...) "
-                "of a search."
+                "routing with sklearn.set_config(enable_metadata_routing=True), and pass "
+                "control_y: in params={'control_y': ...} of cross_validate, or in fit(..., "
+                "control_y=...) of a search."
             )
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         task, control = (

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.linalg import eigh, svd
 
 from sklearn_neurox.evaluation._similarity._paired_rows import (
-    CentredMatrix,
+    CenteredMatrix,
     cross_product,
     shared_blocks,
 )
@@ -18,26 +18,19 @@ from sklearn_neurox.utils._warn_user import warn_user
 class MainDirections:
     """Orthonormal columns that span the main directions of a matrix."""
 
-    matrix: CentredMatrix
+    # Either whitener or basis is set: the basis if the matrix has no more rows than columns.
+
+    matrix: CenteredMatrix
     whitener: np.ndarray | None  # (n_features, n_directions)
-    basis: np.ndarray | None  # (n_samples, n_directions), where that is the smaller
+    basis: np.ndarray | None  # (n_samples, n_directions)
 
     @property
     def n_directions(self):
-        """How many there are."""
+        """Number of directions."""
         return (self.basis if self.whitener is None else self.whitener).shape[1]
 
     def times(self, B):
-        """Multiply the transpose of the orthonormal columns with a matrix.
-
-        Parameters
-        ----------
-        B : CentredMatrix
-
-        Returns
-        -------
-        product : ndarray of shape (n_directions, n_features_of_B)
-        """
+        """Multiply the transposed orthonormal columns by a matrix."""
         blocks = shared_blocks(self.matrix, B)
         if self.whitener is None:
             return cross_product(lambda block: self.basis[block], B.rows, blocks)
@@ -45,16 +38,7 @@ class MainDirections:
 
 
 def correlations_of(first, second):
-    """Multiply the orthonormal columns of two matrices with each other.
-
-    Parameters
-    ----------
-    first, second : MainDirections
-
-    Returns
-    -------
-    product : ndarray of shape (n_directions_of_first, n_directions_of_second)
-    """
+    """Multiply the transposed orthonormal columns of one matrix by those of another."""
     if second.whitener is not None:
         return first.times(second.matrix) @ second.whitener
     if first.whitener is not None:
@@ -63,18 +47,9 @@ def correlations_of(first, second):
 
 
 def main_directions(A, variance):
-    """Find the fewest principal directions that hold a share of the variance.
+    """Find the fewest principal directions that hold a share of the variance, in (0, 1].
 
-    Parameters
-    ----------
-    A : CentredMatrix
-
-    variance : float
-        The share, in (0, 1]. What rounding leaves of a lacking rank is never among them.
-
-    Returns
-    -------
-    directions : MainDirections
+    Directions whose variance is only a rounding error are excluded even for a share of 1.
     """
     by_rows = A.n_samples <= A.n_features
     product = A.gram() if by_rows else cross_product(A.rows, A.rows, shared_blocks(A, A))
@@ -82,7 +57,7 @@ def main_directions(A, variance):
     values, vectors = values[::-1], vectors[:, ::-1]
     rank = int((values > values[0] * len(values) * np.finfo(np.float64).eps).sum())
     shares = np.cumsum(values[:rank]) / values[:rank].sum()
-    # A share of 1 may come out as slightly less.
+    # Rounding may make the last share slightly less than 1.
     count = min(rank, int(np.searchsorted(shares, variance * (1 - 1e-12))) + 1)
     count = rank if variance == 1 else count
     if by_rows:
@@ -91,41 +66,36 @@ def main_directions(A, variance):
 
 
 def canonical_correlations(X, Y, variance, *, caller):
-    """Correlate the main directions of two matrices.
+    """Compute the canonical correlations between the main directions of two matrices.
 
     Parameters
     ----------
-    X, Y : CentredMatrix
+    X, Y : CenteredMatrix
 
     variance : float
-        The share of the variance that the directions hold, in (0, 1].
+        Share of the variance that the directions hold, in (0, 1].
 
     caller : str
-        The function, for messages.
+        Name of the public function, for messages.
 
     Returns
     -------
     correlations : ndarray of shape (n_correlations,)
-        Descending, as many as the matrix with fewer directions has of them.
+        Descending; as many as the smaller number of directions.
 
     directions : MainDirections
-        Those of X.
+        The main directions of X.
 
     coordinates : ndarray of shape (n_directions, n_correlations)
         The canonical variables of X in these directions.
-
-    Warns
-    -----
-    UserWarning
-        If there are so few rows that some correlations are 1 whatever the data.
     """
     first, second = main_directions(X, variance), main_directions(Y, variance)
     trivial = first.n_directions + second.n_directions - (X.n_samples - 1)
     if trivial > 0:
         warn_user(
             f"{caller} compares {first.n_directions} with {second.n_directions} directions on "
-            f"{X.n_samples} rows: {trivial} canonical correlations are 1 whatever the data. Take "
-            "more rows, or a smaller variance=.",
+            f"{X.n_samples} rows: {trivial} canonical correlations are 1 for any data. Use more "
+            "rows, or a smaller variance=.",
         )
     coordinates, correlations, _ = svd(correlations_of(first, second), full_matrices=False)
     return np.clip(correlations, 0, 1), first, coordinates

@@ -12,41 +12,42 @@ from sklearn_neurox.evaluation._similarity._paired_rows import (
 
 @validate_params({"debiased": ["boolean"]}, prefer_skip_nested_validation=True)
 def cka(X: ArrayLike, Y: ArrayLike, *, debiased: bool = False) -> float:
-    """Compare two representations of the same words by linear centred kernel alignment.
+    """Compute the linear centered kernel alignment (CKA) of two representations.
 
-    The similarity between the words in one space is correlated with that in the other. Rotating
-    a space, or scaling it as a whole, changes nothing; scaling single neurons does.
+    CKA correlates the similarities between words in one representation with those in the other. It
+    does not change if a representation is rotated or scaled as a whole, but it does if single
+    neurons are scaled.
 
     Parameters
     ----------
     X, Y : array-like of shape (n_samples, n_features_of_each)
-        Activations, such as those of two layers or models, with a row each for the same words.
+        Activations for the same words, for example from two layers or models.
 
     debiased : bool, default=False
-        Whether to take out what finite samples add: the plain value of unrelated spaces grows
-        towards 1 as neurons outnumber words. The debiased one is about 0 for those, and may be a
-        little below.
+        Whether to remove the bias of finite samples. The plain CKA of unrelated representations
+        approaches 1 as neurons outnumber words. The debiased CKA is about 0 for them, and may be
+        slightly negative.
 
     Returns
     -------
     similarity : float
-        1 for the same representation, up to rotation and scale; in [0, 1] unless debiased.
+        1 if the representations are equal up to rotation and scale; in [0, 1] unless debiased.
 
     Raises
     ------
     ValueError
-        For other numbers of rows, values that are not finite, matrices where nothing varies, and
-        for fewer than four rows with ``debiased``.
+        If numbers of rows differ, a value is not finite, all columns of a matrix are constant, or
+        there are fewer than four rows with ``debiased``.
 
     See Also
     --------
-    svcca : Ignores which directions of the main ones are strong.
-    pwcca : Ignores it too, and weighs directions by what they explain.
+    svcca : Weight all main directions equally, however strong.
+    pwcca : Weight directions by how much of X they explain.
 
     Notes
     -----
-    Rows are read in blocks, so that memory-mapped matrices stay on disk; memory is that of the
-    product of the columns with the columns, or of the rows with the rows, whichever is less.
+    Rows are read in blocks, so memory-mapped matrices stay on disk. Memory is that of the Gram
+    matrix of columns or of rows, whichever is smaller.
 
     References
     ----------
@@ -67,20 +68,20 @@ def cka(X: ArrayLike, Y: ArrayLike, *, debiased: bool = False) -> float:
     >>> round(cka(X, X * [9, 1, 1]), 2)
     0.59
     """
-    X, Y = check_pair(X, Y, caller="cka")
-    if debiased and X.n_samples < 4:
-        raise ValueError(f"cka(debiased=True) needs four rows at least, got {X.n_samples}.")
-    if X.n_samples < max(X.n_features, Y.n_features):
-        K, L = X.gram(), Y.gram()
+    A, B = check_pair(X, Y, caller="cka")
+    if debiased and A.n_samples < 4:
+        raise ValueError(f"cka(debiased=True) needs at least four rows, got {A.n_samples}.")
+    if A.n_samples < max(A.n_features, B.n_features):
+        K, L = A.gram(), B.gram()
         xy, xx, yy = np.vdot(K, L), np.vdot(K, K), np.vdot(L, L)
     else:
-        blocks = shared_blocks(X, Y)
+        blocks = shared_blocks(A, B)
         xy, xx, yy = (
-            np.square(cross_product(A.rows, B.rows, blocks)).sum()
-            for A, B in ((X, Y), (X, X), (Y, Y))
+            np.square(cross_product(first.rows, second.rows, blocks)).sum()
+            for first, second in ((A, B), (A, A), (B, B))
         )
     if debiased:
-        of_x, of_y = _squared_norms(X), _squared_norms(Y)
+        of_x, of_y = _squared_norms(A), _squared_norms(B)
         xy = _without_bias(xy, of_x, of_y)
         xx, yy = _without_bias(xx, of_x, of_x), _without_bias(yy, of_y, of_y)
     return float(xy / np.sqrt(xx * yy))
@@ -95,10 +96,10 @@ def _squared_norms(A):
 
 
 def _without_bias(product, diagonal, other):
-    """Estimate the independence criterion without bias, times a constant.
+    """Return the unbiased estimate of the independence criterion, up to a constant factor.
 
-    The rows of centred kernels sum to zero, so without the diagonal they sum to its negative: the
-    three terms of the estimate need the diagonals alone.
+    The rows of a centered kernel sum to zero, so without the diagonal they sum to its negative. The
+    correction terms therefore only need the diagonals.
     """
     n = len(diagonal)
     return (

@@ -10,42 +10,44 @@ from sklearn_neurox.evaluation._similarity._paired_rows import (
 
 
 def maxcorr(X: ArrayLike, Y: ArrayLike) -> float:
-    r"""Compare two representations of the same words neuron by neuron.
+    r"""Compute the mean maximum correlation of the neurons of X with those of Y.
 
-    Every neuron of the one looks for its best match in the other:
+    Each neuron of X is matched with the neuron of Y that it correlates with most:
 
     .. math:: \frac{1}{d} \sum_{i=1}^{d} \max_j |\rho_{ij}|
 
-    with the correlation :math:`\rho_{ij}` of neuron :math:`i` of X with neuron :math:`j` of Y.
-    Shifting or scaling neurons, even by negative numbers, changes nothing; rotating a space does.
+    where :math:`\rho_{ij}` is the correlation of neuron :math:`i` of X with neuron :math:`j` of Y.
+    Shifting or scaling neurons, even by negative factors, does not change the result; rotating a
+    representation does.
 
     Parameters
     ----------
     X, Y : array-like of shape (n_samples, n_features_of_each)
-        Activations, such as those of two layers or models, with a row each for the same words.
+        Activations for the same words, for example from two layers or models.
 
     Returns
     -------
     similarity : float
-        In [0, 1]; 1 if every neuron of X has its like in Y. Not symmetric. Constant neurons of X
-        are left out of the mean.
+        In [0, 1]; 1 if each neuron of X has a perfectly correlated match in Y. Not symmetric.
+        Constant neurons of X are excluded from the mean.
 
     Raises
     ------
     ValueError
-        For other numbers of rows, values that are not finite, and matrices where nothing varies.
+        If numbers of rows differ, a value is not finite, or all columns of a matrix are constant.
 
     See Also
     --------
-    sklearn_neurox.ranking.CrossModelRanker : The same for single neurons, and other criteria.
-    cka : Compares spaces, however they are turned.
+    sklearn_neurox.ranking.CrossModelRanker : Score single neurons, by this and other criteria.
+    cka : Compare representations regardless of rotation.
 
     Notes
     -----
-    The more neurons Y has, and the fewer the words, the higher are the matches that chance finds.
+    The more neurons Y has and the fewer words there are, the higher are the correlations of chance
+    matches.
 
-    Rows are read in blocks, so that memory-mapped matrices stay on disk; memory is that of the
-    product of the columns with the columns.
+    Rows are read in blocks, so memory-mapped matrices stay on disk. Memory is that of the products
+    between columns.
 
     References
     ----------
@@ -65,12 +67,12 @@ def maxcorr(X: ArrayLike, Y: ArrayLike) -> float:
     >>> maxcorr(X, X[:, :1]) < 0.4
     True
     """
-    X, Y = check_pair(X, Y, caller="maxcorr")
-    blocks = shared_blocks(X, Y)
-    strengths = np.abs(cross_product(X.rows, Y.rows, blocks))
-    own, other = (_lengths(A, blocks) for A in (X, Y))
+    A, B = check_pair(X, Y, caller="maxcorr")
+    blocks = shared_blocks(A, B)
+    strengths = np.abs(cross_product(A.rows, B.rows, blocks))
+    own, other = (_lengths(matrix, blocks) for matrix in (A, B))
     varying = own > 0
-    # The match of a constant neuron is none.
+    # A constant neuron matches nothing.
     strengths = np.divide(strengths, other, out=np.zeros_like(strengths), where=other > 0)
     best = strengths.max(axis=1)[varying] / own[varying]
     return float(np.minimum(best, 1.0).mean())

@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Two matrices with a row each for the same words, read in blocks."""
+"""Two matrices whose rows are the same words, read in blocks."""
 
 import numpy as np
 
 from sklearn_neurox.utils._validation import check_activations, row_blocks
 
 
-class CentredMatrix:
-    """A matrix less its column means, upcast to double precision one block at a time.
+class CenteredMatrix:
+    """A matrix minus its column means, converted to double precision one block at a time.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        In memory or memory-mapped; never copied whole.
+    The matrix may be memory-mapped and is never copied as a whole.
     """
 
     def __init__(self, X):
         self.X = X
         self.n_samples, self.n_features = X.shape
-        # Differences from the first row make the mean of a constant column that very constant.
+        # Subtracting the first row makes the mean of a constant column exact.
         origin = X[0].astype(np.float64)
         total = np.zeros(self.n_features)
         for block in row_blocks(X):
@@ -26,11 +23,11 @@ class CentredMatrix:
         self.means = origin + total / self.n_samples
 
     def rows(self, block):
-        """Get some rows."""
+        """Return the centered rows of a block."""
         return self.X[block] - self.means
 
     def gram(self):
-        """Multiply every two rows: an array of shape (n_samples, n_samples)."""
+        """Return the inner products of all pairs of rows, of shape (n_samples, n_samples)."""
         product = np.zeros((self.n_samples, self.n_samples))
         for columns in row_blocks(self.X.T):
             part = self.X[:, columns] - self.means[columns]
@@ -39,58 +36,30 @@ class CentredMatrix:
 
 
 def cross_product(A, B, blocks):
-    """Multiply the transpose of a matrix with another, block of rows by block of rows.
-
-    Parameters
-    ----------
-    A, B : callable
-        Give rows for a slice, as ndarray of shape (n_rows, n_columns).
-
-    blocks : iterable of slice
-
-    Returns
-    -------
-    product : ndarray of shape (n_columns_of_A, n_columns_of_B)
-    """
+    """Multiply a transposed matrix by another, block by block; A and B return rows for a slice."""
     return sum(A(block).T @ B(block) for block in blocks)
 
 
 def shared_blocks(A, B):
-    """Cut the rows of two matrices at the same places, into blocks that suit the wider one."""
+    """Return slices that cut the rows of both matrices into blocks sized for the wider one."""
     return list(row_blocks(A.X if A.n_features >= B.n_features else B.X))
 
 
 def check_pair(X, Y, *, caller):
-    """Validate two matrices with a row each for the same words.
-
-    Parameters
-    ----------
-    X, Y : array-like of shape (n_samples, n_features_of_each)
-        float16 is kept.
-
-    caller : str
-        The function, for messages.
-
-    Returns
-    -------
-    X, Y : CentredMatrix
-
-    Raises
-    ------
-    ValueError
-        For other numbers of rows, fewer than three of them, values that are not finite, with the
-        column and row, and matrices without any variance.
-    """
+    """Validate two matrices whose rows are the same words; return them as CenteredMatrix."""
     pair = []
     for name, matrix in (("X", X), ("Y", Y)):
         matrix, _ = check_activations(matrix, input_name=name, caller=caller, ensure_min_samples=3)
-        pair.append(CentredMatrix(matrix))
+        pair.append(CenteredMatrix(matrix))
     if pair[0].n_samples != pair[1].n_samples:
         raise ValueError(
-            f"{caller} compares rows of the same words, but X has {pair[0].n_samples} rows and Y "
-            f"{pair[1].n_samples}."
+            f"{caller} compares activations on the same words, but X has {pair[0].n_samples} rows "
+            f"and Y has {pair[1].n_samples}. Pass the same words to both, in the same order."
         )
     for name, matrix in zip("XY", pair, strict=True):
         if not any(matrix.rows(block).any() for block in row_blocks(matrix.X)):
-            raise ValueError(f"{caller}: every column of {name} is constant; nothing varies in it.")
+            raise ValueError(
+                f"{caller} cannot compare {name}, because every column of {name} is constant. Use "
+                "more varied words, or other neurons."
+            )
     return pair

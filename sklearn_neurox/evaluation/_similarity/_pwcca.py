@@ -13,20 +13,21 @@ from sklearn_neurox.evaluation._similarity._paired_rows import check_pair
     {"variance": [Interval(Real, 0, 1, closed="right")]}, prefer_skip_nested_validation=True
 )
 def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
-    """Compare two representations by canonical correlations, weighed by what they explain of X.
+    """Compute the projection-weighted canonical correlation (PWCCA) of two representations.
 
-    Directions that make up much of the neurons of `X` count for more, noise for less.
+    Canonical directions that explain much of the neurons of `X` have large weights; noise has small
+    ones.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        The activations whose neurons give the weights; exchanging X and Y changes the answer.
+        Activations that determine the weights; swapping X and Y changes the result.
 
     Y : array-like of shape (n_samples, n_other_features)
-        Those to compare with, with a row each for the same words.
+        Activations for the same words, to compare with.
 
     variance : float, default=1.0
-        The share of each matrix's variance to compare, in (0, 1], by its principal directions.
+        Share of the variance of each matrix to keep, in (0, 1], by its principal directions.
 
     Returns
     -------
@@ -36,22 +37,22 @@ def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     Raises
     ------
     ValueError
-        For other numbers of rows, values that are not finite, and matrices where nothing varies.
+        If numbers of rows differ, a value is not finite, or all columns of a matrix are constant.
 
     Warns
     -----
     UserWarning
-        If there are so few rows that some correlations are 1 whatever the data.
+        If there are so few rows that some correlations are 1 for any data.
 
     See Also
     --------
-    svcca : The same without weights, on the main directions.
-    cka : Lets strong directions count for more.
+    svcca : Weight all main directions equally.
+    cka : Give strong directions more weight.
 
     Notes
     -----
-    The weight of a canonical variable of X is the sum over the neurons of X of the size of their
-    inner products with it. Rows are read in blocks, as in `cka`.
+    The weight of a canonical variable of X is the sum of the absolute inner products of the neurons
+    of X with it. Rows are read in blocks, as in `cka`.
 
     References
     ----------
@@ -67,7 +68,7 @@ def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     >>> round(pwcca(strong, X[:, 2:]), 1), round(svcca(X[:, :4], X[:, 2:]), 1)
     (0.9, 0.5)
     """
-    X, Y = check_pair(X, Y, caller="pwcca")
-    correlations, directions, coordinates = canonical_correlations(X, Y, variance, caller="pwcca")
-    weights = np.abs(coordinates.T @ directions.times(X)).sum(axis=1)
+    A, B = check_pair(X, Y, caller="pwcca")
+    correlations, directions, coordinates = canonical_correlations(A, B, variance, caller="pwcca")
+    weights = np.abs(coordinates.T @ directions.times(A)).sum(axis=1)
     return float(weights @ correlations / weights.sum())

@@ -12,20 +12,21 @@ from sklearn_neurox.evaluation._similarity._paired_rows import check_pair
     {"variance": [Interval(Real, 0, 1, closed="right")]}, prefer_skip_nested_validation=True
 )
 def svcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 0.99) -> float:
-    """Compare two representations of the same words by the canonical correlations of their cores.
+    """Compute the singular vector canonical correlation (SVCCA) of two representations.
 
-    The core of a representation is spanned by the fewest principal directions that hold most of
-    its variance. Rotating or scaling a space changes nothing, and within the core all directions
-    count the same, however strong.
+    Each representation is reduced to the fewest principal directions that hold most of its
+    variance, and the canonical correlations between the two are averaged. Rotating or scaling a
+    representation as a whole does not change the result, and all kept directions count equally,
+    however strong.
 
     Parameters
     ----------
     X, Y : array-like of shape (n_samples, n_features_of_each)
-        Activations, such as those of two layers or models, with a row each for the same words.
+        Activations for the same words, for example from two layers or models.
 
     variance : float, default=0.99
-        The share of the variance that the core must hold, in (0, 1]. With 1 it is plain canonical
-        correlation, which no invertible linear map changes.
+        Share of the variance of each matrix to keep, in (0, 1]. With 1, this is plain canonical
+        correlation, which is invariant to invertible linear maps.
 
     Returns
     -------
@@ -35,22 +36,22 @@ def svcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 0.99) -> float:
     Raises
     ------
     ValueError
-        For other numbers of rows, values that are not finite, and matrices where nothing varies.
+        If numbers of rows differ, a value is not finite, or all columns of a matrix are constant.
 
     Warns
     -----
     UserWarning
-        If there are so few rows that some correlations are 1 whatever the data.
+        If there are so few rows that some correlations are 1 for any data.
 
     See Also
     --------
-    pwcca : Weighs directions by what they explain.
-    cka : Lets strong directions count for more.
+    pwcca : Weight directions by how much of X they explain.
+    cka : Give strong directions more weight.
 
     Notes
     -----
-    Rows are read in blocks, so that memory-mapped matrices stay on disk; memory is that of the
-    product of the columns with the columns, or of the rows with the rows, whichever is less.
+    Rows are read in blocks, so memory-mapped matrices stay on disk. Memory is that of the Gram
+    matrix of columns or of rows, whichever is smaller.
 
     References
     ----------
@@ -67,6 +68,6 @@ def svcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 0.99) -> float:
     >>> round(svcca(X[:, :4], X[:, 2:]), 1)  # two of four directions are shared
     0.5
     """
-    X, Y = check_pair(X, Y, caller="svcca")
-    correlations, _, _ = canonical_correlations(X, Y, variance, caller="svcca")
+    A, B = check_pair(X, Y, caller="svcca")
+    correlations, _, _ = canonical_correlations(A, B, variance, caller="svcca")
     return float(correlations.mean())

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
+from sklearn_neurox.utils._unique_in_order import unique_in_order
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -94,7 +96,7 @@ def _read_texts(X, caller):
         )
     if len(values) == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape=(0,)): {caller} needs at least one.")
-    texts, text_of_row = _sort_texts(*_factorize(values))
+    texts, text_of_row = _sort_texts(*unique_in_order(values))
     length = np.array([len(text) for text in texts], dtype=np.int64)[text_of_row]
     start = np.zeros(len(values), dtype=np.int64)
     return Rows(texts, None, text_of_row, start, length, whole=True, index=index)
@@ -143,16 +145,6 @@ def _read_frame(X, caller):
     return rows
 
 
-def _factorize(values):
-    """Give each distinct string a number.
-
-    pandas 2 would take strings that differ behind a NUL as one.
-    """
-    numbers = {}
-    codes = np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.int64)
-    return list(numbers), codes
-
-
 def _distinct(column, name, caller):
     """Distinct texts of a column and their code in each row."""
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -160,7 +152,7 @@ def _distinct(column, name, caller):
         used, codes = np.unique(column.cat.codes.to_numpy(), return_inverse=True)
         texts = list(column.cat.categories[used])
     else:
-        texts, codes = _factorize(column.to_numpy(dtype=object))
+        texts, codes = unique_in_order(column.to_numpy(dtype=object))
     for code, value in enumerate(texts):
         if not isinstance(value, str):
             row = int(np.flatnonzero(codes == code)[0])

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import copy
-
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
@@ -10,7 +8,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from sklearn_neurox.probes._elastic_net._base import BaseElasticNetProbe
 from sklearn_neurox.probes._elastic_net._probe_classifier import ProbeClassifierMixin
-from sklearn_neurox.probes._elastic_net._stream import add_to_stream, begin_stream
+from sklearn_neurox.probes._elastic_net._stream import extend_stream
 from sklearn_neurox.probes._elastic_net._targets import (
     ClassTargets,
     check_class_weight,
@@ -21,64 +19,67 @@ from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
 class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
-    """Linear probe with an elastic-net penalty, solved to a certified gap.
+    """Linear classification probe with an elastic-net penalty and a certified solution.
 
-    With two classes a logistic, with more a multinomial regression. It minimises
+    The model is a logistic regression for two classes and a multinomial logistic regression for
+    more. It minimizes
 
     .. code-block:: text
 
         mean_i loss(y_i, W z_i + b) + alpha * (l1_ratio * ||W||_1 + (1 - l1_ratio) / 2 * ||W||_2^2)
 
-    where ``z`` is a row of X, or of X standardized. The intercept ``b`` is free. The solution is
-    exact to a duality gap that is computed on the whole data in float64.
+    where ``z`` is a row of X, standardized if ``standardize=True``. The intercept ``b`` is not
+    penalized. The solution is certified by a duality gap, computed in float64 on all the data.
 
     Parameters
     ----------
     alpha : float, default=1e-3
-        Strength of the penalty. It stands beside the *mean* loss, so that it does not depend on
-        the number of samples; scikit-learn's ``C`` is ``1 / (alpha * n_samples)``. With zero
-        there is no penalty, and no solution where classes are linearly separable.
+        Strength of the penalty, relative to the *mean* loss and so independent of the number of
+        samples; scikit-learn's ``C`` equals ``1 / (alpha * n_samples)``. With zero there is no
+        penalty, and no solution if the classes are linearly separable.
 
     l1_ratio : float, default=0.5
-        Share of the l1 penalty: 1 for the lasso, 0 for ridge.
+        Share of the l1 term in the penalty: 1 for the lasso, 0 for ridge.
 
     standardize : bool, default=False
-        Whether the penalty acts on the coefficients of columns that are centred and divided by
-        their standard deviation. X is not touched, and ``coef_`` is in units of X all the same.
+        If True, the penalty acts on the coefficients of the standardized columns (centered and
+        divided by their standard deviation). X itself is not modified, and ``coef_`` is always in
+        units of X.
 
     fit_intercept : bool, default=True
-        Whether to fit an intercept. Without one, columns are divided but not centred.
+        Whether to fit an intercept. Without one, columns are scaled but not centered.
 
     class_weight : dict or "balanced", default=None
-        Weights of the classes, which multiply those of the samples. "balanced" gives every class
-        the same sum, for labels of which a few are much more frequent than the others.
+        Class weights, multiplied by the sample weights. "balanced" gives every class the same
+        total weight; use it if a few labels are much more frequent than the others.
 
     solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
-        All solve the same problem to the same gap.
+        Algorithm to use. All of them solve the same problem to the same tolerance.
 
-        - "auto" begins with "saga", or below 2,048 samples with "newton" (two classes) or
-          "fista" (more), and goes on with another where that one would take long;
-        - "saga" suits many samples and a penalty strong enough to generalise;
+        - "auto" starts with "saga" (with fewer than 2,048 samples: "newton" for two classes,
+          "fista" for more) and switches to another one if progress is slow;
+        - "saga" suits many samples and a penalty strong enough for the probe to generalize;
         - "svrg", with momentum, suits many samples and a weak penalty;
-        - "newton" suits two classes and few columns that matter; only for two classes;
-        - "fista" takes whole-batch steps, for few samples.
+        - "newton" suits few informative columns; for two classes only;
+        - "fista" takes full-batch steps and suits few samples.
 
     tol : float, default=1e-3
-        The solver stops at ``dual_gap_ <= tol * objective``. With ``alpha=0`` it stops when the
-        norm of the gradient, in standardized columns, is ``tol`` times that at zero coefficients.
+        Tolerance: the solver stops when ``dual_gap_ <= tol * objective``. With ``alpha=0``, it
+        stops when the norm of the gradient, in standardized columns, is at most ``tol`` times the
+        norm at zero coefficients.
 
     max_iter : int, default=1000
-        The most passes over the data.
+        Maximum number of passes over the data.
 
     warm_start : bool, default=False
-        Whether to begin at the solution of the previous fit.
+        Whether to start from the solution of the previous fit.
 
     device : str, default="auto"
-        Where to solve: "cpu", "cuda", "cuda:<index>" or "mps"; "auto" takes CUDA where there is
-        one. A matrix that does not fit the device is streamed to it.
+        Device to solve on: "cpu", "cuda", "cuda:<index>" or "mps"; "auto" uses CUDA if available.
+        A matrix that does not fit on the device is streamed to it.
 
     random_state : int, RandomState instance or None, default=None
-        Shuffles the rows and the batches. Pass an int for the same bits in every fit.
+        Seed for shuffling rows and batches. Pass an int for bit-identical fits.
 
     Attributes
     ----------
@@ -86,44 +87,44 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         The class labels.
 
     coef_ : ndarray of shape (n_classes, n_features) or (1, n_features)
-        Coefficients, with exact zeros; one row, for the second class, if there are two.
+        Coefficients, with exact zeros. With two classes, the single row is for the second class.
 
     intercept_ : ndarray of shape (n_classes,) or (1,)
-        Intercepts. That of a class whose samples all have weight zero is minus infinity.
+        Intercepts; minus infinity for a class whose samples all have weight zero.
 
     dual_gap_ : float
-        The objective is at most this much above the optimum. With ``alpha=0`` the relative norm
-        of the gradient; NaN after `partial_fit`.
+        Upper bound on the distance between the objective and its optimum. With ``alpha=0``, the
+        relative norm of the gradient; NaN after `partial_fit`.
 
     n_iter_ : int
-        Passes over the data.
+        Number of passes over the data.
 
     alpha_max_ : float
-        The smallest ``alpha`` at which, with this ``l1_ratio``, all coefficients are zero.
+        The smallest ``alpha`` at which all coefficients are zero, for this ``l1_ratio``.
 
     n_features_in_ : int
-        Number of features seen in fit.
+        Number of features seen during fit.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where X has names that are all strings.
+        Names of the features seen during fit, if X has feature names that are all strings.
 
     See Also
     --------
-    ElasticNetProbeClassifierCV : The same with ``alpha`` and ``l1_ratio`` found by validation.
-    ElasticNetProbeRegressor : The same for numbers.
+    ElasticNetProbeClassifierCV : The same probe, with a penalty chosen by cross-validation.
+    ElasticNetProbeRegressor : The corresponding regression probe.
     sklearn.linear_model.LogisticRegression : The same model with ``penalty="elasticnet"``.
 
     Notes
     -----
     The stochastic solvers are mini-batch proximal SAGA [1]_ and SVRG with negative momentum [2]_;
-    the others are FISTA with restarts [3]_ and proximal Newton on an active set [4]_. The gap
-    compares the objective with its Fenchel dual at the residual, once the free intercepts are
-    solved for exactly.
+    the others are FISTA with restarts [3]_ and proximal Newton on an active set [4]_. The gap is
+    the difference between the objective and its Fenchel dual at the residual, after solving
+    exactly for the unpenalized intercepts.
 
-    A matrix in memory is copied once, standardized and shuffled. A memory-mapped one is not
-    copied, and neither is one of float16: batches are read, and upcast, as they are needed.
+    A matrix in memory is copied once, standardized and shuffled. A memory-mapped or float16
+    matrix is not copied: batches are read and upcast as needed.
 
-    Callbacks are told of every epoch, see `sklearn.callback`.
+    Callbacks are notified of every epoch; see `sklearn.callback`.
 
     References
     ----------
@@ -171,19 +172,17 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ):
-        super().__init__(
-            alpha,
-            l1_ratio,
-            standardize=standardize,
-            fit_intercept=fit_intercept,
-            solver=solver,
-            tol=tol,
-            max_iter=max_iter,
-            warm_start=warm_start,
-            device=device,
-            random_state=random_state,
-        )
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.standardize = standardize
+        self.fit_intercept = fit_intercept
         self.class_weight = class_weight
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
@@ -201,7 +200,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
             Labels.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples: one of weight 2 counts as two samples.
+            Sample weights: a sample of weight 2 counts as two samples.
 
         Returns
         -------
@@ -211,8 +210,8 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         Raises
         ------
         ValueError
-            If X has values that are not finite, y has missing labels or less than two classes,
-            or weights are negative.
+            If X contains NaN or infinity, y has missing labels or fewer than two classes, or a
+            weight is negative.
         """
         X, y, codes = self._check_labels(X, y)
         targets = class_targets(
@@ -232,10 +231,10 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> "ElasticNetProbeClassifier":
-        """Learn from some samples of a stream, by one pass of proximal stochastic gradient.
+        """Update the probe with one pass of proximal stochastic gradient over a batch of samples.
 
-        It goes on from the coefficients that there are. What it reaches is near the optimum of
-        the samples seen, without a certificate: ``dual_gap_`` is NaN.
+        The pass starts from the current coefficients. The result is close to the optimum for all
+        samples seen so far, but not certified: ``dual_gap_`` is NaN.
 
         Parameters
         ----------
@@ -246,39 +245,43 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
             Labels.
 
         classes : array-like of shape (n_classes,), default=None
-            All labels that the stream can have; needed in the first call only.
+            All labels that can occur in any call; required in the first call only.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, in units that are the same in all calls.
+            Sample weights, on the same scale in all calls.
 
         Returns
         -------
         self : ElasticNetProbeClassifier
-            The probe so far.
+            The updated probe.
 
         Raises
         ------
         ValueError
-            If the first call does not tell the classes, y has others, or X has values that are
-            not finite.
+            If the first call lacks ``classes``, y contains a label that is not in ``classes``, or
+            X contains NaN or infinity.
         """
         is_first = not hasattr(self, "classes_")
+        # Private, but without a public counterpart; scikit-learn's own `partial_fit` use it.
         _check_partial_fit_first_call(self, classes)
         if self.class_weight == "balanced":
             raise ValueError(
-                "class_weight='balanced' cannot be known of a stream. Give the weights as a dict, "
-                "or by sample_weight."
+                "class_weight='balanced' is not supported by partial_fit, because the class "
+                "frequencies of a stream are unknown. Pass the weights as a dict, or use "
+                "sample_weight."
             )
         check_class_weight(self.class_weight)
         X, y = check_matrix(self, X, y, reset=is_first)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            raise ValueError(f"y has the labels {unknown.tolist()}, which are not in classes.")
+            raise ValueError(
+                f"y contains the labels {unknown.tolist()}, which are not in classes. Pass every "
+                "label that can occur as classes in the first call of partial_fit."
+            )
         codes = np.searchsorted(self.classes_, y)
         weight = check_weight(sample_weight, X)
-        stream = copy.deepcopy(getattr(self, "_stream", None)) or begin_stream()
-        weight = add_to_stream(stream, X, weight)
-        if self.class_weight is not None:
+        stream, weight = extend_stream(getattr(self, "_stream", None), X, weight)
+        if isinstance(self.class_weight, dict):
             by_class = np.array([self.class_weight.get(c, 1.0) for c in self.classes_.tolist()])
             weight = by_class[codes] * (1.0 if weight is None else weight)
         every = np.ones(len(self.classes_), dtype=bool)

@@ -19,64 +19,69 @@ from sklearn_neurox.probes._elastic_net._targets import (
 
 
 class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
-    """Linear probe with an elastic-net penalty that is chosen by validation.
+    """Linear classification probe with an elastic-net penalty chosen by cross-validation.
 
-    On every fold the whole grid is fitted, from the strongest penalty to the weakest, each fit
-    from the solution before it; the data of a fold is standardized and laid out once. The chosen
-    penalty is then fitted on the whole data, to a certified gap.
+    Every fold standardizes its data once and fits the whole grid, from the strongest penalty to
+    the weakest, starting each fit from the previous solution. The chosen penalty is then fitted on
+    all the data, with a certified solution.
 
     Parameters
     ----------
     l1_ratio : float or list of float, default=0.5
-        Share of the l1 penalty, or several to choose from.
+        Share of the l1 term in the penalty: 1 for the lasso, 0 for ridge. A list gives the values
+        to choose from.
 
     alphas : int or array-like of shape (n_alphas,), default=10
-        How many alphas, spaced evenly in their logarithm from the smallest at which all
-        coefficients are zero down to ``eps`` times it, on the whole data; or the alphas.
+        Penalty strengths to choose from. An int is the number of alphas on a logarithmic grid:
+        from the smallest alpha at which all coefficients are zero (on all the data) down to
+        ``eps`` times that.
 
     eps : float, default=1e-3
-        Smallest alpha of the grid, relative to the largest.
+        Ratio of the smallest alpha of that grid to the largest.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        How to split. An int, or None for 5, asks for so many folds: of whole ``groups`` where
-        they are given, and otherwise contiguous, never shuffled, with a warning.
+        Cross-validation splitter. An int, or None for 5, is a number of folds. If ``groups`` are
+        given, every group stays within one fold; otherwise the folds are contiguous, never
+        shuffled, and a warning is issued.
 
     scoring : str, callable or None, default=None
-        The scorer; None takes the accuracy.
+        Scorer; None uses accuracy.
 
     selection : {"best", "one_standard_error"}, default="best"
-        Which model to take: that of the best mean score, or of those within one standard error of
-        it, over folds, the one with the fewest coefficients that are not zero.
+        Rule for choosing the penalty: "best" takes the best mean score over folds;
+        "one_standard_error" takes, among the models within one standard error of that score, the
+        one with the fewest non-zero coefficients.
 
     standardize : bool, default=False
-        Whether the penalty acts on the coefficients of columns that are centred and divided by
-        their standard deviation, which is that of the training part of each fold.
+        If True, the penalty acts on the coefficients of the standardized columns (centered and
+        divided by their standard deviation in the training part of each fold).
 
     fit_intercept : bool, default=True
-        Whether to fit an intercept.
+        Whether to fit an intercept. Without one, columns are scaled but not centered.
 
     class_weight : dict or "balanced", default=None
-        Weights of the classes, "balanced" ones from the training part of each fold.
+        Class weights, multiplied by the sample weights. "balanced" gives every class the same
+        total weight in the training part of each fold.
 
     solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
         See `ElasticNetProbeClassifier`.
 
     tol : float, default=1e-3
-        Every fit stops at a duality gap of ``tol`` times the objective; folds that are solved
-        together, at the sum of their gaps and objectives.
+        Tolerance: every fit stops when its duality gap is at most ``tol`` times its objective.
+        For folds that are solved together, gaps and objectives are summed.
 
     max_iter : int, default=1000
-        The most passes over the data of one fit.
+        Maximum number of passes over the data in one fit.
 
     n_jobs : int or None, default=None
-        Folds to work on at a time, in threads that share X; each takes a working copy of its own.
+        Number of threads that work on the folds in parallel. They share X, but each needs a
+        working copy of its own.
 
     device : str, default="auto"
-        Where to solve: "cpu", "cuda", "cuda:<index>" or "mps"; "auto" takes CUDA where there is
-        one.
+        Device to solve on: "cpu", "cuda", "cuda:<index>" or "mps"; "auto" uses CUDA if available.
 
     random_state : int, RandomState instance or None, default=None
-        Shuffles rows and batches inside the solvers. Pass an int for the same bits in every fit.
+        Seed for shuffling rows and batches. Pass an int for bit-identical fits.
 
     Attributes
     ----------
@@ -84,51 +89,52 @@ class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
         The class labels.
 
     coef_ : ndarray of shape (n_classes, n_features) or (1, n_features)
-        Coefficients of the fit on the whole data, with exact zeros.
+        Coefficients of the final fit on all the data, with exact zeros.
 
     intercept_ : ndarray of shape (n_classes,) or (1,)
-        Its intercepts.
+        Intercepts of the final fit.
 
     alpha_, l1_ratio_ : float
         The chosen penalty.
 
     alphas_ : ndarray of shape (n_alphas,) or (n_l1_ratios, n_alphas)
-        The grid, the largest alpha first; one row where ``l1_ratio`` is a list.
+        The grid, largest alpha first; one row per l1 ratio if ``l1_ratio`` is a list.
 
     scores_ : ndarray of shape (n_folds, n_l1_ratios, n_alphas)
-        The score of every fit on the part held out.
+        Score of every fit on the held-out part of its fold.
 
     n_nonzero_ : ndarray of shape (n_folds, n_l1_ratios, n_alphas)
-        Its number of coefficients that are not zero.
+        Number of non-zero coefficients of every fit.
 
     dual_gap_ : float
-        The objective on the whole data is at most this much above the optimum.
+        Upper bound on the distance between the objective on all the data and its optimum.
 
     n_iter_ : int
-        Passes over the whole data of the last fit.
+        Number of passes over the data in the final fit.
 
     alpha_max_ : float
-        The smallest ``alpha`` at which, with ``l1_ratio_``, all coefficients are zero.
+        The smallest ``alpha`` at which all coefficients are zero, for ``l1_ratio_``.
 
     n_features_in_ : int
-        Number of features seen in fit.
+        Number of features seen during fit.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where X has names that are all strings.
+        Names of the features seen during fit, if X has feature names that are all strings.
 
     See Also
     --------
-    ElasticNetProbeClassifier : The probe with a given penalty.
-    ElasticNetProbeRegressorCV : The same for numbers.
+    ElasticNetProbeClassifier : The probe with a fixed penalty.
+    ElasticNetProbeRegressorCV : The corresponding regression probe.
 
     Notes
     -----
-    A pipeline that does more than probe on every fold, such as to select neurons, needs
+    To repeat further steps on every fold, such as neuron selection, put a pipeline into
     `sklearn.model_selection.GridSearchCV`.
 
-    A class without samples in the training part of a fold is not predicted there, with a warning.
+    A class without samples in the training part of a fold is never predicted in that fold, and a
+    warning is issued.
 
-    Callbacks are told of every fold.
+    Callbacks are notified of every fold.
 
     Examples
     --------
@@ -169,23 +175,21 @@ class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ):
-        super().__init__(
-            l1_ratio=l1_ratio,
-            alphas=alphas,
-            eps=eps,
-            cv=cv,
-            scoring=scoring,
-            selection=selection,
-            standardize=standardize,
-            fit_intercept=fit_intercept,
-            solver=solver,
-            tol=tol,
-            max_iter=max_iter,
-            n_jobs=n_jobs,
-            device=device,
-            random_state=random_state,
-        )
+        self.l1_ratio = l1_ratio
+        self.alphas = alphas
+        self.eps = eps
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.standardize = standardize
+        self.fit_intercept = fit_intercept
         self.class_weight = class_weight
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_jobs = n_jobs
+        self.device = device
+        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
@@ -196,7 +200,7 @@ class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> "ElasticNetProbeClassifierCV":
-        """Choose the penalty, and fit the probe.
+        """Choose the penalty and fit the probe with it.
 
         Parameters
         ----------
@@ -207,10 +211,10 @@ class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
             Labels.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, in every fit and every score.
+            Sample weights, used in every fit and every score.
 
         groups : array-like of shape (n_samples,), default=None
-            What must not be split between two folds, such as ``words["text"]``.
+            Group labels, such as ``words["text"]``; no group is split between two folds.
 
         Returns
         -------
@@ -220,8 +224,8 @@ class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
         Raises
         ------
         ValueError
-            If X has values that are not finite, y has missing labels or less than two classes,
-            weights are negative, or the scorer gives no number.
+            If X contains NaN or infinity, y has missing labels or fewer than two classes, a
+            weight is negative, or the scorer does not return a finite number.
         """
         X, y, _ = self._check_labels(X, y)
         return self._search(X, y, mean_one_weight(sample_weight, X), groups)

@@ -2,24 +2,9 @@
 
 
 class EpochWatch:
-    """Tells scikit-learn's callbacks of every epoch of a fit, as a subtask of it.
+    """Report every epoch to scikit-learn's callbacks, as a subtask of the fit.
 
-    Parameters
-    ----------
-    estimator : BaseElasticNetProbe
-        What is being fitted.
-
-    context : sklearn.callback.CallbackContext
-        Of the whole fit.
-
-    design : StandardizedDesign
-        Knows how to turn the coefficients back into those of X.
-
-    targets : Targets
-        Knows how they become attributes.
-
-    data : dict
-        ``X``, ``y`` and ``metadata``, which callbacks may ask for.
+    ``data`` holds ``X``, ``y`` and ``metadata``, which callbacks may ask for.
     """
 
     def __init__(self, estimator, context, design, targets, data):
@@ -30,12 +15,12 @@ class EpochWatch:
         self.data = data
 
     def begin(self, algorithm):
-        """Announce an epoch."""
+        """Report the beginning of an epoch."""
         self.epoch = self.context.subcontext(task_name="epoch")
         self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self._described(algorithm))
 
     def end(self, algorithm):
-        """Announce the end of an epoch, and return whether a callback wants to stop."""
+        """Report the end of an epoch; return whether a callback asks to stop."""
         described = self._described(algorithm)
         return self.epoch.call_on_fit_task_end(estimator=self.estimator, **described)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The fits of a grid of penalties on folds, which share passes over the data."""
+"""Fits of a grid of penalties on folds that share passes over the data."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from sklearn_neurox.probes._elastic_net._targets import Targets
 
 @dataclass
 class Fold:
-    """One split of the data, with the targets of its training part."""
+    """One split of the data, with the targets of its training rows."""
 
     number: int
     train: np.ndarray
@@ -21,23 +21,10 @@ class Fold:
 
 
 class GridOnFolds:
-    """Fits every penalty of a grid on folds, each from the solution before it, and scores them.
+    """Fit and score every penalty of a grid on folds, each fit starting from the previous one.
 
-    Parameters
-    ----------
-    owner : BaseElasticNetPath
-        Knows the options of the fits.
-
-    X, y : ndarray
-
-    weight : ndarray of shape (n_samples,) or None
-
-    l1_ratios : ndarray of shape (n_l1_ratios,)
-
-    alphas : ndarray of shape (n_l1_ratios, n_alphas)
-        The largest first.
-
-    scorer : callable
+    ``owner`` is the CV probe, whose options the fits use; ``alphas`` has shape
+    (n_l1_ratios, n_alphas), largest first.
     """
 
     def __init__(self, owner, X, y, weight, l1_ratios, alphas, scorer):
@@ -50,7 +37,7 @@ class GridOnFolds:
         self.scorer = scorer
 
     def describe(self, folds, context):
-        """Make folds of pairs of training and test indices, or masks."""
+        """Turn pairs of training and test indices, or masks, into folds."""
         return [
             self._describe(number, np.sort(_indices(train)), _as_slice(_indices(test)), context)
             for number, (train, test) in enumerate(folds)
@@ -62,32 +49,26 @@ class GridOnFolds:
         return Fold(number, train, test, targets, own)
 
     def score(self, folds, random_state):
-        """Fit and score some folds together.
-
-        Parameters
-        ----------
-        folds : list of Fold
-
-        random_state : RandomState
+        """Fit and score the given folds together.
 
         Returns
         -------
         results : list of (int, ndarray, ndarray, ndarray)
-            For each fold its number, and of shape (n_l1_ratios, n_alphas) the scores, the numbers
-            of coefficients that are not zero, and whether the fits converged.
+            For each fold, its number and three arrays of shape (n_l1_ratios, n_alphas): scores,
+            numbers of non-zero coefficients, and whether each fit converged.
         """
         for fold in folds:
             fold.context.call_on_fit_task_begin(estimator=self.owner)
-        problem = self._state(folds, random_state)
+        problem = self._build_problem(folds, random_state)
         shape = (len(folds), *self.alphas.shape)
         scores, n_nonzero = np.empty(shape), np.empty(shape, dtype=np.intp)
         has_converged = np.empty(shape, dtype=bool)
         for i, l1_ratio in enumerate(self.l1_ratios):
             points = []
             for j, alpha in enumerate(self.alphas[i]):
-                penalised = problem.penalised(alpha, l1_ratio)
-                start = _predict(penalised, points, self.alphas[i, max(j - 2, 0) : j + 1])
-                solver = self.owner._solver(penalised, random_state, is_exact=False)
+                penalized = problem.penalized(alpha, l1_ratio)
+                start = _predict(penalized, points, self.alphas[i, max(j - 2, 0) : j + 1])
+                solver = self.owner._solver(penalized, random_state, is_exact=False)
                 solution = solver.solve(start)
                 point = solution.point
                 points = [*points[-1:], point]
@@ -103,16 +84,16 @@ class GridOnFolds:
         numbers = [fold.number for fold in folds]
         return list(zip(numbers, scores, n_nonzero, has_converged, strict=True))
 
-    def _state(self, folds, random_state):
+    def _build_problem(self, folds, random_state):
         if len(folds) == 1:
             fold = folds[0]
-            return self.owner._state(self.X, fold.targets, random_state, samples=fold.train)
+            return self.owner._build_problem(self.X, fold.targets, random_state, samples=fold.train)
         everyone = [self._masked_targets(fold) for fold in folds]
-        return self.owner._state(self.X, everyone, random_state)
+        return self.owner._build_problem(self.X, everyone, random_state)
 
     def _masked_targets(self, fold):
-        """Give all samples targets, and those that are held out no weight."""
-        # A sample may be drawn more than once.
+        """Encode the targets of all samples, with weight zero for the held-out ones."""
+        # A splitter may repeat training rows, as a bootstrap does.
         weight = np.bincount(fold.train, minlength=len(self.X)).astype(np.float64)
         if self.weight is not None:
             weight *= self.weight
@@ -128,29 +109,29 @@ class GridOnFolds:
         try:
             return self.scorer(probe, self.X[test], self.y[test], **weights)
         except ValueError as error:
-            raise ValueError(self._blame(probe, fold, error)) from error
+            raise ValueError(self._scorer_message(probe, fold, error)) from error
 
-    def _blame(self, probe, fold, error):
-        """Say where a scorer failed; most often a class is absent that the probe knows."""
+    def _scorer_message(self, probe, fold, error):
+        """Describe where a scorer failed, and name classes missing from the test rows."""
         owner = self.owner
         message = (
-            f"{type(owner).__name__} cannot score fold {fold.number} by scoring={owner.scoring!r}"
+            f"{type(owner).__name__} cannot score fold {fold.number} with scoring={owner.scoring!r}"
         )
         classes = getattr(probe, "classes_", None)
         if classes is not None:
             absent = np.setdiff1d(classes, self.y[fold.test]).tolist()
             if absent:
                 message += (
-                    f", perhaps because the classes {absent} have no row in its test part; "
-                    "stratified folds would give them some"
+                    f", perhaps because the classes {absent} have no test row in this fold; "
+                    "use stratified folds"
                 )
-        return f"{message}. The scorer says: {error}"
+        return f"{message}. The error of the scorer: {error}"
 
 
 def _predict(problem, points, alphas):
-    """Choose where to begin: at the last solution, or further along the line from the one before.
+    """Choose the starting point: the last solution, or an extrapolation of the last two.
 
-    Along the path, coefficients move nearly evenly with the logarithm of alpha.
+    Along the path, coefficients are nearly linear in the logarithm of alpha.
     """
     if len(points) < 2 or not alphas.all() or alphas[0] == alphas[1]:
         return points[-1] if points else None
@@ -168,7 +149,7 @@ def _indices(rows):
 
 
 def _as_slice(rows):
-    """Turn consecutive indices into a slice, which takes no copy."""
+    """Turn consecutive indices into a slice, which avoids a copy."""
     if len(rows) and (np.diff(rows) == 1).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The regularisation path over folds, which the probes that end in CV have in common."""
+"""The search over a grid of penalties that the CV probes share."""
 
 from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
@@ -7,8 +7,7 @@ from numbers import Integral, Real
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import check_scoring
-from sklearn.metrics._scorer import get_scorer_names
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -18,9 +17,9 @@ from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._warn_user import warn_user
 
 _MAX_INT = np.iinfo(np.int32).max
-# Without l1 no alpha makes all coefficients zero; the grid is then that of a little of it.
+# Without an l1 term no alpha makes all coefficients zero; the grid then assumes this l1 ratio.
 _LEAST_L1_RATIO = 1e-3
-# Samples from which the folds are solved together, by stochastic epochs.
+# With at least this many samples, folds are solved together, by stochastic epochs.
 _FEWEST_SAMPLES = 2048
 _SHARED = {
     name: constraint
@@ -30,7 +29,7 @@ _SHARED = {
 
 
 class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
-    """Chooses ``alpha`` and ``l1_ratio`` by validation, and fits again with them."""
+    """Base class of the probes that choose ``alpha`` and ``l1_ratio`` by cross-validation."""
 
     _parameter_constraints: dict = {
         **_SHARED,
@@ -44,49 +43,15 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
     }
 
     @abstractmethod
-    def __init__(
-        self,
-        *,
-        l1_ratio,
-        alphas,
-        eps,
-        cv,
-        scoring,
-        selection,
-        standardize,
-        fit_intercept,
-        solver,
-        tol,
-        max_iter,
-        n_jobs,
-        device,
-        random_state,
-    ):
-        self.l1_ratio = l1_ratio
-        self.alphas = alphas
-        self.eps = eps
-        self.cv = cv
-        self.scoring = scoring
-        self.selection = selection
-        self.standardize = standardize
-        self.fit_intercept = fit_intercept
-        self.solver = solver
-        self.tol = tol
-        self.max_iter = max_iter
-        self.n_jobs = n_jobs
-        self.device = device
-        self.random_state = random_state
-
-    @abstractmethod
     def _targets(self, y, weight, rows=slice(None), where=""):
-        """Encode the targets of some rows, or of all."""
+        """Encode the targets of the given rows."""
 
     @abstractmethod
     def _plain(self, attributes):
-        """Return a fitted probe with these attributes, to be scored."""
+        """Make a fitted probe with the given attributes, for scoring."""
 
     def _search(self, X, y, sample_weight, groups):
-        """Score the grid on every fold, choose from it, and fit the whole data."""
+        """Score the grid on every fold, choose a penalty, and fit it on all the data."""
         check_consistent_length(X, groups)
         l1_ratios = self._check_l1_ratios()
         targets = self._targets(y, sample_weight)
@@ -102,7 +67,7 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
         folds = grid.describe(folds, context)
         groups = self._group(folds, len(X))
         seeds = random_state.randint(_MAX_INT, size=len(groups))
-        # Threads share X; the solvers let go of the interpreter while they compute.
+        # Threads suffice and share X: the solvers release the GIL while they compute.
         found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             delayed(grid.score)(group, np.random.RandomState(seed))
             for group, seed in zip(groups, seeds, strict=True)
@@ -114,10 +79,11 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
         self.alphas_ = alphas[0] if np.ndim(self.l1_ratio) == 0 else alphas
         ratio, place = self._choose(scores, n_nonzero)
         self.alpha_, self.l1_ratio_ = float(alphas[ratio, place]), float(l1_ratios[ratio])
-        problem = self._state(X, targets, random_state).penalised(self.alpha_, self.l1_ratio_)
+        chosen = {"alpha": self.alpha_, "l1_ratio": self.l1_ratio_}
+        problem = self._build_problem(X, targets, random_state).penalized(**chosen)
         solution = self._solver(problem, random_state).solve()
-        self._adopt(solution, problem, targets, alpha=self.alpha_, l1_ratio=self.l1_ratio_)
-        self._end(context, data)
+        self._set_solution(solution, problem, targets, **chosen)
+        self._notify_end(context, data)
         return self
 
     def _check_l1_ratios(self):
@@ -125,32 +91,32 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
         if ratios.ndim != 1 or not len(ratios) or not ((ratios >= 0) & (ratios <= 1)).all():
             raise ValueError(
                 f"The 'l1_ratio' parameter of {type(self).__name__} must be a number or a list of "
-                f"numbers between 0 and 1. Got {self.l1_ratio!r}."
+                f"numbers between 0 and 1. Got {self.l1_ratio!r} instead."
             )
         return ratios
 
     def _grid(self, X, targets, l1_ratios):
-        """Lay the alphas out, the largest first: shape (n_l1_ratios, n_alphas)."""
+        """Return the alphas, largest first, of shape (n_l1_ratios, n_alphas)."""
         if not isinstance(self.alphas, Integral):
             alphas = np.sort(np.asarray(self.alphas, dtype=np.float64).ravel())[::-1]
             if not len(alphas) or not (np.isfinite(alphas) & (alphas >= 0)).all():
                 raise ValueError(
                     f"The 'alphas' parameter of {type(self).__name__} must be an int or a list of "
-                    f"numbers that are not negative. Got {self.alphas!r}."
+                    f"non-negative numbers. Got {self.alphas!r} instead."
                 )
             return np.tile(alphas, (len(l1_ratios), 1))
-        problem = self._state(X, targets, np.random.RandomState(0), is_resident=False)
+        problem = self._build_problem(X, targets, np.random.RandomState(0), is_resident=False)
         gradient = problem.certify(*problem.zeros()).gradient
         tops = [problem.alpha_max(gradient, max(r, _LEAST_L1_RATIO)) for r in l1_ratios]
         if not all(tops):
             raise ValueError(
-                "No column of X has anything to do with y, linearly: there is no grid of alphas "
-                f"for {type(self).__name__} to choose from."
+                f"{type(self).__name__} cannot make a grid of alphas, because no column of X is "
+                "linearly related to y. Check X and y, or pass the alphas as a list."
             )
         return np.array([np.geomspace(top, top * self.eps, self.alphas) for top in tops])
 
     def _group(self, folds, n_samples):
-        """Decide which folds are solved together: with few samples a Newton step is better."""
+        """Decide which folds are solved together; with few samples, Newton steps are faster."""
         is_small = n_samples < _FEWEST_SAMPLES
         whole = all(fold.targets.is_whole for fold in folds)
         if is_small or not whole or self.solver == "newton":
@@ -163,25 +129,25 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
             fold = np.argwhere(~np.isfinite(scores))[0][0]
             raise ValueError(
                 f"scoring={self.scoring!r} gave {scores[~np.isfinite(scores)][0]} on fold {fold}. "
-                "Use folds that hold every class, or another scorer."
+                "Use folds that contain every class, or another scorer."
             )
         if not has_converged.all():
             warn_user(
                 f"{(~has_converged).sum()} of {has_converged.size} fits of the path did not "
-                f"converge in max_iter={self.max_iter} epochs; most are those of the smallest "
-                "alphas. Raise max_iter, or eps.",
+                f"converge in max_iter={self.max_iter} epochs, most likely those with the smallest "
+                "alphas. Increase max_iter or eps.",
                 ConvergenceWarning,
             )
 
     def _choose(self, scores, n_nonzero):
-        """Return the place of the chosen model in the grid."""
+        """Return the indices of the chosen model in the grid."""
         mean = scores.mean(axis=0)
         best = np.unravel_index(mean.argmax(), mean.shape)
         if self.selection == "best" or len(scores) == 1:
             return best
         error = scores[(slice(None), *best)].std(ddof=1) / np.sqrt(len(scores))
         sparsity = np.where(mean >= mean[best] - error, n_nonzero.mean(axis=0), np.inf)
-        # Of equally sparse models the one with the larger alpha, which comes first.
+        # Among equally sparse models, prefer the largest alpha (it comes first).
         ratios, places = np.nonzero(sparsity == sparsity.min())
         first = np.lexsort((-mean[ratios, places], places))[0]
         return ratios[first], places[first]

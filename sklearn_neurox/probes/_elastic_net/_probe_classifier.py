@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How a linear probe of classes reads labels and predicts them."""
+"""Labels and predictions of linear classification probes."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,26 +11,26 @@ from sklearn_neurox.utils._validation import check_matrix, encode_classes
 
 
 class ProbeClassifierMixin(ClassifierMixin):
-    """Labels and predictions of a probe with one row of coefficients a class, or one for two."""
+    """Mixin for linear classifiers with one row of coefficients per class, or one for two."""
 
     def _check_labels(self, X, y):
-        """Validate the data of a fit, and encode the labels by ``classes_``."""
+        """Validate X and y, set ``classes_``, and encode the labels."""
         X, y = check_matrix(self, X, y, reset=True, ensure_min_samples=2)
         check_classification_targets(y)
         classes, codes = encode_classes(y, slice(None), caller=type(self).__name__)
         if self.solver == "newton" and len(classes) > 2:
             raise ValueError(
-                "solver='newton' takes two classes, because the scores of more are coupled, but "
-                f"y has {len(classes)}. Use solver='auto'."
+                "solver='newton' supports only two classes, because the scores of more classes are "
+                f"coupled, but y has {len(classes)}. Use solver='auto'."
             )
         if not np.array_equal(getattr(self, "classes_", classes), classes):
-            # The coefficients of other classes are nothing to begin with.
+            # A warm start from the coefficients of other classes makes no sense.
             self.__dict__.pop("coef_", None)
         self.classes_ = classes
         return X, y, codes
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Compute the scores of the classes.
+        """Compute the score of every class.
 
         Parameters
         ----------
@@ -40,7 +40,7 @@ class ProbeClassifierMixin(ClassifierMixin):
         Returns
         -------
         scores : ndarray of shape (n_samples, n_classes) or (n_samples,)
-            One column a class; with two classes the score of the second.
+            One column per class, as in ``classes_``; with two classes, the score of the second.
         """
         scores = self._scores(X)
         return scores[:, 0] if scores.shape[1] == 1 else scores
@@ -63,7 +63,7 @@ class ProbeClassifierMixin(ClassifierMixin):
         return self.classes_[best]
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Compute the probabilities of the classes.
+        """Compute the probability of every class.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class ProbeClassifierMixin(ClassifierMixin):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            Rows sum to one; columns are as in ``classes_``.
+            Rows sum to one; columns follow ``classes_``.
         """
         scores = self.decision_function(X)
         if scores.ndim == 2:
@@ -81,9 +81,9 @@ class ProbeClassifierMixin(ClassifierMixin):
         return np.column_stack([expit(-scores), expit(scores)])
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
-        """Compute the logarithms of the probabilities of the classes.
+        """Compute the log-probability of every class.
 
-        They are finite where a probability is too small for a number of its own.
+        The values stay finite where the probability itself would underflow to zero.
 
         Parameters
         ----------
@@ -93,8 +93,8 @@ class ProbeClassifierMixin(ClassifierMixin):
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
-            In nats; columns are as in ``classes_``. Minus infinity for a class without any row of
-            positive weight.
+            In nats; columns follow ``classes_``. Minus infinity for a class without any training
+            row of positive weight.
         """
         scores = self.decision_function(X)
         if scores.ndim == 2:

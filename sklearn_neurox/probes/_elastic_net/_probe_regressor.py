@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How a linear probe of numbers reads targets and predicts them."""
+"""Targets and predictions of linear regression probes."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,17 +9,17 @@ from sklearn_neurox.utils._validation import check_matrix
 
 
 class ProbeRegressorMixin(MultiOutputMixin, RegressorMixin):
-    """Targets and predictions of a probe with one row of coefficients an output."""
+    """Mixin for linear regressors with one row of coefficients per output."""
 
     def _check_numbers(self, X, y, *, reset=True, **check_params):
-        """Validate the data of a fit."""
+        """Validate X and y, and return y in float64."""
         X, y = check_matrix(self, X, y, reset=reset, multi_output=True, **check_params)
         try:
             return X, y.astype(np.float64, copy=False)
         except ValueError as error:
             raise ValueError(
-                f"{type(self).__name__} predicts numbers, but y holds others ({error}). For labels "
-                "there is ElasticNetProbeClassifier."
+                f"{type(self).__name__} predicts numbers, but y contains other values ({error}). "
+                "For labels, use ElasticNetProbeClassifier."
             ) from error
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -33,7 +33,7 @@ class ProbeRegressorMixin(MultiOutputMixin, RegressorMixin):
         Returns
         -------
         targets : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predicted targets, of float64 if X is and of float32 otherwise.
+            Predicted targets: float64 if X is float64, otherwise float32.
         """
         scores = self._scores(X)
         return scores[:, 0] if np.ndim(self.coef_) == 1 else scores

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import copy
-
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
@@ -8,9 +6,9 @@ from sklearn.callback import with_callbacks
 
 from sklearn_neurox.probes._elastic_net._base import BaseElasticNetProbe
 from sklearn_neurox.probes._elastic_net._probe_regressor import ProbeRegressorMixin
-from sklearn_neurox.probes._elastic_net._stream import add_to_stream, begin_stream
+from sklearn_neurox.probes._elastic_net._stream import extend_stream
 from sklearn_neurox.probes._elastic_net._targets import (
-    centre_of,
+    center_of,
     mean_one_weight,
     number_targets,
 )
@@ -18,62 +16,64 @@ from sklearn_neurox.utils._validation import check_weight
 
 
 class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
-    """Linear regression probe with an elastic-net penalty, solved to a certified gap.
+    """Linear regression probe with an elastic-net penalty and a certified solution.
 
-    It minimises, summed over the outputs,
+    It minimizes, summed over the outputs,
 
     .. code-block:: text
 
         mean_i (y_i - W z_i - b)^2 / 2 + alpha * (l1_ratio * ||W||_1
                                                   + (1 - l1_ratio) / 2 * ||W||_2^2)
 
-    where ``z`` is a row of X, or of X standardized. The intercept ``b`` is free. This is the
-    objective of `sklearn.linear_model.ElasticNet`; the solution is exact to a duality gap that is
-    computed on the whole data in float64.
+    where ``z`` is a row of X, standardized if ``standardize=True``. The intercept ``b`` is not
+    penalized. This is the objective of `sklearn.linear_model.ElasticNet`. The solution is
+    certified by a duality gap, computed in float64 on all the data.
 
     Parameters
     ----------
     alpha : float, default=1e-3
-        Strength of the penalty, beside the mean loss. It is in units of y: for targets ten times
-        as large, the same l1 penalty takes an ``alpha`` ten times as large.
+        Strength of the penalty, relative to the *mean* loss. It is in units of y: if the targets
+        are ten times as large, the same l1 penalty needs an ``alpha`` ten times as large.
 
     l1_ratio : float, default=0.5
-        Share of the l1 penalty: 1 for the lasso, 0 for ridge.
+        Share of the l1 term in the penalty: 1 for the lasso, 0 for ridge.
 
     standardize : bool, default=False
-        Whether the penalty acts on the coefficients of columns that are centred and divided by
-        their standard deviation. X is not touched, and ``coef_`` is in units of X all the same.
+        If True, the penalty acts on the coefficients of the standardized columns (centered and
+        divided by their standard deviation). X itself is not modified, and ``coef_`` is always in
+        units of X.
 
     fit_intercept : bool, default=True
-        Whether to fit an intercept. Without one, columns are divided but not centred.
+        Whether to fit an intercept. Without one, columns are scaled but not centered.
 
     solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
-        All solve the same problem to the same gap.
+        Algorithm to use. All of them solve the same problem to the same tolerance.
 
-        - "auto" begins with "saga", or below 2,048 samples with "newton", and goes on with another
-          where that one would take long;
-        - "saga" suits many samples and a penalty strong enough to generalise;
+        - "auto" starts with "saga" (with fewer than 2,048 samples: "newton") and switches to
+          another one if progress is slow;
+        - "saga" suits many samples and a penalty strong enough for the probe to generalize;
         - "svrg", with momentum, suits many samples and a weak penalty;
-        - "newton" computes the Gram matrix of the columns that matter, for few samples or a very
-          small ``tol``;
-        - "fista" takes whole-batch steps.
+        - "newton" computes the Gram matrix of the informative columns, and suits few samples or a
+          very small ``tol``;
+        - "fista" takes full-batch steps.
 
     tol : float, default=1e-3
-        The solver stops at ``dual_gap_ <= tol * objective``. With ``alpha=0`` it stops when the
-        norm of the gradient, in standardized columns, is ``tol`` times that at zero coefficients.
+        Tolerance: the solver stops when ``dual_gap_ <= tol * objective``. With ``alpha=0``, it
+        stops when the norm of the gradient, in standardized columns, is at most ``tol`` times the
+        norm at zero coefficients.
 
     max_iter : int, default=1000
-        The most passes over the data.
+        Maximum number of passes over the data.
 
     warm_start : bool, default=False
-        Whether to begin at the solution of the previous fit.
+        Whether to start from the solution of the previous fit.
 
     device : str, default="auto"
-        Where to solve: "cpu", "cuda", "cuda:<index>" or "mps"; "auto" takes CUDA where there is
-        one. A matrix that does not fit the device is streamed to it.
+        Device to solve on: "cpu", "cuda", "cuda:<index>" or "mps"; "auto" uses CUDA if available.
+        A matrix that does not fit on the device is streamed to it.
 
     random_state : int, RandomState instance or None, default=None
-        Shuffles the rows and the batches. Pass an int for the same bits in every fit.
+        Seed for shuffling rows and batches. Pass an int for bit-identical fits.
 
     Attributes
     ----------
@@ -84,30 +84,30 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
         Intercepts.
 
     dual_gap_ : float
-        The objective is at most this much above the optimum. With ``alpha=0`` the relative norm
-        of the gradient; NaN after `partial_fit`.
+        Upper bound on the distance between the objective and its optimum. With ``alpha=0``, the
+        relative norm of the gradient; NaN after `partial_fit`.
 
     n_iter_ : int
-        Passes over the data.
+        Number of passes over the data.
 
     alpha_max_ : float
-        The smallest ``alpha`` at which, with this ``l1_ratio``, all coefficients are zero.
+        The smallest ``alpha`` at which all coefficients are zero, for this ``l1_ratio``.
 
     n_features_in_ : int
-        Number of features seen in fit.
+        Number of features seen during fit.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where X has names that are all strings.
+        Names of the features seen during fit, if X has feature names that are all strings.
 
     See Also
     --------
-    ElasticNetProbeRegressorCV : The same with ``alpha`` and ``l1_ratio`` found by validation.
-    ElasticNetProbeClassifier : The same for classes.
-    sklearn.linear_model.ElasticNet : The same model by coordinate descent.
+    ElasticNetProbeRegressorCV : The same probe, with a penalty chosen by cross-validation.
+    ElasticNetProbeClassifier : The corresponding classification probe.
+    sklearn.linear_model.ElasticNet : The same model, fitted by coordinate descent.
 
     Notes
     -----
-    See `ElasticNetProbeClassifier` for the solvers, their sources, and what is copied.
+    See `ElasticNetProbeClassifier` for the solvers, their references and their memory use.
 
     Examples
     --------
@@ -133,18 +133,16 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ):
-        super().__init__(
-            alpha,
-            l1_ratio,
-            standardize=standardize,
-            fit_intercept=fit_intercept,
-            solver=solver,
-            tol=tol,
-            max_iter=max_iter,
-            warm_start=warm_start,
-            device=device,
-            random_state=random_state,
-        )
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.standardize = standardize
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
@@ -162,7 +160,7 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
             Targets.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples: one of weight 2 counts as two samples.
+            Sample weights: a sample of weight 2 counts as two samples.
 
         Returns
         -------
@@ -172,12 +170,12 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
         Raises
         ------
         ValueError
-            If X or y has values that are not finite, or weights are negative.
+            If X or y contains NaN or infinity, or a weight is negative.
         """
         X, y = self._check_numbers(X, y)
         weight = mean_one_weight(sample_weight, X)
-        centre = centre_of(y, weight, fit_intercept=self.fit_intercept)
-        targets = number_targets(y, weight, centre)
+        center = center_of(y, weight, fit_intercept=self.fit_intercept)
+        targets = number_targets(y, weight, center)
         data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         return self._fit(X, targets, data)
 
@@ -185,10 +183,10 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "ElasticNetProbeRegressor":
-        """Learn from some samples of a stream, by one pass of proximal stochastic gradient.
+        """Update the probe with one pass of proximal stochastic gradient over a batch of samples.
 
-        It goes on from the coefficients that there are. What it reaches is near the optimum of
-        the samples seen, without a certificate: ``dual_gap_`` is NaN.
+        The pass starts from the current coefficients. The result is close to the optimum for all
+        samples seen so far, but not certified: ``dual_gap_`` is NaN.
 
         Parameters
         ----------
@@ -199,25 +197,26 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
             Targets.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples, in units that are the same in all calls.
+            Sample weights, on the same scale in all calls.
 
         Returns
         -------
         self : ElasticNetProbeRegressor
-            The probe so far.
+            The updated probe.
 
         Raises
         ------
         ValueError
-            If X or y has values that are not finite, or y another number of outputs than before.
+            If X or y contains NaN or infinity, or y has a different number of outputs than in
+            earlier calls.
         """
         is_first = not hasattr(self, "coef_")
-        X, y = self._check_numbers(X, y, reset=is_first)
-        if not is_first and np.shape(self.intercept_) != y.shape[1:]:
+        X, values = self._check_numbers(X, y, reset=is_first)
+        if not is_first and np.shape(self.intercept_) != values.shape[1:]:
             raise ValueError(
-                f"y has shape {y.shape}, but the outputs seen before were of shape "
-                f"{np.shape(self.intercept_)}."
+                f"y has shape {values.shape}, but the outputs seen before have shape "
+                f"{np.shape(self.intercept_)}. Pass targets of the same shape in every call."
             )
-        stream = copy.deepcopy(getattr(self, "_stream", None)) or begin_stream()
-        weight = add_to_stream(stream, X, check_weight(sample_weight, X))
-        return self._partial_fit(X, number_targets(y, weight, 0.0), stream)
+        weight = check_weight(sample_weight, X)
+        stream, weight = extend_stream(getattr(self, "_stream", None), X, weight)
+        return self._partial_fit(X, number_targets(values, weight, 0.0), stream)

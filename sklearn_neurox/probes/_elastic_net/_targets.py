@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a probe is to predict, as the solvers take it."""
+"""Labels, targets and weights in the form that the solvers need."""
 
 from dataclasses import dataclass
 
@@ -20,8 +20,8 @@ class Targets:
         Class indices, or targets in float64.
 
     weight, moment_weight : ndarray of shape (n_samples,) or None
-        Weights of the losses, and of the columns' moments, which class weights leave alone. They
-        average one; None where all are equal.
+        Weights of the losses, and weights of the column moments, which ignore class weights. Both
+        have mean one; None if all weights are equal.
     """
 
     values: np.ndarray
@@ -36,15 +36,15 @@ class ClassTargets(Targets):
     Attributes
     ----------
     present : ndarray of shape (n_classes,), dtype=bool
-        The classes with a sample that counts; ``values`` numbers these only if there are more
-        than two classes.
+        Whether a class has a sample of positive weight. With more than two classes, ``values``
+        numbers the present classes only.
     """
 
     present: np.ndarray
 
     @property
     def is_whole(self):
-        """Whether every class has a sample that counts."""
+        """Whether every class has a sample of positive weight."""
         return bool(self.present.all())
 
     @property
@@ -72,14 +72,14 @@ class NumberTargets(Targets):
     Attributes
     ----------
     is_single : bool
-        Whether they were given in one dimension.
+        Whether y is one-dimensional.
 
-    centre : ndarray of shape (n_outputs,)
-        What was subtracted from the targets, so that none but their spread matters to rounding.
+    center : ndarray of shape (n_outputs,)
+        Subtracted from the targets, so that rounding errors depend on their spread only.
     """
 
     is_single: bool
-    centre: np.ndarray
+    center: np.ndarray
 
     is_whole = True
 
@@ -92,38 +92,17 @@ class NumberTargets(Targets):
 
     def attributes(self, coef, intercept):
         """Turn coefficients into the attributes of a fitted probe."""
-        intercept = intercept + self.centre
+        intercept = intercept + self.center
         if self.is_single:
             return {"coef_": coef[0], "intercept_": float(intercept[0])}
         return {"coef_": coef, "intercept_": intercept}
 
 
 def class_targets(codes, classes, *, class_weight, sample_weight, where=""):
-    """Encode labels and their weights.
+    """Encode labels, given as indices into ``classes``, and their weights.
 
-    Parameters
-    ----------
-    codes : ndarray of shape (n_samples,)
-        Places in `classes`.
-
-    classes : ndarray of shape (n_classes,)
-
-    class_weight : dict, "balanced" or None
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        From `mean_one_weight`.
-
-    where : str, default=""
-        Where the samples are from, for messages.
-
-    Returns
-    -------
-    targets : ClassTargets
-
-    Raises
-    ------
-    ValueError
-        If less than two classes have a sample that counts.
+    ``sample_weight`` comes from `mean_one_weight`; ``where`` completes messages (" of fold 3").
+    Fewer than two classes with a sample of positive weight are an error.
     """
     check_class_weight(class_weight)
     n_classes = len(classes)
@@ -152,34 +131,35 @@ def class_targets(codes, classes, *, class_weight, sample_weight, where=""):
     if not present.all():
         reason = "have no sample" if weight is None else "have no sample of positive weight"
         warn_user(
-            f"The classes {classes[~present].tolist()} {reason}{where}: they are never predicted.",
+            f"The classes {classes[~present].tolist()} {reason} in the data{where} and are never "
+            "predicted."
         )
     if n_classes > 2:
-        # Samples of a class without weight count for nothing, whatever they are called.
+        # The code of a sample without weight does not matter.
         codes = np.where(present, np.cumsum(present) - 1, 0)[codes]
     return ClassTargets(codes, weight, sample_weight, present)
 
 
 def check_class_weight(class_weight):
-    """Raise an error for weights of classes that are negative or not finite."""
+    """Raise an error if a class weight is negative or not finite."""
     if not isinstance(class_weight, dict):
         return
     for label, weight in class_weight.items():
         if not 0 <= weight < np.inf:
             raise ValueError(
-                f"class_weight must give weights that are finite and not negative, but that of "
+                f"class_weight must contain finite, non-negative weights, but the weight of "
                 f"{label!r} is {weight!r}."
             )
 
 
-def number_targets(y, sample_weight, centre):
-    """Encode targets of shape (n_samples,) or (n_samples, n_outputs), in float64, centred."""
-    values = y.reshape(len(y), -1) - centre
-    return NumberTargets(values, sample_weight, sample_weight, y.ndim == 1, centre)
+def number_targets(y, sample_weight, center):
+    """Center targets of shape (n_samples,) or (n_samples, n_outputs)."""
+    values = y.reshape(len(y), -1) - center
+    return NumberTargets(values, sample_weight, sample_weight, y.ndim == 1, center)
 
 
-def centre_of(y, sample_weight, *, fit_intercept):
-    """Return the means of the targets, which a free intercept takes up, or zero."""
+def center_of(y, sample_weight, *, fit_intercept):
+    """Return the mean of every target, or zeros without an intercept to absorb them."""
     values = y.reshape(len(y), -1)
     if fit_intercept:
         return np.average(values, axis=0, weights=sample_weight)
@@ -187,31 +167,14 @@ def centre_of(y, sample_weight, *, fit_intercept):
 
 
 def mean_one_weight(sample_weight, X):
-    """Validate sample weights, and scale them to average one.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n_samples,), float or None
-
-    X : ndarray of shape (n_samples, n_features)
-
-    Returns
-    -------
-    weight : ndarray of shape (n_samples,), float64, or None
-        None where all weights are equal, so that they cannot make a difference.
-
-    Raises
-    ------
-    ValueError
-        For weights that are negative, not finite, or of another number, and if all are zero.
-    """
+    """Validate sample weights and scale them to mean one; None if all are equal."""
     return scaled_weight(check_weight(sample_weight, X))
 
 
 def scaled_weight(weight):
-    """Scale valid weights to average one; None where they are equal."""
+    """Scale valid weights to mean one; None if all are equal."""
     if weight is None or (weight == weight[0]).all() and weight[0] > 0:
         return None
     if not weight.any():
-        raise ValueError("All of sample_weight is zero: give a sample that counts.")
+        raise ValueError("All sample weights are zero. Give some sample a positive weight.")
     return weight / weight.mean()

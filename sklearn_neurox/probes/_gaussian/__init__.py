@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The Gaussian probe and the moments that it is computed from."""
+"""The Gaussian probe and its class moments."""

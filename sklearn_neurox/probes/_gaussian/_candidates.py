@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which columns a Gaussian probe models, and whether their covariances fit into memory."""
+"""Choice of the columns that a Gaussian probe models, within its memory limit."""
 
 import numpy as np
 
@@ -14,20 +14,9 @@ from sklearn_neurox.utils._names import neuron_indices
 
 
 def choose_candidates(estimator, X, codes, weights, counts):
-    """Turn the parameter ``candidates`` of an estimator into columns.
+    """Resolve the ``candidates`` of an estimator that has validated X to ascending columns.
 
-    Parameters
-    ----------
-    estimator : estimator instance
-        Has ``candidates`` and ``max_memory``, and has validated X.
-
-    X, codes, weights, counts : ndarray
-        As in `class_means`.
-
-    Returns
-    -------
-    columns : ndarray of shape (n_chosen,), dtype=intp
-        Ascending.
+    ``X``, ``codes``, ``weights`` and ``counts`` are those of `class_means`.
     """
     named = named_candidates(estimator)
     count = count_candidates(estimator, named, len(counts))
@@ -40,7 +29,7 @@ def choose_candidates(estimator, X, codes, weights, counts):
 
 
 def named_candidates(estimator):
-    """Give the columns that ``candidates`` names, ascending; None where it says how many."""
+    """Return the columns listed in ``candidates``, ascending; None if it is a number or None."""
     if estimator.candidates is None or np.ndim(estimator.candidates) == 0:
         return None
     caller = type(estimator).__name__
@@ -51,12 +40,14 @@ def named_candidates(estimator):
         caller=caller,
     )
     if not len(columns):
-        raise ValueError(f"The 'candidates' parameter of {caller} chooses no column.")
+        raise ValueError(
+            f"The 'candidates' parameter of {caller} chooses no column. Name at least one."
+        )
     return np.sort(columns)
 
 
 def count_candidates(estimator, named, n_classes):
-    """Count the candidates, and raise an error if their covariances would not fit into memory."""
+    """Count the candidates; raise an error if their covariances would not fit into memory."""
     caller = type(estimator).__name__
     if named is None:
         count = count_neurons(
@@ -76,39 +67,32 @@ def _check_memory(n_candidates, n_classes, max_memory, *, caller):
         raise ValueError(
             f"{caller} would need {needed:.3g} GB of memory for the covariances of {n_classes} "
             f"classes and {n_candidates} neurons, but max_memory={max_memory:g}. Set "
-            f"candidates={most} or less, select neurons or a layer before it, or raise "
+            f"candidates={most} or less, select neurons or a layer beforehand, or increase "
             "max_memory."
         )
 
 
 def candidate_places(chosen, candidates, n_features, *, caller):
-    """Tell where the chosen columns stand among the candidates."""
+    """Return the positions of the chosen columns among the candidates."""
     if len(chosen) == 0:
-        raise ValueError(f"{caller}.subset was given no neuron.")
+        raise ValueError(f"{caller}.subset was given no neuron. Give it at least one.")
     place = np.full(n_features, -1)
     place[candidates] = np.arange(len(candidates))
     unknown = chosen[place[chosen] < 0]
     if len(unknown):
         raise ValueError(
             f"{caller}.subset was given neuron {unknown[0]}, which is not one of the "
-            f"{len(candidates)} candidates ({len(unknown)} such), so that it has no covariance. "
-            "Name it in candidates and fit again."
+            f"{len(candidates)} candidates ({len(unknown)} such), so its covariance is unknown. "
+            "Add it to candidates and fit again."
         )
     return place[chosen]
 
 
 def information_of_columns(X, codes, weights, counts):
-    r"""Estimate what every column alone tells about the class, from the training moments.
+    r"""Estimate the mutual information between each column and the class, from training moments.
 
-    That is :math:`\frac12 (\log \sigma^2_j - \sum_c p_c \log \sigma^2_{cj})`, the mutual
-    information if the column were Gaussian, within the classes and over all of them.
-
-    Parameters are those of `class_means`.
-
-    Returns
-    -------
-    information : ndarray of shape (n_features,)
-        In nats; 0 for a constant column.
+    It is :math:`\frac12 (\log \sigma^2_j - \sum_c p_c \log \sigma^2_{cj})`, as if the column were
+    Gaussian both within each class and overall, in nats; 0 for a constant column.
     """
     columns = np.arange(X.shape[1])
     means = class_means(X, codes, weights, counts, columns)

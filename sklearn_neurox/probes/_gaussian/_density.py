@@ -6,30 +6,14 @@ from sklearn_neurox.probes._gaussian._moments import upcast_blocks
 
 
 def joint_log_likelihood(X, columns, means, covariances, priors):
-    """Compute the log of prior times density for every row and class.
+    """Compute the log of prior times density, of shape (n_samples, n_classes), in nats.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-
-    columns : ndarray of shape (n_columns,), dtype=intp
-        The columns the moments belong to.
-
-    means : ndarray of shape (n_classes, n_columns)
-
-    covariances : ndarray of shape (n_classes, n_columns, n_columns)
-
-    priors : ndarray of shape (n_classes,)
-
-    Returns
-    -------
-    joint : ndarray of shape (n_samples, n_classes)
-        In nats.
+    ``columns`` are the columns of X that the moments belong to.
     """
     joint = np.empty((X.shape[0], len(priors)))
     with np.errstate(divide="ignore"):
         log_priors = np.log(priors)
-    # One factor at a time, for all of them together are as large as the covariances.
+    # One factor at a time: together they would need as much memory as the covariances.
     for code, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
         factor = cholesky(covariance, lower=True, check_finite=False)
         constant = log_priors[code] - np.log(np.diagonal(factor)).sum()
@@ -42,39 +26,20 @@ def joint_log_likelihood(X, columns, means, covariances, priors):
 
 
 def encode_labels(y, classes):
-    """Turn labels into codes, and refuse those that are of no class."""
+    """Turn labels into class codes; raise an error for labels not seen in ``fit``."""
     unseen = ~np.isin(y, classes)
     if unseen.any():
         row = int(np.flatnonzero(unseen)[0])
         raise ValueError(
             f"{unseen.sum()} of {len(y)} labels were not seen in fit, the first is "
-            f"{y[row : row + 1].tolist()[0]!r} at row {row}. Their information has no bound; "
+            f"{y[row : row + 1].tolist()[0]!r} at row {row}. Their information cannot be bounded: "
             "leave these rows out, or fit on rows of all classes."
         )
     return np.searchsorted(classes, y)
 
 
 def information_bound(codes, cross_entropy, *, units, normalize):
-    """Take the cross-entropy of a probe off the entropy of the labels.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n_samples,), dtype=intp
-        The classes.
-
-    cross_entropy : float
-        In nats.
-
-    units : {"bits", "nats"}
-        The unit of the result.
-
-    normalize : bool
-        Whether to divide by the entropy.
-
-    Returns
-    -------
-    information : float
-    """
+    """Subtract the cross-entropy of a probe (in nats) from the entropy of the labels."""
     shares = np.bincount(codes) / len(codes)
     shares = shares[shares > 0]
     entropy = -(shares @ np.log(shares))
@@ -82,6 +47,7 @@ def information_bound(codes, cross_entropy, *, units, normalize):
         return float((entropy - cross_entropy) / (np.log(2) if units == "bits" else 1.0))
     if len(shares) < 2:
         raise ValueError(
-            "The information cannot be normalized: y has only 1 class, so its entropy is zero."
+            "The information cannot be normalized: y has only 1 class, so its entropy is zero. "
+            "Use normalize=False, or labels of at least two classes."
         )
     return float(1 - cross_entropy / entropy)

@@ -7,7 +7,7 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_neurox.probes._gaussian._candidates import candidate_places, choose_candidates
 from sklearn_neurox.probes._gaussian._density import (
@@ -21,94 +21,102 @@ from sklearn_neurox.utils._names import neuron_indices
 from sklearn_neurox.utils._validation import (
     check_matrix,
     check_no_missing_labels,
+    check_weight,
     encode_classes,
 )
 
 
 class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
-    r"""Gaussian probe: one multivariate normal a class, of which any neurons can be read off.
+    r"""Gaussian probe: one multivariate normal distribution per class.
 
-    Fitted once on :math:`d` neurons, it gives the probe of any subset of them without another
-    fit. Unlike a linear probe it also uses variances and correlations that tell the class.
+    After one fit on :math:`d` neurons, `subset` returns the probe for any subset of them without
+    fitting again. Unlike a linear probe, it also uses class differences in variances and
+    correlations.
 
     Parameters
     ----------
     candidates : int, float, array-like or None, default=None
-        The neurons to model; ``predict`` still takes matrices of all columns.
+        The neurons to model; ``predict`` still expects all columns of X.
 
-        - None: all of them.
-        - a number, or a fraction in (0, 1]: the columns that alone tell most about the class,
-          :math:`\frac12 (\log \sigma^2_j - \sum_c p_c \log \sigma^2_{cj})` on training rows.
-        - array-like: column indices, feature names or a mask.
+        - None: all neurons.
+        - int, or float in (0, 1] for a fraction: the columns that are individually most
+          informative about the class, by
+          :math:`\frac12 (\log \sigma^2_j - \sum_c p_c \log \sigma^2_{cj})` on the training rows.
+        - array-like: column indices, feature names or a boolean mask.
 
     covariance_prior : {"mean", "mode"}, default="mean"
-        What of the prior of a class's covariance is the diagonal of its empirical covariance.
+        Whether the prior on the covariance of a class has the diagonal of the empirical
+        covariance as its mean or as its mode.
 
-        - ``"mean"``: its mean, as in [1]_. Every variance then shrinks to about
-          :math:`N / (N + 2 d)` of itself, :math:`N` being the rows of the class: a rare class
-          gets far too narrow a Gaussian, and far too sure probabilities.
-        - ``"mode"``: its mode. Variances stay as they are, and covariances shrink by that much.
-          Better wherever classes are rare or neurons many.
+        - ``"mean"``: as in [1]_. Every variance shrinks to about :math:`N / (N + 2 d)` of its
+          value, where :math:`N` is the number of rows of the class: the Gaussian of a rare class
+          becomes far too narrow, and its probabilities far too confident.
+        - ``"mode"``: variances are unchanged, and covariances shrink by that factor. Better if
+          classes are rare or there are many neurons.
 
     priors : array-like of shape (n_classes,) or None, default=None
-        The probabilities of the classes, sorted; None takes their shares.
+        Prior probabilities of the classes, in the order of ``classes_``; None uses the class
+        frequencies.
 
     max_memory : float, default=8.0
-        The most the covariances may take, in gigabytes (1e9 bytes): ``8e-9 * n_classes * d ** 2``,
-        13.6 for 17 classes and the 9,984 neurons of a BERT-base. Beyond it ``fit`` is an error.
+        Memory limit for the covariances in gigabytes (1e9 bytes). They take
+        ``8e-9 * n_classes * d ** 2``, which is 13.6 for 17 classes and the 9,984 neurons of
+        BERT-base. ``fit`` raises an error beyond the limit.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes.
+        The class labels.
 
     class_count_ : ndarray of shape (n_classes,)
-        How many rows each has, or the sum of their weights.
+        Number of rows of each class, or the sum of their weights.
 
     priors_ : ndarray of shape (n_classes,)
-        The probabilities of the classes.
+        Prior probabilities of the classes.
 
     candidates_ : ndarray of shape (d,)
-        The modelled columns, ascending.
+        Indices of the modeled columns, ascending.
 
     means_ : ndarray of shape (n_classes, d)
-        The means of the classes.
+        Class means.
 
     covariances_ : ndarray of shape (n_classes, d, d)
-        The covariances of the classes.
+        Class covariances.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of features seen during fit.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the features seen during fit, if X has feature names that are all strings.
 
     See Also
     --------
-    sklearn_neurox.ranking.GaussianRanker : Chooses the subset greedily.
+    sklearn_neurox.ranking.GaussianRanker : Greedy selection of the subset.
     ElasticNetProbeClassifier : A linear probe.
     sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis : The same model without a prior.
 
     Notes
     -----
-    Mean and covariance of a class are the most probable under the normal-inverse-Wishart prior of
-    [1]_. With :math:`N` rows in the class, mean :math:`\bar x`, scatter matrix :math:`S`,
-    :math:`\mu_0 = \bar x`, :math:`k_0 = 0.01`, :math:`\nu_0 = d + 2`:
+    The mean and covariance of a class are maximum a posteriori estimates under the
+    normal-inverse-Wishart prior of [1]_. For a class with :math:`N` rows, mean :math:`\bar x` and
+    scatter matrix :math:`S`, with :math:`\mu_0 = \bar x`, :math:`k_0 = 0.01`,
+    :math:`\nu_0 = d + 2`:
 
     .. math::
 
         \mu^* = \frac{k_0 \mu_0 + N \bar x}{k_0 + N} = \bar x, \qquad
         \Sigma^* = \frac{\Lambda_0 + S}{\nu_0 + N + d + 2}
 
-    Here :math:`d` is the number of neurons of the fit, never that of a subset: a subset is a
-    marginal of the one Gaussian, not what a fit on its columns gives. :math:`\Lambda_0` is the
-    diagonal of :math:`S / N`; with ``covariance_prior="mode"``, :math:`\nu_0 + d + 2` times that.
+    Here :math:`d` is the number of neurons of the fit, even for a subset: a subset is a marginal
+    of the fitted Gaussian and differs from a fit on its columns. :math:`\Lambda_0` is the diagonal
+    of :math:`S / N`; with ``covariance_prior="mode"``, :math:`\nu_0 + d + 2` times that diagonal.
     The authors used the former, on classes of 100 rows or more.
 
-    That is zero where a class has one row, or a neuron is constant in it. So to the diagonal of
-    :math:`\Sigma^*` are added the pooled variance within the classes, divided by :math:`N^2`, so
-    that a single row has just that; and a billionth of the column's total variance, against
-    rounding. A column constant over all rows tells nothing: its variances are all one.
+    The diagonal of :math:`\Sigma^*` would be zero if a class has one row or a neuron is constant
+    within a class. Therefore, two terms are added to it: the pooled within-class variance divided
+    by :math:`N^2`, which is then the variance of a class with a single row, and a billionth of the
+    column's total variance, to guard against rounding. A column that is constant over all rows is
+    uninformative: its variance is set to one in every class.
 
     References
     ----------
@@ -152,7 +160,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "GaussianProbeClassifier":
-        """Fit one Gaussian a class.
+        """Fit one Gaussian per class.
 
         Parameters
         ----------
@@ -163,7 +171,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
             Labels.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often every row counts: weight 2 is the row twice, weight 0 the row left out.
+            Sample weights: weight 2 counts a row twice, weight 0 leaves it out.
 
         Returns
         -------
@@ -173,12 +181,14 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is not finite, a label is missing, there are less than two classes, ``priors``
-            do not fit them, or the covariances would not fit into ``max_memory``.
+            If X contains NaN or infinity, a label is missing, there are fewer than two classes,
+            ``priors`` are not one valid probability per class, or the covariances would exceed
+            ``max_memory``.
         """
         X, y = check_matrix(self, X, y, reset=True)
         check_classification_targets(y)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights = check_weight(sample_weight, X)
+        weights = np.ones(np.shape(y)) if weights is None else weights
         self.classes_, codes = encode_classes(y, weights > 0, caller=type(self).__name__)
         self.class_count_ = np.bincount(codes, weights, minlength=len(self.classes_))
         self.priors_ = self._check_priors()
@@ -195,33 +205,35 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         if priors.shape != self.classes_.shape:
             raise ValueError(
                 f"The 'priors' parameter of {type(self).__name__} has shape {priors.shape}, but "
-                f"there are {len(self.classes_)} classes; give one probability for each."
+                f"there are {len(self.classes_)} classes. Give one probability per class."
             )
         if not (priors >= 0).all() or not np.isclose(priors.sum(), 1.0):
             raise ValueError(
-                f"The 'priors' parameter of {type(self).__name__} must be probabilities that sum "
-                f"to 1, got {priors.tolist()}. Divide them by their sum."
+                f"The 'priors' parameter of {type(self).__name__} must be non-negative "
+                f"probabilities that sum to 1, got {priors.tolist()}."
             )
         return priors
 
     def subset(self, neurons: ArrayLike) -> "GaussianProbeClassifier":
-        """Give the probe of some neurons, without fitting: the marginals of the Gaussians.
+        """Return the probe for a subset of neurons, without fitting again.
+
+        Its Gaussians are the marginals of those of this probe.
 
         Parameters
         ----------
         neurons : array-like of int, of str or of bool
-            Columns of the matrices this probe takes: indices, feature names or a mask; each once,
-            and among ``candidates_``.
+            Column indices, feature names or a boolean mask over the columns of X; distinct, and
+            all among ``candidates_``.
 
         Returns
         -------
         probe : GaussianProbeClassifier
-            A fitted probe that takes matrices of just these columns, in the order given.
+            A fitted probe for matrices with only these columns, in the given order.
 
         Raises
         ------
         ValueError
-            If a neuron is unknown, not a candidate, or given twice, or there is none.
+            If ``neurons`` is empty, or a neuron is unknown, not a candidate, or given twice.
         """
         check_is_fitted(self)
         chosen = self._chosen(neurons)
@@ -254,7 +266,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         )
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Compute the log of prior times density of every class.
+        """Compute the log of prior times density for every class.
 
         Parameters
         ----------
@@ -264,7 +276,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples, n_classes) or (n_samples,)
-            In nats, one column a class; with two classes the log-odds of the second.
+            In nats, one column per class; with two classes, the log-odds of the second.
         """
         joint = self._joint_log_likelihood(X)
         return joint[:, 1] - joint[:, 0] if joint.shape[1] == 2 else joint
@@ -286,7 +298,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[best]
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
-        """Compute the logarithms of the probabilities of the classes.
+        """Compute the log-probability of every class.
 
         Parameters
         ----------
@@ -296,13 +308,13 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
-            In nats; columns are as in ``classes_``.
+            In nats; columns follow ``classes_``.
         """
         joint = self._joint_log_likelihood(X)
         return joint - logsumexp(joint, axis=1, keepdims=True)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Compute the probabilities of the classes.
+        """Compute the probability of every class.
 
         Parameters
         ----------
@@ -312,7 +324,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            Rows sum to one; columns are as in ``classes_``.
+            Rows sum to one; columns follow ``classes_``.
         """
         return np.exp(self.predict_log_proba(X))
 
@@ -329,38 +341,39 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         units: str = "bits",
         normalize: bool = False,
     ) -> float:
-        r"""Bound from below what the neurons tell about the class.
+        r"""Compute a lower bound on the mutual information between neurons and class.
 
-        The bound of [1]_ is :math:`H(y) - \mathrm{CE}`: the entropy of the labels given, less the
+        The bound of [1]_ is :math:`H(y) - \mathrm{CE}`: the entropy of the given labels minus the
         mean of :math:`-\log p(y_i | x_i)` under this probe.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Activations of rows not fitted on: on training rows it is no bound.
+            Activations of held-out rows: on training rows, the value is not a lower bound.
 
         y : array-like of shape (n_samples,)
             Labels.
 
         neurons : array-like of int, of str or of bool, or None, default=None
-            The neurons to take it of, as in ``subset``; X has all columns. None for all.
+            Neurons to evaluate, as in `subset`; X still has all columns. None uses all neurons.
 
         units : {"bits", "nats"}, default="bits"
-            The unit. A normalized value has none.
+            Unit of the result; ignored if ``normalize`` is True.
 
         normalize : bool, default=False
-            Whether to divide by :math:`H(y)`, in the same unit; the result is at most 1.
+            Whether to divide by :math:`H(y)`, so that the result is at most 1.
 
         Returns
         -------
         information : float
-            Never above :math:`H(y)`. Negative where the probe does worse than the shares of the
-            classes would; this is not cut off, though the information itself is never negative.
+            At most :math:`H(y)`. Negative if the probe predicts worse than the class frequencies;
+            it is not clipped at zero, although the mutual information itself is never negative.
 
         Raises
         ------
         ValueError
-            If a label was not seen in ``fit``; or, to normalize, if there is only one class.
+            If a label was not seen in ``fit``, or if ``normalize`` is True and y has only one
+            class.
 
         References
         ----------

@@ -5,14 +5,14 @@ import numpy as np
 
 from sklearn_neurox.utils._submatrix import submatrix
 
-# A block is long, for a rank-one update of a covariance costs as much as a rank-fifty one.
+# Blocks are long because a rank-one update of a covariance costs as much as a rank-fifty one.
 _BLOCK_BYTES = 64_000_000
-# Share of a column's total variance below which rounding decides; GaussianNB's var_smoothing.
+# Below this share of a column's total variance, rounding dominates; GaussianNB's var_smoothing.
 _ROUNDING = 1e-9
 
 
 def upcast_blocks(X, columns):
-    """Yield a slice of rows and those rows of the chosen columns, as float64."""
+    """Yield slices of rows, each with the chosen columns of these rows as float64."""
     rows = max(1, _BLOCK_BYTES // (8 * max(1, X.shape[1])))
     for start in range(0, X.shape[0], rows):
         block = slice(start, min(start + rows, X.shape[0]))
@@ -20,7 +20,7 @@ def upcast_blocks(X, columns):
 
 
 def class_means(X, codes, weights, counts, columns):
-    """Compute the mean of every class; those of a constant column are exactly equal.
+    """Compute the class means, exactly equal for a constant column.
 
     Parameters
     ----------
@@ -30,10 +30,10 @@ def class_means(X, codes, weights, counts, columns):
         The class of every row.
 
     weights : ndarray of shape (n_samples,)
-        Rows of weight zero count for nothing.
+        Sample weights; rows of weight zero are ignored.
 
     counts : ndarray of shape (n_classes,)
-        The sum of the weights of every class.
+        The total weight of every class.
 
     columns : ndarray of shape (n_columns,), dtype=intp
         The columns to use.
@@ -51,14 +51,7 @@ def class_means(X, codes, weights, counts, columns):
 
 
 def class_variances(X, codes, weights, counts, columns, means):
-    """Compute the variance of every column within every class.
-
-    Parameters are those of `class_means`, and its result.
-
-    Returns
-    -------
-    variances : ndarray of shape (n_classes, n_columns)
-    """
+    """Compute the variances within each class, of shape (n_classes, n_columns)."""
     sums = np.zeros_like(means)
     for block, values in upcast_blocks(X, columns):
         values -= means[codes[block]]
@@ -68,14 +61,7 @@ def class_variances(X, codes, weights, counts, columns, means):
 
 
 def class_scatters(X, codes, weights, counts, columns, means):
-    """Compute the weighted scatter matrix of every class.
-
-    Parameters are those of `class_means`, and its result.
-
-    Returns
-    -------
-    scatters : ndarray of shape (n_classes, n_columns, n_columns)
-    """
+    """Compute the weighted scatter matrices, of shape (n_classes, n_columns, n_columns)."""
     n_columns = len(columns)
     scatters = np.zeros((len(counts), n_columns, n_columns))
     for block, values in upcast_blocks(X, columns):
@@ -88,25 +74,11 @@ def class_scatters(X, codes, weights, counts, columns, means):
 
 
 def map_variances(means, variances, counts, n_dimensions, prior):
-    """Compute the diagonals of the covariances that are most probable a posteriori.
+    """Compute the diagonals of the maximum a posteriori covariances.
 
-    Parameters
-    ----------
-    means, variances : ndarray of shape (n_classes, n_columns)
-        Moments within the classes.
-
-    counts : ndarray of shape (n_classes,)
-        The sum of the weights of every class.
-
-    n_dimensions : int
-        The dimension of the Gaussians, of which the columns may be a part.
-
-    prior : {"mean", "mode"}
-        What of the prior is the variance within the class.
-
-    Returns
-    -------
-    diagonals : ndarray of shape (n_classes, n_columns)
+    ``means`` and ``variances`` are the moments within each class, of shape (n_classes, n_columns);
+    ``n_dimensions`` is the dimension of the Gaussians, of which the columns may be a subset;
+    ``prior`` is the ``covariance_prior`` of the probe.
     """
     size = counts[:, np.newaxis]
     denominator = 2 * n_dimensions + 4
@@ -116,16 +88,7 @@ def map_variances(means, variances, counts, n_dimensions, prior):
 
 
 def map_covariances(X, codes, weights, counts, columns, prior):
-    """Compute the means and covariances that are most probable a posteriori.
-
-    Parameters are those of `class_means` and `map_variances`.
-
-    Returns
-    -------
-    means : ndarray of shape (n_classes, n_columns)
-
-    covariances : ndarray of shape (n_classes, n_columns, n_columns)
-    """
+    """Compute the maximum a posteriori means and covariances of the classes."""
     n_columns = len(columns)
     means = class_means(X, codes, weights, counts, columns)
     covariances = class_scatters(X, codes, weights, counts, columns, means)
@@ -139,31 +102,21 @@ def map_covariances(X, codes, weights, counts, columns, prior):
 def lift_variances(diagonals, means, variances, counts):
     """Keep the variances of tiny classes and of constant columns away from zero.
 
-    Parameters
-    ----------
-    diagonals : ndarray of shape (n_classes, n_columns)
-        The variances to lift.
-
-    means, variances, counts : ndarray
-        As in `map_variances`.
-
-    Returns
-    -------
-    lifted : ndarray of shape (n_classes, n_columns)
+    ``diagonals`` are the variances to lift; the other arguments are those of `map_variances`.
     """
     shares = counts / counts.sum()
     pooled = shares @ variances
     total = pooled + variance_between(means, shares)
     diagonals = diagonals + pooled / np.square(np.maximum(counts, 1))[:, np.newaxis]
     diagonals += _ROUNDING * total
-    # Equal variances in all classes let a dead neuron say nothing.
+    # Equal variances in all classes make a dead neuron uninformative.
     diagonals[:, total == 0] = 1.0
     return diagonals
 
 
 def variance_between(means, shares):
     """Compute the variance of the class means, weighted by the shares of the classes."""
-    # Differences from the first class are exactly zero in a column that is constant.
+    # Differences from the first class are exactly zero in a constant column.
     offsets = means - means[0]
     return shares @ np.square(offsets - shares @ offsets)
 

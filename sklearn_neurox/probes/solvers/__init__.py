@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Solvers of the probes: losses, penalty, design, certificate and algorithms, all in torch.
+"""Solvers of the probes in torch: losses, penalty, design, certificate and algorithms.
 
-Nothing here is imported before a fit, because importing torch takes about a second.
+They are imported during the first fit only, because importing torch takes about a second.
 """
 
 __all__ = []

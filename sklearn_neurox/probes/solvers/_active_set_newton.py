@@ -6,20 +6,16 @@ from sklearn_neurox.probes.solvers._quadratic import solve_quadratic
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
 _BLOCK_ROWS = 4096
-# At least so many columns may enter at once; more only if the active set is larger itself.
+# This many columns may enter in one step, or as many as the active set already has.
 _FEWEST_NEW = 100
 
 
 class ActiveSetNewton:
-    """Proximal Newton on the columns that matter, for losses whose rows are not coupled.
+    """Proximal Newton on an active set, for losses that do not couple the rows of coefficients.
 
-    Each step takes the coefficients that are not zero and those that violate optimality most,
-    minimises the penalised quadratic model on them, and searches along that direction. With the
-    squared loss the model is the problem itself, and its Gram matrix is computed once.
-
-    Parameters
-    ----------
-    problem : Problem
+    Each step takes the non-zero coefficients and those that violate optimality most, minimizes
+    the penalized quadratic model over them, and searches along the resulting direction. With the
+    squared loss, the model is the problem itself, and its Gram matrix is computed once.
 
     References
     ----------
@@ -27,9 +23,9 @@ class ActiveSetNewton:
     coordinate descent. Journal of Statistical Software.
     """
 
-    # Passes over the data of one call of `epoch`, the Gram matrix left aside.
+    # Passes over the data in one call of `epoch`, not counting the Gram matrix.
     n_passes = 1
-    # Whether `point` costs nothing.
+    # Whether `point` is free.
     knows_its_gap = True
 
     def __init__(self, problem):
@@ -40,14 +36,14 @@ class ActiveSetNewton:
             self.columns, self.gram = problem.memory.get("gram", (None, None))
 
     def start(self, point):
-        """Begin from a point, whose scores are in the working order."""
+        """Start from a point whose scores are in the working order."""
         self.current = point
 
     def refresh(self, point):
-        """Go on; there is no running sum to renew."""
+        """Do nothing: there is no running sum to refresh."""
 
     def point(self):
-        """Return the current point, with an estimate of its duality gap."""
+        """Return the current point with an estimate of its duality gap."""
         return self.current
 
     def state(self):
@@ -56,7 +52,7 @@ class ActiveSetNewton:
 
     @property
     def n_active(self):
-        """The number of columns in play."""
+        """Number of columns in the active set."""
         return 0 if self.columns is None else len(self.columns)
 
     def epoch(self):
@@ -66,11 +62,11 @@ class ActiveSetNewton:
         self._update_gram(active.any(0), point)
         coef = point.coef.clone()
         for row in range(len(coef)):
-            self._minimise(coef[row], active[row], point, row)
+            self._minimize(coef[row], active[row], point, row)
         self.current = self._search(point, coef - point.coef)
 
     def _choose(self, point):
-        """Mark the coefficients to optimise, by row: mask of shape (n_rows, n_features)."""
+        """Return a mask of the coefficients to optimize, of shape (n_rows, n_features)."""
         l1 = self.problem.penalty.l1
         active = point.coef != 0
         if not l1.any():
@@ -83,7 +79,7 @@ class ActiveSetNewton:
         return active | (excess > 0)
 
     def _update_gram(self, needed, point):
-        """Compute the Gram matrix of the needed columns, centred by the weights of the loss."""
+        """Compute the Gram matrix of the needed columns, centered and weighted by the loss."""
         if self.is_quadratic and self.columns is not None:
             if not needed[self.columns].sum() < needed.sum():
                 return
@@ -112,8 +108,8 @@ class ActiveSetNewton:
         if self.is_quadratic:
             problem.memory["gram"] = self.columns, self.gram
 
-    def _minimise(self, coef, active, point, row):
-        """Minimise the quadratic model over the active coefficients of a row, in place."""
+    def _minimize(self, coef, active, point, row):
+        """Minimize the quadratic model over the active coefficients of one row, in place."""
         where = active[self.columns]
         columns = self.columns[where]
         if not len(columns):
@@ -128,7 +124,7 @@ class ActiveSetNewton:
         coef[columns] = to_tensor(new, device=coef.device)
 
     def _search(self, point, move):
-        """Halve the step until the objective has fallen by what the model promised."""
+        """Halve the step until the objective decreases by a fraction of the predicted amount."""
         problem = self.problem
         if self.is_quadratic:
             return problem.estimate(point.coef + move, point.intercept)
@@ -143,7 +139,7 @@ class ActiveSetNewton:
 
 
 def _inner(part):
-    """``part.T @ part`` in float64, by the symmetric product where NumPy offers it."""
+    """Compute ``part.T @ part`` in float64; on the CPU, NumPy exploits the symmetry."""
     if part.device.type == "cpu":
         part = to_numpy(part)
         return (part.T @ part).astype(np.float64)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How far from the optimum a point is at most: the duality gap."""
+"""Certificates: an upper bound on the distance of a point from the optimum."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,9 +11,10 @@ from scipy.optimize import minimize_scalar
 
 @dataclass
 class Certificate:
-    """A point, with the intercepts that are best for it, and a bound on its suboptimality.
+    """A point with its optimal intercepts and a bound on its suboptimality.
 
-    Scores include the intercepts; the gradient is that of the mean loss in the coefficients.
+    Scores include the intercepts; ``gradient`` is the gradient of the mean loss with respect to
+    the coefficients.
     """
 
     coef: torch.Tensor
@@ -22,12 +23,12 @@ class Certificate:
     predictions: torch.Tensor
     gradient: torch.Tensor
     objective: float = float("nan")
-    find_dual: Callable = None
+    find_dual: Callable[[], float] | None = None
 
     @cached_property
     def gap(self):
-        """The objective is at most this much above the optimum; computed when it is asked for."""
-        # Rounding may make the gap of an exact solution a negative 1e-17.
+        """Upper bound on the distance between the objective and its optimum, computed lazily."""
+        # Rounding may turn the gap of an exact solution into, say, -1e-17.
         return max(self.objective - self.find_dual(), 0.0)
 
     def price(self, loss, penalty, target):
@@ -62,15 +63,15 @@ def certify(loss, penalty, coef, scores, target, correlate, *, intercept, fit_in
         Maps a residual of shape (n_samples, n_rows) to ``residual.T @ Z / n_samples`` in float64.
 
     intercept : tensor of shape (n_rows,)
-        Where the search for the best intercepts begins.
+        Starting point of the search for the optimal intercepts.
 
     fit_intercept : bool
 
     Returns
     -------
     certificate : Certificate
-        Without a penalty there is no finite dual value for a linear model that is not optimal;
-        its gap is infinite then, and the gradient has to tell.
+        Without a penalty, a point that is not optimal has no finite dual value and hence an
+        infinite gap; use the gradient to judge it.
     """
     intercept = intercept.to(device=scores.device, dtype=scores.dtype)
     if fit_intercept:
@@ -84,10 +85,10 @@ def certify(loss, penalty, coef, scores, target, correlate, *, intercept, fit_in
 
 
 def _best_dual(loss, penalty, residual, target, gradient):
-    """Largest dual value on the segment from zero to the residual, every point of which counts.
+    """Find the largest dual value on the segment from zero to the residual.
 
-    Any shrunk residual is feasible, and with little l2 a slightly shrunk one is much better,
-    because the conjugate charges what exceeds l1 at a rate of one over l2.
+    Every point of it is feasible. With little l2, a slightly shrunk residual is much better,
+    because the conjugate penalizes the excess over l1 at a rate of one over l2.
     """
 
     def dual(shrink):

@@ -11,50 +11,48 @@ from sklearn_neurox.probes.solvers._momentum_svrg import MomentumSVRG
 from sklearn_neurox.probes.solvers._saga import ProximalSAGA
 from sklearn_neurox.probes.solvers._threads import ThreadLimit
 
-# Rows a batch, and the batches below which stochastic epochs are not worth their overhead.
+# Rows per batch, and the number of batches below which stochastic epochs do not pay off.
 _BATCH_SIZE = 128
 _FEWEST_BATCHES = 16
-# Below this the working precision cannot tell whether zero is the solution.
+# Within this factor, the working precision cannot decide whether zero is the solution.
 _NEARLY_ONE = 1.01
-# Columns above which a Gram matrix costs more than the epochs it saves.
+# With more columns than this, a Gram matrix costs more than the epochs it saves.
 _MOST_COLUMNS = 8192
-# Epochs that SAGA may need from where it is, by its present rate, before momentum takes over.
+# If SAGA needs more epochs than this at its current rate, switch to momentum.
 _PATIENCE = 25
-# Epochs in which SAGA may look for the length of its step before it is judged.
+# Epochs in which SAGA may adapt its step size before it is judged.
 _FEWEST_EPOCHS = 15
-# An algorithm has stalled where so many passes have not made the gap smaller by a tenth.
+# An algorithm has stalled if this many passes have not reduced the gap by a tenth.
 _STALLED_PASSES = 50
 _STALLED_GAIN = 0.9
-# The precision is too low where less than so much of the gap is left without the rounding.
+# The precision is too low if less than this share of the gap remains without rounding errors.
 _LEAST_TRUE_SHARE = 0.7
-# What sums over many rows lose, in units of the last digit.
+# Rounding error of sums over many rows, in units of the last digit.
 _LOST_DIGITS = 10
 
 
 @dataclass
 class Solution:
-    """What `CertifiedSolver` found, and how sure it is.
+    """The result of `CertifiedSolver`.
 
     Attributes
     ----------
-    point : Certificate
-
     gap, target : float
         The duality gap and the value at which to stop; without a penalty, the norm of the
-        gradient relative to that at zero.
+        gradient relative to the norm at zero coefficients.
 
     n_iter : int
-        Passes over the data.
+        Number of passes over the data.
 
     zero_gradient : tensor of shape (n_rows, n_features)
         The gradient at zero coefficients, in float64.
 
     has_no_optimum : bool
-        Whether there is no penalty and the point separates the classes: twice the coefficients
-        are then always better.
+        Whether there is no penalty and the point separates the classes, so that doubling the
+        coefficients always improves the objective.
 
     is_stopped : bool
-        Whether a callback ended the fit.
+        Whether a callback stopped the fit.
     """
 
     point: Certificate
@@ -67,33 +65,33 @@ class Solution:
 
     @property
     def has_converged(self):
-        """Whether the gap is as small as was asked."""
+        """Whether the gap is within the tolerance."""
         return self.gap <= self.target
 
 
 class CertifiedSolver:
-    """Runs an algorithm until its point is certified, and changes it where it stalls.
+    """Run an algorithm until its point is certified; switch to another if it stalls.
 
     Parameters
     ----------
     problem : Problem
 
     tol : float
-        The duality gap to reach, relative to the objective.
+        Duality gap to reach, relative to the objective.
 
     max_iter : int
-        The most passes to take.
+        Maximum number of passes over the data.
 
     random_state : RandomState
 
     solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
-        "auto" begins with what suits the shape and goes on with what suits the progress.
+        "auto" chooses by the shape of the data first and by the progress later.
 
     is_exact : bool, default=True
-        Whether the last certificate is made on X itself in float64, or in working precision.
+        Whether the final certificate is computed on X itself in float64, or in working precision.
 
     watch : EpochWatch or None, default=None
-        Told of the begin and end of every epoch; says at the end whether to stop.
+        Notified at the beginning and end of every epoch; may stop the fit.
     """
 
     def __init__(
@@ -108,24 +106,14 @@ class CertifiedSolver:
         self.watch = watch
 
     def solve(self, start=None):
-        """Solve the problem.
-
-        Parameters
-        ----------
-        start : Certificate or None, default=None
-            A point to begin with, estimated for this problem or one with another penalty.
-
-        Returns
-        -------
-        solution : Solution
-        """
+        """Solve the problem, starting at zero or from a `Certificate` (of any penalty)."""
         with torch.inference_mode():
             penalty = self.problem.penalty
-            self.penalised = bool((penalty.l1 > 0).any() or (penalty.l2 > 0).any())
+            self.penalized = bool((penalty.l1 > 0).any() or (penalty.l2 > 0).any())
             zero = self._zero()
             self.zero_gradient = zero.gradient
             self.norm = float(zero.gradient.norm())
-            if self.norm == 0 or (self.penalised and self._saturation(zero) <= 1):
+            if self.norm == 0 or (self.penalized and self._saturation(zero) <= 1):
                 return self._solution(self._exact(zero), 1)
             point = zero
             if start is not None:
@@ -140,19 +128,19 @@ class CertifiedSolver:
             return self._run(point, 1 if self.algorithm.knows_its_gap else wait)
 
     def _zero(self):
-        """Certify zero coefficients; exactly, where rounding could decide what is zero."""
+        """Certify zero coefficients, exactly if rounding could decide whether they are optimal."""
         zero = self.problem.zero()
         if abs(self._saturation(zero) - 1) < _NEARLY_ONE - 1:
-            # In the working order, because algorithms may begin here.
+            # Scores stay in the working order, because algorithms may start here.
             zero.gradient = self.problem.certify(*self.problem.zeros()).gradient
         return zero
 
     def _saturation(self, zero):
-        """Largest gradient in units of the l1 penalty: zero is the solution if at most one."""
+        """Return the largest gradient over the l1 penalty; up to one, zero is the solution."""
         return float((zero.gradient.abs() / self.problem.penalty.l1).nan_to_num(0.0).amax())
 
     def _first(self):
-        """Choose the algorithm to begin with."""
+        """Choose the first algorithm."""
         if self.solver != "auto":
             return self.solver
         n_samples, n_features = self.problem.design.shape
@@ -164,7 +152,7 @@ class CertifiedSolver:
         return "fista" if is_small else "saga"
 
     def _take_up(self, name, point):
-        """Go on with another algorithm from a point."""
+        """Continue from a point with the named algorithm."""
         n_samples = self.problem.design.shape[0]
         batch_size = min(_BATCH_SIZE, -(-n_samples // 4))
         stochastic = {"saga": ProximalSAGA, "svrg": MomentumSVRG}
@@ -183,7 +171,7 @@ class CertifiedSolver:
         passes, gap, margin = 0, self._gap(point)[0], 1.0
         while True:
             before = gap
-            # At least one epoch, where that does not lead beyond the last pass.
+            # Run at least one epoch, unless that exceeds max_iter.
             wait = min(max(wait, self.algorithm.n_passes), self.max_iter - passes)
             done, is_stopped = self._epochs(wait)
             passes += done
@@ -198,7 +186,7 @@ class CertifiedSolver:
                 solution = self._solution(self._exact(point), passes)
                 if solution.has_converged or is_last:
                     return replace(solution, is_stopped=is_stopped)
-                # The working precision flattered: look closer, and ask for more.
+                # The working precision was too optimistic: estimate in float64, aim lower.
                 self.problem.is_fine = True
                 margin *= 0.7
             rate = math.log(before / gap) / done if 0 < gap < before else 0.0
@@ -207,11 +195,11 @@ class CertifiedSolver:
             wait = max(1, min(math.ceil(min(needed, longest)), longest))
             self._choose(point, gap, needed, passes)
             if self.algorithm.knows_its_gap:
-                # What is left to ask for is the dual value, which far from the end is idle work.
+                # Only the dual value costs anything here; far from the end it is wasted work.
                 wait = max(1, min(wait, int(min(needed, longest) / 3)))
 
     def _epochs(self, n_passes):
-        """Run epochs until they have made some passes over the data, or a callback stops them."""
+        """Run epochs for up to ``n_passes`` passes over the data, or until a callback stops."""
         done, is_stopped = 0, False
         with self.threads:
             while done + self.algorithm.n_passes <= n_passes and not is_stopped:
@@ -223,7 +211,7 @@ class CertifiedSolver:
         return done, is_stopped
 
     def _choose(self, point, gap, needed, passes):
-        """Refresh the algorithm, or leave one that would take many epochs more."""
+        """Refresh the algorithm, or switch if it would take many more epochs."""
         has_stalled = self._has_stalled(passes, gap)
         if has_stalled and self._is_coarse(point):
             self.problem = self.problem.in_double()
@@ -239,17 +227,17 @@ class CertifiedSolver:
         return self.algorithm.refresh(point)
 
     def _has_stalled(self, passes, gap):
-        """Tell whether the smallest gap is an old one."""
+        """Return whether the gap has not decreased noticeably for many passes."""
         if gap < _STALLED_GAIN * self.smallest_gap:
             self.smallest_gap, self.last_gain = gap, passes
         return passes - self.last_gain > _STALLED_PASSES
 
     def _is_coarse(self, point):
-        """Tell whether what is left of the gap may come of the rounding of the gradient.
+        """Return whether rounding of the gradient may account for the remaining gap.
 
-        So it is where a column of very large scale has next to no penalty.
+        This happens if a column of very large scale is hardly penalized.
         """
-        if not (self.penalised and self.problem.may_be_finer):
+        if not (self.penalized and self.problem.may_be_finer):
             return False
         largest = float(self.zero_gradient.abs().amax() + point.coef.abs().amax())
         rounding = _LOST_DIGITS * torch.finfo(self.problem.design.dtype).eps * largest
@@ -257,7 +245,7 @@ class CertifiedSolver:
         return self.problem.reprice(without).gap < _LEAST_TRUE_SHARE * point.gap
 
     def _settle(self, point):
-        """Make the zeros of an average of iterates exact, by epochs of SAGA from it."""
+        """Switch from SVRG, whose averages have no exact zeros, to SAGA; return whether it did."""
         if self.name != "svrg" or not self.problem.penalty.l1.any():
             return False
         self._take_up("saga", point)
@@ -268,14 +256,14 @@ class CertifiedSolver:
         return certify(point.coef, point.intercept)
 
     def _gap(self, point):
-        if self.penalised:
+        if self.penalized:
             return point.gap, self.tol * point.objective
         return float(point.gradient.norm()) / self.norm, self.tol
 
     def _solution(self, point, n_iter):
         gap, target = self._gap(point) if self.norm else (0.0, 0.0)
         has_no_optimum = False
-        if self.norm and not self.penalised:
+        if self.norm and not self.penalized:
             labels = self.problem.exact_target if self.is_exact else self.problem.target
             has_no_optimum = self.problem.loss.separates(point.scores, labels)
         return Solution(point, gap, target, n_iter, self.zero_gradient, has_no_optimum)

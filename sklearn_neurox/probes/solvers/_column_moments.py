@@ -5,36 +5,27 @@ import torch
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
 from sklearn_neurox.utils._validation import row_blocks
 
-# Variances between which float32 neither overflows nor loses digits in the squares.
+# Variances in this range neither overflow float32 nor lose digits when squared.
 _SMALLEST, _LARGEST = 1e-30, 1e30
 
 
 def column_moments(X, weight, device):
     """Compute the mean and standard deviation of every column, block by block.
 
-    A block is summed in the precision of X, or in float32 of float16, after the first row is
-    subtracted: what is constant is then exactly zero, and rounding is relative to the spread of a
-    column, not to its mean. The sums of the blocks are combined in float64.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-
-    weight : tensor of shape (n_samples,), float64, or None
-        Sample weights.
-
-    device : torch.device
+    Each block is summed in the precision of X (float32 for float16) after subtracting the first
+    row: constant columns are then exactly zero, and rounding errors are relative to the spread of
+    a column, not to its mean. Block sums are combined in float64.
 
     Returns
     -------
     mean, scale : tensor of shape (n_features,), float64
-        The scale of a column that is constant, up to rounding, is one.
+        The scale is one for a column that is constant up to rounding.
     """
     dtype = torch.float64 if X.dtype.itemsize == 8 else torch.float32
     every = np.arange(X.shape[1])
     mean, var = _moments(X, weight, device, dtype, every)
     if dtype == torch.float32:
-        # Squares that float32 cannot hold, and zeros, of which some may be such squares.
+        # Squares outside the range of float32, and zeros, which may be underflowed squares.
         extreme = to_numpy(~((var > _SMALLEST) & (var < _LARGEST))).nonzero()[0]
         if len(extreme):
             mean[extreme], var[extreme] = _moments(X, weight, device, torch.float64, extreme)
@@ -56,9 +47,9 @@ def _moments(X, weight, device, dtype, columns):
             continue
         rows = X[block] if is_whole else X[block][:, columns]
         part = to_tensor(rows, dtype=dtype, device=device) - shift
-        centre = w @ part / total
-        part.sub_(centre).square_()
-        gap = centre.double() - mean
+        center = w @ part / total
+        part.sub_(center).square_()
+        gap = center.double() - mean
         mean += gap * (total / (seen + total))
         squares += (w @ part).double() + gap.square() * (seen * total / (seen + total))
         seen += total
@@ -66,7 +57,7 @@ def _moments(X, weight, device, dtype, columns):
 
 
 def scale_of(mean, var, n_samples):
-    """Turn variances into scales by scikit-learn's rounding bound for a constant column."""
+    """Turn variances into scales; scikit-learn's rounding bound identifies constant columns."""
     eps = torch.finfo(torch.float64).eps
     constant = var <= n_samples * eps * var + (n_samples * mean * eps).square()
     return torch.where(constant, 1.0, var.sqrt())

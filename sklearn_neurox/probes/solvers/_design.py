@@ -8,35 +8,35 @@ from sklearn_neurox.utils._validation import row_blocks
 
 
 class StandardizedDesign:
-    """The matrix as the solvers see it: columns centred and of unit variance.
+    """The matrix as the solvers see it: columns centered and of unit variance.
 
-    Scaling is a change of variables only; what is penalised is the penalty's business. It keeps
-    columns of very different scale, which language models do have, from slowing the solvers.
+    Scaling is only a change of variables and does not alter the penalty. It prevents columns of
+    very different scale, which are common in language models, from slowing down the solvers.
 
-    Certificates read X itself, in float64; the algorithms read standardized rows in a working
-    precision, shuffled. Where those come from, a copy or X again, is the subclass's business.
+    Certificates read X itself, in float64; the algorithms read shuffled, standardized rows in the
+    working precision. A subclass takes those from a copy or reads X again.
 
     Parameters
     ----------
     X : ndarray or RowView of shape (n_samples, n_features)
-        Kept, never changed.
+        Never modified.
 
     weight : tensor of shape (n_samples,), float64, or None
         Sample weights of the moments.
 
     moments : (ndarray, ndarray) or None
-        Means and scales of the columns, where they are not those of X.
+        Means and scales of the columns; None computes them from X.
 
-    centre : bool
-        False where there is no free intercept to absorb the means.
+    center : bool
+        Whether to center columns; False without a free intercept to absorb the means.
 
     rows : ndarray of shape (n_samples,)
-        The rows of X in the order in which the algorithms see them.
+        The rows of X in the working order, in which the algorithms see them.
 
     device : torch.device
 
     dtype : torch.dtype or None, default=None
-        The working precision; None takes float64 of float64, float32 of anything else.
+        The working precision; None uses float64 for a float64 matrix and float32 otherwise.
 
     Attributes
     ----------
@@ -47,11 +47,11 @@ class StandardizedDesign:
         The working precision.
     """
 
-    def __init__(self, X, *, weight, moments, centre, rows, device, dtype=None):
+    def __init__(self, X, *, weight, moments, center, rows, device, dtype=None):
         self.X = X
         self.rows = rows
         self.device = device
-        # Apple's GPUs have no float64; their certificates are computed beside them.
+        # Apple's GPUs have no float64, so certificates are computed on the CPU.
         self.exact_device = torch.device("cpu") if device.type == "mps" else device
         self.dtype = dtype or (torch.float64 if X.dtype.itemsize == 8 else torch.float32)
         if moments is None:
@@ -59,7 +59,7 @@ class StandardizedDesign:
         else:
             kind = {"dtype": torch.float64, "device": self.exact_device}
             self.mean, self.scale = (to_tensor(part, **kind) for part in moments)
-        if not centre:
+        if not center:
             self.mean = torch.zeros_like(self.mean)
         self.working_mean = self.mean.to(self.dtype).to(device)
         self.working_scale = self.scale.to(self.dtype).to(device)
@@ -70,7 +70,7 @@ class StandardizedDesign:
         return self.X.shape
 
     def scores(self, coef):
-        """``Z @ coef.T`` in float64, in the order of X."""
+        """Compute ``Z @ coef.T`` in float64, in the order of X."""
         coef = coef / self.scale
         out = coef.new_empty((len(self.X), len(coef)))
         for block in row_blocks(self.X):
@@ -78,14 +78,14 @@ class StandardizedDesign:
         return out
 
     def product(self, coef):
-        """``Z @ coef.T`` in the working precision and order."""
+        """Compute ``Z @ coef.T`` in the working precision and order."""
         out = coef.new_empty((len(self.X), len(coef)))
         for block, rows in self.blocks():
             out[block] = linear_scores(rows, coef)
         return out
 
     def correlate(self, residual):
-        """``residual.T @ Z / n_samples`` in float64, for a residual in the order of X."""
+        """Compute ``residual.T @ Z / n_samples`` in float64 for a residual in the order of X."""
         out = residual.new_zeros((residual.shape[1], self.X.shape[1]))
         for block in row_blocks(self.X):
             out.addmm_(residual[block].T, self._exact(block))
@@ -96,19 +96,19 @@ class StandardizedDesign:
         return part - self.mean
 
     def in_input_units(self, coef, intercept):
-        """Map coefficients of the standardized columns to those of X, as arrays."""
+        """Map coefficients for standardized columns to arrays in units of X."""
         coef = coef.double() / self.scale
         return to_numpy(coef), to_numpy(intercept.double() - coef @ self.mean)
 
     def from_input_units(self, coef, intercept):
-        """Map coefficients of X, as arrays, to those of the standardized columns."""
+        """Map arrays of coefficients in units of X to those for standardized columns."""
         coef = to_tensor(coef, dtype=torch.float64, device=self.exact_device)
         intercept = to_tensor(intercept, dtype=torch.float64, device=self.exact_device)
         return coef * self.scale, intercept + coef @ self.mean
 
 
 class ResidentDesign(StandardizedDesign):
-    """A design with a standardized, shuffled copy of X on the device."""
+    """A design that keeps a standardized, shuffled copy of X on the device."""
 
     def __init__(self, X, *, rows, device, **options):
         super().__init__(X, rows=rows, device=device, **options)
@@ -120,11 +120,11 @@ class ResidentDesign(StandardizedDesign):
             torch.mul(part, inverse, out=self.working[block])
 
     def product(self, coef):
-        """``Z @ coef.T`` in the working precision and order."""
+        """Compute ``Z @ coef.T`` in the working precision and order."""
         return self.working @ coef.T if self.working.is_cuda else super().product(coef)
 
     def gradient(self, residual):
-        """``residual.T @ Z / n_samples`` in the working precision and order."""
+        """Compute ``residual.T @ Z / n_samples`` in the working precision and order."""
         return residual.T @ self.working / len(self.working)
 
     def head(self, n_rows):
@@ -132,12 +132,12 @@ class ResidentDesign(StandardizedDesign):
         return self.working[:n_rows]
 
     def blocks(self):
-        """Yield slices of the working order, and their rows."""
+        """Yield slices of the working order, each with its rows."""
         for block in row_blocks(self.X):
             yield block, self.working[block]
 
     def batches(self, n_batches):
-        """Cut the working order into batches, to be visited in any order."""
+        """Split the working order into batches, which can be visited in any order."""
         return ResidentBatches(self.working.tensor_split(n_batches))
 
 
@@ -151,6 +151,6 @@ class ResidentBatches:
         return len(self.parts)
 
     def visit(self, order):
-        """Yield the number and the rows of each batch, in the order given."""
+        """Yield the number and the rows of each batch, in the given order."""
         for batch in order:
             yield batch, self.parts[batch]

@@ -5,12 +5,8 @@ import torch
 class RestartedFISTA:
     """Accelerated proximal gradient descent with an adaptive step and restarts.
 
-    The scores are linear in the coefficients, so that those of an extrapolated point follow from
-    the two before it, and trying a step costs one matrix product, not two.
-
-    Parameters
-    ----------
-    problem : Problem
+    Scores are linear in the coefficients, so the scores of an extrapolated point follow from the
+    previous two, and trying a step costs one matrix product instead of two.
 
     References
     ----------
@@ -21,9 +17,9 @@ class RestartedFISTA:
     of Computational Mathematics.
     """
 
-    # Passes over the data of one call of `epoch`.
+    # Passes over the data in one call of `epoch`.
     n_passes = 1
-    # Whether `point` costs nothing.
+    # Whether `point` is free.
     knows_its_gap = False
 
     def __init__(self, problem):
@@ -31,17 +27,17 @@ class RestartedFISTA:
         design = problem.design
         self.penalty = problem.penalty.to(design.dtype, design.device)
         self.target = problem.target
-        # An intercept is a coefficient of a column as long as the principal direction.
+        # Treat the intercept as a coefficient of a column as long as the principal direction.
         eigenvalue, _ = problem.smoothness(1)
         self.weight = eigenvalue * problem.fit_intercept
         self.step = 1 / (problem.loss.curvature * eigenvalue)
-        # Half the step that theory guarantees: where a shorter one seems needed, the loss is so
-        # small that what is compared is rounding.
+        # Half the step that theory guarantees: if a shorter one seems necessary, the loss is so
+        # small that only rounding errors are compared.
         self.shortest_step = self.step / 2
         self.slack = 10 * torch.finfo(design.dtype).eps
 
     def start(self, point):
-        """Begin from a certified point, without momentum."""
+        """Start from a certified point, without momentum."""
         design = self.problem.design
         kind = {"dtype": design.dtype, "device": design.device, "copy": True}
         self.coef = point.coef.to(**kind)
@@ -51,10 +47,10 @@ class RestartedFISTA:
         self.momentum = 1.0
 
     def refresh(self, point):
-        """Keep the momentum; there is no running sum to renew."""
+        """Do nothing and keep the momentum: there is no running sum to refresh."""
 
     def point(self):
-        """Return the current point, with an estimate of its duality gap."""
+        """Return the current point with an estimate of its duality gap."""
         return self.problem.estimate(self.coef, self.intercept)
 
     def state(self):

@@ -3,22 +3,9 @@ import torch
 
 
 def newton_intercept(loss, scores, target, start):
-    """Minimise the mean loss over the intercepts by damped Newton steps.
+    """Minimize the mean loss over the intercepts by damped Newton steps.
 
-    Parameters
-    ----------
-    loss : MultinomialLoss or BinaryLoss
-
-    scores : tensor of shape (n_samples, n_rows)
-        Without intercepts.
-
-    target : Target
-
-    start : tensor of shape (n_rows,)
-
-    Returns
-    -------
-    intercept : tensor of shape (n_rows,)
+    ``scores`` are those without intercepts; ``start`` and the result have shape (n_rows,).
     """
     eps = torch.finfo(scores.dtype).eps
     intercept = start
@@ -28,11 +15,11 @@ def newton_intercept(loss, scores, target, start):
         gradient = target.weigh(loss.residual(predictions, target)).mean(0)
         if gradient.abs().max() < 50 * eps:
             break
-        # Not lstsq, whose CPU driver does not give the same bits every time.
+        # Not lstsq, whose CPU driver is not deterministic.
         step = -torch.linalg.pinv(loss.hessian(predictions, target), hermitian=True) @ gradient
         decrease = float(-gradient @ step)
         length = 1.0
-        # Below this the value no longer resolves a decrease, and Newton converges anyway.
+        # Smaller decreases are lost in rounding, and full Newton steps converge there anyway.
         while decrease > 4000 * eps:
             trial = loss.value(scores + (intercept + length * step), target)
             if trial <= value - 1e-4 * length * decrease or length < 1e-10:

@@ -2,21 +2,9 @@
 
 
 def linear_scores(rows, coef):
-    """Compute ``rows @ coef.T``, for few rows of coefficients.
+    """Compute ``rows @ coef.T`` in column order, for a cache-sized block and few coefficient rows.
 
-    The product is taken the other way round, because BLAS is up to twice as fast at few rows by
-    many columns as at many by few.
-
-    Parameters
-    ----------
-    rows : tensor of shape (n_samples, n_features)
-        A block that fits into the processor's cache.
-
-    coef : tensor of shape (n_rows, n_features)
-
-    Returns
-    -------
-    scores : tensor of shape (n_samples, n_rows)
-        In column order.
+    The product is computed transposed, because BLAS is up to twice as fast at few rows by many
+    columns as at many rows by few columns.
     """
     return (coef @ rows.T).T

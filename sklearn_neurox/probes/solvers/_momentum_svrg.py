@@ -4,10 +4,10 @@ import torch
 from sklearn_neurox.probes.solvers._linear_scores import linear_scores
 
 _GROWTH = 1.5
-# The weight of the iterates against the snapshot; the steps are longer by its inverse.
+# Weight of the iterates relative to the snapshot; steps are longer by its inverse.
 _MOMENTUM = 0.3
-# How much flatter than its bound a loss is where a fit spends most of its time. Longer steps are
-# stable too, but what they gain they lose to noise.
+# How much flatter than its bound the loss is where a fit spends most of its time. Longer steps
+# are stable too, but lose to noise what they gain.
 _FLATTEST = 6.0
 _N_PASSES = 2
 
@@ -15,17 +15,9 @@ _N_PASSES = 2
 class MomentumSVRG:
     """Mini-batch variance-reduced proximal gradient with negative momentum.
 
-    A gradient is taken between the current iterate and a snapshot, whose own gradient is known
-    exactly. Where the problem is badly conditioned this needs several times fewer epochs than
-    SAGA; and each snapshot comes with its duality gap.
-
-    Parameters
-    ----------
-    problem : Problem
-
-    random_state : RandomState
-
-    batch_size : int
+    Gradients are evaluated between the current iterate and a snapshot whose own gradient is known
+    exactly. On badly conditioned problems this needs several times fewer epochs than SAGA, and
+    every snapshot comes with its duality gap.
 
     References
     ----------
@@ -33,9 +25,9 @@ class MomentumSVRG:
     convergence rates. ICML.
     """
 
-    # Two stochastic passes, and one over the whole data for the snapshot.
+    # Two stochastic passes, and one full pass for the snapshot.
     n_passes = _N_PASSES + 1
-    # Whether `point` costs nothing.
+    # Whether `point` is free.
     knows_its_gap = True
 
     def __init__(self, problem, random_state, batch_size):
@@ -52,7 +44,7 @@ class MomentumSVRG:
         self.longest_intercept_step = 1 / (2 * loss.curvature)
 
     def start(self, point):
-        """Begin from a point, whose scores are in the working order."""
+        """Start from a point whose scores are in the working order."""
         design = self.problem.design
         kind = {"dtype": design.dtype, "device": design.device, "copy": True}
         self.snapshot = point
@@ -60,10 +52,10 @@ class MomentumSVRG:
         self.intercept = point.intercept.to(**kind)
 
     def refresh(self, point):
-        """Go on; a snapshot is exact already."""
+        """Do nothing: the gradient of a snapshot is exact already."""
 
     def point(self):
-        """Return the last snapshot, with an estimate of its duality gap."""
+        """Return the last snapshot with an estimate of its duality gap."""
         return self.snapshot
 
     def state(self):
@@ -71,7 +63,7 @@ class MomentumSVRG:
         return self.snapshot.coef, self.snapshot.intercept
 
     def epoch(self):
-        """Pass over the data twice and take a snapshot, or take it all back where it is worse."""
+        """Make two passes and a snapshot; if it is worse than the last one, undo everything."""
         before = self.snapshot
         coef, intercept = self._run(before)
         after = self.problem.estimate(

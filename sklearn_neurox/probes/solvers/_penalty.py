@@ -3,10 +3,10 @@ import torch
 
 
 class ElasticNetPenalty:
-    """``sum_j l1_j |w_j| + l2_j / 2 w_j^2`` over all rows, one weight a column, or a coefficient.
+    """``sum_j l1_j |w_j| + l2_j / 2 w_j^2`` over all rows, with weights per column or coefficient.
 
-    Columns have weights of their own because the solvers work on columns of unit variance,
-    whatever the scale the user wants penalised.
+    The weights differ because the solvers always work on columns of unit variance, while the user
+    may want the original scale penalized.
     """
 
     def __init__(self, l1, l2):
@@ -14,26 +14,26 @@ class ElasticNetPenalty:
         self.l2 = l2
 
     def value(self, coef):
-        """Penalty of the coefficients."""
+        """Compute the penalty of the coefficients."""
         return (coef.abs() * self.l1).sum() + 0.5 * (coef.square() * self.l2).sum()
 
     def conjugate(self, gradient, shrink=1.0):
-        """Convex conjugate at ``shrink * gradient``, which must be feasible where l2 is zero."""
+        """Compute the conjugate at ``shrink * gradient``, which must be feasible if l2 is zero."""
         excess = (shrink * gradient.abs() - self.l1).clamp_(min=0)
         return torch.where(self.l2 > 0, excess.square() / (2 * self.l2), 0.0).sum()
 
     def largest_shrink(self, gradient):
-        """Largest factor up to one at which the conjugate is finite."""
+        """Return the largest factor, up to one, at which the conjugate is finite."""
         lasso = self.l2 == 0
         ratio = self.l1 / gradient.abs()
         return float(torch.where(lasso & (ratio < 1), ratio, 1.0).min())
 
     def prox(self, length):
-        """Return the proximal operator of steps of one length."""
+        """Return the proximal operator for a step length."""
         return ProximalOperator(length * self.l1, 1 / (1 + length * self.l2))
 
     def to(self, dtype, device):
-        """Return the same penalty for another precision."""
+        """Convert to another precision and device."""
         # The weights of a nearly constant column may overflow, and infinity times zero is NaN.
         largest = torch.finfo(dtype).max
         return ElasticNetPenalty(
@@ -43,9 +43,9 @@ class ElasticNetPenalty:
 
 
 class ProximalOperator:
-    """Soft threshold and shrinkage, computed once for all steps of a length.
+    """Soft threshold and shrinkage, computed once for all steps of the same length.
 
-    Of one row of coefficients, to compute them would take as long as to apply them.
+    For a single row of coefficients, computing them takes as long as applying them.
     """
 
     def __init__(self, threshold, shrinkage):
@@ -53,6 +53,6 @@ class ProximalOperator:
         self.shrinkage = shrinkage
 
     def apply_(self, coef, buffer):
-        """Change coefficients in place; the buffer is of their shape."""
+        """Change coefficients in place, using a buffer of the same shape."""
         torch.clamp(coef, *self.bounds, out=buffer)
         return coef.sub_(buffer).mul_(self.shrinkage)

@@ -17,20 +17,16 @@ from sklearn_neurox.probes.solvers._streamed_design import (
 )
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
-# Share of the free memory of a device that a resident copy may take.
+# A resident copy may take this share of the free memory of a device.
 _DEVICE_SHARE = 0.7
 
 
 @dataclass
 class Problem:
-    """A penalised linear model on one matrix: what every algorithm is given.
+    """A penalized linear model on one matrix, as every algorithm receives it.
 
     Attributes
     ----------
-    design : ResidentDesign or StreamedDesign
-
-    loss : MultinomialLoss, BinaryLoss or SquaredLoss
-
     penalty : ElasticNetPenalty
         In float64, on the coefficients of the standardized columns.
 
@@ -40,18 +36,15 @@ class Problem:
     target : Target
         In the working precision and order.
 
-    fit_intercept : bool
-
     unit : tensor of shape (n_features,), float64
-        The size of a coefficient of X, as one of a standardized column, that the penalty counts
-        as one.
+        The coefficient of a standardized column that the penalty counts as one.
 
     is_fine : bool
         Whether estimates are made in float64, because float32 would not resolve the tolerance.
 
     memory : dict
-        What depends little on the penalty or not at all, shared by all problems that differ in it
-        only.
+        Values that depend little or not at all on the penalty, shared by all problems that differ
+        only in the penalty.
     """
 
     design: StandardizedDesign
@@ -69,7 +62,7 @@ class Problem:
         """Shape of the coefficients."""
         return self.loss.n_rows, self.design.shape[1]
 
-    def penalised(self, alpha, l1_ratio):
+    def penalized(self, alpha, l1_ratio):
         """Return the same problem with another penalty."""
         penalty = ElasticNetPenalty(
             alpha * l1_ratio / self.unit, alpha * (1 - l1_ratio) / self.unit.square()
@@ -77,14 +70,14 @@ class Problem:
         return replace(self, penalty=penalty)
 
     def alpha_max(self, gradient, l1_ratio):
-        """Smallest alpha at which zero is the solution, given the gradient at zero."""
+        """Return the smallest alpha at which zero is the solution, from the gradient at zero."""
         largest = float((gradient.abs() * self.unit).amax())
         if largest == 0:
             return 0.0
         return largest / l1_ratio if l1_ratio else float("inf")
 
     def zeros(self):
-        """Coefficients and intercepts of nothing, in float64."""
+        """Return zero coefficients and intercepts, in float64."""
         kind = {"dtype": torch.float64, "device": self.design.exact_device}
         return torch.zeros(self.shape, **kind), torch.zeros(self.loss.n_rows, **kind)
 
@@ -97,23 +90,23 @@ class Problem:
         return self.reprice(self.memory["zero"])
 
     def reprice(self, point):
-        """Estimate the certificate of a point whose estimate is known for another penalty."""
+        """Estimate the certificate of a point from its estimate for another penalty."""
         target = self.target
         if point.scores.dtype != self.design.dtype or point.scores.device != self.design.device:
             target = target.to(point.scores.device, point.scores.dtype)
         return point.price(self.loss, self.penalty, target)
 
     def certify(self, coef, intercept):
-        """Certify a point on the data itself, in float64."""
+        """Certify a point on X itself, in float64."""
         design = self.design
         coef = coef.to(device=design.exact_device, dtype=torch.float64)
         scores = design.scores(coef)
         return self._certify(coef, intercept, scores, self.exact_target, design.correlate)
 
     def estimate(self, coef, intercept):
-        """Certify a point on the working copy, in its precision: quick, and nearly the same.
+        """Certify a point on the working copy: faster, and nearly as accurate.
 
-        The scores and predictions of the result are in the working order.
+        Scores and predictions of the result are in the working order.
         """
         design = self.design
         coef = coef.to(device=design.exact_device, dtype=torch.float64)
@@ -145,33 +138,33 @@ class Problem:
 
     @property
     def may_be_finer(self):
-        """Whether the device offers more precision than the one worked in."""
+        """Whether the device supports a higher precision than the working precision."""
         return self.design.dtype == torch.float32 and self.design.device.type != "mps"
 
     def in_double(self):
-        """Return the same problem worked in float64, read from X anew at every pass.
+        """Return the same problem in float64, streamed from X.
 
-        That takes longer, but no second copy.
+        Streaming is slower, but avoids a second copy.
         """
         design = self.design
         moments = to_numpy(design.mean), to_numpy(design.scale)
         kind = {"rows": design.rows, "device": design.device, "dtype": torch.float64}
-        fine = StreamedDesign(design.X, weight=None, moments=moments, centre=True, **kind)
-        rows = torch.as_tensor(design.rows, device=design.exact_device)
+        fine = StreamedDesign(design.X, weight=None, moments=moments, center=True, **kind)
+        rows = to_tensor(design.rows, device=design.exact_device)
         target = self.exact_target[rows].to(design.device, torch.float64)
         return replace(self, design=fine, target=target, is_fine=True, memory={})
 
     def smoothness(self, batch_size):
-        """Estimate how steep the loss is: along the principal direction, and for a batch.
+        """Estimate the smoothness along the principal direction and for a batch.
 
-        A few rows do: with fewer rows the principal eigenvalue comes out larger, which is the
-        safe side.
+        Some rows suffice: with fewer rows, the principal eigenvalue is overestimated, which is
+        safe.
 
         Returns
         -------
         eigenvalue, batch_eigenvalue : float
-            The largest eigenvalue of the correlation matrix, and a bound on the mean one of
-            batches, without the curvature of the loss.
+            The largest eigenvalue of the correlation matrix, and a bound on its mean over batches,
+            both without the curvature of the loss.
         """
         if "smoothness" not in self.memory:
             self.memory["smoothness"] = self._smoothness()
@@ -210,7 +203,7 @@ def build_problem(
     moments=None,
     is_resident=True,
 ):
-    """State the problem of a linear model on a matrix, without a penalty as yet.
+    """Build the problem of a linear model on a matrix, without a penalty.
 
     Parameters
     ----------
@@ -227,13 +220,13 @@ def build_problem(
     tol : float
 
     samples : ndarray of int, or None, default=None
-        The rows of X that take part, ascending, which the targets are of; None takes all.
+        The rows of X to use, ascending, one per target; None uses all.
 
     moments : (ndarray, ndarray) or None, default=None
-        Means and scales of the columns, where they are not those of X.
+        Means and scales of the columns; None computes them from X.
 
     is_resident : bool, default=True
-        Whether a working copy may be made.
+        Whether a working copy is allowed.
 
     Returns
     -------
@@ -251,41 +244,38 @@ def build_problem(
         X,
         weight=_tensor(targets.moment_weight),
         moments=moments,
-        centre=fit_intercept,
+        center=fit_intercept,
         rows=rows,
         device=device,
     )
     loss = targets.loss
     exact = Target(loss.encode(to_tensor(targets.values)), _tensor(targets.weight))
     exact = exact.to(design.exact_device, torch.float64)
-    target = exact[torch.as_tensor(rows, device=design.exact_device)].to(device, design.dtype)
+    target = exact[to_tensor(rows, device=design.exact_device)].to(device, design.dtype)
     unit = torch.ones_like(design.scale) if standardize else design.scale
     is_fine = tol < 1e-5 or design.dtype == torch.float64
     problem = Problem(design, loss, None, exact, target, fit_intercept, unit, is_fine)
-    return problem.penalised(0.0, 0.0)
+    return problem.penalized(0.0, 0.0)
 
 
-def state_stack(X, targets, *, standardize, fit_intercept, random_state, device, tol):
-    """State several problems on the same rows of a matrix, which differ in their weights, as one.
+def build_stacked_problem(X, targets, *, standardize, fit_intercept, random_state, device, tol):
+    """Build one problem from several that differ only in their sample weights.
 
-    The columns of each are centred and scaled by the moments of all rows, whatever its weights:
-    the free intercept absorbs the means, and the unit of its penalty the scales.
+    All of them use the column moments of all rows: the free intercepts absorb the means, and the
+    units of the penalties absorb the scales.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
-
     targets : list of ClassTargets or of NumberTargets
-        With the same values and losses; of the rows that a problem leaves out the weights are
-        zero.
+        With the same values and losses; weights are zero for the rows that a problem leaves out.
 
-    standardize, fit_intercept, random_state, device, tol
+    X, standardize, fit_intercept, random_state, device, tol
         As in `build_problem`.
 
     Returns
     -------
     problem : Problem
-        Its rows of coefficients are those of the problems, one after another.
+        Its rows of coefficients are those of the problems, in order.
     """
     whole = replace(targets[0], weight=None, moment_weight=None)
     options = {"random_state": random_state, "device": device, "tol": tol}
@@ -293,7 +283,7 @@ def state_stack(X, targets, *, standardize, fit_intercept, random_state, device,
     design = problem.design
     weight = torch.stack([_tensor(own.weight) for own in targets], dim=1)
     exact = StackedTarget(problem.exact_target.y, weight.to(design.exact_device, torch.float64))
-    rows = torch.as_tensor(design.rows, device=design.exact_device)
+    rows = to_tensor(design.rows, device=design.exact_device)
     unit = design.scale.expand(len(targets), -1)
     if standardize:
         weights = [_tensor(own.moment_weight) for own in targets]
@@ -306,7 +296,7 @@ def state_stack(X, targets, *, standardize, fit_intercept, random_state, device,
         target=exact[rows].to(device, design.dtype),
         unit=unit.repeat_interleave(problem.loss.n_rows, dim=0),
         memory={},
-    ).penalised(0.0, 0.0)
+    ).penalized(0.0, 0.0)
 
 
 def _tensor(weight):
@@ -314,11 +304,11 @@ def _tensor(weight):
 
 
 def _choose_design(X, device):
-    """Choose between a working copy and reading X anew at every pass."""
+    """Choose between a working copy and streaming X at every pass."""
     if is_memory_mapped(X):
         return StreamedDesign, X
     if X.dtype.itemsize == 2:
-        # Single rows of a matrix in column order would touch every cache line of it.
+        # In column order, reading single rows would touch every cache line of the matrix.
         return StreamedDesign, X if X.flags.c_contiguous else X.copy(order="C")
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)

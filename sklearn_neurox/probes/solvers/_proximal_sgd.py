@@ -3,26 +3,17 @@ import torch
 
 from sklearn_neurox.probes.solvers._linear_scores import linear_scores
 
-# Samples after which the steps begin to become shorter.
+# Number of samples after which the step size begins to decrease.
 _CONSTANT_SAMPLES = 20_000
 _BATCH_SIZE = 128
 
 
 class ProximalSGD:
-    """Mini-batch proximal stochastic gradient, for samples that are seen once.
+    """Mini-batch proximal stochastic gradient, for samples that are seen only once.
 
-    The steps are of constant length at first and then fall with the square root of the number of
-    samples, so that the noise of the batches averages out.
-
-    Parameters
-    ----------
-    problem : Problem
-        Of the samples at hand.
-
-    random_state : RandomState
-
-    n_seen : int
-        Samples seen before.
+    The step size is constant at first and then decreases with the square root of the number of
+    samples, so that the noise of the batches averages out. ``problem`` holds the current samples;
+    ``n_seen`` is the number of samples seen before.
 
     References
     ----------
@@ -45,7 +36,7 @@ class ProximalSGD:
 
     @torch.inference_mode()
     def run(self, coef, intercept):
-        """Pass over the samples once from some coefficients and intercepts, and return others."""
+        """Make one pass from the given coefficients and intercepts; return the new ones."""
         coef, intercept = coef.to(**self.kind), intercept.to(**self.kind)
         buffer = torch.empty_like(coef)
         n_seen = self.n_seen

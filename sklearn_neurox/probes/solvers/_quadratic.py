@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Small penalised quadratics, which the Newton steps come down to."""
+"""Small penalized quadratic problems, the core of the Newton steps."""
 
 import warnings
 
@@ -10,36 +10,23 @@ from sklearn.linear_model import enet_path
 
 
 def solve_quadratic(gram, linear, start, l1, l2):
-    """Minimise ``w' G w / 2 - q' w + sum(l1 |w| + l2 / 2 w^2)``.
+    """Minimize ``w' G w / 2 - q' w + sum(l1 |w| + l2 / 2 w^2)``.
 
-    Without an l1 penalty by a Cholesky factor, with one by coordinate descent.
-
-    Parameters
-    ----------
-    gram : ndarray of shape (n, n), float64
-        Symmetric and, up to rounding, positive.
-
-    linear, start : ndarray of shape (n,), float64
-
-    l1, l2 : ndarray of shape (n,), float64
-        Either all of ``l1`` is positive or all of it is zero.
-
-    Returns
-    -------
-    w : ndarray of shape (n,)
+    Uses a Cholesky factor without an l1 penalty and coordinate descent with one. ``gram`` is
+    positive semidefinite up to rounding; ``l1`` is either all positive or all zero.
     """
     hessian = gram + np.diag(l2)
     if not l1.any():
         return cho_solve(_factor(hessian), linear)
-    # In units of its own l1 weight every coefficient has the same penalty: a lasso.
+    # In units of their own l1 weights, all coefficients have the same penalty: a lasso.
     hessian = hessian / np.outer(l1, l1)
     linear = linear / l1
     factor, _ = _factor(hessian)
     root = np.asfortranarray(np.triu(factor))
-    # A least-squares problem with this Gram matrix, whose gap scikit-learn then knows.
+    # Least squares with this Gram matrix, so that scikit-learn can compute the duality gap.
     target = solve_triangular(root, linear, trans=1)
     with warnings.catch_warnings():
-        # A Newton step need not be exact; the certificate tells whether it was good enough.
+        # A Newton step need not be exact; the certificate shows whether it was good enough.
         warnings.simplefilter("ignore", ConvergenceWarning)
         _, path, _ = enet_path(
             root,
@@ -57,7 +44,7 @@ def solve_quadratic(gram, linear, start, l1, l2):
 
 
 def _factor(hessian):
-    """Cholesky factor, with as much of a ridge as rounding makes necessary."""
+    """Compute a Cholesky factor, adding a ridge only if rounding makes it necessary."""
     ridge = 0.0
     mean = max(np.trace(hessian) / len(hessian), np.finfo(np.float64).tiny)
     while True:

@@ -2,15 +2,7 @@
 
 
 class RowView:
-    """Some rows of a matrix, read when they are asked for; a fold of it needs no copy.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples_of_all, n_features)
-
-    rows : ndarray of shape (n_samples,)
-        Ascending.
-    """
+    """Selected rows of a matrix, given in ascending order and read on demand without a copy."""
 
     def __init__(self, X, rows):
         self.X = X

@@ -4,26 +4,18 @@ import torch
 from sklearn_neurox.probes.solvers._linear_scores import linear_scores
 
 _GROWTH = 1.25
-# Because the table lags behind the iterate, its objective may rise by as much without harm.
+# The table lags behind the iterate, so its objective may increase by this factor harmlessly.
 _TOLERANCE = 1.02
 _FADING = 0.9
-# The share of the step that ended one fit of a path with which the next begins.
+# On a path, each fit starts with this share of the final step size of the previous one.
 _CAUTION = 0.6
 
 
 class ProximalSAGA:
     """Mini-batch proximal SAGA with a table of every sample's predictions.
 
-    Rows are shuffled once, so that a batch is a contiguous slice of the working copy; the order
-    of the batches changes with every epoch.
-
-    Parameters
-    ----------
-    problem : Problem
-
-    random_state : RandomState
-
-    batch_size : int
+    Rows are shuffled once, so a batch is a contiguous slice of the working copy; the order of the
+    batches changes with every epoch.
 
     References
     ----------
@@ -31,9 +23,9 @@ class ProximalSAGA:
     for non-strongly convex composite objectives. NeurIPS.
     """
 
-    # Passes over the data of one call of `epoch`.
+    # Passes over the data in one call of `epoch`.
     n_passes = 1
-    # Whether `point` costs nothing.
+    # Whether `point` is free.
     knows_its_gap = False
 
     def __init__(self, problem, random_state, batch_size):
@@ -54,23 +46,23 @@ class ProximalSAGA:
         self.mean_residual = torch.empty_like(self.intercept)
         self.buffer = torch.empty_like(self.coef)
         eigenvalue, batch_eigenvalue = problem.smoothness(batch_size)
-        # The bound holds at even predictions, where a fit begins; the surer they become, the
-        # flatter the loss is and the longer a step may be, until an epoch shows it was too long.
+        # The bound is tight at uniform predictions, where a fit starts. As predictions become more
+        # confident, the loss becomes flatter and steps may grow, until one proves too long.
         self.step = loss.boldness / (loss.curvature * batch_eigenvalue)
         self.intercept_step = min(1 / (2 * loss.curvature), self.step * eigenvalue)
-        # Under a penalty not very different, a step proved right that was not very different.
+        # Fits with a similar penalty need a similar step.
         self.step = max(self.step, _CAUTION * problem.memory.get("saga_step", 0.0))
         self.longest_step = float("inf")
-        # Theory needs none shorter; where one seems needed, the lag of the table is what is seen.
+        # Theory needs no shorter step; if one seems necessary, the lag of the table is the cause.
         self.shortest_step = 1 / (6 * loss.curvature * batch_eigenvalue)
 
     def start(self, point):
-        """Begin from a point, whose predictions are in the working order."""
+        """Start from a point whose predictions are in the working order."""
         self.refresh(point)
         self.objective = point.objective
 
     def refresh(self, point):
-        """Begin again from the mean gradient of a certificate, which knows it better."""
+        """Restart from a certified point, whose mean gradient is more accurate."""
         self.coef.copy_(point.coef)
         self.intercept.copy_(point.intercept)
         self.table.copy_(point.predictions)
@@ -80,7 +72,7 @@ class ProximalSAGA:
         self.mean_residual.copy_(residual.mean(0))
 
     def point(self):
-        """Return the current point, with an estimate of its duality gap."""
+        """Return the current point with an estimate of its duality gap."""
         return self.problem.estimate(self.coef, self.intercept)
 
     def state(self):
@@ -88,7 +80,7 @@ class ProximalSAGA:
         return self.coef, self.intercept
 
     def epoch(self):
-        """Pass over the data once, or take an epoch that went wrong back and shorten the step."""
+        """Make one pass over the data; undo it and shorten the step if it diverged."""
         saved = [part.clone() for part in self._state()]
         order = self.random_state.permutation(len(self.batches))
         prox = self.penalty.prox(self.step)
@@ -100,14 +92,14 @@ class ProximalSAGA:
         if objective < self.objective:
             self.step = min(self.step * _GROWTH, self.longest_step)
         elif objective <= self.objective * _TOLERANCE or self.step <= self.shortest_step:
-            # Should it be the step all the same, it must not come back for ever.
+            # In case the step is to blame after all, it must not grow back forever.
             longest = min(self.longest_step, self.step) * _FADING
             self.longest_step = max(longest, self.shortest_step)
             self._shorten(1.5)
         else:
             for part, before in zip(self._state(), saved, strict=True):
                 part.copy_(before)
-            # Settle down first, then come back to a little below what was too long.
+            # Settle with a short step first, then return to just below the one that was too long.
             self._shorten(1.5)
             self.longest_step = self.step
             self._shorten(2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Several problems on one matrix, solved as one whose passes over the data serve them all."""
+"""Several problems on one matrix, solved together so that they share passes over the data."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from sklearn_neurox.probes.solvers._losses import Target
 
 @dataclass
 class StackedTarget(Target):
-    """A target with one column of weights a task."""
+    """A target with one column of weights per task."""
 
     def weigh(self, values):
         """Multiply the columns of each task by its weights."""
@@ -20,21 +20,13 @@ class StackedTarget(Target):
 
 
 class StackedLoss:
-    """The sum of the losses of several tasks, which have the same labels and other weights.
+    """The sum of the losses of several tasks with the same labels but different weights.
 
-    The rows of coefficients of the tasks are stacked. What is minimised falls apart into the
-    tasks, but a pass over the data multiplies it with all their coefficients at once, which is
-    what processors are good at.
-
-    Parameters
-    ----------
-    loss : MultinomialLoss, BinaryLoss or SquaredLoss
-        Of one task.
-
-    n_tasks : int
+    The coefficient rows of all tasks are stacked. The objective separates into the tasks, but one
+    pass multiplies the data by all their coefficients at once, which is efficient.
     """
 
-    # The tasks have other weights, so that no two rows have the same Hessian.
+    # The weights differ between tasks, so no two rows share a Hessian.
     is_coupled = True
 
     def __init__(self, loss, n_tasks):
@@ -45,44 +37,44 @@ class StackedLoss:
         self.boldness = loss.boldness
 
     def encode(self, y):
-        """Turn labels into what the other methods find in a target."""
+        """Encode labels for `Target.y`."""
         return self.loss.encode(y)
 
     def predict(self, scores):
-        """Predictions of all tasks."""
+        """Compute the predictions of all tasks."""
         return self.loss.predict(scores.reshape(-1, self.loss.n_rows)).reshape(scores.shape)
 
     def value(self, scores, target):
-        """Sum of the tasks' mean losses."""
+        """Sum the mean losses of the tasks."""
         return self._sum(self.loss.value, scores, target)
 
     def table_value(self, predictions, target):
-        """Sum of the tasks' mean losses at predictions that were kept."""
+        """Sum the mean losses of the tasks, from stored predictions."""
         return self._sum(self.loss.table_value, predictions, target)
 
     def dual(self, residual, target, shrink):
-        """Sum of the tasks' dual values."""
+        """Sum the dual values of the tasks."""
         return self._sum(lambda part, own: self.loss.dual(part, own, shrink), residual, target)
 
     def residual(self, predictions, target):
-        """Gradient of each sample's losses in its scores, not weighted."""
+        """Compute the unweighted gradients of each sample's losses in its scores."""
         parts = self._tasks(predictions, target)
         return torch.cat([self.loss.residual(part, own) for part, own in parts], dim=1)
 
     def best_intercept(self, scores, target, start):
-        """Minimise every task's mean loss over its intercepts."""
+        """Minimize the mean loss of every task over its intercepts."""
         starts = start.split(self.loss.n_rows)
         parts = zip(self._tasks(scores, target), starts, strict=True)
         return torch.cat([self.loss.best_intercept(*part, own) for part, own in parts])
 
     def separates(self, scores, target):
-        """Tell whether the scores of a task separate its classes."""
+        """Return whether the scores of any task separate its classes."""
         return any(self.loss.separates(*part) for part in self._tasks(scores, target))
 
     def _sum(self, value, table, target):
         return sum(value(part, own) for part, own in self._tasks(table, target))
 
     def _tasks(self, table, target):
-        """Yield the columns of each task, and its own target."""
+        """Yield the columns of each task with its target."""
         for task, part in enumerate(table.split(self.loss.n_rows, dim=1)):
             yield part, Target(target.y, target.weight[:, task])

@@ -7,20 +7,20 @@ import torch
 from sklearn_neurox.probes.solvers._design import StandardizedDesign
 from sklearn_neurox.utils._torch import to_tensor
 
-# Rows a block where no batch size is given.
+# Rows per block when no batch size is given.
 _BLOCK_ROWS = 512
 
 
 class StreamedDesign(StandardizedDesign):
-    """A design that reads X anew at every pass, standardizing one batch at a time.
+    """A design that reads X again at every pass and standardizes one batch at a time.
 
-    For a memory-mapped matrix, for float16, whose upcast would be a copy twice as large, and for
-    a matrix that does not fit the device. The next batch is read, and sent to the device, while
-    the present one is computed with.
+    Used for memory-mapped matrices, for float16, whose upcast copy would be twice as large, and
+    for matrices that do not fit on the device. The next batch is read and sent to the device
+    during the computations on the current one.
     """
 
     def gradient(self, residual):
-        """``residual.T @ Z / n_samples`` in the working precision and order."""
+        """Compute ``residual.T @ Z / n_samples`` in the working precision and order."""
         out = residual.new_zeros((residual.shape[1], self.X.shape[1]))
         for block, rows in self.blocks():
             out.addmm_(residual[block].T, rows)
@@ -31,19 +31,19 @@ class StreamedDesign(StandardizedDesign):
         return self._load(slice(0, n_rows))
 
     def blocks(self):
-        """Yield slices of the working order, and their rows."""
+        """Yield slices of the working order, each with its rows."""
         n_blocks = -(-len(self.X) // _BLOCK_ROWS)
         batches = self.batches(n_blocks)
         for batch, rows in batches.visit(range(n_blocks)):
             yield batches.slices[batch], rows
 
     def batches(self, n_batches):
-        """Cut the working order into batches, to be visited in any order."""
+        """Split the working order into batches, which can be visited in any order."""
         return _StreamedBatches(self, n_batches)
 
     def _load(self, block):
         rows = self.rows[block]
-        # Sorted, a batch is read in the order in which it lies on the disk.
+        # Sorting reads a batch in the order in which it is stored on disk.
         order = np.argsort(rows)
         part = np.empty((len(rows), self.X.shape[1]), dtype=self.X.dtype)
         part[order] = self.X[rows[order]]
@@ -55,7 +55,7 @@ class StreamedDesign(StandardizedDesign):
 
 
 class _StreamedBatches:
-    """Batches that are read when they are visited, one ahead."""
+    """Batches that are read during the visit, one batch ahead."""
 
     def __init__(self, design, n_batches):
         self.design = design
@@ -66,7 +66,7 @@ class _StreamedBatches:
         return len(self.slices)
 
     def visit(self, order):
-        """Yield the number and the rows of each batch, in the order given."""
+        """Yield the number and the rows of each batch, in the given order."""
         order = list(order)
         with ThreadPoolExecutor(max_workers=1) as reader:
             ahead = reader.submit(self._read, order[0])
@@ -82,7 +82,7 @@ class _StreamedBatches:
         with torch.inference_mode():
             if self.design.device.type != "cuda":
                 return self.design._load(self.slices[batch])
-            # A stream of its own lets the copy overlap with what the main one computes.
+            # A separate stream lets the copy overlap with computations on the main one.
             stream = torch.cuda.Stream(self.design.device)
             with torch.cuda.stream(stream):
                 rows = self.design._load(self.slices[batch])
@@ -91,25 +91,10 @@ class _StreamedBatches:
 
 
 def streamed_order(X, n_samples, random_state):
-    """Shuffle the rows of a matrix, in chunks where single rows would be slow to read.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples_of_all, n_features)
-
-    n_samples : int
-        How many of the rows take part.
-
-    random_state : RandomState
-
-    Returns
-    -------
-    rows : ndarray of shape (n_samples,)
-        A permutation of the samples.
-    """
+    """Return a permutation of the samples, by chunks if single rows would be slow to read."""
     if not is_memory_mapped(X):
         return random_state.permutation(n_samples)
-    # A chunk is a few pages of the file, or in column order a few cache lines of each column.
+    # A chunk spans a few pages of the file or, in column order, a few cache lines per column.
     chunk = max(1, 65_536 // max(1, X[:1].nbytes)) if X.flags.c_contiguous else 128
     starts = random_state.permutation(np.arange(0, n_samples, chunk))
     rows = (starts[:, None] + np.arange(chunk)).ravel()
@@ -117,7 +102,7 @@ def streamed_order(X, n_samples, random_state):
 
 
 def is_memory_mapped(X):
-    """Tell whether the values of an array lie in a file."""
+    """Return whether an array, or an array it is a view of, is memory-mapped."""
     while isinstance(X, np.ndarray):
         if isinstance(X, np.memmap):
             return True

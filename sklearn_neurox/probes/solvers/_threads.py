@@ -2,20 +2,15 @@
 from threadpoolctl import ThreadpoolController
 
 # Multiplications and additions that keep a thread busy for some tenths of a millisecond. With
-# less, threads wait for each other at every step; and where they outnumber the free cores they
-# wait for the scheduler, which makes a fit twenty times slower (measured).
+# less work, threads wait for each other at every step; if they outnumber the free cores, they
+# also wait for the scheduler, which makes a fit twenty times slower (measured).
 _WORK_PER_THREAD = 20_000_000
 
 
 class ThreadLimit:
-    """Limits the threads of short steps to what each step can keep busy.
+    """Limit the number of threads to what a step of ``n_operations`` can keep busy.
 
-    The limit holds for the calling thread and for the time of a ``with`` block only.
-
-    Parameters
-    ----------
-    n_operations : int
-        Multiplications and additions of one step.
+    The limit applies only to the calling thread, within a ``with`` block.
     """
 
     def __init__(self, n_operations):

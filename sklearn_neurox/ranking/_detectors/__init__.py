@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rankers that treat every neuron as a detector of each class."""
+"""Rankers that score each neuron as a detector of each class."""

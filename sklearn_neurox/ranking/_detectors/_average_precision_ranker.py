@@ -5,82 +5,83 @@ from sklearn_neurox.ranking._detectors._base_detector import BaseDetectorRanker
 
 
 class AveragePrecisionRanker(BaseDetectorRanker):
-    """Rank neurons by the average precision of each as a detector of a class.
+    """Rank neurons by their average precision as detectors of a class.
 
-    The words are sorted by the activation of the neuron, and the area under the curve of
-    precision against recall is that of `sklearn.metrics.average_precision_score`, for every class
-    against the rest, equal activations included. A neuron that is low on a class detects it as
-    well as one that is high, so the better of the neuron and its negative counts. Only the order
-    of the words matters: any increasing function of a neuron, such as a scaling, leaves its score
-    as it is.
+    Words are sorted by the activation of the neuron. For each class against the rest, the score is
+    the area under the precision-recall curve, as computed by
+    `sklearn.metrics.average_precision_score` (tied activations included). A neuron that is low on
+    a class detects it as well as one that is high, so the better of the neuron and its negative
+    counts. Only the order of the words matters: an increasing function of a neuron, such as a
+    positive scaling, does not change its score.
 
-    It sees what one cut, high against low, can see: shifted means. A neuron whose *variance*
-    differs between classes scores little, since its class is at both ends or in the middle, and
-    pairs of neurons that tell a class only together (XOR) score as noise, which is about the share
-    of the class.
+    This ranker finds what a single high-versus-low cut can find: shifted means. A neuron whose
+    *variance* differs between classes scores low, because its class is at both ends or in the
+    middle. Pairs of neurons that reveal a class only together (XOR) score like noise, which is
+    about the class frequency.
 
     Parameters
     ----------
     two_sided : bool, default=True
-        Whether the negative of a neuron may stand for it. False ranks neurons that are low on a
-        class behind noise.
+        Whether to also score the negative of each neuron and keep the better one. If False,
+        neurons that are low on a class rank below noise.
 
     average : {"macro", "weighted"}, default="macro"
-        How ``scores_`` averages over the classes: ``"macro"`` counts them alike, ``"weighted"``
-        by their number of words, or their weight.
+        How ``scores_`` averages over classes: ``"macro"`` weights all classes equally,
+        ``"weighted"`` weights each by its number of words, or by its total ``sample_weight``.
 
     n_neurons : int, float or None, default=None
-        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+        Number of neurons that ``transform`` keeps: an int, a fraction in (0, 1], or None for all.
 
     which : {"top", "bottom"}, default="top"
-        Whether ``transform`` keeps the best or the worst.
+        Whether ``transform`` keeps the best-ranked or the worst-ranked neurons.
 
     n_jobs : int or None, default=None
-        How many threads sort; None means 1 unless in a `joblib.parallel_config` context, -1 all
+        Number of threads. None means 1 unless in a `joblib.parallel_config` context; -1 means all
         cores. Does not change the result.
 
     Attributes
     ----------
     scores_ : ndarray of shape (n_features_in_,)
-        The average over classes of the average precision of every neuron.
+        Average precision of each neuron, averaged over classes; from 0 to 1, higher is better.
 
     class_scores_ : ndarray of shape (n_classes, n_features_in_)
-        The average precision for every class. Of two classes each has its own.
+        Average precision of each neuron for each class; rows follow ``classes_``. Two classes have
+        separate scores.
 
     class_signs_ : ndarray of shape (n_classes, n_features_in_)
-        -1 where the negative of the neuron is better, otherwise 1.
+        1 if high activations indicate the class, -1 if low ones do.
 
     order_ : ndarray of shape (n_features_in_,)
-        The columns, best first; of equal ones that with the best class before others.
+        Column indices, best first. Ties in ``scores_`` are broken by the best class score.
 
     class_order_ : ndarray of shape (n_classes, n_features_in_)
-        The columns, best first, for every class.
+        Column indices for each class, best first; rows follow ``classes_``.
 
     ranks_ : ndarray of shape (n_features_in_,)
-        The rank of every column, 1 for the best.
+        Rank of each column; 1 is the best.
 
     classes_ : ndarray of shape (n_classes,)
-        The classes.
+        Class labels.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
-    IoURanker : Cuts every neuron once.
-    ProbelessRanker : Ranks by the distances of the class means.
-    sklearn.metrics.average_precision_score : The score of one neuron for one class.
+    IoURanker : Rank by overlap at a single threshold.
+    ProbelessRanker : Rank by the distances between class means.
+    sklearn.metrics.average_precision_score : Compute the score of one neuron for one class.
 
     Notes
     -----
-    Every column is sorted once for all classes and both signs: the cost is that of sorting. Some
-    32 MB of columns are copied at a time by each thread, whatever the size of X.
+    Each column is sorted once for all classes and both signs, and sorting dominates the cost. Each
+    thread copies about 32 MB of columns at a time, whatever the size of X.
 
-    NeuroX names this score "IoU"; it takes it of the signed activation, so that neurons low on a
-    class come last, for two classes only, and writes into the caller's X.
+    NeuroX calls this score "IoU". Its version uses the signed activation, so that neurons that are
+    low on a class come last; it supports two classes only, and it modifies the caller's X.
 
     References
     ----------

@@ -13,15 +13,17 @@ from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._detectors._class_counts import ClassCounter
 from sklearn_neurox.utils._validation import check_weight, encode_classes
 
-# Copies of so many bytes of columns are held at a time, by each thread.
+# Each thread copies columns in blocks of at most this size.
 _BLOCK_BYTES = 32_000_000
 
 
 class BaseDetectorRanker(BaseRanker):
-    """Base class of rankers by how well a neuron alone detects the words of a class.
+    """Base class of the rankers that score each neuron as a detector of a class.
 
-    A subclass scores columns, and their negatives, as detectors of every class.
+    A subclass scores columns and their negatives for each class in ``_score_block``.
     """
+
+    _needs_labels = True
 
     _parameter_constraints: dict = {
         **BaseRanker._parameter_constraints,
@@ -44,11 +46,6 @@ class BaseDetectorRanker(BaseRanker):
         self.average = average
         self.n_jobs = n_jobs
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
-
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None):
         """Rank the neurons.
@@ -56,13 +53,13 @@ class BaseDetectorRanker(BaseRanker):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         y : array-like of shape (n_samples,)
-            The class of every row.
+            Class label of each row.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How much every row counts; a row of weight zero is as if it were not there.
+            Weight of each row; rows of weight zero are ignored.
 
         Returns
         -------
@@ -72,18 +69,18 @@ class BaseDetectorRanker(BaseRanker):
         Raises
         ------
         ValueError
-            If X is not finite, a label is missing, a weight is negative, or there is only one
-            class.
+            If X contains NaN or infinity, a label is missing, a weight is negative, or there is
+            only one class.
         """
-        X, y = self._check_fit_input(X, y)
-        check_classification_targets(y)
-        rows, y, weight = _rows_that_count(X, y, sample_weight)
-        self.classes_, codes = encode_classes(y, slice(None), caller=type(self).__name__)
+        matrix, labels = self._check_fit_input(X, y)
+        check_classification_targets(labels)
+        rows, labels, weight = _rows_that_count(matrix, labels, sample_weight)
+        self.classes_, codes = encode_classes(labels, slice(None), caller=type(self).__name__)
         counter = ClassCounter(codes, weight)
-        width = max(1, _BLOCK_BYTES // (_widened(X).itemsize * X.shape[0]))
+        width = max(1, _BLOCK_BYTES // (_widened(matrix).itemsize * len(matrix)))
         blocks = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-            delayed(self._score_block)(_columns(X, rows, start, width), counter)
-            for start in range(0, X.shape[1], width)
+            delayed(self._score_block)(_columns(matrix, rows, start, width), counter)
+            for start in range(0, matrix.shape[1], width)
         )
         themselves, negatives = np.concatenate(blocks, axis=-1)
         negative = self.two_sided & (negatives > themselves)
@@ -99,7 +96,7 @@ class BaseDetectorRanker(BaseRanker):
 
     @abstractmethod
     def _score_block(self, columns, counter):
-        """Score (n_columns, n_samples) and its negative: (2, n_classes, n_columns)."""
+        """Score (n_columns, n_samples) values and their negatives: (2, n_classes, n_columns)."""
 
 
 def _rows_that_count(X, y, sample_weight):
@@ -111,7 +108,7 @@ def _rows_that_count(X, y, sample_weight):
 
 
 def _widened(X):
-    # Sorting float16 is many times slower than widening it first.
+    # Sorting float16 is many times slower than converting it to float32 first.
     return np.dtype(np.float32) if X.dtype == np.float16 else X.dtype
 
 

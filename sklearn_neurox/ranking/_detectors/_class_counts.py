@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How many samples of every class lie on either side of every value of a column, from one sort."""
+"""Class counts on either side of each value of a column, from a single sort."""
 
 from typing import NamedTuple
 
@@ -7,38 +7,29 @@ import numpy as np
 
 
 class CutCounts(NamedTuple):
-    """Cuts of a column at each of its samples; samples grouped by class, ascending within.
+    """Counts at the value of each sample; samples are grouped by class, ascending within.
 
-    A cut between two values parts the samples in two; equal values stay together. All arrays are
-    of shape (n_samples,), and weights take the place of numbers where there are any.
+    Equal values are counted together. All arrays have shape (n_samples,). With sample weights,
+    counts are sums of weights.
     """
 
     weights: np.ndarray | float
-    """Of the sample itself."""
+    """Weight of the sample."""
     hits_above: np.ndarray
-    """Samples of its class that are not below it."""
+    """Number of samples of its class with at least its value."""
     all_above: np.ndarray
-    """Samples of any class that are not below it."""
+    """Number of samples of any class with at least its value."""
     hits_below: np.ndarray
-    """Samples of its class that are not above it."""
+    """Number of samples of its class with at most its value."""
     all_below: np.ndarray
-    """Samples of any class that are not above it."""
+    """Number of samples of any class with at most its value."""
 
 
 class ClassCounter:
-    """Count classes along sorted columns.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n_samples,)
-        The class of every sample, from 0; every class is there.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        Positive weights.
-    """
+    """Counts classes along sorted columns, by codes from 0 (all present) and positive weights."""
 
     def __init__(self, codes, sample_weight=None):
-        # Sorting integers of at most 16 bits is linear (radix sort).
+        # NumPy sorts integers of at most 16 bits in linear time (radix sort).
         self.codes = codes.astype(np.min_scalar_type(codes.max()))
         self.weight = sample_weight
         sizes = np.bincount(codes)
@@ -49,7 +40,7 @@ class ClassCounter:
         self._group_end = np.repeat(self.starts + sizes, sizes)
 
     def cuts(self, column):
-        """Count at every cut of one column, an array of shape (n_samples,)."""
+        """Count at each value of one column, an array of shape (n_samples,)."""
         order = np.argsort(column)
         grouped = np.argsort(self.codes[order], kind="stable")
         first, after = self._ties(column[order], grouped)
@@ -73,7 +64,7 @@ class ClassCounter:
         )
 
     def _ties(self, values, grouped):
-        """Place where the equals of each sample begin, and the place after them."""
+        """Return where the run of values equal to each sample's begins and ends."""
         changes = values[1:] != values[:-1]
         if changes.all():
             return grouped, grouped + 1

@@ -2,94 +2,94 @@
 from numbers import Real
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_neurox.ranking._detectors._base_detector import BaseDetectorRanker
 
 
 class IoURanker(BaseDetectorRanker):
-    r"""Rank neurons by how well "above the threshold" and "of the class" overlap.
+    r"""Rank neurons by intersection over union (IoU) with a class.
 
-    With :math:`A` the words on which the neuron exceeds its threshold and :math:`C` those of the
-    class, the score is the intersection over union, also called Jaccard index,
+    Let :math:`A` be the words on which the neuron exceeds its threshold and :math:`C` the words of
+    a class. The score for this class is their intersection over union, or Jaccard index:
 
     .. math:: \mathrm{IoU} = |A \cap C| \, / \, |A \cup C|
 
-    for every class. The better of the neuron and its negative counts.
+    The better of the neuron and its negative counts.
 
-    Like average precision it sees shifted means, and neither classes that differ in variance
-    (unless one is wide enough to own the words beyond a high threshold) nor pairs of neurons that
-    tell a class only together (XOR).
+    Like average precision, this ranker finds shifted means. It misses classes that differ only in
+    variance (unless one is wide enough to own the words beyond a high threshold) and pairs of
+    neurons that reveal a class only together (XOR).
 
     Parameters
     ----------
     threshold : float or "best", default="best"
-        Where neurons are cut, the same for each in the given ``unit``. ``"best"`` takes, for
-        every neuron, class and sign, the cut of highest IoU on the rows of ``fit``. That is fair
-        between neurons, but the scores themselves are then a little too good.
+        Activation threshold, shared by all neurons and given in ``unit``. ``"best"`` uses, for
+        each neuron, class and sign, the threshold with the highest IoU on the rows passed to
+        ``fit``. This compares neurons fairly, but the scores themselves are slightly optimistic.
 
     unit : {"quantile", "value"}, default="quantile"
-        What a number as ``threshold`` is.
+        Meaning of a numeric ``threshold``.
 
-        - ``"quantile"``: a share of the words in [0, 1); 0.95 makes :math:`A` the five percent on
-          which the neuron is highest, and those on which it is lowest for its negative. A class
-          of another size cannot reach 1.
-        - ``"value"``: an activation, such as 0 behind a rectifier; the negative of a neuron
-          exceeds ``t`` where the neuron is below ``-t``.
+        - ``"quantile"``: a fraction of the words, in [0, 1). With 0.95, :math:`A` is the five
+          percent of words on which the neuron is highest, or lowest for its negative. A class of a
+          different size cannot reach an IoU of 1.
+        - ``"value"``: an activation, such as 0 after a ReLU. The negative of a neuron exceeds
+          ``t`` where the neuron is below ``-t``.
 
         Words equal to the threshold do not exceed it.
 
     two_sided : bool, default=True
-        Whether the negative of a neuron may stand for it.
+        Whether to also score the negative of each neuron and keep the better one.
 
     average : {"macro", "weighted"}, default="macro"
-        How ``scores_`` averages over the classes: ``"macro"`` counts them alike, ``"weighted"``
-        by their number of words, or their weight.
+        How ``scores_`` averages over classes: ``"macro"`` weights all classes equally,
+        ``"weighted"`` weights each by its number of words, or by its total ``sample_weight``.
 
     n_neurons : int, float or None, default=None
-        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+        Number of neurons that ``transform`` keeps: an int, a fraction in (0, 1], or None for all.
 
     which : {"top", "bottom"}, default="top"
-        Whether ``transform`` keeps the best or the worst.
+        Whether ``transform`` keeps the best-ranked or the worst-ranked neurons.
 
     n_jobs : int or None, default=None
-        How many threads count; None means 1 unless in a `joblib.parallel_config` context, -1 all
+        Number of threads. None means 1 unless in a `joblib.parallel_config` context; -1 means all
         cores. Does not change the result.
 
     Attributes
     ----------
     scores_ : ndarray of shape (n_features_in_,)
-        The average over classes of the IoU of every neuron.
+        IoU of each neuron, averaged over classes; from 0 to 1, higher is better.
 
     class_scores_ : ndarray of shape (n_classes, n_features_in_)
-        The IoU for every class. Of two classes each has its own.
+        IoU of each neuron for each class; rows follow ``classes_``. Two classes have separate
+        scores.
 
     class_signs_ : ndarray of shape (n_classes, n_features_in_)
-        -1 where the negative of the neuron is better, otherwise 1.
+        1 if high activations indicate the class, -1 if low ones do.
 
     order_ : ndarray of shape (n_features_in_,)
-        The columns, best first; of equal ones that with the best class before others.
+        Column indices, best first. Ties in ``scores_`` are broken by the best class score.
 
     class_order_ : ndarray of shape (n_classes, n_features_in_)
-        The columns, best first, for every class.
+        Column indices for each class, best first; rows follow ``classes_``.
 
     ranks_ : ndarray of shape (n_features_in_,)
-        The rank of every column, 1 for the best.
+        Rank of each column; 1 is the best.
 
     classes_ : ndarray of shape (n_classes,)
-        The classes.
+        Class labels.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
-    AveragePrecisionRanker : Averages over all thresholds; what NeuroX calls IoU.
-    sklearn.metrics.jaccard_score : The score of one neuron for one class at one threshold.
+    AveragePrecisionRanker : Rank by an average over all thresholds, which NeuroX calls IoU.
+    sklearn.metrics.jaccard_score : Compute the score of one neuron for one class and threshold.
 
     References
     ----------
@@ -131,13 +131,13 @@ class IoURanker(BaseDetectorRanker):
         self.threshold = threshold
         self.unit = unit
 
-    def _check_fit_input(self, X: ArrayLike, y: ArrayLike):
+    def _check_fit_input(self, X, y="no_validation", **check_params):
         if self.threshold != "best" and self.unit == "quantile" and not 0 <= self.threshold < 1:
             raise ValueError(
-                f"IoURanker has threshold={self.threshold!r}, but a quantile lies in [0, 1). For "
-                'an activation set unit="value".'
+                f"IoURanker got threshold={self.threshold!r}, but a quantile must be in [0, 1). To "
+                'use the threshold as an activation, set unit="value".'
             )
-        return super()._check_fit_input(X, y)
+        return super()._check_fit_input(X, y, **check_params)
 
     def _score_block(self, columns, counter):
         if self.threshold == "best":
@@ -162,11 +162,11 @@ class IoURanker(BaseDetectorRanker):
 
 
 def _best(counter, column):
-    """Highest IoU of a column and of its negative for every class, at any cut."""
+    """Return the highest IoU of a column and of its negative for each class, at any cut."""
     cuts = counter.cuts(column)
     scores = []
     for hits, everything in [(cuts.hits_above, cuts.all_above), (cuts.hits_below, cuts.all_below)]:
-        # The union is the class and what is selected without it.
+        # The union is the class plus the selected samples of other classes.
         unions = counter.totals_by_sample + (everything - hits)
         scores.append(np.maximum.reduceat(hits / unions, counter.starts))
     return np.stack(scores)

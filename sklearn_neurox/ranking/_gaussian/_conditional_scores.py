@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every column adds to a Gaussian classifier, on every row."""
+"""Scores of a Gaussian classifier on each row after adding each column."""
 
 import numpy as np
 from scipy.linalg.blas import dgemm, sgemm
 from scipy.special import logsumexp
 
-# Bytes of one block of one class: a few of them should stay in the processor's cache.
+# Size of one block for one class: a few such blocks should fit into the processor's cache.
 _BLOCK_BYTES = 100_000
-# Sums of exponentials below this are computed again, around their largest term.
+# Smaller sums of exponentials are recomputed relative to their largest term.
 _TOO_SMALL = 1e-30
 _ENTRIES = 4096
 
 
 def conditional_scores(columns, Z, base, codes, weights, offsets):
-    """Score every column as the next one, on every row.
+    """Score each column on each row, as the next one to join the chosen columns.
 
-    Given what is chosen, a column is normal within a class: its mean is ``[1, z] @ weights`` over
-    the whitened values z of the chosen, in units of ``sqrt(2)`` conditional deviations.
+    Given the chosen columns, a column is normal within a class: its mean is ``[1, z] @ weights``
+    over the whitened values z of the chosen columns, in units of ``sqrt(2)`` conditional
+    deviations.
 
     Parameters
     ----------
@@ -24,19 +25,19 @@ def conditional_scores(columns, Z, base, codes, weights, offsets):
         Its dtype is that of the computation.
 
     Z : ndarray of shape (n_classes, n_samples, n_chosen + 1)
-        One, and the whitened values of the chosen columns.
+        A column of ones, then the whitened values of the chosen columns.
 
     base : ndarray of shape (n_classes, n_samples)
-        The joint log-likelihood of the chosen columns, less its maximum over the classes.
+        The joint log-likelihood of the chosen columns, minus its maximum over classes.
 
     codes : ndarray of shape (n_samples,)
         The true classes.
 
     weights : ndarray of shape (n_classes, n_chosen + 2, n_columns)
-        The coefficients of the scaled column itself, then those of ``Z``.
+        The coefficient of the column itself, then those of ``Z``.
 
     offsets : ndarray of shape (n_classes, n_columns)
-        Minus the logarithms of the conditional deviations.
+        The negative logarithms of the conditional deviations.
 
     Returns
     -------
@@ -46,7 +47,7 @@ def conditional_scores(columns, Z, base, codes, weights, offsets):
     right : ndarray of shape (n_samples, n_columns), dtype=bool
         Whether the true class is the most probable one.
     """
-    # Indexing may have laid the columns out one after the other.
+    # Fancy indexing may return the columns in Fortran order.
     columns = np.ascontiguousarray(columns)
     weights, offsets = weights.astype(columns.dtype, order="C"), offsets.astype(columns.dtype)
     log_likelihoods = np.empty(columns.shape, dtype=columns.dtype)
@@ -60,7 +61,7 @@ def conditional_scores(columns, Z, base, codes, weights, offsets):
 
 
 class _Block:
-    """A few rows, in the cache."""
+    """A few rows that fit into the processor's cache."""
 
     def __init__(self, X, Z, base, codes):
         self.X, self.codes = X, codes
@@ -90,7 +91,7 @@ class _Block:
     def _joint(self, code, weights, offsets):
         joint = self.X * weights[0]
         gemm = sgemm if joint.dtype == np.float32 else dgemm
-        # In the transposed world of BLAS this is joint -= Z @ weights, and in place.
+        # BLAS is column-major: on the transposes, this is joint -= Z @ weights, in place.
         joint = gemm(-1.0, weights[1:].T, self.Z[code].T, 1.0, joint.T, overwrite_c=True).T
         np.square(joint, out=joint)
         np.subtract(offsets, joint, out=joint)
@@ -104,21 +105,9 @@ class _Block:
 
 
 def column_weights(regression, variances):
-    """Scale a regression of columns for `conditional_scores`.
+    """Scale a regression (n_classes, n_chosen + 1, n_columns) and its residual variances.
 
-    Parameters
-    ----------
-    regression : ndarray of shape (n_classes, n_chosen + 1, n_columns)
-        Intercepts and coefficients.
-
-    variances : ndarray of shape (n_classes, n_columns)
-        What the regression leaves.
-
-    Returns
-    -------
-    weights : ndarray of shape (n_classes, n_chosen + 2, n_columns)
-
-    offsets : ndarray of shape (n_classes, n_columns)
+    Returns the ``weights`` and ``offsets`` of `conditional_scores`.
     """
     scale = 1 / np.sqrt(2 * variances)[:, np.newaxis]
     return np.concatenate([scale, regression * scale], axis=1), -0.5 * np.log(variances)

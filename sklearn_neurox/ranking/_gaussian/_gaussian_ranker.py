@@ -18,102 +18,107 @@ from sklearn_neurox.utils._validation import check_weight
 
 
 class GaussianRanker(BaseRanker):
-    r"""Rank neurons by greedy selection under a Gaussian probe, on rows held out.
+    r"""Rank neurons by greedy forward selection with a Gaussian probe.
 
     The Gaussians of `sklearn_neurox.probes.GaussianProbeClassifier` are fitted on the training
-    rows. Then, step by step, the neuron is chosen that together with those chosen before predicts
-    the held-out rows best. So a neuron that only repeats what is known comes late, and one that
-    tells by its variance or its correlation with others is found. After ``max_neurons`` steps the
-    rest follow by what each predicts alone.
+    rows. Each greedy step then adds the neuron that, together with those already chosen, predicts
+    the held-out rows best. Redundant neurons therefore rank late, and neurons that are informative
+    through their variance or their correlation with others are found. After ``max_neurons`` steps,
+    the remaining neurons follow in the order of their individual scores.
 
-    It does not see a pair that tells the class only together (XOR) before one of the two has come
-    in by chance, nor what no Gaussian of the class describes, such as two separate modes.
+    This ranker misses a pair of neurons that reveals the class only together (XOR) until one of
+    them has been added by chance. It also misses anything that one Gaussian per class cannot
+    describe, such as two separate modes.
 
     Parameters
     ----------
     criterion : {"mutual_information", "log_likelihood", "accuracy"}, default="mutual_information"
-        What the next neuron makes largest on the held-out rows.
+        Quantity on the held-out rows that each step maximizes.
 
-        - ``"log_likelihood"``: the mean log-probability of the true class, in nats, the objective
+        - ``"log_likelihood"``: the mean log-probability of the true class, in nats; the objective
           of [1]_.
-        - ``"mutual_information"``: the bound that it gives, the entropy of the labels less the
-          cross-entropy, in bits. The order is the same, only the unit of the scores is another.
-        - ``"accuracy"``: the share of rows that are classified rightly; among equals the
-          log-likelihood decides.
+        - ``"mutual_information"``: the lower bound on the mutual information that it implies,
+          which is the entropy of the labels minus the cross-entropy, in bits. Same order, different
+          unit of the scores.
+        - ``"accuracy"``: the fraction of rows that are classified correctly; ties are broken by the
+          log-likelihood.
 
     max_neurons : int, default=50
-        How many neurons are chosen greedily, at most all candidates.
+        Number of neurons to choose greedily; at most the number of candidates.
 
     candidates : int, float, array-like or None, default=None
-        The neurons that may be chosen greedily: a number or a fraction in (0, 1] of those that
-        alone score best on the held-out rows, a choice of columns (indices, feature names or a
-        mask), or None for all. Their number is the dimension :math:`d` of the Gaussians and of
-        their prior.
+        Neurons that may be chosen greedily: a number or a fraction in (0, 1] of neurons, taking
+        those with the best individual scores on the held-out rows; given columns (indices, feature
+        names or a mask); or None for all. Their number is the dimension :math:`d` of the Gaussians
+        and of their prior.
 
     covariance_prior : {"mean", "mode"}, default="mean"
-        The prior of the covariances, as in `sklearn_neurox.probes.GaussianProbeClassifier`:
-        ``"mean"`` is that of [1]_, ``"mode"`` does better with rare classes or many candidates.
+        Prior of the covariances, as in `sklearn_neurox.probes.GaussianProbeClassifier`:
+        ``"mean"`` is that of [1]_; ``"mode"`` does better with rare classes or many candidates.
 
     validation_fraction : float, default=0.2
-        The share of rows to hold out, in (0, 1). They are never drawn at random over words: with
-        ``groups`` the last groups, in the order of their first rows, are held out; without, the
-        last rows of every class, with a warning.
+        Fraction of rows to hold out, in (0, 1). Rows are never drawn at random over words: with
+        ``groups``, the last groups (in order of first appearance) are held out; without, the last
+        rows of each class, with a warning.
 
     max_memory : float, default=8.0
-        The most the covariances may take, in gigabytes (1e9 bytes): ``8e-9 * n_classes * d ** 2``.
+        Maximum size of the covariances, in gigabytes (1e9 bytes): ``8e-9 * n_classes * d ** 2``.
 
     n_neurons : int, float or None, default=None
-        How many neurons ``transform`` keeps: a number, a fraction in (0, 1], or None for all.
+        Number of neurons that ``transform`` keeps: an int, a fraction in (0, 1], or None for all.
 
     which : {"top", "bottom"}, default="top"
-        Whether ``transform`` keeps the best or the worst.
+        Whether ``transform`` keeps the best-ranked or the worst-ranked neurons.
 
     Attributes
     ----------
     scores_ : ndarray of shape (n_features_in_,)
-        From the number of greedy steps for the first chosen down to 1 for the last. The others
-        have how much worse they are alone than the best alone, zero or less, in the unit of the
-        criterion. What a step brought is in ``greedy_scores_``.
+        Score of each neuron; higher means chosen earlier. Greedily chosen neurons count down from
+        the number of steps (chosen first) to 1 (chosen last). All others score at most zero: their
+        individual score minus the best individual score, in the unit of the criterion. The value
+        of the criterion after each step is in ``greedy_scores_``.
 
     order_ : ndarray of shape (n_features_in_,)
-        The columns, best first: those chosen greedily in their order, then the others.
+        Column indices, best first: greedily chosen neurons in the order chosen, then the others.
 
     ranks_ : ndarray of shape (n_features_in_,)
-        The rank of every column, 1 for the best.
+        Rank of each column; 1 is the best.
 
     greedy_scores_ : ndarray of shape (n_steps,)
-        The criterion on the held-out rows after every step. It may fall: more neurons may make
+        Criterion on the held-out rows after each step. It may decrease, as more neurons can make
         the probe worse.
 
     single_scores_ : ndarray of shape (n_features_in_,)
-        The criterion of every neuron alone.
+        Criterion of each neuron alone.
 
     candidates_ : ndarray of shape (d,)
-        The columns that could be chosen greedily, ascending.
+        Columns that could be chosen greedily, ascending.
 
     classes_ : ndarray of shape (n_classes,)
-        The classes of the training rows.
+        Class labels of the training rows.
 
     n_features_in_ : int
-        Number of columns seen during fit.
+        Number of columns seen during ``fit``.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during ``fit``; only set if all of them are strings.
 
     See Also
     --------
-    sklearn_neurox.probes.GaussianProbeClassifier : The probe, with its prior and its limits.
-    ProbelessRanker : Ranks by the distances of the class means.
+    sklearn_neurox.probes.GaussianProbeClassifier : The probe, its prior and its limitations.
+    ProbelessRanker : Rank by the distances between class means.
 
     Notes
     -----
-    The held-out rows choose the neurons, so ``greedy_scores_`` are too good as an estimate; take
-    that on other rows, for example with ``GaussianProbeClassifier.mutual_information``.
+    The held-out rows are used to choose the neurons, so ``greedy_scores_`` are optimistic. For an
+    unbiased estimate use other rows, for example with
+    ``GaussianProbeClassifier.mutual_information``.
 
-    A step scores all candidates at once: with the Cholesky factor of the chosen neurons' block it
-    needs every candidate's regression on the chosen, which grows by a row a step. Candidates are
-    screened in single precision, and the best eight compared in double precision. With more than
-    4096 held-out rows, 4096 of them, spread evenly, choose 64 candidates to score on all.
+    A step scores all candidates at once, from the Cholesky factor of the chosen neurons'
+    covariances and the regression of each candidate on the chosen neurons, which grows by one row
+    per step. Candidates are screened in single precision, and the best eight are compared in double
+    precision. With more than 4096 held-out rows, 4096 evenly spread ones first preselect 64
+    candidates, which are then scored on all held-out rows.
 
     References
     ----------
@@ -143,6 +148,8 @@ class GaussianRanker(BaseRanker):
         "max_memory": [Interval(Real, 0, None, closed="neither")],
     }
 
+    _needs_labels = True
+
     def __init__(
         self,
         criterion: str = "mutual_information",
@@ -163,11 +170,6 @@ class GaussianRanker(BaseRanker):
         self.validation_fraction = validation_fraction
         self.max_memory = max_memory
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        return tags
-
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -181,18 +183,18 @@ class GaussianRanker(BaseRanker):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The activations.
+            Activations.
 
         y : array-like of shape (n_samples,)
-            The class of every row.
+            Class label of each row.
 
         groups : array-like of shape (n_samples,) or None, default=None
-            What must not be split between training and held-out rows; for words,
+            Group labels; no group is split between training and held-out rows. For words, use
             ``words["text"]``.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How much every row counts in the moments, in the means over held-out rows, and in how
-            many of them to hold out; a row of weight zero is as if it were not there.
+            Weight of each row in the moments, in the means over held-out rows and in
+            ``validation_fraction``; rows of weight zero are ignored.
 
         Returns
         -------
@@ -201,17 +203,19 @@ class GaussianRanker(BaseRanker):
         Raises
         ------
         ValueError
-            If X is not finite, a label is missing, there are less than two classes to train on
-            or no rows to hold out, or the covariances would not fit into ``max_memory``.
+            If X contains NaN or infinity, a label is missing, there are fewer than two classes to
+            train on or no rows to hold out, or the covariances would not fit into ``max_memory``.
         """
-        X, y = self._check_fit_input(X, y, ensure_min_samples=2)
-        check_classification_targets(y)
-        check_consistent_length(X, groups)
+        matrix, labels = self._check_fit_input(X, y, ensure_min_samples=2)
+        check_classification_targets(labels)
+        check_consistent_length(matrix, groups)
         caller = type(self).__name__
-        weight = check_weight(sample_weight, X)
-        train, held_out = held_out_rows(y, groups, weight, self.validation_fraction, caller=caller)
+        weight = check_weight(sample_weight, matrix)
+        train, held_out = held_out_rows(
+            labels, groups, weight, self.validation_fraction, caller=caller
+        )
         split = GaussianSplit(
-            X, y, train, held_out, weight, prior=self.covariance_prior, caller=caller
+            matrix, labels, train, held_out, weight, prior=self.covariance_prior, caller=caller
         )
         self.classes_ = split.classes
         given = named_candidates(self)

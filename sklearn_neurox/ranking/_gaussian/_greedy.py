@@ -1,36 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Greedy forward selection under Gaussians: every candidate of a step in one pass."""
+"""Greedy forward selection under Gaussians; a step scores all candidates in one pass."""
 
 import numpy as np
 
 from sklearn_neurox.ranking._gaussian._conditional_scores import column_weights, conditional_scores
 
-# Single precision screens all candidates; as many of the best are compared in double precision.
+# All candidates are screened in single precision, and this many are compared in double precision.
 _N_FINALISTS = 8
-# With more rows than the first, only so many of the columns that are best on them go on.
+# With more rows than _FIRST_ROWS, only the _N_SECOND best columns on these are scored on all rows.
 _FIRST_ROWS = 4096
 _N_SECOND = 64
 
 
 class GreedySelection:
-    """Chosen columns, and all that the next step needs to know about them.
+    """The chosen columns and the state that the next greedy step needs.
 
-    A step costs one matrix product a class: the Cholesky factor of the chosen block grows by a
-    row, and with it the regression of every candidate on the chosen.
+    A step costs one matrix product per class: the Cholesky factor of the chosen block grows by one
+    row, and so does the regression of each candidate on the chosen columns.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_candidates), dtype float32
-        Held-out rows, in any order that spreads what is alike.
+        Held-out rows, ordered so that similar rows are spread out.
 
     exact : callable
-        Gives some columns of X in float64; all of them would take much more memory.
+        Returns given columns of X in float64; holding all of them would take much more memory.
 
     codes : ndarray of shape (n_samples,)
-        Their classes.
+        Class codes of the rows.
 
     weight : ndarray of shape (n_samples,) or None
-        How much they count.
+        Weights of the rows.
 
     means : ndarray of shape (n_classes, n_candidates)
 
@@ -39,10 +39,10 @@ class GreedySelection:
     priors : ndarray of shape (n_classes,)
 
     n_steps : int
-        How many steps there will be.
+        Number of steps that will be made.
 
     by_accuracy : bool
-        Whether accuracy comes first and likelihood second, or the likelihood alone counts.
+        Whether to compare by accuracy first and log-likelihood second, or by log-likelihood alone.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class GreedySelection:
         self.Z = np.ones((len(priors), len(X), n_steps + 1))
         self.Z_screened = self.Z.astype(np.float32)
         self.base = np.repeat(np.log(priors)[:, np.newaxis], len(X), axis=1)
-        # The regression of all candidates on the chosen: intercepts, then coefficients of Z.
+        # Regression of all candidates on the chosen columns: intercepts, then coefficients of Z.
         self.regression = means[:, np.newaxis]
         self.variances = np.diagonal(covariances, axis1=1, axis2=2).copy()
         self.open = np.ones(X.shape[1], dtype=bool)
 
     def step(self):
-        """Choose the best next column; return it with its log-likelihood and accuracy."""
+        """Choose the next column; return it with the log-likelihood and accuracy it reaches."""
         left = np.flatnonzero(self.open)
         if len(self.X) > _FIRST_ROWS:
             left = self._best_of(left, self._screened, self.Z_screened, _FIRST_ROWS)[0][:_N_SECOND]
@@ -110,12 +110,12 @@ class GreedySelection:
 
 
 def row_means(values, weight):
-    """Average the rows of a matrix, in double precision; weight None counts them alike."""
+    """Average the rows of a matrix in double precision; None weights them equally."""
     if weight is None:
         return values.mean(axis=0, dtype=np.float64)
     return np.average(values, axis=0, weights=weight)
 
 
 def better_first(log_likelihood, accuracy, *, by_accuracy):
-    """Order columns, best first; among equals the first comes first."""
+    """Order columns, best first; ties keep their position."""
     return np.lexsort([-log_likelihood, -accuracy][: 1 + by_accuracy])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Gaussians fitted on training rows, and the held-out rows that judge them."""
+"""Gaussians fitted on training rows and scored on held-out rows."""
 
 import numpy as np
 from scipy.stats import entropy
@@ -15,35 +15,16 @@ from sklearn_neurox.ranking._gaussian._conditional_scores import column_weights,
 from sklearn_neurox.ranking._gaussian._greedy import GreedySelection, row_means
 from sklearn_neurox.utils._validation import encode_classes
 
-# Columns scored alone at a time.
+# Number of columns that are read or scored at a time.
 _CHUNK = 128
 
 
 class GaussianSplit:
-    """The moments of the training rows, and the held-out rows.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-
-    y : ndarray of shape (n_samples,)
-        Labels.
-
-    train, held_out : ndarray of shape (n_samples,), dtype=bool
-
-    weight : ndarray of shape (n_samples,) or None
-        How much the rows count.
-
-    prior : {"mean", "mode"}
-        As in the probe.
-
-    caller : str
-        The class that asks, for the error message.
-    """
+    """The moments of the training rows and the standardized held-out rows."""
 
     def __init__(self, X, y, train, held_out, weight, *, prior, caller):
         self.classes, codes = encode_classes(y, train, caller=caller)
-        # Weights choose the training rows, without a copy of them.
+        # Zero weights exclude the other rows without copying the training rows.
         training_weight = np.where(train, 1.0 if weight is None else weight, 0.0)
         counts = np.bincount(codes, training_weight, minlength=len(self.classes))
         self._training = (X, codes, training_weight, counts)
@@ -55,22 +36,15 @@ class GaussianSplit:
         every = np.arange(X.shape[1])
         self._means = class_means(*self._training, every)
         self._variances = class_variances(*self._training, every, self._means)
-        # In common units single precision serves; they cancel from every probability.
+        # Standardized columns are safe in single precision; the scales cancel in probabilities.
         self._centre = self._priors @ self._means
         total = self._priors @ self._variances + variance_between(self._means, self._priors)
         self._scale = np.sqrt(np.where(total > 0, total, 1.0))
 
     def score_alone(self, n_dimensions):
-        """Compute the held-out log-likelihood and accuracy of every column alone.
+        """Compute the held-out log-likelihood and accuracy of each column, shape (2, n_features).
 
-        Parameters
-        ----------
-        n_dimensions : int
-            The dimension of the Gaussians whose marginals the columns are.
-
-        Returns
-        -------
-        scores : ndarray of shape (2, n_features)
+        A column is scored by its marginal of a Gaussian with ``n_dimensions`` dimensions.
         """
         variances = map_variances(
             self._means, self._variances, self._training[3], n_dimensions, self._prior
@@ -91,7 +65,7 @@ class GaussianSplit:
         return scores
 
     def held_out_entropy(self):
-        """Compute the entropy of the held-out labels, in nats."""
+        """Return the entropy of the held-out labels, in nats."""
         return entropy(np.bincount(self.held_out_codes, self._weight))
 
     def selection(self, candidates, *, n_steps, by_accuracy):
@@ -128,5 +102,5 @@ class GaussianSplit:
 
 
 def _spread(rows):
-    # By multiples of the golden ratio, so that the first rows already are of every part.
+    # Sorting by multiples of the golden ratio spreads any initial segment over all rows.
     return rows[np.argsort(np.arange(len(rows)) * 0.6180339887498949 % 1)]

@@ -72,15 +72,15 @@ def test_a_subset_without_the_distribution_changes_few_types(words):
     shifted = shares + [0.02, -0.02, 0, 0]
     before, after = (control_labels(TYPES, distribution=p) for p in (shares, shifted))
     moved = (before != after).mean()
-    # No draw can do with less than the total variation.
+    # No draw can change fewer labels than the total variation.
     assert 0.02 * 0.8 < moved < 0.02 * 1.5
-    # A class that comes along takes types, but moves none between the others.
+    # A new class takes over types, but moves none between the other classes.
     more = control_labels(TYPES, distribution={**SHARES, "e": 0.1})
     assert (more[more != "e"] == before[more != "e"]).all()
 
 
 def test_the_same_in_every_process_and_forever():
-    # Worked out once: a label that changes would make old results irreproducible.
+    # Computed once: if a label changed, old results would not be reproducible.
     expected = ["b", "a", "a", "a", "b"]
     assert control_labels(TYPES[:5], distribution=SHARES).tolist() == expected
     code = (
@@ -130,13 +130,13 @@ def test_labels_keep_their_type(labels):
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((["a", "b"],), {}, "that of y, which is missing"),
-        ((["a", "b"], ["x", "x"]), {}, "needs two classes to draw from"),
+        ((["a", "b"],), {}, "uses the labels in y, which is None"),
+        ((["a", "b"], ["x", "x"]), {}, "at least two classes to draw from"),
         ((["a", "b"], ["x", None]), {}, "1 of 2 labels are missing"),
         ((["a", "b"], ["x", "y", "z"]), {}, "inconsistent numbers"),
         ((["a"],), {"distribution": {"x": -1, "y": 2}}, "got -1.0 for 'x'"),
         ((["a"],), {"distribution": {"x": np.inf, "y": 2}}, "got inf for 'x'"),
-        ((["a"],), {"distribution": {"x": 1, "y": 0}}, "needs two classes"),
+        ((["a"],), {"distribution": {"x": 1, "y": 0}}, "needs at least two classes"),
         ((["a"],), {"distribution": "other"}, "'distribution' parameter of control_labels must"),
         ((["a"],), {"kind": "word"}, "'kind' parameter of control_labels must"),
         ((["a"],), {"random_state": None}, "'random_state' parameter of control_labels must"),

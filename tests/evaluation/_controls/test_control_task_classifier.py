@@ -28,7 +28,7 @@ GROUPS = np.arange(600) // 6
 
 @pytest.fixture(scope="module")
 def data():
-    """Embeddings of types, whose task is linear in them, and whose control is not."""
+    """Return embeddings of types with a task that is linear in them, and a control that is not."""
     rng = np.random.RandomState(0)
     types = rng.randint(100, size=600)
     X = rng.randn(100, 12)[types] + 0.1 * rng.randn(600, 12)
@@ -137,7 +137,7 @@ def test_frames_of_words_are_cut_with_their_controls():
         )["test_score"]
     plain = selectivity_score(lookup, words, words["upos"], control, cv=2, groups=words["text"])
     np.testing.assert_allclose(scores, plain["selectivity"])
-    # What knows the word and nothing else learns the task and its control alike.
+    # Features that only identify the word allow task and control to be learned equally well.
     assert np.abs(scores).max() < 0.15
 
 
@@ -186,7 +186,7 @@ def test_a_search_by_selectivity_rejects_what_memorises(data):
 def test_without_routing_a_plain_call_works_and_the_rest_says_how(data):
     X, y, control = data
     both = ControlTaskClassifier(LogisticRegression())
-    with pytest.raises(ValueError, match=r"needs the labels of the control.*set_fit_request"):
+    with pytest.raises(ValueError, match=r"needs the labels of the control task.*set_fit_request"):
         both.fit(X, y)
     both.fit(X, y, control_y=control)
     with pytest.raises(ValueError, match=r"needs the control labels of the rows it scores"):

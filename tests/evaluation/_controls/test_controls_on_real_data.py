@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the linear probe memorises of real words, layer by layer."""
+"""How much a linear probe memorizes of real words, layer by layer."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from sklearn_neurox.evaluation import control_labels, online_codelength, selecti
 
 pytestmark = [
     pytest.mark.slow,
-    # In the first blocks of the code, of some dozen words.
+    # In the first blocks of the code, of a few dozen words.
     pytest.mark.filterwarnings("ignore:All coefficients are zero:UserWarning"),
 ]
 PROBE = ElasticNetProbeClassifier(2.3e-3, l1_ratio=0.13, standardize=True, random_state=0)
@@ -51,7 +51,7 @@ def test_deeper_layers_are_harder_to_memorise(words, layers, control):
         ignore_index=True,
     )
     assert table["seen"].nunique() == 1 and 0.6 < table["seen"][0] < table["ceiling"][0] < 0.9
-    # The embedding layer tells the words apart, with little more than a word in it.
+    # The embedding layer identifies words, and contains little else.
     assert table["control"].idxmax() in (0, 1) and table["control"].idxmin() == 6
     assert (table["control"] < table["ceiling"]).all()
     assert table["task"].idxmax() in (2, 3) and table["task"].max() > 0.9

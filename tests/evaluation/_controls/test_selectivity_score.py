@@ -17,7 +17,7 @@ COLUMNS = ["fold", "task", "control", "selectivity"]
 
 
 class Lookup(ClassifierMixin, BaseEstimator):
-    """Remembers the label of every type, and guesses that of most types for others."""
+    """Remembers the label of each type, and predicts the most frequent one for other types."""
 
     def fit(self, X, y):
         self.table_ = dict(zip(np.ravel(X), y, strict=True))
@@ -32,7 +32,7 @@ class Lookup(ClassifierMixin, BaseEstimator):
 @pytest.fixture(scope="module")
 def words():
     words = make_tagged_words(300, random_state=0)
-    # The most frequent label of a type, so that the task too can be looked up.
+    # The most frequent label of each type, so that the task can be memorized too.
     most = words.groupby("word")["upos"].agg(lambda tags: tags.mode()[0])
     return words.assign(upos=words["word"].map(most))
 

@@ -9,7 +9,7 @@ import pytest
 
 from sklearn_neurox.evaluation import cka, maxcorr, pwcca, svcca
 from sklearn_neurox.evaluation._similarity._paired_rows import (
-    CentredMatrix,
+    CenteredMatrix,
     cross_product,
     shared_blocks,
 )
@@ -26,7 +26,7 @@ def rng():
 
 
 def spaces(rng, n=60, widths=(7, 5)):
-    """Two spaces that share something, far from the origin."""
+    """Return two representations that share some directions, far from the origin."""
     shared = rng.normal(size=(n, 3))
     return [
         shared @ rng.normal(size=(3, d)) + rng.normal(size=(n, d)) + 100 * rng.normal(size=d)
@@ -35,7 +35,7 @@ def spaces(rng, n=60, widths=(7, 5)):
 
 
 def orthonormal(rng, n, d):
-    """Centred columns of length 1."""
+    """Return centered columns of length 1."""
     columns = rng.normal(size=(n, d))
     return np.linalg.qr(columns - columns.mean(axis=0))[0]
 
@@ -50,7 +50,7 @@ def test_rotation_scale_and_shift_change_nothing(rng, similarity, widths):
     X, Y = spaces(rng, 60, widths)
     moved = 0.1 * Y @ rotation(rng, widths[1]) - 3
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*whatever the data")
+        warnings.filterwarnings("ignore", ".*for any data")
         assert similarity(X, X @ rotation(rng, widths[0])) == pytest.approx(1)
         assert similarity(X, moved) == pytest.approx(similarity(X, Y))
         assert 0 < similarity(X, Y) <= 1
@@ -71,13 +71,13 @@ def test_known_answers(rng):
     assert cka(X, U[:, 1:2]) == pytest.approx(1 / np.sqrt(2))
     assert svcca(X, Y) == pytest.approx(1 / 2)
     assert pwcca(X, Y) == pytest.approx(1 / 2)
-    # The shared direction makes up three quarters of the neurons, or one.
+    # The shared direction has three quarters of the weight in X, and half of it in Y.
     assert pwcca(X * [1, 3], Y) == pytest.approx(3 / 4)
     assert pwcca(Y, X * [1, 3]) == pytest.approx(1 / 2)
-    # A weak direction is no part of the core.
+    # A weak direction is not kept.
     assert svcca(X * [0.05, 1], Y * [1, 0.05]) == pytest.approx(1)
     assert svcca(X * [0.05, 1], Y * [1, 0.05], variance=1.0) == pytest.approx(1 / 2)
-    # Correlation r in one direction, in a plane.
+    # In a plane, with correlation r in one direction.
     mixed = 0.6 * U[:, :1] + 0.8 * U[:, 3:]
     assert svcca(U[:, :1], mixed) == pytest.approx(0.6)
     assert pwcca(U[:, :1], mixed) == pytest.approx(0.6)
@@ -85,7 +85,7 @@ def test_known_answers(rng):
 
 
 def naive_cka(X, Y, debiased):
-    """By the kernels themselves, as published."""
+    """Compute it from the kernels, as published."""
     n = len(X)
     kernels = [A @ A.T for A in (X, Y)]
     if not debiased:
@@ -191,7 +191,7 @@ def test_rows_are_upcast_a_block_at_a_time(rng, monkeypatch):
             return np.asarray(part)
 
     monkeypatch.setattr("sklearn_neurox.utils._validation._BLOCK_BYTES", 80 * 10)
-    A = CentredMatrix(rng.normal(size=(500, 10)).astype(np.float16).view(Watched))
+    A = CenteredMatrix(rng.normal(size=(500, 10)).astype(np.float16).view(Watched))
     cross_product(A.rows, A.rows, shared_blocks(A, A))
     assert max(widest) == 100
 
@@ -200,7 +200,7 @@ def test_rows_are_upcast_a_block_at_a_time(rng, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda X, Y: (X, Y[:-1]), "X has 60 rows and Y 59"),
+        (lambda X, Y: (X, Y[:-1]), "X has 60 rows and Y has 59"),
         (lambda X, Y: (X, np.where(Y == Y[3, 2], np.nan, Y)), "Y contains NaN: column 2, row 3"),
         (
             lambda X, Y: (pd.DataFrame(X * np.inf).add_prefix("n"), Y),
@@ -225,7 +225,7 @@ def test_parameters_are_checked(rng):
                 similarity(X, Y, variance=wrong)
     with pytest.raises(ValueError, match="'debiased' parameter of cka must be"):
         cka(X, Y, debiased="yes")
-    with pytest.raises(ValueError, match="needs four rows at least, got 3"):
+    with pytest.raises(ValueError, match="needs at least four rows, got 3"):
         cka(X[:3], Y[:3], debiased=True)
 
 

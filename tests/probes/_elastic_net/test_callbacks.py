@@ -28,7 +28,7 @@ _CASES = [
 
 
 class Recorder:
-    """Remembers what it was told, and asks to stop after some epochs."""
+    """Records its calls and asks to stop after some epochs."""
 
     def __init__(self, stop_after=None):
         self.stop_after = stop_after
@@ -77,14 +77,14 @@ def test_every_epoch_is_a_subtask(kind, number, solver):
     assert recorder.set_up == 0
     assert recorder.data[0] is not None
     assert recorder.data[2]["sample_weight"] is weight
-    # To be watched changes nothing.
+    # Callbacks do not change the fit.
     alone = clone(probe).fit(X, y, sample_weight=weight)
     np.testing.assert_array_equal(watched.coef_, alone.coef_)
     assert watched.n_iter_ == alone.n_iter_
 
 
 @pytest.mark.parametrize(("kind", "number", "solver"), _CASES)
-def test_what_is_given_amid_a_fit_predicts_and_gets_better(kind, number, solver):
+def test_fitted_estimators_given_to_callbacks_predict_and_improve(kind, number, solver):
     X, y = data_of(kind, number)
     recorder = Recorder()
     probe = kind(1e-2, solver=solver, max_iter=20000, random_state=0, tol=1e-6)
@@ -104,7 +104,7 @@ def test_what_is_given_amid_a_fit_predicts_and_gets_better(kind, number, solver)
     np.testing.assert_array_equal(last.coef_, probe.coef_)
 
 
-# Newton needs but one epoch for squares, so that there is nothing to stop.
+# Newton solves least squares in one epoch, so there is nothing to stop.
 @pytest.mark.parametrize(("kind", "number", "solver"), _CASES[:5] + _CASES[6:])
 def test_a_callback_can_stop_the_fit(kind, number, solver):
     X, y = data_of(kind, number)
@@ -131,7 +131,7 @@ def test_the_message_of_a_stopped_fit_does_not_blame_max_iter(kind):
 
 
 @pytest.mark.parametrize("kind", [ElasticNetProbeClassifier, ElasticNetProbeRegressor])
-def test_scoring_monitor_has_a_row_an_epoch(kind):
+def test_scoring_monitor_has_one_row_per_epoch(kind):
     X, y = data_of(kind, 3)
     name = "accuracy" if kind is ElasticNetProbeClassifier else "r2"
     monitor = ScoringMonitor(scoring=name)

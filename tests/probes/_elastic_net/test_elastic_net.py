@@ -33,7 +33,7 @@ def planted(n_samples=120, n_features=12, n_classes=3, seed=0, dtype=np.float64)
 
 
 def objective(coef, intercept, X, y, alpha, l1_ratio):
-    """Plain NumPy, from the definition."""
+    """Compute the objective from its definition, in plain NumPy."""
     scores = X @ coef.T + intercept
     if len(coef) == 1:
         scores = np.column_stack([np.zeros(len(X)), scores])
@@ -43,7 +43,7 @@ def objective(coef, intercept, X, y, alpha, l1_ratio):
 
 
 def reference(X, y, alpha, l1_ratio):
-    """L-BFGS-B on positive and negative parts, an independent way to the optimum."""
+    """Find the optimum independently: L-BFGS-B on positive and negative parts."""
     n_classes = y.max() + 1
     rows = 1 if n_classes == 2 else n_classes
     size = rows * X.shape[1]
@@ -72,7 +72,7 @@ def reference(X, y, alpha, l1_ratio):
 def test_sklearn_checks(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        # Checks that weigh nearly all of the samples with nothing leave nothing to learn.
+        # Some checks give nearly all samples weight zero, which leaves nothing to learn.
         warnings.filterwarnings("ignore", "All coefficients are zero", UserWarning)
         check(estimator)
 
@@ -187,7 +187,7 @@ def test_order_of_rows_and_names_of_classes_do_not_matter():
 
 @pytest.mark.parametrize("standardize", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_alpha_max_is_where_the_last_coefficient_dies(standardize, n_classes):
+def test_alpha_max_is_where_the_last_coefficient_vanishes(standardize, n_classes):
     X, y = planted(n_classes=n_classes)
     Z = X - X.mean(axis=0)
     if standardize:
@@ -204,7 +204,7 @@ def test_alpha_max_is_where_the_last_coefficient_dies(standardize, n_classes):
 
 def test_convergence_warning_says_how_far_and_what_to_do():
     X, y = planted()
-    with pytest.warns(ConvergenceWarning, match=r"max_iter=2 .*gap is .*tol asks.*standardize"):
+    with pytest.warns(ConvergenceWarning, match=r"max_iter=2 .*gap is .*tol requires.*standardize"):
         probe = ElasticNetProbeClassifier(1e-5, max_iter=2, tol=1e-8).fit(X, y)
     assert probe.n_iter_ == 2
 
@@ -241,7 +241,7 @@ def variants():
 
 
 @pytest.mark.parametrize("name", list(variants()[0]))
-def test_input_of_any_kind_is_used_and_left_alone(name):
+def test_input_of_any_kind_is_accepted_and_not_modified(name):
     given, y = variants()
     X = given[name]
     before = X.copy()
@@ -284,7 +284,7 @@ def test_wild_scales_converge_when_standardized(l1_ratio, dtype):
     probe = ElasticNetProbeClassifier(1e-2, l1_ratio, standardize=True).fit(X.astype(dtype), y)
     assert not probe.coef_[:, 5].any()
     scaled = StandardScaler().fit_transform(X)
-    # The solution is that of harmless scales.
+    # The solution equals that for harmless scales.
     expected = ElasticNetProbeClassifier(1e-2, l1_ratio).fit(scaled, y)
     agreement = (probe.predict(X.astype(dtype)) == expected.predict(scaled)).mean()
     assert agreement > 0.97
@@ -292,7 +292,7 @@ def test_wild_scales_converge_when_standardized(l1_ratio, dtype):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
-def test_wild_scales_stay_finite_without(l1_ratio):
+def test_wild_scales_stay_finite_without_standardizing(l1_ratio):
     X, y = wild()
     probe = ElasticNetProbeClassifier(1e-2, l1_ratio).fit(X.astype(np.float32), y)
     assert np.isfinite(probe.coef_).all()
@@ -369,7 +369,7 @@ def test_importing_probes_does_not_import_torch():
 
 @pytest.mark.parametrize(("seed", "standardize"), [(6, True), (10, False)])
 def test_few_rows_and_many_columns_in_float32_end(seed, standardize):
-    # Once, backtracking compared rounding errors and never ended.
+    # Regression test: backtracking compared rounding errors and never ended.
     X = np.random.RandomState(seed).randn(16, 2688).astype(np.float32)
     y = np.arange(16) % 2
     probe = ElasticNetProbeClassifier(standardize=standardize, random_state=0).fit(X, y)
@@ -383,7 +383,7 @@ def test_logarithms_of_probabilities(n_classes):
     probe = ElasticNetProbeClassifier(1e-3, tol=1e-8, random_state=0).fit(X, y)
     log_proba = probe.predict_log_proba(X)
     np.testing.assert_allclose(log_proba, np.log(probe.predict_proba(X)), atol=1e-10)
-    # So sure that the probability itself is zero.
+    # So confident that the probability itself underflows to zero.
     far = probe.predict_log_proba(1e4 * X)
     assert np.isfinite(far).all()
     assert far.min() < -1e3

@@ -54,7 +54,7 @@ def test_comes_near_the_optimum(kind, number, standardize, l1_ratio):
 
 
 @pytest.mark.parametrize(("kind", "number"), _CASES)
-def test_coefficients_are_exactly_zero_where_there_is_nothing(kind, number):
+def test_coefficients_of_noise_columns_are_exactly_zero(kind, number):
     X, y = data_of(kind, number)
     X = np.hstack([X, np.random.RandomState(1).normal(size=(len(X), 30))])
     alpha = 0.1 if kind is ElasticNetProbeClassifier else 0.3
@@ -101,13 +101,13 @@ def test_the_first_call_needs_the_classes():
         probe.partial_fit(X, y, classes=[0, 1])
 
 
-def test_labels_that_were_not_announced():
+def test_labels_that_are_not_in_classes():
     X, y = classes_data()
     with pytest.raises(ValueError, match=r"labels \[2\].*not in classes"):
         ElasticNetProbeClassifier().partial_fit(X, y, classes=[0, 1])
 
 
-def test_balanced_weights_cannot_be_known():
+def test_balanced_weights_are_an_error():
     X, y = classes_data()
     with pytest.raises(ValueError, match="balanced.*stream"):
         ElasticNetProbeClassifier(class_weight="balanced").partial_fit(X, y, classes=[0, 1, 2])
@@ -129,7 +129,7 @@ def test_other_outputs_are_an_error():
 
 
 @pytest.mark.parametrize(("kind", "number"), _CASES)
-def test_goes_on_after_a_fit_and_forgets_in_one(kind, number):
+def test_continues_after_a_fit_and_is_reset_by_one(kind, number):
     X, y = data_of(kind, number)
     probe = kind(5e-3, random_state=0, tol=1e-5, standardize=True)
     best = objective_of(clone(probe).fit(X, y), X, y)
@@ -143,7 +143,7 @@ def test_goes_on_after_a_fit_and_forgets_in_one(kind, number):
 
 
 @pytest.mark.parametrize(("kind", "number"), _CASES)
-def test_a_pickle_goes_on_the_same_way(kind, number):
+def test_a_pickled_probe_continues_identically(kind, number):
     X, y = data_of(kind, number, 400)
     probe = stream(kind(random_state=0), X, y, n_times=2)
     again = pickle.loads(pickle.dumps(probe))
@@ -154,7 +154,7 @@ def test_a_pickle_goes_on_the_same_way(kind, number):
 
 
 @pytest.mark.parametrize(("kind", "number"), _CASES)
-def test_chunks_of_float16_are_used_and_left_alone(kind, number):
+def test_chunks_of_float16_are_accepted_and_not_modified(kind, number):
     X, y = data_of(kind, number)
     X[:, 0] = 3e4 + 1e4 * X[:, 0]
     X = np.clip(X, -65000, 65000).astype(np.float16)
@@ -189,7 +189,7 @@ def test_a_failed_call_changes_nothing(kind, number):
     np.testing.assert_array_equal(probe.coef_, same.coef_)
 
 
-def test_a_class_that_had_no_weight_in_a_fit_is_learnt_from_a_stream():
+def test_a_class_that_had_no_weight_in_a_fit_is_learned_from_a_stream():
     X, y = classes_data(2000)
     probe = ElasticNetProbeClassifier(5e-3, random_state=0)
     with pytest.warns(UserWarning, match="never predicted"):

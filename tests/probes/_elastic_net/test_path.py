@@ -47,7 +47,7 @@ def search(kind, *args, **parameters):
 
 
 class RecordingSplitter(GroupKFold):
-    """Remembers the groups it was given."""
+    """Records the groups it was given."""
 
     def split(self, X, y=None, groups=None):
         self.seen = None if groups is None else list(groups)
@@ -56,7 +56,7 @@ class RecordingSplitter(GroupKFold):
 
 @pytest.fixture(params=["one by one", "together"])
 def any_way(request, monkeypatch):
-    """Solve the folds in either way, whatever their size."""
+    """Solve the folds together or separately, whatever their size."""
     fewest = 0 if request.param == "together" else np.inf
     monkeypatch.setattr("sklearn_neurox.probes._elastic_net._path._FEWEST_SAMPLES", fewest)
 
@@ -134,7 +134,7 @@ def test_the_last_fit_is_that_of_a_plain_probe(kind, plain, number):
 
 @pytest.mark.parametrize(("kind", "plain", "number"), _PAIRS)
 @pytest.mark.parametrize("standardize", [False, True])
-def test_the_grid_begins_where_all_coefficients_die(kind, plain, number, standardize):
+def test_the_grid_starts_where_all_coefficients_vanish(kind, plain, number, standardize):
     X, y = data_of(kind, number)
     cv = search(kind, [0.1, 1.0], alphas=4, eps=1e-2, standardize=standardize, tol=1e-3).fit(X, y)
     problem = Problem.of(plain(standardize=standardize).fit(X, y), X, y)
@@ -251,7 +251,7 @@ def test_a_scorer_that_fails_says_in_which_fold():
     X, y = classes_data(150, n_classes=3)
     y[50:] = np.where(y[50:] == 2, 0, y[50:])
     y[:8] = 2
-    # The fold tests no row of a class that it trains on.
+    # The test part lacks a class of the training part.
     cv = search(ElasticNetProbeClassifierCV, scoring="neg_log_loss")
     folds = [(np.r_[0:100], np.r_[100:150])]
     with pytest.raises(ValueError, match=r"score fold 0.*'neg_log_loss'.*classes \['c'\]"):
@@ -356,7 +356,7 @@ def test_groups_are_routed(kind):
 
 @pytest.mark.parametrize("kind", _KINDS)
 def test_any_list_of_alphas_will_do(kind, any_way):
-    """Repeated, uneven and vanishing ones, along which there is no line to go on from."""
+    """Repeated, uneven and zero alphas, along which solutions cannot be extrapolated."""
     X, y = data_of(kind)
     alphas = [0.3, 0.1, 0.1, 0.1, 0.09, 0.001, 0.0]
     cv = search(kind, alphas=alphas, tol=1e-6).fit(X, y)

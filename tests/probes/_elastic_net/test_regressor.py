@@ -85,7 +85,7 @@ def test_several_outputs_are_separate_fits():
 def test_the_scale_of_the_targets_is_only_a_unit(solver, unit):
     X, y = numbers_data()
     plain = exact(0.1, 1.0).fit(X, y)
-    # The loss goes with the square of the unit, an l1 penalty with the unit.
+    # The loss scales with the square of the unit, an l1 penalty with the unit.
     scaled = exact(0.1 * unit, 1.0, solver=solver, tol=1e-9).fit(X, y * unit)
     np.testing.assert_allclose(scaled.coef_ / unit, plain.coef_, atol=1e-3)
     assert scaled.intercept_ / unit == pytest.approx(plain.intercept_, abs=1e-2)
@@ -119,10 +119,10 @@ def test_targets_far_from_zero(dtype):
         raise ConvergenceWarning(f"{moved.n_iter_} epochs, for what takes {probe.n_iter_}")
 
 
-def test_alpha_max_is_where_the_last_coefficient_dies():
+def test_alpha_max_is_where_the_last_coefficient_vanishes():
     X, y = numbers_data(n_outputs=2)
-    centred = X - X.mean(axis=0)
-    expected = np.abs(centred.T @ (y - y.mean(axis=0))).max() / len(X) / 0.5
+    centered = X - X.mean(axis=0)
+    expected = np.abs(centered.T @ (y - y.mean(axis=0))).max() / len(X) / 0.5
     probe = exact(expected * 1.0001)
     with pytest.warns(UserWarning, match=f"alpha_max={expected:.6g}"):
         probe.fit(X, y)
@@ -152,7 +152,7 @@ def test_an_exact_fit_ends():
 
 def test_too_few_epochs_warn():
     X, y = numbers_data()
-    with pytest.warns(ConvergenceWarning, match="duality gap is .* but tol asks"):
+    with pytest.warns(ConvergenceWarning, match="duality gap is .* but tol requires"):
         ElasticNetProbeRegressor(1e-4, solver="saga", tol=1e-9, max_iter=2).fit(X, y)
 
 
@@ -173,8 +173,8 @@ def test_bad_input(X, y, message):
         ElasticNetProbeRegressor().fit(X, y)
 
 
-def test_numbers_that_do_not_vary_are_not_blamed_on_alpha():
+def test_the_warning_for_constant_targets_does_not_blame_alpha():
     X = np.random.RandomState(0).normal(size=(50, 3))
-    with pytest.warns(UserWarning, match="because no column of X has anything to do with y"):
+    with pytest.warns(UserWarning, match="because no column of X is linearly related to y"):
         probe = ElasticNetProbeRegressor(0.1).fit(X, np.full(50, 2.5))
     np.testing.assert_array_equal(probe.predict(X), 2.5)

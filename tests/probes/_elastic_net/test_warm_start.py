@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Beginnings: at the last solution, from a seed, or anew."""
+"""Starting points: the previous solution, a seed, or from scratch."""
 
 import numpy as np
 import pytest
@@ -38,11 +38,11 @@ def test_a_fit_from_the_solution_takes_fewer_epochs(kind, number, solver, standa
     cold = probe.set_params(max_iter=20000).fit(X, y)
     coef, n_iter = cold.coef_, cold.n_iter_
     again = cold.fit(X, y)
-    # What costs one epoch at all, as a Newton step of a regression does, costs no less here.
+    # A cold start that needs one epoch, as Newton does for regression, cannot get any faster.
     assert again.n_iter_ == 1
     assert n_iter > 1 or (kind, solver) == (ElasticNetProbeRegressor, "auto")
     np.testing.assert_allclose(again.coef_, coef, atol=1e-9)
-    # A neighbouring penalty: the same optimum as from nothing.
+    # With a neighboring penalty, a warm start reaches the same optimum as a cold one.
     near = clone(probe).set_params(alpha=9e-3, warm_start=False).fit(X, y)
     again.set_params(alpha=9e-3).fit(X, y)
     assert objective_of(again, X, y) == pytest.approx(objective_of(near, X, y), rel=2e-6)

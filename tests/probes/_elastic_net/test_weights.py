@@ -76,7 +76,7 @@ def test_class_weights_are_those_of_scikit_learn(n_classes, class_weight, with_s
     probe.fit(X, y, sample_weight=weight)
     logistic = LogisticRegression(class_weight=class_weight, tol=1e-10, max_iter=20000)
     given = np.ones(len(X)) if weight is None else weight
-    # Its C stands beside the sum of weighted losses, this package's alpha beside their mean.
+    # Its C multiplies the sum of weighted losses; here, alpha is added to their mean.
     total = (_class_weight(class_weight, y, weight) * given).sum()
     logistic.set_params(C=1 / (0.02 * total)).fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(probe.predict_proba(X), logistic.predict_proba(X), atol=1e-4)
@@ -134,7 +134,7 @@ def test_a_class_without_weight_is_never_predicted(how):
 
 
 def test_of_three_classes_one_without_weight():
-    # Two that count of three: still a row of coefficients a class.
+    # Two of three classes have weight: still one row of coefficients per class.
     X, y = classes_data(n_classes=3)
     probe = exact(ElasticNetProbeClassifier, 0.01, 0.0)
     with pytest.warns(UserWarning, match=r"\[2\].*never predicted"):
@@ -144,7 +144,7 @@ def test_of_three_classes_one_without_weight():
     np.testing.assert_allclose(chances.sum(axis=1), 1)
     assert not chances[:, 2].any()
     assert not np.isnan(probe.decision_function(X)).any()
-    # Two rows w and -w share the ridge penalty, so that their difference has half the strength.
+    # Two rows w and -w share the ridge penalty, so their difference has half the strength.
     twin = exact(ElasticNetProbeClassifier, 0.005, 0.0).fit(X[y != 2], y[y != 2])
     np.testing.assert_allclose(chances[:, 1], twin.predict_proba(X)[:, 1], atol=1e-4)
 
@@ -181,7 +181,7 @@ def test_one_class_that_counts():
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_bad_class_weights(value, method):
     X, y = classes_data()
-    # With solver="auto" and a negative weight, backtracking never ends.
+    # With solver="auto", backtracking would never end at a negative weight.
     probe = ElasticNetProbeClassifier(class_weight={0: value}, solver="saga", max_iter=2)
     options = {"classes": [0, 1, 2]} if method == "partial_fit" else {}
     with pytest.raises(ValueError, match="class_weight"):

@@ -26,7 +26,7 @@ def _labelled(n_samples=300, n_features=6, n_classes=3, seed=0):
 
 
 def _paper(X, k0=0.01, prior_size=1):
-    """The normal-inverse-Wishart update, term by term."""
+    """Compute the normal-inverse-Wishart update term by term."""
     n, d = X.shape
     mean = X.mean(axis=0)
     scatter = sum(np.outer(row, row) for row in X - mean)
@@ -85,7 +85,7 @@ def test_a_marginal_is_the_indexed_moments_not_a_refit():
         np.testing.assert_array_equal(ours, whole[np.ix_(chosen, chosen)])
     assert marginal.predict_proba(X[:, chosen]).shape == (300, 3)
     refit = GaussianProbeClassifier().fit(X[:, chosen], y)
-    # Three dimensions instead of six, so six fewer in the denominator.
+    # A refit has three dimensions instead of six, so its denominator is smaller by six.
     n = probe.class_count_[0]
     off_diagonal = marginal.covariances_[0][0, 1] * (n + 16) / (n + 10)
     np.testing.assert_allclose(refit.covariances_[0][0, 1], off_diagonal)
@@ -142,13 +142,13 @@ def test_a_class_of_one_row_has_the_pooled_variance():
     codes = np.searchsorted(probe.classes_, y)
     pooled = np.mean((X - probe.means_[codes]) ** 2, axis=0)
     np.testing.assert_allclose(probe.covariances_[-1], np.diag(pooled), rtol=1e-6)
-    # As wide as the others, it neither grabs its surroundings nor loses its own row to infinity.
+    # As wide as the others, it neither claims its surroundings nor loses its own row.
     log_proba = probe.predict_log_proba(X)
     assert np.isfinite(log_proba).all()
     assert (probe.predict(X) == y).mean() > 0.8
 
 
-def test_dead_neurons_say_nothing():
+def test_dead_neurons_are_uninformative():
     X, y = _labelled()
     rows = np.r_[: len(y), [0] * 200]
     X, y = X[rows], np.append(y, ["Z"] + ["N"] * 199)
@@ -227,7 +227,7 @@ def test_information_is_entropy_less_cross_entropy():
     np.testing.assert_allclose(part, probe.subset([3, 1]).mutual_information(X[:, [3, 1]], y))
 
 
-def test_normalized_information_is_one_where_all_is_known_and_negative_where_all_is_wrong():
+def test_normalized_information_is_one_if_certain_and_negative_if_wrong():
     y = np.repeat([0, 1], 100)
     X = (np.random.RandomState(0).randn(200) + 100 * y)[:, np.newaxis]
     probe = GaussianProbeClassifier().fit(X, y)
@@ -285,7 +285,7 @@ def test_candidates_are_chosen_in_the_fold():
     assert cross_val_score(probe, X, y, cv=5).mean() < 0.62
 
 
-def test_too_large_is_refused_before_anything_is_allocated():
+def test_exceeding_the_memory_limit_fails_before_anything_is_allocated():
     X = np.zeros((34, 9984), dtype=np.float16)
     y = np.arange(34) % 17
     tracemalloc.start()

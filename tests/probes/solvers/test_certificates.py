@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The certificate of every solver, against a dual that is written down independently."""
+"""The certificates of every solver, against an independently written dual."""
 
 import warnings
 
@@ -47,7 +47,7 @@ def test_the_oracle_agrees_with_scikit_learn():
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("standardize", [True, False])
-def test_gap_is_that_of_the_definition(kind, l1_ratio, fit_intercept, standardize):
+def test_gap_matches_the_definition(kind, l1_ratio, fit_intercept, standardize):
     X, y = data_of(kind)
     problem = None
     for tol in (1e-1, 1e-2, 1e-5):
@@ -63,7 +63,7 @@ def test_gap_is_that_of_the_definition(kind, l1_ratio, fit_intercept, standardiz
 
 @pytest.mark.parametrize("kind", _KINDS)
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
-def test_gap_is_that_of_the_definition_with_weights(kind, l1_ratio):
+def test_gap_matches_the_definition_with_weights(kind, l1_ratio):
     X, y = data_of(kind)
     weight = np.random.RandomState(1).choice([0.0, 0.3, 1.0, 5.0], size=len(X))
     for tol in (1e-1, 1e-5):
@@ -98,7 +98,7 @@ def test_every_solver_meets_the_optimality_conditions(kind, solver, l1_ratio):
 
 @pytest.mark.parametrize("kind", _KINDS)
 @pytest.mark.parametrize("solver", ["saga", "svrg", "fista"])
-def test_the_gap_of_an_unfinished_fit_is_true_too(kind, solver):
+def test_the_gap_of_an_unfinished_fit_is_valid_too(kind, solver):
     X, y = data_of(kind, seed=3)
     probe = probe_of(kind, 1e-4, solver=solver, tol=1e-12, max_iter=3)
     with pytest.warns(ConvergenceWarning, match="max_iter=3"):

@@ -74,7 +74,7 @@ def test_does_not_see_pairs():
         2000, 60, kind="xor", n_classes=2, n_informative=8, effect=3.0, random_state=0
     )
     ranker = AveragePrecisionRanker().fit(planted.X, planted.y)
-    # As good as chance: the share of the class.
+    # Chance level: the class frequency.
     assert ranker.scores_.max() < 0.56
     assert np.isin(ranker.order_[:8], planted.informative).sum() < 5
 
@@ -107,7 +107,7 @@ def test_blocks_threads_and_precision_change_nothing(dtype, monkeypatch):
 
 
 def test_many_classes():
-    # More than a byte can number.
+    # More classes than one byte can encode.
     X = np.random.RandomState(0).randn(600, 2)
     y = np.arange(600) % 300
     ranker = AveragePrecisionRanker(two_sided=False).fit(X, y)

@@ -10,7 +10,7 @@ from sklearn_neurox.ranking import IoURanker
 
 
 def _best_by_sklearn(X, y, weight):
-    """Try every cut of every column."""
+    """Try each cut of each column."""
     return np.array(
         [
             [
@@ -75,7 +75,7 @@ def test_does_not_see_pairs():
         2000, 60, kind="xor", n_classes=2, n_informative=8, effect=3.0, random_state=0
     )
     ranker = IoURanker().fit(planted.X, planted.y)
-    # As good as taking every word.
+    # As good as selecting all words.
     assert ranker.scores_.max() < 0.52
 
 
@@ -92,5 +92,5 @@ def test_equivariance_and_class_symmetry():
 
 
 def test_a_quantile_lies_in_zero_to_one():
-    with pytest.raises(ValueError, match=r'threshold=1\.5.*quantile lies in \[0, 1\).*"value"'):
+    with pytest.raises(ValueError, match=r'threshold=1\.5.*quantile must be in \[0, 1\).*"value"'):
         IoURanker(1.5).fit(np.eye(4), [0, 1, 0, 1])

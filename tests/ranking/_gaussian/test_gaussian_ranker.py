@@ -34,7 +34,7 @@ def _value(probe, X, y, criterion):
 
 
 def _naive(X, y, train, n_steps, criterion, prior):
-    """Try every candidate in every step, with a probe of its own."""
+    """Try each candidate in each step with a separate probe."""
     probe = GaussianProbeClassifier(covariance_prior=prior).fit(X[train], y[train])
     chosen, path = [], []
     for _ in range(n_steps):
@@ -92,7 +92,7 @@ def test_planted_neurons_are_found_and_their_copies_are_not(kind):
     assert set(source[ranker.order_[:6]]) == set(planted.informative)
     copies = {*planted.informative, *planted.redundant} - {*ranker.order_[:6]}
     assert not copies & {*ranker.order_[6:12]}
-    # Alone the copies tell as much as what they copy, so they come first of the rest.
+    # Alone, copies are as informative as their originals, so they lead the remaining neurons.
     assert copies == {*ranker.order_[12:18]}
 
 
@@ -103,7 +103,7 @@ def test_a_pair_that_tells_only_together_is_completed():
     groups = np.repeat(np.arange(600), 10)
     ranker = GaussianRanker(max_neurons=30).fit(planted.X, planted.y, groups=groups)
     places = np.sort(ranker.ranks_[planted.informative])
-    # The first comes by chance; its partner right behind it.
+    # The first is chosen by chance, and its partner right after it.
     assert places[1] == places[0] + 1
     assert np.diff(ranker.greedy_scores_)[places[0] - 1] > 0.3
 
@@ -153,7 +153,7 @@ def test_candidates_alone_compete():
     assert len(some.greedy_scores_) == 3
     best = GaussianRanker(max_neurons=4, candidates=0.5).fit(X, y, groups=groups)
     assert set(best.candidates_) == set(np.argsort(-best.single_scores_)[:6])
-    # The prior is that of the candidates: twelve dimensions here, three there.
+    # The prior depends on the number of candidates: twelve dimensions here, three there.
     assert not np.allclose(every.single_scores_, some.single_scores_)
     narrow = GaussianRanker(max_neurons=3).fit(X[:, [2, 5, 9]], y, groups=groups)
     assert np.array([2, 5, 9])[narrow.order_].tolist() == some.order_[:3].tolist()
@@ -182,7 +182,7 @@ def test_dead_and_equal_neurons():
     ranker = GaussianRanker(max_neurons=20).fit(X, y, groups=groups)
     assert np.isfinite(ranker.greedy_scores_).all()
     assert ranker.single_scores_[0] == ranker.single_scores_[14]
-    # Which of two equal columns comes first is rounding; what they tell is not.
+    # Rounding decides which of two equal columns comes first, but not their scores.
     np.testing.assert_allclose(*ranker.single_scores_[[5, 13]], rtol=1e-9)
     dead = ranker.ranks_[[0, 14]] - 1
     gains = np.diff(ranker.greedy_scores_)
@@ -195,7 +195,7 @@ def test_groups_are_whole_and_the_last_are_held_out():
     groups = rng.randint(30, size=400)
     first_seen = pd.unique(groups)
     ranker = GaussianRanker(validation_fraction=0.3, max_neurons=1).fit(X, y, groups=groups)
-    # Which split it was shows in the value: the smallest set of last groups of 30 percent.
+    # The value reveals the split: the smallest set of last groups with 30 percent.
     for n_last in range(1, 30):
         held_out = np.isin(groups, first_seen[-n_last:])
         if held_out.mean() >= 0.3:
@@ -254,7 +254,7 @@ def test_held_out_rows_of_unseen_classes_are_left_out_with_a_warning():
     X, y = _labelled()
     groups = np.repeat(np.arange(40), 10)
     odd = np.where(np.isin(np.arange(400), [390, 395]), "SYM", y)
-    with pytest.warns(UserWarning, match=r"leaves out 2 of 80 held-out rows.*\(SYM\)"):
+    with pytest.warns(UserWarning, match=r"ignores 2 of 80 held-out rows.*\(SYM\)"):
         ranker = GaussianRanker().fit(X, odd, groups=groups)
     assert "SYM" not in ranker.classes_
     keep = odd != "SYM"
@@ -264,7 +264,7 @@ def test_held_out_rows_of_unseen_classes_are_left_out_with_a_warning():
 
 def test_errors():
     X, y = _labelled()
-    with pytest.raises(ValueError, match="needs two rows of a class, or two groups"):
+    with pytest.raises(ValueError, match="needs two rows of one class, or two groups"):
         GaussianRanker().fit(X, y, groups=np.zeros(400))
     with pytest.raises(ValueError, match="only 1 class: 'N'"):
         GaussianRanker().fit(X, np.full(400, "N"), groups=np.arange(400))
