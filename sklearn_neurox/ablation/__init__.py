@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Take neurons away and see what is lost."""
+"""Ablate neurons, and measure what is lost."""
 
 from sklearn_neurox.ablation._ablate_model import ablate_model
 from sklearn_neurox.ablation._ablator import NeuronAblator

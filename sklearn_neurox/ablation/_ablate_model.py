@@ -38,79 +38,82 @@ def ablate_model(
     values: float | ArrayLike | None = None,
     step: float | ArrayLike = 1.0,
 ) -> AbstractContextManager:
-    """Change neurons inside a model while it runs, until the context is left.
+    """Change neurons inside a model while it runs, until the context exits.
 
-    The neurons are changed where the model makes them, at every token, and all that comes after
-    is computed from what they became: later layers, other tokens, the model's predictions. The
-    weights are not touched, and once the context is left, the model gives the same bits as before.
+    Each neuron is changed where the model computes it, at every token, and everything downstream is
+    computed from the changed values: later layers, other tokens, and the model's predictions. The
+    weights are not touched: once the context exits, the model returns the same bits as before.
 
     Parameters
     ----------
     model : str, path, PreTrainedModel, TorchModel or ActivationExtractor
-        A live model, with or without a head. A name or folder stands for the model that
-        `ActivationExtractor` loads for it and shares with everyone in this process, and an
-        extractor for the one that it reads.
+        A live model, with or without a head; or the name or folder of a model, which
+        `ActivationExtractor` loads and shares within this process; or an extractor, which stands
+        for the model that it reads.
 
     neurons : array-like of str, of shape (n_neurons,)
-        The names, as extraction and rankers give them: ``"hidden.3.127"``, ``"mlp.3.127"``,
-        ``"attention.3.h5.17"``, ``"decoder.hidden.3.127"``, ``"module:<path>.17"``. A
-        ``prefix__`` is skipped.
+        The names of the neurons, as returned by the extractor and the rankers: ``"hidden.3.127"``,
+        ``"mlp.3.127"``, ``"attention.3.h5.17"``, ``"decoder.hidden.3.127"``,
+        ``"module:<path>.17"``. A ``prefix__`` is ignored.
 
     fill : {"zero", "mean", "scale", "translate"} or float, default="zero"
-        What becomes of a neuron's activation h.
+        What replaces a neuron's activation h:
 
         - ``"zero"``: 0.
-        - ``"mean"``: its ``values``, the mean over some words.
-        - ``"scale"``: h times its ``values``.
-        - ``"translate"``: h plus ``step`` times its ``values``, the difference of two class
-          means: a word of the one class comes to look like one of the other.
+        - ``"mean"``: its entry in ``values``, for example its mean over some words.
+        - ``"scale"``: h times its entry in ``values``.
+        - ``"translate"``: h plus ``step`` times its entry in ``values``, the difference between two
+          class means. This makes words of one class look like words of the other.
         - a number: that number.
 
     values : float, array-like of shape (n_neurons,), Series or None, default=None
-        What the fill needs, in units of the activations (for ``"scale"``, a plain factor): one
-        number for all, one for each neuron in their order, or a Series with the names of the
-        neurons as its index, which may have others too. The mean of a DataFrame of activations
-        is such a Series.
+        The values that ``fill`` needs, in units of the activations (for ``"scale"``, unitless
+        factors): one number for all neurons, one per neuron in the order of ``neurons``, or a
+        Series indexed by neuron name, which may contain other neurons too. The mean of a DataFrame
+        of activations is such a Series.
 
     step : float or array-like of shape (n_neurons,), default=1.0
-        Of ``"translate"``: how far along the way each neuron goes, in the order of ``neurons``; 1
-        moves the mean of the one class onto that of the other.
+        For ``fill="translate"``: how far each neuron moves, in the order of ``neurons``; 1 moves
+        the mean of one class onto the mean of the other.
 
     Returns
     -------
     context : context manager
-        Gives the live model on entering. Leaving it, be it by an exception, removes all hooks.
+        Yields the live model. All hooks are removed on exit, even after an exception.
 
     Raises
     ------
     ValueError
-        On calling, for neurons that the model does not have, generated names (``"x0"``), a neuron
-        named twice, and values that do not fit; on entering, for a hidden state that no one module
-        makes.
+        When called: if the model does not have one of the neurons, a name is generated (``"x0"``),
+        a neuron is named twice, or the values do not match the neurons. When the context is
+        entered: if no single module computes one of the hidden states.
 
     Warns
     -----
     UserWarning
-        On leaving, if the model ran but a part of it where neurons were to be changed did not.
+        When the context exits, if the model ran but a module whose neurons were to be changed did
+        not.
 
     See Also
     --------
-    causal_effect : Measures what a language model loses.
-    NeuronAblator : Changes columns of a matrix, which nothing is computed from.
+    causal_effect : Measure how ablation changes the predictions of a language model.
+    NeuronAblator : Change columns of a matrix, without running a model.
 
     Notes
     -----
-    ``hidden.0`` is changed as it enters the first block, ``hidden.k`` as it leaves block k, and the
-    last hidden layer after the final norm, where there is one, before any head. ``mlp`` is changed
-    as it enters the down projection, and ``attention`` as it enters the output projection.
+    ``hidden.0`` is changed where it enters the first block, ``hidden.k`` where it leaves block k,
+    and the last hidden layer after the final norm, if there is one, and before any head. ``mlp`` is
+    changed where it enters the down projection, and ``attention`` where it enters the output
+    projection.
 
-    Whoever runs the model meanwhile, in whatever thread, gets changed states; extraction, too: the
-    activations of a changed neuron are what it became. No cache of activations is read or written
-    meanwhile. Contexts can be nested, and the inner one acts on what the outer one left.
+    While the context is open, everyone who runs the model, from any thread, gets the changed
+    states. This includes extraction, which returns the changed activations; no activation cache is
+    read or written in the meantime. Contexts can be nested: the inner one changes what the outer
+    one returned.
 
-    Antverg and Belinkov [1]_ translate with steps that fall with the rank of the neuron:
-    ``step=np.geomspace(8, 1e-3, n_neurons)``, where neurons are in the order of a ranking, and
-    ``values`` is the mean of the class wanted minus that of the class at hand.
+    Antverg and Belinkov [1]_ translate with steps that decrease with the rank of the neuron:
+    ``step=np.geomspace(8, 1e-3, n_neurons)``, where the neurons are in the order of a ranking and
+    ``values`` is the mean of the target class minus the mean of the current class.
 
     References
     ----------
@@ -133,13 +136,13 @@ def ablate_model(
     spec = extractor._spec()
     found = find_neurons(spec, neurons, caller="ablate_model")
     fills = check_fills(fill, values, step, found, caller="ablate_model")
-    return _ablated(spec, fills, found)
+    return _ablated(spec, fills.changes(np.arange(len(found))))
 
 
 @contextmanager
-def _ablated(spec, fills, neurons):
+def _ablated(spec, changes):
     from sklearn_neurox.extraction._editing._editing import editing
 
     with kept_loaded(spec) as model:
-        with editing(model, fills.changes(neurons, np.arange(len(neurons)))):
+        with editing(model, changes):
             yield model

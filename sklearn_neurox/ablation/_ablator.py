@@ -16,62 +16,62 @@ _MAX_STORED_ROWS = 1000
 
 
 class NeuronAblator(BaseNeuronSelector):
-    """Remove neurons, or overwrite them with what carries no information about the word.
+    """Remove neurons, or overwrite them with values that carry no information about the word.
 
     Parameters
     ----------
     neurons : array-like of int, of str or of bool, or None, default=None
         The neurons: column indices (negative ones count from the end), feature names, or a mask.
-        None ablates nothing, whatever ``keep`` is.
+        None ablates nothing, regardless of ``keep``.
 
     keep : bool, default=False
-        Whether ``neurons`` are the ones to keep, all others being ablated, rather than the ones
-        to ablate.
+        Whether ``neurons`` are the neurons to keep, so that all others are ablated, rather than the
+        neurons to ablate.
 
     fill : {"drop", "zero", "mean", "resample"} or float, default="drop"
-        What becomes of the ablated columns.
+        What happens to the ablated columns:
 
-        - ``"drop"``: they are left out. For refitting a probe on what remains.
-        - ``"zero"``: they become 0.
-        - ``"mean"``: they become their mean over the training rows. The mildest for a probe that
-          is not refitted.
-        - ``"resample"``: in every row they become those of a randomly drawn training row, all
-          from the same row, so that their joint distribution is kept and only their relation to
-          the word is broken. At most 1000 training rows are stored to draw from.
-        - a number: they become that number.
+        - ``"drop"``: they are removed. Use it to refit a probe on the remaining columns.
+        - ``"zero"``: they are set to 0.
+        - ``"mean"``: they are set to their mean over the training rows. This is the mildest fill
+          for a probe that is not refitted.
+        - ``"resample"``: in each row they are replaced by those of a randomly drawn training row,
+          all from the same row. This preserves their joint distribution and breaks only their
+          relation to the word. At most 1000 training rows are stored to draw from.
+        - a number: they are set to that number.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the stored rows and the draws of ``fill="resample"``.
+        Controls which rows are stored and which are drawn under ``fill="resample"``.
 
     Attributes
     ----------
     ablated_ : ndarray of shape (n_ablated,)
-        The ablated columns, ascending. ``get_support()`` is True for all others, under every
-        ``fill``.
+        The ablated columns, in ascending order. ``get_support()`` is True for all others, whatever
+        the ``fill``.
 
     fill_rows_ : ndarray of shape (n_rows, n_ablated)
-        What the ablated columns are filled with: one row, or under ``"resample"`` those to draw
-        from. None under ``"drop"``.
+        The values that the ablated columns are filled with: one row, or under ``"resample"`` the
+        rows to draw from. None under ``"drop"``.
 
     n_features_in_ : int
         Number of columns seen during fit.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during fit, where X has string names.
+        Names of the columns seen during fit, if X has string names.
 
     See Also
     --------
-    ablation_curve : Measures what neurons are worth by ablating the others.
+    ablation_curve : Score a probe on subsets of its neurons, ablating the others.
     sklearn_neurox.selection.LayerSelector : Keep whole layers.
 
     Notes
     -----
-    A fill acts where the ablator stands. After a scaler that centres, zero *is* the mean; before
-    it, zero may lie far outside what the neuron ever does, and the probe then sees an outlier.
-    The mean comes to the same on both sides.
+    A fill acts at the ablator's place in the pipeline. After a scaler that centers, zero *is* the
+    mean; before it, zero may lie far outside the neuron's usual range, and the probe then sees an
+    outlier. The mean has the same effect in both places.
 
-    Under ``"resample"`` the draws belong to the positions of the rows: the same call gives the
-    same bits, but a row may be filled differently when others come before it.
+    Under ``"resample"`` the draws depend on the positions of the rows: the same call gives the same
+    bits, but a row may be filled differently when other rows precede it.
 
     Examples
     --------
@@ -113,7 +113,7 @@ class NeuronAblator(BaseNeuronSelector):
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> "NeuronAblator":
-        """Find the neurons, and learn what to fill them with.
+        """Find the neurons to ablate and learn the values to fill them with.
 
         Parameters
         ----------
@@ -121,10 +121,10 @@ class NeuronAblator(BaseNeuronSelector):
             The activations.
 
         y : Ignored
-            Present for the conventions of scikit-learn.
+            Present for API consistency by convention.
 
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How much every row counts in the mean, and how likely it is to be drawn under
+            How much each row counts in the mean, and how likely it is to be drawn under
             ``fill="resample"``.
 
         Returns
@@ -134,24 +134,25 @@ class NeuronAblator(BaseNeuronSelector):
         Raises
         ------
         ValueError
-            For an index out of range, an unknown name, a neuron given twice, or a mask of another
-            length, or a weight that is negative.
+            If an index is out of range, a name is unknown, a neuron is given twice, a mask has the
+            wrong length, or a weight is negative.
         """
-        X = check_matrix(self, X, reset=True)
-        weight = check_weight(sample_weight, X)
-        chosen = np.zeros(X.shape[1], dtype=bool)
+        activations: np.ndarray = check_matrix(self, X, reset=True)
+        weight = check_weight(sample_weight, activations)
+        n_features = activations.shape[1]
+        chosen = np.zeros(n_features, dtype=bool)
         chosen[
             neuron_indices(
                 self.neurons,
                 names=getattr(self, "feature_names_in_", None),
-                n_features=X.shape[1],
+                n_features=n_features,
                 caller=type(self).__name__,
             )
         ] = True
         invert = self.keep and self.neurons is not None
         self.ablated_ = np.flatnonzero(chosen != invert)
         random_state = check_random_state(self.random_state)
-        self.fill_rows_ = self._learn_fill_rows(X, weight, random_state)
+        self.fill_rows_ = self._learn_fill_rows(activations, weight, random_state)
         self._draw_seed = int(random_state.randint(np.iinfo(np.int32).max))
         return self
 
@@ -166,7 +167,7 @@ class NeuronAblator(BaseNeuronSelector):
         if abs(value) > float(np.finfo(X.dtype).max):
             raise ValueError(
                 f"The 'fill' parameter of {type(self).__name__} is {value}, which is too large "
-                f"for the dtype of X, {X.dtype}. Use a smaller number, or a wider dtype."
+                f"for the dtype of X, {X.dtype}. Use a smaller number or a wider dtype."
             )
         return np.full((1, len(self.ablated_)), value)
 
@@ -187,7 +188,7 @@ class NeuronAblator(BaseNeuronSelector):
         Returns
         -------
         X_ablated : ndarray of shape (n_samples, n_features or n_features - n_ablated)
-            A copy, in the dtype of X.
+            A copy, with the dtype of X.
         """
         check_is_fitted(self)
         if self.fill_rows_ is None:
@@ -196,9 +197,9 @@ class NeuronAblator(BaseNeuronSelector):
         return self._overwrite(X)
 
     def _overwrite(self, X, places=slice(None)):
-        """Copy a matrix, with the ablated columns at some places among them overwritten.
+        """Copy X with the ablated columns, or only those at ``places`` among them, overwritten.
 
-        Beside the copy it takes no more memory than a few rows.
+        Apart from the copy, this takes the memory of a few rows.
         """
         columns, filled = self.ablated_[places], np.array(X)
         if len(self.fill_rows_) == 1:
@@ -217,28 +218,28 @@ class NeuronAblator(BaseNeuronSelector):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features_out)
-            What ``transform`` gave.
+            The output of ``transform``.
 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features_in_)
-            X itself where the ablated columns were filled: what they held is lost.
+            X itself if the ablated columns were filled, as their original values are lost.
         """
         check_is_fitted(self)
         return super().inverse_transform(X) if self.fill_rows_ is None else check_array(X)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
-        """Name the columns that ``transform`` gives.
+        """Return the names of the columns that ``transform`` outputs.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Names of the columns of X; None takes ``feature_names_in_``, or ``x0``, ``x1``, ...
+            Names of the columns of X; None uses ``feature_names_in_``, or else ``x0``, ``x1``, ...
 
         Returns
         -------
         feature_names_out : ndarray of str
-            All names where the ablated columns are filled, the survivors' where they are dropped.
+            All names if the ablated columns are filled; the remaining ones if they are dropped.
         """
         check_is_fitted(self)
         if self.fill_rows_ is None:
@@ -247,12 +248,12 @@ class NeuronAblator(BaseNeuronSelector):
 
 
 def _rows_to_store(n_rows, weight, random_state):
-    """Choose the rows to draw from: each at most once, or as often as its weight asks for."""
+    """Choose the rows to draw from: each at most once, or in proportion to its weight."""
     if weight is None:
         n_stored = min(_MAX_STORED_ROWS, n_rows)
         return np.sort(random_state.choice(n_rows, n_stored, replace=False))
-    # Even steps through the weights, from a random start, miss no share by more than a row.
+    # Systematic sampling: each row's share is met to within one row.
     up_to = np.cumsum(weight) / weight.sum()
     steps = (random_state.uniform() + np.arange(_MAX_STORED_ROWS)) / _MAX_STORED_ROWS
-    # Rounding must not step behind the last row that counts.
+    # Rounding must not step past the last row with a positive weight.
     return np.searchsorted(up_to, steps, side="right").clip(max=np.flatnonzero(weight)[-1])

@@ -82,32 +82,32 @@ def causal_effect(
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
-    """Measure what a language model no longer predicts once neurons are ablated inside it.
+    """Measure how a language model's predictions change when neurons inside it are ablated.
 
-    A ranking says which neurons *carry* a property. Whether the model *uses* them shows when they
-    are ablated: then it should get worse at the words that have the property, more so than at the
-    others, and more so than without random or the worst neurons.
+    A ranking shows which neurons *carry* a property. To learn whether the model *uses* them, ablate
+    them: its predictions of the words that have the property should then suffer more than those of
+    other words, and more than from ablating random or low-ranked neurons.
 
     Parameters
     ----------
     model : str, path, PreTrainedModel or ActivationExtractor
-        A language model with its head: a masked, a causal or an encoder-decoder one. A name or
-        folder is loaded with the head, in float32; a live model stays as and where it is. An
-        extractor stands for the one that it reads, and says how texts are read, such as by which
-        ``tokenizer``; which layers and components it takes says nothing here.
+        A masked, causal or encoder-decoder language model with its head. A name or folder is loaded
+        with the head, in float32; a live model is used as it is, on its own device. An extractor
+        stands for the model that it reads and determines how texts are read, for example with which
+        ``tokenizer``; its layers and components are ignored.
 
     words : DataFrame of shape (n_words, n_columns)
-        One row a word, with the columns ``text``, ``start`` and ``end``. For an encoder-decoder
-        also ``target``, ``target_start`` and ``target_end``, if the decoder shall say something
-        else than the text, such as its translation.
+        One row per word, with the columns ``text``, ``start`` and ``end``. For an encoder-decoder
+        model also ``target``, ``target_start`` and ``target_end`` if the decoder should produce
+        something other than the text, such as its translation.
 
     y : array-like of shape (n_words,)
         The labels.
 
     neurons : array-like of str, of shape (n_neurons,)
-        The names of the neurons, the best first, as a ranker gives them:
-        ``ranker.to_frame(names)["neuron"]``. The random and the bottom ones are chosen among them,
-        so give the whole ranking.
+        The names of the neurons, best first, as returned by a ranker:
+        ``ranker.to_frame(names)["neuron"]``. Random and bottom neurons are chosen from these too,
+        so pass the whole ranking.
 
     positive : object, default=True
         The label of the words that carry the property.
@@ -116,95 +116,97 @@ def causal_effect(
         How many neurons to ablate: numbers, or fractions in (0, 1) of ``neurons``.
 
     which : {"top", "random", "bottom"} or list of these, default=("top", "random", "bottom")
-        Which neurons to ablate: the first, random ones, or the last.
+        Which neurons to ablate: the first ones, random ones, or the last ones.
 
     n_draws : int, default=5
-        How many random orders. The choices of one draw are nested over the steps.
+        The number of random orders. Within a draw, the neurons of a smaller step are a subset of
+        those of a larger one.
 
     fill : {"zero", "mean", "scale", "translate"} or float, default="zero"
-        What becomes of the neurons, at every token; see `ablate_model`.
+        How the neurons are changed, at every token; see `ablate_model`.
 
     values : float, array-like of shape (n_neurons,), Series or None, default=None
-        What the fill needs, for each neuron in the order of ``neurons``, or a Series with their
-        names as its index; see `ablate_model`.
+        The values that ``fill`` needs: one per neuron in the order of ``neurons``, or a Series
+        indexed by neuron name; see `ablate_model`.
 
     step : float or array-like of shape (n_neurons,), default=1.0
-        Of ``fill="translate"``: how far the neuron that is changed first goes, the second, and so
-        on, in each order: ``np.geomspace(8, 1e-3, n_neurons)`` has the top, random and bottom
-        neurons go equally far [1]_.
+        For ``fill="translate"``: how far the first changed neuron moves, the second, and so on, in
+        every order. With ``np.geomspace(8, 1e-3, n_neurons)``, the top, random and bottom neurons
+        all move equally far [1]_.
 
     tokenizer : str, path, PreTrainedTokenizerBase or None, default=None
-        The tokenizer; None takes the one saved with the model.
+        The tokenizer; None uses the one saved with the model.
 
     max_length : int or None, default=None
-        The most tokens read at once; longer texts are read in windows. None takes the model's own
-        limit.
+        The maximum number of tokens read at once; longer texts are read in windows. None uses the
+        model's own limit.
 
     max_batch_tokens : int, default=2048
-        Tokens a batch may hold. A batch that is too large for the memory is halved.
+        The maximum number of tokens in a batch. A batch that does not fit in memory is halved.
 
     device : str or None, default=None
-        Where a model given by name runs; None takes CUDA where there is one.
+        Where a model given by name runs; None uses CUDA if available.
 
     verbose : bool or int, default=False
-        Whether to show a bar of the tokens read.
+        Whether to show a progress bar of the tokens read.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the random orders.
+        Controls the random orders.
 
     Returns
     -------
     effect : DataFrame
-        Two rows a measurement, one of the words that carry the property and one of the others:
+        Two rows per measurement, one for the words that carry the property and one for the others:
 
-        - ``which``, ``n_neurons``, ``draw``: what was ablated; ``"none"`` and 0 in the first two
-          rows, those of the model as it is; the draw is 0 but for random neurons;
-        - ``carries``: whether these are the words that carry the property;
-        - ``n_words``, ``n_unscored``: how many were scored, and how many cannot be;
-        - ``loss``: the mean negative log-probability of a word, in nats; that of a word is the
-          sum over its subwords;
-        - ``loss_change``: how much higher it is than that of the model as it is;
-        - ``top1_accuracy``: the share of words whose every subword is the model's first choice;
-        - ``top1_changed``: the share of words for which any first choice is another than that of
-          the model as it is.
+        - ``which``, ``n_neurons``, ``draw``: the ablated neurons. The first two rows describe the
+          original model and have ``"none"`` and 0; the draw is 0 except for random neurons.
+        - ``carries``: whether the row is about the words that carry the property.
+        - ``n_words``, ``n_unscored``: the number of words scored, and of those that cannot be
+          scored.
+        - ``loss``: the mean negative log-probability per word, in nats; the value of a word is the
+          sum over its subwords.
+        - ``loss_change``: the increase in loss compared with the original model.
+        - ``top1_accuracy``: the share of words for which each subword is the model's first choice.
+        - ``top1_changed``: the share of words for which any first choice differs from that of the
+          original model.
 
-        Where no word of a group can be scored the last four are NaN.
+        The last four are NaN if no word of a group can be scored.
 
     Raises
     ------
     ValueError
-        If the model has no language-model head, an extractor and a parameter here speak of the
-        same, no label is ``positive``, a label is missing, a step is out of range, and as
-        `ablate_model`.
+        If the model has no language-model head, a parameter conflicts with the given extractor, no
+        label equals ``positive``, a label is missing, or a step is out of range; and in the same
+        cases as `ablate_model`.
 
     Warns
     -----
     UserWarning
-        If words cannot be scored: the tokenizer drops them, or they stand where a causal model
-        has nothing to predict them from; and if the indexes of ``words`` and y share labels, but
-        in another order.
+        If words cannot be scored, because the tokenizer drops them or a causal model has nothing to
+        predict them from; and if the indexes of ``words`` and y share labels in different orders.
 
     See Also
     --------
     ablate_model : The ablation itself.
-    ablation_curve : Ablates columns of a matrix and scores a probe.
+    ablation_curve : Ablate columns of a matrix and score a probe.
 
     Notes
     -----
-    A masked model reads each word's text with all subwords of this one word masked, and predicts
-    each of them: as many inputs as there are distinct words in distinct texts. A causal model
-    reads each distinct text once, and a word's subword is predicted from all before it, those of
-    the same word included; the first token of an input has no prediction. The decoder of an
-    encoder-decoder likewise, given all of the text by its encoder. Without a ``target`` the text
-    itself is what is to be said, which the encoder shows it. The subwords of a word are those that
-    extraction finds, of which a lone mark of the space before the word is none.
+    A masked model reads the text of each word with all subwords of that word masked, and predicts
+    each of them. It reads one input per distinct word of each distinct text. A causal model reads
+    each distinct text once and predicts each subword of a word from everything before it, including
+    earlier subwords of the same word; the first token of an input has no prediction. The decoder of
+    an encoder-decoder model does the same, while its encoder reads the whole text. Without a
+    ``target``, the decoder has to reproduce the text that the encoder reads. The subwords of a word
+    are those that extraction finds, except a lone marker of the preceding space.
 
-    The neurons change at every token that the model reads, special ones included, not only at the
-    word's own: what the model knows of a word stands at others too, and a causal model predicts a
-    word where another stands. So ``fill="translate"`` shifts words of all classes alike.
+    The neurons are changed at every token that the model reads, including special tokens, not only
+    at those of the word: other positions hold information about the word too, and a causal model
+    predicts a word at an earlier position. ``fill="translate"`` thus shifts words of all classes
+    alike.
 
-    The model reads everything once for the model as it is, and once more for each step of each
-    order: ``1 + len(steps) * (2 + n_draws)`` times with the defaults.
+    The model reads everything once unchanged, and once more for each step of each order: ``1 +
+    len(steps) * (2 + n_draws)`` times with the defaults.
 
     References
     ----------
@@ -219,7 +221,7 @@ def causal_effect(
     >>> from sklearn_neurox.ablation import causal_effect
     >>> from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
     >>> words = make_tagged_words(20, random_state=0)
-    >>> words = words[words["position"] > 0]  # nothing predicts the first
+    >>> words = words[words["position"] > 0]  # the first word has nothing to predict it from
     >>> effect = causal_effect(
     ...     make_tiny_model("gpt2", hidden_size=8),
     ...     words,
@@ -250,14 +252,15 @@ def causal_effect(
         max_batch_tokens=max_batch_tokens,
         device=device,
     )
-    model = load_language_model(extractor._spec(), caller=caller)
-    found = find_neurons(replace(extractor._spec(), model=model), neurons, caller=caller)
+    spec = extractor._spec()
+    model = load_language_model(spec, caller=caller)
+    found = find_neurons(replace(spec, model=model), neurons, caller=caller)
     fills = check_fills(fill, values, step, found, caller=caller)
     counts = _check_steps(steps, len(found))
     predictor = WordPredictor(extractor._request(), words, caller=caller)
     is_scored = _report_unscored(predictor, len(words))
     choices = _choices(len(found), counts, which, n_draws, check_random_state(random_state))
-    return _measure(model, predictor, found, fills, list(choices), carries, is_scored, verbose)
+    return _measure(model, predictor, fills, list(choices), carries, is_scored, verbose)
 
 
 def _check_labels(words, y, positive):
@@ -267,20 +270,20 @@ def _check_labels(words, y, positive):
     carries = np.asarray(y, dtype=object) == positive
     if np.shape(carries) != (len(words),):
         raise ValueError(
-            "The 'y' parameter of causal_effect must hold one label a word, which 'positive' can "
-            f"be compared with, got labels of shape {np.shape(y)} and positive={positive!r}."
+            "The 'y' parameter of causal_effect must contain one label per word, comparable with "
+            f"'positive'. Got labels of shape {np.shape(y)} and positive={positive!r}."
         )
     if not carries.any():
-        there = pd.unique(np.asarray(y, dtype=object))
+        present = pd.unique(np.asarray(y, dtype=object))
         raise ValueError(
             f"The 'positive' parameter of causal_effect is {positive!r}, but no word has this "
-            f"label; there are {list(there[:10])}."
+            f"label. The labels are {list(present[:10])}."
         )
     return carries.astype(bool)
 
 
 def _reader(model, **reading):
-    """Make an extractor that says how texts are read, of layers that every model has."""
+    """Return an extractor that determines how texts are read, for a layer that every model has."""
     if not isinstance(model, ActivationExtractor):
         return ActivationExtractor(model, layers=0, **reading)
     model._validate_params()
@@ -288,13 +291,13 @@ def _reader(model, **reading):
     twice = [name for name, value in reading.items() if value != getattr(default, name)]
     if twice:
         raise ValueError(
-            f"The {twice[0]!r} parameter of causal_effect is for models that come without an "
-            "ActivationExtractor. Tell the extractor, by its set_params, and leave it out here."
+            f"The {twice[0]!r} parameter of causal_effect does not apply to a model given as an "
+            "ActivationExtractor. Set it on the extractor with set_params, and omit it here."
         )
     if model.weights == "random":
         raise ValueError(
             "The 'model' parameter of causal_effect is an ActivationExtractor with "
-            "weights='random', which has learned nothing that it could lose."
+            "weights='random', which has learned nothing to ablate. Use weights='pretrained'."
         )
     own = model._shallow_copy()
     own.layers, own.component, own.stack, own.cache = 0, "hidden", None, None
@@ -306,8 +309,8 @@ def _check_which(which):
     wrong = [one for one in which if one not in _WHICH]
     if wrong or not which or len(set(which)) < len(which):
         raise ValueError(
-            f"The 'which' parameter of causal_effect must hold {', '.join(_WHICH)}, each once at "
-            f"most. Got {wrong[0] if wrong else which!r}."
+            f"The 'which' parameter of causal_effect must contain {', '.join(_WHICH)}, each "
+            f"at most once. Got {wrong[0] if wrong else which!r}."
         )
     return which
 
@@ -318,22 +321,22 @@ def _check_steps(steps, n_neurons):
         is_count = isinstance(step, Integral) and not isinstance(step, bool) and step >= 1
         if not is_count and not (isinstance(step, Real) and 0 < step < 1):
             raise ValueError(
-                "The 'steps' parameter of causal_effect must hold numbers of neurons or fractions "
-                f"in (0, 1). Got {step!r}."
+                "The 'steps' parameter of causal_effect must contain numbers of neurons or "
+                f"fractions in (0, 1). Got {step!r}."
             )
         if step > n_neurons:
             raise ValueError(
-                f"The 'steps' parameter of causal_effect has {step}, but 'neurons' names only "
+                f"The 'steps' parameter of causal_effect contains {step}, but 'neurons' lists only "
                 f"{n_neurons}."
             )
         counts.append(count_neurons(step, n_neurons, caller="causal_effect", parameter="steps"))
     if not counts:
-        raise ValueError("The 'steps' parameter of causal_effect must hold at least one.")
+        raise ValueError("The 'steps' parameter of causal_effect must contain at least one step.")
     return sorted(set(counts))
 
 
 def _choices(n_neurons, counts, which, n_draws, random_state):
-    """Yield what is ablated: its labels, and the places in the ranking."""
+    """Yield the labels of each ablation and the places of its neurons in the ranking."""
     ranking = np.arange(n_neurons)
     orders = {
         "top": [ranking],
@@ -353,13 +356,13 @@ def _report_unscored(predictor, n_rows):
         if len(rows):
             warn_user(
                 f"causal_effect cannot score {len(rows)} of {n_rows} words, because {why}; the "
-                f"first is {predictor.rows.name(int(rows[0]))}. They are left out of all means "
+                f"first is {predictor.rows.name(int(rows[0]))}. They are excluded from all means "
                 "and counted in the column 'n_unscored'.",
             )
     return is_scored
 
 
-def _measure(model, predictor, neurons, fills, choices, carries, is_scored, verbose):
+def _measure(model, predictor, fills, choices, carries, is_scored, verbose):
     from sklearn_neurox.extraction._editing._editing import editing
 
     batches = predictor.batches(model)
@@ -373,7 +376,7 @@ def _measure(model, predictor, neurons, fills, choices, carries, is_scored, verb
         for labels, places in [(("none", 0, 0), None), *choices]:
             after = before
             if places is not None:
-                with editing(model, fills.changes(neurons, places)):
+                with editing(model, fills.changes(places)):
                     after = predictor.predict(model, batches, bar)
             of_word = pd.DataFrame(
                 {

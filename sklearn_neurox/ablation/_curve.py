@@ -41,104 +41,105 @@ def ablation_curve(
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
-    """Score a probe on the best, on random and on the worst neurons alone.
+    """Score a probe on only its best, random, or worst neurons.
 
-    In every fold the probe is fitted on all neurons of the training part, and the neurons are
-    ranked there. Then only a fraction of them is kept: the top, random ones, or the bottom. The
-    others are filled in the test part, under the same probe; or they are dropped, and a clone of
-    the probe is fitted on those kept.
+    In each fold, the probe is fitted on all neurons of the training set, and the neurons are ranked
+    there. Then only a fraction of them is kept: the top ones, random ones, or the bottom ones. The
+    other neurons are either filled in the test set, where the same probe is scored, or dropped, and
+    a clone of the probe is fitted on the kept neurons.
 
     Parameters
     ----------
     estimator : estimator instance
-        The probe; or a `sklearn.pipeline.Pipeline` that ends in it. Of a pipeline, everything
-        before the last step is cloned and fitted once a fold, and the ablation happens right
-        before the last step.
+        The probe, or a `sklearn.pipeline.Pipeline` that ends in it. All steps of a pipeline but the
+        last are cloned and fitted once per fold, and the ablation happens right before the last
+        step.
 
     X : array-like of shape (n_samples, n_features) or DataFrame of words
-        What ``estimator`` is fitted on.
+        The input of ``estimator``.
 
     y : array-like of shape (n_samples,)
         The labels or targets.
 
     ranker : ranker instance or None, default=None
-        A ranker, cloned and fitted in every fold. A selector of scikit-learn will do that has
-        ``scores_`` or ``ranking_``. None ranks by the weights of the fitted probe:
+        A ranker, cloned and fitted in each fold. Any scikit-learn selector with ``scores_`` or
+        ``ranking_`` works too. None ranks by the weights of the fitted probe:
         ``LCARanker(FrozenEstimator(probe))``.
 
     fractions : float or array-like of float, default=(0.10, 0.15, 0.20)
         The fraction or fractions of the neurons to keep, in (0, 1].
 
     n_draws : int, default=10
-        How many random rankings a fold. The choices of one draw are nested over fractions.
+        The number of random rankings per fold. Within a draw, the neurons of a smaller fraction are
+        a subset of those of a larger one.
 
     fill : {"zero", "mean", "resample"}, float or list of these, default="mean"
-        What the others become under the same probe; see `NeuronAblator`. It acts right before the
-        last step, so behind the scaler of a pipeline zero *is* the mean; if the last step scales
-        for itself, zero may be an outlier.
+        How the other neurons are filled when the same probe is scored; see `NeuronAblator`. The
+        fill acts right before the last step, so after the scaler of a pipeline zero *is* the mean;
+        if the last step itself scales, zero may be an outlier.
 
     retrain : bool or array-like of bool, default=(False, True)
         Whether to fit a new probe on the kept neurons; ``(False, True)`` does both.
 
     scoring : str, callable or None, default=None
-        A scorer; None takes the ``score`` method of the probe.
+        A scorer; None uses the ``score`` method of the probe.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        How to split. None or an int makes 5 or so many folds that are never shuffled over words:
-        `sklearn.model_selection.GroupKFold` when ``groups`` are given, and contiguous folds, with
-        a warning, when not. An iterable gives (train, test) index arrays; a single fixed split is
+        How to split the data. An int is the number of folds, and None means 5; words are never
+        shuffled between folds: with ``groups`` the splitter is
+        `sklearn.model_selection.GroupKFold`, without them the folds are contiguous and a warning is
+        issued. An iterable yields (train, test) index arrays; for a single fixed split, use
         ``cv=[(train, test)]``.
 
     groups : array-like of shape (n_samples,) or None, default=None
-        What must stay in one fold; for words, ``words["text"]``. A ranker or probe that splits
-        inside gets them too.
+        Samples of the same group stay in the same fold; for words, use ``words["text"]``. A ranker
+        or probe with an inner split receives the groups too.
 
     sample_weight : array-like of shape (n_samples,) or None, default=None
-        How much every row counts: in the fits of the probe and the ranker, which must take weights,
-        in what the neurons are filled with, and in the score. The steps of a pipeline get them
-        only if they ask for them, by ``set_fit_request(sample_weight=True)`` under
+        How much each row counts: in the fits of the probe and the ranker, which must accept
+        weights, in the fill values, and in the score. The steps of a pipeline receive weights only
+        if they request them, with ``set_fit_request(sample_weight=True)`` under
         ``sklearn.set_config(enable_metadata_routing=True)``.
 
     n_repeats : int, default=1
-        How often to measure every fold. With more than once the probe and the ranker get other
-        seeds each time, drawn from ``random_state``, for error bars over seeds.
+        How many times to measure each fold. If more than once, the probes and the rankers get new
+        seeds each time, drawn from ``random_state``, which gives error bars over seeds.
 
     n_jobs : int or None, default=None
-        How many measurements of a fold to make at a time, in threads. The results do not depend
-        on it.
+        How many measurements of a fold to run in parallel, in threads. The results do not depend on
+        it.
 
     verbose : bool or int, default=False
-        Whether to show a bar of the measurements.
+        Whether to show a progress bar of the measurements.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the random neurons, the draws of ``fill="resample"`` and the seeds of the repeats.
+        Controls the random neurons, the draws of ``fill="resample"`` and the seeds of the repeats.
 
     Returns
     -------
     curve : DataFrame
-        One row a measurement, with the columns ``repeat``, ``fold``, ``which`` (``"all"``,
-        ``"top"``, ``"random"`` or ``"bottom"``), ``fraction``, ``n_neurons`` (how many were
-        kept), ``retrained``, ``fill`` (``"drop"`` where retrained), ``draw`` (0 but for random
-        neurons) and ``score``. For all neurons there is one row a fold, with the fill ``"none"``.
+        One row per measurement, with the columns ``repeat``, ``fold``, ``which`` (``"all"``,
+        ``"top"``, ``"random"`` or ``"bottom"``), ``fraction``, ``n_neurons`` (the number of kept
+        neurons), ``retrained``, ``fill`` (``"drop"`` if retrained), ``draw`` (0 except for random
+        neurons) and ``score``. Each fold has one row for all neurons, with ``fill="none"``.
 
     Raises
     ------
     ValueError
-        If a label is missing, a fraction is not in (0, 1], a weight is negative, an estimator
-        takes no weights though there are some, or the probe has no ``coef_`` and there is no
-        ``ranker``.
+        If a label is missing, a fraction is not in (0, 1], a weight is negative, weights are given
+        but an estimator does not accept them, or ``ranker`` is None and the probe has no ``coef_``.
 
     Warns
     -----
     UserWarning
-        If the indexes of X and y share labels, but in another order; if there are no ``groups``
-        and ``cv`` makes folds; and if some bottom neurons have no weight at all.
+        If the indexes of X and y share labels in different orders; if ``cv`` makes folds without
+        ``groups``; and if some of the bottom neurons have no weight at all.
 
     See Also
     --------
     ablation_table : The same for several rankers and probes.
     NeuronAblator : The ablation itself.
-    sklearn_neurox.ranking.LCARanker : The ranking by default.
+    sklearn_neurox.ranking.LCARanker : The default ranker.
 
     References
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The measurements of `ablation_curve` and `ablation_table`: probes on choices of neurons."""
+"""Score probes on subsets of neurons, for `ablation_curve` and `ablation_table`."""
 
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -61,7 +61,7 @@ CONSTRAINTS = {
 
 
 class _Plan(NamedTuple):
-    """What to measure in every fold."""
+    """The measurements to make in each fold."""
 
     probes: dict
     rankings: dict
@@ -88,12 +88,12 @@ class _Fold(NamedTuple):
     fillers: dict
 
     def fit(self, estimator, columns=None):
-        """Fit to the training part, or to some columns of it."""
+        """Fit an estimator on the training set, or on some of its columns."""
         Z = self.Z_train if columns is None else self.Z_train[:, columns]
         return fit_with_groups(estimator, Z, self.y_train, self.groups, self.weight)
 
     def score(self, scorer, probe, Z_test):
-        """Score on a copy or a part of the test matrix."""
+        """Score a probe on an ablated copy or some columns of the test set."""
         given = {} if self.test_weight is None else {"sample_weight": self.test_weight}
         return scorer(probe, Z_test, self.y_test, **given)
 
@@ -125,15 +125,15 @@ def measure(
     random_state,
     caller,
 ):
-    """Measure every probe on every choice of neurons, in every fold.
+    """Score each probe on each subset of neurons, in each fold.
 
     Parameters
     ----------
     features : transformer or None
-        What makes the matrix of neurons of X, cloned and fitted once a fold.
+        Turns X into the matrix of neurons; cloned and fitted once per fold.
 
     probes, rankings : dict of str to estimator
-        A ranking None is that by the weights of the only probe.
+        A ranking that is None means the weights of the only probe.
 
     caller : str
         The public function, for messages. The other parameters are its own.
@@ -153,7 +153,7 @@ def measure(
     random_state = check_random_state(random_state)
     folds = make_splitter(cv, groups, caller=caller)
     folds = list(folds.split(X, y, groups))
-    # Threads share the matrices of the fold; what fits and scores at length lets them work.
+    # Threads share the matrices of the fold, and long fits and scores release the GIL.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     rows, n_tied = [], []
     total = n_repeats * len(folds) * plan.n_scores()
@@ -179,8 +179,8 @@ def _check_fractions(fractions, caller):
     wrong = [fraction for fraction in fractions if not 0 < fraction <= 1]
     if wrong or not fractions:
         raise ValueError(
-            f"The 'fractions' parameter of {caller} must hold fractions in (0, 1], at least "
-            f"one. Got {wrong[0] if wrong else 'none'}."
+            f"The 'fractions' parameter of {caller} must contain at least one fraction, all in "
+            f"(0, 1]. Got {wrong[0] if wrong else 'none'}."
         )
     return fractions
 
@@ -201,11 +201,13 @@ def _check_fills(fill, caller):
         is_name = isinstance(one, str) and one in _FILLS
         if not is_name and not FiniteNumber().is_satisfied_by(one):
             raise ValueError(
-                f"The 'fill' parameter of {caller} must hold {', '.join(_FILLS)} or finite "
-                f"numbers. Got {one!r}. To leave neurons out is retrain=True."
+                f"The 'fill' parameter of {caller} must contain {', '.join(_FILLS)} or finite "
+                f"numbers. Got {one!r}. To drop neurons, use retrain=True."
             )
     if not fills:
-        raise ValueError(f"The 'fill' parameter of {caller} must hold at least one. Got none.")
+        raise ValueError(
+            f"The 'fill' parameter of {caller} must contain at least one fill. Got none."
+        )
     return fills
 
 
@@ -223,18 +225,18 @@ def _prepare(features, X, y, groups, weight, train, test, fills, random_state):
     weight, test_weight = (None, None) if weight is None else (weight[train], weight[test])
     if features is not None:
         features = clone(features)
-        ways = ("fit", "fit_transform")  # the second is what a pipeline routes
+        ways = ("fit", "fit_transform")  # a pipeline routes metadata by the second
         is_asked = weight is not None and any(
             accepts_metadata(features, "sample_weight", w) for w in ways
         )
         given = {"sample_weight": weight} if is_asked else {}
         X_train = features.fit_transform(X_train, y_train, **given)
         X_test = features.transform(X_test)
-    # Plain arrays, so that a probe fitted on all columns takes the filled ones without names.
+    # Plain arrays: a probe fitted on named columns would warn about filled ones without names.
     Z_train, Z_test = _matrix(X_train), _matrix(X_test)
-    # One seed, so that the random neurons drawn later do not depend on how many fills there are.
+    # One seed for all fills, so that the random neurons drawn later do not depend on their number.
     seed = random_state.randint(np.iinfo(np.int32).max)
-    # Of every column, so that all choices get the same draws.
+    # Fitted on every column, so that all subsets get the same draws.
     every = np.arange(Z_train.shape[1])
     fillers = {
         fill: NeuronAblator(every, fill=fill, random_state=seed).fit(Z_train, sample_weight=weight)
@@ -275,14 +277,14 @@ def _ranker(ranker, probes, caller):
         raise ValueError(
             f"{caller} ranks by the weights of the probe, but the fitted "
             f"{type(probe).__name__} has no attribute 'coef_'. Pass a ranker, for "
-            "example ranker=ProbelessRanker(), or the probe that a search found: its "
-            "best_estimator_."
+            "example ranker=ProbelessRanker(). If the probe is a search, pass its "
+            "best_estimator_ instead."
         )
     return LCARanker(FrozenEstimator(probe))
 
 
 def _jobs(fold, plan, probes, orders, random_state):
-    """Yield what a row tells but the score, the probe, and what `_score` needs."""
+    """Yield a row's labels, the probe, and the other arguments of `_score`."""
     n_neurons = fold.Z_train.shape[1]
     ways = [(False, fill) for fill in plan.fills] if False in plan.modes else []
     ways += [(True, "drop")] if True in plan.modes else []
@@ -302,7 +304,7 @@ def _orders(orders, n_draws, n_neurons, random_state):
     for name, order in orders.items():
         yield name, "top", 0, order
         yield name, "bottom", 0, order[::-1]
-    # A random ranking depends on nothing but the number of columns.
+    # A random ranking depends only on the number of columns.
     row = np.zeros((1, n_neurons))
     for draw in range(n_draws):
         yield "random", "random", draw, RandomRanker(random_state=random_state).fit(row).order_
@@ -314,7 +316,7 @@ def _score(fold, fitted, kept, fill, retrained):
         return fold.score(fitted.scorer, probe, fold.Z_test[:, kept])
     Z_test = fold.Z_test
     if fill != "none":
-        # A copy of its own, gone with the score: of many fills there are not many copies.
+        # Copied per score, not kept: many fills would otherwise hold many copies.
         Z_test = fold.fillers[fill]._overwrite(Z_test, _all_but(kept, Z_test.shape[1]))
     return fold.score(fitted.scorer, fitted.probe, Z_test)
 
@@ -328,8 +330,8 @@ def _all_but(kept, n_columns):
 def _warn_about_weightless(n_tied, n_neurons, caller):
     if any(n_tied):
         warn_user(
-            f"The bottom neurons of {caller} include some without any weight in "
-            f"{np.count_nonzero(n_tied)} of {len(n_tied)} rankings, one a fold and ranker (up to "
-            f"{max(n_tied)} of {n_neurons} neurons have none). These tie, and are ordered by the "
+            f"The bottom neurons of {caller} include neurons with zero weight in "
+            f"{np.count_nonzero(n_tied)} of {len(n_tied)} rankings, one per fold and ranker (up to "
+            f"{max(n_tied)} of {n_neurons} neurons). These tie, and are ordered by the "
             "gradient of the loss, not by weight.",
         )

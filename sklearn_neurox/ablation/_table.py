@@ -42,97 +42,99 @@ def ablation_table(
 ) -> pd.DataFrame:
     """Score several probes on the best and worst neurons of several rankings.
 
-    A ranking by the weights of a probe flatters that probe. So every ranking is judged here by
-    every probe, in the same folds and beside the same random neurons. See `ablation_curve` for
-    what is measured.
+    A ranking by the weights of a probe favors that probe. This function therefore scores every
+    ranking with every probe, on the same folds and against the same random neurons. See
+    `ablation_curve` for what is measured.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features) or DataFrame of words
-        The activations, or what ``features`` makes them of.
+        The activations, or the input that ``features`` turns into activations.
 
     y : array-like of shape (n_samples,)
         The labels or targets.
 
     rankings : dict of str to ranker, or list of rankers
-        The rankers, each cloned and fitted once a fold. A selector of scikit-learn will do that
-        has ``scores_`` or ``ranking_``. In a list they are named by their classes.
+        The rankers, each cloned and fitted once per fold. Any scikit-learn selector with
+        ``scores_`` or ``ranking_`` works too. Rankers in a list are named after their classes.
 
     probes : dict of str to estimator, or list of estimators
-        The probes. A pipeline is one probe, and the neurons are those it gets: what scales in it
-        does so after the ablation.
+        The probes. A pipeline counts as one probe whose neurons are the columns it receives: a
+        scaler inside it acts after the ablation.
 
     features : transformer or None, default=None
-        What makes the matrix of activations of X, cloned and fitted once a fold. None takes X.
+        Turns X into a matrix of activations; cloned and fitted once per fold. None uses X itself.
 
     fractions : float or array-like of float, default=(0.10, 0.15, 0.20)
         The fraction or fractions of the neurons to keep, in (0, 1].
 
     n_draws : int, default=10
-        How many random rankings a fold. The choices of one draw are nested over fractions.
+        The number of random rankings per fold. Within a draw, the neurons of a smaller fraction are
+        a subset of those of a larger one.
 
     fill : {"zero", "mean", "resample"}, float or list of these, default="mean"
-        What the others become under the same probe; see `NeuronAblator`. It acts on what the
-        probes get, where zero may be an outlier.
+        How the other neurons are filled when the same probe is scored; see `NeuronAblator`. The
+        fill acts on the input of the probes, where zero may be an outlier.
 
     retrain : bool or array-like of bool, default=(False, True)
         Whether to fit a new probe on the kept neurons; ``(False, True)`` does both.
 
     scoring : str, callable or None, default=None
-        A scorer; None takes the ``score`` method of the probe.
+        A scorer; None uses the ``score`` method of the probe.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        How to split. None or an int makes 5 or so many folds that are never shuffled over words:
-        `sklearn.model_selection.GroupKFold` when ``groups`` are given, and contiguous folds, with
-        a warning, when not. An iterable gives (train, test) index arrays; a single fixed split is
+        How to split the data. An int is the number of folds, and None means 5; words are never
+        shuffled between folds: with ``groups`` the splitter is
+        `sklearn.model_selection.GroupKFold`, without them the folds are contiguous and a warning is
+        issued. An iterable yields (train, test) index arrays; for a single fixed split, use
         ``cv=[(train, test)]``.
 
     groups : array-like of shape (n_samples,) or None, default=None
-        What must stay in one fold; for words, ``words["text"]``. A ranker or probe that splits
-        inside gets them too.
+        Samples of the same group stay in the same fold; for words, use ``words["text"]``. A ranker
+        or probe with an inner split receives the groups too.
 
     sample_weight : array-like of shape (n_samples,) or None, default=None
-        How much every row counts: in the fits of the probes and the rankers, which must take
-        weights, in what the neurons are filled with, and in the score. ``features`` get them if
-        they take any, the steps of a pipeline only if they ask for them, by
+        How much each row counts: in the fits of the probes and the rankers, which must accept
+        weights, in the fill values, and in the score. ``features`` receives the weights if it
+        accepts them; the steps of a pipeline receive them only if they request them, with
         ``set_fit_request(sample_weight=True)`` under
         ``sklearn.set_config(enable_metadata_routing=True)``.
 
     n_repeats : int, default=1
-        How often to measure every fold. With more than once the probe and the ranker get other
-        seeds each time, drawn from ``random_state``, for error bars over seeds.
+        How many times to measure each fold. If more than once, the probes and the rankers get new
+        seeds each time, drawn from ``random_state``, which gives error bars over seeds.
 
     n_jobs : int or None, default=None
-        How many measurements of a fold to make at a time, in threads. The results do not depend
-        on it.
+        How many measurements of a fold to run in parallel, in threads. The results do not depend on
+        it.
 
     verbose : bool or int, default=False
-        Whether to show a bar of the measurements.
+        Whether to show a progress bar of the measurements.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the random neurons, the draws of ``fill="resample"`` and the seeds of the repeats.
+        Controls the random neurons, the draws of ``fill="resample"`` and the seeds of the repeats.
 
     Returns
     -------
     table : DataFrame
-        One row a measurement, with the columns of `ablation_curve` and the names ``probe`` and
-        ``ranking``. What no ranker chose has there ``"random"`` or ``"all"``.
+        One row per measurement, with the columns of `ablation_curve` and the names ``probe`` and
+        ``ranking``. Rows that belong to no ranker have ``"random"`` or ``"all"`` as their ranking.
 
     Raises
     ------
     ValueError
-        If a label is missing, a fraction is not in (0, 1], a weight is negative, an estimator
-        takes no weights though there are some, or there is no ranking or probe.
+        If a label is missing, a fraction is not in (0, 1], a weight is negative, weights are given
+        but an estimator does not accept them, or there is no ranking or no probe.
 
     Warns
     -----
     UserWarning
-        If the indexes of X and y share labels, but in another order; if there are no ``groups``
-        and ``cv`` makes folds; and if some bottom neurons have no weight at all.
+        If the indexes of X and y share labels in different orders; if ``cv`` makes folds without
+        ``groups``; and if some of the bottom neurons have no weight at all.
 
     See Also
     --------
-    ablation_curve : One probe and one ranking.
+    ablation_curve : The same for one probe and one ranking.
     NeuronAblator : The ablation itself.
 
     References
@@ -205,7 +207,7 @@ def _named(estimators, parameter, methods):
     ]
     if wrong or not estimators:
         raise ValueError(
-            f"The '{parameter}' parameter of ablation_table must hold estimators with "
-            f"{' and '.join(methods)}, at least one. Got {wrong[0] if wrong else 'none'}."
+            f"The '{parameter}' parameter of ablation_table must contain at least one estimator, "
+            f"each with {' and '.join(methods)}. Got {wrong[0] if wrong else 'none'}."
         )
     return estimators

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command ``sklearn-neurox``."""
+"""The ``sklearn-neurox`` command."""
 
 from sklearn_neurox.cli._main import main
 

@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``sklearn-neurox demo``: the main job, step by step."""
+"""``sklearn-neurox demo``: the main workflow, step by step."""
 
 import time
 from pathlib import Path
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.ablation import ablation_curve
 from sklearn_neurox.cli._probing import (
     add_probing_options,
-    layer_table,
+    extract_and_score,
     make_probe,
-    read_labelled_words,
-    split_sentences,
     step,
 )
 from sklearn_neurox.cli._report import check_report_path, write_report
 from sklearn_neurox.datasets import demo_model_path
-from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.ranking import LCARanker
 
 _NEXT_STEPS = """\
@@ -27,30 +24,27 @@ Where to go next
   your own treebank   sklearn-neurox demo --data FILE.conllu --label upos
   your own model      sklearn-neurox demo --model NAME_OR_FOLDER
   in Python           from sklearn_neurox import ActivationExtractor, SubwordAggregator, LCARanker
-                      help(ActivationExtractor) has an example; so has every class
+                      help(ActivationExtractor) has an example, as do all classes
 """
-# A name that no file of the user's own will have.
+# A name that the user's own files will not have.
 _REPORT = "sklearn-neurox-demo.html"
 
 
 def add_demo(commands):
-    """Add the command ``demo``.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-    """
+    """Add the ``demo`` command."""
     demo = commands.add_parser(
-        "demo", help="the main job from text to ablated neurons, with the time of each step"
+        "demo", help="show the main workflow, from text to ablated neurons, and time each step"
     )
-    demo.add_argument("--data", metavar="FILE.conllu", help="a treebank (default: made sentences)")
+    demo.add_argument(
+        "--data", metavar="FILE.conllu", help="a treebank (default: generated sentences)"
+    )
     add_probing_options(demo.add_argument)
     demo.add_argument(
         "--report",
         metavar="OUT.html",
         type=Path,
         default=Path(_REPORT),
-        help="where to write the page about the neurons; a file that is there is replaced "
+        help="where to write the HTML report about the neurons; an existing file is replaced "
         "(default: %(default)s in the current folder)",
     )
     demo.set_defaults(run=_demo)
@@ -60,32 +54,21 @@ def _demo(arguments):
     started = time.perf_counter()
     probe = make_probe(arguments)
     check_report_path(arguments.report, "--report")
-    with step("Words"):
-        words = read_labelled_words(arguments.data, arguments.label)
-        train, test = split_sentences(words, arguments.label)
-    with step("Activations"):
-        features = make_pipeline(
-            ActivationExtractor(arguments.model or demo_model_path(), verbose=1),
-            SubwordAggregator("last"),
-        ).set_output(transform="pandas")
-        H = features.fit_transform(words)
-        print(f"{H.shape[1]:,} neurons")
+    extractor = ActivationExtractor(arguments.model or demo_model_path(), verbose=1)
+    words, H, train, test, layers = extract_and_score(arguments, extractor, "last", probe)
     y = words["label"].to_numpy()
-    with step("A probe on each layer"):
-        layers = layer_table(probe, H, words, train, test)
-        print(layers.to_string(index=False, na_rep=""))
     with step("A probe on all layers, and its best neurons"):
         probe.fit(H.iloc[train], y[train])
         ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])
         best = ranker.to_frame()
         print(f"accuracy {probe.score(H.iloc[test], y[test]):.3f}; the ten best neurons:")
         print(_best_table(best, ranker.classes_).to_string(index=False))
-    with step("Ablation: keep some neurons, fill the others with their mean, or retrain"):
+    with step("Ablation: keep some neurons, and fill the others with their mean or retrain"):
         curve = ablation_curve(
             probe, H.to_numpy(), y, cv=[(train, test)], n_draws=5, random_state=0
         )
         print(_ablation_table(curve).to_string())
-    with step("A page to look into every neuron and label"):
+    with step("A report on each neuron and label"):
         write_report(
             arguments.report,
             ranker,
@@ -95,14 +78,14 @@ def _demo(arguments):
             ablation=curve,
             layer_profile=layers,
         )
-        print("open it in a browser; it needs no network")
+        print("Open it in a browser; no network is needed.")
     print(f"Done in {time.perf_counter() - started:.0f} s.\n\n{_NEXT_STEPS}", end="")
 
 
 def _best_table(ranking, classes):
     best = ranking.head(10)
     if len(classes) == 2:
-        # Both classes share one row of weights.
+        # Two classes share one row of weights.
         return best[["rank", "neuron", "score"]]
     by_class = best[[f"score_{label}" for label in classes]].to_numpy()
     return best[["rank", "neuron", "score"]].assign(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``sklearn-neurox extract``: the activations of a text file, in a file or a cache."""
+"""``sklearn-neurox extract``: write the activations of a text file to a file or a cache."""
 
 from pathlib import Path
 
@@ -17,27 +17,22 @@ _NEUROX = (".hdf5", ".json")
 
 
 def add_extract(commands):
-    """Add the command ``extract``.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-    """
+    """Add the ``extract`` command."""
     parser = commands.add_parser("extract", help="write the activations of a text file")
     add = parser.add_argument
     add("model", metavar="MODEL", help="a model's name or folder")
     add(
         "input",
         metavar="INPUT",
-        help="a treebank (.conllu), or any other text file: a sentence a line, words parted by "
-        "white space",
+        help="a treebank (.conllu) or a text file with one sentence per line and words separated "
+        "by white space",
     )
     add(
         "output",
         metavar="OUTPUT",
-        help=".hdf5 or .json as NeuroX writes them; .npy, with the rows in OUTPUT.words.csv and "
-        "the columns in OUTPUT.neurons.txt beside it; or a cache folder, which has no suffix. A "
-        "file that is there is replaced, a cache is added to",
+        help="a .hdf5 or .json file in NeuroX's format; a .npy file, with its rows described in "
+        "OUTPUT.words.csv and its columns in OUTPUT.neurons.txt; or a cache folder (no suffix). "
+        "An existing file is replaced; an existing cache is extended",
     )
     _add_options(add)
     parser.set_defaults(run=_extract)
@@ -49,20 +44,20 @@ def _add_options(add):
         "--rows",
         default="words",
         choices=["words", "texts"],
-        help="one row a word, or a whole sentence (.npy only) (default: %(default)s)",
+        help="one row per word, or one per sentence (.npy only) (default: %(default)s)",
     )
     add(
         "--dtype",
         default="float32",
         choices=["float32", "float16"],
-        help="of the file's values (default: %(default)s)",
+        help="the dtype of the values in the file (default: %(default)s)",
     )
-    add("--decompose-layers", action="store_true", help="one .hdf5 or .json file a layer")
+    add("--decompose-layers", action="store_true", help="write one .hdf5 or .json file per layer")
     add(
         "--n-jobs",
         type=int,
         metavar="N",
-        help="processes that fill a cache (default: this one alone)",
+        help="the number of processes that fill a cache (default: 1)",
     )
 
 
@@ -80,7 +75,7 @@ def _extract(arguments):
     if not to_cache and output.suffix in _NEUROX:
         plan_files(output, rows, names, len(names))
     if extractor.cache is not None:
-        print(f"{extractor.cache} keeps what is computed; interrupted, the same command goes on")
+        print(f"{extractor.cache} stores the results; if interrupted, run the same command again")
         extractor.fill_cache(rows)
     if not to_cache:
         _write(output, arguments, extractor.transform(rows), rows)
@@ -91,15 +86,15 @@ def _extract(arguments):
 
 
 def _is_cache(output, arguments):
-    """Tell a cache folder from a file, and refuse what does not go together."""
+    """Return whether the output is a cache folder, and reject conflicting arguments."""
     if output.suffix == "" or output.is_dir():
         if arguments.cache is not None:
-            raise ValueError(f"OUTPUT {output} is a cache folder itself: leave --cache out.")
+            raise ValueError(f"OUTPUT {output} is itself a cache folder: omit --cache.")
         return True
     if output.suffix not in (*_NEUROX, ".npy"):
         raise ValueError(f"OUTPUT {output} must end with .hdf5, .json or .npy, or be a folder.")
     if arguments.rows == "texts" and output.suffix != ".npy":
-        raise ValueError(f"OUTPUT {output}: NeuroX's files hold words; --rows texts needs .npy.")
+        raise ValueError(f"OUTPUT {output}: NeuroX files store words. Use .npy for --rows texts.")
     if not output.parent.is_dir():
         raise ValueError(f"OUTPUT {output}: there is no folder {output.parent}. Make it first.")
     return False
@@ -110,7 +105,7 @@ def _is_text(arguments):
 
 
 class _Sentences:
-    """The lines of a text file, read anew each time: they need not fit into the memory."""
+    """The lines of a text file, read anew on each pass, so that they need not fit in memory."""
 
     def __init__(self, arguments):
         self.path, self.whole = arguments.input, arguments.rows == "texts"
@@ -125,7 +120,7 @@ class _Sentences:
 
     def __iter__(self):
         for line in iterate_lines(self.path, encoding="utf-8"):
-            # As words_frame joins them.
+            # Joined as words_frame joins them.
             yield line if self.whole else " ".join(line.split())
 
 
@@ -137,8 +132,8 @@ def _count(rows):
 
 def _check_blank(path, blank, n_lines):
     if blank or not n_lines:
-        where = f"{path}:{blank[0]} is blank ({len(blank)} such lines)" if blank else path
-        raise ValueError(f"{where}: every line must hold a sentence.")
+        where = f"{path}:{blank[0]} is blank ({len(blank)} blank lines)" if blank else path
+        raise ValueError(f"{where}: every line must contain a sentence.")
 
 
 def _read_rows(arguments):
@@ -164,7 +159,7 @@ def _write(output, arguments, activations, rows):
         options = {"decompose_layers": arguments.decompose_layers, "dtype": arguments.dtype}
         write_neurox(output, H, rows, **options)
         return
-    # Straight into the file, which may be larger than the memory.
+    # Directly into the file, which may be larger than memory.
     aggregator.set_params(dtype=arguments.dtype, memmap=output).fit_transform(activations)
     write_whole(output.with_suffix(".words.csv"), lambda to: rows.to_csv(to, index=False))
     names = "".join(f"{name}\n" for name in aggregator.feature_names_)

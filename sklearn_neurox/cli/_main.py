@@ -12,17 +12,17 @@ _DESCRIPTION = "Find, rank, select and ablate neurons of transformer language mo
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line.
+    """Run the command line interface.
 
     Parameters
     ----------
     argv : list of str or None, default=None
-        The arguments; None takes those of the process.
+        The arguments; None uses those of the process.
 
     Returns
     -------
     status : int
-        0; 1 where the input is wrong, and the message says what; 130 if interrupted.
+        0 on success; 1 if the input is invalid, after printing what is wrong; 130 if interrupted.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _show_as_note(message, *_):
-    """Say what the user should know without the line of code it comes from."""
+    """Print a warning without the line of code that it comes from."""
     print(f"note: {message}", file=sys.stderr)
 
 

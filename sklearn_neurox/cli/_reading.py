@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The options that say what is read of a model, and the extractor that reads it."""
+"""The options of the extractor, and the extractor built from them."""
 
 import argparse
 
@@ -7,54 +7,42 @@ from sklearn_neurox.extraction import ActivationExtractor
 
 
 def add_reading_options(add):
-    """Add the options.
-
-    Parameters
-    ----------
-    add : callable
-        The ``add_argument`` of a parser.
-    """
+    """Add the options of the extractor to the ``add_argument`` of a parser."""
     add(
         "--layers",
         type=_numbers,
         metavar="N,N,...",
-        help="the layers, in this order; negative ones as in --layers=-1 (default: all; a "
-        "cache keeps all)",
+        help="the layers, in this order; write negative numbers with an equals sign: --layers=-1 "
+        "(default: all; a cache always stores all)",
     )
-    add("--component", default="hidden", help="what is read of a layer (default: %(default)s)")
-    add("--stack", choices=["encoder", "decoder", "both"], help="of a model that has both")
+    add(
+        "--component",
+        default="hidden",
+        help="hidden, mlp, attention, embedding or module:GLOB, or several separated by commas "
+        "(default: %(default)s)",
+    )
+    add(
+        "--stack",
+        choices=["encoder", "decoder", "both"],
+        help="what to read of an encoder-decoder model (default: encoder)",
+    )
     add(
         "--aggregation",
         default="last",
         choices=["first", "last", "mean", "max", "cls"],
-        help="which vector stands for a row's subwords (default: %(default)s)",
+        help="how the subwords of a row become one vector (default: %(default)s)",
     )
     add(
         "--cache",
         metavar="FOLDER",
-        help="keep what the model computed there; the same command then goes on after an "
-        "interruption, and other layers and aggregations need no model",
+        help="store activations there, so that an interrupted command resumes when run again and "
+        "other layers and aggregations do not run the model",
     )
-    add("--device", help="cpu, cuda or mps (default: CUDA where there is one)")
+    add("--device", help="cpu, cuda or mps (default: CUDA if available)")
 
 
 def make_extractor(arguments, model, *, cache, n_jobs=None):
-    """Make the extractor that the options describe, or say which of them is wrong.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-
-    model : str or Path
-
-    cache : str, Path or None
-
-    n_jobs : int or None, default=None
-
-    Returns
-    -------
-    extractor : ActivationExtractor
-    """
+    """Return the extractor that the options describe; raise an error if one is invalid."""
     components = arguments.component.split(",")
     extractor = ActivationExtractor(
         model,
@@ -74,4 +62,6 @@ def _numbers(text):
     try:
         return [int(number) for number in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas between") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a comma-separated list of numbers"
+        ) from None

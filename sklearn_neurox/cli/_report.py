@@ -1,37 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``sklearn-neurox report``: one HTML page about the neurons that tell labels apart."""
+"""``sklearn-neurox report``: write an HTML page about the neurons that distinguish labels."""
 
 from pathlib import Path
 
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.ablation import ablation_curve
 from sklearn_neurox.cli._probing import (
     add_probing_options,
-    layer_table,
+    extract_and_score,
     make_probe,
-    read_labelled_words,
-    split_sentences,
     step,
 )
 from sklearn_neurox.cli._reading import add_reading_options, make_extractor
 from sklearn_neurox.datasets import demo_model_path
-from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.inspection import NeuronReport
 from sklearn_neurox.ranking import LCARanker
 from sklearn_neurox.utils._output_files import check_writable
 
 
 def add_report(commands):
-    """Add the command ``report``.
-
-    Parameters
-    ----------
-    commands : argparse subparsers
-    """
+    """Add the ``report`` command."""
     parser = commands.add_parser(
-        "report", help="write an HTML page about the neurons that tell labels apart"
+        "report", help="write an HTML page about the neurons that distinguish labels"
     )
     add = parser.add_argument
     add("data", metavar="DATA.conllu", help="a treebank")
@@ -39,21 +30,21 @@ def add_report(commands):
         "output",
         metavar="OUT.html",
         type=Path,
-        help="the page, for any browser; a file that is there is replaced",
+        help="the HTML page to write; an existing file is replaced",
     )
     add_probing_options(add)
     add_reading_options(add)
     add(
         "--no-ablation",
         action="store_true",
-        help="leave out the scores on some of the neurons alone, which take the most time",
+        help="skip the ablation, which takes the most time",
     )
     add(
         "--n-detailed",
         type=int,
         metavar="N",
-        help="give words and sentences to the N best neurons only, for a smaller page "
-        "(default: to all)",
+        help="show words and sentences only for the N best neurons, for a smaller page "
+        "(default: all neurons)",
     )
     parser.set_defaults(run=_report)
 
@@ -64,18 +55,10 @@ def _report(arguments):
     extractor = make_extractor(
         arguments, arguments.model or demo_model_path(), cache=arguments.cache
     )
-    with step("Words"):
-        words = read_labelled_words(arguments.data, arguments.label)
-        train, test = split_sentences(words, arguments.label)
-    with step("Activations"):
-        features = make_pipeline(extractor, SubwordAggregator(arguments.aggregation))
-        H = features.set_output(transform="pandas").fit_transform(words)
-        print(f"{H.shape[1]:,} neurons")
+    aggregation = arguments.aggregation
+    words, H, train, test, layers = extract_and_score(arguments, extractor, aggregation, probe)
     y = words["label"].to_numpy()
-    with step("A probe on each layer"):
-        layers = layer_table(probe, H, words, train, test)
-        print(layers.to_string(index=False, na_rep=""))
-    with step("A probe on all of them, and its ranking"):
+    with step("A probe on all layers, and its ranking"):
         probe.fit(H.iloc[train], y[train])
         ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])
         print(f"accuracy {probe.score(H.iloc[test], y[test]):.3f}")
@@ -100,15 +83,7 @@ def _report(arguments):
 
 
 def check_report_path(path, name):
-    """Raise an error for a file that could not be written, before any work is done.
-
-    Parameters
-    ----------
-    path : Path
-
-    name : str
-        What the argument is called.
-    """
+    """Raise an error naming the argument if the report cannot be written to ``path``."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{name} {path} must end with .html.")
     try:
@@ -118,25 +93,7 @@ def check_report_path(path, name):
 
 
 def write_report(path, ranker, H, words, *, label, **parameters):
-    """Write the report, and say where it is and how large.
-
-    Parameters
-    ----------
-    path : Path
-
-    ranker : fitted LCARanker
-
-    H : DataFrame of shape (n_words, n_neurons)
-
-    words : DataFrame of n_words rows
-        With the column ``label``.
-
-    label : str
-        What that column is called in the data.
-
-    **parameters : dict
-        Other parameters of `NeuronReport`.
-    """
+    """Write the report, with other parameters of `NeuronReport`, and print its path and size."""
     y = words["label"].rename(label)
     report = NeuronReport(ranker, H, y, words, title=f"Neurons for {label}", **parameters)
     report.write_html(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Words in their texts, one a row, with their annotations."""
+"""Words in their texts, one per row, with their annotations."""
 
 from sklearn_neurox.words._annotate import annotate
 from sklearn_neurox.words._frame import words_frame

@@ -30,35 +30,35 @@ def annotate(
     positive: Hashable = "positive",
     negative: Hashable = "negative",
 ) -> pd.DataFrame:
-    r"""Label every word as one of two classes, by a set, a pattern or a function.
+    r"""Label each word as one of two classes, by a set, a pattern or a function.
 
     Parameters
     ----------
     words : DataFrame of shape (n_words, n_columns)
-        One row a word, as `words_frame` or `read_conllu` make it; never changed.
+        One row per word, as returned by `words_frame` or `read_conllu`; it is not modified.
 
     by : collection of str, str, re.Pattern or callable
         What makes a word positive:
 
-        - a set or list of words: to be one of them;
-        - a regular expression, as a str or compiled: to match it, see `match`;
-        - a function, which gets a word and returns a bool. It is called once for every
-          *distinct* word. With ``on=None`` it gets a row, as a Series.
+        - a set or list of words: being one of them;
+        - a regular expression, as a str or compiled: matching it, see `match`;
+        - a function that takes a word and returns a bool: returning True. It is called once per
+          *distinct* word. With ``on=None`` it takes a row, as a Series.
 
     name : str, default="label"
-        The new column.
+        The name of the new column.
 
     on : str or None, default="word"
-        The column to look at, which may as well be an annotation, such as ``"upos"``. None looks at
-        whole rows, for a function.
+        The column to test, which may also be an annotation such as ``"upos"``. None passes whole
+        rows to a function.
 
     match : {"fullmatch", "search"}, default="fullmatch"
-        Whether a regular expression must match the whole word, or a part of it.
+        Whether a regular expression must match the whole word or any part of it.
 
     case_sensitive : bool, default=True
-        Whether upper and lower case differ. If not, words of a set are compared by
-        ``str.casefold``, and a regular expression gets the flag ``re.IGNORECASE``. A function sees
-        the word as it stands, and must be left to decide itself.
+        Whether upper and lower case differ. If False, the words of a set are compared by
+        ``str.casefold``, and a regular expression gets the flag ``re.IGNORECASE``. A function
+        always receives the word unchanged, so False is an error there.
 
     positive, negative : hashable, default="positive", "negative"
         The labels.
@@ -66,34 +66,34 @@ def annotate(
     Returns
     -------
     annotated : DataFrame of shape (n_words, n_columns + 1)
-        The words in the same order and with the same index, with the new column last. A row that
-        has no value in the column `on` has no label either.
+        The words in the same order and with the same index, and the new column as the last. Rows
+        without a value in the column `on` have no label.
 
     Raises
     ------
     TypeError
-        For a `by` that is none of these.
+        If `by` is of none of these types.
 
     ValueError
-        If a class is empty; if the frame already has a column `name`, or none called `on`; and for
-        a function that returns no bool, with the first row.
+        If a class is empty; if the frame already has a column `name`, or has no column `on`; and if
+        a function does not return a bool, naming the first such row.
 
     See Also
     --------
-    words_frame : Takes labels that are there already.
-    sklearn_neurox.evaluation.control_labels : Random labels of word types.
+    words_frame : Make a frame with existing labels.
+    sklearn_neurox.evaluation.control_labels : Assign random labels to word types.
 
     Notes
     -----
-    The classes are seldom of one size. Weights keep all words: ``class_weight="balanced"`` of the
-    probe. To leave words out, pick rows of the frame before anything is extracted, such as as many
-    of each class (``words.groupby("label").sample(n, random_state=0)``), or few of each word type,
-    so that frequent words do not make up a class
-    (``words.sample(frac=1, random_state=0).groupby("word").head(20).sort_index()``). Rows carry
-    their text, so ``groups=words["text"]`` is as right for the rest as for all. To balance only
-    what a probe is trained on, and test on words as frequent as they are, put a sampler of
-    imbalanced-learn right before the probe in *its* pipeline, ``imblearn.pipeline.make_pipeline``
-    (and a probe that does not split inside, as samplers pass no groups on).
+    The classes are seldom balanced. Class weights keep all words: ``class_weight="balanced"`` of
+    the probe. To leave words out, select rows of the frame before extraction: the same number from
+    each class (``words.groupby("label").sample(n, random_state=0)``), or a few of each word type,
+    so that a class does not consist of frequent words (``words.sample(frac=1,
+    random_state=0).groupby("word").head(20).sort_index()``). Each row carries its text, so
+    ``groups=words["text"]`` is correct for any selection of rows. To balance only the training data
+    of a probe and test on words at their natural frequencies, put a sampler of imbalanced-learn
+    right before the probe in *its* pipeline, ``imblearn.pipeline.make_pipeline``. This requires a
+    probe without an inner split, because samplers do not pass on groups.
 
     Examples
     --------
@@ -111,8 +111,8 @@ def annotate(
     _check_names(words, name, on)
     if positive == negative:
         raise ValueError(
-            f"The 'positive' and 'negative' parameters of annotate are both {positive!r}; the "
-            "classes need two labels."
+            f"The 'positive' and 'negative' parameters of annotate are both {positive!r}. Give "
+            "the two classes different labels."
         )
     if on is None:
         present = np.ones(len(words), dtype=bool)
@@ -124,9 +124,9 @@ def annotate(
         if not rows.any():
             raise ValueError(
                 f"annotate found no row for the class {label!r}: all {present.sum()} rows that "
-                f"could be labelled are {negative if label == positive else positive!r}. A probe "
-                "needs both classes; see whether 'by' says what you mean, and 'case_sensitive'. A "
-                "regular expression must match the whole word; match='search' finds it inside."
+                f"could be labeled are {negative if label == positive else positive!r}. A probe "
+                "needs both classes; check 'by' and 'case_sensitive'. By default a regular "
+                "expression must match the whole word; use match='search' to match a part of it."
             )
     return words.assign(**{name: _column(found, present, positive, negative, words.index)})
 
@@ -136,24 +136,26 @@ def _check_names(words, name, on):
     if name in words.columns:
         raise ValueError(
             f"The frame already has a column {name!r}, which annotate would overwrite. Drop it, or "
-            "give the new one another name with the 'name' parameter."
+            "choose another name with the 'name' parameter."
         )
     if on is not None and on not in words.columns:
         raise ValueError(
-            f"The 'on' parameter of annotate is {on!r}, but the frame has no such column. It has "
-            f"{list(words.columns)}."
+            f"The 'on' parameter of annotate is {on!r}, but the frame has no such column. Its "
+            f"columns are {list(words.columns)}."
         )
 
 
 def _test(by, match, case_sensitive):
-    """Make a function of one value out of whatever says which are positive."""
+    """Return a function that tests one value, for any kind of ``by``."""
     if isinstance(by, str | re.Pattern):
         flags = 0 if case_sensitive else re.IGNORECASE
         pattern = by if isinstance(by, re.Pattern) else re.compile(by)
-        # The flags of a compiled expression can only be added to by compiling again.
+        # Adding a flag to a compiled expression requires recompiling it.
         pattern = re.compile(pattern.pattern, pattern.flags | flags) if flags else pattern
         if isinstance(pattern.pattern, bytes):
-            raise TypeError("annotate was given a regular expression of bytes; words are str.")
+            raise TypeError(
+                "annotate got a regular expression of bytes, but words are str. Use a str pattern."
+            )
         matches = getattr(pattern, match)
         return lambda value: matches(value) is not None
     if callable(by):
@@ -162,7 +164,7 @@ def _test(by, match, case_sensitive):
     if isinstance(by, Mapping):
         raise TypeError(
             "The 'by' parameter of annotate must be a set of words, a regular expression or a "
-            "function, got a mapping. To give words the labels of a mapping, assign "
+            "function, got a mapping. To label words by a mapping, assign "
             "words['word'].map(mapping)."
         )
     if not isinstance(by, Collection) and not isinstance(by, pd.Series | pd.Index):
@@ -181,8 +183,8 @@ def _folded(value, case_sensitive):
 def _refuse_case(case_sensitive):
     if not case_sensitive:
         raise ValueError(
-            "The 'case_sensitive' parameter of annotate is False, but a function sees words as "
-            "they stand: let it fold them itself, and leave the parameter out."
+            "The 'case_sensitive' parameter of annotate is False, but a function receives words "
+            "unchanged. Ignore case inside the function, and omit the parameter."
         )
 
 
@@ -202,8 +204,8 @@ def _of_values(column, present, test, on):
 def _of_rows(words, by, case_sensitive):
     if isinstance(by, str | re.Pattern) or not callable(by):
         raise TypeError(
-            "on=None of annotate looks at whole rows, which only a function can do; got "
-            f"{by!r}. Name the column to look at in the 'on' parameter."
+            "With on=None, annotate passes whole rows to 'by', which must then be a function. Got "
+            f"{by!r}. Name the column to test in the 'on' parameter."
         )
     _refuse_case(case_sensitive)
     rows = enumerate(words.iterrows())
@@ -216,13 +218,13 @@ def _result(test, value, on, row):
         result = test(value)
     except TypeError as error:
         where = f", column {on!r}: {value!r}. A function of the whole row needs on=None."
-        error.add_note(f"annotate was at row {row}" + (where if on else "."))
+        error.add_note(f"annotate failed at row {row}" + (where if on else "."))
         raise
     if not isinstance(result, bool | np.bool_):
         what = "the row" if on is None else repr(value)
         raise ValueError(
-            f"The function given to annotate returned {result!r} for {what} (row {row}), where "
-            "True or False was expected. Put bool(...) around what it returns, if that is meant."
+            f"The function passed to annotate returned {result!r} for {what} (row {row}), but must "
+            "return True or False. Wrap the result in bool(...) if that is what you mean."
         )
     return bool(result)
 

@@ -15,7 +15,7 @@ _EMPTY_NODE = re.compile(r"(0|[1-9][0-9]*)\.([1-9][0-9]*)")
 
 @dataclass
 class ConlluSentence:
-    """One sentence as it grows line by line, refusing lines the format does not allow."""
+    """A sentence built line by line; lines that the format does not allow raise an error."""
 
     source: str
     line: int
@@ -27,14 +27,14 @@ class ConlluSentence:
     last_empty_node: tuple[int, int] = (0, 0)
 
     def error(self, message: str, line: int | None = None) -> ValueError:
-        """Make an error that names the file and the line, by default where the sentence begins."""
+        """Return an error that names the file and the line, by default the sentence's first."""
         return ValueError(f"{self.source}:{line or self.line}: {message}")
 
     def add_comment(self, text: str, line: int) -> None:
-        """Take a comment line, of which only the sentence's id is kept."""
+        """Add a comment line, of which only the sentence id is kept."""
         if self.words or self.tokens or self.last_empty_node != (0, 0):
             raise self.error(
-                "a comment inside a sentence; comments stand before the first word, and a blank "
+                "a comment inside a sentence. Comments belong before the first word, and a blank "
                 "line ends a sentence",
                 line,
             )
@@ -46,7 +46,7 @@ class ConlluSentence:
         self.sent_id = found[1]
 
     def add_line(self, text: str, line: int) -> None:
-        """Take the line of a word, a multi-word token or an empty node."""
+        """Add the line of a word, a multi-word token or an empty node."""
         fields = text.split("\t")
         if len(fields) != len(FIELDS):
             raise self.error(
@@ -55,7 +55,7 @@ class ConlluSentence:
             )
         if "" in fields:
             raise self.error(
-                f"the column {FIELDS[fields.index('')].upper()} is empty; '_' stands for no value",
+                f"the column {FIELDS[fields.index('')].upper()} is empty. Write '_' for no value",
                 line,
             )
         if fields[0] == str(len(self.words) + 1):
@@ -72,8 +72,8 @@ class ConlluSentence:
             inside_another = self.tokens and self.tokens[-1][1] > here
             if first != here + 1 or last < first or inside_another:
                 raise self.error(
-                    f"the range {node} of a multi-word token must stand right before its first "
-                    f"word, end after it and touch no other range; the next word is {here + 1}",
+                    f"the range {node} of a multi-word token must come right before its first "
+                    f"word, end after it and overlap no other range. The next word is {here + 1}",
                     line,
                 )
             self.tokens.append((first, last, fields, line))
@@ -81,19 +81,19 @@ class ConlluSentence:
             place = int(found[1]), int(found[2])
             minor = self.last_empty_node[1] + 1 if self.last_empty_node[0] == here else 1
             if place != (here, minor):
-                raise self.error(f"empty node {node} where {here}.{minor} was due", line)
+                raise self.error(f"empty node {node} where {here}.{minor} was expected", line)
             self.last_empty_node = place
         elif node.isascii() and node.isdigit():
-            raise self.error(f"word {node} where word {here + 1} was due", line)
+            raise self.error(f"word {node} where word {here + 1} was expected", line)
         else:
             raise self.error(
-                f"{node!r} is no ID; a word has one like 3, a multi-word token 3-4, an empty "
-                "node 3.1",
+                f"{node!r} is not an ID. Valid IDs are like 3 for a word, 3-4 for a multi-word "
+                "token and 3.1 for an empty node",
                 line,
             )
 
     def close(self) -> None:
-        """Check what only the end of the sentence can tell."""
+        """Check the sentence as a whole, once it has ended."""
         if not self.words:
             raise self.error("a sentence without words")
         if self.tokens and self.tokens[-1][1] > len(self.words):
@@ -105,20 +105,20 @@ class ConlluSentence:
             )
 
     def surface(self) -> Iterator[tuple[str, bool, list[tuple[int, int]]]]:
-        """Yield the tokens of the natural text, and where in them their words stand.
+        """Yield the tokens of the natural text, and the spans of their words.
 
         Yields
         ------
         form : str
-            What stands in the text.
+            The token as written in the text.
 
         space_after : bool
             Whether a space follows.
 
         pieces : list of (int, int)
-            The part of the form that is each word's. The words of a multi-word token divide it
-            where they spell it out exactly ("do" and "n't" in "don't"), and else share it whole
-            ("de" and "el" in "del").
+            The part of the form that belongs to each word. The words of a multi-word token divide
+            it if they spell it out exactly ("do" and "n't" in "don't"); otherwise each gets the
+            whole form ("de" and "el" in "del").
         """
         ranges = {first: (last, fields) for first, last, fields, _ in self.tokens}
         position = 1
@@ -141,25 +141,7 @@ def _pieces(form, parts):
 
 
 def parse_conllu(lines: Iterable[str], source: str) -> list[ConlluSentence]:
-    """Read the sentences of a file.
-
-    Parameters
-    ----------
-    lines : iterable of str
-        The lines, without their ends.
-
-    source : str
-        The name of the file, for errors.
-
-    Returns
-    -------
-    sentences : list of ConlluSentence
-
-    Raises
-    ------
-    ValueError
-        For a line the format does not allow, naming it.
-    """
+    """Parse the lines of a file into sentences; errors name ``source`` and the line."""
     sentences = []
     current = None
     for number, text in enumerate(lines, start=1):
@@ -184,13 +166,7 @@ def parse_conllu(lines: Iterable[str], source: str) -> list[ConlluSentence]:
 
 
 def parse_features(text: str) -> dict[str, str]:
-    """Read a FEATS field, such as ``Number=Sing|Tense=Past``.
-
-    Raises
-    ------
-    ValueError
-        If a part is no pair, or a feature comes twice.
-    """
+    """Parse a FEATS field, such as ``Number=Sing|Tense=Past``."""
     features: dict[str, str] = {}
     if text == "_":
         return features
@@ -199,6 +175,6 @@ def parse_features(text: str) -> dict[str, str]:
         if not (name and equals and value):
             raise ValueError(f"{pair!r} in FEATS is not of the form Name=Value")
         if name in features:
-            raise ValueError(f"the feature {name!r} comes twice in FEATS")
+            raise ValueError(f"the feature {name!r} occurs twice in FEATS")
         features[name] = value
     return features

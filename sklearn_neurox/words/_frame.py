@@ -22,51 +22,52 @@ def words_frame(
     joiner: str = " ",
     text: str = "joined",
 ) -> pd.DataFrame:
-    """Lay sentences out as a frame of words, one a row, each with the text it stands in.
+    """Build a frame of words, one per row, each with the text it occurs in.
 
-    As every row carries its own context, rows may be chosen, shuffled, repeated and split like
-    those of any other frame before they are given to an extractor.
+    Each row carries its own context, so rows can be selected, shuffled, repeated and split like
+    those of any other frame before they are passed to an extractor.
 
     Parameters
     ----------
     words : iterable of sequences of str, or DataFrame
-        The words of every sentence. Or a long DataFrame with one row a word and the columns
-        ``sentence_id`` and ``word``; its other columns are kept as annotations, the order of
-        its rows is kept, and the rows of a sentence must stand together.
+        The words of each sentence. Or a long DataFrame with one row per word and the columns
+        ``sentence_id`` and ``word``; its other columns are kept as annotations and the order of its
+        rows is kept. The rows of a sentence must be contiguous.
 
-    labels : iterable of sequences, mapping from str to such, or None, default=None
-        The label of every word, in the shape of `words`. A mapping gives several annotations,
-        one column a name; a single one becomes the column ``label``. A missing label is None or
-        NaN. Not for a DataFrame, which has its labels in columns.
+    labels : iterable of sequences, mapping of str to iterable of sequences, or None, default=None
+        The label of each word, in the same shape as `words`. A mapping gives several annotations,
+        one column per name; a single one becomes the column ``label``. Use None or NaN for a
+        missing label. Must be None for a DataFrame, whose columns hold the labels.
 
     sentence_ids : iterable or None, default=None
-        One distinct name a sentence. None numbers the sentences from 0. Not for a DataFrame.
+        One distinct name per sentence. None numbers the sentences from 0. Must be None for a
+        DataFrame.
 
     joiner : str, default=" "
-        What stands between two words in the text the model reads.
+        The separator between two words in the text that the model reads.
 
     text : {"joined", "natural"}, default="joined"
-        What the model reads. "joined" puts `joiner` between all words, as most probing papers
-        do. "natural" puts it only after the words whose column ``space_after`` is True, and
-        needs a DataFrame with that column.
+        The text that the model reads. "joined" puts `joiner` between all words, as most probing
+        papers do. "natural" puts it only after words whose column ``space_after`` is True, and
+        requires a DataFrame with that column.
 
     Returns
     -------
     frame : DataFrame of shape (n_words, 6 + n_annotations)
-        Columns ``text`` (categorical, each distinct text stored once), ``start`` and ``end``
+        The columns ``text`` (categorical, each distinct text stored once), ``start`` and ``end``
         (so that ``text[start:end] == word``), ``word``, ``position`` (in its sentence, from 0),
-        ``sentence_id``, and one column an annotation, under a fresh RangeIndex. Strings have
-        the dtype this version of pandas gives them.
+        ``sentence_id``, and one column per annotation, with a new RangeIndex. Strings have the
+        default string dtype of the installed pandas.
 
     Raises
     ------
     TypeError
-        For a sentence, or its labels, given as one string instead of a list.
+        If a sentence, or its labels, is one string instead of a list.
 
     ValueError
-        For sentences without words; words that are empty, missing or no strings; labels of
-        another shape than the words, with the sentence and both lengths; sentence ids that are
-        missing or come again; annotations called like a column of the frame.
+        If a sentence has no words; a word is empty, missing or not a string; the labels have
+        another shape than the words, naming the sentence and both lengths; sentence ids are missing
+        or repeated; or an annotation has the name of a column of the frame.
 
     See Also
     --------
@@ -75,9 +76,9 @@ def words_frame(
 
     Notes
     -----
-    Parquet and pickle give the frame back as it was. A CSV file gives back its values, if it is
-    read with ``keep_default_na=False``: else pandas takes words such as "NA" and "null" for
-    missing values.
+    Parquet and pickle restore the frame exactly. A CSV file restores its values if it is read with
+    ``keep_default_na=False``; otherwise pandas reads words such as "NA" and "null" as missing
+    values.
 
     Examples
     --------
@@ -97,13 +98,13 @@ def words_frame(
         for name, value in (("labels", labels), ("sentence_ids", sentence_ids)):
             if value is not None:
                 raise ValueError(
-                    f"The 'words' parameter is a DataFrame, which has its {name} in its columns: "
-                    f"add a column instead of giving the '{name}' parameter."
+                    f"The 'words' parameter is a DataFrame, which holds its {name} in its columns. "
+                    f"Add a column instead of passing the '{name}' parameter."
                 )
         return _from_long(words, joiner=joiner, natural=text == "natural")
     if text == "natural":
         raise ValueError(
-            "text='natural' needs to know which words a space follows: give the words as a "
+            "text='natural' needs to know which words are followed by a space. Pass the words as a "
             "DataFrame with the columns sentence_id, word and space_after."
         )
     return _from_lists(words, labels, sentence_ids, joiner=joiner)
@@ -115,8 +116,8 @@ def _from_lists(words, labels, sentence_ids, *, joiner):
     lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
     if not lengths.all():
         raise ValueError(
-            f"There are no words in {_sentence(int(np.argmin(lengths)), ids)}, so no row could "
-            "stand for it. Leave it out."
+            f"There are no words in {_sentence(int(np.argmin(lengths)), ids)}, so it would have no "
+            "row. Remove it."
         )
     flat = list(chain.from_iterable(sentences))
     _check_words(flat, lengths, ids)
@@ -140,9 +141,9 @@ def _from_long(frame, *, joiner, natural):
     missing = [name for name in ("sentence_id", "word") if name not in frame.columns]
     if missing:
         raise ValueError(
-            f"The frame of words has no column {missing[0]!r}; it needs one row a word and the "
-            f"columns 'sentence_id' and 'word'. It has {list(frame.columns)}. Of a frame with a "
-            "row a sentence give the columns, which hold lists: words_frame(frame['tokens'], "
+            f"The frame of words has no column {missing[0]!r}. It needs one row per word and the "
+            f"columns 'sentence_id' and 'word', but has {list(frame.columns)}. If it has one row "
+            "per sentence, pass its columns of lists: words_frame(frame['tokens'], "
             "{'label': frame['labels']})."
         )
     if frame.empty:
@@ -171,17 +172,17 @@ def _from_long(frame, *, joiner, natural):
 def _as_sentences(words):
     if isinstance(words, str | Mapping):
         raise TypeError(
-            f"The 'words' parameter must be a list of sentences, each a list of words, or a "
+            "The 'words' parameter must be a list of sentences, each a list of words, or a "
             f"DataFrame, got a {type(words).__name__}."
         )
     sentences = list(words)
     if not sentences:
-        raise ValueError("The 'words' parameter holds no sentences.")
+        raise ValueError("The 'words' parameter contains no sentences.")
     for i, sentence in enumerate(sentences):
         if isinstance(sentence, str) or not hasattr(sentence, "__len__"):
             raise TypeError(
-                f"Sentence {i} is {sentence!r}, not a list of words. Give a list of sentences, "
-                "each a list of its words, such as sentence.split()."
+                f"Sentence {i} is {sentence!r}, not a list of words. Pass a list of sentences, "
+                "each a list of words, such as sentence.split()."
             )
     return sentences
 
@@ -198,13 +199,13 @@ def _as_sentence_ids(sentence_ids, n_sentences):
         again = int(ids.duplicated().argmax())
         raise ValueError(
             f"Sentence {again} has the id {ids.tolist()[again]!r} of an earlier sentence. Give "
-            "every sentence its own."
+            "each sentence its own id."
         )
     return ids
 
 
 def _sentence_runs(column):
-    """Return the ids of the sentences of a long frame, and how many rows each has."""
+    """Return the sentence ids of a long frame, and the number of rows of each sentence."""
     if column.isna().any():
         raise ValueError(f"The sentence_id of row {int(column.isna().argmax())} is missing.")
     values = column.to_numpy()
@@ -213,8 +214,8 @@ def _sentence_runs(column):
     if ids.duplicated().any():
         again = int(ids.duplicated().argmax())
         raise ValueError(
-            f"The sentence_id {ids.tolist()[again]!r} comes again at row {first[again]}, after "
-            "another sentence. Put the rows of a sentence together, for example with "
+            f"The sentence_id {ids.tolist()[again]!r} occurs again at row {first[again]}, after "
+            "another sentence. Make the rows of each sentence contiguous, for example with "
             "sort_values('sentence_id', kind='stable'), or give the sentences distinct ids."
         )
     return ids, np.diff(np.append(first, len(values)))
@@ -223,13 +224,13 @@ def _sentence_runs(column):
 def _gaps(frame, joiner):
     if "space_after" not in frame.columns:
         raise ValueError(
-            "text='natural' needs the bool column 'space_after', which tells the words that a "
-            f"space follows. The frame has {list(frame.columns)}."
+            "text='natural' needs the bool column 'space_after', which marks the words that are "
+            f"followed by a space. The frame has {list(frame.columns)}."
         )
     column = frame["space_after"]
     if not pd.api.types.is_bool_dtype(column) or column.isna().any():
         raise ValueError(
-            f"The column 'space_after' must be bool and without missing values, but has dtype "
+            "The column 'space_after' must be bool and have no missing values, but has dtype "
             f"{column.dtype} and {int(column.isna().sum())} missing values."
         )
     return np.where(column.to_numpy(dtype=bool), joiner, "").tolist()
@@ -248,13 +249,13 @@ def _flat_labels(name, values, lengths, ids):
     values = list(values)
     if len(values) != len(lengths):
         raise ValueError(
-            f"The labels {name!r} are of {len(values)} sentences, the words of {len(lengths)}."
+            f"There are labels {name!r} for {len(values)} sentences, but words for {len(lengths)}."
         )
     for i, (sentence, n_words) in enumerate(zip(values, lengths.tolist(), strict=True)):
         if isinstance(sentence, str) or not hasattr(sentence, "__len__"):
             raise TypeError(
                 f"The labels {name!r} of {_sentence(i, ids)} are {sentence!r}, not a list with "
-                "one label a word."
+                "one label per word."
             )
         if len(sentence) != n_words:
             raise ValueError(
@@ -262,19 +263,19 @@ def _flat_labels(name, values, lengths, ids):
                 f"{name!r}."
             )
     flat = pd.Series(list(chain.from_iterable(values)))
-    # A column of nothing but None would not come back from a file with the dtype it had.
+    # A column of only None would change its dtype when written to a file and read back.
     return flat.astype(string_dtype()) if flat.dtype == object and flat.isna().all() else flat
 
 
 def _check_words(flat, lengths, ids):
-    """Raise an error that names the first word that is none, and its sentence."""
+    """Raise an error that names the first invalid word and its sentence."""
     row = next((i for i, word in enumerate(flat) if not isinstance(word, str) or not word), None)
     if row is None:
         _check_encodable(flat, lengths, ids)
         return
     word = flat[row]
     if isinstance(word, str):
-        what = "is empty, so no span could stand for it"
+        what = "is empty, so it has no span in the text"
     elif pd.api.types.is_scalar(word) and pd.isna(word):
         what = f"is missing ({word!r})"
     else:
@@ -288,9 +289,9 @@ def _check_encodable(flat, lengths, ids):
     except UnicodeEncodeError as error:
         row = int(np.searchsorted(np.cumsum([len(word) for word in flat]), error.start, "right"))
         raise ValueError(
-            f"The word at {_place(row, lengths, ids)} is {flat[row]!r}, which holds half of a "
-            "surrogate pair. No file and no tokenizer takes that: it comes from decoding with "
-            "errors='surrogateescape' or from cutting UTF-16; read the source again as UTF-8."
+            f"The word at {_place(row, lengths, ids)} is {flat[row]!r}, which contains half of "
+            "a surrogate pair. Neither files nor tokenizers accept that. It comes from decoding "
+            "with errors='surrogateescape' or from cutting UTF-16; read the source as UTF-8."
         ) from None
 
 

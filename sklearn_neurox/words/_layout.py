@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where words stand in their texts, and the columns that say so."""
+"""The spans of words in their texts, and the frame that holds them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,26 +13,26 @@ OWN_COLUMNS = ("text", "start", "end", "word", "position", "sentence_id")
 
 
 def string_dtype():
-    """Return the dtype this pandas gives strings: ``str`` from 3.0 on, ``object`` before.
+    """Return the dtype of strings in the installed pandas: ``str`` since 3.0, ``object`` before.
 
-    It is the one readers of CSV and Parquet give too, whether pyarrow is installed or not.
+    The readers of CSV and Parquet return it too, whether pyarrow is installed or not.
     """
     return pd.Series([""]).dtype
 
 
 def check_column_names(names: Iterable) -> None:
-    """Raise an error for annotations whose names are no strings, repeated, or the frame's own."""
+    """Raise an error if an annotation's name is not a string, repeated, or the frame's own."""
     seen = set()
     for name in names:
         if not isinstance(name, str):
             raise ValueError(
-                f"The annotation name {name!r} is not a string, which Parquet and scikit-learn "
-                "ask of column names. Rename it."
+                f"The annotation name {name!r} is not a string. Parquet and scikit-learn require "
+                "column names to be strings. Rename it."
             )
         if name in OWN_COLUMNS:
             raise ValueError(
-                f"An annotation is called {name!r}, which is one of the columns a frame of words "
-                f"makes itself ({', '.join(OWN_COLUMNS)}). Rename or drop it."
+                f"An annotation is called {name!r}, which is one of the columns that every frame "
+                f"of words has ({', '.join(OWN_COLUMNS)}). Rename or drop it."
             )
         if name in seen:
             raise ValueError(f"There are two annotations called {name!r}. Rename or drop one.")
@@ -47,7 +47,7 @@ def first_rows(lengths: np.ndarray) -> np.ndarray:
 def join_words(
     words: Sequence[str], gaps: Sequence[str], lengths: np.ndarray
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Join the words of every sentence and tell where they stand.
+    """Join the words of each sentence and return their spans.
 
     Parameters
     ----------
@@ -55,10 +55,10 @@ def join_words(
         The words of all sentences, one after the other.
 
     gaps : sequence of str
-        What follows each word; ignored after the last word of a sentence.
+        The separator after each word; ignored after the last word of a sentence.
 
     lengths : ndarray of shape (n_sentences,)
-        How many words each sentence has, at least one.
+        The number of words in each sentence, at least one.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def assemble_frame(
     sentence_ids: pd.Series,
     annotations: Mapping[str, pd.Series],
 ) -> pd.DataFrame:
-    """Make the frame out of one text and id a sentence, and one span, word and annotation a row."""
+    """Build the frame from a text and id per sentence, and a span, word and annotations per row."""
     check_column_names(annotations)
     distinct, text_codes = unique_in_order(texts)
     categories = pd.Index(distinct, dtype=string_dtype())

@@ -26,8 +26,8 @@ def read_conllu(
 ) -> pd.DataFrame:
     r"""Read a treebank in the CoNLL-U format as a frame of words.
 
-    Rows are the syntactic words, those with a plain number as ID. Empty nodes (``8.1``) stand
-    for nothing in the text and have no row.
+    The rows are the syntactic words, which have a plain number as ID. Empty nodes (``8.1``) do not
+    occur in the text and have no row.
 
     Parameters
     ----------
@@ -38,39 +38,38 @@ def read_conllu(
         The annotations to keep, one column each.
 
     feats : sequence of str or "all", default=()
-        The morphological features to keep, one column each, called as in the file (for example
-        ``["Number", "Tense"]``); "all" takes every feature that occurs, in alphabetical order.
+        The morphological features to keep, one column each, named as in the file (for example
+        ``["Number", "Tense"]``); "all" keeps every feature that occurs, in alphabetical order.
 
     text : {"joined", "natural"}, default="joined"
-        What the model reads. "joined" puts one space between all words, as most probing papers
-        do, and ignores the surface forms of multi-word tokens. "natural" rebuilds the text as
-        it was written, from ``SpaceAfter=No`` and those surface forms. There, ``word`` is what
-        the span covers and a column ``form`` has the syntactic word: words that spell out
-        their multi-word token get their part of it ("do" and "n't" of "don't"), words that do
-        not ("de" and "el" of "del") get the whole of it, each.
+        The text that the model reads. "joined" puts one space between all words, as most probing
+        papers do, and ignores the surface forms of multi-word tokens. "natural" rebuilds the text
+        as it was written, from ``SpaceAfter=No`` and those surface forms. In that case ``word`` is
+        the text that the span covers, and a column ``form`` holds the syntactic word: words that
+        spell out their multi-word token get their part of it ("do" and "n't" of "don't"); words
+        that do not ("de" and "el" of "del") each get the whole token.
 
     Returns
     -------
     frame : DataFrame of shape (n_words, 6 + n_annotations)
-        As `words_frame` makes it. ``sentence_id`` is the ``sent_id`` of the file, and for a
-        sentence that has none its running number from 0, as a string. An annotation that a
-        word lacks (``_`` in the file) is missing; a FORM ``_`` is that character, and so is
-        its LEMMA.
+        A frame as returned by `words_frame`. ``sentence_id`` is the ``sent_id`` of the file, or for
+        a sentence without one its running number from 0, as a string. An annotation that a word
+        lacks (``_`` in the file) is missing; a FORM ``_`` is that character, and so is its LEMMA.
 
     Raises
     ------
     ValueError
-        For a malformed line, with file and line; for a ``sent_id`` that comes twice; for a
-        file whose words are all ``_``, which is how a treebank without its texts looks.
+        If a line is malformed, naming the file and line; if a ``sent_id`` occurs twice; and if all
+        words are ``_``, as in a treebank distributed without its texts.
 
     Warns
     -----
     UserWarning
-        If a feature asked for occurs nowhere in the file.
+        If a requested feature does not occur in the file.
 
     See Also
     --------
-    words_frame : Make the frame from words and labels in memory.
+    words_frame : Build the frame from words and labels in memory.
     read_parallel : Read words and labels from parallel text files.
 
     References
@@ -97,17 +96,18 @@ def read_conllu(
         raise ValueError(f"The 'text' parameter must be 'joined' or 'natural', got {text!r}.")
     if isinstance(columns, str) or not set(columns) <= set(_COLUMNS):
         raise ValueError(
-            f"The 'columns' parameter must be a list out of {list(_COLUMNS)}, got {columns!r}."
+            f"The 'columns' parameter must be a list of names from {list(_COLUMNS)}, got "
+            f"{columns!r}."
         )
     if isinstance(feats, str) and feats != "all":
-        raise ValueError(f"The 'feats' parameter must be a list, [{feats!r}], or 'all'.")
+        raise ValueError(f"The 'feats' parameter must be a list, such as [{feats!r}], or 'all'.")
     lines, source = read_lines(path, encoding="utf-8")
     sentences = parse_conllu(lines, source)
     rows = list(chain.from_iterable(sentence.words for sentence in sentences))
     if len(rows) > 1 and all(row[1] == "_" for row in rows):
         raise ValueError(
             f"{source}: every word of this file is '_': the treebank was distributed without its "
-            "texts. Its documentation tells how to put them back."
+            "texts. See its documentation for how to restore them."
         )
     annotations = {name: _field(rows, name) for name in columns}
     annotations |= _features(sentences, feats, source)
@@ -121,22 +121,22 @@ def read_parallel(
     name: str = "label",
     encoding: str = "utf-8",
 ) -> pd.DataFrame:
-    r"""Read words and their labels from two text files of the same shape, as NeuroX does.
+    r"""Read words and their labels from two parallel text files, as NeuroX does.
 
-    A line is a sentence. Spaces and tabs part its words, several of them as one does; no other
-    character does, so that a word may hold a no-break space or any other Unicode white space.
-    Lines end with ``\n`` or ``\r\n``. The model reads the words joined by one space.
+    Each line is a sentence. Its words are separated by one or more spaces or tabs and by no other
+    character, so a word may contain a no-break space or any other Unicode white space. Lines end
+    with ``\n`` or ``\r\n``. The model reads the words joined by single spaces.
 
     Parameters
     ----------
     text : str, path-like or file object
         The words.
 
-    labels : str, path-like or file object, or mapping from str to such
-        One label for every word. A mapping gives several annotations, one column a name.
+    labels : str, path-like or file object, or mapping of str to these
+        One label per word. A mapping gives several annotations, one column per name.
 
     name : str, default="label"
-        The column of a single annotation.
+        The column name of a single annotation.
 
     encoding : str, default="utf-8"
         The encoding of the files.
@@ -144,17 +144,18 @@ def read_parallel(
     Returns
     -------
     frame : DataFrame of shape (n_words, 6 + n_annotations)
-        As `words_frame` makes it; ``sentence_id`` numbers the lines from 0. Labels are strings.
+        A frame as returned by `words_frame`; ``sentence_id`` numbers the lines from 0. Labels are
+        strings.
 
     Raises
     ------
     ValueError
-        If the files differ in the number of lines, or a line in its number of words and of
-        labels, with file and line; for a line without words.
+        If the files differ in their number of lines, or a line has different numbers of words and
+        labels, naming the file and line; and if a line has no words.
 
     See Also
     --------
-    words_frame : Make the frame from words and labels in memory.
+    words_frame : Build the frame from words and labels in memory.
     read_conllu : Read a treebank.
 
     Examples
@@ -172,8 +173,8 @@ def read_parallel(
     for number, line in enumerate(words, start=1):
         if not line:
             raise ValueError(
-                f"{source}:{number}: a line without words, for which no row could stand. Delete "
-                "it from all files."
+                f"{source}:{number}: a line without words, which would have no row. Delete it from "
+                "all files."
             )
     named = labels if isinstance(labels, Mapping) else {name: labels}
     annotations = {}
@@ -184,7 +185,7 @@ def read_parallel(
 
 
 def _lay_out(sentences, rows, annotations, *, natural):
-    """Make the frame of the words of a treebank."""
+    """Build the frame of the words of a treebank."""
     lengths = np.array([len(sentence.words) for sentence in sentences], dtype=np.int64)
     forms = [row[1] for row in rows]
     if natural:
@@ -208,7 +209,7 @@ def _lay_out(sentences, rows, annotations, *, natural):
 
 
 def _natural_text(sentences):
-    """Return the text of every sentence, and the span in it of every word."""
+    """Return the text of each sentence and the span of each word in it."""
     tokens = [list(sentence.surface()) for sentence in sentences]
     counts = np.array([len(sentence) for sentence in tokens], dtype=np.int64)
     flat = list(chain.from_iterable(tokens))
@@ -221,15 +222,15 @@ def _natural_text(sentences):
 
 
 def _sentence_ids(sentences):
-    """Return the sentences' names, a running number for those without one."""
+    """Return the sentence ids, using running numbers where they are missing."""
     lines = {}
     for i, sentence in enumerate(sentences):
         name = str(i) if sentence.sent_id is None else sentence.sent_id
         if name in lines:
             kind = "running number" if sentence.sent_id is None else "sent_id"
             raise sentence.error(
-                f"this sentence has the {kind} {name!r}, as has the one at line {lines[name]}; "
-                "give every sentence its own"
+                f"this sentence has the {kind} {name!r}, like the one at line {lines[name]}. "
+                "Give each sentence its own"
             )
         lines[name] = sentence.line
     return _strings(list(lines))
@@ -240,14 +241,14 @@ def _strings(values):
 
 
 def _field(rows, name):
-    """Return a column of the file, missing where it has an underscore."""
+    """Return a column of the file, with underscores as missing values."""
     i = FIELDS.index(name)
     literal = "_" if name == "lemma" else None
     return _strings([row[i] if row[i] != "_" or row[1] == literal else None for row in rows])
 
 
 def _features(sentences, feats, source):
-    """Return one column a morphological feature, missing where a word lacks it."""
+    """Return one column per morphological feature, with missing values where a word lacks it."""
     if not len(feats):
         return {}
     known = {}
@@ -263,8 +264,8 @@ def _features(sentences, feats, source):
     absent = [name for name in names if name not in present]
     if absent:
         warn_user(
-            f"{source}: no word has the feature {absent[0]!r}, whose column is missing "
-            f"throughout. The features of this file are {present}.",
+            f"{source}: no word has the feature {absent[0]!r}, so its column is entirely missing. "
+            f"The features of this file are {present}.",
         )
     rows = [known[row[5]] for sentence in sentences for row in sentence.words]
     return {name: _strings([row.get(name) for row in rows]) for name in names}
@@ -274,13 +275,13 @@ def _check_parallel(words, source, labels, label_source):
     if len(words) != len(labels):
         raise ValueError(
             f"{source} has {len(words)} lines, but {label_source} has {len(labels)}. Line n of "
-            "one must be line n of the other."
+            "one file must correspond to line n of the other."
         )
     for number, (sentence, tags) in enumerate(zip(words, labels, strict=True), start=1):
         if len(sentence) != len(tags):
             raise ValueError(
                 f"{source}:{number} has {len(sentence)} words, but {label_source}:{number} has "
-                f"{len(tags)} labels. Words and labels are parted by spaces and tabs only."
+                f"{len(tags)} labels. Only spaces and tabs separate words and labels."
             )
 
 
@@ -292,28 +293,7 @@ def _read_table(path, encoding):
 
 
 def read_lines(path, *, encoding):
-    r"""Read the lines of a file; nothing but ``\n`` and ``\r\n`` ends a line.
-
-    Parameters
-    ----------
-    path : str, path-like or file object
-        The file.
-
-    encoding : str
-        Of its bytes.
-
-    Returns
-    -------
-    lines : list of str
-
-    source : str
-        The file's name.
-
-    Raises
-    ------
-    ValueError
-        For bytes of another encoding, with the line.
-    """
+    r"""Return the lines of a file and its name; only ``\n`` and ``\r\n`` end a line."""
     if hasattr(path, "read"):
         content, source = path.read(), str(getattr(path, "name", "<file object>"))
     else:
@@ -331,24 +311,9 @@ def read_lines(path, *, encoding):
 
 
 def iterate_lines(path, *, encoding):
-    r"""Read the lines of a file one after the other, as `read_lines` reads them all.
+    r"""Yield the lines of a file one by one, as `read_lines` reads them all.
 
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-
-    encoding : str
-        Of its bytes; one in which no other character holds the byte of ``\n``.
-
-    Yields
-    ------
-    line : str
-
-    Raises
-    ------
-    ValueError
-        For bytes of another encoding, with the line.
+    In ``encoding`` no other character may contain the byte of ``\n``.
     """
     with open(path, "rb") as file:
         for number, raw in enumerate(file, start=1):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ablation inside a live model: against edits by hand, in every family, and gone afterwards."""
+"""Ablation in a live model: compared with manual edits, in each family, and fully undone."""
 
 import threading
 
@@ -86,7 +86,7 @@ def features(model, folder, *, family="bert", cache=None, **options):
     return pd.DataFrame(H, columns=extractor.get_feature_names_out())
 
 
-# Against edits by hand
+# Comparison with manual edits
 
 
 def test_zero_of_gpt2_is_the_blocks_run_by_hand(gpt2, folder):
@@ -159,7 +159,7 @@ def test_the_last_layer_is_changed_behind_the_norm_and_before_the_head(folder):
     torch.testing.assert_close(logits, state @ model.lm_head.weight.T, atol=1e-5, rtol=1e-5)
 
 
-# In every family
+# In each model family
 
 
 @pytest.mark.parametrize(("family", "stack"), STACKS)
@@ -174,7 +174,7 @@ def test_each_hidden_layer_of_each_family(family, stack, tmp_path_factory):
             changed = states_of(model, ids, stack)
             H = _read(model, tokenizer, stack)
         assert np.allclose(H[name], 5.0)
-        # Some collect the first state themselves, before it reaches the first block.
+        # Some models record the first state before it reaches the first block.
         if layer or family not in ("deberta-v2", "bloom"):
             assert (changed[layer][..., 3] == 5).all()
         for k in range(len(plain)):
@@ -298,7 +298,7 @@ def test_a_zeroed_infinity_is_zero(bert, folder):
         assert torch.isfinite(run(bert, ids_of(folder)).last_hidden_state).all()
 
 
-# What others see meanwhile
+# Other users of the model while a context is open
 
 
 def test_extraction_sees_what_follows_from_it(bert, folder):
@@ -317,7 +317,7 @@ def test_extraction_sees_what_follows_from_it(bert, folder):
 
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_a_look_at_the_model_meanwhile_learns_nothing_wrong(folder, family):
-    # With nothing left of the states, padding would seem harmless and any modules the blocks.
+    # If all states were zero, padding would seem harmless and any modules would pass for blocks.
     from transformers import AutoModelForCausalLM
 
     auto = AutoModelForMaskedLM if family == "bert" else AutoModelForCausalLM
@@ -444,7 +444,7 @@ def test_nothing_happens_before_entering(bert):
 
 def test_a_part_that_does_not_run_is_warned_about(bert, folder):
     bert.encoder.layer[1].forward = lambda state, *args, **kwargs: state
-    with pytest.warns(UserWarning, match=r"not the modules that make 'mlp.2'"):
+    with pytest.warns(UserWarning, match=r"not the modules that compute 'mlp.2'"):
         with ablate_model(bert, ["mlp.2.3"]):
             bert(input_ids=ids_of(folder))
 
@@ -485,20 +485,20 @@ def test_a_torch_model():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["hidden.1.2", "x0", "x1"], r"'x0' \(2 such\), which is no name of a neuron. Generated"),
-        ([3, 5], r"neuron 3 \(2 such\), which is not the name of a neuron but a place"),
+        (["hidden.1.2", "x0", "x1"], r"'x0' \(2 in total\), which is not the name of a neuron. G"),
+        ([3, 5], r"neuron 3 \(2 in total\), which is an index, not the name"),
         ("hidden.1.2", "must be an array-like"),
         (np.array("hidden.1.2"), "a flat list"),
         ([["hidden.1.2"]], r"shape \(1, 1\)"),
         (["hidden.1.2", "a__hidden.1.2"], "'a__hidden.1.2', more than once"),
         (["hidden.9.2"], r"'hidden.9.2', but .* in the layers \[0, 1, 2\]"),
         (["mlp.0.2"], r"'mlp.0.2', but .* in the layers \[1, 2\]"),
-        (["hidden.1.16", "hidden.1.99"], r"'hidden.1.16' \(2 such\), but .* 'hidden.1.15'"),
+        (["hidden.1.16", "hidden.1.99"], r"'hidden.1.16' \(2 in total\), but .* 'hidden.1.15'"),
         (["attention.1.h2.0"], "'attention.1.h1.7'"),
         (["attention.1.0"], "'attention.1.h0.0'"),
         (["hidden.1.h1.3"], "'hidden.1.0'"),
-        (["encoder.hidden.1.3"], "'encoder.hidden.1.3', but .* no encoder-decoder"),
-        (["residual.1.3"], "no component is called 'residual'"),
+        (["encoder.hidden.1.3"], "'encoder.hidden.1.3', but .* not an encoder-decoder"),
+        (["residual.1.3"], "there is no component 'residual'"),
         (["module:nothing.3"], "no module"),
     ],
 )
@@ -524,15 +524,15 @@ def test_two_stacks_need_a_prefix(tmp_path_factory):
     ("options", "message"),
     [
         ({"fill": "mean"}, "needs the mean"),
-        ({"fill": "scale"}, "needs the factor"),
-        ({"fill": "translate"}, "needs the way"),
-        ({"values": 3.0}, "fill='zero' says all"),
+        ({"fill": "scale"}, "needs a factor"),
+        ({"fill": "translate"}, "needs the difference"),
+        ({"values": 3.0}, "fill='zero' needs no values"),
         ({"fill": "drop"}, "'fill' parameter of ablate_model must be"),
         ({"fill": np.nan}, "'fill' parameter of ablate_model must be"),
         ({"fill": True}, "'fill' parameter of ablate_model must be"),
         ({"fill": "mean", "values": False}, "'values' parameter of ablate_model must be"),
         ({"fill": "translate", "values": 1, "step": True}, "'step' parameter of ablate_model must"),
-        ({"fill": "mean", "values": [1.0]}, r"each of the 2 neurons, got shape \(1,\)"),
+        ({"fill": "mean", "values": [1.0]}, r"each of the 2 neurons. Got shape \(1,\)"),
         ({"fill": "mean", "values": [1.0, np.nan]}, "nan for the neuron 'hidden.1.3'"),
         ({"fill": "mean", "values": pd.Series({"hidden.1.2": 1.0})}, "lacks the neuron 'hidden.1"),
         (
@@ -550,7 +550,7 @@ def test_wrong_fills(bert, options, message):
 def test_a_state_that_no_module_makes(tmp_path_factory):
     from transformers import XLNetConfig, XLNetModel
 
-    # Its blocks see a batch with its sides changed.
+    # Its blocks read batches with transposed axes.
     with torch.random.fork_rng():
         model = XLNetModel(XLNetConfig(vocab_size=64, d_model=16, n_layer=2, n_head=2, d_inner=8))
     model.eval()

@@ -89,7 +89,7 @@ def test_resample_draws_whole_training_rows():
     assert ablator.fill_rows_.shape == (1000, 3)
     filled = ablator.transform(test)
     assert (filled[:, 1] == -1).all()
-    # All of a row come from one training row, and rows differ.
+    # All columns of a row come from one training row, and rows differ.
     np.testing.assert_array_equal(filled[:, 2] - filled[:, 0], 2 / 8)
     np.testing.assert_array_equal(filled[:, 3] - filled[:, 0], 3 / 8)
     assert 300 < len(np.unique(filled[:, 0])) < 500
@@ -113,7 +113,7 @@ def test_weights_count_in_the_mean_and_in_the_draws():
     np.testing.assert_allclose(mean[0, 0], np.repeat(X[:, 1], weight).mean())
     drawn = NeuronAblator([1], fill="resample", random_state=0).fit(X, sample_weight=weight)
     counts = (drawn.fill_rows_ == X[:, 1]).sum(axis=0)
-    # As many as the weight asks for, to the nearest either way.
+    # Each row is stored in proportion to its weight, rounded up or down.
     assert (np.abs(counts - 1000 * weight / weight.sum()) < 1).all()
     assert not counts[weight == 0].any()
     with pytest.raises(ValueError, match="[Nn]egative"):
@@ -147,7 +147,7 @@ def test_a_fill_acts_where_the_ablator_stands():
     after = decisions(StandardScaler(), ablator("zero"))
     np.testing.assert_allclose(decisions(StandardScaler(), ablator("mean")), after, atol=1e-9)
     np.testing.assert_allclose(decisions(ablator("mean"), StandardScaler()), after, atol=1e-9)
-    # Of a fitted scaler, though, a zero put in before is an outlier.
+    # For a fitted scaler, however, a zero inserted before it is an outlier.
     scaler = StandardScaler().fit(X)
     outlier = scaler.transform(ablator("zero").fit_transform(X))
     assert (outlier[:, 3] < -2).all()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The causal effect of neurons: against losses by hand, on planted neurons, and what is counted."""
+"""Causal effects of neurons: compared with manually computed losses, and on planted neurons."""
 
 import inspect
 import warnings
@@ -47,7 +47,7 @@ def words():
 
 @pytest.fixture(scope="module")
 def language_model(tmp_path_factory):
-    """Make language models with every weight drawn at random, each once."""
+    """Build language models whose weights are all random, once each."""
     made = {}
 
     def make(family):
@@ -84,11 +84,11 @@ def measure(language_model, family, words, **options):
         )
 
 
-# Against transformers alone
+# Comparison with transformers alone
 
 
 def subwords_of(tokenizer, word):
-    """Give the tokens of a word's text, and which are the word's."""
+    """Return the tokens of a word's text, and which of them belong to the word."""
     encoded = tokenizer(word["text"], return_offsets_mapping=True)
     offsets = encoded["offset_mapping"]
     own = [i for i, (s, e) in enumerate(offsets) if s < word["end"] and e > word["start"]]
@@ -96,7 +96,7 @@ def subwords_of(tokenizer, word):
 
 
 def by_hand(model, tokenizer, word, is_masked):
-    """Score one word, alone: its loss, and whether and what was predicted."""
+    """Score a single word: its loss, and whether and what the model predicts."""
     ids, own = subwords_of(tokenizer, word)
     inputs = ids.clone()
     if is_masked:
@@ -111,7 +111,7 @@ def by_hand(model, tokenizer, word, is_masked):
 
 
 def expected_rows(model, tokenizer, words, is_masked, names):
-    """Measure by hand, one word at a time."""
+    """Compute the expected rows, one word at a time."""
     before = [by_hand(model, tokenizer, word, is_masked) for _, word in words.iterrows()]
     with ablate_model(model, names):
         after = [by_hand(model, tokenizer, word, is_masked) for _, word in words.iterrows()]
@@ -149,7 +149,7 @@ def test_an_encoder_decoder_says_its_text(language_model, words, family):
     start = model.config.decoder_start_token_id
     names = [*neurons_of(family)[:2], "encoder.hidden.2.1"]
     effect = measure(language_model, family, words, which="top", neurons=names, steps=[3])
-    # All words of a text together are its loss but for the token that ends it, and lone spaces.
+    # The words of a text add up to its loss, except for the end token and lone spaces.
     space = tokenizer.convert_tokens_to_ids("▁") if family == "marian" else 3 + ord(" ")
     texts = words["text"].astype(str).unique()
 
@@ -206,7 +206,7 @@ def test_a_target_is_what_the_decoder_says(language_model):
 
 
 def planted():
-    """Build a model that tells the word after "a" by one neuron and that after "b" by another."""
+    """Build a model that uses one neuron for the word after "a", and another after "b"."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     vocab = {word: i for i, word in enumerate("[PAD] [UNK] [MASK] a b x y z".split())}
@@ -223,7 +223,7 @@ def planted():
         model = transformers.GPT2LMHeadModel(config).eval()
     base, small = model.transformer, torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for block in base.h:  # what comes in goes out
+        for block in base.h:  # the block passes on its input
             for part in (block.attn.c_proj, block.mlp.c_proj):
                 part.weight.zero_()
                 part.bias.zero_()
@@ -262,7 +262,7 @@ def test_a_planted_neuron_is_found_and_hurts_its_own_words_only(layer):
     assert plain["top1_accuracy"].eq(1).all()
     change = effect["loss_change"].groupby(level=[0, 1, 2]).mean()
     for n in (1, 4):
-        assert change["top", n, True] > 1.9  # all eight words alike are log 8
+        assert change["top", n, True] > 1.9  # eight equally likely words give log 8
         assert abs(change["top", n, False]) < 0.3
         assert abs(change["bottom", n, True]) < 0.3
         assert change["top", n, True] > change["random", n, True] + 1
@@ -322,7 +322,7 @@ def test_steps_of_a_translation_go_with_the_order_not_with_the_neuron():
     assert both[0]["loss_change"][2] > 2
 
 
-# What it does with rows
+# Rows
 
 
 def test_the_order_and_number_of_rows_change_nothing(language_model, words):
@@ -494,7 +494,7 @@ def test_an_extractor_stands_for_the_model_it_reads(language_model, words, tmp_p
     options = {"steps": [3], "which": "top"}
     expected = measure(language_model, "bert", words, **options, max_length=8)
     for own in (tmp_path, model):
-        # What is extracted has no say in what is predicted; how texts are read has.
+        # Predictions depend on how texts are read, not on what is extracted.
         extractor = ActivationExtractor(
             own,
             tokenizer=tokenizer,
@@ -525,7 +525,7 @@ def test_an_extractor_says_whether_special_tokens_are_split(language_model):
 @pytest.mark.parametrize(
     ("parameters", "options", "message"),
     [
-        ({}, {"max_batch_tokens": 7}, "'max_batch_tokens' .* ActivationExtractor.*its set_params"),
+        ({}, {"max_batch_tokens": 7}, "'max_batch_tokens' .* ActivationExtractor.*with set_params"),
         ({}, {"tokenizer": "other"}, "'tokenizer' parameter of causal_effect"),
         ({"weights": "random"}, {}, "weights='random'.*has learned nothing"),
         ({"max_length": 0}, {}, "The 'max_length' parameter .* Got 0"),
@@ -566,10 +566,10 @@ def test_a_model_without_a_head(words, tmp_path):
         ({"positive": "NOUN"}, r"'positive' .* 'NOUN', but no word .* \[True, False\]"),
         ({"steps": [0]}, "'steps'.*Got 0"),
         ({"steps": [1.0]}, "'steps'.*Got 1.0"),
-        ({"steps": []}, "at least one"),
-        ({"steps": [17]}, "has 17, but 'neurons' names only 16"),
+        ({"steps": []}, "at least one step"),
+        ({"steps": [17]}, "contains 17, but 'neurons' lists only 16"),
         ({"which": "middle"}, "'which'"),
-        ({"which": ["top", "top"]}, "'which'.*each once"),
+        ({"which": ["top", "top"]}, "'which'.*each at most once"),
         ({"fill": "mean"}, "needs the mean"),
         ({"neurons": ["hidden.9.1"]}, "hidden.9.1"),
         ({"neurons": ["hidden.1.1", "hidden.1.1"]}, "more than once"),
@@ -585,7 +585,7 @@ def test_wrong_rows(language_model, words):
     ask = [neurons_of("bert")]
     with pytest.raises(ValueError, match="'positive' .* is True, but no word .*'The'"):
         causal_effect(model, words, words["word"], *ask, tokenizer=tokenizer)
-    with pytest.raises(ValueError, match="one label a word"):
+    with pytest.raises(ValueError, match="one label per word"):
         causal_effect(model, words, words[["word", "text"]], *ask, tokenizer=tokenizer)
     with pytest.raises(ValueError, match="inconsistent numbers"):
         causal_effect(model, words, words["is_short"][:-1], *ask, tokenizer=tokenizer)
@@ -608,7 +608,7 @@ def test_a_model_that_sees_what_it_is_to_predict(words):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = transformers.XLNetLMHeadModel(config).eval()
-    with pytest.raises(ValueError, match="sees the tokens that follow"):
+    with pytest.raises(ValueError, match="depend on the tokens that follow"):
         causal_effect(model, words, words["is_short"], neurons_of("llama"), tokenizer=tokenizer)
 
 
@@ -636,7 +636,7 @@ def test_another_threads_call_is_not_narrowed(language_model):
 
 
 def test_a_config_that_asks_for_tuples(language_model, words, monkeypatch):
-    """Most models with heads do not run at all then, BERT's does."""
+    """Most models with heads do not run at all with this config, but BERT's does."""
     expected = measure(language_model, "bert", words)
     model, _ = language_model("bert")
     monkeypatch.setattr(model.config, "return_dict", False)

@@ -29,7 +29,7 @@ GROUPS = np.arange(300) // 3
 
 
 def _planted(n_samples=300, n_features=20, seed=0):
-    """Two informative neurons of twenty, at columns 3 and 11, of unequal units and offsets."""
+    """Return twenty neurons of different scales and offsets, with signal in columns 3 and 11."""
     rng = np.random.RandomState(seed)
     y = rng.randint(3, size=n_samples)
     X = rng.randn(n_samples, n_features)
@@ -228,13 +228,13 @@ def test_bad_input_fails_before_any_work():
     missing[7] = None
     with pytest.raises(ValueError, match=r"1 of 300 labels are missing, the first at row 7"):
         call(y=missing)
-    with pytest.raises(ValueError, match=r"fractions in \(0, 1\].*Got 1.5"):
+    with pytest.raises(ValueError, match=r"fraction, all in \(0, 1\]. Got 1.5"):
         call(fractions=[0.1, 1.5])
-    with pytest.raises(ValueError, match=r"fractions in \(0, 1\].*Got 30.0"):
+    with pytest.raises(ValueError, match=r"fraction, all in \(0, 1\]. Got 30.0"):
         call(fractions=30)
     with pytest.raises(ValueError, match="The 'fractions' parameter of ablation_curve must be"):
         call(fractions=True)
-    with pytest.raises(ValueError, match="at least one. Got none"):
+    with pytest.raises(ValueError, match="at least one fraction.*Got none"):
         call(fractions=[])
     with pytest.raises(ValueError, match="'retrain' parameter.*must be a bool"):
         call(retrain=["no"])
@@ -322,11 +322,11 @@ def test_groups_reach_a_ranker_that_splits():
 def test_wrong_fills_are_named():
     X, y = _planted()
     for fill, message in (
-        (["mean", "drop"], "finite numbers. Got 'drop'. To leave neurons out is retrain=True"),
+        (["mean", "drop"], "finite numbers. Got 'drop'. To drop neurons, use retrain=True"),
         ([np.inf], "Got inf"),
         (True, "'fill' parameter of ablation_curve must be"),
         (["mean", False], "finite numbers. Got False"),
-        ([], "at least one. Got none"),
+        ([], "at least one fill. Got none"),
     ):
         with pytest.raises(ValueError, match=message):
             ablation_curve(PIPE, X, y, fill=fill, groups=GROUPS)
@@ -346,7 +346,7 @@ def test_however_many_fills_there_is_one_working_copy(fill, monkeypatch):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    # The training and the test rows of the fold, the rows to draw from, and one filled copy.
+    # The training and test rows of the fold, the stored rows, and one filled copy.
     assert peak < X.nbytes + 1.2 * X[600:].nbytes + X[:600].nbytes
 
 
@@ -370,7 +370,7 @@ def test_half_precision_stays_so_and_files_are_read(fill, tmp_path):
 
 
 class _ByFirstColumn(ClassifierMixin, BaseEstimator):
-    """A probe that takes no memory."""
+    """A probe that allocates no memory."""
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Weights of rows in `ablation_curve`: as if the rows were there so often."""
+"""Row weights in `ablation_curve` act like repeated rows."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ GROUPS = np.arange(300) // 3
 
 
 def _planted():
-    """Neurons of unequal units and offsets."""
+    """Return neurons of different scales and offsets."""
     planted = make_planted_neurons(
         300, 20, n_informative=3, effect=3.0, dtype=np.float64, random_state=0
     )
@@ -29,7 +29,7 @@ def _planted():
 
 
 def _weighted_and_repeated(estimator, weight, **options):
-    """Measure with weights, and with every row as often as its weight says."""
+    """Measure with weights, and with each row repeated as often as its weight."""
     X, y = _planted()
     options = {"n_draws": 1, "fill": ["mean", -2.5], "random_state": 0, **options}
     rows = np.repeat(np.arange(300), weight)

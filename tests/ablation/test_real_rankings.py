@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""On real text, the best neurons of a ranking beat random ones, and those its worst."""
+"""On real text, top neurons beat random ones, and random ones beat bottom ones."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from sklearn_neurox.datasets import demo_model_path
 
 pytestmark = pytest.mark.slow
 
-# The Gaussian ranking seeks few neurons that tell much together; after those it claims nothing.
+# The Gaussian ranking finds a few neurons that are informative together, and ranks no others.
 _CLAIMED = ["LCA", "probeless", "probeless, scaled", "average precision", "IoU", "consensus"]
 
 
@@ -30,8 +30,8 @@ def H(words):
 @pytest.mark.filterwarnings("ignore:.*without any weight:UserWarning")
 @pytest.mark.parametrize(
     ("label", "scoring"),
-    # With few neurons of a probe left nearly every word gets the value of four words in five,
-    # whatever moves below: the probability tells, where the choice does not.
+    # With few neurons left, a probe predicts the majority value (four words in five) for nearly
+    # every word, so probabilities show differences that predicted labels do not.
     [("upos", "accuracy"), ("Tense", "accuracy"), ("Number", "neg_log_loss")],
 )
 def test_top_random_bottom_at_every_fraction_and_for_every_ranker(words, H, label, scoring):

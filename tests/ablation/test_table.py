@@ -95,9 +95,9 @@ def test_equal_classes_get_numbers():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rankings": []}, "'rankings' parameter of ablation_table.*at least one. Got none"),
-        ({"probes": {}}, "'probes' parameter of ablation_table.*at least one. Got none"),
-        ({"probes": {"p": StandardScaler()}}, "fit and predict, at least one. Got p"),
+        ({"rankings": []}, "'rankings' parameter of ablation_table.*at least one estim.*Got none"),
+        ({"probes": {}}, "'probes' parameter of ablation_table.*at least one estimator.*Got none"),
+        ({"probes": {"p": StandardScaler()}}, "each with fit and predict. Got p"),
         ({"rankings": [LCARanker]}, "Got type|Got ABCMeta"),
         ({"probes": LogisticRegression()}, "The 'probes' parameter of ablation_table must be"),
         ({"fractions": [2.0]}, "'fractions' parameter of ablation_table.*Got 2.0"),

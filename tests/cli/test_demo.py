@@ -10,13 +10,13 @@ from sklearn.naive_bayes import GaussianNB
 
 from sklearn_neurox import __version__
 from sklearn_neurox.cli import main
-from sklearn_neurox.cli._probing import layer_table, read_labelled_words, split_sentences
+from sklearn_neurox.cli._probing import layer_table, read_labeled_words, split_sentences
 from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 
 
 @pytest.fixture(scope="module")
 def conllu(tmp_path_factory):
-    """Made sentences in a file, as a user's own data."""
+    """Write generated sentences to a file, as an example of a user's own data."""
     words = make_tagged_words(60, random_state=1)
     path = tmp_path_factory.mktemp("data") / "own.conllu"
     lines = []
@@ -58,7 +58,7 @@ def test_demo_on_own_data_and_model(conllu, model, label, capsys, monkeypatch, t
 
 
 def test_layers_are_scored_by_layer_profile(capsys):
-    words = read_labelled_words(None, "upos").iloc[:600]
+    words = read_labeled_words(None, "upos").iloc[:600]
     train, test = split_sentences(words, "upos")
     rng = np.random.default_rng(0)
     codes = pd.get_dummies(words["label"]).to_numpy(float)
@@ -82,7 +82,7 @@ def test_layers_are_scored_by_layer_profile(capsys):
     ("arguments", "message"),
     [
         (["--data", "nowhere.conllu"], "nowhere.conllu"),
-        (["--label", "mood"], "--label mood: the made sentences carry upos, number and tense"),
+        (["--label", "mood"], "--label mood: generated sentences have upos, number and tense"),
         (["--l1-ratio", "3"], "'l1_ratio' parameter of ElasticNetProbeClassifier must be"),
         (["--model", "no/such-model"], "'no/such-model'.*could not be loaded"),
         (["--report", "no/page.html"], "--report: .* no/page.html: there is no folder no"),
@@ -97,7 +97,7 @@ def test_wrong_input_is_one_message(arguments, message, capfd):
 
 def test_a_feature_the_file_lacks_is_one_message(conllu, capfd):
     assert main(["demo", "--data", conllu, "--label", "number"]) == 1
-    assert "--label number: this needs two different labels" in capfd.readouterr().err
+    assert "--label number: at least two different labels" in capfd.readouterr().err
 
 
 def test_module_and_version():

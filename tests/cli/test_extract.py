@@ -97,7 +97,7 @@ def test_a_cache_serves_later_commands_without_the_model(
     cache = str(tmp_path / "cache")
     if whole:
         assert main(["extract", model, source, cache]) == 0
-        assert "the same command goes on" in capsys.readouterr().out
+        assert "run the same command again" in capsys.readouterr().out
     else:
         first = ["--cache", cache, "--layers", "0"]
         assert main(["extract", model, source, str(tmp_path / "first.npy"), *first]) == 0
@@ -121,7 +121,7 @@ def test_a_text_file_larger_than_the_memory_goes_to_a_cache_in_portions(
     path, cache = tmp_path / "own.txt", tmp_path / "cache"
     path.write_bytes("\r\n".join(lines).encode())
     monkeypatch.setattr("sklearn_neurox.extraction._extractor._PORTION", 2)
-    for name in ("_read_rows", "words_frame"):  # whatever would hold all of it
+    for name in ("_read_rows", "words_frame"):  # functions that would load everything
         monkeypatch.setattr(f"sklearn_neurox.cli._extract.{name}", None)
     assert main(["extract", model, str(path), str(cache), "--rows", rows]) == 0
     said = capsys.readouterr().out
@@ -138,8 +138,8 @@ def test_a_text_file_larger_than_the_memory_goes_to_a_cache_in_portions(
     [
         ("acts.csv", [], "must end with .hdf5, .json or .npy"),
         ("no/acts.hdf5", [], "there is no folder .*no"),
-        ("folder", ["--cache", "other"], "is a cache folder itself: leave --cache out"),
-        ("acts.json", ["--rows", "texts"], "NeuroX's files hold words"),
+        ("folder", ["--cache", "other"], "is itself a cache folder: omit --cache"),
+        ("acts.json", ["--rows", "texts"], "NeuroX files store words"),
         ("acts.npy", ["--layers", "7"], "layer.* 7"),
         ("acts.npy", ["--component", "soul"], "'component' parameter of ActivationExtractor"),
         ("acts.npy", ["--aggregation", "cls"], r"SubwordAggregator\('cls'\) cannot be used"),
@@ -156,10 +156,10 @@ def test_wrong_requests_are_one_message(tmp_path, model, source, output, argumen
 @pytest.mark.parametrize(
     ("content", "output", "message"),
     [
-        (b"", "acts.json", "own.txt: every line must hold a sentence"),
-        (b"", "cache", "own.txt: every line must hold a sentence"),
-        (b"a b\n\nc\n \n", "acts.json", r"own.txt:2 is blank \(2 such lines\)"),
-        (b"a b\n\nc\n \n", "cache", r"own.txt:2 is blank \(2 such lines\)"),
+        (b"", "acts.json", "own.txt: every line must contain a sentence"),
+        (b"", "cache", "own.txt: every line must contain a sentence"),
+        (b"a b\n\nc\n \n", "acts.json", r"own.txt:2 is blank \(2 blank lines\)"),
+        (b"a b\n\nc\n \n", "cache", r"own.txt:2 is blank \(2 blank lines\)"),
         (b"a\nb\xff\n", "acts.json", "own.txt:2: this file is not utf-8"),
         (b"a\nb\xff\n", "cache", "own.txt:2: this file is not utf-8"),
         (b"1\t10 000" + b"\t_" * 8 + b"\n", "acts.json", "Row 0 has '10 000' as 'word'"),
@@ -179,7 +179,7 @@ def test_wrong_text_is_named_before_the_model_runs(
 def test_wrong_layers_are_a_usage_error(model, source, capsys):
     with pytest.raises(SystemExit):
         main(["extract", model, source, "acts.npy", "--layers", "one"])
-    assert "'one' is not numbers with commas between" in capsys.readouterr().err
+    assert "'one' is not a comma-separated list of numbers" in capsys.readouterr().err
 
 
 def test_an_interruption_is_no_traceback(tmp_path, model, source, monkeypatch, capsys):
@@ -196,7 +196,7 @@ def test_an_interruption_is_no_traceback(tmp_path, model, source, monkeypatch, c
 def test_an_interrupted_command_goes_on_where_it_was(tmp_path, model, whole, monkeypatch):
     from sklearn_neurox.extraction._model import _forward
 
-    lines = [" ".join(["dog"] * (10 + 40 * i)) for i in range(3)]  # a batch each
+    lines = [" ".join(["dog"] * (10 + 40 * i)) for i in range(3)]  # one batch each
     lines = [line + f" {i}" for i in range(12) for line in lines]
     path, cache = tmp_path / "own.txt", tmp_path / "cache"
     path.write_text("\n".join(lines), encoding="utf-8")

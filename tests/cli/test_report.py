@@ -66,7 +66,7 @@ def test_ablation_can_be_left_out(conllu, model, tmp_path, capsys):
         ("folder.html", [], "folder.html is a folder"),
         ("page.html", ["--alpha", "-1"], "'alpha' parameter of ElasticNetProbeClassifier"),
         ("page.html", ["--component", "soul"], "'component' parameter of ActivationExtractor"),
-        ("page.html", ["--label", "Mood"], "--label Mood: this needs two different labels"),
+        ("page.html", ["--label", "Mood"], "--label Mood: at least two different labels"),
         ("page.html", ["--n-detailed", "-1"], "'n_detailed' parameter of NeuronReport must be"),
     ],
 )
@@ -81,7 +81,7 @@ def test_wrong_requests_are_one_message(conllu, model, tmp_path, output, options
 
 
 def test_a_path_that_cannot_be_written_is_found_before_the_work(conllu, tmp_path, monkeypatch):
-    monkeypatch.setattr("sklearn_neurox.cli._report.read_labelled_words", None)
+    monkeypatch.setattr("sklearn_neurox.cli._probing.read_labeled_words", None)
     assert main(["report", conllu, str(tmp_path / "no" / "page.html")]) == 1
 
 

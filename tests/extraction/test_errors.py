@@ -52,8 +52,12 @@ BAD_ROWS = {
         ValueError,
         "several columns named 'text'",
     ),
-    "missing text": (with_text(None), ValueError, "'text' is missing in 1 rows, first row 4"),
-    "NaN text": (with_text(NAN), ValueError, "'text' is missing in 1 rows, first row 4"),
+    "missing text": (
+        with_text(None),
+        ValueError,
+        "'text' is missing in 1 rows, the first is row 4",
+    ),
+    "NaN text": (with_text(NAN), ValueError, "'text' is missing in 1 rows, .* is row 4"),
     "number as text": (with_text(7), ValueError, r"row 4 holds int \(7\)"),
     "bytes as text": (with_text(b"Dogs"), ValueError, "row 4 holds bytes"),
     "NaN start": (
@@ -69,13 +73,17 @@ BAD_ROWS = {
     "fraction": (
         with_cell(2, "start", 8.5),
         ValueError,
-        "'start' must hold whole .* row 2 holds 8.5",
+        "'start' must contain whole .* row 2 holds 8.5",
     ),
-    "word as start": (with_cell(2, "start", "x"), ValueError, "'start' must hold whole .* row 2"),
+    "word as start": (
+        with_cell(2, "start", "x"),
+        ValueError,
+        "'start' must contain whole .* row 2",
+    ),
     "infinite end": (
         with_cell(2, "end", np.inf),
         ValueError,
-        "'end' must hold whole .* row 2 .*inf",
+        "'end' must contain whole .* row 2 .*inf",
     ),
     "empty span": (
         with_cell(5, "end", 26),
@@ -128,7 +136,7 @@ BAD_ROWS = {
     "number as pair": (
         lambda w: pd.DataFrame({"text": ["a", "b"], "text_pair": ["c", 5]}, dtype=object),
         ValueError,
-        "'text_pair' must hold strings, but row 1 holds int",
+        "'text_pair' must contain strings, but row 1 holds int",
     ),
 }
 
@@ -152,7 +160,7 @@ def test_bad_rows(case, method, tiny, words):
 BAD_PARAMETERS = {
     "no such model": (
         {"model": "no-such-model-anywhere"},
-        "'model'.*'no-such-model-anywhere'.*config could not be loaded.*no folder here.*spelling",
+        "'model'.*'no-such-model-anywhere'.*could not be loaded.*not a local folder.*spelling",
     ),
     "no such tokenizer": ({"tokenizer": "no-such-tokenizer"}, "no-such-tokenizer"),
     "empty model": ({"model": ""}, "'model'"),
@@ -218,7 +226,7 @@ def test_errors_of_tokens_surface_before_the_model_is_loaded(tiny, words, tmp_pa
 def test_a_folder_that_is_no_model(tmp_path, words):
     (tmp_path / "notes.txt").write_text("not a model")
     for folder in (tmp_path, str(tmp_path)):
-        with pytest.raises(ValueError, match=r"The folder is there, but holds no such.*notes\.txt"):
+        with pytest.raises(ValueError, match=r"The folder exists, but contains only.*notes\.txt"):
             ActivationExtractor(folder).fit(words)
     (tmp_path / "config.json").write_text("{broken")
     with pytest.raises(ValueError, match="a config could not be loaded"):
@@ -365,7 +373,9 @@ def test_the_tokenizer_of_a_larger_model_is_refused(tiny, words):
 @pytest.mark.parametrize("family", ["bert", "gpt2", "byt5"])
 def test_a_text_that_is_not_unicode_is_named(family, tiny):
     texts = ["A dog", "half a \ud83d smile", "\udc4d"]
-    with pytest.raises(ValueError, match=r"the text 'half a .ud83d smile' \(2 such\).*surrogate"):
+    with pytest.raises(
+        ValueError, match=r"the text 'half a .ud83d smile' \(2 in total\).*surrogate"
+    ):
         ActivationExtractor(tiny(family)).transform(texts)
     whole = [text.encode("utf-8", "replace").decode() for text in texts]
     assert ActivationExtractor(tiny(family)).transform(whole).shape == (3,)

@@ -50,7 +50,7 @@ def assert_close(left, right):
 def test_words_that_spell_special_tokens_are_counted(family, tiny):
     token = SPELLED[family]
     frame = words_frame([["The", "dog"], ["The", token, "dog", token], ["A", "dog"]])
-    message = r"2 of 8 rows hold text that spells a special token.*first is row 3.*split_special"
+    message = r"2 of 8 rows contain text that spells a special token.*first is row 3.*split_special"
     with pytest.warns(UserWarning, match=message) as caught:
         plan = ActivationExtractor(tiny(family)).transform(frame)
     # ByT5's tokenizer would have its own word to say about a text that ends in one.

@@ -17,7 +17,7 @@ def words():
         [["The", "walked", "the", "walker"], ["Red", "sacred", "THE"]],
         {"upos": [["DET", "VERB", "DET", "NOUN"], ["ADJ", "ADJ", "DET"]]},
     )
-    # An index that is not the row number, as after a choice of rows.
+    # An index that differs from the row number, as in a filtered frame.
     return frame.set_index(pd.Index([10, 20, 30, 40, 50, 60, 70]))
 
 
@@ -103,15 +103,15 @@ def test_a_subset_of_rows_has_the_same_labels():
     ("by", "options", "message"),
     [
         ({"absent"}, {}, "no row for the class 'positive': all 7 rows .* are 'negative'"),
-        ("^absent", {}, "must match the whole word; match='search'"),
+        ("^absent", {}, "must match the whole word; use match='search'"),
         (".*", {"negative": "rest"}, "no row for the class 'rest': all 7 rows .* are 'positive'"),
         ({"the"}, {"name": "upos"}, "already has a column 'upos'.*Drop it"),
         ({"the"}, {"name": "word"}, "called 'word', which is one of the columns"),
         ({"the"}, {"on": "lemma"}, "'on' parameter of annotate is 'lemma'.*no such column"),
-        ({"the"}, {"positive": "negative"}, "both 'negative'; the classes need two"),
+        ({"the"}, {"positive": "negative"}, "both 'negative'. Give the two classes different"),
         ({"the"}, {"match": "match"}, "'match' parameter of annotate must be"),
-        (str.isupper, {"case_sensitive": False}, "a function sees words as they stand"),
-        (lambda word: "yes", {}, r"returned 'yes' for 'The' \(row 0\), where True or False"),
+        (str.isupper, {"case_sensitive": False}, "a function receives words unchanged"),
+        (lambda word: "yes", {}, r"returned 'yes' for 'The' \(row 0\), but must return True"),
         (lambda row: None, {"on": None}, r"returned None for the row \(row 0\)"),
     ],
 )
@@ -126,8 +126,8 @@ def test_what_is_wrong_is_said(words, by, options, message):
         (5, {}, "must be a set of words, a regular expression or a function, got 5"),
         ({"the": "DET"}, {}, r"got a mapping.*words\['word'\].map"),
         (re.compile(b"x"), {}, "regular expression of bytes"),
-        ({"the"}, {"on": None}, "only a function can do"),
-        ("the", {"on": None}, "only a function can do"),
+        ({"the"}, {"on": None}, "must then be a function"),
+        ("the", {"on": None}, "must then be a function"),
     ],
 )
 def test_what_is_of_the_wrong_kind(words, by, options, message):

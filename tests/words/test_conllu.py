@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Lines the CoNLL-U format does not allow, and unusual ones that it does."""
+"""Lines that the CoNLL-U format does not allow, and unusual lines that it allows."""
 
 import io
 
@@ -35,27 +35,27 @@ ONE = line("1")
         (ONE + "   \n" + line("2"), "bank.conllu:2: 1 tab-separated columns"),
         (ONE + line("2", form=""), "bank.conllu:2: the column FORM is empty"),
         (ONE + line("2", misc=""), "bank.conllu:2: the column MISC is empty"),
-        (ONE + line("x"), "bank.conllu:2: 'x' is no ID"),
-        (ONE + line("-1"), "bank.conllu:2: '-1' is no ID"),
-        (ONE + line("²"), "bank.conllu:2: '²' is no ID"),
-        (ONE + line("3"), "bank.conllu:2: word 3 where word 2 was due"),
-        (ONE + line("1"), "bank.conllu:2: word 1 where word 2 was due"),
-        (ONE + line("02"), "bank.conllu:2: word 02 where word 2 was due"),
-        (line("0"), "bank.conllu:1: word 0 where word 1 was due"),
-        (ONE + "\n" + line("2"), "bank.conllu:3: word 2 where word 1 was due"),
-        (line("2-3") + ONE, "bank.conllu:1: the range 2-3 .* the next word is 1"),
-        (ONE + line("1-2"), "bank.conllu:2: the range 1-2 .* the next word is 2"),
+        (ONE + line("x"), "bank.conllu:2: 'x' is not an ID"),
+        (ONE + line("-1"), "bank.conllu:2: '-1' is not an ID"),
+        (ONE + line("²"), "bank.conllu:2: '²' is not an ID"),
+        (ONE + line("3"), "bank.conllu:2: word 3 where word 2 was expected"),
+        (ONE + line("1"), "bank.conllu:2: word 1 where word 2 was expected"),
+        (ONE + line("02"), "bank.conllu:2: word 02 where word 2 was expected"),
+        (line("0"), "bank.conllu:1: word 0 where word 1 was expected"),
+        (ONE + "\n" + line("2"), "bank.conllu:3: word 2 where word 1 was expected"),
+        (line("2-3") + ONE, "bank.conllu:1: the range 2-3 .* The next word is 1"),
+        (ONE + line("1-2"), "bank.conllu:2: the range 1-2 .* The next word is 2"),
         (ONE + line("2-1"), "bank.conllu:2: the range 2-1"),
         (line("1-3") + ONE + line("2-3") + line("2"), "bank.conllu:3: the range 2-3 .* no other"),
-        (line("1-2") + line("1-2") + ONE, "bank.conllu:2: the range 1-2 .* touch no other"),
+        (line("1-2") + line("1-2") + ONE, "bank.conllu:2: the range 1-2 .* overlap no other"),
         (
             line("1-3") + ONE + line("2") + "\n" + ONE,
             "bank.conllu:1: the range 1-3 .* ends at word 3, but the sentence has 2",
         ),
         (line("1-2", form="") + ONE + line("2"), "bank.conllu:1: the column FORM is empty"),
-        (ONE + line("2.1"), r"bank.conllu:2: empty node 2.1 where 1.1 was due"),
-        (ONE + line("1.2"), r"bank.conllu:2: empty node 1.2 where 1.1 was due"),
-        (ONE + line("1.1") + line("1.1"), r"bank.conllu:3: empty node 1.1 where 1.2 was due"),
+        (ONE + line("2.1"), r"bank.conllu:2: empty node 2.1 where 1.1 was expected"),
+        (ONE + line("1.2"), r"bank.conllu:2: empty node 1.2 where 1.1 was expected"),
+        (ONE + line("1.1") + line("1.1"), r"bank.conllu:3: empty node 1.1 where 1.2 was expected"),
         ("# text = a\n\n" + ONE, "bank.conllu:1: a sentence without words"),
         (ONE + "\n# the end", "bank.conllu:3: a sentence without words"),
         (line("0.1") + "\n" + ONE, "bank.conllu:1: a sentence without words"),
@@ -64,11 +64,11 @@ ONE = line("1")
         ("# sent_id = a\n# sent_id = b\n" + ONE, "bank.conllu:2: a second sent_id, after 'a'"),
         (
             "# sent_id = a\n" + ONE + "\n# x\n# sent_id = a\n" + ONE,
-            "bank.conllu:4: this sentence has the sent_id 'a', as has the one at line 1",
+            "bank.conllu:4: this sentence has the sent_id 'a', like the one at line 1",
         ),
         (
             "# sent_id = 1\n" + ONE + "\n" + ONE,
-            "bank.conllu:4: this sentence has the running number '1', as has the one at line 1",
+            "bank.conllu:4: this sentence has the running number '1', like the one at line 1",
         ),
         (line("1", "_") + line("2", "_"), "bank.conllu: every word of this file is '_'"),
     ],
@@ -84,7 +84,7 @@ def test_malformed_lines(text, message):
         ("Number", "bank.conllu:2: 'Number' in FEATS is not of the form Name=Value"),
         ("Number=", "bank.conllu:2: 'Number=' in FEATS"),
         ("A=b|", "bank.conllu:2: '' in FEATS"),
-        ("A=b|A=c", "bank.conllu:2: the feature 'A' comes twice"),
+        ("A=b|A=c", "bank.conllu:2: the feature 'A' occurs twice"),
     ],
 )
 def test_malformed_features(feats, message):

@@ -12,7 +12,7 @@ from sklearn_neurox.words import words_frame
 SENTENCES = [["The", "cat", "sat"], ["Go"], ["The", "cat", "sat"]]
 OWN = ["text", "start", "end", "word", "position", "sentence_id"]
 
-# Any code point but halves of surrogate pairs: NUL, combining marks, joiners, emoji included.
+# Any code point except surrogates, including NUL, combining marks, joiners and emoji.
 any_word = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
 any_sentences = st.lists(st.lists(any_word, min_size=1, max_size=5), min_size=1, max_size=5)
 
@@ -67,7 +67,7 @@ def test_sentences_may_be_arrays_tuples_or_a_generator():
 def test_every_row_verifies_itself(joiner, sentences):
     frame = words_frame(sentences, joiner=joiner)
     assert_rows_verify_themselves(frame)
-    # The spans, reckoned another way.
+    # The spans, computed in another way.
     naive = []
     for sentence in sentences:
         text = ""
@@ -117,7 +117,7 @@ def test_natural_text_of_a_long_frame():
     assert words_frame(long)["text"].tolist() == ["It 's", "It 's", "so"]
 
 
-def test_neighbouring_categorical_sentence_ids():
+def test_neighboring_categorical_sentence_ids():
     long = long_frame()
     long["sentence_id"] = long["sentence_id"].astype("category")
     assert words_frame(long)["position"].tolist() == [0, 1, 0]
@@ -126,7 +126,7 @@ def test_neighbouring_categorical_sentence_ids():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"words": []}, "holds no sentences"),
+        ({"words": []}, "contains no sentences"),
         ({"words": "The cat"}, "must be a list of sentences, each a list of words, or a DataFrame"),
         ({"words": ["The cat"]}, "Sentence 0 is 'The cat', not a list of words"),
         ({"words": [["a"], 3]}, "Sentence 1 is 3, not a list of words"),
@@ -155,7 +155,7 @@ def test_neighbouring_categorical_sentence_ids():
         ),
         (
             {"words": [["a"]], "labels": [["X"], ["Y"]]},
-            "'label' are of 2 sentences, the words of 1",
+            "labels 'label' for 2 sentences, but words for 1",
         ),
         (
             {"words": [["a"], ["b", "c"]], "labels": {"upos": [["X"], ["Y"]]}},
@@ -171,13 +171,13 @@ def test_neighbouring_categorical_sentence_ids():
         ({"words": [["a"]], "labels": {0: [["X"]]}}, "annotation name 0 is not a string"),
         ({"words": [["a"]], "joiner": None}, "'joiner' parameter must be a string, got None"),
         ({"words": [["a"]], "text": "raw"}, "'text' parameter must be 'joined' or 'natural'"),
-        ({"words": [["a"]], "text": "natural"}, "give the words as a DataFrame"),
-        ({"words": long_frame(), "labels": []}, "has its labels in its columns"),
-        ({"words": long_frame(), "sentence_ids": []}, "has its sentence_ids in its columns"),
-        ({"words": long_frame()[["word"]]}, r"no column 'sentence_id'.*It has \['word'\]"),
+        ({"words": [["a"]], "text": "natural"}, "Pass the words as a DataFrame"),
+        ({"words": long_frame(), "labels": []}, "holds its labels in its columns"),
+        ({"words": long_frame(), "sentence_ids": []}, "holds its sentence_ids in its columns"),
+        ({"words": long_frame()[["word"]]}, r"no column 'sentence_id'.*but has \['word'\]"),
         (
             {"words": pd.DataFrame({"id": [0], "tokens": [["Dogs", "bark"]]})},
-            r"no column 'sentence_id'.*row a sentence give.*words_frame\(frame\['tokens'\]",
+            r"no column 'sentence_id'.*row per sentence, pass.*words_frame\(frame\['tokens'\]",
         ),
         ({"words": long_frame()[:0]}, "has no rows"),
         ({"words": long_frame(start=0)}, "called 'start', which is one of the columns"),
@@ -193,7 +193,7 @@ def test_neighbouring_categorical_sentence_ids():
         ({"words": long_frame(sentence_id=["a", None, "b"])}, "sentence_id of row 1 is missing"),
         (
             {"words": long_frame(sentence_id=["a", "b", "a"])},
-            "sentence_id 'a' comes again at row 2, after another sentence",
+            "sentence_id 'a' occurs again at row 2, after another sentence",
         ),
         ({"words": long_frame(), "text": "natural"}, "needs the bool column 'space_after'"),
         (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a frame of words goes through after it was made."""
+"""Storage and manipulation of a frame of words after it was built."""
 
 import io
 import pickle

@@ -27,7 +27,7 @@ TREEBANK = """\
 3\t.\t.\tPUNCT\t.\t_\t1\tpunct\t_\t_
 """
 
-# What may stand in a file of words parted by blanks: no ASCII space, tab or line end.
+# Words in a file with blanks as separators contain no ASCII space, tab or line end.
 any_word = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters=" \t\n\r\ufeff"),
     min_size=1,
@@ -62,7 +62,7 @@ def test_joined_text_has_the_syntactic_words():
 def test_natural_text_has_the_surface():
     frame = read_conllu(io.StringIO(TREEBANK), text="natural")
     assert frame["text"].unique().tolist() == ["Vámonos del bar!", "don't."]
-    # Words that do not spell out their token share all of it; those that do divide it.
+    # Words that spell out their token divide it; the others share all of it.
     assert frame["word"].tolist() == (
         ["Vámonos", "Vámonos", "del", "del", "bar", "!", "do", "n't", "."]
     )
@@ -94,9 +94,9 @@ def test_an_absent_feature_warns_and_is_missing():
     ("parameters", "message"),
     [
         ({"text": "raw"}, "'text' parameter must be 'joined' or 'natural', got 'raw'"),
-        ({"columns": "upos"}, "'columns' parameter must be a list out of .* got 'upos'"),
+        ({"columns": "upos"}, "'columns' parameter must be a list of names .* got 'upos'"),
         ({"columns": ["head"]}, r"'columns' parameter must be .* got \['head'\]"),
-        ({"feats": "Number"}, r"'feats' parameter must be a list, \['Number'\], or 'all'"),
+        ({"feats": "Number"}, r"'feats' parameter must be a list, such as \['Number'\], or 'all'"),
         ({"feats": ["word"]}, "called 'word', which is one of the columns"),
     ],
 )
@@ -136,12 +136,12 @@ def test_natural_text_verifies_itself(sentences, data):
         for node, (word, space) in enumerate(zip(sentence, spaces, strict=True), start=1):
             misc = "_" if space else "SpaceAfter=No"
             lines.append(f"{node}\t{word}\t_\tX\t_\t_\t_\t_\t_\t{misc}")
-        # The whole sentence once more, as one token that its words do or do not spell out.
+        # The same sentence as one token that its words may or may not spell out.
         surface = data.draw(st.sampled_from(["".join(sentence), "zz"]))
         lines += ["", f"1-{len(sentence)}\t{surface}\t_\t_\t_\t_\t_\t_\t_\t_"]
         lines += [f"{i}\t{w}\t_\tX\t_\t_\t_\t_\t_\t_" for i, w in enumerate(sentence, start=1)]
         lines.append("")
-    # A first word that keeps the file from looking like one without its texts.
+    # With this first word, the file does not look like a treebank without texts.
     file = io.StringIO("\n".join(["1\ta\t_\tX\t_\t_\t_\t_\t_\t_", "", *lines]))
     frame = read_conllu(file, text="natural")
     assert_rows_verify_themselves(frame)
@@ -186,7 +186,7 @@ def test_parallel_files_lose_nothing(sentences):
         ("a b\nc\n", "X Y\n", "w.txt has 2 lines, but l.txt has 1"),
         ("a b\nc d\n", "X Y\nZ\n", "w.txt:2 has 2 words, but l.txt:2 has 1 labels"),
         ("a b\nc d\n", "X Y\n\n", "w.txt:2 has 2 words, but l.txt:2 has 0 labels"),
-        ("a\u00a0b\n", "X Y\n", "w.txt:1 has 1 words, but l.txt:1 has 2 .* spaces and tabs only"),
+        ("a\u00a0b\n", "X Y\n", "w.txt:1 has 1 words, but l.txt:1 has 2 .* Only spaces and tabs"),
         ("a\n\nb\n", "X\n\nY\n", "w.txt:2: a line without words"),
         ("a\n \t\n", "X\nY\n", "w.txt:2: a line without words"),
         ("a\n\n", "X\n\n", "w.txt:2: a line without words"),

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Changing neurons while a model runs, and what a language model then predicts."""
+"""Change neurons while a model runs, and read the predictions of a language model."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A live model whose states are changed for a while: the one way in for those who touch it."""
+"""Change the states of a live model for a while."""
 
 import contextlib
 import threading
@@ -14,10 +14,10 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 @contextlib.contextmanager
 def editing(model, changes):
-    """Change the states of a model wherever it runs, until the context is left.
+    """Change the states of a model whenever it runs, until the context exits.
 
-    The model computes everything that comes after from the changed states, for every thread and
-    every caller. Where contexts are nested, the inner one changes what the outer one has changed.
+    Everything downstream is computed from the changed states, for all threads and callers. Contexts
+    can be nested: the inner one changes what the outer one returned.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def editing(model, changes):
 
     changes : dict of Block to callable
         Called with the state (tensor of shape (..., n_units)); returns another of the same shape.
-        It must leave the one it is given as it is, which the model may need elsewhere.
+        It must not modify its argument, which the model may use elsewhere.
 
     Yields
     ------
@@ -35,12 +35,12 @@ def editing(model, changes):
     Raises
     ------
     ValueError
-        For a block that no one module makes.
+        If no single module computes a block.
 
     Warns
     -----
     UserWarning
-        On leaving, if the model ran as a whole but did not pass where a state was to be changed.
+        On exit, if the model as a whole ran but a module whose state was to be changed did not.
     """
     module = model.module if isinstance(model, TorchModel) else model
     _look_before(model)
@@ -57,13 +57,13 @@ def editing(model, changes):
     idle = [edit.block.name for edit in edits if not edit.has_acted]
     if ran and idle:
         warn_user(
-            f"The model ran, but not the modules that make {idle[0]!r} ({len(idle)} such blocks): "
-            "their neurons were not changed.",
+            f"The model ran, but not the modules that compute {idle[0]!r} ({len(idle)} such "
+            "blocks), so their neurons were not changed.",
         )
 
 
 def _look_before(model):
-    """Look at how a model works while it still does: what is seen is remembered."""
+    """Examine the unmodified model, so that the results are cached before hooks change it."""
     if isinstance(model, TorchModel):
         return
     stacks = ("encoder", "decoder") if model.config.is_encoder_decoder else (None,)
@@ -74,7 +74,7 @@ def _look_before(model):
 
 
 class _Watch:
-    """A hook that notes that the whole model ran."""
+    """A hook that records that the whole model ran."""
 
     def __init__(self, ran):
         self.ran = ran
@@ -92,11 +92,11 @@ class _Edit:
         self.base = base_of(model, block.stack)
         self.site = site_of(model, block)
         self.has_acted = False
-        # Which call of the module comes next, for each thread that runs the model.
+        # The number of the module's next call, for each thread that runs the model.
         self._calls = threading.local()
 
     def install(self):
-        """Put the hooks on; what must be removed is yielded at once."""
+        """Register the hooks, yielding each handle at once so that it is always removed."""
         module = self.base.get_submodule(self.site.path)
         if self.site.call is not None:
             yield self.base.register_forward_pre_hook(_Restart(self))
@@ -125,16 +125,18 @@ class _Edit:
 
 
 def _let_inner_come_last(hooks, newest):
-    """Order the edits of one module as they were opened, all before whoever else watches it."""
-    # Whoever watches, transformers' own recording of hidden states included, sees what is passed
-    # on; that is what prepending is for, but it turns the order of nested edits round.
+    """Order the edits of one module as they were opened, before all other hooks.
+
+    Prepending puts them before all others, such as transformers' own recording of hidden states,
+    which must see the changed states. But it reverses the order of nested edits.
+    """
     earlier = [k for k, hook in hooks.items() if isinstance(hook, _Hook) and k != newest]
     for key in reversed(earlier):
         hooks.move_to_end(key, last=False)
 
 
 class _Hook:
-    # Classes, not closures: so that one can be told from another's.
+    # A class, not a closure, so that our hooks can be recognized.
     def __init__(self, edit):
         self.edit = edit
 
@@ -150,7 +152,7 @@ class _AfterModule(_Hook):
 
 
 class _BeforeModule(_Hook):
-    # torch forgets the kwargs of a hook that is removed while another thread is calling it.
+    # torch omits the kwargs if the hook is removed while another thread is calling it.
     def __call__(self, module, args, kwargs=None):
         if args:
             args = (self.edit(args[0]), *args[1:])
@@ -160,7 +162,7 @@ class _BeforeModule(_Hook):
 
 
 def _with_first(output, state):
-    """Put another state in the place of the first of several outputs."""
+    """Return the outputs of a module with the first one replaced."""
     if isinstance(output, dict):
         first = next(iter(output))
         return type(output)(**{**output, first: state})

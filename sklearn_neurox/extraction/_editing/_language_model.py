@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Models with the head that predicts words: which kind, loaded how, run to the head and through."""
+"""Load language models with their heads, and run them to predict tokens."""
 
 import numpy as np
 
@@ -15,37 +15,26 @@ _CLASSES = {
 
 
 def kind_of(config):
-    """Tell how a language model is asked: by a mask, for the next token, or given another text."""
+    """Return how a language model predicts: ``"masked"``, ``"causal"`` or ``"seq2seq"``."""
     if config.is_encoder_decoder:
         return "seq2seq"
     return "causal" if is_causal(config) else "masked"
 
 
 def load_language_model(spec, *, caller):
-    """Load a model with its head, or check that a live one has one.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-
-    caller : str
-        The public function, for messages.
-
-    Returns
-    -------
-    model : PreTrainedModel
+    """Load a model with its head, or check that a live one has a head.
 
     Raises
     ------
     ValueError
-        Where there is no such head, or the model sees the token that it is to predict next.
+        If there is no such head, or the model sees the token that it should predict next.
     """
     kind = kind_of(load_config(spec))
     auto_class = _CLASSES[kind]
     if spec.is_torch_model or (spec.is_live and spec.model.get_output_embeddings() is None):
         raise ValueError(
             f"{caller} needs a model that predicts words, but {spec.name} has no language-model "
-            f"head. Load it with transformers.{auto_class}, or give its name or folder."
+            f"head. Load it with transformers.{auto_class}, or pass its name or folder."
         )
     model = spec.model
     if not spec.is_live:
@@ -61,7 +50,7 @@ def _load(spec, auto_class, caller):
     import transformers
 
     safe = {} if spec.allow_bin_weights else {"use_safetensors": True}
-    with torch.random.fork_rng(devices=[]):  # a head that is not there would be drawn at random
+    with torch.random.fork_rng(devices=[]):  # a missing head is drawn at random
         model, info = _fetch(
             getattr(transformers, auto_class),
             spec,
@@ -72,15 +61,15 @@ def _load(spec, auto_class, caller):
     missing = sorted(info["missing_keys"])
     if missing:
         raise ValueError(
-            f"{caller} needs a model that predicts words, but {spec.name} holds no weights for "
-            f"{missing[0]!r} ({len(missing)} such): it was saved without its language-model head. "
-            "Give the model as it was pretrained."
+            f"{caller} needs a model that predicts words, but {spec.name} has no weights for "
+            f"{missing[0]!r} ({len(missing)} in total): it was saved without its language-model "
+            "head. Pass the pretrained model with its head."
         )
     return model
 
 
 def _check_causal(model, caller):
-    """Refuse a model that is asked for the next token but has seen it."""
+    """Raise an error if a model sees the token that it should predict next."""
     import torch
 
     from sklearn_neurox.extraction._model._forward import evaluating, options_of, probe_inputs
@@ -91,17 +80,17 @@ def _check_causal(model, caller):
     with evaluating(model), torch.inference_mode():
         options = options_of(model)
         first, second = (model(**one, **options).logits[:, :-1] for one in (inputs, other))
-    # Beyond what rounding does where other tokens run together, as in a mixture of experts.
+    # Above rounding differences, as in a mixture of experts, where other tokens run together.
     tolerance = max(1e-5, 4 * torch.finfo(first.dtype).eps) * first.abs().max()
     if (first - second).abs().max() > tolerance:
         raise ValueError(
-            f"{caller} would ask {type(model).__name__} for the next token, as its config says, "
-            "but it sees the tokens that follow."
+            f"{caller} treats {type(model).__name__} as a causal model because of its config, "
+            "but its predictions depend on the tokens that follow."
         )
 
 
 def predict_tokens(model, inputs, places, targets):
-    """Run a language model and see what it predicts at some places.
+    """Run a language model and return its predictions at some places.
 
     Parameters
     ----------
@@ -110,19 +99,19 @@ def predict_tokens(model, inputs, places, targets):
 
     inputs : dict of str to Tensor
 
-    places : ndarray of shape (n_asked,)
-        In the flattened batch of what the head reads.
+    places : ndarray of shape (n_places,)
+        Indices into the flattened batch that the head reads.
 
-    targets : ndarray of shape (n_asked,)
-        The tokens that are there in truth.
+    targets : ndarray of shape (n_places,)
+        The actual tokens there.
 
     Returns
     -------
-    loss : ndarray of shape (n_asked,), float64
+    loss : ndarray of shape (n_places,), float64
         Negative log-probability of the targets, in nats.
 
-    top1 : ndarray of shape (n_asked,)
-        The likeliest tokens.
+    top1 : ndarray of shape (n_places,)
+        The most likely tokens.
     """
     import torch
 
@@ -135,9 +124,9 @@ def predict_tokens(model, inputs, places, targets):
     chosen = to_tensor(places, device=device)
     with torch.inference_mode(), at_places(model.get_output_embeddings(), chosen) as head:
         output = model(**inputs, **options_of(model))
-        # That of models for pretraining, which have several heads.
+        # Models for pretraining have several heads and name this one prediction_logits.
         logits = output.logits if hasattr(output, "logits") else output.prediction_logits
-        if not head.ran:  # a head without a module of its own
+        if not head.ran:  # the head has no module of its own
             logits = logits.reshape(-1, logits.shape[-1])[chosen]
         logits = logits.reshape(len(places), -1).float()
         wanted = to_tensor(targets, device=logits.device)[:, None]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From the names of neurons to the blocks of a live model that they are columns of."""
+"""Map the names of neurons to the blocks and columns of a live model."""
 
 from dataclasses import dataclass
 
@@ -20,30 +20,25 @@ class Neurons:
     """Neurons of a model, in the order they were named."""
 
     names: np.ndarray  # as given
-    blocks: tuple  # of Block: those that have any of them
-    block: np.ndarray  # which of the blocks, for each neuron
-    unit: np.ndarray  # which of the block's columns
+    blocks: tuple  # of Block: the blocks that the neurons are in
+    block: np.ndarray  # the index of each neuron's block
+    unit: np.ndarray  # the column of each neuron in its block
 
     def __len__(self):
         return len(self.names)
 
     def by_block(self, places):
-        """Group some of the neurons by their blocks.
-
-        Parameters
-        ----------
-        places : ndarray of int
-            Which of the neurons.
+        """Group the neurons at ``places`` by block.
 
         Yields
         ------
         block : Block
 
         units : ndarray of int
-            Its columns.
+            The columns of the neurons in the block.
 
         inside : ndarray of int
-            Where these stand in ``places``.
+            The indices of these neurons in ``places``.
         """
         of_place = self.block[places]
         for number in np.unique(of_place):
@@ -59,10 +54,10 @@ def find_neurons(spec, names, *, caller):
     spec : ModelSpec
 
     names : array-like of str, of shape (n_neurons,)
-        As the extractor gives them, with or without a ``prefix__``.
+        Names as returned by the extractor, with or without a ``prefix__``.
 
     caller : str
-        Who asks, for the error messages.
+        The public function, for messages.
 
     Returns
     -------
@@ -71,17 +66,17 @@ def find_neurons(spec, names, *, caller):
     Raises
     ------
     ValueError
-        For what is no name of a neuron (``"x0"``), a neuron named twice, and one that the model
-        does not have; the first such is named.
+        If a name is not the name of a neuron (``"x0"``), a neuron is named twice, or the model does
+        not have it; the message gives the first such name.
     """
     names = _check_list(names, caller)
     parts = parse_neuron_names(names)
-    _refuse(names, parts["unit"].isna(), caller, "which is no name of a neuron. " + _REMEDY)
+    _refuse(names, parts["unit"].isna(), caller, "which is not the name of a neuron. " + _REMEDY)
     own_names = _own_names(parts)
-    _refuse(names, own_names.duplicated(), caller, "more than once. Name every neuron once.")
+    _refuse(names, own_names.duplicated(), caller, "more than once. Name each neuron once.")
     parts["component"] = parts["component"].astype(object)
     _check_stacks(spec, names, parts, caller)
-    # A layer of a module is a guess from its path, and so no part of what tells it from others.
+    # The layer of a module is guessed from its path, so it cannot distinguish blocks.
     parts.loc[parts["component"].str.startswith(MODULE), "layer"] = -1
     number = parts.groupby(_PARTS, dropna=False, sort=False).ngroup().to_numpy()
     firsts = np.unique(number, return_index=True)[1]
@@ -97,9 +92,9 @@ def find_neurons(spec, names, *, caller):
 
 
 _REMEDY = (
-    "Generated names ('x0') say nothing about the model; those that get_feature_names_out() of "
-    "the extraction gives, such as 'hidden.3.127', do: give them to the ranker's to_frame(), or "
-    "rank a DataFrame (set_output(transform='pandas'))."
+    "Generated names ('x0') do not identify neurons of a model. Use names such as 'hidden.3.127' "
+    "from the extraction's get_feature_names_out(): pass them to the ranker's to_frame(), or rank "
+    "a DataFrame (set_output(transform='pandas'))."
 )
 
 
@@ -107,9 +102,9 @@ def _check_list(names, caller):
     names = np.asarray(names, dtype=object)
     if names.ndim != 1:
         problem = f"one, {str(names)!r}" if names.ndim == 0 else f"an array of shape {names.shape}"
-        raise ValueError(f"{caller} takes a flat list of names of neurons, got {problem}.")
+        raise ValueError(f"{caller} takes a flat list of neuron names, got {problem}.")
     wrong = np.array([not isinstance(name, str) for name in names], dtype=bool)
-    _refuse(names, wrong, caller, "which is not the name of a neuron but a place. " + _REMEDY)
+    _refuse(names, wrong, caller, "which is an index, not the name of a neuron. " + _REMEDY)
     return names
 
 
@@ -117,12 +112,12 @@ def _refuse(names, is_wrong, caller, problem):
     is_wrong = np.asarray(is_wrong, dtype=bool)
     if is_wrong.any():
         first = names[np.flatnonzero(is_wrong)[0]]
-        count = f" ({is_wrong.sum()} such)" if is_wrong.sum() > 1 else ""
+        count = f" ({is_wrong.sum()} in total)" if is_wrong.sum() > 1 else ""
         raise ValueError(f"{caller} was given the neuron {first!r}{count}, {problem}")
 
 
 def _own_names(parts):
-    """Write the names without their prefixes, as the blocks themselves do."""
+    """Return the names without prefixes, as blocks write them."""
     names = parts["neuron"].astype(object)
     without = names.str.replace(r"^.*__", "", regex=True)
     is_module = parts["component"].str.startswith(MODULE)
@@ -133,12 +128,12 @@ def _check_stacks(spec, names, parts, caller):
     is_module = parts["component"].str.startswith(MODULE)
     of_stack = parts["stack"].notna() & ~is_module
     if not load_config(spec).is_encoder_decoder:
-        what = f"but {spec.name} is no encoder-decoder: its neurons have no such prefix."
+        what = f"but {spec.name} is not an encoder-decoder: its neurons have no such prefix."
         _refuse(names, of_stack, caller, what)
         return
     what = (
-        f"but {spec.name} has two stacks: begin the name with 'encoder.' or 'decoder.', as the "
-        "extraction does."
+        f"but {spec.name} has two stacks. Begin the name with 'encoder.' or 'decoder.', as the "
+        "extractor does."
     )
     _refuse(names, ~of_stack & ~is_module, caller, what)
     stack = parts["component"].str.extract(rf"^{MODULE}(encoder|decoder)\.")[0]
@@ -151,13 +146,13 @@ def _block_of(spec, name, part, caller):
     component = part["component"]
     stack = None if pd.isna(part["stack"]) else part["stack"]
     if component not in COMPONENTS and not component.startswith(MODULE):
-        what = f"but no component is called {component!r}: they are {list(COMPONENTS)} and modules."
+        what = f"but there is no component {component!r}, only {list(COMPONENTS)} and modules."
         _refuse(np.array([name], dtype=object), [True], caller, what)
     try:
         there = list_blocks(spec, (component,), (stack,))
     except ValueError as error:
         raise ValueError(f"{caller} was given the neuron {name!r}. {error}") from error
-    if component.startswith(MODULE):  # the path may read as a pattern that matches others too
+    if component.startswith(MODULE):  # the path, read as a pattern, may also match others
         return next(block for block in there if block.component == component)
     for block in there:
         if block.layer == part["layer"]:

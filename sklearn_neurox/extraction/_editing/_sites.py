@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a model makes each of its states, so that a state changed there is what comes after."""
+"""Find where a model computes each of its states, so that changes there take effect."""
 
 import contextlib
 import weakref
@@ -24,37 +24,21 @@ _hidden_sites: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class Site:
-    """A side of a module of a stack, by its path; "" is the stack itself."""
+    """One side of a module of a stack, given by its path; "" is the stack itself."""
 
     path: str
     side: str  # "input" or "output"
-    # Which of the module's calls in one forward pass, None for every one: counting needs to see
-    # where a pass begins, so only what runs several times a pass is counted.
+    # Which of the module's calls in one forward pass, None for all. Counting requires detecting the
+    # start of a pass, so calls are counted only for modules that run several times per pass.
     call: int | None = None
 
     def tap(self, base):
-        """Give the module itself."""
+        """Return the tap that reads the site."""
         return Tap(base.get_submodule(self.path), self.side, self.call or 0)
 
 
 def site_of(model, block):
-    """Find where a block of neurons is made.
-
-    Parameters
-    ----------
-    model : PreTrainedModel or TorchModel
-
-    block : Block
-
-    Returns
-    -------
-    site : Site
-
-    Raises
-    ------
-    ValueError
-        For a hidden layer that no one module of the model makes.
-    """
+    """Return the site where a block of neurons is computed, if a single module does."""
     if block.component != "hidden":
         side = "input" if block.component in ("mlp", "attention") else "output"
         is_repeated = block.component in ("mlp", "attention") and _shares_blocks(model, block.stack)
@@ -63,27 +47,19 @@ def site_of(model, block):
     if block.layer not in sites:
         name = type(getattr(model, "module", model)).__name__
         raise ValueError(
-            f"The neurons of {block.name!r} cannot be changed: no one module of {name} makes this "
-            f"state. Those of the hidden layers {sorted(sites)} can, and other components."
+            f"The neurons of {block.name!r} cannot be changed, because no single module of {name} "
+            f"computes this state. Those of the hidden layers {sorted(sites)} can, and those of "
+            "other components."
         )
     return sites[block.layer]
 
 
 def hidden_sites(model, stack):
-    """Find where each hidden state of a stack is made; the result is checked, not assumed.
+    """Return the site of each hidden state of a stack by layer, verified by a test run.
 
-    Parameters
-    ----------
-    model : PreTrainedModel
-
-    stack : {"encoder", "decoder"} or None
-
-    Returns
-    -------
-    sites : dict of int to Site
-        By layer; only those found.
+    Layers whose site was not found are missing.
     """
-    # By the stack, which a model shares with the same model without its head.
+    # Cached by the stack, which a model with a head shares with the model without it.
     base = base_of(model, stack)
     if base not in _hidden_sites:
         traits = traits_of(model, stack)
@@ -111,7 +87,7 @@ def _find(model, stack, traits):
 
 
 def _matching(forward, taps):
-    """List the taps that see the state they should, in the order in which they see it."""
+    """Return the taps that see the expected states, in the order in which they see them."""
     seen = []
 
     def visit(name, state):
@@ -119,13 +95,13 @@ def _matching(forward, taps):
         if isinstance(state, torch.Tensor) and are_close(state, expected):
             seen.append(name)
 
-    with contextlib.suppress(ModuleDidNotRun):  # not all take part
+    with contextlib.suppress(ModuleDidNotRun):  # not all candidates run
         run_tapped(forward, {name: tap for name, (tap, _) in taps.items()}, visit, stop=False)
     return seen
 
 
 def _candidates(model, base, stack, traits):
-    """List where the states may be made, the likeliest first, and the paths of the blocks."""
+    """Return candidate sites of the states, the most likely first, and the paths of the blocks."""
     if traits.blocks is not None:
         paths = [f"{traits.blocks}.{block}" for block in range(traits.n_layers)]
         outputs = [(block + 1, Site(path, "output")) for block, path in enumerate(paths)]
@@ -141,15 +117,15 @@ def _candidates(model, base, stack, traits):
 
 
 def _shares_blocks(model, stack):
-    """Tell whether one module serves as several blocks, as in ALBERT."""
+    """Return whether one module serves as several blocks, as in ALBERT."""
     blocks = block_modules(base_of(model, stack), model.config, stack)
     return any(call for _, call in blocks.values())
 
 
 def _producer(model, base, inputs, blocks, expected):
-    """Find the first module outside the blocks whose output is the last state: its final norm.
+    """Find the first module outside the blocks whose output is the last state: the final norm.
 
-    Not the stack as a whole: some heads call its parts themselves, and poolers come before its end.
+    The stack as a whole does not work: some heads call its parts, and poolers run before its end.
     """
     inside = tuple(f"{path}." for path in blocks)
     taps = {

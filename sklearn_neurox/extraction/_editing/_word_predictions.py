@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a language model predicts for words in their texts, asked again and again."""
+"""Predict words in their texts with a language model, repeatedly."""
 
 from dataclasses import dataclass, replace
 
@@ -21,15 +21,15 @@ from sklearn_neurox.utils._ragged import ranges
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a language model predicted once; words are distinct ones."""
+    """The predictions of one run of a language model, by distinct word."""
 
-    loss: np.ndarray  # of each word, in nats
-    is_right: np.ndarray  # whether all subwords of the word were the likeliest
-    top1: np.ndarray  # the likeliest token at each place asked about
+    loss: np.ndarray  # per word, in nats
+    is_right: np.ndarray  # whether each subword of the word is the most likely token
+    top1: np.ndarray  # the most likely token at each predicted place
 
 
 class WordPredictor:
-    """Asks a language model for words: by masking them, or for what follows what is before them.
+    """Predicts words with a language model: from masked inputs, or from the tokens before them.
 
     Parameters
     ----------
@@ -45,10 +45,10 @@ class WordPredictor:
     Attributes
     ----------
     word_of_row : ndarray of shape (n_rows,)
-        The distinct word of each row: rows with the same text and span are asked about once.
+        The distinct word of each row; rows with the same text and span are predicted once.
 
     unscored : dict of str to ndarray
-        Why rows cannot be scored, and which.
+        The rows that cannot be scored, by reason.
 
     rows : Rows
     """
@@ -60,7 +60,7 @@ class WordPredictor:
         if rows.whole:
             raise ValueError(
                 f"{caller} takes a frame of words with the columns 'text', 'start' and 'end' (or "
-                "'target', 'target_start' and 'target_end'), got whole texts."
+                "'target', 'target_start' and 'target_end'), but got whole texts."
             )
         self.rows = rows
         distinct, word_of_row = np.unique(
@@ -95,7 +95,7 @@ class WordPredictor:
     def _ask_causal(self, request, caller):
         first = self.position == 0
         lost = np.bincount(self.word[first], minlength=self.n_words) > 0
-        self.unscored["nothing stands before them that could predict them"] = self._rows(lost)
+        self.unscored["nothing comes before them to predict them from"] = self._rows(lost)
         kept = ~lost[self.word]
         for name in ("word", "sequence", "position", "target"):
             setattr(self, name, getattr(self, name)[kept])
@@ -118,7 +118,7 @@ class WordPredictor:
         self.source = replace(self.source, sequences=masked)
 
     def batches(self, model):
-        """Plan which inputs run together; of those that are asked about anything."""
+        """Return the batches of inputs that contain subwords to predict."""
         traits_by_stack = [traits_of(model, stack) for stack in self._stacks(model)]
         lengths = self.source.sequences.lengths.copy()
         lengths[~np.isin(np.arange(len(lengths)), self.sequence)] = 0
@@ -130,22 +130,7 @@ class WordPredictor:
         )
 
     def predict(self, model, batches, bar):
-        """Ask for all words.
-
-        Parameters
-        ----------
-        model : PreTrainedModel
-
-        batches : list of ndarray
-            From `batches`.
-
-        bar : tqdm
-            Moves by the tokens that the model read.
-
-        Returns
-        -------
-        predictions : Predictions
-        """
+        """Predict all words in the batches; the bar advances by tokens read."""
         multiple = max(traits_of(model, stack).multiple for stack in self._stacks(model))
         loss, top1 = np.zeros(len(self.word)), np.full(len(self.word), -1)
 
@@ -165,7 +150,7 @@ class WordPredictor:
         )
 
     def _predict_batch(self, model, multiple, batch):
-        """Tell which subwords a batch is asked for, and what `predict_tokens` says of them."""
+        """Return the subwords that a batch predicts, with their losses and most likely tokens."""
         has_decoder = self.kind == "seq2seq"
         inputs, width = self.source.make_inputs(batch, multiple, input_device(model), has_decoder)
         low = np.searchsorted(self._ordered, batch, side="left")
@@ -176,15 +161,6 @@ class WordPredictor:
         return asked, predict_tokens(model, inputs, places, self.target[asked])
 
     def changed(self, before, after):
-        """Tell of which distinct words any likeliest token changed.
-
-        Parameters
-        ----------
-        before, after : Predictions
-
-        Returns
-        -------
-        changed : ndarray of shape (n_words,), bool
-        """
+        """Return which distinct words have a most likely token that changed."""
         changed = self.word[before.top1 != after.top1]
         return np.bincount(changed, minlength=self.n_words) > 0

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A language model: loading it, identifying it, and reading what its layers compute."""
+"""Loading and identifying a language model, and reading its activations."""

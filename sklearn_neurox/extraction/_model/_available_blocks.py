@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Everything a model offers of the components asked for, found without running it."""
+"""Find all blocks of the requested components of a model, without running it."""
 
 from fnmatch import fnmatchcase
 
@@ -9,7 +9,7 @@ from sklearn_neurox.extraction._model._loading import load_config, load_skeleton
 
 
 def resolve_blocks(spec, *, component, stack, layers):
-    """Find what the parameters of the extractor ask of a model.
+    """Resolve the parameters of the extractor against a model.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def resolve_blocks(spec, *, component, stack, layers):
     Returns
     -------
     available : tuple of Block
-        All blocks of the components asked for, in the stacks asked for.
+        All blocks of the requested components and stacks.
 
     chosen : tuple of Block
         Those of the layers wanted, in the order of the matrix.
@@ -29,7 +29,7 @@ def resolve_blocks(spec, *, component, stack, layers):
     Raises
     ------
     ValueError
-        For what the model does not have.
+        If the model does not have something requested.
     """
     stacks = _config.choose_stacks(load_config(spec), stack, model=spec.name)
     available = list_blocks(spec, check_components(component), stacks)
@@ -37,34 +37,13 @@ def resolve_blocks(spec, *, component, stack, layers):
 
 
 def list_blocks(spec, components, stacks):
-    """List all blocks that the components of a model have.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-
-    components : tuple of str
-        From `check_components`.
-
-    stacks : tuple of (str or None)
-        From `_config.choose_stacks`.
-
-    Returns
-    -------
-    blocks : tuple of Block
-        Stack by stack, component by component.
-
-    Raises
-    ------
-    ValueError
-        Where the model has no such component, with the modules it has.
-    """
+    """List all blocks of some components, by stack and then by component."""
     config = load_config(spec)
     found = []
     for stack in stacks:
         for component in components:
             if component == "hidden" and not spec.is_torch_model:
-                # From the config alone: the plain way needs neither torch nor the modules.
+                # The config is enough; this needs neither torch nor the modules.
                 *inner, last = _config.hidden_layers(config, stack)
                 width = _config.n_units(config, stack)
                 found += [Block(stack, component, layer, width) for layer in inner]
@@ -85,9 +64,9 @@ def _blocks_of_modules(spec, config, component, stack):
         return _matching(base, component, stack)
     if spec.is_torch_model:
         raise ValueError(
-            f"ActivationExtractor cannot tell what component={component!r} is in "
-            f"{spec.name}, which transformers does not know. Name modules: "
-            f"component='module:<glob>'. It has {_some_modules(base)}."
+            f"ActivationExtractor cannot find component={component!r} in {spec.name}, which is "
+            "not a transformers model. Name modules instead, with component='module:<glob>'. It "
+            f"has {_some_modules(base)}."
         )
     if component == "embedding":
         return [find_embedding(base, stack, model=spec.name)]
@@ -113,13 +92,13 @@ def _check_modules_found(spec, components, stacks, found):
             skeleton = load_skeleton(spec)
             there = [name for s in stacks for name in _some_modules(base_of(skeleton, s), s)]
             raise ValueError(
-                f"The 'component' parameter of ActivationExtractor has {component!r}, but no "
-                f"module of {spec.name} has such a path; it has {there}."
+                f"The 'component' parameter of ActivationExtractor contains {component!r}, but no "
+                f"module path of {spec.name} matches it. The modules are {there}."
             )
 
 
 def _some_modules(base, stack=None):
-    """List modules by path, one of those that differ in numbers only."""
+    """List module paths, once per pattern when they differ only in numbers."""
     prefix, seen = f"{stack}." if stack else "", {}
     for path, _ in base.named_modules():
         if path:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Column blocks of the matrix: which a model can fill, which were asked for, in what order."""
+"""The column blocks of the output matrix: their names, choice and order."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -12,55 +12,41 @@ COMPONENTS = ("hidden", "mlp", "attention", "embedding")
 
 @dataclass(frozen=True)
 class Block:
-    """One component of one layer: neighbouring columns of the matrix."""
+    """One component of one layer: adjacent columns of the matrix."""
 
-    stack: str | None  # "encoder" or "decoder" where the model has both
+    stack: str | None  # "encoder" or "decoder" if the model has both
     component: str  # "hidden", "mlp", "attention", "embedding" or "module:<path>"
     layer: int | None = None  # None for a module
-    n_units: int | None = None  # None where only running the module can tell
+    n_units: int | None = None  # None if only running the module can show it
     n_heads: int | None = None  # of attention
-    path: str | None = None  # the module that is watched, within its stack
-    call: int = 0  # which of its calls in one forward pass
+    path: str | None = None  # of the hooked module, within its stack
+    call: int = 0  # which of the module's calls in one forward pass
 
     @property
     def is_module(self):
-        """Tell whether the block was asked for by the path of its module."""
+        """Return whether the block was requested by the path of its module."""
         return self.component.startswith(MODULE)
 
     @property
     def has_layers(self):
-        """Tell whether the block is one of a layer, which ``layers`` chooses."""
+        """Return whether the block belongs to a layer, which ``layers`` selects."""
         return not self.is_module and self.component != "embedding"
 
     @property
     def name(self):
-        """Name the block, such as ``"encoder.hidden.3"``."""
-        if self.is_module:  # the path says which stack
+        """Return the name of the block, such as ``"encoder.hidden.3"``."""
+        if self.is_module:  # the path includes the stack
             return self.component
         prefix = f"{self.stack}." if self.stack else ""
         return f"{prefix}{self.component}.{self.layer}"
 
     def neuron_names(self, n_units):
-        """Name the neurons of the block."""
+        """Return the names of the neurons of the block."""
         return block_neuron_names(self.name, n_units, n_heads=self.n_heads)
 
 
 def check_components(component):
-    """Turn the ``component`` parameter into a tuple of components.
-
-    Parameters
-    ----------
-    component : str or list of str
-
-    Returns
-    -------
-    components : tuple of str
-
-    Raises
-    ------
-    ValueError
-        For another component, a repeated one, or none.
-    """
+    """Return the ``component`` parameter as a tuple of distinct components."""
     asked = (component,) if isinstance(component, str) else tuple(component)
     wrong = [
         name
@@ -69,7 +55,11 @@ def check_components(component):
         and not (isinstance(name, str) and name.startswith(MODULE) and len(name) > len(MODULE))
     ]
     if wrong or not asked or len(set(asked)) < len(asked):
-        problem = f"{wrong[0]!r} is none" if wrong else "they must be distinct, at least one"
+        problem = (
+            f"{wrong[0]!r} is not a component"
+            if wrong
+            else "it must name at least one component, all distinct"
+        )
         raise ValueError(
             f"The 'component' parameter of ActivationExtractor is {component!r}, but {problem}. "
             f"Choose from {list(COMPONENTS)} and 'module:<glob>', such as 'module:*.output', or "
@@ -79,20 +69,21 @@ def check_components(component):
 
 
 def choose_blocks(available, layers, *, model):
-    """Pick the blocks of some layers, in the order of the matrix.
+    """Select the blocks of some layers, in the order of the matrix.
 
-    Stack by stack; within it the embedding, layer by layer all components, then the modules.
+    The order is by stack; within a stack the embedding comes first, then all components layer by
+    layer, then the modules.
 
     Parameters
     ----------
     available : tuple of Block
-        All that the components asked for have, the components in the order asked.
+        All blocks of the requested components, in the order of the request.
 
     layers : int, list of int or None
-        Negative ones count from the last; None takes all.
+        Negative numbers count from the last layer; None selects all.
 
     model : str
-        The model's name, for the error message.
+        The name of the model, for messages.
 
     Returns
     -------
@@ -101,7 +92,7 @@ def choose_blocks(available, layers, *, model):
     Raises
     ------
     ValueError
-        For a layer that no component has, a repeated one, or none at all.
+        If no component has a layer, a layer is repeated, or there is none.
     """
     chosen = []
     for stack in dict.fromkeys(block.stack for block in available):
@@ -119,7 +110,7 @@ def _choose_layers(known, layers, stack, model):
     if layers is None:
         return known
     asked = [layers] if isinstance(layers, Integral) else list(layers)
-    # A mask would be taken for the layers 0 and 1.
+    # A mask would be read as the layers 0 and 1.
     if not all(isinstance(x, Integral) and not isinstance(x, bool) for x in asked):
         raise ValueError(
             "The 'layers' parameter of ActivationExtractor must be an int, a list of int or "
@@ -127,19 +118,22 @@ def _choose_layers(known, layers, stack, model):
         )
     if not known:
         raise ValueError(
-            f"The 'layers' parameter of ActivationExtractor is {layers!r}, but the components "
-            "asked for have no layers: embeddings and modules are taken whole. Leave it None."
+            f"The 'layers' parameter of ActivationExtractor is {layers!r}, but the "
+            "requested components have no layers: embeddings and modules are read whole. Leave it "
+            "None."
         )
     chosen = [int(layer) + known[-1] + 1 if layer < 0 else int(layer) for layer in asked]
     wrong = [a for a, layer in zip(asked, chosen, strict=True) if layer not in known]
     if wrong or not chosen or len(set(chosen)) < len(chosen):
         problem = (
-            f"there is no layer {wrong[0]}" if wrong else "must name distinct ones, at least one"
+            f"there is no layer {wrong[0]}"
+            if wrong
+            else "it must name at least one layer, all distinct"
         )
         where = f"the {stack} of {model}" if stack else model
         first = "(0 is the embedding)" if known[0] == 0 else "for these components"
         raise ValueError(
             f"The 'layers' parameter of ActivationExtractor is {layers!r}, but {problem}; {where} "
-            f"has {known} {first}."
+            f"has the layers {known} {first}."
         )
     return chosen

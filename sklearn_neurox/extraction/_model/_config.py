@@ -1,48 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a config tells about a model before its weights are loaded."""
+"""Properties of a model that its config reveals before the weights are loaded."""
 
-# These number positions from padding_idx + 1, so their table has rows no token can use.
+# These number positions from padding_idx + 1, so some rows of their table are never used.
 _POSITIONS_AFTER_PADDING = frozenset(
     "camembert data2vec-text ibert longformer luke mluke mpnet roberta roberta-prelayernorm "
     "xlm-roberta xlm-roberta-xl xmod".split()
 )
-# A tokenizer without a limit says so with a number of this order.
+# A tokenizer without a limit reports a number of this order.
 _UNLIMITED = 10**9
-
-
-# These begin the decoder's input with the last token of what it shall say.
+# These start the decoder's input with the last token of the target.
 _ROTATE_TARGETS = frozenset({"mbart", "plbart"})
 
 
 def choose_stacks(config, stack, *, model):
-    """Turn the ``stack`` parameter into the stacks to read.
+    """Return the stacks that the ``stack`` parameter selects.
 
-    Parameters
-    ----------
-    config : PreTrainedConfig
-
-    stack : {"encoder", "decoder", "both"} or None
-        None takes the encoder of a model that has both.
-
-    model : str
-        The model's name, for the error message.
-
-    Returns
-    -------
-    stacks : tuple of (str or None)
-        None stands for the one stack of a model that is not an encoder-decoder.
-
-    Raises
-    ------
-    ValueError
-        If a model with one stack is asked for one by name.
+    The only stack of a model that is not an encoder-decoder is None.
     """
     if config.is_encoder_decoder:
         return ("encoder", "decoder") if stack == "both" else (stack or "encoder",)
     if stack is not None:
         raise ValueError(
-            f"The 'stack' parameter of ActivationExtractor is {stack!r}, but {model} is no "
-            "encoder-decoder: it has one stack. Leave stack=None."
+            f"The 'stack' parameter of ActivationExtractor is {stack!r}, but {model} is "
+            "not an encoder-decoder model and has only one stack. Leave stack=None."
         )
     return (None,)
 
@@ -52,7 +32,7 @@ def text_config(config, stack=None):
     if not config.is_encoder_decoder:
         return config.get_text_config()
     if stack == "decoder":
-        # get_text_config(decoder=True) would forget the sizes of a config that describes both.
+        # get_text_config(decoder=True) would lose the sizes of a config that describes both.
         nested = getattr(config, "decoder", None)
         return config if nested is None else nested
     return config.get_text_config(encoder=True)
@@ -68,10 +48,10 @@ def n_blocks(config, stack=None):
 
 
 def hidden_layers(config, stack=None):
-    """List the hidden layers that have one state a token; 0 is the embedding output."""
+    """List the hidden layers that have one state per token; 0 is the embedding output."""
     n_layers = n_blocks(config, stack)
     if text_config(config, stack).model_type == "canine":
-        # The states between are one a group of characters, not one a character.
+        # In between there is one state per group of characters, not per character.
         return [0, 1, n_layers + 3, n_layers + 4]
     return list(range(n_layers + 1))
 
@@ -85,34 +65,14 @@ def n_units(config, stack=None, *, is_last=False):
 
 
 def n_heads(config, stack=None):
-    """Return the number of attention heads of a block, None where the config does not tell."""
+    """Return the number of attention heads of a block, or None if the config lacks it."""
     config = text_config(config, stack)
     heads = getattr(config, "num_attention_heads", None)
     return getattr(config, "decoder_attention_heads", heads) if stack == "decoder" else heads
 
 
 def decoder_start(config, stacks, *, model):
-    """Return the token that a decoder's input starts with, None for the last one of its text.
-
-    Parameters
-    ----------
-    config : PreTrainedConfig
-
-    stacks : collection of (str or None)
-        Those read; without a decoder there is no such token.
-
-    model : str
-        The model's name, for the error message.
-
-    Returns
-    -------
-    token : int or None
-
-    Raises
-    ------
-    ValueError
-        If the config names none.
-    """
+    """Return the first token of a decoder's input, or None if it is the last token of its text."""
     if "decoder" not in stacks or config.model_type in _ROTATE_TARGETS:
         return None
     token = getattr(config, "decoder_start_token_id", None)
@@ -125,28 +85,28 @@ def decoder_start(config, stacks, *, model):
 
 
 def max_positions(config, stack=None):
-    """Return how many positions a token can have, None where the config sets no limit."""
+    """Return how many positions tokens can have, or None if the config sets no limit."""
     config = text_config(config, stack)
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and config.model_type in _POSITIONS_AFTER_PADDING:
         positions -= config.pad_token_id + 1
-    # XLNet's is -1.
+    # XLNet has -1.
     return None if positions is None or positions < 1 else positions
 
 
 def max_tokens(config, tokenizer, stacks=(None,)):
-    """Return the most tokens the stacks can read at once, None where there is no limit."""
+    """Return the most tokens the stacks can read at once, or None if there is no limit."""
     limits = [tokenizer.model_max_length]
     for stack in stacks:
         positions = max_positions(config, stack)
-        # One position of the decoder is that of the token it starts with.
+        # The decoder's start token takes one position.
         limits.append(positions - 1 if positions and stack == "decoder" else positions)
     limits = [limit for limit in limits if limit is not None and 0 < limit < _UNLIMITED]
     return min(limits, default=None)
 
 
 def is_causal(config):
-    """Tell whether the model sees only what stands before a token."""
+    """Return whether a token sees only the tokens before it."""
     from transformers.models.auto import modeling_auto
 
     if config.is_encoder_decoder:

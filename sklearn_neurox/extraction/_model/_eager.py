@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A compiled model runs as it is written for a while: compiled code passes by new hooks."""
+"""Run a compiled model eagerly for a while, because compiled code bypasses new hooks."""
 
 import contextlib
 import sys
@@ -8,19 +8,14 @@ import threading
 import torch
 
 _lock = threading.Lock()
-# How many need compiled code out of the way now; what the first of them set, the last one ends.
+# How many contexts are open; the first one sets the stance and the last one resets it.
 _users = 0
 _stance = None
 
 
 @contextlib.contextmanager
 def uncompiled(model):
-    """Run a model, where it or any part of it was compiled, without the compiled code.
-
-    Parameters
-    ----------
-    model : Module
-    """
+    """Run a model eagerly within the context, if it or any part of it was compiled."""
     if not _is_compiled(model):
         yield
         return
@@ -48,7 +43,7 @@ def _end():
 
 
 def _is_compiled(model):
-    # Nothing is compiled before this module is there, which takes seconds to import.
+    # Nothing is compiled before this module is loaded, and importing it takes seconds.
     if "torch._dynamo" not in sys.modules:
         return False
     wrapper = sys.modules["torch._dynamo"].OptimizedModule

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What tells the activations of one model from those of another, told without loading it."""
+"""Identify a model and its tokenizer without loading them."""
 
 import contextlib
 import copy
@@ -14,26 +14,27 @@ from pathlib import Path
 
 from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.utils._output_files import write_whole
 from sklearn_neurox.utils._tqdm import tqdm_class
 
-# Whatever a model or a tokenizer is loaded from.
+# The files that models and tokenizers are loaded from.
 _SUFFIXES = frozenset(".safetensors .bin .json .txt .model .py .vocab .tiktoken .bpe".split())
 _WEIGHTS = frozenset([".safetensors", ".bin"])
 _CHUNK = 1 << 22
 _WORTH_KEEPING = 32 << 20
 _SETTLED_NS = 2_000_000_000
-# What a live tokenizer says of itself that no text can tell.
 _THE_MODELS = "the model's"
 _ADAPTERS = ("disable_adapters", "active_adapters", "merged_adapters", "scaling")
+# Settings of a live tokenizer that do not change how it tokenizes.
 _INCIDENTAL = ("name_or_path", "tokenizer_file", "vocab_file", "merges_file")
 
 
 def fingerprint(spec, options, memo=None):
-    """Digest what defines the stored states.
+    """Return a digest of everything that determines the stored states.
 
-    A folder is digested by the contents of its files, a model from the hub by the commit that
-    the hub's cache on this machine holds, an untrained one by its config, its seed and the
-    libraries that draw its weights, a live one by its parameters as they are now.
+    A folder is digested by the contents of its files; a hub model by its commit in the local hub
+    cache; an untrained model by its config, its seed and the versions of the libraries that draw
+    its weights; a live model by its current parameters.
 
     Parameters
     ----------
@@ -43,13 +44,13 @@ def fingerprint(spec, options, memo=None):
         The parameters that change what is stored, of JSON types.
 
     memo : Path or None, default=None
-        A folder where digests of large files are kept, so that the next process need not read
-        the files if they have not changed.
+        A folder that stores digests of large files, so that other processes need not read the files
+        again while they are unchanged.
 
     Returns
     -------
     fingerprint : str or None
-        None for a model that is not on this machine yet.
+        None if the model is not on this machine yet.
     """
     parts = [_of_model(spec, memo), _of_tokenizer(spec, memo)]
     if None in parts:
@@ -60,19 +61,7 @@ def fingerprint(spec, options, memo=None):
 
 
 def leave_behind(spec, *, with_digests):
-    """Describe a live model, so that a cache can still be found without it.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-
-    with_digests : bool
-        Whether there is a cache, for which the parameters are worth reading.
-
-    Returns
-    -------
-    model : DetachedModel
-    """
+    """Return what a pickle keeps of a live model, with digests if there is a cache to find."""
     name = type(spec.model).__name__
     if not with_digests:
         return DetachedModel(name)
@@ -85,8 +74,8 @@ def leave_behind(spec, *, with_digests):
 
 def _of_model(spec, memo):
     if spec.is_live:
-        lost = isinstance(spec.model, DetachedModel)
-        return spec.model.fingerprint if lost else _of_live(spec.model)
+        is_detached = isinstance(spec.model, DetachedModel)
+        return spec.model.fingerprint if is_detached else _of_live(spec.model)
     found = _located(spec.model, spec.revision)
     if found is None:
         return None
@@ -121,7 +110,7 @@ def _of_tokenizer(spec, memo):
 
 
 def _located(name, revision):
-    """Find the folder of a model, and its commit where it is one of the hub's."""
+    """Return the folder of a model, and its commit if it is in the hub's cache."""
     if os.path.isdir(name):
         return Path(name), None
     tqdm_class()
@@ -130,7 +119,7 @@ def _located(name, revision):
 
     try:
         config = try_to_load_from_cache(name, "config.json", revision=revision or "main")
-    except HFValidationError:  # the path of a folder that is not there
+    except HFValidationError:  # the path of a missing folder
         return None
     if not isinstance(config, str):
         return None
@@ -151,25 +140,22 @@ def _of_folder(folder, suffixes, memo):
     stamps = tuple((os.path.abspath(f), *_stamp(f)) for f in files)
     if memo is None or sum(size for _, size, *_ in stamps) < _WORTH_KEEPING:
         return _of_files(stamps)
-    kept = memo / ".digests" / hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]
+    stored = memo / ".digests" / hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]
     with contextlib.suppress(OSError):
-        digest = kept.read_text("ascii", "replace")
+        digest = stored.read_text("ascii", "replace")
         if re.fullmatch("[0-9a-f]{32}", digest):
             return digest
     digest = _of_files(stamps)
-    # A file changed this very moment may change again without a later time.
+    # A file changed just now may change again with the same timestamp.
     if time.time_ns() - max(modified for _, _, modified, _ in stamps) > _SETTLED_NS:
-        _keep(kept, digest)
+        _store(stored, digest)
     return digest
 
 
-def _keep(path, text):
-    temporary = path.with_name(f"{os.urandom(16).hex()}.tmp")
-    # Where it cannot be kept it is computed again.
-    with contextlib.suppress(OSError):
+def _store(path, text):
+    with contextlib.suppress(OSError):  # if it cannot be stored, it is computed again
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, "ascii")
-        os.replace(temporary, path)
+        write_whole(path, lambda name: Path(name).write_text(text, "ascii"))
 
 
 def _stamp(file):
@@ -189,7 +175,7 @@ def _of_files(stamps):
 
 
 def _of_live(model):
-    """Digest a model in memory: what it is, and its parameters as they are now."""
+    """Digest a live model: its architecture and its current parameters."""
     if isinstance(model, TorchModel):
         if model.fingerprint is None:
             return None
@@ -214,7 +200,7 @@ def _of_live(model):
 
 
 def _state_of(module):
-    """Yield what ``state_dict`` would hold, and which adapters act; the model stays as it is."""
+    """Yield the contents of ``state_dict`` and the active adapters, without changing the model."""
     import torch
 
     plainly = torch.nn.Module._save_to_state_dict
@@ -222,19 +208,18 @@ def _state_of(module):
         prefix, found = f"{path}." if path else "", {}
         own = part
         if type(part)._save_to_state_dict is not plainly and not any(part.children()):
-            # Some unpack their weights to save them (bitsandbytes' of 4 bits), and lose by packing
-            # them again. Where there can be no copy, that is not done either.
+            # bitsandbytes 4-bit layers repack lossily, so a copy is digested where possible.
             with contextlib.suppress(RuntimeError, TypeError, NotImplementedError):
                 own = copy.deepcopy(part)
         own._save_to_state_dict(found, prefix, keep_vars=False)
-        yield from found.items()  # which may lie in the memory of the copy
-        # peft's layers are switched by attributes; a model has methods of these names.
+        yield from found.items()  # may share memory with the copy
+        # Attributes switch the layers of peft; models have methods of the same names.
         if isinstance(getattr(part, "disable_adapters", None), bool):
             yield f"{prefix}adapters", [getattr(part, name, None) for name in _ADAPTERS]
 
 
 def _add(digest, value, name):
-    """Add a parameter to a digest; quantised ones are made of several parts."""
+    """Add a parameter to a digest; quantized ones consist of several parts."""
     import torch
 
     from sklearn_neurox.utils._torch import to_numpy
@@ -249,10 +234,10 @@ def _add(digest, value, name):
     digest.update(f"{tuple(value.shape)}:{value.dtype}".encode())
     if value.device.type == "meta":
         raise ValueError(
-            f"The 'cache' of ActivationExtractor cannot tell this live model from others: its "
-            f"{name!r} is not in memory but offloaded. Give the model by its path, or cache=None."
+            "The 'cache' of ActivationExtractor cannot identify this live model, because its "
+            f"{name!r} is offloaded, not in memory. Pass the path of the model, or cache=None."
         )
-    if hasattr(value, "__tensor_flatten__"):  # several tensors that pass for one
+    if hasattr(value, "__tensor_flatten__"):  # a tensor subclass made of several tensors
         names, context = value.__tensor_flatten__()
         _add(digest, [context, *(getattr(value, part) for part in names)], name)
     elif value.is_quantized:
@@ -275,7 +260,7 @@ def _of_live_tokenizer(tokenizer):
     parts = [type(tokenizer).__name__, settings, sorted(tokenizer.get_added_vocab().items())]
     if tokenizer.is_fast:
         rules = json.loads(tokenizer.backend_tokenizer.to_str())
-        # The last call's, which the next call overrides.
+        # These two are left by the last call, and the next call overrides them.
         parts.append({k: v for k, v in rules.items() if k not in ("truncation", "padding")})
     else:
         parts.append(sorted(tokenizer.get_vocab().items()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A live model: how its stacks run, and how blocks of its activations are read meanwhile."""
+"""Run the stacks of a live model, and read blocks of its activations on the way."""
 
 import contextlib
 import inspect
@@ -17,7 +17,7 @@ from sklearn_neurox.extraction._model._torch_model import TorchModel
 
 _traits: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _widths: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
-# How many calls use a model now, and which of its modules were in training mode before.
+# The number of open contexts per model, and its modules that were in training mode before.
 _in_evaluation: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _modes_lock = threading.Lock()
 
@@ -28,17 +28,17 @@ _PROBE_TEXTS = 8
 
 @dataclass(frozen=True)
 class StackTraits:
-    """What a look at a stack's forward pass has shown."""
+    """Traits of a stack's forward pass, as shown by test runs."""
 
-    blocks: str | None  # name of the list of blocks, None where the hidden states come otherwise
+    blocks: str | None  # path of the list of blocks, None if their outputs are not the states
     n_layers: int
-    supports_padding: bool  # whether a padded input gives the same states
-    batch_dependent: bool  # whether the texts beside it change the states of a text
-    multiple: int  # inputs shorter than this are padded to it
+    supports_padding: bool  # whether padding leaves the states unchanged
+    batch_dependent: bool  # whether the states of a text depend on the rest of its batch
+    multiple: int  # shorter inputs are padded to this length
 
 
 def base_of(model, stack=None):
-    """Return the part of a model that makes the states: one of two stacks, and no heads."""
+    """Return the part of a model that computes the states: one stack, without heads."""
     if isinstance(model, TorchModel):
         return model.module
     if stack == "decoder":
@@ -47,18 +47,7 @@ def base_of(model, stack=None):
 
 
 def traits_of(model, stack=None):
-    """Look once at how a stack makes its hidden states; the result is checked, not assumed.
-
-    Parameters
-    ----------
-    model : PreTrainedModel or TorchModel
-
-    stack : {"encoder", "decoder"} or None
-
-    Returns
-    -------
-    traits : StackTraits
-    """
+    """Return the traits of a stack, which test runs determine the first time."""
     known = _traits.setdefault(model, {})
     if stack not in known:
         if isinstance(model, TorchModel):
@@ -99,37 +88,23 @@ def _examine(model, stack):
 
 
 def _beside_others(model, stack):
-    # What quantises a whole batch by its extremes rounds every text by the others, and experts of
-    # limited capacity may leave out a token that stands behind theirs.
+    # Quantizing a batch by its extremes makes each text's rounding depend on the others, and
+    # experts with limited capacity may drop tokens that come after those of other texts.
     inputs = probe_inputs(model, stack, n_texts=_PROBE_TEXTS)
     return hidden_states_of(base_of(model, stack), inputs)
 
 
 def probe_inputs(model, stack, *, padding=0, n_texts=1):
-    """Make a short input of the kind a stack reads.
+    """Return a short input of the kind that a stack reads.
 
-    Parameters
-    ----------
-    model : PreTrainedModel or TorchModel
-
-    stack : {"encoder", "decoder"} or None
-
-    padding : int, default=0
-        How many tokens of padding follow.
-
-    n_texts : int, default=1
-        The first is the same however many follow.
-
-    Returns
-    -------
-    inputs : dict of str to Tensor
+    The first text does not depend on ``n_texts``; ``padding`` is the number of padding tokens.
     """
     if isinstance(model, TorchModel):
         ids = model.encode_checked("A few words .")[0][: model.max_length]
         ids = torch.from_numpy(ids).to(input_device(model)).repeat(n_texts, 1)
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     base = base_of(model, stack)
-    # From the config, because a model that hashes characters has no one table of embeddings.
+    # From the config, because a model that hashes characters has no single embedding table.
     size = getattr(base.config.get_text_config(), "vocab_size", 128)
     first = min(5, size - 1)
     room = max_positions(base.config) or _PROBE_LENGTH + _PROBE_PADDING
@@ -151,36 +126,36 @@ def probe_inputs(model, stack, *, padding=0, n_texts=1):
 
 
 def input_device(model):
-    """Return where a model takes its input; parts of it may lie elsewhere, or nowhere yet."""
+    """Return the device of a model's input; other parts may be elsewhere or not loaded yet."""
     module = model.module if isinstance(model, TorchModel) else model
     devices = (parameter.device for parameter in module.parameters())
     return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
 
 
 def hidden_states_of(base, inputs):
-    """Run a stack and give all its hidden states, as transformers tells them."""
+    """Run a stack and return all its hidden states, as transformers reports them."""
     return base(**inputs, **options_of(base), output_hidden_states=True).hidden_states
 
 
 def options_of(base):
-    """Say with which options a model, or a stack of it, is called: for its states, as a dict."""
+    """Return the keyword options to call a model or stack with."""
     options = dict.fromkeys(accepted_by(base, ["use_cache"]), False)
-    # Which the config of a live model may have otherwise.
+    # The config of a live model may set return_dict to False.
     return options if getattr(base.config, "return_dict", True) else options | {"return_dict": True}
 
 
 def accepted_by(base, names):
-    """Tell which inputs a stack takes: all, where it only passes them on, as BART's decoder."""
-    # What torch.compile wraps around a model takes anything.
+    """Return the inputs that a stack accepts: all, if it only passes them on as BART's does."""
+    # The wrapper of torch.compile accepts any argument.
     accepted = inspect.signature(getattr(base, "_orig_mod", base).forward).parameters
     return [name for name in names if name in accepted or "input_ids" not in accepted]
 
 
 def are_close(ours, theirs):
-    """Tell whether two states are the same but for rounding."""
+    """Return whether two states are the same up to rounding."""
     if ours.shape != theirs.shape:
         return False
-    # Half precision rounds more, and differently for another length.
+    # Half precision rounds more, and differently for different lengths.
     tolerance = max(1e-3, 8 * torch.finfo(theirs.dtype).eps)
     scale = theirs.abs().max().clamp_min(torch.finfo(theirs.dtype).tiny)
     return bool(((ours - theirs).abs().max() / scale) < tolerance)
@@ -192,7 +167,7 @@ def _tapped_equals(base, traits, inputs, expected):
     try:
         forward = partial(base, **inputs, **options_of(base))
         output = run_tapped(forward, taps, seen.__setitem__, stop=False)
-    except ModuleDidNotRun:  # a list of modules of which some do not run
+    except ModuleDidNotRun:  # some modules of the list do not run
         return False
     seen[traits.n_layers] = output.last_hidden_state
     return all(are_close(seen[layer], state) for layer, state in enumerate(expected))
@@ -204,21 +179,21 @@ def _hidden_tap(base, traits, layer):
 
 
 def run_hidden(model, traits_by_stack, inputs, blocks, visit):
-    """Run a model on one batch and hand over the blocks asked for as they appear.
+    """Run a model on one batch and pass on the requested blocks as they appear.
 
     Parameters
     ----------
     model : PreTrainedModel or TorchModel
 
     traits_by_stack : dict of (str or None) to StackTraits
-        From `traits_of`, of every stack that has to run.
+        The traits of each stack that has to run, from `traits_of`.
 
     inputs : dict of str to Tensor
         ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``; for a decoder also
         ``decoder_input_ids`` and ``decoder_attention_mask``.
 
     blocks : tuple of Block
-        What is wanted; a stack's forward pass ends after the last of them.
+        The requested blocks; a stack's forward pass ends after the last of them.
 
     visit : callable
         Called with (index of the block, tensor of shape (n_sequences, n_tokens, n_units)).
@@ -270,7 +245,7 @@ def _tap(base, block):
 
 
 def forward_of(model, base, inputs):
-    """Return a function that runs a stack; what its output should hold goes by keywords."""
+    """Return a function that runs a stack; its keywords select what the output contains."""
     if isinstance(model, TorchModel):
         arguments = [inputs["input_ids"]]
         if model.forward is None:
@@ -281,26 +256,12 @@ def forward_of(model, base, inputs):
 
 
 def module_widths(model, stack, paths):
-    """Run a model on a few tokens to see what its modules give.
-
-    Parameters
-    ----------
-    model : PreTrainedModel or TorchModel
-
-    stack : {"encoder", "decoder"} or None
-
-    paths : list of str
-        The modules, by their paths in the stack.
-
-    Returns
-    -------
-    widths : dict of str to int
-        How many units each has.
+    """Run a model on a few tokens and return the number of units of each module.
 
     Raises
     ------
     ValueError
-        For a module that does not give one state a token, or runs more than once or not at all.
+        If a module does not return one state per token, or does not run exactly once.
     """
     known = _widths.setdefault(model, {})
     new = [path for path in paths if (stack, path) not in known]
@@ -313,7 +274,7 @@ def module_widths(model, stack, paths):
 
 
 def _watch(model, stack, paths):
-    """Run two texts through a stack; say how often each module ran and on what shapes."""
+    """Run two texts through a stack and return how often each module ran, and on which shapes."""
     base, found = base_of(model, stack), {}
     inputs = probe_inputs(model, stack, n_texts=2)
     calls = [(path, call) for path in paths for call in (0, 1)]
@@ -323,7 +284,7 @@ def _watch(model, stack, paths):
         path, call = tap
         found[path] = call + 1, getattr(state, "shape", ()), inputs["input_ids"].shape
 
-    with contextlib.suppress(ModuleDidNotRun):  # which is what this is to find out
+    with contextlib.suppress(ModuleDidNotRun):  # which modules run is the question here
         run_tapped(forward_of(model, base, inputs), taps, visit, stop=False)
     return found
 
@@ -334,22 +295,22 @@ def _width(path, n_calls, shape, expected):
         problem = "runs more than once" if n_calls else "does not run"
         problem += " in a forward pass"
     elif tuple(shape[:-1]) not in (tuple(expected), (expected.numel(),)):
-        problem = f"gives no state for every token: {tuple(shape)} for {tuple(expected)} tokens"
+        problem = (
+            f"does not return one state per token: {tuple(shape)} for {tuple(expected)} tokens"
+        )
     if problem:
         raise ValueError(
-            f"ActivationExtractor cannot read the module {path!r}: it {problem}. Choose others "
-            "with component='module:<glob>'."
+            f"ActivationExtractor cannot read the module {path!r}: it {problem}. Choose "
+            "other modules with component='module:<glob>'."
         )
     return int(shape[-1])
 
 
 @contextlib.contextmanager
 def evaluating(model):
-    """Put a model into evaluation mode for a while, each of its modules restored afterwards.
+    """Put a model in evaluation mode, and run it uncompiled, within the context.
 
-    Where it was compiled, it runs as it is written.
-
-    The first of several threads switches the mode, the last one restores it.
+    Each module gets its mode back. Of several threads, the first switches and the last restores.
     """
     model = base_of(model) if isinstance(model, TorchModel) else model
     with _modes_lock:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Hooks that watch modules while a model runs, and are gone afterwards whatever happens."""
+"""Hooks that read modules while a model runs, and are always removed afterwards."""
 
 import contextlib
 from collections import Counter
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 import torch
 
-# Hooks sit on the shared model, but only the call that set them may see what they see.
+# Hooks are set on a shared model, but must act only within the call that set them.
 _current_call: ContextVar = ContextVar("sklearn_neurox_call", default=None)
 
 
 class ModuleDidNotRun(RuntimeError):
-    """A module that was to be watched took no part in the forward pass."""
+    """A hooked module took no part in the forward pass."""
 
 
 @dataclass(frozen=True)
 class Tap:
-    """Where to listen: what goes into a module, or what comes out of it."""
+    """A place to read: the input or the output of a module."""
 
     module: torch.nn.Module
     side: str  # "input" or "output"
@@ -26,11 +26,11 @@ class Tap:
 
 
 class _Stop(Exception):  # noqa: N818 - not an error
-    """Ends a forward pass after the last thing asked for."""
+    """Ends a forward pass once everything requested has been read."""
 
 
 def run_tapped(forward, taps, visit, *, stop):
-    """Run a forward pass and hand over what the taps see, as it appears.
+    """Run a forward pass and pass on the states at the taps as they appear.
 
     Parameters
     ----------
@@ -38,18 +38,18 @@ def run_tapped(forward, taps, visit, *, stop):
         Runs the model; called without arguments.
 
     taps : dict of object to Tap
-        The taps by whatever name `visit` knows them.
+        The taps by name.
 
     visit : callable
         Called with (name, tensor).
 
     stop : bool
-        Whether to end the forward pass once all taps have seen their state.
+        Whether to end the forward pass once all taps have been read.
 
     Returns
     -------
     output : object
-        What ``forward`` returned; None where it was stopped.
+        The return value of ``forward``, or None if it was stopped.
 
     Raises
     ------
@@ -81,8 +81,8 @@ def run_tapped(forward, taps, visit, *, stop):
     if waiting:
         missing = sorted(map(str, waiting))
         raise ModuleDidNotRun(
-            f"The modules behind {missing[0]!r} did not run in the forward pass ({len(waiting)} "
-            "such), so their activations cannot be read."
+            f"The module of {missing[0]!r} did not run in the forward pass ({len(waiting)} in "
+            "total), so its activations cannot be read."
         )
     return output
 
@@ -93,7 +93,7 @@ def _hook(tap, name, record):
             lambda _, args, output: record(name, first_of(output))
         )
 
-    # torch forgets the kwargs of a hook that is removed while another thread is calling it.
+    # torch omits the kwargs if the hook is removed while another thread is calling it.
     def before(_, args, kwargs=None):
         if args or kwargs is not None:
             record(name, args[0] if args else kwargs["hidden_states"])
@@ -102,14 +102,14 @@ def _hook(tap, name, record):
 
 
 def first_of(output):
-    """Take the first of several outputs: what comes with a state is of no interest."""
+    """Return the first of several outputs, which is the state."""
     if isinstance(output, dict):  # transformers' outputs are
         output = tuple(output.values())
     return output[0] if isinstance(output, (tuple, list)) and output else output
 
 
 class _Head:
-    """A pre-hook that leaves the head only the states it is asked about, in one call of ours."""
+    """A pre-hook that passes only the requested states to a head, and only in its own call."""
 
     def __init__(self, places):
         self.places, self.call, self.ran = places, object(), False
@@ -124,22 +124,10 @@ class _Head:
 
 @contextlib.contextmanager
 def at_places(module, places):
-    """Have a module read only some of its states, for the calls made in this context.
+    """Make a head read only the states at ``places`` of the flattened batch, within the context.
 
-    A vocabulary is a hundred times wider than a state, and most places are of no interest.
-
-    Parameters
-    ----------
-    module : Module
-        What makes predictions of states.
-
-    places : Tensor of shape (n_places,)
-        In the flattened batch.
-
-    Yields
-    ------
-    head : object
-        Its ``ran`` tells whether the module was used.
+    A vocabulary is a hundred times wider than a state, and most places are not needed. The
+    attribute ``ran`` of the yielded object is True once the head was used.
     """
     head = _Head(places)
     token = _current_call.set(head.call)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""An estimator that may hold a live model: shared by clones, left behind by pickles."""
+"""Estimators that may hold a live model: clones share it, pickles leave it out."""
 
 import os
 
@@ -12,16 +12,16 @@ from sklearn_neurox.extraction._model._torch_model import TorchModel
 
 
 class LiveModelMixin:
-    """Treats the parameters ``model`` and ``tokenizer`` as what may be too large to copy."""
+    """Handles the parameters ``model`` and ``tokenizer``, which may be too large to copy."""
 
     def __sklearn_clone__(self):
-        # A live model is shared: copying its weights for every fold would be absurd.
+        # Copying the weights of a live model for every fold would be wasteful.
         bare = self._shallow_copy()
         bare.model = bare.tokenizer = None
         return _clone_parametrized(bare).set_params(model=self.model, tokenizer=self.tokenizer)
 
     def _shallow_copy(self):
-        # copy.copy would go through __getstate__, which leaves a live model behind.
+        # copy.copy would call __getstate__, which leaves out a live model.
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         return other
@@ -36,7 +36,7 @@ class LiveModelMixin:
         return super(LiveModelMixin, self._to_show()).__repr__(**options)
 
     def _to_show(self):
-        # A module's own repr is its whole tree, a tokenizer's all its tokens.
+        # The repr of a module is its whole tree, and that of a tokenizer lists all its tokens.
         shown = self._shallow_copy()
         for name in ("model", "tokenizer"):
             value = getattr(self, name)
@@ -60,7 +60,7 @@ class LiveModelMixin:
 
 
 class _Named:
-    """Stands for a live model or tokenizer where one is printed."""
+    """Stands in for a live model or tokenizer in the repr."""
 
     def __init__(self, class_name):
         self.class_name = class_name
@@ -69,7 +69,7 @@ class _Named:
         return f"<a live {self.class_name}>"
 
 
-# What has a short repr.
+# Types with a short repr.
 _SHORT = (str, os.PathLike, DetachedModel, TorchModel, _Named, type(None))
 
 
@@ -77,5 +77,5 @@ def _pprint(printer, estimator, *where):
     printer._pprint_estimator(estimator._to_show(), *where)
 
 
-# Else scikit-learn would print the tree within a pipeline, and break no line of the others.
+# Otherwise scikit-learn would print the tree within a pipeline, and break no other lines.
 _EstimatorPrettyPrinter._dispatch[LiveModelMixin.__repr__] = _pprint

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Models, tokenizers and configs: loaded on first use, kept once a process, never pickled."""
+"""Load models, tokenizers and configs on first use, once per process; never pickle them."""
 
 import contextlib
 import threading
@@ -11,20 +11,20 @@ from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._tqdm import tqdm_class
 
-# Two models let a trained and an untrained one alternate without reloading.
+# With two, a trained and an untrained model can alternate without reloading.
 _MAX_MODELS = 2
 _MAX_TOKENIZERS = 8
 
 _models: OrderedDict = OrderedDict()
 _tokenizers: OrderedDict = OrderedDict()
 _lock = threading.RLock()
-# How many hold each of the models: one that is being ablated must not give way to others.
+# How many contexts hold each model: a model that is being ablated must not be evicted.
 _held: Counter = Counter()
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything that defines a model's activations; two equal specs share one loaded model."""
+    """Everything that defines a model's activations; equal specs share one loaded model."""
 
     model: object  # a name or path, or a live PreTrainedModel
     tokenizer: object
@@ -37,17 +37,17 @@ class ModelSpec:
 
     @property
     def is_live(self):
-        """Tell whether the model was handed over loaded."""
+        """Return whether the model was passed as an object, not by name."""
         return not isinstance(self.model, str)
 
     @property
     def is_torch_model(self):
-        """Tell whether transformers does not know the model."""
+        """Return whether the model is not a transformers model."""
         return isinstance(self.model, TorchModel)
 
     @property
     def name(self):
-        """Name the model for messages."""
+        """Return the name of the model for messages."""
         if self.is_torch_model:
             return repr(self.model)
         if isinstance(self.model, DetachedModel):
@@ -65,7 +65,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class DetachedModel:
-    """What a pickle keeps of a live model or tokenizer: its class name, and digests for a cache."""
+    """The parts of a live model or tokenizer that a pickle keeps: class name and digests."""
 
     class_name: str
     fingerprint: str | None = None
@@ -73,7 +73,7 @@ class DetachedModel:
 
 
 def clear_loaded_models() -> None:
-    """Forget the models and tokenizers this process keeps loaded.
+    """Clear the models and tokenizers that this process keeps loaded.
 
     Returns
     -------
@@ -91,13 +91,13 @@ def clear_loaded_models() -> None:
 
 def load_config(spec):
     """Load the config of a model, without its weights."""
-    _refuse_lost(spec)
+    _check_attached(spec)
     if spec.is_live:
         if spec.weights == "random":
             raise ValueError(
                 "ActivationExtractor cannot make the weights of a live model random: "
-                "weights='random' builds a model from its config. Give the model by name or "
-                "folder, or an untrained one: AutoModel.from_config(model.config)."
+                "weights='random' builds a model from its config. Pass the name or folder of the "
+                "model, or an untrained model: AutoModel.from_config(model.config)."
             )
         return spec.model.config
     tqdm_class()
@@ -110,7 +110,7 @@ def load_config(spec):
 
 def load_tokenizer(spec):
     """Load the tokenizer of a model."""
-    _refuse_lost(spec)
+    _check_attached(spec)
     if spec.is_torch_model:
         return spec.model
     if not isinstance(spec.tokenizer, (str, type(None))):
@@ -125,19 +125,19 @@ def load_tokenizer(spec):
         source = replace(spec, model=spec.model.config.name_or_path)
         if not source.model:
             raise ValueError(
-                "ActivationExtractor was given a live model that does not know where it came "
-                "from; give its tokenizer too, with tokenizer=."
+                "ActivationExtractor got a live model that does not name the folder it was loaded "
+                "from. Pass its tokenizer too, with tokenizer=."
             )
-    load_config(spec)  # for the better message when there is no such model
+    load_config(spec)  # gives a better message if there is no such model
     key = ("tokenizer", *_key(source))
     return _kept(_tokenizers, key, _MAX_TOKENIZERS, lambda: _fetch(AutoTokenizer, source))
 
 
 def loaded_model(spec):
-    """Return the model if it is loaded already, else None."""
+    """Return the model if it is already loaded, else None."""
     if spec.is_live:
         return None if isinstance(spec.model, DetachedModel) else spec.model
-    if not _models:  # and torch, which knows the devices, perhaps not imported
+    if not _models:  # resolving the device would import torch
         return None
     device = resolve_device(spec.device, caller="ActivationExtractor")
     with _lock:
@@ -145,11 +145,8 @@ def loaded_model(spec):
 
 
 def load_model(spec):
-    """Load the bare model, in evaluation mode, on its device.
-
-    A live model is taken as it is and stays where it is.
-    """
-    _refuse_lost(spec)
+    """Load the bare model, in evaluation mode, on its device; return a live model as it is."""
+    _check_attached(spec)
     if spec.is_live:
         return spec.model
     device = resolve_device(spec.device, caller="ActivationExtractor")
@@ -159,7 +156,7 @@ def load_model(spec):
 
 @contextlib.contextmanager
 def kept_loaded(spec):
-    """Load a model and keep it loaded for a while, however many others are meanwhile."""
+    """Load a model and keep it loaded within the context, however many others are loaded."""
     if spec.is_live:
         yield load_model(spec)
         return
@@ -176,33 +173,14 @@ def kept_loaded(spec):
 
 
 def load_once(spec, what, device, load):
-    """Load a model in another form than the bare one, unless it is there already.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-        Of a model given by name.
-
-    what : str
-        The form.
-
-    device : torch.device
-
-    load : callable
-        Loads it.
-
-    Returns
-    -------
-    model : PreTrainedModel
-        In evaluation mode, on the device.
-    """
+    """Load a model in another form than the bare one, unless it is already loaded."""
     key = (what, *_key(spec), str(device))
     return _kept(_models, key, _MAX_MODELS, lambda: load().eval().to(device))
 
 
 def load_skeleton(spec):
-    """Load the modules of a model without their weights, unless these are there already."""
-    _refuse_lost(spec)
+    """Load the modules of a model without weights, unless the model is already loaded."""
+    _check_attached(spec)
     model = loaded_model(spec)
     if model is not None:
         return model
@@ -230,9 +208,9 @@ def _build_model(spec):
 
     if spec.weights == "random":
         config = load_config(spec)
-        # On the CPU whatever the default device is: the draws of others differ.
+        # Always on the CPU: other devices draw different numbers.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            # torch.manual_seed would seed the GPUs too, for everybody.
+            # torch.manual_seed would also seed the GPUs, globally.
             torch.default_generator.manual_seed(spec.seed)
             return AutoModel.from_config(
                 config, dtype=torch.float32, trust_remote_code=spec.trust_remote_code
@@ -261,18 +239,18 @@ def _not_found(auto_class, spec, error):
     path = Path(spec.model)
     if "custom code" in str(error) and not spec.trust_remote_code:
         advice = (
-            "The model comes with code of its own, which runs only where you allow it: read the "
-            "code, and pass trust_remote_code=True if you trust it."
+            "The model comes with its own code, which runs only if you allow it. Read the code, "
+            "and pass trust_remote_code=True if you trust it."
         )
     elif path.is_dir():
         files = sorted(file.name for file in path.iterdir())
-        advice = f"The folder is there, but holds no such thing: {files[:8]}."
+        advice = f"The folder exists, but contains only {files[:8]}."
         if what == "weights" and not spec.allow_bin_weights:
             advice += " For a .bin checkpoint that you trust, pass allow_bin_weights=True."
     else:
         advice = (
-            "It is no folder here, and could not be fetched as a model name. Check the spelling "
-            "and the network, or give the path of a folder made by save_pretrained."
+            "It is not a local folder, and could not be downloaded as a model name. Check the "
+            "spelling and the network, or pass the path of a folder made by save_pretrained."
         )
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return (
@@ -281,19 +259,19 @@ def _not_found(auto_class, spec, error):
     )
 
 
-def _refuse_lost(spec):
+def _check_attached(spec):
     if isinstance(spec.model, DetachedModel) or isinstance(spec.tokenizer, DetachedModel):
-        lost = spec.model if isinstance(spec.model, DetachedModel) else spec.tokenizer
+        detached = spec.model if isinstance(spec.model, DetachedModel) else spec.tokenizer
         raise ValueError(
-            f"This ActivationExtractor was given a live {lost.class_name}, which pickles leave "
-            "behind, those that n_jobs sends to its workers included. Save the model with "
-            "save_pretrained and give its path instead, or set it again: "
+            f"This ActivationExtractor held a live {detached.class_name}, which pickles leave "
+            "out, including those that n_jobs sends to its workers. Save the model with "
+            "save_pretrained and pass its path instead, or set it again: "
             "set_params(model=..., tokenizer=...)."
         )
 
 
 def _key(spec):
-    """Name what a load depends on; a folder written anew is another model."""
+    """Return everything a load depends on; a rewritten folder is a different model."""
     stamp = None
     path = Path(spec.model)
     if path.is_dir():
@@ -317,7 +295,7 @@ def _kept(store, key, limit, load):
 
 @contextlib.contextmanager
 def quiet_transformers():
-    """Silence transformers' bars and log messages for a while."""
+    """Silence the progress bars and log messages of transformers within the context."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()

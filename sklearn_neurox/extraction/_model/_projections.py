@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the modules of a model are: its blocks, their projections, its embedding."""
+"""Locate the modules of a model: its blocks, their projections, and its embedding."""
 
 import re
 
@@ -8,15 +8,15 @@ import torch
 from sklearn_neurox.extraction._model import _config
 from sklearn_neurox.extraction._model._blocks import Block
 
-# Paths within a block. Families agree on few names, so rules serve better than a long table.
+# Paths within a block. Model families share few names, so rules work better than a long table.
 _FEED_FORWARD = r"(?:mlp|ffn|ff|feed_forward|layer\.\d+\.(?:DenseReluDense|mlp))\."
 _SELF_ATTENTION = (
     r"(?:self_attn|self_attention|attn|attn\.attention|attention|attention\.output|attention\.attn"
     r"|layer\.0\.SelfAttention)\."
 )
 _RULES = {
-    # The block's own "output.dense" is BERT's; "attention.output.dense" is another. MobileBERT has
-    # several a block, of which none can stand for all.
+    # BERT has "output.dense" in the block itself; "attention.output.dense" is another module.
+    # MobileBERT has several per block, none of which represents the others.
     "mlp": re.compile(
         rf"(?:ffn\.\d+\.)?output\.dense|feed_forward\.output|(?:{_FEED_FORWARD})?"
         r"(?:down_proj|fc2|fc_out|c_proj|dense_4h_to_h|wo|Wo|w2|lin2|linear2|ffn_output)"
@@ -25,37 +25,18 @@ _RULES = {
         rf"{_SELF_ATTENTION}(?:o_proj|out_proj|c_proj|dense|Wo|wo|o|out_lin|proj)"
     ),
 }
-# What torch.compile puts into the paths of a block.
+# torch.compile inserts this into the paths of a block.
 _WRAPPED = "_orig_mod."
 _WHAT = {"mlp": "down projection", "attention": "output projection of the attention"}
 
 
 def find_projections(base, config, component, stack, *, model):
-    """Find the projection whose input is the component, in every block that has one.
-
-    Parameters
-    ----------
-    base : Module
-        The stack.
-
-    config : PreTrainedConfig
-        Of the whole model.
-
-    component : {"mlp", "attention"}
-
-    stack : {"encoder", "decoder"} or None
-
-    model : str
-        The model's name, for messages.
-
-    Returns
-    -------
-    blocks : list of Block
+    """Find the projection whose input is the component, in each block that has one.
 
     Raises
     ------
     ValueError
-        If no block, or no projection in any, follows a known pattern.
+        If no block, or no projection in any block, follows a known pattern.
     """
     found = []
     blocks = block_modules(base, config, stack)
@@ -87,32 +68,20 @@ def _not_found(base, blocks, component, stack, model):
         if name and not any(True for _ in module.children())
     ]
     return (
-        f"ActivationExtractor cannot find component={component!r} in {model}: no module is known "
-        f"as the {_WHAT[component]} of a block (a mixture of experts has one an expert). Name "
-        f"modules whose output to read: component='module:<glob>'. Candidates: {candidates[:40]}."
+        f"ActivationExtractor cannot find component={component!r} in {model}: no single module is "
+        f"known as the {_WHAT[component]} of a block (a mixture of experts has one per expert). "
+        "Name the modules whose output to read, with component='module:<glob>'. Candidates: "
+        f"{candidates[:40]}."
     )
 
 
 def block_modules(base, config, stack):
-    """Say for each layer which module makes it, and in which of its calls.
+    """Return for each layer the path of the module that computes it, and which of its calls does.
 
-    Parameters
-    ----------
-    base : Module
-        The stack.
-
-    config : PreTrainedConfig
-        Of the whole model.
-
-    stack : {"encoder", "decoder"} or None
-
-    Returns
-    -------
-    modules : dict of int to (str, int)
-        Path and call; empty where there is no list of as many modules as there are blocks.
+    Empty if no list has as many modules as there are blocks.
     """
     config, n_layers = base.config, _config.n_blocks(config, stack)
-    if config.model_type == "canine":  # its other layers have no state a character
+    if config.model_type == "canine":  # its other layers have no state per character
         return {
             1: ("initial_char_encoder.layer.0", 0),
             n_layers + 4: ("final_char_encoder.layer.0", 0),
@@ -134,7 +103,7 @@ def block_modules(base, config, stack):
 
 
 def _input_width(module):
-    # transformers' Conv1D, of GPT-2, calls it nx; quantised layers keep in_features.
+    # GPT-2's Conv1D calls it nx; quantized layers keep in_features.
     return getattr(module, "in_features", getattr(module, "nx", None))
 
 
@@ -143,33 +112,13 @@ def _heads(config, stack, width, model):
     if not isinstance(heads, int) or width % heads:
         raise ValueError(
             f"ActivationExtractor cannot divide the {width} attention units of {model} among its "
-            f"heads ({heads!r} by its config). Read the attention with component='module:<glob>'."
+            f"heads ({heads!r} in its config). Read the attention with component='module:<glob>'."
         )
     return heads
 
 
 def find_embedding(base, stack, *, model):
-    """Find the module that looks tokens up.
-
-    Parameters
-    ----------
-    base : Module
-        The stack.
-
-    stack : {"encoder", "decoder"} or None
-
-    model : str
-        The model's name, for messages.
-
-    Returns
-    -------
-    block : Block
-
-    Raises
-    ------
-    ValueError
-        If the model has no such one module.
-    """
+    """Return the block of the module that embeds tokens."""
     try:
         embedding = base.get_input_embeddings()
     except (NotImplementedError, AttributeError):
@@ -178,10 +127,10 @@ def find_embedding(base, stack, *, model):
     if path is None:
         candidates = [n for n, m in base.named_modules() if isinstance(m, torch.nn.Embedding)]
         raise ValueError(
-            f"ActivationExtractor cannot read component='embedding' of {model}: no one module "
-            "looks its tokens up. Read modules with component='module:<glob>'. Candidates: "
+            f"ActivationExtractor cannot read component='embedding' of {model}: no single module "
+            "embeds its tokens. Read modules with component='module:<glob>'. Candidates: "
             f"{candidates[:20]}."
         )
-    # A packed one's weight is no matrix of that width, where it is a tensor at all.
+    # A packed weight does not have this width, and may not even be a tensor.
     width = getattr(embedding, "embedding_dim", None) or embedding.weight.shape[-1]
     return Block(stack, "embedding", 0, width, path=path)

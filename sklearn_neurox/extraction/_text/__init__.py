@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Texts and the spans in them: rows, tokens, alignment, windows, and checks."""
+"""Texts and their spans: rows, tokens, alignment, windows and checks."""

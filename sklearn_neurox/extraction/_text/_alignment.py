@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which tokens belong to which row: the ones whose characters overlap the row's span."""
+"""Align tokens with rows: a row owns the tokens whose characters overlap its span."""
 
 from dataclasses import dataclass
 
@@ -11,22 +11,22 @@ from sklearn_neurox.utils._ragged import pointers, ranges
 
 @dataclass(frozen=True)
 class Alignment:
-    """Tokens of each row, as places in the flat token arrays; row i has ``ptr[i]:ptr[i + 1]``."""
+    """The tokens of each row, as indices into the flat arrays; row i has ``ptr[i]:ptr[i + 1]``."""
 
     tokens: np.ndarray
     ptr: np.ndarray
 
     @property
     def counts(self):
-        """How many tokens each row has."""
+        """The number of tokens per row."""
         return np.diff(self.ptr)
 
 
 def align(rows, encodings, *, special_tokens):
-    """Find the tokens of every row.
+    """Find the tokens of each row.
 
-    A word owns each token that stands for at least one of its characters, so that a token
-    spanning two words belongs to both. A whole text owns all tokens of the text and its pair.
+    A word owns each token that covers at least one of its characters, so a token that spans two
+    words belongs to both. A whole text owns all tokens of the text and its pair.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def align(rows, encodings, *, special_tokens):
     own = np.flatnonzero(own)
     text_of_token = np.searchsorted(encodings.ptr, own, side="right") - 1
     lengths = np.array([len(text) for text in rows.texts], dtype=np.int64)
-    # One long line of characters, with room between the texts.
+    # Offset the characters of all texts into one line, with a gap between texts.
     base = pointers(lengths + 1)[:-1]
     start = encodings.start[own] + base[text_of_token]
     end = encodings.end[own] + base[text_of_token]
@@ -72,9 +72,9 @@ def _rows_of_texts(rows, encodings, own):
 
 
 def _align_unordered(own, start, end, row_start, row_end):
-    """Align tokens that do not come in the order of their characters, row by row.
+    """Align tokens that are not in the order of their characters, row by row.
 
-    Rare (normalisers that reorder), so clarity goes before speed.
+    Only normalizers that reorder need this, so it need not be fast.
     """
     order = np.argsort(start, kind="stable")
     reach = np.maximum.accumulate(end[order])
@@ -89,13 +89,13 @@ def _align_unordered(own, start, end, row_start, row_end):
 
 
 def find_first_tokens(rows, reading, first_sequence):
-    """Find the token that stands for each row's whole text, such as ``[CLS]``.
+    """Find the token that represents the whole text of each row, such as ``[CLS]``.
 
     Parameters
     ----------
     rows : Rows
 
-    reading : Reading
+    reading : TokenizedTexts
         The tokens of ``rows.texts``.
 
     first_sequence : ndarray of shape (n_texts,)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What becomes of words the tokenizer drops, of special tokens in texts, and of long texts."""
+"""Checks for dropped words, special tokens in texts, and long texts."""
 
 import numpy as np
 
@@ -9,57 +9,18 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 
 def check_vocabulary(encodings, config, tokenizer):
-    """Refuse tokens the model has no embedding for.
-
-    Parameters
-    ----------
-    encodings : Encodings
-
-    config : PreTrainedConfig
-
-    tokenizer : PreTrainedTokenizerBase
-
-    Raises
-    ------
-    ValueError
-        If the tokenizer is that of another model, as far as the ids can tell.
-    """
+    """Raise an error if a token has no embedding, so that the tokenizer must be another model's."""
     n_tokens = getattr(text_config(config), "vocab_size", None)
     largest = int(encodings.ids.max(initial=-1))
     if n_tokens is not None and largest >= n_tokens:
         raise ValueError(
             f"{type(tokenizer).__name__} makes the token id {largest}, but the model knows only "
-            f"{n_tokens} tokens. Give the tokenizer that belongs to the model with tokenizer=."
+            f"{n_tokens} tokens. Pass the tokenizer that belongs to the model with tokenizer=."
         )
 
 
 def limit_tokens(config, tokenizer, stacks, max_length, *, model):
-    """Say how many tokens may be read at once.
-
-    Parameters
-    ----------
-    config : PreTrainedConfig
-
-    tokenizer : PreTrainedTokenizerBase
-
-    stacks : sequence of (str or None)
-        The stacks that read them.
-
-    max_length : int or None
-        The parameter.
-
-    model : str
-        The model's name, for the error message.
-
-    Returns
-    -------
-    limit : int
-
-    Raises
-    ------
-    ValueError
-        If ``max_length`` is more than the model reads.
-    """
+    """Return how many tokens may be read at once, and check that ``max_length`` is not more."""
     limit = max_tokens(config, tokenizer, stacks)
     if max_length is None:
         return np.iinfo(np.int64).max if limit is None else limit
@@ -72,21 +33,7 @@ def limit_tokens(config, tokenizer, stacks, max_length, *, model):
 
 
 def report_dropped(rows, alignment, *, missing):
-    """Warn about rows without a subword, or refuse them.
-
-    Parameters
-    ----------
-    rows : Rows
-
-    alignment : Alignment
-
-    missing : {"zero", "nan", "error"}
-
-    Raises
-    ------
-    ValueError
-        If there are such rows under ``"error"``.
-    """
+    """Warn about rows without a subword, or raise an error if ``missing`` is ``"error"``."""
     dropped = np.flatnonzero(alignment.counts == 0)
     if len(dropped) == 0:
         return
@@ -99,65 +46,36 @@ def report_dropped(rows, alignment, *, missing):
     )
     if missing == "error":
         raise ValueError(
-            f"{found}. Remove them, or choose what stands for them with missing='zero' or "
+            f"{found}. Remove them, or choose how to fill them with missing='zero' or "
             "missing='nan'."
         )
     filled = {"zero": "zeros", "nan": "NaN"}[missing]
     warn_user(
-        f"{found}; they get {filled}. Choose with missing='zero', 'nan' or 'error'.",
+        f"{found}; they are filled with {filled}. Choose with missing='zero', 'nan' or 'error'.",
     )
 
 
 def report_special(rows, encodings, alignment, *, split):
-    """Warn about rows whose text spells a special token.
-
-    Parameters
-    ----------
-    rows : Rows
-
-    encodings : Encodings
-
-    alignment : Alignment
-
-    split : bool
-        Whether the tokenizer was asked to split such text.
-    """
+    """Warn about rows whose text spells a special token; the advice depends on ``split``."""
     special = np.flatnonzero(encodings.is_special_word[alignment.tokens])
     if len(special) == 0:
         return
     affected = np.unique(np.searchsorted(alignment.ptr, special, side="right") - 1)
     row = int(affected[0])
     shown = rows.texts[rows.text_of_row[row]][rows.start[row] : rows.end[row]]
-    remedy = "Pass split_special_tokens=True to have it read as ordinary characters."
+    remedy = "Pass split_special_tokens=True to read it as ordinary characters."
     if split:
-        # Unigram vocabularies hold their special tokens as pieces like any other.
-        remedy = "Its tokenizer does so even with split_special_tokens=True."
+        # Unigram vocabularies contain their special tokens as ordinary pieces.
+        remedy = "This tokenizer does so even with split_special_tokens=True."
     warn_user(
-        f"{len(affected)} of {len(rows)} rows hold text that spells a special token, which the "
+        f"{len(affected)} of {len(rows)} rows contain text that spells a special token, which the "
         f"model reads as that token; the first is {rows.name(row)} "
         f"({shown if len(shown) < 40 else shown[:37] + '...'!r}). {remedy}",
     )
 
 
 def check_lengths(rows, encodings, limit, *, overflow):
-    """Refuse texts that the model cannot read, in windows either.
-
-    Parameters
-    ----------
-    rows : Rows
-
-    encodings : Encodings
-
-    limit : int
-        The most tokens the model takes.
-
-    overflow : {"window", "error"}
-
-    Raises
-    ------
-    ValueError
-        Where a text is too long under ``"error"``, has a pair, or leaves no room for windows.
-    """
+    """Raise an error for texts that the model cannot read, not even in windows."""
     long_texts = too_long(encodings, limit)
     if len(long_texts) == 0:
         return
@@ -176,11 +94,11 @@ def check_lengths(rows, encodings, limit, *, overflow):
     if rows.pairs is not None:
         raise ValueError(
             f"ActivationExtractor: {where} together with its pair ({len(long_texts)} such "
-            "texts); pairs cannot be read in windows. Shorten them."
+            "texts). Pairs cannot be read in windows. Shorten them."
         )
     n_special = int((role < 0).sum())
     if limit <= n_special:
         raise ValueError(
             f"The 'max_length' parameter of ActivationExtractor is {limit}, which leaves no "
-            f"room beside the {n_special} special tokens."
+            f"room for text next to the {n_special} special tokens. Increase it."
         )

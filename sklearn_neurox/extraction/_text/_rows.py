@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the extractor reads of its input: which text each row points into, and where."""
+"""Read the extractor's input: the text of each row, and the span within it."""
 
 from dataclasses import dataclass
 
@@ -12,29 +12,29 @@ from sklearn_neurox.utils._unique_in_order import unique_in_order
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a request, their texts stored once each, in the order of the texts themselves.
+    """The rows of a request, with each distinct text stored once, in sorted order.
 
-    That order makes everything computed from the texts independent of the order of the rows.
+    Sorting makes everything computed from the texts independent of the order of the rows.
     """
 
     texts: list  # distinct texts, sorted
-    pairs: list | None  # the second text of each, where there is one
+    pairs: list | None  # the second text of each, if any
     text_of_row: np.ndarray
     start: np.ndarray
     end: np.ndarray
-    whole: bool  # rows are whole texts, special tokens and blank pieces included
+    whole: bool  # rows are whole texts, including special tokens and blank pieces
     index: pd.Index | None
 
     def __len__(self):
         return len(self.text_of_row)
 
     def name(self, row):
-        """Name a row in messages."""
+        """Return the name of a row for messages."""
         return name_row(self.index, row)
 
 
 def name_row(index, row):
-    """Name a row by its place, and by its label where that is another: frames get filtered."""
+    """Return the position of a row, and its index label if that differs, as in filtered frames."""
     if index is None or index[row] == row:
         return f"row {row}"
     return f"row {row} (index label {index[row]!r})"
@@ -46,12 +46,12 @@ def read_rows(X, *, caller):
     Parameters
     ----------
     X : DataFrame, or array-like of str, of shape (n_samples,)
-        A frame of words with the columns ``text``, ``start`` and ``end`` (and ``word``, against
-        which the spans are then checked); a frame with ``text`` alone, and perhaps ``text_pair``,
-        for whole texts; or the texts themselves.
+        A frame of words with the columns ``text``, ``start`` and ``end`` (and ``word``, which the
+        spans are then checked against); a frame with only ``text``, and perhaps ``text_pair``, for
+        whole texts; or the texts themselves.
 
     caller : str
-        The class that asks, for the error messages.
+        The calling class, for messages.
 
     Returns
     -------
@@ -60,8 +60,8 @@ def read_rows(X, *, caller):
     Raises
     ------
     ValueError
-        For anything else, missing texts, or spans that are empty, out of range or do not hold
-        the row's word.
+        If the input is of another kind, texts are missing, or a span is empty, out of range or
+        different from the row's word.
     """
     if isinstance(X, pd.DataFrame):
         return _read_frame(X, caller)
@@ -73,25 +73,24 @@ def _read_texts(X, caller):
         raise ValueError(f"{caller} takes a list of texts or a frame of words, got one string.")
     if isinstance(X, (list, tuple)) and any(isinstance(item, (list, tuple)) for item in X):
         raise ValueError(
-            f"{caller} takes a frame of words or a list of texts, got a list of lists. Lay "
-            "sentences that are lists of words out with words_frame(sentences); instead of the "
-            "rows of a frame, pass the frame itself."
+            f"{caller} takes a frame of words or a list of texts, got a list of lists. For "
+            "sentences given as lists of words, use words_frame(sentences). For the rows of a "
+            "frame, pass the frame itself."
         )
     index = X.index if isinstance(X, pd.Series) else None
     values = np.asarray(X, dtype=object)
     if values.ndim == 2:
         raise ValueError(
-            f"{caller} got an ndarray of rows, of shape {values.shape}: without column names it "
-            "cannot tell text from labels. Pass the DataFrame itself. What turns frames into "
-            "arrays (bagging, say) belongs behind the extraction: compute the activations once, "
-            "then give it the matrix."
+            f"{caller} got an ndarray of rows, of shape {values.shape}, whose text it cannot find "
+            "without column names. Pass the DataFrame itself. If a meta-estimator turns frames "
+            "into arrays (as bagging does), compute the activations first and pass it the matrix."
         )
     if values.ndim != 1 or not all(isinstance(text, str) for text in values):
-        # scikit-learn's own message where it has one: sparse, 0-d, empty, numeric input.
+        # scikit-learn has its own messages for sparse, 0-d, empty and numeric input.
         check_array(X, dtype=None, ensure_2d=False, ensure_all_finite=False, input_name="X")
         bad = next((i for i, text in enumerate(values) if not isinstance(text, str)), 0)
         raise ValueError(
-            f"{caller} takes a frame of words or a list of texts; item {bad} is "
+            f"{caller} takes a frame of words or a list of texts, but item {bad} is "
             f"{type(values[bad]).__name__}, not str."
         )
     if len(values) == 0:
@@ -121,24 +120,23 @@ def _read_frame(X, caller):
     if len(spans) == 1:
         raise ValueError(
             f"{caller}: X has the column {spans[0]!r} but not the other of 'start' and 'end'. "
-            "Words need both, whole texts neither."
+            "Words need both, and whole texts need neither."
         )
     text = X["text"]
     if text.isna().any():
         row = int(np.flatnonzero(text.isna())[0])
         raise ValueError(
-            f"{caller}: 'text' is missing in {text.isna().sum()} rows, first row {row}."
+            f"{caller}: 'text' is missing in {text.isna().sum()} rows, the first is row {row}."
         )
     texts, codes = _distinct(text, "text", caller)
     pairs = None
     if "text_pair" in X.columns:
         codes, texts, pairs = _with_pairs(codes, texts, X["text_pair"], caller)
+    texts, text_of_row, pairs = _sort_pairs(texts, pairs, codes)
     if not spans:
-        texts, text_of_row, pairs = _sort_pairs(texts, pairs, codes)
         length = np.array([len(t) for t in texts], dtype=np.int64)[text_of_row]
         start = np.zeros(len(X), dtype=np.int64)
         return Rows(texts, pairs, text_of_row, start, length, whole=True, index=X.index)
-    texts, text_of_row, pairs = _sort_pairs(texts, pairs, codes)
     start, end = (_positions(X[name], name, caller) for name in ("start", "end"))
     rows = Rows(texts, pairs, text_of_row, start, end, whole=False, index=X.index)
     _check_spans(rows, X["word"] if "word" in X.columns else None, caller)
@@ -146,9 +144,9 @@ def _read_frame(X, caller):
 
 
 def _distinct(column, name, caller):
-    """Distinct texts of a column and their code in each row."""
+    """Return the distinct texts of a column, and the code of each row."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        # A slice of a frame keeps the categories of the whole.
+        # A slice of a frame keeps all categories of the frame.
         used, codes = np.unique(column.cat.codes.to_numpy(), return_inverse=True)
         texts = list(column.cat.categories[used])
     else:
@@ -157,7 +155,7 @@ def _distinct(column, name, caller):
         if not isinstance(value, str):
             row = int(np.flatnonzero(codes == code)[0])
             raise ValueError(
-                f"{caller}: {name!r} must hold strings, but row {row} holds "
+                f"{caller}: {name!r} must contain strings, but row {row} holds "
                 f"{type(value).__name__} ({value!r})."
             )
     return texts, codes
@@ -202,7 +200,7 @@ def _positions(column, name, caller):
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise ValueError(
-                f"{caller}: {name!r} must hold whole numbers, but {name_row(column.index, row)} "
+                f"{caller}: {name!r} must contain whole numbers, but {name_row(column.index, row)} "
                 f"holds {values[row]!r}."
             )
         values = as_float

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Character offsets for tokenizers that do not report them (the Python-only ones).
 
-Three ways are tried, each of which verifies itself: tokens that spell the text character by
-character or byte by byte; else a text cut at its white space whose pieces, tokenized one by one,
-give the tokens of the whole, and inside such a piece the spelling of the tokens. Where none
-holds, an error, never a guess.
+Three methods are tried, each of which verifies its result. First, the tokens may spell the text
+character by character or byte by byte. Otherwise the text is cut at white space, and the tokens of
+the pieces must add up to the tokens of the whole; within a piece, the spelling of the tokens is
+matched. If all methods fail, an error is raised rather than guessing.
 """
 
 import contextlib
@@ -19,17 +19,17 @@ from itertools import pairwise
 
 import numpy as np
 
-# Marks of word start, continuation and word end in common subword vocabularies.
+# Markers of word starts, continuations and word ends in common subword vocabularies.
 _PREFIXES = ("\u2581", "##", "\u0120")
 _SUFFIXES = ("</w>", "@@")
 
-# The filters of warnings are the whole process's.
+# Warning filters are global to the process.
 _warnings_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class SlowEncoding:
-    """One text as a Python-only tokenizer reads it."""
+    """One text as tokenized by a Python-only tokenizer."""
 
     ids: list
     types: list
@@ -50,12 +50,7 @@ class SlowTokenizer:
         self.n_before, self.n_after = self._count_added()
 
     def encode(self, text, pair):
-        """Tokenize one text, or a text and its pair.
-
-        Returns
-        -------
-        encoding : SlowEncoding
-        """
+        """Return the `SlowEncoding` of a text, or of a text and its pair."""
         tokens = self._tokenize(text)
         full = self._full(text, pair)
         ids = full["input_ids"]
@@ -65,7 +60,7 @@ class SlowTokenizer:
         role[first] = 0
         if pair is not None:
             role[self._place_of_pair(ids, pair)] = 1
-        # ByT5 adds no end to a text that spells one itself.
+        # ByT5 adds no end token to a text that already ends in one.
         elif len(ids) - self.n_before - len(own) not in (self.n_after, 0):
             raise _no_offsets(self.tokenizer, text, "its special tokens vary with the text")
         if ids[first] != own:
@@ -84,7 +79,7 @@ class SlowTokenizer:
         raise _no_offsets(self.tokenizer, pair, "the tokens of the pair are not at the end")
 
     def offsets(self, text, tokens):
-        """Find the characters of each token, as pairs (start, end)."""
+        """Return the characters of each token, as pairs (start, end)."""
         for spelled in (_spell_characters, _spell_bytes):
             found = spelled(text, tokens, self.specials)
             if found is not None:
@@ -92,7 +87,7 @@ class SlowTokenizer:
         return self._offsets_by_chunk(text, tokens)
 
     def _offsets_by_chunk(self, text, tokens):
-        # Tokenizers differ in what white space is to them, but for the space itself.
+        # Tokenizers disagree about white space, except for the space character.
         for chunks in (_chunks(text, str.isspace), _chunks(text, " ".__eq__)):
             pieces = [self._chunk_tokens(text[start:end]) for start, end in chunks]
             if [token for piece in pieces for token in piece] == list(tokens):
@@ -114,7 +109,7 @@ class SlowTokenizer:
     def _full(self, text, pair):
         end = self.tokenizer.eos_token
         spells_end = bool(end) and end in text + (pair or "")
-        with _silent_about_ends() if spells_end else contextlib.nullcontext():
+        with _end_warnings_silenced() if spells_end else contextlib.nullcontext():
             return self.tokenizer(
                 text,
                 pair,
@@ -125,7 +120,7 @@ class SlowTokenizer:
             )
 
     def _count_added(self):
-        """How many special tokens the tokenizer puts before and after a text."""
+        """Return how many special tokens the tokenizer adds before and after a text."""
         own = self.tokenizer.convert_tokens_to_ids(list(self._tokenize("a")))
         full = self._full("a", None)["input_ids"]
         for before in range(len(full) - len(own) + 1):
@@ -135,8 +130,8 @@ class SlowTokenizer:
 
 
 @contextlib.contextmanager
-def _silent_about_ends():
-    """Hush ByT5 about a text that ends in ``</s>``: the caller is told which rows do."""
+def _end_warnings_silenced():
+    """Silence ByT5 about texts that end in ``</s>``, which the caller reports by row."""
     with _warnings_lock, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This sequence already has", UserWarning)
         yield
@@ -145,9 +140,9 @@ def _silent_about_ends():
 def _no_offsets(tokenizer, text, reason):
     shown = text if len(text) <= 60 else text[:57] + "..."
     return ValueError(
-        f"The words of the text {shown!r} cannot be told apart in the tokens of "
-        f"{type(tokenizer).__name__} ({reason}). Give a fast tokenizer of the same vocabulary "
-        "with tokenizer=, if there is one."
+        f"The tokens of {type(tokenizer).__name__} cannot be matched with the words of the text "
+        f"{shown!r} ({reason}). Pass a fast tokenizer with the same vocabulary with tokenizer=, "
+        "if there is one."
     )
 
 
@@ -156,7 +151,7 @@ def _spell_characters(text, tokens, specials):
 
 
 def _spell_bytes(text, tokens, specials):
-    """Spell the text in UTF-8 bytes, one token a byte, as ByT5 and Perceiver do."""
+    """Spell the text in UTF-8 bytes, one token per byte, as ByT5 and Perceiver do."""
     raw = text.encode("utf-8", errors="surrogatepass").decode("latin-1")
     recoded = frozenset(s.encode("utf-8").decode("latin-1") for s in specials)
     found = _spell(raw, tokens, recoded)
@@ -168,11 +163,11 @@ def _spell_bytes(text, tokens, specials):
 
 
 def _spell(text, tokens, specials):
-    """Read the tokens as the very characters of the text, or return None."""
+    """Match the tokens with the characters of the text one by one, or return None."""
     found, place, swallows = [], 0, False
     for token in tokens:
         is_special = token in specials
-        # Special tokens may take in the white space around them.
+        # Special tokens may include the white space around them.
         if (is_special or swallows) and not text.startswith(token, place):
             place = _skip_space(text, place)
         if (len(token) != 1 and not is_special) or not text.startswith(token, place):
@@ -185,7 +180,7 @@ def _spell(text, tokens, specials):
 
 
 def _skip_space(text, place):
-    # ASCII only: in a text of bytes, others are halves of letters.
+    # ASCII only: in a text of bytes, other white space may be part of a letter.
     while place < len(text) and text[place] in string.whitespace:
         place += 1
     return place
@@ -197,11 +192,11 @@ def _chunks(text, is_edge):
     return [(left + 1, right) for left, right in pairwise(bounds) if right > left + 1]
 
 
-def _normalised(text):
-    """Letters without case, composition and markers, and the character each comes from."""
+def _normalized(text):
+    """Return the letters without case, composition and markers, and the source of each."""
     letters, source = [], []
     for place, char in enumerate(text):
-        # Taken apart first, because capitals in compatibility forms have no case of their own.
+        # Decomposed first, because capitals in compatibility forms have no case.
         plain = unicodedata.normalize("NFKD", char).casefold()
         for letter in unicodedata.normalize("NFKD", plain):
             if not letter.isspace():
@@ -215,15 +210,15 @@ def _surface(token):
         token = token.removeprefix(prefix)
     for suffix in _SUFFIXES:
         token = token.removesuffix(suffix)
-    return _normalised(token)[0]
+    return _normalized(token)[0]
 
 
 def _align_surfaces(text, tokens, tokenizer):
-    """Match the spelling of the tokens with the text; the unmatched take the gaps between.
+    """Match the spelling of the tokens with the text; unmatched tokens get the gaps in between.
 
-    With a tokenizer, for the error, everything must match.
+    If a tokenizer is given, for the error, everything must match.
     """
-    letters, source = _normalised(text)
+    letters, source = _normalized(text)
     surfaces = [_surface(token) for token in tokens]
     owner = [i for i, surface in enumerate(surfaces) for _ in surface]
     matcher = difflib.SequenceMatcher(None, "".join(surfaces), letters, autojunk=False)
@@ -241,7 +236,7 @@ def _align_surfaces(text, tokens, tokenizer):
 
 
 def _fill_gaps(spans, length):
-    """Give tokens without a span all characters between their neighbours'."""
+    """Assign each token without a span all characters between its neighbors."""
     ends = np.maximum.accumulate([0] + [0 if s is None else s[1] for s in spans])[:-1]
     starts = [length if s is None else s[0] for s in spans] + [length]
     starts = np.minimum.accumulate(starts[::-1])[::-1][1:]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows that point into what a decoder shall say, while its encoder reads something else."""
+"""Rows that point into the target of a decoder, while its encoder reads another text."""
 
 import copy
 from dataclasses import replace
@@ -13,7 +13,7 @@ from sklearn_neurox.extraction._text._windows import Sequences, too_long
 
 
 def read_rows_and_targets(X, *, stack, caller):
-    """Read the rows, and the texts of the encoder where a column ``target`` has the decoder's.
+    """Read the rows, and the encoder's texts if a column ``target`` holds the decoder's texts.
 
     Parameters
     ----------
@@ -23,19 +23,19 @@ def read_rows_and_targets(X, *, stack, caller):
     stack : {"encoder", "decoder", "both"} or None
 
     caller : str
-        The class that asks, for the error messages.
+        The calling class, for messages.
 
     Returns
     -------
     rows : Rows
 
     contexts : list of str or None
-        What the encoder reads for each distinct text of the rows, None where it is the same.
+        The encoder's text for each distinct text of the rows, or None if it is the same text.
 
     Raises
     ------
     ValueError
-        As `read_rows`, and for words without their places in the target.
+        As in `read_rows`, and if words lack their positions in the target.
     """
     if stack not in ("decoder", "both") or not (
         isinstance(X, pd.DataFrame) and "target" in X.columns
@@ -43,29 +43,29 @@ def read_rows_and_targets(X, *, stack, caller):
         return read_rows(X, caller=caller), None
     if stack == "both":
         raise ValueError(
-            f"{caller} cannot read stack='both' of a frame with the column 'target': a row is a "
-            "word of the text or one of the target. Read stack='decoder' and stack='encoder' "
-            "apart, or drop the column to have both read the text."
+            f"{caller} cannot read stack='both' of a frame with the column 'target', because each "
+            "row is a word of either the text or the target. Read stack='decoder' and "
+            "stack='encoder' separately, or drop the column so that both read the text."
         )
     if "text_pair" in X.columns:
-        raise ValueError(f"{caller} takes the column 'target' or 'text_pair', got both.")
+        raise ValueError(f"{caller} takes the column 'target' or 'text_pair', but got both.")
     missing = [name for name in ("target_start", "target_end") if name not in X.columns]
     if missing and {"start", "end"} & set(X.columns):
         raise ValueError(
-            f"{caller}: X has words in 'text' and a 'target' for the decoder, but not the column "
-            f"{missing[0]!r}: 'target_start' and 'target_end' say where in the target the row's "
-            "word is."
+            f"{caller}: X has words in 'text' and a 'target' for the decoder, but no column "
+            f"{missing[0]!r}. Add 'target_start' and 'target_end', which say where in the target "
+            "the word of each row is."
         )
     columns = {"text": X["target"], "text_pair": X["text"]}
     if not missing:
         columns |= {"start": X["target_start"], "end": X["target_end"]}
-    # The rows of the target are read as any others, under the same names.
+    # Read the target like any other text, under the usual column names.
     rows = read_rows(pd.DataFrame(columns, index=X.index), caller=f"{caller} (of the target)")
     return replace(rows, pairs=None), rows.pairs
 
 
 def target_tokenizer(tokenizer):
-    """Return a tokenizer that reads as the decoder does: in the target's language."""
+    """Return a tokenizer for the decoder's text, in the target language."""
     if not hasattr(tokenizer, "_switch_to_target_mode"):
         return tokenizer
     tokenizer = copy.deepcopy(tokenizer)  # the caller's may be in use
@@ -74,36 +74,10 @@ def target_tokenizer(tokenizer):
 
 
 def make_contexts(tokenizer, texts, first_sequence, n_sequences, limit, *, split_special_tokens):
-    """Tokenize what the encoder reads, once for each input of the decoder.
+    """Tokenize the encoder's texts, one for each of the ``n_sequences`` inputs of the decoder.
 
-    Parameters
-    ----------
-    tokenizer : PreTrainedTokenizerBase
-
-    texts : list of str
-        From `read_rows_and_targets`.
-
-    first_sequence : ndarray of shape (n_texts,)
-        The first of the decoder's inputs for each text.
-
-    n_sequences : int
-        How many inputs the decoder has.
-
-    limit : int
-        The most tokens the encoder reads.
-
-    split_special_tokens : bool
-        Whether text that spells a special token is read as ordinary text.
-
-    Returns
-    -------
-    contexts : Sequences
-        Of length ``n_sequences``.
-
-    Raises
-    ------
-    ValueError
-        If a text is too long: it cannot be cut where the decoder needs it whole.
+    ``first_sequence`` has the first input of each text. Long texts are an error, because the
+    decoder needs them whole.
     """
     encodings = encode(tokenizer, texts, None, split_special_tokens=split_special_tokens)
     long_texts = too_long(encodings, limit)
@@ -112,8 +86,8 @@ def make_contexts(tokenizer, texts, first_sequence, n_sequences, limit, *, split
         raise ValueError(
             f"ActivationExtractor: the text {texts[first][:60]!r} has "
             f"{encodings.ptr[first + 1] - encodings.ptr[first]} tokens, more than the {limit} "
-            f"that the encoder can read ({len(long_texts)} such texts); it cannot be read in "
-            "windows beside a target. Shorten it."
+            f"that the encoder can read ({len(long_texts)} such texts). Texts with a target cannot "
+            "be read in windows. Shorten it."
         )
     of_text = np.searchsorted(first_sequence, np.arange(n_sequences), side="right") - 1
     return Sequences(encodings.ids, encodings.types, encodings.ptr).take(of_text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Texts to tokens: ids, character offsets and roles, for fast and for Python-only tokenizers."""
+"""Tokenize texts: ids, character offsets and roles, for fast and Python-only tokenizers."""
 
 from dataclasses import dataclass
 
@@ -10,29 +10,29 @@ from sklearn_neurox.extraction._text._slow_offsets import SlowTokenizer
 from sklearn_neurox.utils._ragged import pointers
 
 SPECIAL, TEXT, PAIR = -1, 0, 1
-# How tokenizers write the space before a word: SentencePiece and byte-level BPE.
+# The space before a word, as written by SentencePiece and byte-level BPE.
 _MARKERS = "\u2581\u0120"
-# Texts that are tokenized together: what tokenizers return takes about ten kilobytes a text.
+# Texts tokenized together: tokenizers return about ten kilobytes per text.
 _PORTION = 2048
 
 
 @dataclass(frozen=True)
 class Encodings:
-    """The tokens of all texts, one after the other; ``ptr[i]:ptr[i + 1]`` are those of text i."""
+    """The tokens of all texts, one after the other; text i has ``ptr[i]:ptr[i + 1]``."""
 
     ids: np.ndarray
-    types: np.ndarray | None  # segment ids, where the tokenizer makes them
+    types: np.ndarray | None  # segment ids, if the tokenizer makes them
     role: np.ndarray  # SPECIAL (added around the text), TEXT or PAIR
-    start: np.ndarray  # characters of the text the token stands for
+    start: np.ndarray  # the characters that the token covers
     end: np.ndarray
     ptr: np.ndarray
-    is_special_word: np.ndarray  # the text itself spelled a special token
+    is_special_word: np.ndarray  # the text itself spells a special token
     is_marker: np.ndarray  # a lone word-start marker glued to the first character
-    is_cls: np.ndarray  # the token, added around the text, that stands for the whole text
+    is_cls: np.ndarray  # the added token that represents the whole text
 
 
 def encode(tokenizer, texts, pairs, *, split_special_tokens):
-    """Tokenize texts and find the characters of every token.
+    """Tokenize texts and find the characters of each token.
 
     Parameters
     ----------
@@ -55,14 +55,14 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
     Raises
     ------
     ValueError
-        For a text that is not Unicode, where the tokenizer cannot read it.
+        If a text contains a lone surrogate that the tokenizer cannot read.
     """
     if isinstance(tokenizer, TorchModel):
-        return _encode_foreign(tokenizer, texts, pairs)
+        return _encode_torch_model(tokenizer, texts, pairs)
     try:
         flat, lengths = _encode_in_portions(tokenizer, texts, pairs, split_special_tokens)
     except (TypeError, UnicodeEncodeError):
-        _refuse_half_characters([*texts, *(pairs or ())], tokenizer)
+        _check_surrogates([*texts, *(pairs or ())], tokenizer)
         raise
     ptr = pointers(lengths)
     surface = _Surfaces(tokenizer, texts, flat, ptr)
@@ -80,7 +80,7 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
 
 
 def _encode_in_portions(tokenizer, texts, pairs, split_special_tokens):
-    """Tokenize texts, and keep arrays alone of what tokenizers say of each."""
+    """Tokenize texts in portions, keeping only arrays of each tokenizer output."""
     encode_all = _encode_fast if tokenizer.is_fast else _encode_slow
     portions, lengths = [], []
     for start in range(0, max(len(texts), 1), _PORTION):
@@ -93,13 +93,14 @@ def _encode_in_portions(tokenizer, texts, pairs, split_special_tokens):
     return flat, lengths
 
 
-def _refuse_half_characters(texts, tokenizer):
+def _check_surrogates(texts, tokenizer):
     wrong = [text for text in texts if any("\ud800" <= c <= "\udfff" for c in text)]
     if wrong:
         raise ValueError(
-            f"ActivationExtractor: the text {wrong[0][:60]!r} ({len(wrong)} such) holds half a "
-            f"character, a lone surrogate, which {type(tokenizer).__name__} cannot read. Read the "
-            "file with its own encoding, or replace such: text.encode('utf-8', 'replace').decode()."
+            f"ActivationExtractor: the text {wrong[0][:60]!r} ({len(wrong)} in total) contains a "
+            f"lone surrogate (half a character), which {type(tokenizer).__name__} cannot read. "
+            "Read the file with the correct encoding, or replace these characters with "
+            "text.encode('utf-8', 'replace').decode()."
         )
 
 
@@ -137,9 +138,9 @@ def _fast_roles(encoding):
     return np.where(encoding.special_tokens_mask, SPECIAL, sequence)
 
 
-def _encode_foreign(model, texts, pairs):
+def _encode_torch_model(model, texts, pairs):
     if pairs is not None:
-        raise ValueError(f"{model} reads one text at a time: leave out the column 'text_pair'.")
+        raise ValueError(f"{model} reads one text at a time. Drop the column 'text_pair'.")
     encoded = [model.encode_checked(text) for text in texts]
     ptr = pointers([len(ids) for ids, _ in encoded])
     spans = np.concatenate([spans for _, spans in encoded])
@@ -176,7 +177,7 @@ def _encode_slow(tokenizer, texts, pairs, split_special_tokens):
 
 
 class _Surfaces:
-    """Compares the tokens with the characters they stand for."""
+    """Compares tokens with the characters they cover."""
 
     def __init__(self, tokenizer, texts, flat, ptr):
         self.tokenizer, self.texts, self.flat, self.ptr = tokenizer, texts, flat, ptr

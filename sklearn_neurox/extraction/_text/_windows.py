@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tokenized texts to model inputs: one a text, several overlapping ones where it is too long."""
+"""Turn tokenized texts into model inputs: one per text, or several overlapping windows."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from sklearn_neurox.utils._ragged import pointers, ranges
 
 @dataclass(frozen=True)
 class Sequences:
-    """Model inputs, one after the other; ``ptr[i]:ptr[i + 1]`` is input i."""
+    """Model inputs, one after the other; input i is ``ptr[i]:ptr[i + 1]``."""
 
     ids: np.ndarray
     types: np.ndarray | None
@@ -19,14 +19,14 @@ class Sequences:
 
     @property
     def lengths(self):
-        """How many tokens each input has."""
+        """The number of tokens per input."""
         return np.diff(self.ptr)
 
     def __len__(self):
         return len(self.ptr) - 1
 
     def take(self, which):
-        """Keep some inputs, in the order given."""
+        """Return some inputs, in the given order."""
         places, ptr = ranges(self.ptr[:-1][which], self.lengths[which])
         types = None if self.types is None else self.types[places]
         return Sequences(self.ids[places], types, ptr)
@@ -34,24 +34,24 @@ class Sequences:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where each token of each row stands: in which input, at which position."""
+    """The model input and position of each token of each row."""
 
     sequence: np.ndarray
     position: np.ndarray
 
 
 def too_long(encodings, max_length):
-    """Tell which texts have more tokens than the model takes."""
+    """Return the texts with more tokens than the model can read."""
     return np.flatnonzero(np.diff(encodings.ptr) > max_length)
 
 
 def make_sequences(encodings, alignment, max_length, *, causal):
     """Lay out the model inputs, cutting long texts into overlapping windows.
 
-    Neighbouring windows share half their tokens. Each row takes all its tokens from the one
-    window that gives it most context: the largest distance to the nearer cut for a model that
-    reads both ways, the largest distance to the left cut for a causal one. A row longer than a
-    window takes each token from that token's best window.
+    Adjacent windows share half their tokens. All tokens of a row come from the one window that
+    gives the row most context: the largest distance to the nearer cut for a bidirectional model, or
+    to the left cut for a causal one. If a row is longer than a window, each of its tokens comes
+    from the best window for that token.
 
     Parameters
     ----------
@@ -62,17 +62,17 @@ def make_sequences(encodings, alignment, max_length, *, causal):
         The tokens of each row.
 
     max_length : int
-        The most tokens the model takes, special ones included.
+        The maximum number of tokens per input, including special tokens.
 
     causal : bool
-        Whether the model sees only what stands before a token.
+        Whether a token sees only the tokens before it.
 
     Returns
     -------
     sequences : Sequences
 
     placement : Placement
-        One entry a token of the alignment.
+        One entry per token of the alignment.
 
     first_sequence : ndarray of shape (n_texts,)
         The first input of each text.
@@ -89,12 +89,12 @@ def make_sequences(encodings, alignment, max_length, *, causal):
 
 
 class _Layout:
-    """The windows of every text, and the way from a token of a text to its place in one."""
+    """The windows of each text, and the place of each token in one of them."""
 
     def __init__(self, encodings, max_length, long_texts):
         self.encodings = encodings
         self.long_texts = long_texts
-        self.windows = []  # one a model input: its tokens, and the content they cover
+        self.windows = []  # one per model input
         starts = []
         for text in range(len(encodings.ptr) - 1):
             starts.append(len(self.windows))
@@ -133,7 +133,7 @@ class _Layout:
 @dataclass(frozen=True)
 class _Window:
     tokens: np.ndarray
-    first: int  # the first and one past the last token of the text, special ones left out
+    first: int  # the first and one past the last token of the text, without special tokens
     last: int
 
 
@@ -154,7 +154,7 @@ def _cut(tokens, role, max_length):
 
 
 def _choose(tokens, row, windows, causal):
-    """Choose a window for each row of one text, or for each token where the row fits in none."""
+    """Choose a window for each row of one text, or for each token of a row that fits in none."""
     low = np.array([window.first for window in windows])
     high = np.array([window.last for window in windows])
     lead = np.array([np.flatnonzero(w.tokens == w.first)[0] for w in windows])
@@ -168,7 +168,7 @@ def _choose(tokens, row, windows, causal):
     end = np.where(fits, last[group], tokens) + 1
     window = _most_context(begin, end, low, high, causal)
     position = tokens - low[window] + lead[window]
-    # The special tokens of a whole text: before it in its first window, after it in its last.
+    # Special tokens before the text are in its first window, those after it in its last.
     ahead, behind = tokens < low[0], tokens >= high[-1]
     window = np.where(ahead, 0, np.where(behind, len(windows) - 1, window))
     position = np.where(ahead, tokens - windows[0].tokens[0], position)

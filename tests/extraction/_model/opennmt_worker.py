@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs where OpenNMT-py is installed: saves a tiny checkpoint with it and reads that word by word.
+"""Save a tiny checkpoint with OpenNMT-py, where it is installed, and read it word by word.
 
-Takes a folder; leaves the activations there, ours and those of naive hooks.
+Takes a folder, and writes the activations there: ours and those of plain hooks.
 """
 
 import argparse
@@ -26,7 +26,7 @@ OPTIONS = """-encoder_type transformer -decoder_type transformer -enc_layers 2 -
 
 
 def save(folder):
-    """Build a tiny model as OpenNMT-py's training does, and save it with its own saver."""
+    """Build a tiny model as OpenNMT-py's training does, and save it with OpenNMT-py."""
     parser = ArgumentParser(conflict_handler="resolve")
     onmt.opts.train_opts(parser)
     options, _ = parser.parse_known_args(
@@ -50,7 +50,7 @@ def save(folder):
 
 
 def load(path):
-    """Load a checkpoint without unpickling anything but tensors and its options."""
+    """Load a checkpoint, unpickling only tensors and options."""
     with torch.serialization.safe_globals([argparse.Namespace]):
         checkpoint = torch.load(path, weights_only=True)
     vocabs = dict_to_vocabs(checkpoint["vocab"])
@@ -60,7 +60,7 @@ def load(path):
 
 
 def tokenize(text):
-    """Cut words into the longest pieces known, or characters, with the place of each."""
+    """Split words into the longest known pieces, or characters, with their spans."""
     pieces, start = [], 0
     for word in text.split(" "):
         place = start
@@ -74,7 +74,7 @@ def tokenize(text):
 
 
 def main(folder):
-    """Read the encoder and the decoder of the checkpoint; compare with hooks set by hand."""
+    """Read the encoder and decoder of the checkpoint, and compare with manual hooks."""
     model, vocab = load(save(folder))
 
     def encode(text):
@@ -82,7 +82,7 @@ def main(folder):
         return [vocab.lookup_token(piece) for piece, _, _ in pieces], [s for _, *s in pieces]
 
     def forward(model, ids, mask):
-        # The decoder is given the text too; OpenNMT-py leaves out the last of its tokens.
+        # The decoder reads the text too; OpenNMT-py omits its last token.
         end = torch.full_like(ids[:, :1], vocab.lookup_token("</s>"))
         target = torch.cat([ids, end], dim=1)
         return model(ids[:, :, None], target[:, :, None], mask.sum(1))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Models under torch.compile: read as they are written, and compiled again for others."""
+"""Models under torch.compile: read eagerly, and compiled again for others."""
 
 import threading
 
@@ -54,7 +54,7 @@ def run(model, tokenizer):
 
 @pytest.fixture
 def compiled(request, live):
-    """Compile a model, and run it, so that there is code that knows nothing of hooks."""
+    """Compile a model and run it, so that compiled code without hooks exists."""
     torch.compiler.reset()
     model, tokenizer = live("bert")
     model = request.param(model.eval())

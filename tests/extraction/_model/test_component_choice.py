@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which blocks a request gets: layers, order, modules, shared blocks, and clear refusals."""
+"""The blocks of a request: layers, order, modules, shared blocks, and errors."""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarnin
 
 @pytest.fixture
 def of(tiny):
-    """Make an extractor of a family's live model."""
+    """Return a function that makes an extractor of a family's live model."""
 
     def make(name, component, **params):
         model, tokenizer = load(name, tiny({**FAMILIES, **OTHERS}[name].tokenizer))
@@ -90,7 +90,7 @@ def test_all_components_come_from_one_forward(of, words, count_forwards):
 )
 def test_the_stack_stops_after_the_last_layer_asked_for(component, layers, n_run, of, words):
     extractor = of("llama", component, layers=layers)
-    pool(extractor, words)  # after the first look at the model
+    pool(extractor, words)  # after the test runs of the model
     ran = set()
     handles = [
         block.register_forward_pre_hook(lambda *_, k=k: ran.add(k))
@@ -138,7 +138,7 @@ def test_canine_has_them_where_it_has_one_state_a_character(tiny, words):
     path = tiny("canine")
     extractor = ActivationExtractor(path, component=["hidden", "mlp", "attention"])
     names = ["hidden.0"]
-    for k in (1, 5, 6):  # two deep blocks, read in groups of characters, have none
+    for k in (1, 5, 6):  # two deep blocks read groups of characters and have none
         names += [f"{c}.{k}" for c in ("hidden", "mlp", "attention") if k != 5 or c == "hidden"]
     assert blocks(extractor, words) == names
     model, tokenizer = AutoModel.from_pretrained(path), AutoTokenizer.from_pretrained(path)
@@ -196,20 +196,20 @@ def test_a_warm_embedding_has_no_layers_either(of, words, tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"component": "neurons"}, r"'component'.*'neurons' is none.*'mlp'.*module:<glob>"),
+        ({"component": "neurons"}, r"'neurons' is not a component.*'mlp'.*module:<glob>"),
         ({"component": []}, "'component'.*at least one"),
         ({"component": ["mlp", "mlp"]}, "'component'.*distinct"),
-        ({"component": "module:"}, "'component'.*'module:' is none"),
-        ({"component": ["mlp", 3]}, "'component'.*3 is none"),
-        ({"component": "mlp", "layers": [0]}, r"no layer 0; .* has \[1, 2, 3\] for these"),
+        ({"component": "module:"}, "'component'.*'module:' is not a component"),
+        ({"component": ["mlp", 3]}, "'component'.*3 is not a component"),
+        ({"component": "mlp", "layers": [0]}, r"no layer 0; .* layers \[1, 2, 3\] for these"),
         ({"component": ["mlp", "attention"], "layers": [0, 1]}, "there is no layer 0"),
         ({"component": "embedding", "layers": [0]}, "have no layers"),
         ({"component": "module:h.0", "layers": [1]}, "have no layers"),
-        ({"component": "module:nothing.*"}, r"module:nothing.*no module of.*'h\.\*\.mlp'"),
+        ({"component": "module:nothing.*"}, r"module:nothing.*no module path of.*'h\.\*\.mlp'"),
         ({"component": ["hidden", "module:x"]}, "'module:x'"),
-        ({"component": "module:wpe"}, r"'wpe'.*no state for every token: \(1, 1"),
+        ({"component": "module:wpe"}, r"'wpe'.*not return one state per token: \(1, 1"),
         ({"component": "module:h"}, "'h': it does not run"),
-        ({"component": "hidden", "stack": "decoder"}, "'stack'.*no encoder-decoder"),
+        ({"component": "hidden", "stack": "decoder"}, "'stack'.*not an encoder-decoder"),
         ({"component": "hidden", "stack": "middle"}, "'stack' parameter"),
     ],
 )

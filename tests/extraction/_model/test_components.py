@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Components of every family: against naive hooks, and as parts of what the block adds."""
+"""Components of each family: compared with plain hooks, and as parts of the block's output."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def start_of(model, ids):
 
 
 def forward(model, ids):
-    """Run a text with transformers alone, the decoder one place behind."""
+    """Run a text with transformers alone, with the decoder one place behind."""
     inputs = {"input_ids": torch.tensor([ids])}
     if model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = torch.tensor([[start_of(model, ids), *ids]])
@@ -46,7 +46,7 @@ def forward(model, ids):
 
 
 def watch(model, tokenizer, stack, paths, side):
-    """Collect what goes into, or comes out of, modules: one mean over the tokens a text."""
+    """Return the inputs or outputs of modules, as one mean over the tokens per text."""
     base, seen = stack_of(model, stack), {path: [] for path in paths}
 
     def listen(path):
@@ -66,7 +66,7 @@ def watch(model, tokenizer, stack, paths, side):
 
 
 def extract(model, tokenizer, component, *, stack=None, strategy="mean", **params):
-    """Extract whole texts, all their tokens included; a dict of block to its columns."""
+    """Extract whole texts, including all their tokens, as a dict of block to columns."""
     extractor = ActivationExtractor(
         model,
         tokenizer=tokenizer,
@@ -108,7 +108,7 @@ def test_mlp_attention_and_embedding_are_what_naive_hooks_see(name, stack, model
 
 @pytest.mark.parametrize(("name", "stack"), STACKS)
 def test_components_through_the_projections_are_what_these_give(name, stack, model_of):
-    """Heads through the output matrix, mlp through the down projection, the pieces added up."""
+    """Check the heads through the output matrix, mlp through the down projection, and their sum."""
     model, tokenizer = model_of(name)
     down, out = paths_of(name, stack_of(model, stack))
     prefix = f"{stack}." if stack else ""
@@ -122,7 +122,7 @@ def test_components_through_the_projections_are_what_these_give(name, stack, mod
         gathered = through(base.get_submodule(out_path), found[f"{prefix}attention.{k}"])
         close(gathered, found[f"module:{prefix}{out_path}"])
         added[k] = given, gathered
-    # The last hidden layer has been through the final norm, if there is one.
+    # The last hidden layer includes the final norm, if there is one.
     if not FAMILIES[name].is_pre_norm or stack == "decoder":
         return
     for k in range(1, N_BLOCKS):
@@ -176,7 +176,7 @@ def test_hidden_states_are_those_of_transformers(name, stack, model_of):
 
 @pytest.mark.parametrize(("name", "stack"), STACKS)
 def test_names_need_no_weights(name, stack, model_of, tmp_path, monkeypatch):
-    """Of a model given by its folder, from the config alone, as of the live one."""
+    """Names from the config of a folder equal those of the live model."""
     from sklearn_neurox.extraction._model import _loading
 
     model, tokenizer = model_of(name)

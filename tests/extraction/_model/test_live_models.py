@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A live model: shared by clones, left behind by pickles, put back as it was."""
+"""Live models: shared by clones, left out of pickles, and returned unchanged."""
 
 import pickle
 
@@ -56,7 +56,7 @@ def test_a_pickle_leaves_the_live_model_behind_and_says_so(live, words):
     assert len(stored) < 30_000
     restored = pickle.loads(stored)
     assert pipeline[0].model is model  # pickling changed nothing
-    with pytest.raises(ValueError, match=r"live BertModel.*pickles leave behind.*path"):
+    with pytest.raises(ValueError, match=r"live BertModel.*pickles leave out.*path"):
         restored.predict(words)
     assert "BertModel" in repr(restored[0])
     restored.set_params(activationextractor__model=model, activationextractor__tokenizer=tokenizer)
@@ -82,7 +82,7 @@ def test_the_training_mode_of_a_live_model_is_put_back(live, words):
     H = extractor.transform(words).pool("last")
     assert [module.training for module in model.modules()] == modes
     assert [p.requires_grad for p in model.parameters()] == gradients
-    # No dropout while it ran.
+    # There was no dropout during the run.
     expected = ActivationExtractor(model.name_or_path).transform(words).pool("last")
     np.testing.assert_array_equal(H, expected)
 
@@ -97,7 +97,7 @@ def test_the_repr_of_a_live_model_is_short(live):
     assert "<a live BertModel>" in pipeline and len(pipeline) < 300
     assert "LayerNorm" not in extractor._repr_html_()
     assert extractor.model is model and extractor.tokenizer is tokenizer
-    # As scikit-learn prints any other, line breaks included.
+    # Printed like any other estimator, including line breaks.
     named = ActivationExtractor("a/model", layers=list(range(9)), cache="a/folder", stack="encoder")
     assert max(map(len, repr(named).splitlines())) < 80
     assert repr(clone(named)) == repr(named)
@@ -145,7 +145,7 @@ def test_a_decoder_in_a_wrapper_that_only_passes_on_what_it_is_given(live):
     config = BartConfig(vocab_size=len(tokenizer), d_model=16, encoder_layers=2, **sizes)
     with torch.random.fork_rng():
         model = BartForCausalLM(config).eval()
-    texts = ["The old dog", "A light rain that she saw"]  # of which one is padded
+    texts = ["The old dog", "A light rain that she saw"]  # one of them is padded
     H = ActivationExtractor(model, tokenizer=tokenizer).transform(texts).pool("mean")
     for row, text in zip(H, texts, strict=True):
         with torch.no_grad():
@@ -170,7 +170,7 @@ def test_a_config_that_asks_for_tuples(family, live, words):
 
 
 def test_autocast_is_kept_out_of_the_cache(tiny, words, tmp_path):
-    """What is computed under it is what was asked for, but no one else's activations."""
+    """Activations under autocast are what the caller asked for, but not valid for others."""
     import torch
 
     extractor = ActivationExtractor(tiny("bert"))
@@ -187,7 +187,7 @@ def test_autocast_is_kept_out_of_the_cache(tiny, words, tmp_path):
 
 
 def test_an_adapter_that_is_switched_off_is_another_model(live, words, tmp_path):
-    """Such as peft's layers, whose parameters stay when they are switched."""
+    """For example, peft layers keep their parameters when they are switched off."""
     import torch
 
     class Adapted(torch.nn.Linear):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Half-precision and spread-out models: read as they are, into a float32 matrix."""
+"""Half-precision and offloaded models: read as they are, into a float32 matrix."""
 
 import copy
 
@@ -28,7 +28,7 @@ def test_a_live_half_precision_model(name, dtype, tiny, words, count_forwards):
     H = ActivationExtractor(half, tokenizer=tokenizer, component=COMPONENTS).transform(words)
     found = H.pool("mean")
     assert found.dtype == np.float32
-    assert len(count_forwards) == 2 * n_batches  # padding was not taken for harmful
+    assert len(count_forwards) == 2 * n_batches  # padding was recognized as harmless
     error = np.abs(found - expected).max() / np.abs(expected).max()
     assert error < 20 * torch.finfo(dtype).eps
     assert {p.dtype for p in half.parameters()} >= {dtype}
@@ -61,13 +61,13 @@ def test_the_documented_tolerances_hold_for_the_demo_model(dtype, tolerance, wor
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*quantiz.*:UserWarning")
 def test_the_documented_tolerance_of_eight_bits_holds_for_the_demo_model(words):
     if "fbgemm" not in torch.backends.quantized.supported_engines:
-        pytest.skip("this build of torch cannot quantise")
+        pytest.skip("this build of torch cannot quantize")
     path = str(demo_model_path())
     expected = ActivationExtractor(path).transform(words).pool("last").reshape(len(words), 7, -1)
-    quantised = torch.ao.quantization.quantize_dynamic(
+    quantized = torch.ao.quantization.quantize_dynamic(
         AutoModel.from_pretrained(path), {torch.nn.Linear}
     )
-    found = ActivationExtractor(quantised, tokenizer=path).transform(words).pool("last")
+    found = ActivationExtractor(quantized, tokenizer=path).transform(words).pool("last")
     error = np.abs(found.reshape(expected.shape) - expected).max(axis=(0, 2))
     assert (error / np.abs(expected).max(axis=(0, 2)) < [0.3] * 6 + [0.5]).all()
 
@@ -92,7 +92,7 @@ def test_a_sharded_checkpoint(given, tiny, words, tmp_path):
 
 
 def test_a_model_whose_first_weights_are_elsewhere(tiny, words, monkeypatch):
-    """Offloaded weights lie on the meta device until their module runs, as accelerate has it."""
+    """Weights offloaded by accelerate are on the meta device until their module runs."""
     model, tokenizer = load("bert", tiny("bert"))
     model = copy.deepcopy(model)
     expected = ActivationExtractor(model, tokenizer=tokenizer).transform(words).pool("last")

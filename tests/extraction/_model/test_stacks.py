@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Encoder-decoders: which stack, what the decoder is given, and which row gets which state."""
+"""Encoder-decoders: the choice of stacks, the decoder's input, and the state of each row."""
 
 import numpy as np
 import pandas as pd
@@ -35,13 +35,13 @@ def test_both_stacks_are_the_two_beside_each_other(name, of, words):
 
 
 def test_a_layer_that_one_stack_lacks_is_said(of, words):
-    with pytest.raises(ValueError, match=r"no layer 3; the decoder of .* has \[0, 1, 2\]"):
+    with pytest.raises(ValueError, match=r"no layer 3; the decoder of .* layers \[0, 1, 2\]"):
         of("t5", stack="both", layers=[3]).transform(words)
 
 
 @pytest.mark.parametrize("name", TWO_STACKS)
 def test_the_decoder_reads_what_its_model_would_shift(name, of):
-    """The loss of transformers, given the text as labels, feeds the decoder as we do."""
+    """The loss of transformers, with the text as labels, gives the decoder the same input."""
     import transformers
 
     extractor = of(name, stack="decoder", special_tokens=True)
@@ -55,7 +55,7 @@ def test_the_decoder_reads_what_its_model_would_shift(name, of):
     with torch.no_grad():
         states = whole(input_ids=ids, labels=ids, output_hidden_states=True).decoder_hidden_states
     found = extractor.set_params(model=whole).transform([text])
-    # The model never reads the last of its labels back.
+    # The model never reads its last label.
     last = np.hstack([state[0, -1].numpy() for state in states])
     words = words_frame([["The", "old", "dog", "barked"]])
     end = extractor.set_params(special_tokens=False).transform(words).pool("last")[-1]
@@ -102,7 +102,7 @@ def test_a_target_is_read_beside_its_source(name, of):
                 decoder_input_ids=torch.tensor([[start, *labels]]),
                 output_hidden_states=True,
             )
-        # The last word ends before the special tokens, which these tokenizers put at the end.
+        # These tokenizers put special tokens at the end, after the last word.
         n_special = len(labels) - len(tokenizer(text_target=target, add_special_tokens=False)
                                       ["input_ids"])  # fmt: skip
         n_before = next(k for k, label in enumerate(labels) if label not in
@@ -167,7 +167,7 @@ def test_a_target_means_nothing_to_an_encoder(of, words):
 
 
 def test_long_texts_leave_room_for_the_first_token_of_a_decoder(of):
-    """Sixty-four positions: the encoder reads as many tokens, the decoder one fewer."""
+    """With sixty-four positions, the encoder reads 64 tokens and the decoder 63."""
     text = " ".join(["dog"] * 200)
     for stack, most in (("encoder", 64), ("decoder", 63), ("both", 63)):
         plan = of("bart", stack=stack).transform([text])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Models that transformers does not know, with their own way to read a text."""
+"""Models that are not transformers models, with their own encoding of texts."""
 
 import copy
 import pickle
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarnin
 
 
 class Reader(torch.nn.Module):
-    """A recurrent model of characters that says nothing in transformers' terms."""
+    """A recurrent character model without any transformers interface."""
 
     def __init__(self, n_layers=2):
         super().__init__()
@@ -34,7 +34,7 @@ class Reader(torch.nn.Module):
 
 
 def encode(text):
-    """Read a mark of the beginning, then a character each."""
+    """Return a start token and then one token per character."""
     ids = [299, *(ord(character) % 299 for character in text)]
     return ids, [(0, 0), *((i, i + 1) for i in range(len(text)))]
 
@@ -128,13 +128,13 @@ def test_long_texts_are_read_in_windows(module):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({}, r"component='hidden' is in TorchModel\(Reader\).*'layers\.\*'"),
+        ({}, r"find component='hidden' in TorchModel\(Reader\).*'layers\.\*'"),
         ({"component": "mlp"}, "Name modules"),
-        ({"component": "module:pool"}, r"'pool'.*no state for every token: \(2, 2\)"),
-        ({"component": "module:nix"}, "no module of"),
+        ({"component": "module:pool"}, r"'pool'.*not return one state per token: \(2, 2\)"),
+        ({"component": "module:nix"}, "no module path of"),
         ({"component": "module:dropout"}, "runs more than once"),
         ({"component": "module:layers.0", "layers": [1]}, "have no layers"),
-        ({"component": "module:layers.0", "stack": "encoder"}, "no encoder-decoder"),
+        ({"component": "module:layers.0", "stack": "encoder"}, "not an encoder-decoder"),
         ({"component": "module:layers.0", "weights": "random"}, "live model random"),
     ],
 )
@@ -147,8 +147,8 @@ def test_what_cannot_be_read_is_said(params, message, model, words):
     ("wrong", "message"),
     [
         (lambda text: ([1, 2], [(0, 1)]), r"shape \(2,\) and 1 spans"),
-        (lambda text: ([1], [(0, 999)]), "do not lie in the text"),
-        (lambda text: ([1], [(2, 1)]), "do not lie in the text"),
+        (lambda text: ([1], [(0, 999)]), "spans outside the text"),
+        (lambda text: ([1], [(2, 1)]), "spans outside the text"),
     ],
 )
 def test_an_encoding_that_cannot_be_is_refused(wrong, message, module, words):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Words to subwords over arbitrary Unicode: never a lost row, never a wrong span.
+"""Alignment of words with subwords over arbitrary Unicode: no lost rows, no wrong spans.
 
-Nothing is run here but tokenizers. What the plan says of each row is compared with a loop over
-all pairs of a row and a token, and with what the tokens spell.
+Only tokenizers run here. The plan of each row is compared with a loop over all pairs of a row and a
+token, and with the spelling of the tokens.
 """
 
 import unicodedata
@@ -47,7 +47,7 @@ PIECES = [
     *("\u3000", " ", "  ", "\t", "\n", "\x00", "\x85", "\x1f", "\u2028", "\ue000", "\ufffd", "𝒳"),
     *("▁", "Ġ", "##", "</w>", "@@", "´", "…", "n't", "'", "(", "1,000", "don't", "U.S."),
 ]
-# Every code point but the halves of pairs, which are no text.
+# Every code point except surrogates, which are not text.
 CHARACTERS = st.characters(exclude_categories=["Cs"])
 WORDS = st.lists(st.sampled_from(PIECES) | st.text(CHARACTERS, min_size=1, max_size=3), min_size=1)
 WORDS = WORDS.map(lambda parts: "".join(parts[:4]))
@@ -83,7 +83,7 @@ def _within(text, span):
 
 
 def read(path, frame):
-    """Return the positions and the ids of each row's tokens, and the messages of the warnings."""
+    """Return the positions and ids of each row's tokens, and the warning messages."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         plan = ActivationExtractor(path, max_length=None).transform(frame)
@@ -117,7 +117,7 @@ def tokens_by_overlap(tokenizer, row):
 
 
 def check_dropped(messages, positions):
-    """One warning counts the rows that have no token, and there is none when all have."""
+    """Check that one warning counts the rows without tokens, or none if all rows have tokens."""
     dropped = [row for row, own in enumerate(positions) if not own]
     told = [message for message in messages if "drops all characters" in message]
     assert len(told) == bool(dropped)
@@ -128,7 +128,7 @@ def check_dropped(messages, positions):
 
 @pytest.fixture(scope="module")
 def long(tiny):
-    """Give models that read any of these texts at once."""
+    """Return models that can read any of these texts at once."""
     return lambda family: tiny(family, max_length=4096)
 
 
@@ -182,7 +182,7 @@ def spell_byte_fallback(pieces):
     [("gpt2", spell_byte_level), ("roberta", spell_byte_level), ("llama", spell_byte_fallback)],
 )
 def test_tokens_of_a_row_hold_all_its_bytes(family, spell, long):
-    """Vocabularies that miss nothing: a row's tokens spell it, whatever the offsets say."""
+    """In vocabularies without unknown tokens, a row's tokens spell it, whatever the offsets."""
     path = long(family)
     tokenizer = AutoTokenizer.from_pretrained(path)
 
@@ -192,7 +192,7 @@ def test_tokens_of_a_row_hold_all_its_bytes(family, spell, long):
         frame = frame_of([sentence])
         _, ids, _ = read(path, frame)
         for word, own in zip(frame["word"], ids, strict=True):
-            # Spaces apart: tokens at the ends may leave them out, RoBERTa gives them no span.
+            # Ignoring spaces: outer tokens may omit them, and RoBERTa gives them no span.
             wanted = word.replace("▁", " ") if family == "llama" else word
             wanted = wanted.strip().encode().replace(b" ", b"")
             spelled = spell(tokenizer.convert_ids_to_tokens(own)).replace(b" ", b"")
@@ -208,7 +208,7 @@ def test_byte_and_character_tokens_are_the_word_itself(family, long):
     def check(sentence, spans):
         frame = frame_of([sentence], spans)
         positions, ids, messages = read(long(family), frame)
-        # CANINE pads with the character NUL, and has its special tokens among the private ones.
+        # CANINE pads with NUL, and uses private code points for its special tokens.
         assert all("spells a special token" in message for message in messages)
         for row, own, places in zip(frame.itertuples(), ids, positions, strict=True):
             before = row.text[: row.start]
@@ -223,14 +223,14 @@ def test_byte_and_character_tokens_are_the_word_itself(family, long):
 
 
 def letters(text):
-    """Letters as SentencePiece's normaliser leaves them, more or less: no space, one form."""
+    """Return letters roughly as SentencePiece's normalizer does: no spaces, one form."""
     plain = unicodedata.normalize("NFKD", text).casefold()
     folded = unicodedata.normalize("NFKD", plain)
     return "".join(char for char in folded if not char.isspace() and char != "\u2581")
 
 
 def test_sentencepiece_without_offsets_gives_each_word_its_letters(long):
-    """Marian's tokenizer is written in Python and tells no offsets."""
+    """Marian's tokenizer is Python-only and reports no offsets."""
     path = long("marian")
     tokenizer = AutoTokenizer.from_pretrained(path)
     known = sorted({c for piece in tokenizer.get_vocab() for c in piece if c.isalnum()})
@@ -251,7 +251,7 @@ def test_sentencepiece_without_offsets_gives_each_word_its_letters(long):
 
 
 def test_sentencepiece_without_offsets_never_loses_a_row(long):
-    """Over all of Unicode: rows keep their own tokens, or an error names the text; no guess."""
+    """For all of Unicode, rows keep their own tokens or an error names the text."""
     path = long("marian")
     tokenizer = AutoTokenizer.from_pretrained(path)
     unknown = tokenizer.unk_token_id
@@ -265,17 +265,17 @@ def test_sentencepiece_without_offsets_never_loses_a_row(long):
         try:
             positions, ids, messages = read(path, frame)
         except ValueError as error:
-            assert "cannot be told apart" in str(error)
+            assert "cannot be matched with the words" in str(error)
             refused.append(frame["text"][0])
             return
         assert len(positions) == len(frame)
         check_dropped(messages, positions)
         for row, own in zip(frame.itertuples(), ids, strict=True):
-            neighbours = row.text[row.start - 1 : row.start] + row.text[row.end : row.end + 1]
-            if unknown in own or not all(char == " " for char in neighbours):
+            neighbors = row.text[row.start - 1 : row.start] + row.text[row.end : row.end + 1]
+            if unknown in own or not all(char == " " for char in neighbors):
                 continue
             spelled = letters("".join(tokenizer.convert_ids_to_tokens(own)))
-            # What is spelled is the word's, in order; the normaliser may have left some out.
+            # The tokens spell letters of the word, in order; the normalizer may drop some.
             rest = iter(letters(row.word))
             assert all(char in rest for char in spelled), (row.word, spelled)
 
@@ -285,7 +285,7 @@ def test_sentencepiece_without_offsets_never_loses_a_row(long):
 
 @pytest.mark.parametrize("family", ["marian", "byt5", "canine"])
 def test_words_without_space_between_are_cut_where_the_pieces_are(family, long):
-    """Natural text: "cannot" is two words, a full stop has no space before it."""
+    """In natural text, "cannot" is two words and a full stop follows without a space."""
     text = "The dog cannot see the house."
     spans = [(0, 3), (4, 7), (8, 11), (11, 14), (15, 18), (19, 22), (23, 28), (28, 29)]
     frame = pd.DataFrame([(text, *span) for span in spans], columns=["text", "start", "end"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Texts longer than the model: overlapping windows, each row from the one with most context."""
+"""Texts longer than the model: overlapping windows, with the most context for each row."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ def long_words():
 
 
 class Windows:
-    """One text cut by hand, read window by window."""
+    """One text cut manually and read window by window."""
 
     def __init__(self, path, text, max_length, *, causal):
         tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModel.from_pretrained(path)
@@ -49,7 +49,7 @@ class Windows:
             self.states.append([state[0].numpy() for state in output.hidden_states])
 
     def own(self, start, end):
-        """Which content tokens overlap the characters."""
+        """Return which content tokens overlap the characters."""
         spans = [self.spans[t] for t in self.content]
         return [i for i, (s, e) in enumerate(spans) if max(s, start) < min(e, end)]
 
@@ -62,7 +62,7 @@ class Windows:
         return left if self.causal else min(left, right)
 
     def choices(self, first, last):
-        """Windows of most context for the tokens from first to last; none if none holds them."""
+        """Return the windows with most context for the tokens from first to last, if any."""
         contexts = [self.context(w, first, last) for w in range(len(self.bounds))]
         best = max(contexts)
         return [w for w, c in enumerate(contexts) if c == best] if best >= 0 else []
@@ -98,7 +98,7 @@ def test_words_come_from_the_window_with_most_context(
         for row in rows.itertuples():
             own = windows.own(row.start, row.end)
             choices = windows.choices(own[0], own[-1] + 1)
-            # A word of more tokens than a window takes each from that token's best one.
+            # Each token of a word longer than a window comes from that token's best window.
             chosen = [[w] * len(own) for w in choices] or [
                 [windows.choices(t, t + 1)[0] for t in own]
             ]
@@ -131,7 +131,7 @@ def test_a_limit_that_no_text_reaches_changes_nothing(family, tiny, long_words):
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "marian", "byt5", "roberta", "llama"])
 def test_the_models_own_limit_is_kept(family, tiny, long_words):
-    """A model of few positions would fail on anything longer."""
+    """A model with few positions would fail on a longer input."""
     path = tiny(family, max_length=16)
     plan = ActivationExtractor(path).transform(long_words)
     assert plan._source.sequences.lengths.max() == 16
@@ -157,7 +157,7 @@ def test_a_whole_text_pools_every_token_once_over_its_windows(family, causal, ti
     plan = ActivationExtractor(path, layers=[1], max_length=12).transform([text])
     n = len(windows.content)
     assert plan.n_subwords.tolist() == [n]
-    # Where two windows tie for a token, either may be taken: their mean is between them.
+    # If two windows tie for a token, either is correct, so compare with their mean.
     low, high = np.zeros(16), np.zeros(16)
     for token in range(n):
         states = [windows.state(w, token, 1) for w in windows.choices(token, token + 1)]
@@ -227,7 +227,7 @@ def test_a_limit_without_room_beside_the_special_tokens_is_refused(tiny):
     for max_length in (1, 2):
         with pytest.raises(ValueError, match=f"'max_length'.*is {max_length}.*2 special tokens"):
             ActivationExtractor(tiny("bert"), max_length=max_length).transform(["Dogs bark"])
-    # One token of text at a time is hard, but possible.
+    # Reading one token of text at a time is possible.
     plan = ActivationExtractor(tiny("bert"), max_length=3).transform(["The old dog"])
     assert plan.n_subwords.tolist() == [3]
     assert np.isfinite(plan.pool("mean")).all()

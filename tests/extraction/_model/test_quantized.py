@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Quantised models that the user made: read, kept, told apart and changed like any other."""
+"""Models quantized by the user: read, cached, identified and changed like any other."""
 
 import copy
 import pickle
@@ -21,14 +21,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*quantiz.*:UserWarning"),
     pytest.mark.skipif(
         "fbgemm" not in torch.backends.quantized.supported_engines,
-        reason="this build of torch cannot quantise",
+        reason="this build of torch cannot quantize",
     ),
 ]
 
 COMPONENTS = ["hidden", "mlp", "attention", "embedding"]
 
 
-def quantise(model, dtype=torch.qint8, *, embedding=False):
+def quantize(model, dtype=torch.qint8, *, embedding=False):
     kinds = {torch.nn.Linear: quantization.default_dynamic_qconfig}
     if embedding:
         kinds[torch.nn.Embedding] = quantization.float_qparams_weight_only_qconfig
@@ -49,23 +49,23 @@ def read(model, tokenizer, words, **parameters):
 @pytest.mark.parametrize("dtype", [torch.qint8, torch.float16])
 def test_the_components_are_nearly_those_of_the_model_it_was_made_of(dtype, full, words):
     model, tokenizer = full
-    H = read(quantise(model, dtype), tokenizer, words).pool("last")
+    H = read(quantize(model, dtype), tokenizer, words).pool("last")
     E = read(model, tokenizer, words).pool("last")
     assert H.shape == E.shape and not np.array_equal(H, E)
     assert np.corrcoef(H.ravel(), E.ravel())[0, 1] > 0.97
 
 
 def test_the_projections_read_what_the_components_say(full):
-    """Quantised layers are modules too: naive hooks on one text see the same."""
+    """Quantized layers are modules too: plain hooks on one text see the same."""
     model, tokenizer = full
-    quantised, seen = quantise(model), {}
+    quantized, seen = quantize(model), {}
     of_block = {"bert": "encoder.layer.1.", "llama": "layers.1."}[model.config.model_type]
     names = {
         "bert": {"mlp": "output.dense", "attention": "attention.output.dense"},
         "llama": {"mlp": "mlp.down_proj", "attention": "self_attn.o_proj"},
     }[model.config.model_type]
     handles = [
-        quantised.get_submodule(of_block + path).register_forward_pre_hook(
+        quantized.get_submodule(of_block + path).register_forward_pre_hook(
             lambda _, args, component=component: seen.update({component: args[0]})
         )
         for component, path in names.items()
@@ -74,24 +74,24 @@ def test_the_projections_read_what_the_components_say(full):
     tokens = tokenizer(text, return_tensors="pt", return_special_tokens_mask=True)
     own = tokens.pop("special_tokens_mask")[0] == 0
     with torch.no_grad():
-        quantised(**tokens)
+        quantized(**tokens)
     for handle in handles:
         handle.remove()
     for component in names:
-        found = read(quantised, tokenizer, [text], component=component, layers=2).pool("mean")
+        found = read(quantized, tokenizer, [text], component=component, layers=2).pool("mean")
         expected = seen[component][0, own].mean(dim=0)
         np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-5)
 
 
 def test_the_texts_beside_a_text_do_not_change_it(full):
-    """Dynamic quantisation rounds a batch by its extremes, so that each text has to run alone."""
+    """Dynamic quantization scales a batch by its extremes, so each text has to run alone."""
     model, tokenizer = full
     texts = ["The old dog barked", "The old dog saw", "The old man barked", "A light dog barked"]
     lengths = {len(ids) for ids in tokenizer(texts)["input_ids"]}
     assert len(lengths) < len(texts)  # some could have shared a batch
-    quantised = quantise(model)
-    together = read(quantised, tokenizer, texts).pool("mean")
-    alone = [read(quantised, tokenizer, [text]).pool("mean") for text in texts]
+    quantized = quantize(model)
+    together = read(quantized, tokenizer, texts).pool("mean")
+    alone = [read(quantized, tokenizer, [text]).pool("mean") for text in texts]
     np.testing.assert_array_equal(together, np.concatenate(alone))
 
 
@@ -106,15 +106,15 @@ def test_no_other_model_is_taken_for_one_whose_texts_must_run_alone(name, dtype,
 
 def test_a_cache_keeps_them_and_tells_them_apart(full, words, tmp_path, count_forwards):
     model, tokenizer = full
-    quantised = quantise(model)
-    expected = read(quantised, tokenizer, words).pool("last")
+    quantized = quantize(model)
+    expected = read(quantized, tokenizer, words).pool("last")
     count_forwards.clear()
     np.testing.assert_array_equal(
-        read(quantised, tokenizer, words, cache=tmp_path).pool("last"), expected
+        read(quantized, tokenizer, words, cache=tmp_path).pool("last"), expected
     )
     assert sum(count_forwards) == words["text"].nunique()
     count_forwards.clear()
-    again = quantise(model)  # another object with the same packed parameters
+    again = quantize(model)  # another object with the same packed parameters
     plan = read(again, tokenizer, words, cache=tmp_path)
     np.testing.assert_array_equal(plan.pool("last"), expected)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(plan)).pool("last"), expected)
@@ -123,7 +123,7 @@ def test_a_cache_keeps_them_and_tells_them_apart(full, words, tmp_path, count_fo
     linear = next(part for part in other.modules() if isinstance(part, torch.nn.Linear))
     with torch.no_grad():
         linear.weight.mul_(1.02)
-    for another in (model, quantise(other), quantise(model, torch.float16)):
+    for another in (model, quantize(other), quantize(model, torch.float16)):
         read(another, tokenizer, words, cache=tmp_path).pool("last")
     assert len(ActivationCache(tmp_path).info()) == 4
 
@@ -133,7 +133,7 @@ def test_a_cache_keeps_them_and_tells_them_apart(full, words, tmp_path, count_fo
 )
 def test_their_neurons_can_be_ablated(neuron, full, words):
     model, tokenizer = full
-    extractor = ActivationExtractor(quantise(model), tokenizer=tokenizer, component=COMPONENTS)
+    extractor = ActivationExtractor(quantize(model), tokenizer=tokenizer, component=COMPONENTS)
     column = list(extractor.get_feature_names_out()).index(neuron)
     before = extractor.transform(words).pool("last")
     with ablate_model(extractor, [neuron]):
@@ -142,23 +142,23 @@ def test_their_neurons_can_be_ablated(neuron, full, words):
     np.testing.assert_array_equal(extractor.transform(words).pool("last"), before)
 
 
-def test_a_quantised_embedding_is_read_and_told_apart(tiny, words):
+def test_a_quantized_embedding_is_read_and_told_apart(tiny, words):
     model, tokenizer = load("llama", tiny("llama"))
-    quantised = quantise(model, embedding=True)
+    quantized = quantize(model, embedding=True)
     H, E = (
         read(one, tokenizer, words, component="embedding").pool("last")
-        for one in (quantised, model)
+        for one in (quantized, model)
     )
     assert H.shape == E.shape
     np.testing.assert_allclose(H, E, atol=0.02 * np.abs(E).max())
-    assert _of_live(quantised) == _of_live(quantised) == _of_live(quantise(model, embedding=True))
+    assert _of_live(quantized) == _of_live(quantized) == _of_live(quantize(model, embedding=True))
     with torch.no_grad():
         model.embed_tokens.weight[5] *= 2
-    assert _of_live(quantise(model, embedding=True)) != _of_live(quantised)
+    assert _of_live(quantize(model, embedding=True)) != _of_live(quantized)
 
 
 class Repacking(torch.nn.Linear):
-    """A layer that packs its weights to be saved, and loses by it."""
+    """A layer that packs its weights lossily to save them."""
 
     def _save_to_state_dict(self, destination, prefix, keep_vars):
         self.weight.data = self.weight.data.bfloat16().float()
@@ -173,4 +173,4 @@ def test_a_fingerprint_leaves_the_model_as_it_is():
     saved = model.state_dict()
     assert list(state) == list(saved)
     assert all(torch.equal(state[name], saved[name]) for name in saved)
-    assert not torch.equal(model[0].weight, before[0])  # which is what that does
+    assert not torch.equal(model[0].weight, before[0])  # packing is lossy
