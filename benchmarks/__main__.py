@@ -4,7 +4,7 @@
 import argparse
 import os
 
-from benchmarks import _ablation, _extraction, _probes, _ranking, _report
+from benchmarks import _ablation, _extraction, _probes, _ranking, _report, _trace
 
 _SUITES = {
     "ablation": _ablation.run,
@@ -12,6 +12,7 @@ _SUITES = {
     "probes": _probes.run,
     "ranking": _ranking.run,
     "report": _report.run,
+    "trace": _trace.run,
 }
 
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Extraction against the bare model's forward, NeuroX, transformers' pipeline and a warm cache.
 
-How often this package fits into NeuroX's time is bounded by the model, not by the loops around it.
-Measured on one thread of a processor that multiplies matrices at 106 GFLOP/s, in seconds of the
-processor, best of several, 239 sentences of a treebank through the demo model (3,864 tokens, 82
-GFLOP in linear layers, of which 0.77 s is the least time): the linear layers alone 0.93 on our
-batches and 1.60 a sentence at a time, the bare forward 1.08 and 2.32, this package 1.07, NeuroX
-2.36. So NeuroX adds next to nothing to a forward that takes each sentence by itself, and that
-forward is only half as fast as a batched one: no extraction could be more than 3.1 times as fast
-as NeuroX there, and this package is 2.2 times. It takes more threads, or a GPU, which the few
-tokens of a sentence cannot keep busy, for the ratio to grow. The rows of the linear layers show
-the bound on the machine at hand: NeuroX's seconds divided by theirs.
+The speedup over NeuroX is bounded by the model, not by the code around it. Setting: 239 treebank
+sentences through the demo model (3,864 tokens, 82 GFLOP in linear layers), on one thread of a
+processor that multiplies matrices at 106 GFLOP/s, which needs at least 0.77 s for them. CPU
+seconds, best of several runs: the linear layers alone take 0.93 on our batches and 1.60 on one
+sentence at a time; the bare forward takes 1.08 and 2.32; this package takes 1.07, NeuroX 2.36. So
+NeuroX adds next to nothing to a forward over single sentences, and that forward takes about twice
+as long as a batched one. No extraction could be more than 3.1 times as fast as NeuroX there; this
+package is 2.2 times as fast. The ratio grows with more threads or on a GPU, which the few tokens of
+one sentence cannot keep busy. The rows of the linear layers show the bound on the current machine:
+NeuroX's seconds divided by theirs.
 """
 
 import logging
@@ -42,7 +42,7 @@ _TASKS = [  # layers, strategy
 ]
 _PIPELINE_BATCHES = (1, 8, 32, 128)
 _RUNS = 7
-# Each is read some hundred times a model, by all contenders together.
+# All contenders together read each sentence about a hundred times per model.
 _N_SENTENCES = 120
 
 
@@ -57,11 +57,11 @@ def run(*, quick: bool = False) -> dict:
     Returns
     -------
     tables : dict of str to DataFrame
-        One a model, with a row a contender: best and median seconds, words a second, and how
-        often the best of ours fits into its best. The bare forward reads the very batches of ours
-        and fills a matrix of the result's size; the linear layers alone are its matrix products
-        without attention, norms and activations; the pipeline returns the last layer of every
-        token, on no word; NeuroX reads a sentence at a time.
+        One per model, with one row per contender: best and median seconds, words per second, and
+        its best time divided by ours. The bare forward reads the same batches as this package and
+        fills a matrix of the same size; the linear layers alone are its matrix products without
+        attention, norms and activations; the pipeline returns the last layer of every token,
+        without pooling them to words; NeuroX reads one sentence at a time.
     """
     words = _sample(benchmark_words(quick=False), 60 if quick else _N_SENTENCES)
     tables = {}
@@ -78,14 +78,14 @@ def run(*, quick: bool = False) -> dict:
 
 
 def _sample(words, n_sentences):
-    """Take sentences at even distances."""
+    """Take evenly spaced sentences."""
     ids = words["sentence_id"].unique()
     chosen = ids[np.linspace(0, len(ids) - 1, min(n_sentences, len(ids))).astype(int)]
     return words[words["sentence_id"].isin(chosen)].reset_index(drop=True)
 
 
 def _decoder(words):
-    """As large as the demo model, of random weights: how fast it is does not depend on them."""
+    """Make a decoder of the size of the demo model; random weights do not change its speed."""
     corpus = words["text"].unique()
     sizes = {"n_layers": 6, "hidden_size": 384, "n_heads": 6, "vocab_size": 8000}
     return make_tiny_model("gpt2", max_length=1024, corpus=corpus, **sizes)
@@ -99,7 +99,7 @@ def _compare(model, words, layers, strategy, neurox, n_runs):
         seconds = {who: [] for who in contenders}
         order = np.random.default_rng(0)
         for _ in range(n_runs):
-            # Who comes next pays for the state that the one before left the allocator in.
+            # Shuffled, as each run depends on the state in which the previous left the allocator.
             for who in order.permutation(list(contenders)):
                 seconds[who].append(contenders[who]())
     ours = min(seconds["ours"])
@@ -117,7 +117,7 @@ def _compare(model, words, layers, strategy, neurox, n_runs):
 
 
 def _contenders(model, words, layers, strategy, neurox, cache):
-    """Give a function that tells its own seconds for each of those who do the task."""
+    """Return, for each contender, a function that runs the task and returns its seconds."""
     activations = ActivationExtractor(model, layers=layers).transform(words)
     aggregator = SubwordAggregator(strategy).fit(activations)
     shape = (len(words), aggregator.n_features_out_)
@@ -161,7 +161,7 @@ def _bare_inputs(activations):
     lengths = source.sequences.lengths
     plans = plan_batches(lengths, source.max_batch_tokens), np.arange(len(lengths))[:, None]
     batches, sentences = (
-        [source._inputs(batch, 1, model.device, False)[0] for batch in plan] for plan in plans
+        [source.make_inputs(batch, 1, model.device, False)[0] for batch in plan] for plan in plans
     )
     return model, batches, sentences
 
@@ -175,7 +175,7 @@ def _bare(model, inputs, shape, all_layers=True):
 
 
 def _multiply(model, inputs):
-    """Compute the matrix products of the blocks' linear layers, and nothing else."""
+    """Compute only the matrix products of the blocks' linear layers."""
     weights = [
         module.weight if isinstance(module, transformers.pytorch_utils.Conv1D) else module.weight.T
         for path, module in model.named_modules()
@@ -218,7 +218,7 @@ def _time(function):
 
 
 def _time_off_disk(folder, function):
-    """Time a reading of files of which neither this process nor the system remembers anything."""
+    """Time a reading of files that neither this process nor the system has in memory."""
     forget_indices()
     _shard._maps.clear()
     os.sync()

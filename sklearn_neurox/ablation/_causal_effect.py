@@ -252,12 +252,12 @@ def causal_effect(
         max_batch_tokens=max_batch_tokens,
         device=device,
     )
-    spec = extractor._spec()
-    model = load_language_model(spec, caller=caller)
-    found = find_neurons(replace(spec, model=model), neurons, caller=caller)
+    request = extractor._request()
+    model = load_language_model(request.spec, caller=caller)
+    found = find_neurons(replace(request.spec, model=model), neurons, caller=caller)
     fills = check_fills(fill, values, step, found, caller=caller)
     counts = _check_steps(steps, len(found))
-    predictor = WordPredictor(extractor, words, caller=caller)
+    predictor = WordPredictor(request, words, caller=caller)
     is_scored = _report_unscored(predictor, len(words))
     choices = _choices(len(found), counts, which, n_draws, check_random_state(random_state))
     return _measure(model, predictor, fills, list(choices), carries, is_scored, verbose)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From words in their sentences to a matrix of activations; alone in knowing transformers."""
+"""Extract activations of language models: from words in their sentences to a matrix."""
 
 from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._aggregator import SubwordAggregator

@@ -8,40 +8,39 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
-from sklearn_neurox.extraction._cache._cached_source import CachedSource
+from sklearn_neurox.extraction._run._array_source import ArraySource
 from sklearn_neurox.extraction._run._output_matrix import new_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
-from sklearn_neurox.extraction._run._sources import ArraySource
 from sklearn_neurox.utils._ragged import pointers, ranges
 
 
 class Activations:
-    """Subword activations of words or texts, not computed before they are pooled.
+    """Subword activations of words or texts, computed only when they are pooled.
 
-    What `ActivationExtractor.transform` returns: validated, tokenized and aligned, so that errors
-    have surfaced, but the model has not run. `SubwordAggregator` pulls the activations through,
-    batch by batch, straight into its matrix. It has one entry a row and can be sliced like an
-    array, so it goes through `~sklearn.model_selection.cross_validate` in a pipeline that starts
-    with a `SubwordAggregator`.
+    `ActivationExtractor.transform` returns them: the rows are validated, tokenized and aligned, so
+    their errors have surfaced, but the model has not run. `SubwordAggregator` runs it and writes
+    the activations batch by batch into its matrix. Activations have one entry per row and can be
+    sliced like an array, so `~sklearn.model_selection.cross_validate` can split them in a pipeline
+    that starts with a `SubwordAggregator`.
 
-    Activations that are already there, from whatever source, enter through `from_arrays`.
+    To use activations computed elsewhere, create them with `from_arrays`.
 
     Parameters
     ----------
     source : ModelSource, CachedSource or ArraySource
-        Where the values come from. The extractor and `from_arrays` fill in this and the rest.
+        The source of the values. `ActivationExtractor` and `from_arrays` set this and the rest.
 
     sequence, position : ndarray of shape (n_subwords_in_all,)
-        The model input and the place in it of each subword, row after row.
+        For each subword, row after row: the model input it is in, and its position there.
 
     ptr : ndarray of shape (n_samples + 1,)
         Row i has the subwords ``ptr[i]:ptr[i + 1]``.
 
     first_token : ndarray of shape (n_samples, 2) or str
-        Input and place of each row's ``[CLS]``, or why there is none.
+        The model input and the position of each row's ``[CLS]``, or why there is none.
 
     missing : {"zero", "nan"}
-        What rows without subwords get.
+        The value that fills rows without subwords.
 
     index : Index or None
         Row labels for pandas output.
@@ -52,12 +51,12 @@ class Activations:
         ``(n_samples,)``.
 
     n_subwords : ndarray of shape (n_samples,)
-        How many subwords each row has; 0 for rows whose characters the tokenizer dropped.
+        The number of subwords per row; 0 for rows whose characters the tokenizer dropped.
 
     See Also
     --------
-    ActivationExtractor : Makes it from a model.
-    SubwordAggregator : Makes a matrix of it.
+    ActivationExtractor : Extracts activations from a model.
+    SubwordAggregator : Pools activations into a matrix.
 
     Examples
     --------
@@ -88,19 +87,18 @@ class Activations:
         feature_names: ArrayLike | None = None,
         index: pd.Index | ArrayLike | None = None,
     ) -> "Activations":
-        """Wrap activations that were computed elsewhere.
+        """Create activations from arrays that were computed elsewhere.
 
         Parameters
         ----------
         arrays : list of array-like of shape (n_subwords, n_neurons)
-            The subword activations of each row. A row may have no subwords; it then becomes a row
-            of zeros.
+            The subword activations of each row. A row without subwords becomes a row of zeros.
 
         feature_names : array-like of str of shape (n_neurons,), default=None
             Names of the neurons, such as ``"hidden.3.127"``; None generates ``x0``, ``x1``, ...
 
         index : Index or array-like of shape (n_samples,), default=None
-            Row labels of the DataFrame that pandas output makes.
+            Row labels of the DataFrame, for pandas output.
 
         Returns
         -------
@@ -109,8 +107,8 @@ class Activations:
         Raises
         ------
         ValueError
-            If the arrays are not two-dimensional or differ in their number of neurons, and for
-            names or labels of another number.
+            If the arrays are not two-dimensional or differ in their number of neurons, or if the
+            number of names or labels does not match.
         """
         checked = [
             check_array(array, dtype=[np.float32, np.float64, np.float16], ensure_min_samples=0)
@@ -132,8 +130,9 @@ class Activations:
             raise ValueError(
                 f"feature_names must name {widths[0]} neurons, got shape {names.shape}."
             )
-        if index is not None and len(index) != len(checked):
-            raise ValueError(f"index has {len(index)} labels for {len(checked)} arrays.")
+        labels = None if index is None else pd.Index(index)
+        if labels is not None and len(labels) != len(checked):
+            raise ValueError(f"index has {len(labels)} labels for {len(checked)} arrays.")
         counts = np.array([len(array) for array in checked], dtype=np.int64)
         ptr = pointers(counts)
         return cls(
@@ -143,17 +142,17 @@ class Activations:
             ptr,
             first_token="stored activations do not tell which subword is special",
             missing="zero",
-            index=None if index is None else pd.Index(index),
+            index=labels,
         )
 
     @property
     def shape(self) -> tuple[int]:
-        """The number of rows, as a tuple."""
+        """The number of rows, in a tuple."""
         return (len(self),)
 
     @property
     def n_subwords(self) -> np.ndarray:
-        """How many subwords each row has."""
+        """The number of subwords per row."""
         return np.diff(self._ptr)
 
     def __len__(self):
@@ -168,8 +167,8 @@ class Activations:
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
-            "Activations are subwords still, ragged and not computed: they have no array form. "
-            "Put a SubwordAggregator behind the ActivationExtractor: "
+            "Activations cannot become an array: rows differ in their number of subwords, and "
+            "nothing is computed yet. Put a SubwordAggregator after the ActivationExtractor: "
             "make_pipeline(ActivationExtractor(...), SubwordAggregator('last'))."
         )
 
@@ -179,13 +178,13 @@ class Activations:
     def __getitem__(self, key) -> "Activations":
         if isinstance(key, tuple):
             if len(key) != 2 or key[1] is not Ellipsis:
-                raise IndexError("Activations have one axis: index them with rows alone.")
+                raise IndexError("Activations have one axis: index them by rows only.")
             key = key[0]
         if isinstance(key, numbers.Integral):
             key = [key]
         if not isinstance(key, slice):
             key = np.asarray(key)
-            # NumPy takes an empty list for floats.
+            # NumPy makes an empty list an array of floats.
             key = key.astype(np.intp) if key.size == 0 and key.dtype.kind == "f" else key
         rows = np.arange(len(self))[key]
         if rows.ndim != 1:
@@ -210,21 +209,21 @@ class Activations:
         )
 
     def get_feature_names(self) -> np.ndarray:
-        """Name the neurons, in the order of the matrix's columns.
+        """Return the names of the neurons, in the order of the matrix's columns.
 
         Returns
         -------
         names : ndarray of str of shape (n_neurons,)
         """
-        return self._source.feature_names()
+        return self._source.feature_names
 
     def index_like(self) -> pd.Series | None:
-        """Carry the row labels of the frame of words, as scikit-learn's containers want them.
+        """Return the row labels of the frame of words, in the form scikit-learn's containers take.
 
         Returns
         -------
         labels : Series or None
-            Without values; None where the rows came without labels.
+            An empty Series with these labels; None if the rows came without labels.
         """
         return None if self._index is None else pd.Series(index=self._index, dtype=object)
 
@@ -235,7 +234,7 @@ class Activations:
         dtype: str = "float32",
         memmap: str | os.PathLike | None = None,
     ) -> np.ndarray:
-        """Compute the activations and pool them into one row each.
+        """Compute the activations and pool them into one vector per row.
 
         Parameters
         ----------
@@ -255,7 +254,7 @@ class Activations:
         Raises
         ------
         ValueError
-            For ``"cls"`` where rows are words, or the model has no such token.
+            If ``strategy="cls"`` and rows are words, or the model has no such token.
 
         OverflowError
             If a value is beyond the range of float16.
@@ -274,13 +273,5 @@ class Activations:
         empty = np.nan if self._missing == "nan" else 0.0
         with new_matrix(shape, np.dtype(dtype), memmap) as matrix:
             matrix.values[np.diff(ptr) == 0] = empty
-            self._fill(parts, matrix.values)
+            self._source.pool(parts, matrix.values)
         return matrix.values
-
-    def _fill(self, parts, out):
-        if isinstance(self._source, CachedSource):
-            self._source.pool(parts, out)
-            return
-        from sklearn_neurox.extraction._run._pooling import pool
-
-        pool(self._source, parts, out)

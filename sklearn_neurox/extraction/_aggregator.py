@@ -13,34 +13,32 @@ from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._set_output import OwnSetOutputMixin
 
 
-class SubwordAggregator(
-    OwnSetOutputMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
-):
+class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
     """Pool the subword activations of each row into one vector.
 
-    This is where the model runs: the matrix is filled batch by batch, layer by layer.
+    `transform` is the step that runs the model: it fills the matrix batch by batch, layer by layer.
 
     Parameters
     ----------
     strategy : {"first", "last", "mean", "max", "cls"}, default="last"
-        Which vector stands for the row.
+        The vector that represents the row.
 
-        - ``"last"``: the last subword, which in a model that reads from left to right has seen
-          the whole word; the choice of the NeuroX papers.
-        - ``"first"``: the first subword, the habit of token classification.
-        - ``"mean"``: the mean over subwords, computed in one pass.
+        - ``"last"``: the last subword, as in the NeuroX papers. In a model that reads from left to
+          right, it has seen the whole word.
+        - ``"first"``: the first subword, as is usual in token classification.
+        - ``"mean"``: the mean over subwords.
         - ``"max"``: the elementwise maximum over subwords.
-        - ``"cls"``: the special token that stands for the whole text, such as ``[CLS]``; for
-          whole texts only.
+        - ``"cls"``: the special token that represents the whole text, such as ``[CLS]``; only for
+          rows that are whole texts.
 
     dtype : {"float32", "float16"}, default="float32"
-        The dtype of the matrix. float16 takes half the memory and keeps about three digits; a
-        value beyond its range of 65504 is an error that names the neuron, never saturated.
+        The dtype of the matrix. float16 takes half the memory and keeps about three digits. A
+        value beyond its range of 65504 raises an error that names the neuron.
 
     memmap : str, path or None, default=None
-        A ``.npy`` file that `transform` writes its matrix to, for one larger than the memory. What
-        it returns is mapped from the file: writing to it does not change the file. Another
-        `transform` replaces the file, which leaves matrices returned before as they are. None
+        A ``.npy`` file to which `transform` writes its matrix, for a matrix larger than memory.
+        `transform` then returns a memory map of the file; writing to it does not change the file.
+        The next `transform` replaces the file, without changing the matrices returned before. None
         keeps the matrix in memory.
 
     Attributes
@@ -53,8 +51,8 @@ class SubwordAggregator(
 
     See Also
     --------
-    ActivationExtractor : Makes the activations.
-    Activations : What it takes.
+    ActivationExtractor : Extracts the activations.
+    Activations : The input of this transformer.
 
     Examples
     --------
@@ -90,7 +88,7 @@ class SubwordAggregator(
         Parameters
         ----------
         X : Activations of shape (n_samples,)
-            What `ActivationExtractor.transform` returned.
+            Returned by `ActivationExtractor.transform`.
 
         y : None
             Ignored.
@@ -104,22 +102,22 @@ class SubwordAggregator(
         return self
 
     def transform(self, X: Activations) -> np.ndarray | pd.DataFrame:
-        """Compute the activations, one row a sample.
+        """Compute the activations and pool them into one row per sample.
 
         Parameters
         ----------
         X : Activations of shape (n_samples,)
-            With the neurons seen in `fit`.
+            With the same neurons as in `fit`.
 
         Returns
         -------
         H : ndarray of shape (n_samples, n_neurons), dtype=float32 or float16
-            Or a DataFrame, by `set_output`, with the index of the frame of words.
+            Or a DataFrame, if set with `set_output`, with the index of the frame of words.
 
         Raises
         ------
         ValueError
-            If the neurons are not those seen in `fit`.
+            If the neurons differ from those in `fit`.
 
         OverflowError
             If a value is beyond the range of float16.
@@ -140,12 +138,12 @@ class SubwordAggregator(
         return adapter.create_container(H, X.index_like(), columns=names)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
-        """Get the names of the neurons.
+        """Return the names of the neurons.
 
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            Must be the names seen in `fit`, if given.
+            If given, must equal the names seen in `fit`.
 
         Returns
         -------

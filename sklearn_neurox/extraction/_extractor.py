@@ -12,16 +12,18 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklearn_neurox.extraction._activations import Activations
-from sklearn_neurox.extraction._cache._activation_cache import ActivationCache
+from sklearn_neurox.extraction._cache._activation_cache import ActivationCache, store_of
 from sklearn_neurox.extraction._cache._cached_source import cached_source
-from sklearn_neurox.extraction._cache._cached_texts import cached_texts
-from sklearn_neurox.extraction._model._available_blocks import resolve_blocks
-from sklearn_neurox.extraction._model._blocks import choose_blocks
+from sklearn_neurox.extraction._cache._cached_texts import CachedTexts
+from sklearn_neurox.extraction._model._blocks import check_components
 from sklearn_neurox.extraction._model._live_model import LiveModelMixin
 from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._torch_model import TorchModel
-from sklearn_neurox.extraction._run._reading import read_texts
-from sklearn_neurox.extraction._run._sources import neuron_names_of
+from sklearn_neurox.extraction._run._model_source import (
+    join_neuron_names,
+    model_source,
+    widths_of,
+)
 from sklearn_neurox.extraction._set_output import OwnSetOutputMixin
 from sklearn_neurox.extraction._text._alignment import align, find_first_tokens
 from sklearn_neurox.extraction._text._checks import (
@@ -29,62 +31,65 @@ from sklearn_neurox.extraction._text._checks import (
     report_dropped,
     report_special,
 )
+from sklearn_neurox.extraction._text._extraction_request import ExtractionRequest
 from sklearn_neurox.extraction._text._targets import read_rows_and_targets
+from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._windows import make_sequences
 from sklearn_neurox.utils._validation import check_row_order
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# Texts of an iterator that are planned together.
+# The number of texts of an iterator that are planned together.
 _PORTION = 4096
 
 
-class ActivationExtractor(
-    LiveModelMixin, OwnSetOutputMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
-):
-    """Read words in their sentences, or whole texts, with a transformer language model.
+class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, BaseEstimator):
+    """Extract the activations of a transformer language model for words or whole texts.
 
-    A sample is a word in its text: a row with the text the model reads and the characters of the
-    word. `transform` checks the rows, tokenizes each distinct text once, finds the subwords of
-    every row, and returns a plan; the model runs when `SubwordAggregator` asks for the matrix.
+    Each row is a word in its text: the text that the model reads, and where the word starts and
+    ends in it. `transform` checks the rows, tokenizes each distinct text once and finds the subword
+    tokens of every row. The model itself runs later, when `SubwordAggregator` builds the matrix.
 
     Parameters
     ----------
     model : str, path, PreTrainedModel or TorchModel, default="bert-base-cased"
-        Name of a model, or folder made by ``save_pretrained``; loaded on first use, once a
-        process, in evaluation mode and float32. A live model is shared, never copied; it stays on
-        its device, keeps its precision (the matrix is float32), and pickles leave it behind.
-        `TorchModel` wraps a module that transformers does not know.
+        The name of a model, or a folder written by ``save_pretrained``. It is loaded on first use,
+        once per process, in evaluation mode and float32. A model that is already loaded is shared,
+        never copied: it keeps its device and its precision (the matrix is float32), and it is left
+        out of pickles. `TorchModel` wraps a module that transformers does not know.
 
     layers : int, list of int or None, default=None
-        The layers, in the order of the matrix. 0 is the output of the embedding; the last is what
-        the model returns, after its final norm where it has one. Negative ones count from the
-        last. None takes all. Layers above the highest asked for are not computed, except to fill a
-        cache. With several components, those that have the layer; embeddings and modules are
-        taken whole.
+        The layers to extract, in the order of the matrix's columns. Layer 0 is the output of the
+        embedding; the last layer is the output of the model, after the final norm if there is one.
+        Negative numbers count from the last layer; None takes all layers. The layers above the
+        highest one requested are not computed, except to fill a cache. With several components,
+        each contributes the requested layers that it has. Embeddings and modules have no layers
+        and are always taken whole.
 
     component : str or list of str, default="hidden"
-        What is read, all in one forward pass. Layer k of a component belongs to the block whose
-        output is ``hidden.k``.
+        The activations to extract; several are read in the same forward pass. Layer k of a
+        component belongs to the block whose output is ``hidden.k``.
 
         - ``"hidden"``: the output of the block.
-        - ``"mlp"``: the activation that enters the block's down projection, the "neurons" of much
-          of the literature. Blocks that are mixtures of experts have none.
-        - ``"attention"``: what the heads of the block's self-attention gather, before its output
-          projection mixes them; the names tell the head (``"attention.3.h5.17"``).
-        - ``"embedding"``: the token's own vector as it is looked up, the same wherever the token
-          stands (``"embedding.0.17"``, of no layer); ``hidden.0`` is what the first block reads,
-          with positions, norms and whatever else the model adds.
-        - ``"module:<glob>"``: the output of the modules whose path matches, ``*`` standing for
-          anything, as ``named_modules`` of the bare model names them; a tuple's first tensor. A
-          module has to run once, with one state a token.
+        - ``"mlp"``: the input of the block's down projection, which much of the literature calls
+          "neurons". Mixture-of-experts blocks have none.
+        - ``"attention"``: the outputs of the block's self-attention heads, before the output
+          projection mixes them. The names include the head (``"attention.3.h5.17"``).
+        - ``"embedding"``: the token's vector in the embedding table, which is the same in every
+          context (``"embedding.0.17"``; it has no layers). ``hidden.0``, in contrast, is the input
+          of the first block, with positions, norms and whatever else the model adds.
+        - ``"module:<glob>"``: the output of every module whose path matches, where ``*`` matches
+          anything and paths are those of ``named_modules`` of the model without a head. If the
+          output is a tuple, its first tensor. A module must run once per forward pass, and return
+          one state per token.
 
     stack : {"encoder", "decoder", "both"} or None, default=None
-        What is read of an encoder-decoder model; None takes the encoder. The decoder is given
-        what it should have said (teacher forcing): the text itself, or the column ``target``. The
-        row has the states at which the decoder reads the row's tokens, so that the last subword
-        has seen the whole word, and predicts what follows. Other models leave it None.
+        The part of an encoder-decoder model to read; None reads the encoder. The decoder reads
+        the target text (teacher forcing): the column ``target`` if there is one, else the text
+        itself. A row gets the states at the positions where the decoder reads the row's tokens:
+        the last subword has seen the whole word and predicts what follows. For all other models,
+        leave it None.
 
     tokenizer : str, path, PreTrainedTokenizerBase or None, default=None
         The tokenizer; None takes the one saved with the model.
@@ -93,78 +98,82 @@ class ActivationExtractor(
         The revision of a model on the hub; None takes ``"main"``.
 
     weights : {"pretrained", "random"}, default="pretrained"
-        ``"random"`` builds the model from its config alone, untrained, which is the baseline that
-        shows what training added.
+        ``"random"`` builds an untrained model from the config alone: the baseline that shows what
+        training added.
 
     random_state : int, default=0
         Seed of the random weights.
 
     special_tokens : bool, default=False
-        Whether a whole text also owns the special tokens the tokenizer adds around it.
+        Whether the special tokens that the tokenizer adds around a text count as its subwords, in
+        rows that are whole texts.
 
     split_special_tokens : bool, default=False
-        Whether text that spells a special token, such as ``[MASK]``, is read as ordinary
-        characters. Otherwise the model sees the special token, and a warning counts such rows.
+        Whether to tokenize text that spells a special token, such as ``[MASK]``, as ordinary
+        characters. Otherwise the model reads the special token, and a warning counts these rows.
 
     missing : {"zero", "nan", "error"}, default="zero"
-        What becomes of a row whose characters the tokenizer drops altogether, such as a lone
-        zero-width joiner. A warning counts them.
+        What to do with a row that has no subwords because the tokenizer drops all its characters,
+        such as a lone zero-width joiner: fill it with zeros or NaN, both with a warning that counts
+        such rows, or raise an error.
 
     overflow : {"window", "error"}, default="window"
-        What becomes of a text longer than the model: overlapping windows, each word taken from the
-        one that gives it most context, or an error.
+        What to do with a text longer than the model can read: split it into overlapping windows,
+        and take each word from the window with the most context, or raise an error.
 
     max_length : int or None, default=None
-        The most tokens read at once, special ones included; None takes the model's own limit.
+        The maximum number of tokens read at once, including special tokens; None takes the limit of
+        the model.
 
     max_batch_tokens : int, default=2048
-        Tokens a batch may hold. Texts of similar length run together.
+        The maximum number of tokens per batch. Texts of similar length share a batch.
 
     device : str or None, default=None
-        Where a model given by name runs: ``"cpu"``, ``"cuda"``, ``"mps"``; None or ``"auto"``
-        takes CUDA where there is one.
+        The device of a model given by name: ``"cpu"``, ``"cuda"`` or ``"mps"``. None or ``"auto"``
+        takes CUDA if available.
 
     trust_remote_code : bool, default=False
-        Whether code that comes with the model may run.
+        Whether to run code that comes with the model.
 
     allow_bin_weights : bool, default=False
-        Whether weights may come from a ``.bin`` file, which is unpickled (restricted to tensors),
-        besides safetensors.
+        Whether to load weights from a ``.bin`` file if there are no safetensors. Such a file is
+        unpickled, restricted to tensors.
 
     cache : str, path, ActivationCache or None, default=None
-        A folder where the activations of every text are kept, all layers at once, so that the
-        model reads each text once for all folds, layers, aggregations and processes. An
-        `ActivationCache` says more about what is kept and how. A `TorchModel` needs a
-        ``fingerprint`` to be kept.
+        A folder that stores the activations of every text, for all layers, so that the model reads
+        each text only once for all folds, layers, aggregations and processes. `ActivationCache`
+        has options for what is stored. A `TorchModel` needs a ``fingerprint`` to be cached.
 
     n_jobs : int or None, default=None
-        How many processes share the texts that the cache lacks; without a cache, and for a live
-        model, which stays where it is, it says nothing. None means one, unless in a
+        The number of processes that compute the texts missing from the cache. Ignored without a
+        cache and for a model that is already loaded. None means 1, unless in a
         `joblib.parallel_config` context, such as one that names a cluster; -1 means all
-        processors. Where there are several GPUs, each process takes one.
+        processors. With several GPUs, each process takes one of them.
 
     verbose : int, default=0
-        1 shows a bar while the model runs.
+        1 shows a progress bar while the model runs.
 
     See Also
     --------
-    SubwordAggregator : Makes a matrix of the activations.
-    TorchModel : For models that transformers does not know.
-    sklearn_neurox.words.words_frame : Makes the rows.
+    SubwordAggregator : Pools the activations into a matrix.
+    TorchModel : Wraps models that transformers does not know.
+    sklearn_neurox.words.words_frame : Builds the rows.
 
     Notes
     -----
-    The extractor is stateless: it may transform without having been fitted. Batches are planned
-    from the distinct texts alone, so that the same set of texts gives the same bits in whatever
-    order and number its rows come; other companions in a batch change the last bits only. Of the
-    demo model, these and another number of threads change no value by more than 1e-6 of the
-    layer's largest; a live copy in bfloat16 does by up to 2e-2 of it, one in float16 by 4e-3.
+    The extractor is stateless: `transform` works without `fit`. Batches are planned from the set
+    of distinct texts, so the same set gives bit-identical activations regardless of the order and
+    number of its rows. Another set may put a text into another batch, which changes the last bits
+    only: for the demo model, neither this nor another number of threads changes any value by more
+    than 1e-6 of the layer's largest value. For a loaded copy in bfloat16 this is up to 2e-2, in
+    float16 4e-3.
 
-    Columns go stack by stack, encoder first: the embedding, layer by layer the other components
-    in the order asked, the modules.
+    Columns are ordered by stack, encoder first; within a stack come the embedding, then layer by
+    layer the other components in the order given, then the modules.
 
-    The encoder has read the whole text when the decoder reads it again: its states may know later
-    words, through the cross-attention. A column ``target`` tells the two apart.
+    When the decoder reads a text that the encoder has read, too, its states may carry information
+    about later words, through cross-attention. Give the decoder a text of its own with the column
+    ``target``.
 
     Examples
     --------
@@ -276,7 +285,7 @@ class ActivationExtractor(
             See `transform`.
 
         y : None
-            Ignored; but a warning tells if its index has the labels of X in another order.
+            Ignored, except for a warning if its index has the labels of X in another order.
 
         Returns
         -------
@@ -284,9 +293,30 @@ class ActivationExtractor(
         """
         check_row_order(X, y)
         read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
-        if self._known_blocks() is None:
-            self._blocks(self._spec())
+        request = self._request()
+        if request.store is None or CachedTexts(request, []).known_blocks() is None:
+            request.blocks  # noqa: B018  raises for what the model does not have
         return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, X: pd.DataFrame | ArrayLike, y: None = None) -> Activations:
+        """Check and transform the rows, which are read only once.
+
+        Parameters
+        ----------
+        X : DataFrame, or array-like of str, of shape (n_samples,)
+            See `transform`.
+
+        y : None
+            Ignored, except for the warning of `fit`.
+
+        Returns
+        -------
+        activations : Activations of shape (n_samples,)
+            See `transform`.
+        """
+        check_row_order(X, y)
+        return self.transform(X)
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
         """Tokenize the texts and find the subwords of every row.
@@ -295,11 +325,13 @@ class ActivationExtractor(
         ----------
         X : DataFrame, or array-like of str, of shape (n_samples,)
             A frame of words with the columns ``text``, ``start`` and ``end``; a frame of whole
-            texts with the column ``text``; or a list of texts. A column ``text_pair`` holds the
-            second text that the model reads together with the first. ``word``, where present,
-            must be what the span holds. With ``stack="decoder"``, a column ``target`` holds what
-            the decoder reads while the encoder reads ``text``; the row is then a part of it, from
-            ``target_start`` to ``target_end``, or all of it. Other columns are not looked at.
+            texts with the column ``text``; or a list of texts.
+
+            Optional columns: ``word`` must equal the characters from ``start`` to ``end``;
+            ``text_pair`` is a second text that the model reads together with the first. With
+            ``stack="decoder"``, ``target`` is the text that the decoder reads while the encoder
+            reads ``text``; each row is then the part of the target from ``target_start`` to
+            ``target_end``, or all of it without these columns. Other columns are ignored.
 
         Returns
         -------
@@ -309,60 +341,62 @@ class ActivationExtractor(
         Raises
         ------
         ValueError
-            For malformed rows, for a text too long under ``overflow="error"``, for a dropped word
-            under ``missing="error"``, and where the model cannot be loaded.
+            If rows are malformed, if a text is too long under ``overflow="error"``, if the
+            tokenizer drops a word under ``missing="error"``, or if the model cannot be loaded.
         """
         self._validate_params()
         rows, contexts = read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
-        texts = cached_texts(self, rows.texts, rows.pairs, contexts)
-        reading, blocks = (None, None) if texts is None else texts.recall(self.layers)
-        if reading is None:
-            reading = read_texts(self, rows.texts, rows.pairs, contexts)
-        encodings, limit = reading.encodings, reading.limit
-        alignment = align(rows, encodings, special_tokens=self.special_tokens)
-        report_dropped(rows, alignment, missing=self.missing)
-        report_special(rows, encodings, alignment, split=self.split_special_tokens)
-        check_lengths(rows, encodings, limit, overflow=self.overflow)
+        request, texts = self._request(), (rows.texts, rows.pairs, contexts)
+        cached = None if request.store is None else CachedTexts(request, *texts)
+        recalled = None if cached is None else cached.recall()
+        tokenized = recalled or tokenize_texts(request, *texts)
+        encodings, limit = tokenized.encodings, tokenized.limit
+        alignment = align(rows, encodings, special_tokens=request.special_tokens)
+        report_dropped(rows, alignment, missing=request.missing)
+        report_special(rows, encodings, alignment, split=request.split_special_tokens)
+        check_lengths(rows, encodings, limit, overflow=request.overflow)
         sequences, placement, first_sequence = make_sequences(
-            encodings, alignment, limit, causal=reading.causal
+            encodings, alignment, limit, causal=tokenized.causal
         )
-        source = None if reading.source is None else reading.source(sequences, first_sequence)
-        if texts is not None:
-            source = cached_source(texts, reading, blocks, source, first_sequence, len(sequences))
+        source = None
+        if recalled is None:
+            source = model_source(request, tokenized, contexts, sequences, first_sequence)
+        if cached is not None:
+            source = cached_source(cached, tokenized, source, first_sequence, len(sequences))
         return Activations(
             source,
             placement.sequence,
             placement.position,
             alignment.ptr,
-            first_token=find_first_tokens(rows, reading, first_sequence),
-            missing=self.missing,
+            first_token=find_first_tokens(rows, tokenized, first_sequence),
+            missing=request.missing,
             index=rows.index,
         )
 
     def fill_cache(self, X: pd.DataFrame | ArrayLike | Iterable[str]) -> int:
-        """Compute the activations of all texts and keep them, and return nothing of them.
+        """Compute the activations of all texts that the cache lacks, and store them.
 
-        What the cache has already is not computed again. With ``n_jobs`` the rest is shared out
-        among processes, or among the workers of a cluster, each of which writes to the folder.
+        With ``n_jobs``, several processes or the workers of a cluster share the texts, and each
+        writes to the folder.
 
         Parameters
         ----------
         X : DataFrame, array-like of str of shape (n_samples,), or iterable of str
-            As `transform` takes it; or an iterable of no known length, such as a generator that
-            reads a file, which is taken in portions, so that a corpus need not fit into the memory.
+            See `transform`. An iterable without a length, such as a generator that reads a file,
+            is processed in portions, so that a corpus need not fit into memory.
 
         Returns
         -------
         n_texts : int
-            How many texts the model read.
+            The number of texts that the model read.
 
         Raises
         ------
         ValueError
-            Without a cache, and as `transform`.
+            Without a cache, and where `transform` raises it.
 
         OSError
-            If the cache cannot be written, or the activations would not fit on the disk.
+            If the cache cannot be written, or if the disk has no room for the activations.
         """
         self._validate_params()
         if self.cache is None:
@@ -375,28 +409,39 @@ class ActivationExtractor(
         return n_texts
 
     def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
-        """Name the neurons that the activations have, as the matrix orders them.
+        """Return the names of the neurons, in the order of the matrix's columns.
 
         Parameters
         ----------
         input_features : None
-            Ignored: the names of the columns of words are not those of neurons.
+            Ignored: the columns of the input are not neurons.
 
         Returns
         -------
         feature_names_out : ndarray of str of shape (n_neurons,)
         """
-        blocks = self._known_blocks()
-        if blocks is not None:
-            return np.concatenate([block.neuron_names(block.n_units) for block in blocks])
-        spec = self._spec()
-        available, layers = self._blocks(spec)
-        return neuron_names_of(spec, choose_blocks(available, layers, model=spec.name))
+        request = self._request()
+        blocks = None
+        if request.store is not None:
+            blocks = CachedTexts(request, []).known_blocks()
+        if blocks is None:
+            _, blocks = request.blocks
+        return join_neuron_names(blocks, widths_of(request.spec, blocks))
 
-    def _known_blocks(self):
-        """Choose the blocks by what the cache knows, None where the model must be asked."""
-        texts = cached_texts(self, [])
-        return None if texts is None else texts.known_blocks(self.layers)
-
-    def _blocks(self, spec):
-        return resolve_blocks(spec, component=self.component, stack=self.stack, layers=self.layers)
+    def _request(self):
+        """Freeze the parameters: nothing below sees the extractor itself."""
+        return ExtractionRequest(
+            spec=self._spec(),
+            component=check_components(self.component),
+            stack=self.stack,
+            layers=self.layers,
+            special_tokens=bool(self.special_tokens),
+            split_special_tokens=bool(self.split_special_tokens),
+            missing=self.missing,
+            overflow=self.overflow,
+            max_length=None if self.max_length is None else int(self.max_length),
+            max_batch_tokens=self.max_batch_tokens,
+            n_jobs=self.n_jobs,
+            verbose=int(self.verbose),
+            store=store_of(self.cache),
+        )

@@ -2,10 +2,13 @@
 
 
 class OwnSetOutputMixin:
-    """`set_output` for transformers whose output scikit-learn must not wrap.
+    """Adds `set_output` to transformers whose output scikit-learn must not wrap.
 
-    Its own wrapper would turn the plan of activations between two steps into a DataFrame.
+    Its wrapper would turn the `Activations` between two steps of a pipeline into a DataFrame.
     """
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(auto_wrap_output_keys=None, **options)
 
     def set_output(self, *, transform=None):
         """Set the output container of the pooled matrix.
@@ -13,7 +16,7 @@ class OwnSetOutputMixin:
         Parameters
         ----------
         transform : {"default", "pandas", "polars"} or None, default=None
-            The container; None leaves it as it is.
+            The container; None keeps the current one.
 
         Returns
         -------

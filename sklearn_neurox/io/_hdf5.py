@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sklearn_neurox.extraction._run._numpy_pooling import NumpyPooler
 from sklearn_neurox.utils._names import neuron_names
 from sklearn_neurox.utils._optional import require
 
@@ -30,31 +31,34 @@ class HDF5Source:
         """The number of neurons in each block; a block is a layer."""
         return (self.n_units,) * len(self.blocks)
 
+    @property
     def feature_names(self):
-        """Name the neurons."""
+        """The names of the neurons."""
         return neuron_names([layer for layer, _, _ in self.blocks], self.n_units)
 
     def take(self, which):
         """Keep some sentences."""
         return replace(self, datasets=self.datasets[which], lengths=self.lengths[which])
 
-    def run(self, begin, visit):
-        """Pass on the values batch by batch; see `ModelSource.run`."""
-        from sklearn_neurox.utils._torch import to_tensor
-
-        ends = np.cumsum(self.lengths)
+    def pool(self, parts, out):
+        """Read the values batch by batch, and pool them into the rows of a matrix."""
+        pooler = NumpyPooler(parts, out, lambda: self.feature_names)
+        ends, n = np.cumsum(self.lengths), self.n_units
         cuts = np.flatnonzero(np.diff(ends // _BATCH_WORDS)) + 1
         for batch in np.split(np.arange(len(ends)), cuts):
             if len(batch) == 0:  # no sentence was requested
                 continue
             lengths = self.lengths[batch]
-            begin(batch, np.cumsum(lengths) - lengths)
+            found = parts.of_batch(batch, np.cumsum(lengths) - lengths)
             for path in dict.fromkeys(path for _, path, _ in self.blocks):
                 inside = {b: p for b, (_, own, p) in enumerate(self.blocks) if own == path}
                 low, high = min(inside.values()), max(inside.values()) + 1
                 values = self._read(path, batch, low, high)
-                for block, place in inside.items():
-                    visit(block, to_tensor(values[place - low]))
+                pooler.add(found, [
+                    (slice(block * n, (block + 1) * n), values[place - low])
+                    for block, place in inside.items()
+                ])  # fmt: skip
+        pooler.finish()
 
     def _read(self, path, batch, low, high):
         """Read consecutive layers of some sentences, as layers x words x neurons."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_neurox.extraction._activations import Activations
-from sklearn_neurox.extraction._run._sources import ArraySource
+from sklearn_neurox.extraction._run._array_source import ArraySource
 from sklearn_neurox.io._hdf5 import HDF5Source, open_hdf5
 from sklearn_neurox.io._json import read_json
 from sklearn_neurox.io._pt import read_pt

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import contextlib
-import errno
 import os
 import shutil
 from collections.abc import Iterable
@@ -10,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from sklearn_neurox.extraction._cache._compaction import compact_folder, superseded
-from sklearn_neurox.extraction._cache._shard import SUFFIX, DamagedShardError, Shard, write_shard
+from sklearn_neurox.extraction._cache._shard import SUFFIX, DamagedShardError, Shard
 from sklearn_neurox.extraction._cache._shard_index import forget_indices, index_of, sweep
+from sklearn_neurox.extraction._cache._shard_store import ShardStore
 
 _INFO = {
     "fingerprint": str,
@@ -26,40 +26,41 @@ _INFO = {
 
 
 class ActivationCache:
-    """A folder that keeps activations, so that a model reads every sentence once.
+    """A folder that stores activations, so that a model reads every sentence only once.
 
-    In it is a folder for every fingerprint: a digest of model, tokenizer, component, and what else
-    changes the activations. In that lie immutable shards, safetensors files of one batch each,
-    which hold every layer, which sentences these are (as digests) and what their tokens stand for.
-    So a cached sentence needs neither model nor tokenizer: torch is not even imported.
+    The folder has one subfolder per fingerprint, a digest of model, tokenizer, component, and
+    whatever else changes the activations. Its shards are immutable safetensors files, one per
+    batch. They hold every layer, digests of the sentences, and the characters of each token, so
+    reading a cached sentence needs neither model nor tokenizer: torch is not even imported.
 
     Processes and machines can share the folder without locks: a shard is written under a temporary
-    name, flushed to the disk, and renamed when complete. An interrupted run loses the batch at
-    hand, and the same request resumes to the same bits. Everything read is checked against
-    checksums; what is damaged is reported by name and computed again. Deleting the folder, or
-    anything in it, is always safe.
+    name, flushed to the disk, and renamed when complete. An interrupted run loses only the current
+    batch; the same request then resumes, with bit-identical results. Checksums cover every byte
+    that is read. A damaged shard is reported by name, and its activations are computed again.
+    Deleting the folder, or anything in it, is always safe.
 
-    In float32 the bytes are 4 x tokens x layers x units: for 25,000 words and BERT-base about
-    1.2 GB.
+    In float32, the size in bytes is 4 x tokens x layers x units: about 1.2 GB for 25,000 words and
+    BERT-base.
 
     Parameters
     ----------
     folder : str or path
-        Made when the first shard is written. A leading ``~`` is the user's home.
+        Created when the first shard is written. A leading ``~`` is the user's home.
 
     layers : {"all", "asked"}, default="all"
-        What is kept: every layer of the component, which one pass computes anyway, so that a
-        search over layers runs the model once; or only the layers that were asked for, where disk
-        is short. Then other layers cost another pass.
+        The layers to store. ``"all"`` stores every layer of the component, as one pass computes
+        them anyway: a search over layers then runs the model once. ``"asked"`` saves disk space by
+        storing only the layers requested; other layers cost another pass.
 
     dtype : {"float32", "float16"}, default="float32"
-        What activations are kept in. float16 takes half the bytes and keeps about three digits; a
-        value beyond its range of 65504, which some neurons of large models reach, is an error.
+        The dtype of the stored activations. float16 takes half the space and keeps about three
+        digits. A value beyond its range of 65504, which some neurons of large models reach, raises
+        an error.
 
     See Also
     --------
-    ActivationExtractor : Takes it, or just its folder, as ``cache``.
-    ActivationExtractor.fill_cache : Fills it, with several processes where asked.
+    ActivationExtractor : Takes a cache, or just its folder, as ``cache``.
+    ActivationExtractor.fill_cache : Fills the cache, in several processes if requested.
 
     Examples
     --------
@@ -101,79 +102,84 @@ class ActivationCache:
 
     @property
     def folder(self) -> Path:
-        """The folder; a leading ``~`` is whoever's home this is."""
-        return self._given.expanduser()
+        """The folder; a leading ``~`` is the home of the current user."""
+        return self._store.folder
+
+    @property
+    def _store(self):
+        return ShardStore(self._given, self.layers, self.dtype)
 
     def info(self) -> pd.DataFrame:
-        """Tell what is in the cache.
+        """Describe the contents of the cache.
 
         Returns
         -------
         info : DataFrame
-            One row a fingerprint: ``fingerprint`` (the name of its folder), ``model``,
-            ``sentences`` and ``tokens`` (special ones included), each counted once, ``layers``
+            One row per fingerprint: ``fingerprint`` (the name of its folder), ``model``,
+            ``sentences`` and ``tokens`` (including special tokens), each counted once, ``layers``
             (blocks of neurons), ``dtype``, ``shards`` (files) and ``bytes``.
         """
-        rows = [self._describe(path) for path in self._folders()]
+        rows = [self._describe(path) for path in self._store.folders()]
         return pd.DataFrame(rows, columns=list(_INFO)).astype(_INFO)
 
     def verify(self) -> pd.DataFrame:
-        """Read every byte of the cache and check it against the checksums.
+        """Read every byte of the cache and compare it with the checksums.
 
         Returns
         -------
         damage : DataFrame
-            One row a shard that is not what was written: ``path`` and ``problem``. No rows where
-            all is well. `prune` removes these shards.
+            One row per damaged shard, with its ``path`` and ``problem``; no rows if there are none.
+            `prune` removes these shards.
         """
         damage = [
             (str(path), problem)
-            for folder in self._folders()
+            for folder in self._store.folders()
             for path, problem in _damage(folder).items()
         ]
         return pd.DataFrame(damage, columns=["path", "problem"], dtype=object)
 
     def compact(self, max_bytes: int = 256 << 20) -> int:
-        """Put small shards together, so that a large cache is not a crowd of files.
+        """Merge small shards, to reduce the number of files.
 
-        Other processes may read and write meanwhile. What stands in several shards is kept once.
+        Other processes may read and write meanwhile. Activations stored twice are stored once
+        afterwards.
 
         Parameters
         ----------
         max_bytes : int, default=268435456
-            Shards of less than half of this are put together, into such of at most this.
+            The maximum size of a merged shard; shards below half this size are merged.
 
         Returns
         -------
         n_removed : int
-            How many files there are fewer.
+            By how much the number of files went down.
         """
-        folders = self._folders()
+        folders = self._store.folders()
         return sum(compact_folder(folder, index_of(folder), max_bytes) for folder in folders)
 
     def prune(self, fingerprints: Iterable[str] | None = None) -> int:
-        """Remove what is of no use, and whole models where asked.
+        """Remove useless files, or all activations of given models.
 
         Parameters
         ----------
         fingerprints : iterable of str or None, default=None
-            The fingerprints, as `info` lists them, of the models whose activations are to go. None
-            removes only damaged shards, shards whose sentences all stand in others too, and
-            temporary files that interrupted runs left behind.
+            The fingerprints of the models whose activations to remove, as listed by `info`. None
+            removes only damaged shards, shards whose sentences are all in other shards too, and
+            temporary files of interrupted runs.
 
         Returns
         -------
         n_bytes : int
-            How many bytes were freed.
+            The number of bytes freed.
 
         Raises
         ------
         ValueError
-            For a fingerprint that is not there. Nothing is removed then.
+            If the cache does not hold one of the fingerprints; nothing is removed then.
         """
         if fingerprints is None:
-            return sum(self._prune_folder(folder) for folder in self._folders())
-        known = {folder.name: folder for folder in self._folders()}
+            return sum(self._prune_folder(folder) for folder in self._store.folders())
+        known = {folder.name: folder for folder in self._store.folders()}
         chosen = [fingerprints] if isinstance(fingerprints, str) else list(fingerprints)
         unknown = [name for name in chosen if name not in known]
         if unknown:
@@ -187,45 +193,6 @@ class ActivationCache:
             shutil.rmtree(folder)
         forget_indices()
         return freed
-
-    def _index(self, fingerprint):
-        return index_of(self.folder / fingerprint)
-
-    def _write(self, fingerprint, entries, states, *, metadata, note=""):
-        """Write a shard; it is visible when it is complete."""
-        folder = self.folder / fingerprint
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            return write_shard(folder, entries, states, metadata=metadata, note=note)
-        except OSError as error:
-            raise OSError(error.errno, self._cannot_write(error)) from error
-
-    def _cannot_write(self, error):
-        full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-        advice = "Make room and run it again" if full else "Give another with cache="
-        return (
-            f"The cache folder {str(self.folder)!r} cannot be made or written ({error}). "
-            f"{advice}; what was written before stays valid."
-        )
-
-    def _check_space(self, n_bytes):
-        existing = next(p for p in (self.folder.absolute(), *self.folder.absolute().parents)
-                        if p.exists())  # fmt: skip
-        free = shutil.disk_usage(existing).free
-        if n_bytes > free:
-            raise OSError(
-                errno.ENOSPC,
-                f"The cache folder {str(self.folder)!r} needs {n_bytes / 1e9:.2f} GB for these "
-                f"sentences, but its disk has {free / 1e9:.2f} GB left. Give another folder with "
-                "cache=, or keep less with ActivationCache(..., layers='asked', dtype='float16').",
-            )
-
-    def _folders(self):
-        if not self.folder.is_dir():
-            return []
-        found = {path.parent for path in self.folder.glob(f"*/*{SUFFIX}")}
-        found |= {path.parent for path in self.folder.glob("*/*.tmp")}
-        return sorted(found)
 
     def _describe(self, folder):
         index = index_of(folder)
@@ -266,14 +233,20 @@ class ActivationCache:
         return freed
 
 
+def store_of(cache):
+    """Return the store of a cache or of a folder; None without a cache."""
+    if cache is None:
+        return None
+    return (cache if isinstance(cache, ActivationCache) else ActivationCache(cache))._store
+
+
 def _damage(folder):
-    """Read all shards of a folder: the path and the problem of each that is damaged."""
+    """Read all shards of a folder; return the path and the problem of each damaged one."""
     found = {}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             shard = Shard(path)
-            for block in shard.blocks:
-                shard.states(block)
+            shard.states(shard.blocks)
         except DamagedShardError as error:
             if path.exists():  # otherwise compacted meanwhile
                 found[path] = error.reason

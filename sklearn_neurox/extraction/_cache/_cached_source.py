@@ -1,152 +1,136 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A model's activations through a cache: what is there is read, what is missing computed first."""
-
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from sklearn_neurox.extraction._cache._cached_texts import CachedTexts
+from sklearn_neurox.extraction._cache._obstacles import find_obstacle
 from sklearn_neurox.extraction._cache._shard import DamagedShardError
 from sklearn_neurox.extraction._cache._shard_index import entry_keys
 from sklearn_neurox.extraction._cache._stored_blocks import layout_of
-from sklearn_neurox.extraction._cache._stored_pooling import pool_stored
+from sklearn_neurox.extraction._run._model_source import join_neuron_names
+from sklearn_neurox.extraction._run._numpy_pooling import NumpyPooler
 from sklearn_neurox.utils._warn_user import warn_user
 
-# Once is enough, but for a shard that is found damaged or removed meanwhile.
+# Once is enough, unless a shard turns out to be damaged or is removed meanwhile.
 _MAX_FILLINGS = 4
 
 
 @dataclass(frozen=True)
 class CachedSource:
-    """Model inputs whose activations are kept in a folder."""
+    """Model inputs whose activations are read from a cache, which is filled first if needed."""
 
     texts: CachedTexts
     blocks: tuple  # of Block: the columns of the matrix
     text: np.ndarray  # the text of each model input
-    window: np.ndarray  # and which of its windows it is
+    window: np.ndarray  # the number of its window of that text
 
     @property
     def block_widths(self):
-        """The number of neurons of each block."""
+        """The number of neurons per block."""
         return tuple(block.n_units for block in self.blocks)
 
+    @cached_property
     def feature_names(self):
-        """Name the neurons."""
-        return np.concatenate([block.neuron_names(block.n_units) for block in self.blocks])
+        """The names of the neurons."""
+        return join_neuron_names(self.blocks, self.block_widths)
 
     def take(self, which):
         """Keep some inputs."""
         return replace(self, text=self.text[which], window=self.window[which])
 
     def __getstate__(self):
-        # A slice takes along the texts it needs, and no others.
+        # A slice carries only the texts that it needs.
         used, text = np.unique(self.text, return_inverse=True)
         return {**self.__dict__, "texts": self.texts.take(used), "text": text}
 
     def fill(self):
-        """Compute what the cache lacks; return how many texts that were."""
-        if not self.texts.is_open:
-            raise ValueError(f"{self.texts.obstacle}; end that before filling a cache.")
+        """Compute what the cache lacks; return the number of texts that the model read."""
+        obstacle = find_obstacle(self.texts.request.spec)
+        if obstacle is not None:
+            raise ValueError(f"{obstacle}; end that before filling a cache.")
         if not len(self.text):
             return 0
-        index = self.texts.index()
-        if index is not None and self._is_complete(index):
-            return 0
-        return self._compute()
+        fingerprint = self.texts.fingerprint()
+        return 0 if self._find(fingerprint) else self._compute(fingerprint)
 
     def pool(self, parts, out):
-        """Fill a matrix; see `_pooling.pool`."""
-        if not self.texts.is_open:
-            self._pool_uncached(parts, out)
+        """Pool the activations into the rows of a matrix, filling the cache first if needed."""
+        obstacle = find_obstacle(self.texts.request.spec)
+        if obstacle is not None:
+            self._pool_uncached(obstacle, parts, out)
             return
         while True:
-            index = self._filled()
+            index, groups = self._filled()
             try:
-                pool_stored(parts, self._places(index), out, self._name)
+                self._pool_stored(groups, parts, out)
                 return
             except DamagedShardError as error:
                 index.discard(error)
 
     def _filled(self):
-        """Compute what is missing; give the index in which all is found."""
+        """Compute what is missing; return the index and the places of all inputs."""
         for _ in range(_MAX_FILLINGS):
-            index = self.texts.index()
-            if index is not None and self._is_complete(index):
-                return index
-            self._compute()
+            # Again each time: training the model meanwhile changes its fingerprint.
+            fingerprint = self.texts.fingerprint()
+            found = self._find(fingerprint)
+            if found:
+                return found
+            self._compute(fingerprint)
         raise RuntimeError(
-            f"{self.texts.cache} does not hold what was just written to it: something removes its "
-            "files, or trains the model, while it is being filled."
+            f"The cache folder {str(self.texts.request.store.folder)!r} does not hold the "
+            "activations just written to it: something removes its files, or trains the model, "
+            "while the cache is being filled."
         )
 
-    def _compute(self):
+    def _find(self, fingerprint):
+        """Return the index and the places of all inputs; None if any is missing."""
+        if fingerprint is None:
+            return None
+        index = self.texts.request.store.index(fingerprint)
+        keys = entry_keys(self.texts.keys[self.text], self.window)
+        groups = index.find(keys, self.blocks)
+        return None if groups is None else (index, groups)
+
+    def _compute(self, fingerprint):
         from sklearn_neurox.extraction._cache._filling import fill
 
-        return fill(self.texts, np.unique(self.text), [block.name for block in self.blocks])
+        names = [block.name for block in self.blocks]
+        return fill(self.texts, np.unique(self.text), names, fingerprint)
 
-    def _is_complete(self, index):
-        return not any(places.is_missing.any() for _, _, places in self._places(index))
+    def _pool_stored(self, groups, parts, out):
+        pooler = NumpyPooler(parts, out, lambda: self.feature_names)
+        for places, columns in groups:
+            for shard, inputs, slots in places.by_shard():
+                # Skip inputs in which no row has a token.
+                used = np.isin(inputs, parts.sequence)
+                inputs, slots = inputs[used], slots[used]
+                batch = parts.of_batch(inputs, shard.ptr[slots])
+                states = shard.states(list(columns), slots)
+                pooler.add(batch, zip(columns.values(), states, strict=True))
+        pooler.finish()
 
-    def _places(self, index):
-        keys = entry_keys(self.texts.keys[self.text], self.window)
-        start, places = 0, None
-        for block in self.blocks:
-            # Mostly all blocks of a text lie together.
-            held = places is not None and all(
-                block.name in places.shards[i].blocks for i in np.unique(places.shard) if i >= 0
-            )
-            places = places if held else index.locate(keys, block.name)
-            yield block.name, slice(start, start + block.n_units), places
-            start += block.n_units
-
-    def _pool_uncached(self, parts, out):
-        from sklearn_neurox.extraction._cache._filling import freshly_read
-        from sklearn_neurox.extraction._run._pooling import pool
-
+    def _pool_uncached(self, obstacle, parts, out):
         warn_user(
-            f"{self.texts.obstacle}, so the cache {self.texts.cache} is neither read nor written "
-            "until that ends.",
+            f"{obstacle}, so the cache folder {str(self.texts.request.store.folder)!r} is neither "
+            "read nor written until that ends.",
         )
-        source, entries = freshly_read(self.texts)
+        _, source, entries = self.texts.lay_out()
         place = dict(zip(entry_keys(entries.key, entries.window), range(len(entries)), strict=True))
         own = entry_keys(self.texts.keys[self.text], self.window)
-        pool(source.take(np.array([place[key] for key in own], dtype=np.int64)), parts, out)
-
-    def _name(self, neuron):
-        return f"The neuron {self.feature_names()[neuron]}"
+        source.take(np.array([place[key] for key in own], dtype=np.int64)).pool(parts, out)
 
 
-def cached_source(texts, reading, blocks, source, first_sequence, n_sequences):
-    """Make the source of a plan.
+def cached_source(texts, tokenized, source, first_sequence, n_sequences):
+    """Make a cached source of texts that are laid out as ``n_sequences`` model inputs.
 
-    Parameters
-    ----------
-    texts : CachedTexts
-
-    reading : Reading
-        Of all texts.
-
-    blocks : tuple of Block or None
-        The columns, where the cache knew them.
-
-    source : ModelSource or None
-        The model inputs, where the texts were tokenized.
-
-    first_sequence : ndarray of shape (n_texts,)
-        The first model input of each text.
-
-    n_sequences : int
-        How many inputs there are.
-
-    Returns
-    -------
-    source : CachedSource
+    ``source`` is None if the cache recalled the texts, else the `ModelSource` that fills the cache.
     """
+    blocks = tokenized.blocks
     if source is not None:
-        from sklearn_neurox.extraction._cache._filling import write_missing
-
         blocks = layout_of(source)
-        write_missing(texts, reading)
+        texts.keep_layout(tokenized, source, first_sequence)
     n_windows = np.diff(np.append(first_sequence, n_sequences))
     text = np.repeat(np.arange(len(n_windows)), n_windows)
     return CachedSource(texts, blocks, text, np.arange(len(text)) - first_sequence[text])

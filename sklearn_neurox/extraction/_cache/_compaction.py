@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Small shards into larger ones, while others read and write."""
+"""Merge small shards into larger ones, while other processes read and write."""
 
 import contextlib
 
@@ -11,22 +11,9 @@ from sklearn_neurox.extraction._cache._shard_index import entry_keys
 
 
 def compact_folder(folder, index, max_bytes):
-    """Put the small shards of a folder together.
+    """Merge the shards of a folder that are smaller than half of ``max_bytes``.
 
-    Parameters
-    ----------
-    folder : Path
-
-    index : ShardIndex
-        Of that folder.
-
-    max_bytes : int
-        What a shard may have; smaller ones than half of it are small.
-
-    Returns
-    -------
-    n_removed : int
-        How many files there are fewer.
+    Returns by how much the number of files went down.
     """
     removed = 0
     for path in superseded(index.shards):
@@ -36,7 +23,7 @@ def compact_folder(folder, index, max_bytes):
     for group in _groups(index.shards, max_bytes):
         try:
             merged = _merge(folder, group)
-        except DamagedShardError as error:  # it stays, for the next reader to report
+        except DamagedShardError as error:  # left for the next reader to report
             index.discard(error)
             continue
         for shard in group:
@@ -50,16 +37,7 @@ def compact_folder(folder, index, max_bytes):
 
 
 def superseded(shards):
-    """Find shards all of whose states stand in others.
-
-    Parameters
-    ----------
-    shards : list of Shard
-
-    Returns
-    -------
-    paths : set of Path
-    """
+    """Return the paths of the shards whose states are all in other shards, too."""
     holders = {}
     keys = {}
     for shard in shards:
@@ -77,7 +55,7 @@ def superseded(shards):
 
 
 def _groups(shards, max_bytes):
-    """Split the small shards that hold the same blocks into groups that fit into one."""
+    """Group small shards with the same blocks, so that each group fits into one shard."""
     kinds = {}
     for shard in shards:
         if shard.n_bytes < max_bytes // 2:
@@ -110,6 +88,6 @@ def _merge(folder, shards):
 
 
 def _rows(shard, block, entries):
-    states = shard.states(block, entries)
+    states = shard.states([block], entries)[0]
     rows = [states[shard.ptr[i] : shard.ptr[i + 1]] for i in entries.tolist()]
     return np.concatenate(rows) if rows else states[:0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a cache knows of each text beside its states: which it is, and what its tokens stand for."""
+"""The tables of a shard: which texts it holds, and the characters of their tokens."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ _SPECIAL_WORD, _MARKER, _CLS = 1, 2, 4
 
 @dataclass(frozen=True)
 class Entries:
-    """One entry a model input: a text, or one of the windows of a long one.
+    """One entry per model input: a text, or one window of a long text.
 
-    The tokens of the whole text stand with its first window.
+    The first window of a text holds the tokens of the whole text.
     """
 
     key: np.ndarray  # (n, KEY_BYTES), of the text
-    request: np.ndarray  # (n, KEY_BYTES), in which it was computed
+    request: np.ndarray  # (n, KEY_BYTES), of the plan in which it was computed
     window: np.ndarray
     n_windows: np.ndarray
-    length: np.ndarray  # tokens of the input, which is rows of its states
-    n_tokens: np.ndarray  # tokens of the text; 0 but for the first window
+    length: np.ndarray  # tokens of the input, and rows of its states
+    n_tokens: np.ndarray  # tokens of the text; 0 except for the first window
     role: np.ndarray
     start: np.ndarray
     end: np.ndarray
@@ -35,42 +35,38 @@ class Entries:
     def __len__(self):
         return len(self.key)
 
-    @property
-    def ptr(self):
-        """Where the states of each entry begin."""
-        return pointers(self.length)
-
     def tables(self):
-        """Yield the tables of a shard, by name."""
-        yield "key", self.key
-        yield "request", self.request
-        yield "window", self.window.astype(np.int32)
-        yield "n_windows", self.n_windows.astype(np.int32)
-        yield "ptr", self.ptr
-        yield "token_ptr", pointers(self.n_tokens)
-        yield "role", (self.role + 1).astype(np.uint8)
-        yield "start", self.start.astype(np.int32)
-        yield "end", self.end.astype(np.int32)
-        yield "flags", self.flags
+        """Return the tables of a shard, by name."""
+        return {
+            "key": self.key,
+            "request": self.request,
+            "window": self.window.astype(np.int32),
+            "n_windows": self.n_windows.astype(np.int32),
+            "ptr": pointers(self.length),
+            "token_ptr": pointers(self.n_tokens),
+            "role": (self.role + 1).astype(np.uint8),
+            "start": self.start.astype(np.int32),
+            "end": self.end.astype(np.int32),
+            "flags": self.flags,
+        }
 
     def take(self, which):
         """Keep some entries, in the order given."""
         tokens, _ = ranges(pointers(self.n_tokens)[:-1][which], self.n_tokens[which])
-        names = ("key", "request", "window", "n_windows", "length", "n_tokens")
-        return Entries(
-            **{name: getattr(self, name)[which] for name in names},
-            **{name: getattr(self, name)[tokens] for name in _TOKEN_TABLES},
-        )
+        kept = {}
+        for name, values in self.__dict__.items():
+            kept[name] = values[tokens if name in _TOKEN_TABLES else which]
+        return Entries(**kept)
 
     @staticmethod
     def join(parts):
-        """Put entries behind each other."""
+        """Concatenate entries."""
         names = Entries.__dataclass_fields__
         return Entries(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
 
     @classmethod
     def of_shard(cls, shard):
-        """Take the entries out of a shard."""
+        """Read the entries of a shard."""
         tables = shard.tables
         return cls(
             key=tables["key"],
@@ -87,7 +83,7 @@ class Entries:
 
     @classmethod
     def of_encodings(cls, encodings, keys, first_sequence, lengths):
-        """Describe freshly tokenized texts.
+        """Make the entries of tokenized texts.
 
         Parameters
         ----------
@@ -100,12 +96,7 @@ class Entries:
             The first model input of each text.
 
         lengths : ndarray of shape (n_sequences,)
-            Tokens of each input.
-
-        Returns
-        -------
-        entries : Entries
-            One a model input.
+            The number of tokens per input.
         """
         n_windows = np.diff(np.append(first_sequence, len(lengths)))
         text = np.repeat(np.arange(len(keys)), n_windows)
@@ -130,7 +121,7 @@ class Entries:
         )
 
     def to_encodings(self):
-        """Turn the tokens back into what `encode` returned, but for the ids."""
+        """Restore what `encode` returned, except the ids."""
         return Encodings(
             ids=np.zeros(len(self.role), dtype=np.int64),
             types=None,
@@ -145,18 +136,7 @@ class Entries:
 
 
 def text_keys(texts, pairs=None, contexts=None):
-    """Digest texts, each with its pair, or what the encoder reads beside it, where it has one.
-
-    Parameters
-    ----------
-    texts : list of str
-
-    pairs, contexts : list of str or None, default=None
-
-    Returns
-    -------
-    keys : ndarray of shape (n_texts, KEY_BYTES), dtype=uint8
-    """
+    """Digest texts, each with its pair and context: uint8 of shape (n_texts, KEY_BYTES)."""
     raw = bytearray()
     for i, text in enumerate(texts):
         first = text.encode("utf-8", "surrogatepass")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One file of a cache: safetensors, mapped into memory, every byte of it under a checksum.
+"""One file of a cache: safetensors, mapped into memory, with checksums for every byte.
 
-The name of a file is a digest of its header; the header holds checksums of the small tables, one
-of which holds a checksum of every text's states in every block. So whatever was truncated,
-flipped or put there by others shows when it is read, and reading a few rows costs a few pages.
+The name of a file is a digest of its header. The header holds checksums of the small tables, and
+one of these holds a checksum of every text's states in every block. So truncated, flipped or
+foreign data is found when it is read, and reading a few rows costs only a few pages.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ import numpy as np
 FORMAT = "sklearn-neurox 3"
 SUFFIX = ".safetensors"
 KEY_BYTES = 16
-# Each map holds a file descriptor, of which a process has about a thousand.
+# Each map holds a file descriptor, and a process has about a thousand.
 _MAX_MAPS = 128
 _MAX_HEADER = 100 << 20
 _ALIGNMENT = 64
@@ -32,7 +32,7 @@ _maps_lock = threading.Lock()
 
 
 class DamagedShardError(ValueError):
-    """What a file of a cache holds is not what was written, or it is gone."""
+    """A file of a cache is gone, or does not hold what was written."""
 
     def __init__(self, path, reason):
         super().__init__(f"{path}: {reason}")
@@ -40,33 +40,30 @@ class DamagedShardError(ValueError):
 
 
 def write_shard(folder, entries, states, *, metadata, note=""):
-    """Write one file under a temporary name, and give it its own when it is complete.
+    """Write one file under a temporary name, rename it when it is complete, and return its path.
 
     Parameters
     ----------
     folder : Path
-        Where to; it exists.
+        An existing folder.
 
     entries : Entries
-        The texts, or windows of them, whose states these are.
+        The texts, or windows of texts, of these states.
 
     states : dict of str to ndarray of shape (n_tokens, n_units)
-        The blocks, by name.
+        The states of each block.
 
     metadata : dict
-        What a reader must know of model and tokenizer.
+        The properties of model and tokenizer that a reader needs.
 
     note : str, default=""
-        What was special about the run.
-
-    Returns
-    -------
-    path : Path
+        Anything special about the run.
     """
-    tables = dict(entries.tables())
+    tables = entries.tables()
+    ptr = tables["ptr"]
     tables["checksum"] = np.array(
-        [_row_checksums(values, entries.ptr) for values in states.values()], dtype=np.uint32
-    ).reshape(len(states), len(entries))
+        [_row_checksums(values, ptr) for values in states.values()], dtype=np.uint32
+    ).reshape(len(states), len(ptr) - 1)
     tensors = {_TABLE + name: table for name, table in tables.items() if table.itemsize > 1}
     tensors |= states
     tensors |= {_TABLE + name: table for name, table in tables.items() if table.itemsize == 1}
@@ -80,7 +77,7 @@ def write_shard(folder, entries, states, *, metadata, note=""):
     }
     header = _header(tensors, metadata)
     path = folder / (_digest(header) + SUFFIX)
-    # Not tempfile, whose files no other user of a shared folder may read.
+    # Other users of a shared folder could not read a file made by tempfile.
     temporary = folder / f"{os.urandom(16).hex()}.tmp"
     try:
         with open(temporary, "xb") as file:
@@ -91,7 +88,6 @@ def write_shard(folder, entries, states, *, metadata, note=""):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        # There no more after the renaming; otherwise half a shard is of use to nobody.
         temporary.unlink(missing_ok=True)
     return path
 
@@ -119,16 +115,9 @@ def _row_checksums(values, ptr):
 
 
 class Shard:
-    """A file that has been opened: its tables in memory, its states mapped on demand.
+    """An opened file: its tables are in memory, its states are mapped on demand.
 
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    DamagedShardError
-        If it is not a whole file of this format under its own name.
+    Raises a DamagedShardError if it is not a complete file of this format under its own name.
     """
 
     def __init__(self, path):
@@ -146,7 +135,7 @@ class Shard:
     def _read_header(self, file):
         size = int.from_bytes(file.read(8), "little")
         if self.n_bytes < 8 or size > min(_MAX_HEADER, self.n_bytes - 8):
-            raise ValueError("it is cut short, or no safetensors file")
+            raise ValueError("it is truncated, or not a safetensors file")
         raw = file.read(size)
         if _digest(raw) != self.path.stem:
             raise ValueError("its name does not match its header: it was not written here")
@@ -179,31 +168,20 @@ class Shard:
     def __len__(self):
         return len(self.tables["key"])
 
-    def states(self, block, entries=None):
-        """Map the states of a block, having checked those of some entries.
+    def states(self, blocks, entries=None):
+        """Map the states of some blocks: for each a read-only array of shape (n_tokens, n_units).
 
-        Parameters
-        ----------
-        block : str
-
-        entries : ndarray of int or None, default=None
-            The entries that will be read; None for all.
-
-        Returns
-        -------
-        states : ndarray of shape (n_tokens, n_units)
-            Read-only, and read from the disk where it is looked at.
-
-        Raises
-        ------
-        DamagedShardError
-            If the states of one of them are not what was written.
+        Raises a DamagedShardError if the states of the given entries (None for all) do not match
+        their checksums.
         """
+        entries = np.arange(len(self)) if entries is None else np.unique(entries)
+        raw = _mapped(self)
+        return [self._checked_states(raw, block, entries) for block in blocks]
+
+    def _checked_states(self, raw, block, entries):
         tensor = self._tensors[block]
         low, high = (self._start + offset for offset in tensor["data_offsets"])
-        raw = _mapped(self)[low:high]
-        states = raw.view(_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
-        entries = np.arange(len(self)) if entries is None else np.unique(entries)
+        states = raw[low:high].view(_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
         place = self.blocks.index(block)
         expected = self.tables["checksum"][place]
         for entry in entries[~self._checked[place, entries]].tolist():

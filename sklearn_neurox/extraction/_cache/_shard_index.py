@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which shard holds which text: read from the shards themselves, kept once a process."""
+"""Find the shard that holds a text: an index built from the shards, once per process."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ from sklearn_neurox.extraction._cache._shard import SUFFIX, DamagedShardError, S
 from sklearn_neurox.utils._warn_user import warn_user
 
 _MAX_FOLDERS = 16
-# A writer touches its temporary file all the time; one this old belongs to nobody.
+# A writer keeps modifying its temporary file; the writer of one this old is dead.
 _STALE_SECONDS = 3600
 
 _indices: OrderedDict = OrderedDict()
@@ -22,7 +22,7 @@ _lock = threading.RLock()
 
 @dataclass(frozen=True)
 class Places:
-    """Where the states of some model inputs are, in one block; -1 where they are not there."""
+    """The shard and the slot of some model inputs, for one block; -1 if missing."""
 
     shards: list
     shard: np.ndarray
@@ -30,17 +30,19 @@ class Places:
 
     @property
     def is_missing(self):
-        """Which inputs are not there."""
+        """Whether each input is missing."""
         return self.shard < 0
 
     def by_shard(self):
-        """Yield each shard with the inputs it holds and their slots in it."""
+        """List each shard, the inputs it holds and their slots in it."""
         order = np.argsort(self.shard, kind="stable")
         order = order[self.shard[order] >= 0]
         cuts = np.flatnonzero(np.diff(self.shard[order])) + 1
-        for inputs in np.split(order, cuts):
-            if len(inputs):
-                yield self.shards[self.shard[inputs[0]]], inputs, self.slot[inputs]
+        return [
+            (self.shards[self.shard[inputs[0]]], inputs, self.slot[inputs])
+            for inputs in np.split(order, cuts)
+            if len(inputs)
+        ]
 
 
 class ShardIndex:
@@ -48,12 +50,12 @@ class ShardIndex:
 
     def __init__(self, folder):
         self.folder = folder
-        self._shards = {}  # path -> stamp and shard, or None where it is damaged
-        self._places = {}  # entry key -> places: numbers of shards, and slots in them
+        self._shards = {}  # path -> stamp and shard, or None if it is damaged
+        self._places = {}  # entry key -> pairs of the number of a shard and a slot in it
         self._numbered = []
 
     def refresh(self):
-        """Open what is new in the folder, and forget what is gone."""
+        """Open the new shards of the folder, and forget those that are gone."""
         with _lock:
             found = _list_shards(self.folder)
             gone = [p for p, (stamp, _) in self._shards.items() if found.get(p) != stamp]
@@ -70,14 +72,9 @@ class ShardIndex:
         return self
 
     def discard(self, error):
-        """Pass over a shard that has turned out damaged, with a warning.
-
-        Parameters
-        ----------
-        error : DamagedShardError
-        """
+        """Warn about a damaged shard, and ignore it from now on."""
         with _lock:
-            if not error.path.exists():  # compacted meanwhile, or removed by someone
+            if not error.path.exists():  # compacted or removed meanwhile
                 return
             _warn(error)
             stamp, _ = self._shards.get(error.path, (None, None))
@@ -96,33 +93,21 @@ class ShardIndex:
 
     @property
     def shards(self):
-        """The shards that are whole, as far as has been looked."""
+        """The shards that are not known to be damaged."""
         with _lock:
             return list(self._numbered)
 
     @property
     def metadata(self):
-        """What the shards say of model and tokenizer; None where there is no shard."""
+        """The metadata of model and tokenizer; None if there is no shard."""
         shards = self.shards
         return shards[0].metadata if shards else None
 
     def locate(self, keys, block=None, *, outside=None):
-        """Find model inputs.
+        """Return the places of model inputs, given by their `entry_keys`.
 
-        Parameters
-        ----------
-        keys : list of bytes
-            From `entry_keys`.
-
-        block : str or None, default=None
-            The block whose states are wanted; None takes an entry with whatever blocks.
-
-        outside : bytes or None, default=None
-            Pass over what this request computed.
-
-        Returns
-        -------
-        places : Places
+        Considers only shards with the given block, and ignores entries computed in the plan
+        ``outside``.
         """
         with _lock:
             shards = list(self._numbered)
@@ -138,20 +123,28 @@ class ShardIndex:
                         break
         return Places(shards, found[:, 0], found[:, 1])
 
+    def find(self, keys, blocks):
+        """Return the places of model inputs in several blocks; None if any is missing.
+
+        Most blocks share their places. For each group of such blocks, a pair is returned: the
+        places, and a dict from the name of each block to its columns in the matrix.
+        """
+        groups, start, shared = [], 0, set()
+        for name, width in [(block.name, block.n_units) for block in blocks]:
+            if name not in shared:
+                places = self.locate(keys, name)
+                if places.is_missing.any():
+                    return None
+                held = [places.shards[i].blocks for i in np.unique(places.shard)]
+                shared = set(held[0]).intersection(*held[1:]) if held else {b.name for b in blocks}
+                groups.append((places, {}))
+            groups[-1][1][name] = slice(start, start + width)
+            start += width
+        return groups
+
 
 def entry_keys(key, window):
-    """Join the digests of texts and the numbers of their windows into one key each.
-
-    Parameters
-    ----------
-    key : ndarray of shape (n, KEY_BYTES)
-
-    window : ndarray of shape (n,)
-
-    Returns
-    -------
-    keys : list of bytes
-    """
+    """Join the digest of each text and the number of its window into a key of bytes."""
     numbers = np.ascontiguousarray(window, dtype="<i4").view(np.uint8).reshape(len(key), 4)
     joined = np.ascontiguousarray(np.hstack([key, numbers]))
     raw, width = joined.tobytes(), joined.shape[1]
@@ -159,16 +152,7 @@ def entry_keys(key, window):
 
 
 def index_of(folder):
-    """Return the index of a folder, up to date.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    index : ShardIndex
-    """
+    """Return the index of a folder, up to date."""
     path = os.path.abspath(folder)
     with _lock:
         if path not in _indices:
@@ -180,23 +164,13 @@ def index_of(folder):
 
 
 def forget_indices():
-    """Forget all shards this process has opened."""
+    """Forget all shards that this process has opened."""
     with _lock:
         _indices.clear()
 
 
 def sweep(folder):
-    """Remove temporary files whose writers must be dead.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    n_bytes : int
-        What was freed.
-    """
+    """Remove temporary files whose writers must be dead; return the number of bytes freed."""
     freed = 0
     for path in folder.glob("*.tmp"):
         try:
@@ -236,6 +210,6 @@ def _open(path):
 
 def _warn(error):
     warn_user(
-        f"The cache shard {error.path} is damaged ({error.reason}); what it held is computed "
-        "again. ActivationCache.prune() removes it where it was not replaced.",
+        f"The cache shard {error.path} is damaged ({error.reason}); its activations are computed "
+        "again. ActivationCache.prune() removes it if it was not replaced.",
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which blocks a cache holds, so that layers can be chosen and named without the model."""
+"""The blocks in a cache, stored so that layers can be chosen and named without the model."""
 
 from dataclasses import replace
 
@@ -7,16 +7,7 @@ from sklearn_neurox.extraction._model._blocks import Block
 
 
 def layout_of(source):
-    """List the blocks of a source, each with its width.
-
-    Parameters
-    ----------
-    source : ModelSource
-
-    Returns
-    -------
-    layout : tuple of Block
-    """
+    """Return the blocks of a `ModelSource`, each with its width, as a cache stores them."""
     widths = source.block_widths
     return tuple(
         replace(block, n_units=int(width), path=None, call=0)
@@ -25,10 +16,10 @@ def layout_of(source):
 
 
 def write_layout(layout):
-    """Turn a layout into what JSON can hold."""
+    """Turn a layout into lists, for JSON."""
     return [[b.stack, b.component, b.layer, b.n_units, b.n_heads] for b in layout]
 
 
 def read_layout(stored):
-    """Turn what `write_layout` returned back into a layout."""
+    """Turn the lists of `write_layout` back into a layout."""
     return tuple(Block(*block) for block in stored)

@@ -10,10 +10,11 @@ from sklearn_neurox.extraction._model import _config
 from sklearn_neurox.extraction._model._forward import evaluating, input_device, traits_of
 from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
 from sklearn_neurox.extraction._run._batching import run_in_halves
-from sklearn_neurox.extraction._run._reading import read_texts
+from sklearn_neurox.extraction._run._model_source import model_source
 from sklearn_neurox.extraction._text._alignment import align
 from sklearn_neurox.extraction._text._checks import check_lengths, report_special
 from sklearn_neurox.extraction._text._targets import read_rows_and_targets
+from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._windows import Sequences, make_sequences
 from sklearn_neurox.utils._ragged import ranges
 
@@ -32,7 +33,7 @@ class WordPredictor:
 
     Parameters
     ----------
-    extractor : ActivationExtractor
+    request : ExtractionRequest
         Says how texts are read; its model has a head.
 
     words : DataFrame
@@ -52,11 +53,10 @@ class WordPredictor:
     rows : Rows
     """
 
-    def __init__(self, extractor, words, *, caller):
-        self.kind = kind_of(load_config(extractor._spec()))
-        extractor = extractor._shallow_copy()
-        extractor.stack = "decoder" if self.kind == "seq2seq" else None
-        rows, contexts = read_rows_and_targets(words, stack=extractor.stack, caller=caller)
+    def __init__(self, request, words, *, caller):
+        self.kind = kind_of(load_config(request.spec))
+        request = replace(request, stack="decoder" if self.kind == "seq2seq" else None)
+        rows, contexts = read_rows_and_targets(words, stack=request.stack, caller=caller)
         if rows.whole:
             raise ValueError(
                 f"{caller} takes a frame of words with the columns 'text', 'start' and 'end' (or "
@@ -69,30 +69,30 @@ class WordPredictor:
         self.word_of_row, self.n_words = word_of_row.reshape(-1), len(distinct)
         text, start, end = distinct.T
         asked = replace(rows, text_of_row=text, start=start, end=end, index=None)
-        reading = read_texts(extractor, rows.texts, rows.pairs, contexts)
-        of_rows = align(rows, reading.encodings, special_tokens=False)
-        report_special(rows, reading.encodings, of_rows, split=extractor.split_special_tokens)
-        own = align(asked, reading.encodings, special_tokens=False)
-        check_lengths(rows, reading.encodings, reading.limit, overflow=extractor.overflow)
+        tokenized = tokenize_texts(request, rows.texts, rows.pairs, contexts)
+        of_rows = align(rows, tokenized.encodings, special_tokens=False)
+        report_special(rows, tokenized.encodings, of_rows, split=request.split_special_tokens)
+        own = align(asked, tokenized.encodings, special_tokens=False)
+        check_lengths(rows, tokenized.encodings, tokenized.limit, overflow=request.overflow)
         sequences, placement, first = make_sequences(
-            reading.encodings, own, reading.limit, causal=reading.causal
+            tokenized.encodings, own, tokenized.limit, causal=tokenized.causal
         )
         self.word = np.repeat(np.arange(self.n_words), own.counts)
         self.sequence, self.position = placement.sequence, placement.position
         self.target = sequences.ids[sequences.ptr[self.sequence] + self.position]
-        self.source = reading.source(sequences, first)
+        self.source = model_source(request, tokenized, contexts, sequences, first)
         self.unscored = {"the tokenizer drops all their characters": self._rows(own.counts == 0)}
-        getattr(self, f"_ask_{self.kind}")(extractor, caller)
+        getattr(self, f"_ask_{self.kind}")(request, caller)
         self._by_sequence = np.argsort(self.sequence, kind="stable")
         self._ordered = self.sequence[self._by_sequence]
 
     def _rows(self, is_word):
         return np.flatnonzero(is_word[self.word_of_row])
 
-    def _ask_seq2seq(self, extractor, caller):
+    def _ask_seq2seq(self, request, caller):
         """Leave all as it is: the decoder's input begins one place earlier than its target."""
 
-    def _ask_causal(self, extractor, caller):
+    def _ask_causal(self, request, caller):
         first = self.position == 0
         lost = np.bincount(self.word[first], minlength=self.n_words) > 0
         self.unscored["nothing comes before them to predict them from"] = self._rows(lost)
@@ -101,12 +101,12 @@ class WordPredictor:
             setattr(self, name, getattr(self, name)[kept])
         self.position = self.position - 1
 
-    def _ask_masked(self, extractor, caller):
+    def _ask_masked(self, request, caller):
         """Give each word an input of its own, in which its subwords are masked."""
-        mask = load_tokenizer(extractor._spec()).mask_token_id
+        mask = load_tokenizer(request.spec).mask_token_id
         if mask is None:
             raise ValueError(
-                f"{caller} masks the words that {extractor._spec().name} is to predict, but its "
+                f"{caller} masks the words that {request.spec.name} is to predict, but its "
                 "tokenizer has no mask token. Set tokenizer.mask_token, and pass the tokenizer."
             )
         sequences = self.source.sequences
@@ -152,7 +152,7 @@ class WordPredictor:
     def _predict_batch(self, model, multiple, batch):
         """Return the subwords that a batch predicts, with their losses and most likely tokens."""
         has_decoder = self.kind == "seq2seq"
-        inputs, width = self.source._inputs(batch, multiple, input_device(model), has_decoder)
+        inputs, width = self.source.make_inputs(batch, multiple, input_device(model), has_decoder)
         low = np.searchsorted(self._ordered, batch, side="left")
         counts = np.searchsorted(self._ordered, batch, side="right") - low
         asked = self._by_sequence[ranges(low, counts)[0]]

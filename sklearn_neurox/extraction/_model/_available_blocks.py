@@ -3,8 +3,6 @@
 
 from fnmatch import fnmatchcase
 
-import numpy as np
-
 from sklearn_neurox.extraction._model import _config
 from sklearn_neurox.extraction._model._blocks import MODULE, Block, check_components, choose_blocks
 from sklearn_neurox.extraction._model._loading import load_config, load_skeleton
@@ -25,8 +23,8 @@ def resolve_blocks(spec, *, component, stack, layers):
     available : tuple of Block
         All blocks of the requested components and stacks.
 
-    layers : tuple of int or None
-        The layers wanted, none of them negative where there is one stack; None for all.
+    chosen : tuple of Block
+        Those of the layers wanted, in the order of the matrix.
 
     Raises
     ------
@@ -35,10 +33,7 @@ def resolve_blocks(spec, *, component, stack, layers):
     """
     stacks = _config.choose_stacks(load_config(spec), stack, model=spec.name)
     available = list_blocks(spec, check_components(component), stacks)
-    chosen = choose_blocks(available, layers, model=spec.name)
-    if len(stacks) > 1:  # they may differ in depth, and -1 is the last of each
-        return available, None if layers is None else tuple(np.ravel(layers).tolist())
-    return available, tuple(dict.fromkeys(b.layer for b in chosen if b.has_layers)) or None
+    return available, choose_blocks(available, layers, model=spec.name)
 
 
 def list_blocks(spec, components, stacks):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which model inputs run together."""
+"""Plan batches of model inputs, and split those that do not fit into memory."""
 
 import numpy as np
 
 from sklearn_neurox.utils._torch import is_out_of_memory, release_memory
 
-# More padding than this wastes more time than a fuller batch saves.
+# With more padding than this, a fuller batch costs more time than it saves.
 _MAX_PADDING = 0.10
 
 
@@ -15,18 +15,19 @@ def plan_batches(lengths, max_batch_tokens, *, pad=True):
     Parameters
     ----------
     lengths : ndarray of shape (n_sequences,)
-        Tokens of each input. Empty inputs are left out.
+        Tokens per input. Empty inputs are left out.
 
     max_batch_tokens : int
-        Tokens a batch may hold, padding included. A longer input makes a batch of its own.
+        The maximum number of tokens per batch, including padding. A longer input gets a batch of
+        its own.
 
     pad : bool, default=True
-        False puts only inputs of equal length together, for models that padding disturbs.
+        False batches only inputs of equal length, for models without support for padding.
 
     Returns
     -------
     batches : list of ndarray
-        Indices of inputs; longest first, so that running out of memory happens at once.
+        Indices of inputs, the longest first, so that running out of memory shows at once.
     """
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
@@ -46,19 +47,19 @@ def plan_batches(lengths, max_batch_tokens, *, pad=True):
 
 
 def run_in_halves(run, batch, done=()):
-    """Run a batch, in halves where the memory is too small for it.
+    """Run a batch, in halves if it does not fit into memory.
 
     Parameters
     ----------
     run : callable
-        Called with some of the batch, and the set of what is done for them already, to which it
-        adds what need not be done again after running out of memory.
+        Called with inputs of the batch and the set of steps already done for them; it adds each
+        step that need not be repeated after running out of memory.
 
     batch : ndarray
         Indices of inputs.
 
     done : iterable, default=()
-        What is done for all of them.
+        The steps already done for all of them.
     """
     done = set(done)
     try:
@@ -67,7 +68,7 @@ def run_in_halves(run, batch, done=()):
     except (RuntimeError, MemoryError) as error:
         if len(batch) == 1 or not is_out_of_memory(error):
             raise
-    # Outside the handler, whose traceback would keep the activations alive.
+    # Outside the except block, whose traceback would keep the activations alive.
     release_memory()
     middle = (len(batch) + 1) // 2
     for half in (batch[:middle], batch[middle:]):

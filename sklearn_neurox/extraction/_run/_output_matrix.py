@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a pooled matrix is written: in memory, or in a file that is there only when complete."""
+"""Allocate the output matrix, in memory or in a file that appears only once complete."""
 
 import contextlib
 import os
@@ -16,27 +16,11 @@ class _Matrix:
 
 @contextlib.contextmanager
 def new_matrix(shape, dtype, path=None):
-    """Make a matrix to be filled.
+    """Allocate a matrix, whose ``values`` the caller fills, in memory or in a ``.npy`` file.
 
-    Parameters
-    ----------
-    shape : tuple of int
-
-    dtype : dtype
-
-    path : str, path or None, default=None
-        The ``.npy`` file it is to be in; None keeps it in memory. A file already there is replaced
-        when the new one is complete; matrices mapped from the old one stay what they are.
-
-    Yields
-    ------
-    matrix : object
-        Its ``values`` are to be filled. Afterwards they are those of the file, mapped.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written, or does not fit on the disk.
+    On leaving, ``values`` are mapped from the file. An existing file is replaced once the new one
+    is complete; matrices mapped from the old one do not change. An OSError tells if the file cannot
+    be written or does not fit on the disk.
     """
     if path is None:
         yield _Matrix(np.empty(shape, dtype=dtype))
@@ -48,7 +32,7 @@ def new_matrix(shape, dtype, path=None):
         yield matrix
         matrix.values.flush()
         os.replace(temporary, path)
-        # Writing to it changes the copy in memory, never the file.
+        # Copy on write: changing the matrix does not change the file.
         matrix.values = np.load(path, mmap_mode="c")
     finally:
         temporary.unlink(missing_ok=True)
@@ -57,7 +41,7 @@ def new_matrix(shape, dtype, path=None):
 def _mapped(temporary, shape, dtype, path):
     try:
         values = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-        # A sparse file promises room it may not have, and a full disk would then be a crash.
+        # Without allocating, writing to a sparse file on a full disk would crash the process.
         if hasattr(os, "posix_fallocate"):
             with open(temporary, "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
@@ -66,6 +50,6 @@ def _mapped(temporary, shape, dtype, path):
         raise OSError(
             error.errno,
             f"The matrix of {n_bytes / 1e9:.2f} GB cannot be written to memmap={str(path)!r} "
-            f"({error}). Make room, or give another path.",
+            f"({error}). Free some space, or choose another path.",
         ) from error
     return values

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Notices that the same texts go through the same model again and again."""
+"""Warn when the same model reads the same texts again and again."""
 
 import threading
 from collections import Counter
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from sklearn_neurox.utils._warn_user import warn_user
 
-# Enough for a treebank; beyond it the count starts anew rather than grow.
+# Enough for a treebank; beyond this, counting starts anew to bound the memory.
 _MAX_SEQUENCES = 500_000
 _TOO_OFTEN = 3
 
@@ -17,17 +17,9 @@ _lock = threading.Lock()
 
 
 def count_pass(spec, sequences, contexts=None):
-    """Count one pass of model inputs through a model, and warn once a model about the third.
+    """Count one pass of inputs through a model; warn once per model, at the third pass.
 
-    Parameters
-    ----------
-    spec : ModelSpec
-
-    sequences : Sequences
-        The distinct inputs of the request.
-
-    contexts : Sequences or None, default=None
-        What an encoder reads beside each, where a decoder reads them.
+    ``contexts`` are the encoder's inputs, if the decoder reads the ``sequences``.
     """
     key = (id(spec.model) if spec.is_live else spec.model, spec.revision, spec.weights, spec.seed)
     inputs = _hashes(sequences)
@@ -44,7 +36,7 @@ def count_pass(spec, sequences, contexts=None):
         _warned.add(key)
     warn_user(
         f"{spec.name} reads {repeated} of {len(inputs)} texts for the third time in this process. "
-        "Give ActivationExtractor a folder with cache=, and every text is read once, for all "
+        "Give ActivationExtractor a folder with cache= to read every text only once, for all "
         "folds, layers, aggregations and processes.",
     )
 
@@ -55,7 +47,7 @@ def _hashes(sequences):
 
 
 def forget_passes():
-    """Start counting anew."""
+    """Reset the counts."""
     with _lock:
         _passes.clear()
         _warned.clear()

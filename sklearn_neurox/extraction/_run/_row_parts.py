@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which tokens of which model input make up which row."""
+"""Find the tokens of each row in the model inputs."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -7,14 +9,14 @@ from sklearn_neurox.utils._ragged import ranges
 
 
 class Parts:
-    """Runs of tokens that belong to one row and stand in one input.
+    """Parts of rows: runs of tokens that belong to one row and are in one model input.
 
-    A row is one part, but for the rare word cut by the windows of a long text.
+    Most rows have one part; only a word cut by the windows of a long text has several.
 
     Parameters
     ----------
     sequence, position : ndarray of shape (n_tokens,)
-        Where each token of each row stands.
+        For each token of each row: the input it is in, and its position there.
 
     ptr : ndarray of shape (n_rows + 1,)
         Row i has the tokens ``ptr[i]:ptr[i + 1]``; rows without tokens have no part.
@@ -45,59 +47,46 @@ class Parts:
         self.strategy = strategy
 
     def of_batch(self, batch, base):
-        """Gather what the inputs of a batch hold, whole parts before split ones.
+        """Gather the parts in the inputs of a batch, those of unsplit rows first.
 
-        Parameters
-        ----------
-        batch : ndarray of int
-            The inputs.
-
-        base : ndarray of int
-            Where the tokens of each begin among those of the batch.
-
-        Returns
-        -------
-        batch_parts : BatchParts
+        ``base`` tells where the tokens of each input begin in the flattened batch.
         """
         ordered = self.sequence[self.by_sequence]
         low = np.searchsorted(ordered, batch, side="left")
-        high = np.searchsorted(ordered, batch, side="right")
-        places, _ = ranges(low, high - low)
-        chosen, slot = self.by_sequence[places], np.repeat(np.arange(len(batch)), high - low)
+        counts = np.searchsorted(ordered, batch, side="right") - low
+        places, _ = ranges(low, counts)
+        chosen, slot = self.by_sequence[places], np.repeat(np.arange(len(batch)), counts)
         order = np.argsort(self.is_split[chosen], kind="stable")
         chosen, slot = chosen[order], slot[order]
-        return BatchParts(self, chosen, base[slot])
+        size, row = self.size[chosen], self.row[chosen]
+        tokens, ptr = ranges(self.first[chosen], size)
+        n_whole = int((~self.is_split[chosen]).sum())
+        share = (size / self.total[chosen]).astype(np.float32)
+        return BatchParts(
+            size=size,
+            places=self.position[tokens] + np.repeat(base[slot], size),
+            ptr=ptr[:-1].copy(),
+            n_whole=n_whole,
+            rows=row[:n_whole],
+            split=np.searchsorted(self.split_rows, row[n_whole:]),
+            share=share[n_whole:, None],
+        )
 
 
+@dataclass(frozen=True)
 class BatchParts:
-    """The parts that stand in one batch, whole ones first; split ones are merged by row."""
+    """The parts in one batch: whole rows first, then parts of split rows, to be merged."""
 
-    def __init__(self, parts, chosen, base):
-        self.size = parts.size[chosen]
-        tokens, ptr = ranges(parts.first[chosen], self.size)
-        self.places = parts.position[tokens] + np.repeat(base, self.size)
-        self.ptr = ptr[:-1].copy()
-        self.n_whole = int((~parts.is_split[chosen]).sum())
-        rows = parts.row[chosen]
-        self.rows = rows[: self.n_whole]
-        self.split = np.searchsorted(parts.split_rows, rows[self.n_whole :])
-        share = (self.size / parts.total[chosen]).astype(np.float32)
-        self.share = share[self.n_whole :, None]
+    size: np.ndarray  # tokens of each part
+    places: np.ndarray  # of all their tokens in the flattened batch
+    ptr: np.ndarray  # where the places of each part begin
+    n_whole: int
+    rows: np.ndarray  # of the whole parts
+    split: np.ndarray  # the place of each split part's row in ``split_rows``
+    share: np.ndarray  # of each split part in its row's tokens
 
 
 def split_values(parts, n_neurons):
-    """Make the float32 matrix in which the rows that stand in several inputs are merged.
-
-    Parameters
-    ----------
-    parts : Parts
-
-    n_neurons : int
-
-    Returns
-    -------
-    values : ndarray of shape (n_split_rows, n_neurons), dtype=float32
-        One row each of ``parts.split_rows``.
-    """
+    """Allocate the float32 matrix in which the parts of ``parts.split_rows`` are merged."""
     start = -np.inf if parts.strategy == "max" else 0.0
     return np.full((len(parts.split_rows), n_neurons), start, dtype=np.float32)

@@ -88,14 +88,14 @@ def _align_unordered(own, start, end, row_start, row_end):
     return Alignment(own[np.concatenate(found)] if found else own[:0], ptr)
 
 
-def find_first_tokens(rows, reading, first_sequence):
+def find_first_tokens(rows, tokenized, first_sequence):
     """Find the token that represents the whole text of each row, such as ``[CLS]``.
 
     Parameters
     ----------
     rows : Rows
 
-    reading : TokenizedTexts
+    tokenized : TokenizedTexts
         The tokens of ``rows.texts``.
 
     first_sequence : ndarray of shape (n_texts,)
@@ -111,13 +111,13 @@ def find_first_tokens(rows, reading, first_sequence):
     parts = np.flatnonzero((rows.start > 0) | (rows.end < length))
     if len(parts):
         return f"row {parts[0]} is a word, not a whole text"
-    encodings = reading.encodings
-    if not reading.has_cls:
-        return f"{reading.tokenizer} has no token that stands for the whole text"
+    encodings = tokenized.encodings
+    if not tokenized.has_cls:
+        return f"{tokenized.tokenizer} has no token that stands for the whole text"
     places = np.flatnonzero(encodings.is_cls)
     at = np.searchsorted(places, encodings.ptr[:-1])
     found = np.append(places, len(encodings.is_cls))[at]
     if (found >= encodings.ptr[1:]).any():
-        return f"{reading.tokenizer} adds no token that stands for the whole text"
+        return f"{tokenized.tokenizer} adds no token that stands for the whole text"
     per_text = np.stack([first_sequence, found - encodings.ptr[:-1]], axis=1)
     return per_text[rows.text_of_row]

@@ -119,7 +119,7 @@ def test_other_software_reads_the_shards(filled):
         with safe_open(path, framework="np") as theirs:
             assert {"hidden.0", "hidden.1", "hidden.2"} < set(theirs.keys())
             for block in ours.blocks:
-                np.testing.assert_array_equal(theirs.get_tensor(block), ours.states(block))
+                np.testing.assert_array_equal(theirs.get_tensor(block), ours.states([block])[0])
             assert len(theirs.get_tensor("table.key")) == len(ours)
 
 
@@ -262,7 +262,7 @@ def test_half_precision_takes_half_the_bytes_and_keeps_three_digits(
     full = ActivationCache(tmp_path / "half")  # another fingerprint
     np.testing.assert_array_equal(pool(tiny("bert"), words, full, strategy), plain)
     shard = Shard(shards_of(half)[0])
-    assert {shard.states(block).dtype.itemsize for block in shard.blocks} <= {2, 4}
+    assert {states.dtype.itemsize for states in shard.states(shard.blocks)} <= {2, 4}
     count_forwards.clear()
     np.testing.assert_array_equal(pool(tiny("bert"), words, half, strategy), H)
     assert count_forwards == []
@@ -304,7 +304,7 @@ def test_a_full_disk_is_an_error_and_the_cache_stays_valid(tiny, words, tmp_path
         [sys.executable, "-c", script, tiny("bert"), str(folder)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert "cannot be made or written" in done.stdout and "Make room" in done.stdout
+    assert "cannot be made or written" in done.stdout and "Free some space" in done.stdout
     assert str(folder) in done.stdout
     assert not list(folder.rglob("*.tmp"))
     cache = ActivationCache(folder)

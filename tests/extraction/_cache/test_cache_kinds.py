@@ -16,7 +16,7 @@ from sklearn_neurox.extraction import (
     TorchModel,
     clear_loaded_models,
 )
-from sklearn_neurox.extraction._cache._cached_texts import cached_texts
+from sklearn_neurox.extraction._cache._cached_texts import CachedTexts
 from sklearn_neurox.words import words_frame
 from tests.extraction.families import TWO_STACKS
 
@@ -296,7 +296,8 @@ def test_parameters_made_of_several_tensors_are_all_digested(module, folder):
         other = copy.deepcopy(module)
         other.characters.weight = torch.nn.Parameter(pair)
         model = TorchModel(other, encode, fingerprint="characters")
-        texts = cached_texts(ActivationExtractor(model, component="module:x", cache=cache), [])
+        extractor = ActivationExtractor(model, component="module:x", cache=cache)
+        texts = CachedTexts(extractor._request(), [])
         folder.joinpath(texts.fingerprint()).mkdir(parents=True, exist_ok=True)
     assert len(list(folder.iterdir())) == 2
 

@@ -212,7 +212,7 @@ def test_fractional_indices_are_refused(activations):
 
 
 def test_activations_are_not_an_array(activations):
-    with pytest.raises(TypeError, match="SubwordAggregator behind the ActivationExtractor"):
+    with pytest.raises(TypeError, match="SubwordAggregator after the ActivationExtractor"):
         np.asarray(activations)
     with pytest.raises(TypeError, match="SubwordAggregator"):
         LogisticRegression().fit(activations, np.zeros(len(activations)))

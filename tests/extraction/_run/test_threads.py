@@ -120,7 +120,7 @@ def test_an_exception_inside_the_forward_leaves_no_hook(where, live, words):
 
 
 def test_an_error_on_the_way_out_leaves_no_hook(live, words, monkeypatch):
-    from sklearn_neurox.extraction._run import _pooling
+    from sklearn_neurox.extraction._run import _torch_pooling
 
     model, tokenizer = live("gpt2")
     plan = ActivationExtractor(model, tokenizer=tokenizer).transform(words)
@@ -129,7 +129,7 @@ def test_an_error_on_the_way_out_leaves_no_hook(live, words, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(_pooling._Pooler, "visit", fails)
+        patch.setattr(_torch_pooling.TorchPooler, "visit", fails)
         with pytest.raises(MemoryError):
             plan.pool("last")
     assert hooks_of(model) == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Subwords to rows: one gather per batch and layer, straight into the matrix."""
+"""Pool the states of a running model: one gather per batch and layer, straight into the matrix."""
 
 import numpy as np
 import torch
@@ -10,42 +10,37 @@ from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.utils._torch import to_numpy
 
 
-def pool(source, parts, out):
-    """Run a source and pool its subword activations into the rows of a matrix.
+class TorchPooler:
+    """Pools the states of a running model into the rows of a matrix; see `ModelSource.run`.
 
     Parameters
     ----------
-    source : ModelSource or ArraySource
-
     parts : Parts
         The tokens of each row; rows without tokens are left as they are.
+
+    block_widths : tuple of int
 
     out : ndarray of shape (n_rows, n_neurons), dtype=float32 or float16
         Filled in place.
 
-    Raises
-    ------
-    OverflowError
-        If a value is beyond the range of float16.
+    feature_names : callable
+        Returns the names of the neurons, for the error about a value beyond float16.
     """
-    pooler = _Pooler(parts, source, out)
-    source.run(pooler.begin, pooler.visit)
-    pooler.finish()
 
-
-class _Pooler:
-    def __init__(self, parts, source, out):
-        self.parts, self.out, self.source = parts, out, source
-        self.edges = pointers(source.block_widths).tolist()
+    def __init__(self, parts, block_widths, out, feature_names):
+        self.parts, self.out, self.feature_names = parts, out, feature_names
+        self.edges = pointers(block_widths).tolist()
         self.split = split_values(parts, out.shape[1])
 
     def begin(self, batch, base):
+        """Find the rows with tokens in a batch."""
         self.batch = self.parts.of_batch(batch, base)
         self.places = torch.from_numpy(self.batch.places)
         self.ptr = torch.from_numpy(self.batch.ptr)
         self.size = torch.from_numpy(self.batch.size)
 
     def visit(self, block, states):
+        """Pool the states of one block of the batch."""
         columns = slice(self.edges[block], self.edges[block + 1])
         pooled = self._reduce(states).cpu()
         n = self.batch.n_whole
@@ -59,6 +54,7 @@ class _Pooler:
             np.add.at(split, self.batch.split, rest * self.batch.share)
 
     def finish(self):
+        """Fill the rows whose tokens were in several inputs."""
         rows = self.parts.split_rows
         self.out[rows] = narrowed(self.split, self.out.dtype, self._name)
 
@@ -72,7 +68,7 @@ class _Pooler:
             )
 
     def _name(self, neuron):
-        return f"The neuron {self.source.feature_names()[neuron]}"
+        return f"The neuron {self.feature_names()[neuron]}"
 
     def _reduce(self, states):
         places = self.places.to(states.device)
@@ -85,7 +81,7 @@ class _Pooler:
         return self._maximum(states, places)
 
     def _maximum(self, states, places):
-        """Take the maximum subword by subword: few words have more than three."""
+        """Take the maximum subword by subword, as few words have more than three."""
         first, size = self.ptr.to(states.device), self.size.to(states.device)
         result = states.index_select(0, places[first])
         for step in range(1, int(self.size.max()) if len(self.size) else 0):

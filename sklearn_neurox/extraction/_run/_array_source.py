@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from sklearn_neurox.extraction._run._numpy_pooling import NumpyPooler
+from sklearn_neurox.utils._ragged import ranges
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """Activations in memory, as one block of neurons."""
+
+    values: np.ndarray  # (n_tokens, n_neurons)
+    ptr: np.ndarray  # sequence i has the tokens ptr[i]:ptr[i + 1]
+    feature_names: np.ndarray = field(repr=False)
+
+    @property
+    def block_widths(self):
+        """The number of neurons of the one block."""
+        return (self.values.shape[1],)
+
+    def take(self, which):
+        """Keep some sequences."""
+        places, ptr = ranges(self.ptr[:-1][which], np.diff(self.ptr)[which])
+        return replace(self, values=self.values[places], ptr=ptr)
+
+    def pool(self, parts, out):
+        """Pool the activations into the rows of a matrix."""
+        pooler = NumpyPooler(parts, out, lambda: self.feature_names)
+        batch = parts.of_batch(np.arange(len(self.ptr) - 1), self.ptr[:-1])
+        with np.errstate(over="ignore"):
+            values = self.values.astype(np.float32, copy=False)
+        pooler.add(batch, [(slice(0, values.shape[1]), values)])
+        pooler.finish()

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+import numpy as np
+
+from sklearn_neurox.extraction._model._blocks import choose_blocks
+from sklearn_neurox.extraction._run._batching import plan_batches, run_in_halves
+from sklearn_neurox.extraction._run._repeated_reads import count_pass
+from sklearn_neurox.extraction._text._tokenized_texts import tokenize_contexts
+from sklearn_neurox.extraction._text._windows import Sequences
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model, and the inputs that it will read when the activations are pooled."""
+
+    spec: object  # ModelSpec
+    sequences: Sequences  # the inputs that the rows point into
+    contexts: Sequences | None  # the encoder's inputs, where the decoder reads a text of its own
+    available: tuple  # all blocks of the requested components
+    blocks: tuple  # the chosen ones, in the order of the matrix
+    pad_id: int
+    start_id: int | None  # a decoder's first token, None for the last token of its text
+    max_batch_tokens: int
+    verbose: int
+
+    @cached_property
+    def block_names(self):
+        """The names of the blocks, such as ``"hidden.3"``."""
+        return tuple([block.name for block in self.blocks])
+
+    @cached_property
+    def block_widths(self):
+        """The number of neurons per block; modules must run once to find out."""
+        return widths_of(self.spec, self.blocks)
+
+    @cached_property
+    def feature_names(self):
+        """The names of the neurons."""
+        return join_neuron_names(self.blocks, self.block_widths)
+
+    @property
+    def stacks(self):
+        """The stacks that must run: a decoder needs its encoder."""
+        stacks = dict.fromkeys(block.stack for block in self.blocks)
+        return ("encoder", "decoder") if "decoder" in stacks else tuple(stacks)
+
+    def every_layer(self):
+        """Choose all layers of the requested components, for a cache to store."""
+        return replace(self, blocks=choose_blocks(self.available, None, model=self.spec.name))
+
+    def pool(self, parts, out):
+        """Run the model and pool its activations into the rows of a matrix."""
+        from sklearn_neurox.extraction._run._torch_pooling import TorchPooler
+
+        pooler = TorchPooler(parts, self.block_widths, out, lambda: self.feature_names)
+        self.run(pooler.begin, pooler.visit)
+        pooler.finish()
+
+    def take(self, which):
+        """Keep some inputs."""
+        contexts = None if self.contexts is None else self.contexts.take(which)
+        return replace(self, sequences=self.sequences.take(which), contexts=contexts)
+
+    def plan(self, lengths, traits_by_stack):
+        """Group inputs into batches by their lengths, where 0 leaves an input out."""
+        supports_padding = all(traits.supports_padding for traits in traits_by_stack)
+        batch_dependent = any(traits.batch_dependent for traits in traits_by_stack)
+        if self.contexts is None:
+            return plan_batches(
+                lengths, 1 if batch_dependent else self.max_batch_tokens, pad=supports_padding
+            )
+        # Texts of equal length may have contexts of different lengths, which would need padding.
+        longest = np.where(lengths > 0, np.maximum(lengths, self.contexts.lengths), 0)
+        return plan_batches(
+            longest,
+            self.max_batch_tokens if supports_padding and not batch_dependent else 1,
+            pad=supports_padding,
+        )
+
+    def run(self, begin, visit, *, batches=None, note=""):
+        """Run the model over all inputs, batch by batch.
+
+        Parameters
+        ----------
+        begin : callable
+            Called before each batch with the batch's inputs (ndarray) and the place of the first
+            token of each in the flattened batch. If a batch runs out of memory, called again with
+            each half; blocks that were already visited are not visited again.
+
+        visit : callable
+            Called with (number of the block, tensor of shape (n_places, n_units)) for each block.
+
+        batches : list of ndarray or None, default=None
+            The batches, if they are planned already.
+
+        note : str, default=""
+            Additional text for the progress bar.
+        """
+        from sklearn_neurox.extraction._model._forward import evaluating, input_device, traits_of
+        from sklearn_neurox.extraction._model._loading import load_model
+        from sklearn_neurox.extraction._run._progress import progress
+
+        model = load_model(self.spec)
+        traits_by_stack = {stack: traits_of(model, stack) for stack in self.stacks}
+        lengths = self.sequences.lengths
+        if batches is None:
+            batches = self.plan(lengths, list(traits_by_stack.values()))
+        if batches:
+            run = self.take(np.concatenate(batches))
+            count_pass(self.spec, run.sequences, run.contexts)
+        total = sum(int(lengths[batch].sum()) for batch in batches)
+        device = input_device(model)
+        run_batch = partial(self._run_batch, model, device, traits_by_stack, begin, visit)
+        with evaluating(model), progress(total, self.verbose, note) as bar:
+            for batch in batches:
+                run_in_halves(run_batch, batch)
+                bar.update(int(lengths[batch].sum()))
+
+    def _run_batch(self, model, device, traits_by_stack, begin, visit, batch, visited):
+        """Run a batch, and add each block to ``visited`` once it was handed over."""
+        from sklearn_neurox.extraction._model._forward import run_hidden
+
+        multiple = max([traits.multiple for traits in traits_by_stack.values()])
+        inputs, width = self.make_inputs(batch, multiple, device, "decoder" in traits_by_stack)
+
+        def hand_over(n, state):
+            if n not in visited:
+                visit(n, _flatten(self.blocks[n], state, len(batch), len(batch) * width))
+                visited.add(n)
+
+        begin(batch, np.arange(len(batch)) * width)
+        run_hidden(model, traits_by_stack, inputs, self.blocks, hand_over)
+
+    def make_inputs(self, batch, multiple, device, has_decoder):
+        """Make the arguments of the model for one batch, and count the tokens per padded input.
+
+        ``multiple`` is the minimum number of tokens that the model takes. A decoder reads one more
+        token before the others.
+        """
+        from sklearn_neurox.utils._torch import to_tensor
+
+        read = self.sequences if self.contexts is None else self.contexts
+        ids, mask, tokens = self._pad(self.sequences, batch, multiple)
+        width = ids.shape[1]
+        inputs = {}
+        if has_decoder:
+            start = np.full(len(batch), self.start_id or 0)
+            if self.start_id is None:
+                start = self.sequences.ids[self.sequences.ptr[1:][batch] - 1]
+            inputs["decoder_input_ids"] = np.column_stack([start, ids])
+            inputs["decoder_attention_mask"] = np.column_stack([np.ones_like(start), mask])
+        if self.contexts is not None:
+            ids, mask, tokens = self._pad(self.contexts, batch, multiple)
+        inputs |= {"input_ids": ids, "attention_mask": mask}
+        if read.types is not None:
+            inputs["token_type_ids"] = np.where(mask, read.types[tokens], 0)
+        return {name: to_tensor(value, device=device) for name, value in inputs.items()}, width
+
+    def _pad(self, sequences, batch, multiple):
+        """Pad inputs to one length; return their ids, their mask and the place of each token."""
+        first = sequences.ptr[:-1][batch]
+        lengths = sequences.ptr[1:][batch] - first
+        places = np.arange(max(int(lengths.max()), multiple))
+        mask = places < lengths[:, None]
+        tokens = np.where(mask, first[:, None] + places, 0)
+        ids = np.where(mask, sequences.ids[tokens], self.pad_id)
+        return ids, mask.astype(np.int64), tokens
+
+
+def model_source(request, tokenized, contexts, sequences, first_sequence):
+    """Make the source of tokenized texts, which `make_sequences` has laid out as inputs.
+
+    ``contexts`` are the texts that the encoder reads, if only the decoder reads the texts.
+    """
+    if contexts is not None:
+        contexts = tokenize_contexts(request, contexts, first_sequence, len(sequences))
+    available, blocks = request.blocks
+    return ModelSource(
+        spec=request.spec,
+        sequences=sequences,
+        contexts=contexts,
+        available=available,
+        blocks=blocks,
+        pad_id=tokenized.pad_id,
+        start_id=tokenized.start_id,
+        max_batch_tokens=request.max_batch_tokens,
+        verbose=request.verbose,
+    )
+
+
+def join_neuron_names(blocks, widths):
+    """Return the names of the neurons, block after block."""
+    return np.concatenate([b.neuron_names(n) for b, n in zip(blocks, widths, strict=True)])
+
+
+def widths_of(spec, blocks):
+    """Return the number of neurons of each block; modules are run once to find out."""
+    paths = {}
+    for block in blocks:
+        if block.n_units is None:
+            paths.setdefault(block.stack, []).append(block.path)
+    if not paths:
+        return tuple(block.n_units for block in blocks)
+    from sklearn_neurox.extraction._model._forward import module_widths
+    from sklearn_neurox.extraction._model._loading import load_model
+
+    model = load_model(spec)
+    found = {stack: module_widths(model, stack, own) for stack, own in paths.items()}
+    return tuple(found[b.stack][b.path] if b.n_units is None else b.n_units for b in blocks)
+
+
+def _flatten(block, state, n_inputs, n_places):
+    """Flatten the states of a batch to one row per place, without a decoder's first token."""
+    if block.stack == "decoder":
+        state = state.reshape(n_inputs, -1, state.shape[-1])[:, 1:]
+    if state.shape[:-1].numel() != n_places:
+        raise RuntimeError(
+            f"The states of {block.name!r} have the shape {tuple(state.shape)}, which is not one "
+            f"state for each of {n_places} tokens."
+        )
+    return state.reshape(n_places, state.shape[-1]).float()

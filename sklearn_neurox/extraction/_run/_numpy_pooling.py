@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Pool arrays without torch, reading only the needed pages of a memory map."""
+
+import numpy as np
+
+from sklearn_neurox.extraction._run._row_parts import split_values
+from sklearn_neurox.utils._half_precision import narrowed
+
+
+class NumpyPooler:
+    """Pools arrays of subword activations into the rows of a matrix, to the bits of `TorchPooler`.
+
+    Parameters
+    ----------
+    parts : Parts
+        The tokens of each row; rows without tokens are left as they are.
+
+    out : ndarray of shape (n_rows, n_neurons), dtype=float32 or float16
+        Filled in place.
+
+    feature_names : callable
+        Returns the names of the neurons, for the error about a value beyond float16.
+    """
+
+    def __init__(self, parts, out, feature_names):
+        self.strategy, self.rows = parts.strategy, parts.split_rows
+        self.out, self.feature_names = out, feature_names
+        self.split = split_values(parts, out.shape[1])
+
+    def add(self, batch, blocks):
+        """Pool one batch; ``blocks`` are pairs of columns and (n_places, n_units) activations."""
+        if not len(batch.size):
+            return
+        # The longest parts first, so that the parts with a further token are a slice.
+        order = np.argsort(-batch.size, kind="stable")
+        size, first = batch.size[order], batch.ptr[order]
+        steps = [
+            batch.places[first[: np.count_nonzero(size > step)] + step] for step in range(size[0])
+        ]
+        n = batch.n_whole
+        rows = batch.rows[order] if n == len(order) else None
+        for columns, states in blocks:
+            pooled = self._reduce(states, steps, size)
+            if rows is not None:
+                self.out[rows, columns] = self._narrowed(pooled, columns.start)
+                continue
+            pooled[order] = pooled.copy()
+            self.out[batch.rows, columns] = self._narrowed(pooled[:n], columns.start)
+            if self.strategy == "max":
+                np.maximum.at(self.split[:, columns], batch.split, pooled[n:])
+            else:
+                np.add.at(self.split[:, columns], batch.split, pooled[n:] * batch.share)
+
+    def finish(self):
+        """Fill the rows whose tokens were in several inputs."""
+        self.out[self.rows] = self._narrowed(self.split, 0)
+
+    def _narrowed(self, values, first):
+        if values.dtype == self.out.dtype:
+            return values
+        name = self.feature_names
+        return narrowed(values, self.out.dtype, lambda unit: f"The neuron {name()[first + unit]}")
+
+    def _reduce(self, states, steps, size):
+        """Reduce the tokens of each part, step by step, in float32."""
+        result = states[steps[0]].astype(np.float32, copy=False)
+        merge = np.maximum if self.strategy == "max" else np.add
+        for places in steps[1:]:
+            longer = result[: len(places)]
+            merge(longer, states[places], out=longer)
+        if self.strategy == "mean":
+            result += np.float32(0)  # torch sums from 0, which turns -0 into 0
+            n = np.count_nonzero(size > 1)
+            result[:n] /= size[:n, None].astype(np.float32)
+        return result
