@@ -3,11 +3,11 @@
 Does the model use the neurons that a ranking finds?
 ====================================================
 
-A probe shows what neurons *carry*; ablating them inside the running model shows what it *uses*.
-This script trains a tiny causal language model on generated sentences, ranks its neurons by how
-well they indicate that a noun comes next, and ablates the best, random or worst ones while the
-model predicts. You learn to rank the neurons of a live model and to measure what ablating them does
-to its predictions.
+A probe shows what neurons *carry*; ablating them inside the running model shows whether the model
+*uses* them. This script trains a tiny causal language model on generated sentences, ranks its
+neurons by how well they indicate that a noun comes next, and ablates the best, random or worst ones
+while the model predicts. You learn to rank the neurons of a model that is already loaded, and to
+measure how ablating them changes its predictions.
 """
 
 import time
@@ -48,8 +48,8 @@ model.eval()
 print(f"{len(texts):,} texts, trained in {time.perf_counter() - started:.0f} s, loss {loss:.2f}")
 
 # %%
-# Rank the neurons on new sentences. Each row is a word, labeled by whether the next word is a noun:
-# that is what neurons that help to predict nouns should indicate.
+# Rank the neurons on new sentences. Each row is a word, labeled by whether the next word is a noun,
+# because a causal model predicts a noun from the words before it.
 words = make_tagged_words(400, random_state=1)
 is_noun = words["upos"] == "NOUN"
 noun_next = is_noun.shift(-1, fill_value=False) & (words["position"].shift(-1, fill_value=0) > 0)
@@ -60,14 +60,14 @@ ranking = ProbelessRanker().fit(H, noun_next).to_frame()
 print(ranking[["neuron", "score", "rank"]].head(5).to_string(index=False))
 
 # %%
-# Pass the names of the neurons to the ablation. Within the context, these neurons are set to zero.
+# Pass the names of the neurons to `ablate_model`. Inside the `with` block, they are set to zero.
 with ablate_model(model, ranking["neuron"][:10]):
     ablated = SubwordAggregator("last").fit_transform(extractor.transform(words[:5]))
 print(f"{(ablated == 0).all(axis=0).sum()} neurons are zero")
 
 # %%
 # Measure the effect on new sentences: the loss on nouns and on other words, in nats. Each ablated
-# neuron is replaced by its mean, which removes only what it says about the particular word.
+# neuron is replaced by its mean, which removes only what it carries about the particular word.
 test = make_tagged_words(300, random_state=2)
 test = test[test["position"] > 0]  # nothing predicts the first word
 started = time.perf_counter()

@@ -3,11 +3,11 @@
 Is it the representation, or the probe?
 =======================================
 
-A probe that memorizes words can be accurate even if the representation carries nothing. You learn
-two checks. A control task assigns random labels to word types, which only memorization can learn.
-The online codelength grows with the effort the probe needs to learn the labels. The script reads
-the treebank that the environment variable SKLEARN_NEUROX_CONLLU points to, or generates sentences
-if it is not set.
+A probe that memorizes words can be accurate even if the representation does not encode the property
+at all. You learn two checks. A control task assigns random labels to word types, which a probe can
+only memorize. The online code length grows with the effort that the probe needs to learn the
+labels. The script reads the treebank that the environment variable SKLEARN_NEUROX_CONLLU points to,
+or generates sentences if it is not set.
 """
 
 import os
@@ -49,8 +49,8 @@ print(f"{len(words):,} words of {words['word'].nunique():,} types, {y.nunique()}
 
 # %%
 # The control task gives each word type a random tag, drawn with the frequencies of the real tags.
-# The ceiling is the control accuracy of a perfect memory, which is limited by how many test words
-# occur in training.
+# The ceiling is the accuracy of a perfect memory on the control task; it depends on how many test
+# words occur in training.
 control = control_labels(words, y)
 probe = ElasticNetProbeClassifier(5e-3, l1_ratio=0.13, standardize=True, random_state=0)
 memory = KNeighborsClassifier(1)
@@ -85,7 +85,7 @@ print(codes.droplevel(2).round(1).to_string())
 
 # %%
 # Search for the most selective probe on a binary task: is the word a noun? Metadata routing passes
-# each fold its own control labels.
+# the matching control labels to each fold.
 words = annotate(words, {"NOUN", "PROPN"}, on="upos", name="noun")
 with config_context(enable_metadata_routing=True):
     search = GridSearchCV(

@@ -3,9 +3,9 @@
 A model of your own
 ===================
 
-A small recurrent language model, written and trained in plain torch and then probed like any
-transformer. You learn what `TorchModel` needs to know, how to read any submodule, and how to
-compare with an untrained copy.
+A small recurrent language model is written and trained in plain torch, and then probed like any
+transformer. You learn what `TorchModel` needs to know, how to read the outputs of any submodule,
+and how to compare the model with an untrained copy.
 """
 
 import re
@@ -58,7 +58,7 @@ def train(model, texts, n_epochs=3):
 
 
 # %%
-# Train on the first half of the sentences and probe on the second.
+# Train on the first half of the sentences and probe on the second half.
 texts = list(words["text"].unique())
 half = len(texts) // 2
 torch.manual_seed(0)
@@ -69,7 +69,7 @@ train(trained, [text for text in texts[:half] if " " in text])
 rest = words[words["text"].isin(texts[half:])]
 
 # %%
-# Part-of-speech accuracy of a probe on each module, trained and untrained.
+# Probe each module for part of speech, in the trained and in the untrained model.
 probe = ElasticNetProbeClassifier(alpha=1e-3, l1_ratio=0.2, standardize=True, random_state=0)
 scores = {}
 for name, reader in (("trained", trained), ("untrained", untrained)):

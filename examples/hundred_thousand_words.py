@@ -4,7 +4,7 @@ A hundred thousand words
 ========================
 
 Fill a cache once, then keep the matrix on disk in half precision while a probe and rankers read it.
-You learn how long each step takes and how to work with a matrix that need not fit into memory.
+You learn how long each step takes and how to work with a matrix that may not fit into memory.
 """
 
 import time
@@ -36,13 +36,14 @@ def timed(what):
 
 
 # %%
-# Generated sentences and a random model keep this example fast; replace them with your own.
+# Generated sentences and a tiny model with random weights keep this example fast; replace them with
+# your own.
 words = make_tagged_words(9_700, random_state=0)
 model = make_tiny_model("bert", n_layers=4, hidden_size=64)
 print(f"{len(words):,} words, {words['text'].nunique():,} distinct sentences")
 
 # %%
-# Store all layers of every sentence on disk. The second call finds nothing left to do.
+# Store the activations of all layers on disk. The second call finds that nothing is left to do.
 extractor = ActivationExtractor(model, cache="activations/")
 with timed("fill the cache"):
     extractor.fill_cache(words)
@@ -63,7 +64,7 @@ print(f"{H.shape[0]:,} x {H.shape[1]:,} {H.dtype}, {type(H).__name__}, {megabyte
 sentence = pd.factorize(words["text"])[0]
 test = np.flatnonzero(sentence % 10 == 0)
 y = words["upos"].to_numpy()
-weight = (sentence % 10 != 0).astype(float)  # zero weights exclude rows without a copy
+weight = (sentence % 10 != 0).astype(float)  # a zero weight excludes a row without copying H
 probe = ElasticNetProbeClassifier(alpha=3e-3, standardize=True, random_state=0)
 with timed("fit the probe"):
     probe.fit(H, y, sample_weight=weight)

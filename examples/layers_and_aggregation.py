@@ -3,9 +3,9 @@
 Which layer, and which subword?
 ===============================
 
-A grid search over layers and over ways to combine subwords into words, cross-validated over whole
-sentences. You learn how the cache lets the model read each sentence only once for the whole search,
-and how to turn the results into a table.
+This script runs a grid search over layers and over ways to combine subwords into words,
+cross-validated over whole sentences. You learn how the cache lets the model read each sentence only
+once for the whole search, and how to turn the results into a table.
 """
 
 import time

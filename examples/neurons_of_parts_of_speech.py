@@ -3,10 +3,10 @@
 Which neurons encode parts of speech?
 =====================================
 
-From annotated sentences to ranked and ablated neurons. You learn how to produce the main figures of
-a neuron analysis: probe accuracy, neurons per layer, the ablation table and a grid search. The
-script reads the treebank that the environment variable SKLEARN_NEUROX_CONLLU points to, or
-generates sentences if it is not set.
+This script goes from annotated sentences to ranked and ablated neurons. You learn how to measure
+the accuracy of a probe, count its best neurons in each layer, make the ablation table, and tune a
+pipeline with a grid search. The script reads the treebank that the environment variable
+SKLEARN_NEUROX_CONLLU points to, or generates sentences if it is not set.
 """
 
 import os
@@ -38,8 +38,8 @@ train, test = np.flatnonzero(sentence % 5 != 0), np.flatnonzero(sentence % 5 == 
 print(f"{len(words):,} words, {len(train):,} of them for training")
 
 # %%
-# Extract all layers of the model, at the last subword of each word. The cache stores the
-# activations for the grid search below.
+# Extract all layers of the model at the last subword of each word. The cache keeps the activations
+# for the grid search below.
 extractor = ActivationExtractor(demo_model_path(), cache="activations/")
 features = make_pipeline(extractor, SubwordAggregator("last"))
 started = time.perf_counter()
@@ -68,15 +68,16 @@ print(ranking[["neuron", "score", "rank"]].head(10).to_string(index=False))
 print(ranking.head(len(ranking) // 10)["layer"].value_counts().sort_index().rename("neurons"))
 
 # %%
-# The ablation table of the papers: the probe with only its best, random or worst neurons. "Filled"
-# keeps the probe and replaces the other neurons by their training means. "Retrained" fits a new
-# probe on the kept neurons; this hides much of the difference, because neurons are redundant.
+# The ablation table of the papers: the accuracy with only the best, random or worst neurons. Where
+# `retrained` is False, the same probe is used and the other neurons are filled with their training
+# means. Where it is True, a new probe is fitted on the kept neurons; this hides much of the
+# difference, because neurons are redundant.
 curve = ablation_curve(probe, H, y, cv=[(train, test)], n_draws=3, random_state=0)
 print(curve.groupby(["retrained", "which", "fraction"])["score"].agg(["mean", "std", "count"]))
 
 # %%
-# Tune the subword strategy and the penalty together, cross-validated over whole sentences. The
-# layers are those that contain most of the best neurons, and they are already in the cache.
+# Tune the subword strategy and the penalty together, cross-validated over whole sentences. Use only
+# the layers that contain most of the best neurons; they are already in the cache.
 extractor.set_params(layers=[2, 3])
 pipe = make_pipeline(extractor, SubwordAggregator(), probe)
 grid = {

@@ -3,10 +3,10 @@
 How few neurons does a probe need?
 ==================================
 
-The redundancy pipeline of Dalvi et al. (EMNLP 2020): keep as few of the first layers as possible,
-then one neuron per cluster of correlated neurons, then as few of the remaining neurons as possible.
-You learn how to combine the three selectors in one pipeline, so that every choice is made on the
-training data alone. The script reads the treebank that the environment variable
+This is the redundancy pipeline of Dalvi et al. (EMNLP 2020): keep as few of the first layers as
+possible, then one neuron per cluster of correlated neurons, then as few of the remaining neurons as
+possible. You learn how to combine the three selectors in one pipeline, so that every choice is made
+on the training data alone. The script reads the treebank that the environment variable
 SKLEARN_NEUROX_CONLLU points to, or generates sentences if it is not set.
 """
 
@@ -42,8 +42,8 @@ H = features.set_output(transform="pandas").fit_transform(words)
 print(f"{len(train):,} training words, {len(test):,} test words, {H.shape[1]:,} neurons")
 
 # %%
-# The oracle is the probe on all neurons. Each step may lose one percent of the score it starts
-# with, measured on a held-out part of the training words.
+# The oracle is the probe on all neurons. The first and the last selector may each lose one percent
+# of the score they start from, measured on a held-out part of the training words.
 probe = ElasticNetProbeClassifier(0.005, l1_ratio=0.1, standardize=True, random_state=0)
 held_out = text[train] % 4 == 3
 split = [(np.flatnonzero(~held_out), np.flatnonzero(held_out))]

@@ -35,7 +35,7 @@ features = make_pipeline(ActivationExtractor(demo_model_path()), SubwordAggregat
 H = features.set_output(transform="pandas").fit_transform(words)
 
 # %%
-# How well does each layer predict it? R squared on held-out sentences.
+# How well does each layer predict the position? The score is R squared on held-out sentences.
 probe = ElasticNetProbeRegressor(alpha=0.03, l1_ratio=0.5, standardize=True, random_state=0)
 layers = H.columns.str.extract(r"hidden\.(\d+)\.", expand=False)
 by_layer = {
@@ -60,7 +60,7 @@ print(by_weight.to_frame().head(5).to_string(index=False), "\n")
 print(ranking_agreement({"weights": by_weight, "F": by_f}, k=20).round(2).to_string(), "\n")
 
 # %%
-# R squared with only a tenth of the neurons.
+# Check the ranking by ablation: R squared with only a tenth of the neurons.
 curve = ablation_curve(
     probe, first, y, groups=groups, cv=3, fractions=[0.1], n_draws=3, random_state=0
 )
