@@ -271,7 +271,7 @@ def test_candidates_given_by_name():
     with pytest.raises(ValueError, match="neuron 0, which is not one of the 2 candidates"):
         probe.subset(["b", "a"])
     assert probe.mutual_information(frame, y, neurons=["e", "b"]) > 0
-    with pytest.raises(ValueError, match="chooses no column"):
+    with pytest.raises(ValueError, match="selects no columns"):
         GaussianProbeClassifier([]).fit(X, y)
     with pytest.raises(ValueError, match="candidates=7, but X has 6 columns"):
         GaussianProbeClassifier(7).fit(X, y)

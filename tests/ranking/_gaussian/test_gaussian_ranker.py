@@ -272,7 +272,7 @@ def test_errors():
         GaussianRanker(max_memory=1e-6).fit(X, y, groups=np.arange(400))
     with pytest.raises(ValueError, match="candidates=13, but X has 12 columns"):
         GaussianRanker(candidates=13).fit(X, y, groups=np.arange(400))
-    with pytest.raises(ValueError, match="chooses no column"):
+    with pytest.raises(ValueError, match="selects no columns"):
         GaussianRanker(candidates=[]).fit(X, y, groups=np.arange(400))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         GaussianRanker().fit(X, y, groups=np.arange(399))
