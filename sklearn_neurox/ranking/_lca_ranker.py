@@ -57,7 +57,7 @@ class LCARanker(BaseRanker):
     mass : float or None, default=None
         Alternative to ``n_neurons``: keep the neurons that some class needs to make up this
         fraction of its weight mass, in (0, 1]. The original work uses 0.25; 1 keeps all neurons
-        with nonzero weight. ``class_scores_ > 1 - mass`` marks those of each class.
+        with non-zero weight. ``class_scores_ > 1 - mass`` marks those of each class.
 
     threshold : float or None, default=None
         Alternative to ``n_neurons``: keep the neurons whose weight in some class is at least this

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn_neurox.utils._correlations import correlations
 
 _BLOCK_COLUMNS = 1024
-# Exceeds rounding errors of single precision; extra edges only enlarge components: no harm done.
+# Exceeds single-precision rounding errors; extra edges are harmless: they only enlarge components.
 _EDGE_MARGIN = 1e-5
 # Members of a cluster whose mean distances differ by less are equally central.
 _MEDOID_TIE = 1e-6

@@ -120,7 +120,7 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
 
 
 def is_word_frame(X):
-    """Return whether X is a frame of words and hence not a matrix of activations."""
+    """Return whether X is a frame of words, not a matrix of activations."""
     return isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns)
 
 

@@ -112,7 +112,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
     --------
     ElasticNetProbeClassifierCV : The same probe, with a penalty chosen by cross-validation.
     ElasticNetProbeRegressor : The corresponding regression probe.
-    sklearn.linear_model.LogisticRegression : The same model with ``penalty="elasticnet"``.
+    sklearn.linear_model.LogisticRegression : The same model, penalized by ``C`` and ``l1_ratio``.
 
     Notes
     -----

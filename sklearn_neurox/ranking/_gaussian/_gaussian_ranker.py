@@ -53,7 +53,7 @@ class GaussianRanker(BaseRanker):
         :math:`d` of the Gaussians and of their prior.
 
     covariance_prior : {"mean", "mode"}, default="mean"
-        Prior of the covariances, as in `sklearn_neurox.probes.GaussianProbeClassifier`:
+        Prior on the covariances, as in `sklearn_neurox.probes.GaussianProbeClassifier`:
         ``"mean"`` is that of [1]_; ``"mode"`` does better with rare classes or many candidates.
 
     validation_fraction : float, default=0.2
