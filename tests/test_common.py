@@ -131,5 +131,5 @@ def test_rankings_and_labels_do_not_depend_on_names_of_classes(estimator):
 @_every()
 def test_a_frame_of_words_is_told_from_a_matrix(estimator):
     words = make_tagged_words(3, random_state=0)
-    with pytest.raises(ValueError, match="takes a matrix of activations, got a frame of words"):
+    with pytest.raises(ValueError, match="takes a matrix of activations, but got a frame of words"):
         clone(estimator).fit(words, words["upos"])

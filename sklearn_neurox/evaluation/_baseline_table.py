@@ -105,7 +105,7 @@ def baseline_table(
         whole; without groups the folds are contiguous, and a warning is issued.
 
     scoring : str, callable or None, default=None
-        Scorer. None is accuracy for classes and R^2 for numeric targets.
+        Scorer. None uses accuracy for class labels and R^2 for numeric targets.
 
     n_jobs : int or None, default=None
         Number of parallel fits, in threads. Does not change the results.
@@ -124,8 +124,8 @@ def baseline_table(
 
         - ``"majority"``: predicts the most frequent label, or the mean of the targets;
         - ``"word type"``: predicts the most frequent training label of the word type, or the mean
-          of its targets; types are case-sensitive, and for unseen types it predicts as
-          ``"majority"``;
+          of its targets; types are case-sensitive, and unseen types get the
+          prediction of ``"majority"``;
         - ``"characters"``: logistic regression, or ridge regression, on the counts of character
           n-grams (1 to 4 characters, with word boundaries marked);
         - ``"shuffled labels"``: the estimator with permuted training labels; a score above chance
@@ -201,7 +201,7 @@ def baseline_table(
 
 
 def _contenders(words, estimator, X, X_untrained, classes):
-    """Return what can be scored, by name, in the order of the table."""
+    """Return the rows that can be scored, by name, in the order of the table."""
     letters = CountVectorizer(analyzer="char_wb", ngram_range=(1, 4), lowercase=False)
     reader = LogisticRegression(max_iter=2000, tol=1e-3) if classes else Ridge()
     constant = DummyClassifier(strategy="prior") if classes else DummyRegressor()
@@ -225,7 +225,7 @@ def _contenders(words, estimator, X, X_untrained, classes):
 
 def _untrained(estimator):
     """Return a clone with random model weights, or None if no step loads a model."""
-    # Imported late, as probes on a matrix do not need it.
+    # Imported here, because probes on a matrix do not need it.
     from sklearn_neurox.extraction import ActivationExtractor
 
     estimator = clone(estimator)

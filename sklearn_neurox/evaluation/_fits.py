@@ -4,8 +4,8 @@
 import numpy as np
 from sklearn.base import clone
 
-# Private in scikit-learn, which has no public way to index arrays, lists, frames and any object
-# with a shape alike, as its cross-validation does.
+# Private and without a public counterpart, but scikit-learn's cross-validation uses it to index
+# arrays, lists, frames and other objects with a shape.
 from sklearn.utils import _safe_indexing as take_rows
 from sklearn.utils.parallel import Parallel
 
@@ -14,7 +14,7 @@ from sklearn_neurox.utils._tqdm import counted, progress_bar
 
 
 def fit_on_rows(estimator, X, y, groups, rows, label_rows=None):
-    """Fit a clone of an estimator on some rows, or on the labels of other rows in their place."""
+    """Fit a clone of an estimator on some rows, with their labels or those of ``label_rows``."""
     labels = take_rows(y, rows if label_rows is None else label_rows)
     groups = None if groups is None else np.asarray(groups)[rows]
     probe = clone(estimator)

@@ -11,7 +11,7 @@ from sklearn_neurox.utils._warn_user import warn_user
 def make_folds(cv, X, y, groups, *, classes, caller):
     """Return (train, test) index arrays, and warn about split groups and unseen labels.
 
-    ``classes`` is whether y are class labels.
+    ``classes`` states whether y contains class labels.
     """
     splitter = make_splitter(cv, groups, caller=caller)
     folds = [(_rows(train), _rows(test)) for train, test in splitter.split(X, y, groups)]
@@ -28,7 +28,7 @@ def make_folds(cv, X, y, groups, *, classes, caller):
             )
         if classes and (unseen := ~np.isin(labels[test], labels[train])).any():
             warn_user(
-                f"{unseen.sum()} {where} have labels without a training row (the first: "
+                f"{unseen.sum()} {where} have labels that no training row has (the first: "
                 f"{y[test][unseen][0]!r}). No probe can predict them correctly."
             )
     return folds

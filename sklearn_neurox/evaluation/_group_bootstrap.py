@@ -56,7 +56,7 @@ def compare_pairs(names, scores, replicates, n_groups, confidence):
 def holm(p_values):
     """Correct p-values for multiple testing with Holm's step-down method.
 
-    Rejecting corrected values up to alpha keeps the probability of any false rejection at alpha.
+    Rejecting corrected values up to alpha keeps the chance of any false rejection at most alpha.
     """
     p_values = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p_values, kind="stable")
@@ -75,6 +75,6 @@ def _p_values(difference, error, n_groups):
     constant = error <= 1e-12
     statistic = np.divide(difference, error, out=np.zeros_like(error), where=~constant)
     p_values = 2 * t.sf(np.abs(statistic), n_groups - 1)
-    # All groups then agree. By the sign test, this is the probability if neither is better.
+    # All groups then agree. By the sign test, this is how likely that is if neither is better.
     unanimous = np.where(np.abs(difference) > 1e-12, 2.0 ** (1 - n_groups), 1.0)
     return np.where(constant, unanimous, p_values)

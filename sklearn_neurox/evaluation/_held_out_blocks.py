@@ -81,8 +81,9 @@ class HeldOutBlocks:
         blocks["n_neurons"] = np.bincount(number)
         if self.blocks is not None and not self.blocks.equals(blocks):
             raise ValueError(
-                f"The 'features' of {self.caller} return different layers in different folds. They "
-                "must not select columns, so that each layer is scored as a whole."
+                f"The 'features' transformer of {self.caller} returns different layers in "
+                "different folds. It must not select columns, so that each layer is scored as a "
+                "whole."
             )
         self.blocks = blocks
         return [np.flatnonzero(number == block) for block in range(len(blocks))]

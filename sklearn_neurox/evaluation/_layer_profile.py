@@ -100,8 +100,8 @@ def layer_profile(
         For a single fixed split, pass ``cv=[(train, test)]``.
 
     scoring : str, callable or None, default=None
-        Scorer that uses only the predictions of the estimator. None is accuracy for classifiers and
-        :math:`R^2` for regressors.
+        Scorer that uses only the predictions of the estimator. None uses accuracy for classifiers
+        and :math:`R^2` for regressors.
 
     n_bootstrap : int, default=1000
         Number of resamples.
@@ -132,7 +132,7 @@ def layer_profile(
         - ``score``, and its confidence interval from ``low`` to ``high``;
         - ``difference``, the score minus that of the best layer (at most 0), and its confidence
           interval from ``difference_low`` to ``difference_high``;
-        - ``p_value`` of that difference, corrected for the number of all pairs of layers, because
+        - ``p_value`` of that difference, corrected for the number of pairs of layers, because
           the best layer was chosen after seeing the scores; missing for the best layer itself;
         - ``n_words`` and ``n_groups``, the numbers of words and of groups that were predicted.
 
@@ -178,7 +178,7 @@ def layer_profile(
     each resample. A class with few words therefore makes intervals wide and asymmetric.
 
     Mean scores (accuracy, log loss, squared and absolute error) take one pass over the groups.
-    Scores of predicted labels take some milliseconds per resample and layer, whatever the number
+    Scores of predicted labels take a few milliseconds per resample and layer, whatever the number
     of words. Others, such as areas under curves, are recomputed on the words of each resample.
 
     References
@@ -244,7 +244,7 @@ def layer_profile(
 
 
 def _check_features(estimator, X, features):
-    # Imported late, as probes on a matrix do not need it.
+    # Imported here, because probes on a matrix do not need it.
     from sklearn_neurox.extraction import ActivationExtractor
 
     parts = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()

@@ -32,9 +32,9 @@ def leakage_report(
     """Count the sentences and word types that test folds share with their training rows.
 
     A test word whose whole sentence also occurs in training has exactly the same activations there,
-    so a probe only has to remember it. Word types are shared by any two texts; the share of seen
-    types limits what a probe can get right by remembering types, and control tasks measure how much
-    it actually does.
+    so a probe only has to remember it. Any two texts share word types; the share of seen types
+    limits how much a probe can get right by remembering types, and control tasks measure how much
+    it actually remembers.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def leakage_report(
         One row per fold:
 
         - ``fold``, ``n_train_words``, ``n_test_words``;
-        - ``n_test_texts``, ``n_shared_texts`` (test texts that occur exactly in training),
+        - ``n_test_texts``, ``n_shared_texts`` (test texts that occur verbatim in training),
           ``n_words_shared_text`` (test words in them) and ``share_shared_text`` (their share of all
           test words);
         - ``n_test_types``, ``n_seen_types`` (test word types that also occur in training),
@@ -151,5 +151,5 @@ def _advise(report, leaks):
         f"{n_shared} of {n_test} test words ({n_shared / n_test:.1%}) are in sentences whose "
         f"exact text is also in training, in {(report['n_shared_texts'] > 0).sum()} of "
         f"{len(report)} folds; the first is row {leaks[0]}. Scores on them are too high. Keep "
-        'equal sentences in one fold: groups=words["text"] and GroupKFold.',
+        'identical sentences in one fold: groups=words["text"] and GroupKFold.',
     )

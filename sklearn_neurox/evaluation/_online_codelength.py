@@ -72,7 +72,7 @@ def online_codelength(
     easy labels need fewer bits. The first block uses a uniform code. Each later block is encoded
     with the predicted probabilities of a probe that was fitted to all earlier blocks. The code is
     short if the labels can be learned from few words. It is not short for a control task, even if
-    the probe can memorize the task eventually.
+    the probe can eventually memorize the task.
 
     .. math:: L = n_1 \log_2 K - \sum_{b \ge 2} \sum_{i \in b} \log_2 p_{b-1}(y_i \mid x_i)
 
@@ -159,9 +159,9 @@ def online_codelength(
     the probe rules out costs 52 bits rather than infinitely many.
 
     The compression of 53.1 in [1]_, for parts of speech in the first layer of ELMo, corresponds to
-    about 37 in bits, once its units are separated by the formula above.
+    about 37 if all blocks are measured in bits.
 
-    The rows of each fit are copied, at most all rows once.
+    Each fit works on a copy of its training rows.
 
     References
     ----------

@@ -37,12 +37,12 @@ def ranking_agreement(
         (used in this order of preference), or an array of neuron indices, best first. Names may be
         tuples, such as ``("lca", 0)`` for a method and a seed.
 
-    k : int, float or sequence of such, default=0.1
+    k : int, float or sequence of int or float, default=0.1
         Number of top neurons to compare as sets: an int, or a fraction of all neurons.
 
     p : float, default=0.98
         Persistence of the rank-biased overlap, in (0, 1): rank d + 1 has p times the weight of
-        rank d. With 0.9, 86 % of the weight is on the first 10 neurons; with 0.98, on the first 50.
+        rank d. With 0.9, 86% of the weight is on the first 10 neurons; with 0.98, on the first 50.
 
     names : sequence of str or None, default=None
         Meaning of the parts of tuple names, such as ``["method", "seed"]``. Each part then gets
@@ -55,8 +55,8 @@ def ranking_agreement(
 
         - ``first`` and ``second``: the names of the two rankings (or ``method_first``,
           ``method_second``, ... with `names`);
-        - ``jaccard@<k>``: of the neurons among the top k of either ranking, the share that are
-          among the top k of both; from 0 to 1;
+        - ``jaccard@<k>``: the share of the neurons in the top k of either ranking that are in the
+          top k of both; from 0 to 1;
         - ``rank_biased_overlap``: the extrapolated rank-biased overlap, from 0 to 1;
         - ``spearman``: the correlation of all ranks, from -1 to 1.
 

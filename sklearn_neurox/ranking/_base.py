@@ -14,7 +14,7 @@ from sklearn_neurox.utils._validation import check_matrix
 
 
 class BaseRanker(BaseNeuronSelector):
-    """Base class of the rankers: turns scores into ranks, a support mask and a table.
+    """Base class for rankers, which turns scores into ranks, a support mask and a table.
 
     A subclass computes scores in ``fit`` and passes them to ``_set_ranking``.
 
@@ -43,7 +43,7 @@ class BaseRanker(BaseNeuronSelector):
         "which": [StrOptions({"top", "bottom"})],
     }
 
-    # Set to True by the rankers that cannot do without labels.
+    # Rankers that require labels set this to True.
     _needs_labels = False
 
     def __init__(self, *, n_neurons: int | float | None = None, which: str = "top"):
@@ -102,8 +102,8 @@ class BaseRanker(BaseNeuronSelector):
             ``x0``, ``x1``, ...
 
         label : object, default=None
-            A class label, to get the ranking for that class only (``class_order_``). None returns
-            the ranking over all classes (``order_``).
+            Class whose ranking to return (``class_order_``). None returns the ranking over all
+            classes (``order_``).
 
         Returns
         -------
@@ -121,7 +121,7 @@ class BaseRanker(BaseNeuronSelector):
         """
         check_is_fitted(self)
         row = None if label is None else self._row_of(label)
-        # Private in scikit-learn, whose own transformers check input_features with nothing else.
+        # Private, but scikit-learn has no public function that checks input_features.
         names = _check_feature_names_in(self, input_features)
         frame = parse_neuron_names(names)[["neuron", "layer", "unit"]]
         if row is not None:

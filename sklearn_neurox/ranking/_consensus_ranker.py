@@ -11,7 +11,7 @@ from sklearn.utils.metadata_routing import (
     process_routing,
 )
 
-# Private in scikit-learn, but its ensembles take named estimators from no other class.
+# Private, but all of scikit-learn's ensembles of named estimators inherit from it.
 from sklearn.utils.metaestimators import _BaseComposition
 
 from sklearn_neurox.ranking._base import BaseRanker
@@ -53,15 +53,16 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         by all).
 
     order_ : ndarray of shape (n_features_in_,)
-        Column indices, best first. Ties in ``scores_`` are broken by the highest rank that any
+        Column indices, best first. Ties in ``scores_`` are broken by the best rank that any
         single ranker gives.
 
     ranks_ : ndarray of shape (n_features_in_,)
         Rank of each column; 1 is the best.
 
     class_scores_ : ndarray of shape (n_classes, n_features_in_)
-        The same for each class, from the rankings for that class; rows follow ``classes_``. Only
-        available if all rankers rank per class, for the same classes.
+        The same weighted mean for each class, computed from the rankings for that class; rows
+        follow ``classes_``. Only available if all rankers rank the neurons for each class and have
+        the same classes.
 
     class_order_ : ndarray of shape (n_classes, n_features_in_)
         Column indices for each class, best first. Only available together with ``class_scores_``.
@@ -90,7 +91,7 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
     Each ranker breaks its own ties. For an estimator without ``ranks_``, columns with equal
     ``scores_`` share their points.
 
-    Metadata such as ``sample_weight`` or ``groups`` are routed to the rankers that request them if
+    Metadata such as ``sample_weight`` or ``groups`` is routed to the rankers that request it if
     ``sklearn.set_config(enable_metadata_routing=True)`` is set.
 
     References
@@ -207,7 +208,7 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
             rankers have the same name, the weights are invalid or not one per ranker, or an
             estimator has neither ``ranks_`` nor ``scores_``.
         """
-        # Private in scikit-learn, but the error is the one that all its meta-estimators raise.
+        # Private, but it raises the same error as scikit-learn's own meta-estimators.
         _raise_for_params(fit_params, self, "fit")
         voters = self._check_voters()
         if y is None:
@@ -259,7 +260,7 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         return voters
 
     def _class_points(self):
-        """Return each ranker's points per class, or None unless all rank for the same classes."""
+        """Return each ranker's points per class, or None if their classes differ or are absent."""
         first = getattr(self.estimators_[0], "classes_", None)
         for ranker in self.estimators_:
             if not hasattr(ranker, "class_order_") or not np.array_equal(ranker.classes_, first):
@@ -277,8 +278,8 @@ def _points(name, ranker):
     if scores is None:
         raise ValueError(
             f"The estimator {name!r} of ConsensusRanker, a {type(ranker).__name__}, has neither "
-            "'ranks_' nor 'scores_' after fit. Use a ranker, or a scikit-learn score function in "
-            "SelectKBest."
+            "'ranks_' nor 'scores_' after fit. Use a ranker, or wrap a scikit-learn score "
+            "function in SelectKBest."
         )
     return _points_of_ranks(rankdata(-np.where(np.isnan(scores), -np.inf, scores)))
 

@@ -17,14 +17,14 @@ from sklearn_neurox.utils._warn_user import warn_user
 class CrossModelRanker(BaseRanker):
     r"""Rank neurons by how well the neurons of other models predict them, without labels.
 
-    What several models learn independently is likely to matter. Let :math:`\rho_{ij}` be the
-    correlation of neuron :math:`i` with neuron :math:`j` of another model :math:`m` over the same
-    words. A neuron is scored against each model by one of the following:
+    A feature that several models learn independently is likely to matter. Let :math:`\rho_{ij}` be
+    the correlation of neuron :math:`i` with neuron :math:`j` of another model :math:`m` over the
+    same words. A neuron is scored against each model by one of the following:
 
     - its strongest correlation, :math:`\max_{j \in m} |\rho_{ij}|`;
     - its multiple correlation with all neurons of the model, :math:`R = \|P_m x_i\| / \|x_i\|`,
       where :math:`P_m` projects onto the span of the standardized neurons of :math:`m`;
-    - the same after reducing both models to the principal components that hold 99 % of their
+    - the same after reducing both models to the principal components that hold 99% of their
       variance (SVCCA): :math:`\sqrt{\sum_k \sigma_k^2 a_{ik}^2}`, where :math:`\sigma_k` are the
       canonical correlations and :math:`a_{ik}` is the coordinate of the neuron, scaled to unit
       length, along canonical direction :math:`k` of its own model. This score is high for neurons
@@ -32,9 +32,9 @@ class CrossModelRanker(BaseRanker):
 
     Columns are standardized, so the sign, scale and offset of a neuron do not matter.
 
-    This ranker misses what only one model has learned, however useful. It also knows nothing about
-    any particular property: a frequent but uninteresting regularity, such as the position of the
-    word, ranks high too.
+    This ranker misses anything that only one model has learned, however useful. It also does not
+    target any particular property: neurons that encode a frequent but uninteresting regularity,
+    such as the position of the word, rank high too.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ class CrossModelRanker(BaseRanker):
     To use this ranker in a cross-validated pipeline, call
     ``set_fit_request(reference=True, reference_models=True)`` and set
     ``sklearn.set_config(enable_metadata_routing=True)``. ``reference`` is then routed to this
-    ranker and cut to the rows of each fold.
+    ranker and restricted to the rows of each fold.
 
     Multiple correlations are computed on the rows passed to ``fit``. They approach 1 as the number
     of columns of a model approaches the number of rows. Directions with less than 1e-10 of the
-    largest variance are ignored. Memory grows with the number of columns of X times that of a
-    model, and with the square of the latter; rows are read in blocks.
+    largest variance are ignored. Memory use grows with the number of columns of X times the
+    number of columns of a model, and with the square of the latter; rows are read in blocks.
 
     References
     ----------

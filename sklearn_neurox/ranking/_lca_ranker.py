@@ -57,7 +57,7 @@ class LCARanker(BaseRanker):
     mass : float or None, default=None
         Alternative to ``n_neurons``: keep the neurons that some class needs to make up this
         fraction of its weight mass, in (0, 1]. The original work uses 0.25; 1 keeps all neurons
-        with nonzero weight. ``class_scores_ > 1 - mass`` marks those of each class.
+        with non-zero weight. ``class_scores_ > 1 - mass`` marks those of each class.
 
     threshold : float or None, default=None
         Alternative to ``n_neurons``: keep the neurons whose weight in some class is at least this
@@ -72,7 +72,7 @@ class LCARanker(BaseRanker):
         How to measure the size of a weight.
 
         - ``"standardized"``: its absolute value times the standard deviation of its column in X,
-          which is the change of the decision for a typical change of the neuron. Independent of
+          which is the change in the decision for a typical change in the neuron. Independent of
           the units of the columns.
         - ``"raw"``: its absolute value, as in the original method; neurons of small magnitude then
           tend to have large weights. The same as ``"standardized"`` on standardized columns.
@@ -106,7 +106,7 @@ class LCARanker(BaseRanker):
         row for two classes.
 
     n_tied_ : int
-        Number of neurons whose weights are all zero. They tie at score 0, rank behind all others,
+        Number of neurons whose weights are all zero. They tie at score 0, rank after all others,
         and are ordered by gradient.
 
     estimator_ : estimator instance
@@ -129,8 +129,8 @@ class LCARanker(BaseRanker):
     Notes
     -----
     The gradient is exact for the logistic, multinomial and squared losses. For a classifier without
-    ``predict_proba``, probabilities are the sigmoid or softmax of its decision function. Its
-    zero-weight neurons are then in a reasonable order, but not in that of its own loss.
+    ``predict_proba``, probabilities are the sigmoid or softmax of its decision function. The
+    order of its zero-weight neurons is then reasonable, but does not follow its own loss.
 
     References
     ----------

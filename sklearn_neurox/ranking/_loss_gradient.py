@@ -12,8 +12,8 @@ from sklearn_neurox.utils._validation import row_blocks
 def loss_gradient(X, residuals, means, deviations):
     """Return the gradient of the mean loss with respect to the weights of standardized columns.
 
-    ``residuals`` (n_samples, n_rows) are prediction minus truth for each row of the coefficients,
-    and the gradient has shape (n_rows, n_features). It is zero where the deviation is zero.
+    ``residuals``, of shape (n_samples, n_rows), are prediction minus truth for each row of
+    coefficients; the gradient has shape (n_rows, n_features) and is zero where the deviation is.
     """
     gradient = np.zeros((residuals.shape[1], X.shape[1]))
     for block in row_blocks(X):

@@ -135,7 +135,7 @@ class ProbelessRanker(BaseRanker):
         scale = np.ones(matrix.shape[1])
         if self.scale:
             scale = _pooled_deviations(matrix, codes, means, weight)
-        # A neuron that is constant overall scores 0, one that is constant within classes infinity.
+        # A constant neuron scores 0; one that is constant only within each class scores infinity.
         with np.errstate(divide="ignore"):
             class_scores = np.divide(
                 distances, scale, out=np.zeros_like(distances), where=distances > 0
@@ -150,7 +150,7 @@ class ProbelessRanker(BaseRanker):
 
 
 def _class_means(X, one_hot):
-    # Only differences of means matter, so the first row is subtracted: the means of a constant
+    # Only differences between means matter, so the first row is subtracted: the means of a constant
     # neuron are then exactly equal.
     # Within a block, sums in single precision round less than the values themselves do.
     dtype = np.float32 if X.dtype == np.float32 else np.float64

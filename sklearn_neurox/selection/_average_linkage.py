@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn_neurox.utils._correlations import correlations
 
 _BLOCK_COLUMNS = 1024
-# Exceeds rounding errors of single precision; surplus edges only enlarge components, harmlessly.
+# Exceeds single-precision rounding errors; extra edges are harmless: they only enlarge components.
 _EDGE_MARGIN = 1e-5
 # Members of a cluster whose mean distances differ by less are equally central.
 _MEDOID_TIE = 1e-6
@@ -69,7 +69,7 @@ def _medoid(distances, members, n_columns):
 
 
 def components(columns, threshold):
-    """Label sets of columns that no merge at or below the threshold can join.
+    """Assign labels to sets of columns that no merge at or below the threshold can join.
 
     The distance between two clusters is the mean over all pairs between them, so two clusters that
     merge at or below the threshold have a pair at or below it. Draw an edge for each such pair.

@@ -16,12 +16,12 @@ from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
 class CorrelationClusterSelector(BaseNeuronSelector):
-    r"""Keep one neuron of each cluster of correlated neurons.
+    r"""Keep one neuron from each cluster of correlated neurons.
 
     Neurons are clustered by average linkage on the distance :math:`1 - |\rho|`, where :math:`\rho`
-    is the Pearson correlation over the rows, and the tree is cut at a distance. From each cluster,
-    the medoid is kept: the neuron with the largest mean :math:`|\rho|` with the others, or the
-    first of several such neurons.
+    is the Pearson correlation over the rows, and the tree is cut at ``threshold``. The selector
+    keeps the medoid of each cluster: the neuron with the largest mean :math:`|\rho|` with the
+    others, or the first of several such neurons.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ class CorrelationClusterSelector(BaseNeuronSelector):
 
     max_memory : float, default=8.0
         Maximum memory for clustering, in gigabytes (1e9 bytes). A connected component of n neurons
-        (see Notes) takes ``8e-9 * n ** 2``, as much as its correlation matrix in double precision.
-        In the worst case, with all neurons connected, that is 0.8 for 10,000 neurons.
+        (see Notes) takes ``8e-9 * n ** 2`` GB, as much as its correlation matrix in double
+        precision. In the worst case, with all neurons connected, that is 0.8 GB for 10,000 neurons.
 
     Attributes
     ----------
@@ -61,10 +61,10 @@ class CorrelationClusterSelector(BaseNeuronSelector):
 
     Notes
     -----
-    For half- and single-precision input, correlations are multiplied in single precision and summed
-    in double precision. They are therefore exact to about seven digits, and a merge that close to
-    the threshold may go either way. If several pairs of clusters are equally distant, average
-    linkage is not unique.
+    For half- and single-precision input, correlations are computed in single precision within
+    blocks of rows, and the blocks are summed in double precision. The result is accurate to about
+    seven digits, and a merge that close to the threshold may go either way. If several pairs of
+    clusters are equally distant, average linkage is not unique.
 
     Two clusters that merge at or below the threshold contain a pair of neurons at or below it,
     because a mean cannot be below all its terms. No merge therefore joins two connected components
@@ -202,7 +202,7 @@ class CorrelationClusterSelector(BaseNeuronSelector):
             cluster, 0 for a constant column) and ``selected``.
         """
         check_is_fitted(self)
-        # Private in scikit-learn, whose own transformers check input_features with nothing else.
+        # Private, but scikit-learn has no public function that checks input_features.
         names = _check_feature_names_in(self, input_features)
         sizes = np.append(np.bincount(self.labels_[self.labels_ >= 0]), 0)
         frame = parse_neuron_names(names)[["neuron", "layer", "unit"]].rename_axis("column")

@@ -30,9 +30,10 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     """Keep the smallest number of top-ranked neurons on which a probe does about as well as on all.
 
     In each fold, neurons are ranked on the training rows, and the probe is fitted on a growing
-    number of top-ranked neurons and scored on the held-out rows. The smallest number is chosen
-    whose mean score is within ``delta`` of that of the oracle, which is the probe on all neurons.
-    Neurons are then ranked on all rows, and that many of the best are kept.
+    number of top-ranked neurons and scored on the held-out rows. The selector chooses the smallest
+    number of neurons whose mean score is within ``delta`` of the score of the oracle, which is the
+    probe on all neurons. Neurons are then ranked on all rows, and the best ones are kept, as many
+    as were chosen.
 
     Parameters
     ----------
@@ -52,8 +53,8 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     sizes : array-like of int or of float, or None, default=None
         Numbers of neurons to try: positive ints, or fractions in (0, 1]. They are tried in
         ascending order until one suffices; if none does, all neurons are kept. None tries the
-        fractions of [1]_: 0.1 to 0.5 % in steps of 0.1, 1 to 10 % in steps of 1, 15 to 50 % in
-        steps of 5, and 60, 70, 80 and 90 %.
+        fractions of [1]_: 0.1% to 0.5% in steps of 0.1%, 1% to 10% in steps of 1%, 15% to 50% in
+        steps of 5%, and 60%, 70%, 80% and 90%.
 
     cv : int, cross-validation generator, iterable or None, default=None
         Cross-validation. An int, or None for 5, sets the number of folds, which keep ``groups``
@@ -95,7 +96,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     See Also
     --------
     LayerSelector : Keep the fewest first layers.
-    CorrelationClusterSelector : Keep one neuron of each cluster of redundant neurons.
+    CorrelationClusterSelector : Keep one neuron from each cluster of redundant neurons.
     sklearn_neurox.ablation.ablation_curve : Compute scores for given numbers of neurons.
 
     Notes
@@ -191,7 +192,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         ------
         ValueError
             If X contains NaN or infinity, a label is missing, a size is not positive or exceeds
-            the number of neurons, the ranker does not rank, or a score is not finite.
+            the number of neurons, the ranker provides no ranking, or a score is not finite.
         """
         matrix, targets = check_rows(self, X, y)
         sizes = self._check_sizes()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fold scores of a probe on subsets of columns, shared by the selectors that search with one."""
+"""Scores of a probe on subsets of columns and folds, for selectors that search with a probe."""
 
 from numbers import Integral, Real
 
@@ -16,7 +16,7 @@ from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._validation import check_matrix, check_weight
 
-# Of the parameters that such selectors have in common.
+# Constraints on the parameters that these selectors share.
 SEARCH_CONSTRAINTS: dict = {
     "estimator": [HasMethods(["fit", "predict"]), None],
     "delta": [Interval(Real, 0, 1, closed="left")],
@@ -33,7 +33,7 @@ def check_rows(selector, X, y):
 
 
 def reaches(score, oracle, delta):
-    """Return whether a score is at most the fraction ``delta`` of the oracle's below it."""
+    """Return whether a score falls short of the oracle's by at most the fraction ``delta``."""
     return score >= oracle - delta * abs(oracle)
 
 

@@ -9,7 +9,7 @@ from sklearn_neurox.utils._validation import check_matrix
 
 
 class BaseNeuronSelector(SelectorMixin, BaseEstimator):
-    """Base class of selectors of columns of an activation matrix.
+    """Base class for selectors, which keep some columns of an activation matrix.
 
     It extends `sklearn.feature_selection.SelectorMixin` so that ``transform`` preserves half
     precision and accepts memory-mapped matrices without a copy.

@@ -7,7 +7,7 @@ from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 
 
 def neuron_blocks(names, n_features, *, n_layers, caller):
-    """Return the block of every column, from the arguments of `neuron_layers`.
+    """Return the block of every column; the arguments are those of `neuron_layers`.
 
     Returns
     -------

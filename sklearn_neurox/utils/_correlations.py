@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Column correlations, computed by blocks of rows without a standardized copy of the matrix."""
+"""Column correlations, computed in blocks of rows without a standardized copy of the matrix."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class StandardColumns:
         Indices of the columns; None uses all.
 
     dtype : dtype, default=float64
-        Of the standardized values.
+        Dtype of the standardized values.
 
     weight : ndarray of shape (n_samples,) or None, default=None
         Sample weights, for moments and correlations.
@@ -55,7 +55,7 @@ class StandardColumns:
         return StandardColumns(self.X, self.columns[places], **options)
 
     def rows(self, block):
-        """Return a block of rows times the root of their weights; constant columns are zero."""
+        """Return rows times the square root of their weights; constant columns are zero."""
         part = submatrix(self.X, block, self.columns).astype(self.dtype)
         part -= self.means.astype(self.dtype)
         deviations = self.deviations.astype(self.dtype)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Default folds of estimators with an inner split: never single words at random."""
+"""Default folds of estimators with an inner split, which never draw single words at random."""
 
 from numbers import Integral
 
@@ -18,14 +18,16 @@ def make_splitter(cv, groups, *, caller):
         folds = check_cv(cv)
         # Only a list of splits has a length that does not depend on the rows.
         if not hasattr(cv, "split") and not folds.get_n_splits():
-            raise ValueError(f"The 'cv' parameter of {caller} holds no split. Pass at least one.")
+            raise ValueError(
+                f"The 'cv' parameter of {caller} contains no splits. Pass at least one."
+            )
         return folds
     n_splits = 5 if cv is None else cv
     if groups is not None:
         return GroupKFold(n_splits)
     warn_user(
-        f"{caller} was given no groups, so rows of the same text may fall into both training and "
-        "test at the border of two folds, and equal texts may do so anywhere. Pass "
+        f"{caller} was given no groups, so a text at the boundary between two folds may be split "
+        "between training and test rows, and repeated texts may be in both. Pass "
         'groups=words["text"].',
     )
     return KFold(n_splits)

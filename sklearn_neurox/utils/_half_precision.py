@@ -13,8 +13,9 @@ def narrowed(values, dtype, what):
     if lost is not None:
         row, unit = (int(i[0]) for i in np.nonzero(lost))
         raise OverflowError(
-            f"{what(unit)} is {values[row, unit]:.6g} for some subword, but {np.dtype(dtype)} "
-            f"ends at {np.finfo(dtype).max:.0f} ({int(lost.sum())} such values). Use float32."
+            f"{what(unit)} is {values[row, unit]:.6g} for some subword, but the largest "
+            f"{np.dtype(dtype)} is {np.finfo(dtype).max:.0f} ({int(lost.sum())} such values). "
+            "Use float32."
         )
     return cast
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Passing of groups and weights to estimators that accept them."""
+"""Pass groups and weights to the estimators that accept them."""
 
 from inspect import signature
 
@@ -11,7 +11,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 def fit_with_groups(estimator, X, y, groups, sample_weight=None):
     """Fit with groups, if the estimator accepts them, and with weights.
 
-    Raise an error if it does not accept weights: ignoring them would answer another question.
+    Raise an error if it does not accept weights, because ignoring them would change the result.
     """
     given = {}
     if groups is not None and accepts_metadata(estimator, "groups"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Neuron names: making them, parsing them, and finding layers and columns by them."""
+"""Neuron names: how to make them, parse them, and find layers and columns by them."""
 
 import numpy as np
 import pandas as pd
@@ -108,7 +108,7 @@ def neuron_layers(names, n_features, *, n_layers, caller):
         example = (
             ""
             if names is None
-            else f" (the first name without a layer: {names[_first_na(layers)]!r})"
+            else f" (the first name without one is {names[_first_na(layers)]!r})"
         )
         raise ValueError(
             f"{caller} needs to know the layer of every column{example}. Either give the columns "
@@ -161,7 +161,7 @@ def neuron_indices(neurons, *, names, n_features, caller):
         first = int(np.flatnonzero(repeated)[0])
         raise ValueError(
             f"{caller} was given the same neuron twice: {neurons[first]!s}, which is column "
-            f"{indices[first]} ({repeated.sum()} such). Give every neuron once."
+            f"{indices[first]} ({repeated.sum()} repeated in total). Give every neuron once."
         )
     return indices
 
@@ -179,7 +179,7 @@ def _indices(neurons, names, n_features, caller):
         if outside.any():
             raise ValueError(
                 f"{caller} was given neuron {neurons[outside][0]}, but the {n_features} columns "
-                f"are numbered 0 to {n_features - 1} ({outside.sum()} such)."
+                f"are numbered 0 to {n_features - 1} ({outside.sum()} out of range in total)."
             )
         return neurons.astype(np.intp) % n_features
     if neurons.dtype.kind not in "OUST":
@@ -195,14 +195,14 @@ def _indices(neurons, names, n_features, caller):
     names = pd.Index(names)
     if names.has_duplicates:
         raise ValueError(
-            f"{caller} was given neurons by name, but X has {names[names.duplicated()][0]!r} more "
-            "than once among its names. Give indices, or make the column names unique."
+            f"{caller} was given neurons by name, but the name {names[names.duplicated()][0]!r} "
+            "occurs more than once in X. Give indices, or make the column names unique."
         )
     indices = names.get_indexer(neurons)
     if (indices < 0).any():
         first = str(neurons[indices < 0][0])
         raise ValueError(
             f"{caller} was given the neuron {first!r}, which is not a column of X "
-            f"({(indices < 0).sum()} such); the first columns are {list(names[:3])}."
+            f"({(indices < 0).sum()} unknown in total); the first columns are {list(names[:3])}."
         )
     return indices.astype(np.intp)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Result files: paths checked before the work, files never written partially."""
+"""Output files: check their paths before the work starts, and never leave one incomplete."""
 
 import os
 import uuid
@@ -11,12 +11,13 @@ def check_writable(path, what):
         raise IsADirectoryError(f"{path} is a folder. Name a file in it.")
     if not path.parent.is_dir():
         raise FileNotFoundError(
-            f"{what} cannot be written to {path}: there is no folder {path.parent}. Make it first."
+            f"{what} cannot be written to {path}: there is no folder {path.parent}. Create it "
+            "first."
         )
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(
-            f"{what} cannot be written to {path}: you may not write in {path.parent}. Choose "
-            "another folder."
+            f"{what} cannot be written to {path}: you have no permission to write in "
+            f"{path.parent}. Choose another folder."
         )
 
 

@@ -59,8 +59,8 @@ def to_tensor(array, *, dtype=None, device="cpu"):
     Parameters
     ----------
     array : ndarray
-        Arrays that are read-only, negatively strided or of foreign byte order are copied, because
-        torch warns about the first kind and rejects the others.
+        Arrays that are read-only, negatively strided or not in native byte order are copied,
+        because torch warns about the first kind and rejects the others.
 
     dtype : torch.dtype, default=None
         None keeps the dtype of the array.

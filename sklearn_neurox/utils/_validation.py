@@ -120,14 +120,14 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
 
 
 def is_word_frame(X):
-    """Return whether X is a frame of words and hence not a matrix of activations."""
+    """Return whether X is a frame of words, not a matrix of activations."""
     return isinstance(X, pd.DataFrame) and {"text", "start", "end"} <= set(X.columns)
 
 
 def _as_readable(X, caller):
     if is_word_frame(X):
         raise ValueError(
-            f"{caller} takes a matrix of activations, got a frame of words. Extract the "
+            f"{caller} takes a matrix of activations, but got a frame of words. Extract the "
             "activations first: make_pipeline(ActivationExtractor(...), SubwordAggregator(), ...)."
         )
     if not hasattr(X, "requires_grad"):
@@ -178,10 +178,10 @@ def check_no_missing_labels(y, *, input_name="y"):
 def check_row_order(X, y, *, names=("X", "y")):
     """Warn if the indexes of two pandas objects share labels in different orders.
 
-    A fold of rows in another order shares only some of its labels, so the shared ones must have
-    the same order in both objects. Indexes that share fewer than a third of their labels are
-    ignored, and so are objects that are not from pandas or differ in length. An index that was
-    reset after rows were left out passes. ``names`` are used in the warning.
+    The objects may share only some labels, for example if they are different folds of reordered
+    rows, so only the order of the shared labels is compared. Indexes that share fewer than a third
+    of their labels are ignored, and so are objects that are not from pandas or differ in length.
+    An index that was reset after rows were dropped passes. ``names`` are used in the warning.
     """
     of_pandas = all(isinstance(rows, (pd.DataFrame, pd.Series)) for rows in (X, y))
     if not of_pandas or len(X) != len(y) or X.index.equals(y.index):
@@ -201,7 +201,7 @@ def check_row_order(X, y, *, names=("X", "y")):
     if not y.index.is_unique:
         remedy = f"take both from one frame, because the index of {other} has repeated labels"
     warn_user(
-        f"The indexes of {name} and {other} share labels, but in another order, and rows are "
+        f"The indexes of {name} and {other} share labels, but in different orders, and rows are "
         f"paired by position. The first to differ is row {row}, which is {in_X!r} in {name} and "
         f"{in_y!r} in {other} ({differ.sum()} of {len(X)} rows). To pair rows by label: {remedy}. "
         f"If the positions are right: {other} = {other}.set_axis({name}.index)."
@@ -209,10 +209,10 @@ def check_row_order(X, y, *, names=("X", "y")):
 
 
 def encode_classes(y, counting, *, caller):
-    """Find the classes of the rows that count, a mask or slice, and encode all rows by them.
+    """Find the classes in the rows selected by a mask or slice, and encode all rows by them.
 
-    A row that does not count gets an arbitrary code if its label is not among these classes.
-    Fewer than two classes are an error.
+    A row that is not selected gets an arbitrary code if its label is not among these classes.
+    Raise an error if there are fewer than two classes.
     """
     classes = np.unique(y[counting])
     if len(classes) < 2:
@@ -227,5 +227,5 @@ def check_weight(sample_weight, X):
     """Validate sample weights, which must be finite and non-negative; None stays None."""
     if sample_weight is None:
         return None
-    # Private, but without a public counterpart, and the validation that scikit-learn itself uses.
+    # Private, but it has no public counterpart, and scikit-learn's own estimators use it.
     return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)

@@ -6,7 +6,7 @@ import pandas as pd
 
 
 def check_columns(words, columns, *, caller):
-    """Raise an error that names the first of the columns that a frame of words lacks."""
+    """Raise an error that names the first missing column, if a frame of words lacks any."""
     missing = [column for column in columns if column not in words.columns]
     if missing:
         raise ValueError(
@@ -18,7 +18,7 @@ def check_columns(words, columns, *, caller):
 def word_forms(words, *, caller):
     """Return the column ``word`` of a frame, or a list of words, as a Series with a fresh index.
 
-    An absent column or a missing word is an error.
+    Raise an error if the column is absent or a word is missing.
     """
     if isinstance(words, pd.DataFrame):
         check_columns(words, ["word"], caller=caller)

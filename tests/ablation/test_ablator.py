@@ -174,7 +174,9 @@ def test_bad_choices_are_named():
     with pytest.raises(ValueError, match="by name, but X has no feature names"):
         NeuronAblator(["hidden.0.1"]).fit(X)
     named = pd.DataFrame(X, columns=list("abcdef"))
-    with pytest.raises(ValueError, match=r"'x1', which is not a column of X \(2 such\)"):
+    with pytest.raises(
+        ValueError, match=r"'x1', which is not a column of X \(2 unknown in total\)"
+    ):
         NeuronAblator(["a", "x1", "hidden.0.9"]).fit(named)
     with pytest.raises(ValueError, match="neuron twice: b"):
         NeuronAblator(["b", "b"]).fit(named)

@@ -62,7 +62,7 @@ def test_ablation_can_be_left_out(conllu, model, tmp_path, capsys):
     ("output", "options", "message"),
     [
         ("page.txt", [], "OUT.html .*page.txt must end with .html"),
-        ("nowhere/page.html", [], "there is no folder .*nowhere. Make it first"),
+        ("nowhere/page.html", [], "there is no folder .*nowhere. Create it first"),
         ("folder.html", [], "folder.html is a folder"),
         ("page.html", ["--alpha", "-1"], "'alpha' parameter of ElasticNetProbeClassifier"),
         ("page.html", ["--component", "soul"], "'component' parameter of ActivationExtractor"),

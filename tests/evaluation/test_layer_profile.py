@@ -232,7 +232,7 @@ def test_leaks_and_unseen_labels_are_told(copied):
     rare = np.where(groups == N_GROUPS - 1, 3, y)
     train = groups < N_GROUPS // 2
     split = [(train, ~train)]
-    with pytest.warns(UserWarning, match=r"labels without a training row \(the first: .*3\)"):
+    with pytest.warns(UserWarning, match=r"labels that no training row has \(the first: .*3\)"):
         profile = layer_profile(
             LogisticRegression(), X, rare, groups=groups, n_layers=3, cv=split, n_bootstrap=5
         )
@@ -297,7 +297,7 @@ def test_features_that_choose_columns_are_refused(copied):
         # Training and test rows of one fold get the same layers, the next fold one fewer.
         return X[names[: 6 - 2 * (next(chosen) // 2)]]
 
-    with pytest.raises(ValueError, match="return different layers in different folds"):
+    with pytest.raises(ValueError, match="returns different layers in different folds"):
         layer_profile(
             Copycat(),
             pd.DataFrame(X, columns=names),

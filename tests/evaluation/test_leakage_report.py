@@ -82,7 +82,7 @@ def test_groups_of_texts_do_not_leak_and_sentence_ids_do():
 
 def test_splitters_that_stratify_get_the_labels(words):
     words = words.assign(label=[0, 1, 0, 1, 0, 1, 0, 1])
-    with pytest.warns(UserWarning, match="Keep equal sentences in one fold"):
+    with pytest.warns(UserWarning, match="Keep identical sentences in one fold"):
         report = leakage_report(words, StratifiedKFold(2), y=words["label"])
     assert report["n_test_words"].tolist() == [4, 4]
 

@@ -180,9 +180,9 @@ def test_standardized_is_free_of_units_and_raw_is_not():
     X, y = _planted()
     units = np.logspace(-2, 2, X.shape[1])
     model = LogisticRegression(C=1e6, max_iter=5000, tol=1e-10)
-    on_standardised = model.fit(StandardScaler().fit_transform(X), y).coef_
-    stretched = _GivenWeights(on_standardised / (X.std(axis=0) * units))
-    reference = LCARanker(_GivenWeights(on_standardised), importance="raw").fit(X, y)
+    on_standardized = model.fit(StandardScaler().fit_transform(X), y).coef_
+    stretched = _GivenWeights(on_standardized / (X.std(axis=0) * units))
+    reference = LCARanker(_GivenWeights(on_standardized), importance="raw").fit(X, y)
     scale_free = LCARanker(stretched).fit(X * units, y)
     np.testing.assert_allclose(scale_free.scores_, reference.scores_)
     np.testing.assert_array_equal(scale_free.order_, reference.order_)
@@ -290,7 +290,7 @@ def test_the_default_probe_predicts_numbers_where_labels_are_numbers():
         LCARanker().fit(X, np.where(np.arange(400) == 7, np.nan, X[:, 4]))
 
 
-def test_the_default_probe_is_sparse_and_standardised():
+def test_the_default_probe_is_sparse_and_standardized():
     X, y = _planted(n_noise=30)
     ranker = LCARanker(n_neurons=3).fit(X * np.logspace(-2, 2, 33), y)
     assert type(ranker.estimator_).__name__ == "ElasticNetProbeClassifier"

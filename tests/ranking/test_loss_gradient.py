@@ -35,7 +35,7 @@ def test_is_the_derivative_of_the_mean_log_loss(n_classes):
         np.testing.assert_allclose(gradient[row, column], difference, atol=1e-7)
 
 
-def test_standardised_equals_the_plain_gradient_of_standardised_columns():
+def test_standardized_equals_the_plain_gradient_of_standardized_columns():
     X, y = _planted(3)
     residuals = np.random.RandomState(1).randn(len(X), 3)
     means, deviations = X.mean(axis=0), X.std(axis=0)

@@ -7,7 +7,7 @@ import pytest
 from sklearn_neurox.ranking import ProbelessRanker
 
 
-def _labelled(seed=0, n_samples=200, n_features=12, n_classes=5):
+def _labeled(seed=0, n_samples=200, n_features=12, n_classes=5):
     rng = np.random.RandomState(seed)
     y = np.concatenate([np.arange(n_classes), rng.randint(n_classes, size=n_samples - n_classes)])
     X = rng.randn(n_samples, n_features) + rng.randn(n_classes, n_features)[y]
@@ -15,7 +15,7 @@ def _labelled(seed=0, n_samples=200, n_features=12, n_classes=5):
 
 
 def test_formula_pair_by_pair():
-    X, y = _labelled()
+    X, y = _labeled()
     ranker = ProbelessRanker().fit(X, y)
     expected = np.zeros(X.shape[1])
     expected_by_class = np.zeros((5, X.shape[1]))
@@ -32,7 +32,7 @@ def test_formula_pair_by_pair():
 
 
 def test_every_class_counts_alike_and_sign_does_not():
-    X, y = _labelled()
+    X, y = _labeled()
     rows = np.concatenate([np.arange(len(y)), np.flatnonzero(y == 0).repeat(9)])
     reference = ProbelessRanker().fit(X, y).scores_
     np.testing.assert_allclose(ProbelessRanker().fit(X[rows], y[rows]).scores_, reference)
@@ -40,7 +40,7 @@ def test_every_class_counts_alike_and_sign_does_not():
 
 
 def test_scale_makes_units_irrelevant():
-    X, y = _labelled()
+    X, y = _labeled()
     units = np.logspace(-3, 3, X.shape[1])
     plain = ProbelessRanker(scale=True).fit(X, y)
     np.testing.assert_allclose(ProbelessRanker(scale=True).fit(X * units, y).scores_, plain.scores_)
@@ -75,7 +75,7 @@ def test_single_precision_rounds_no_more_than_the_data():
 
 
 def test_labels_are_checked():
-    X, y = _labelled(n_classes=2)
+    X, y = _labeled(n_classes=2)
     with pytest.raises(ValueError, match="only 1 class: 'NOUN'"):
         ProbelessRanker().fit(X, np.full(len(X), "NOUN"))
     with pytest.raises(ValueError, match="2 of 200 labels are missing, the first at row 4"):
@@ -86,7 +86,7 @@ def test_labels_are_checked():
 
 @pytest.mark.parametrize("scale", [False, True])
 def test_weights_of_rows_are_repetitions(scale):
-    X, y = _labelled()
+    X, y = _labeled()
     weight = np.random.RandomState(0).randint(3, size=len(y))
     weight[y == 2] = 0
     weighted = ProbelessRanker(scale=scale).fit(X, y, sample_weight=weight)

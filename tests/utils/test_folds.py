@@ -24,7 +24,7 @@ def test_a_generator_of_splits_is_read_once():
 
 
 def test_an_empty_iterable_is_an_error():
-    with pytest.raises(ValueError, match="'cv' parameter of it holds no split"):
+    with pytest.raises(ValueError, match="'cv' parameter of it contains no splits"):
         make_splitter(iter([]), None, caller="it")
-    with pytest.raises(ValueError, match="'cv' parameter of ablation_curve holds no split"):
+    with pytest.raises(ValueError, match="'cv' parameter of ablation_curve contains no splits"):
         ablation_curve(LogisticRegression(), np.eye(4), [0, 1, 0, 1], cv=[])

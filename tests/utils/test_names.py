@@ -105,7 +105,7 @@ def test_neurons_by_index_name_and_mask(neurons, expected):
         ([1.5], None, "indices, names or a mask"),
         ([3, 0, -1], None, "neuron twice: -1, which is column 3"),
         (["b", "a", "b"], list("abcd"), "neuron twice: b, which is column 1"),
-        (["b"], list("abca"), "has 'a' more than once among its names"),
+        (["b"], list("abca"), "the name 'a' occurs more than once in X"),
     ],
 )
 def test_wrong_neurons_are_named(neurons, names, message):

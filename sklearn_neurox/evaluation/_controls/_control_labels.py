@@ -47,22 +47,22 @@ def control_labels(
     Parameters
     ----------
     words : DataFrame of words or array-like of shape (n_words,)
-        A frame of words, from which the column ``word`` (or ``position``) is read; or the types
-        themselves, such as ``words["lemma"]``, or the positions themselves.
+        A frame of words, whose column ``word`` (or ``position``) is used; or the types themselves,
+        such as ``words["lemma"]``, or the positions themselves.
 
     y : array-like of shape (n_words,) or None, default=None
         Labels of the task, which provide the classes of the control. Only used with
         ``distribution="empirical"`` and ``"uniform"``.
 
     kind : {"type", "position"}, default="type"
-        What to draw a label for: each word type; or each position in the sentence, from 0,
+        Whether to draw a label for each word type, or for each position in the sentence (from 0),
         regardless of the word. The latter tests memory for word positions, which a representation
         may well contain.
 
     distribution : {"empirical", "uniform"}, mapping or Series, default="empirical"
-        Distribution of the labels: their frequencies in `y`; uniform over the labels in `y`; or the
-        given probability of each label, such as ``y.value_counts(normalize=True)``. See Notes for
-        when to pass it.
+        Distribution of the labels. ``"empirical"`` uses their frequencies in `y`; ``"uniform"``
+        gives all labels in `y` the same probability; a mapping or Series contains the probability
+        of each label, such as ``y.value_counts(normalize=True)``. See Notes for when to pass one.
 
     case_sensitive : bool, default=True
         Whether words that differ only in case are different types. If False, types are compared by
@@ -99,10 +99,10 @@ def control_labels(
     :math:`u_{tl}` in (0, 1) is derived from the hashes of type and label, and :math:`p_l` is the
     probability of the label. Each label therefore wins with its probability [2]_.
 
-    The type control is the one that [1]_ use for parts of speech. Their second control, for heads
-    of dependency arcs, attaches each type to itself, to the first or to the last word. Word labels
-    have no heads; ``kind="position"`` keeps the idea that the answer depends on the position, with
-    the classes of the task.
+    The type control is the one that the authors of [1]_ use for parts of speech. Their second
+    control, for heads of dependency arcs, attaches each type to itself, to the first word or to the
+    last word. Word labels have no heads; ``kind="position"`` keeps the idea that the answer depends
+    on the position, with the classes of the task.
 
     References
     ----------
@@ -147,7 +147,7 @@ def _keys(words, kind, case_sensitive):
     if wrong is not None:
         raise TypeError(
             f"control_labels(kind={kind!r}) takes {'str' if kind == 'type' else 'int'} values, "
-            f"got {values[wrong]!r} at row {wrong}."
+            f"but got {values[wrong]!r} at row {wrong}."
         )
     if kind == "type" and not case_sensitive:
         return [value.casefold() for value in values]

@@ -30,7 +30,7 @@ def check_both_labels(X, y, control_y):
 
 
 def _estimator_has(method):
-    """Return a check whether the probe, fitted or not, has a method."""
+    """Return a function that checks whether the probe, fitted or not, has a method."""
 
     def has(self):
         return hasattr(getattr(self, "estimator_", self.estimator), method)
@@ -63,10 +63,10 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Class labels of the task.
 
     n_features_in_ : int
-        Number of columns seen during ``fit``; only set if the probe has it.
+        Number of columns seen during ``fit``; only set if the probe has this attribute.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen during ``fit``; only set if the probe has them.
+        Names of the columns seen during ``fit``; only set if the probe has this attribute.
 
     See Also
     --------
@@ -76,11 +76,11 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    In `sklearn.model_selection.cross_validate` and in searches, metadata routing cuts the control
-    labels to each fold and passes them to ``fit`` and to the scorer. Set
+    In `sklearn.model_selection.cross_validate` and in searches, metadata routing selects the
+    control labels of each fold and passes them to ``fit`` and to the scorer. Set
     ``sklearn.set_config(enable_metadata_routing=True)`` (or use ``sklearn.config_context``), call
     ``set_fit_request(control_y=True)`` on this estimator, and pass ``control_y`` in ``params`` (or
-    to ``fit`` of the search).
+    to the ``fit`` method of the search).
 
     References
     ----------
@@ -122,7 +122,7 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return tags
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return the metadata that are routed to the probe.
+        """Return the metadata that is routed to the probe.
 
         Returns
         -------
@@ -163,9 +163,10 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             Sample weights for both fits, if the probe accepts them.
 
         **fit_params : dict
-            Further arguments for ``fit`` of the probe, such as ``groups`` for a probe with internal
-            cross-validation. With metadata routing enabled, the metadata that the probe requests;
-            ``sample_weight`` must then be requested on this estimator and on the probe.
+            Further arguments for the ``fit`` method of the probe, such as ``groups`` for a probe
+            with internal cross-validation. With metadata routing enabled, the metadata that the
+            probe requests; ``sample_weight`` must then be requested on this estimator and on the
+            probe.
 
         Returns
         -------
@@ -174,8 +175,8 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there are no control labels, a label is missing, or the number of labels is not that
-            of rows.
+            If there are no control labels, a label is missing, or the number of labels differs
+            from the number of rows.
         """
         self._check_labels(X, y, control_y)
         # Routing treats even None as passed, and may reject it.

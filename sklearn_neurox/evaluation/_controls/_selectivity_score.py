@@ -49,8 +49,8 @@ def selectivity_score(
 
     A control task can only be learned by memorizing. A probe that is accurate on the task but not
     on the control task is selective: its accuracy says something about the representation. How
-    accurate any probe can be on the control task depends on how many test words occur in training;
-    this limit is the ceiling.
+    accurate a probe can be on the control task depends on how many test words occur in training;
+    this upper limit is the ceiling.
 
     Parameters
     ----------
@@ -75,10 +75,10 @@ def selectivity_score(
         Scorer. None uses the ``score`` method of the probe, which is the accuracy.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Cross-validation. An int, or None for 5, sets the number of folds, which are never shuffled
-        over words: `sklearn.model_selection.GroupKFold` with ``groups``; contiguous folds, and a
-        warning, without. An iterable yields (train, test) index arrays; for a single fixed split,
-        pass ``cv=[(train, test)]``.
+        Cross-validation. An int, or None for 5, sets the number of folds. Words are never shuffled:
+        with ``groups``, the folds are those of `sklearn.model_selection.GroupKFold`; without
+        groups, they are contiguous, and a warning is issued. An iterable yields (train, test) index
+        arrays; for a single fixed split, pass ``cv=[(train, test)]``.
 
     groups : array-like of shape (n_samples,) or None, default=None
         Group labels; each group stays in one fold. For words, use ``words["text"]``. They are also
@@ -99,9 +99,9 @@ def selectivity_score(
         - ``task`` and ``control``: the scores on the task and on the control task;
         - ``selectivity``: the task score minus the control score;
         - with `types`, ``seen``: the share of test words whose type occurs in training;
-        - with `types`, ``ceiling``: the accuracy of a perfect memory on the control task, which is
-          right on all seen words, and on unseen words that have the most frequent control label of
-          the training types.
+        - with `types`, ``ceiling``: the accuracy of a perfect memory on the control task. It is
+          right on all words of seen types, and on those words of unseen types whose control label
+          is the most frequent one among the training types.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def _type_codes(types, control_y):
 
 
 def _limits(codes, labels, train, test):
-    """Return the share of test rows whose type is in training, and the score of perfect memory."""
+    """Return the share of test rows of seen types, and the score of a perfect memory."""
     trained, first = np.unique(codes[train], return_index=True)
     classes, counts = np.unique(labels[train][first], return_counts=True)
     seen = np.isin(codes[test], trained)

@@ -102,8 +102,8 @@ class SelectivityScorer(BaseEstimator):
         if not hasattr(estimator, "control_estimator_"):
             raise TypeError(
                 "SelectivityScorer can only score a fitted ControlTaskClassifier, got a "
-                f"{type(estimator).__name__}. Wrap a pipeline, instead of ending it with the "
-                "classifier: ControlTaskClassifier(make_pipeline(...))."
+                f"{type(estimator).__name__}. Wrap the whole pipeline instead of its last step: "
+                "ControlTaskClassifier(make_pipeline(...))."
             )
         if control_y is None:
             raise ValueError(

@@ -36,8 +36,8 @@ def cka(X: ArrayLike, Y: ArrayLike, *, debiased: bool = False) -> float:
     Raises
     ------
     ValueError
-        If numbers of rows differ, a value is not finite, all columns of a matrix are constant, or
-        there are fewer than four rows with ``debiased``.
+        If the numbers of rows differ, a value is not finite, all columns of a matrix are constant,
+        or there are fewer than four rows with ``debiased``.
 
     See Also
     --------
@@ -46,7 +46,7 @@ def cka(X: ArrayLike, Y: ArrayLike, *, debiased: bool = False) -> float:
 
     Notes
     -----
-    Rows are read in blocks, so memory-mapped matrices stay on disk. Memory is that of the Gram
+    Rows are read in blocks, so memory-mapped matrices stay on disk. Memory use is that of the Gram
     matrix of columns or of rows, whichever is smaller.
 
     References

@@ -34,7 +34,8 @@ def maxcorr(X: ArrayLike, Y: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If numbers of rows differ, a value is not finite, or all columns of a matrix are constant.
+        If the numbers of rows differ, a value is not finite, or all columns of a matrix are
+        constant.
 
     See Also
     --------
@@ -43,11 +44,11 @@ def maxcorr(X: ArrayLike, Y: ArrayLike) -> float:
 
     Notes
     -----
-    The more neurons Y has and the fewer words there are, the higher are the correlations of chance
+    The more neurons Y has and the fewer words there are, the higher the correlations of chance
     matches.
 
-    Rows are read in blocks, so memory-mapped matrices stay on disk. Memory is that of the products
-    between columns.
+    Rows are read in blocks, so memory-mapped matrices stay on disk. Memory use is that of a matrix
+    of shape (n_features of X, n_features of Y).
 
     References
     ----------

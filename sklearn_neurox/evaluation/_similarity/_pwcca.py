@@ -15,8 +15,8 @@ from sklearn_neurox.evaluation._similarity._paired_rows import check_pair
 def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     """Compute the projection-weighted canonical correlation (PWCCA) of two representations.
 
-    Canonical directions that explain much of the neurons of `X` have large weights; noise has small
-    ones.
+    Canonical directions that explain much of the neurons of `X` get large weights, and noise gets
+    small ones.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
         Activations for the same words, to compare with.
 
     variance : float, default=1.0
-        Share of the variance of each matrix to keep, in (0, 1], by its principal directions.
+        Share of the variance of each matrix that its main directions must hold, in (0, 1].
 
     Returns
     -------
@@ -37,7 +37,8 @@ def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     Raises
     ------
     ValueError
-        If numbers of rows differ, a value is not finite, or all columns of a matrix are constant.
+        If the numbers of rows differ, a value is not finite, or all columns of a matrix are
+        constant.
 
     Warns
     -----
@@ -64,7 +65,7 @@ def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     >>> import numpy as np
     >>> from sklearn_neurox.evaluation import pwcca, svcca
     >>> X = np.random.default_rng(0).normal(size=(1000, 6))
-    >>> strong = X[:, :4] * [1, 1, 9, 9]  # what Y shares is what is strong in this one
+    >>> strong = X[:, :4] * [1, 1, 9, 9]  # Y shares the strong columns
     >>> round(pwcca(strong, X[:, 2:]), 1), round(svcca(X[:, :4], X[:, 2:]), 1)
     (0.9, 0.5)
     """

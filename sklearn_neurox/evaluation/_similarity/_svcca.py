@@ -36,7 +36,8 @@ def svcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 0.99) -> float:
     Raises
     ------
     ValueError
-        If numbers of rows differ, a value is not finite, or all columns of a matrix are constant.
+        If the numbers of rows differ, a value is not finite, or all columns of a matrix are
+        constant.
 
     Warns
     -----
@@ -50,7 +51,7 @@ def svcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 0.99) -> float:
 
     Notes
     -----
-    Rows are read in blocks, so memory-mapped matrices stay on disk. Memory is that of the Gram
+    Rows are read in blocks, so memory-mapped matrices stay on disk. Memory use is that of the Gram
     matrix of columns or of rows, whichever is smaller.
 
     References

@@ -18,7 +18,7 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 
 class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
-    """Base class of linear probes with an elastic-net penalty."""
+    """Base class for linear probes with an elastic-net penalty."""
 
     _parameter_constraints: dict = {
         "alpha": [Interval(Real, 0, None, closed="left")],

@@ -35,8 +35,8 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
     ----------
     alpha : float, default=1e-3
         Strength of the penalty, relative to the *mean* loss and so independent of the number of
-        samples; scikit-learn's ``C`` equals ``1 / (alpha * n_samples)``. With zero there is no
-        penalty, and no solution if the classes are linearly separable.
+        samples; scikit-learn's ``C`` equals ``1 / (alpha * n_samples)``. With zero, there is no
+        penalty, and there is no solution if the classes are linearly separable.
 
     l1_ratio : float, default=0.5
         Share of the l1 term in the penalty: 1 for the lasso, 0 for ridge.
@@ -112,7 +112,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
     --------
     ElasticNetProbeClassifierCV : The same probe, with a penalty chosen by cross-validation.
     ElasticNetProbeRegressor : The corresponding regression probe.
-    sklearn.linear_model.LogisticRegression : The same model with ``penalty="elasticnet"``.
+    sklearn.linear_model.LogisticRegression : The same model, penalized by ``C`` and ``l1_ratio``.
 
     Notes
     -----
@@ -231,7 +231,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> "ElasticNetProbeClassifier":
-        """Update the probe with one pass of proximal stochastic gradient over a batch of samples.
+        """Update the probe with one pass of proximal stochastic gradient descent over a batch.
 
         The pass starts from the current coefficients. The result is close to the optimum for all
         samples seen so far, but not certified: ``dual_gap_`` is NaN.
@@ -262,7 +262,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
             X contains NaN or infinity.
         """
         is_first = not hasattr(self, "classes_")
-        # Private, but without a public counterpart; scikit-learn's own `partial_fit` use it.
+        # Private, but it has no public counterpart; scikit-learn's `partial_fit` methods use it.
         _check_partial_fit_first_call(self, classes)
         if self.class_weight == "balanced":
             raise ValueError(
@@ -275,8 +275,8 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y contains the labels {unknown.tolist()}, which are not in classes. Pass every "
-                "label that can occur as classes in the first call of partial_fit."
+                f"y contains the labels {unknown.tolist()}, which are not in classes. In the "
+                "first call of partial_fit, set classes to all labels that can occur."
             )
         codes = np.searchsorted(self.classes_, y)
         weight = check_weight(sample_weight, X)

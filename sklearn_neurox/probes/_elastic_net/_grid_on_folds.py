@@ -125,7 +125,7 @@ class GridOnFolds:
                     f", perhaps because the classes {absent} have no test row in this fold; "
                     "use stratified folds"
                 )
-        return f"{message}. The error of the scorer: {error}"
+        return f"{message}. The scorer's error: {error}"
 
 
 def _predict(problem, points, alphas):

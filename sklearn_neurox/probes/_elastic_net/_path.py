@@ -17,7 +17,7 @@ from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._warn_user import warn_user
 
 _MAX_INT = np.iinfo(np.int32).max
-# Without an l1 term no alpha makes all coefficients zero; the grid then assumes this l1 ratio.
+# Without an l1 term, no alpha makes all coefficients zero; the grid then uses this l1 ratio.
 _LEAST_L1_RATIO = 1e-3
 # With at least this many samples, folds are solved together, by stochastic epochs.
 _FEWEST_SAMPLES = 2048
@@ -29,7 +29,7 @@ _SHARED = {
 
 
 class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
-    """Base class of the probes that choose ``alpha`` and ``l1_ratio`` by cross-validation."""
+    """Base class for probes that choose ``alpha`` and ``l1_ratio`` by cross-validation."""
 
     _parameter_constraints: dict = {
         **_SHARED,

@@ -11,7 +11,7 @@ from sklearn_neurox.utils._validation import check_matrix, encode_classes
 
 
 class ProbeClassifierMixin(ClassifierMixin):
-    """Mixin for linear classifiers with one row of coefficients per class, or one for two."""
+    """Mixin for linear classifiers with a row of coefficients per class, or one for two classes."""
 
     def _check_labels(self, X, y):
         """Validate X and y, set ``classes_``, and encode the labels."""

@@ -183,7 +183,7 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "ElasticNetProbeRegressor":
-        """Update the probe with one pass of proximal stochastic gradient over a batch of samples.
+        """Update the probe with one pass of proximal stochastic gradient descent over a batch.
 
         The pass starts from the current coefficients. The result is close to the optimum for all
         samples seen so far, but not certified: ``dual_gap_`` is NaN.

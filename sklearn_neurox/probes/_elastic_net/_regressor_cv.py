@@ -21,9 +21,9 @@ from sklearn_neurox.probes._elastic_net._targets import (
 class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
     """Linear regression probe with an elastic-net penalty chosen by cross-validation.
 
-    Every fold standardizes its data once and fits the whole grid, from the strongest penalty to
-    the weakest, starting each fit from the previous solution. The chosen penalty is then fitted on
-    all the data, with a certified solution.
+    In every fold, the whole grid is fitted from the strongest penalty to the weakest, and each fit
+    starts from the previous solution. The probe is then fitted with the chosen penalty on all the
+    data, with a certified solution.
 
     Parameters
     ----------
@@ -37,10 +37,10 @@ class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
         ``eps`` times that.
 
     eps : float, default=1e-3
-        Ratio of the smallest alpha of that grid to the largest.
+        Ratio of the smallest alpha to the largest on that grid.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Cross-validation splitter. An int, or None for 5, is a number of folds. If ``groups`` are
+        Cross-validation splitter. An int, or None for 5, is the number of folds. If ``groups`` are
         given, every group stays within one fold; otherwise the folds are contiguous, never
         shuffled, and a warning is issued.
 
@@ -121,7 +121,7 @@ class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
 
     Notes
     -----
-    To repeat further steps on every fold, such as neuron selection, put a pipeline into
+    To repeat other steps in every fold, such as neuron selection, search over a pipeline with
     `sklearn.model_selection.GridSearchCV`.
 
     Callbacks are notified of every fold.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a probe remembers between calls of ``partial_fit``."""
+"""The state that a probe keeps between calls of ``partial_fit``."""
 
 import copy
 

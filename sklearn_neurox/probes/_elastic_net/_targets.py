@@ -75,7 +75,7 @@ class NumberTargets(Targets):
         Whether y is one-dimensional.
 
     center : ndarray of shape (n_outputs,)
-        Subtracted from the targets, so that rounding errors depend on their spread only.
+        Subtracted from the targets, so that rounding errors depend only on their spread.
     """
 
     is_single: bool
@@ -102,7 +102,7 @@ def class_targets(codes, classes, *, class_weight, sample_weight, where=""):
     """Encode labels, given as indices into ``classes``, and their weights.
 
     ``sample_weight`` comes from `mean_one_weight`; ``where`` completes messages (" of fold 3").
-    Fewer than two classes with a sample of positive weight are an error.
+    Raise an error if fewer than two classes have a sample of positive weight.
     """
     check_class_weight(class_weight)
     n_classes = len(classes)

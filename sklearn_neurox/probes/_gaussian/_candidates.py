@@ -41,7 +41,7 @@ def named_candidates(estimator):
     )
     if not len(columns):
         raise ValueError(
-            f"The 'candidates' parameter of {caller} chooses no column. Name at least one."
+            f"The 'candidates' parameter of {caller} selects no columns. Name at least one."
         )
     return np.sort(columns)
 
@@ -75,15 +75,15 @@ def _check_memory(n_candidates, n_classes, max_memory, *, caller):
 def candidate_places(chosen, candidates, n_features, *, caller):
     """Return the positions of the chosen columns among the candidates."""
     if len(chosen) == 0:
-        raise ValueError(f"{caller}.subset was given no neuron. Give it at least one.")
+        raise ValueError(f"{caller}.subset was given no neurons. Give it at least one.")
     place = np.full(n_features, -1)
     place[candidates] = np.arange(len(candidates))
     unknown = chosen[place[chosen] < 0]
     if len(unknown):
         raise ValueError(
             f"{caller}.subset was given neuron {unknown[0]}, which is not one of the "
-            f"{len(candidates)} candidates ({len(unknown)} such), so its covariance is unknown. "
-            "Add it to candidates and fit again."
+            f"{len(candidates)} candidates ({len(unknown)} such neurons), so its covariance is "
+            "unknown. Add it to candidates and fit again."
         )
     return place[chosen]
 

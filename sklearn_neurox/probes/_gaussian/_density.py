@@ -31,9 +31,9 @@ def encode_labels(y, classes):
     if unseen.any():
         row = int(np.flatnonzero(unseen)[0])
         raise ValueError(
-            f"{unseen.sum()} of {len(y)} labels were not seen in fit, the first is "
-            f"{y[row : row + 1].tolist()[0]!r} at row {row}. Their information cannot be bounded: "
-            "leave these rows out, or fit on rows of all classes."
+            f"{unseen.sum()} of {len(y)} labels were not seen in fit; the first is "
+            f"{y[row : row + 1].tolist()[0]!r} at row {row}. Their information cannot be bounded. "
+            "Drop these rows, or fit on rows of all classes."
         )
     return np.searchsorted(classes, y)
 

@@ -60,7 +60,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
 
     max_memory : float, default=8.0
         Memory limit for the covariances in gigabytes (1e9 bytes). They take
-        ``8e-9 * n_classes * d ** 2``, which is 13.6 for 17 classes and the 9,984 neurons of
+        ``8e-9 * n_classes * d ** 2`` GB, which is 13.6 GB for 17 classes and the 9,984 neurons of
         BERT-base. ``fit`` raises an error beyond the limit.
 
     Attributes
@@ -112,11 +112,11 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
     of :math:`S / N`; with ``covariance_prior="mode"``, :math:`\nu_0 + d + 2` times that diagonal.
     The authors used the former, on classes of 100 rows or more.
 
-    The diagonal of :math:`\Sigma^*` would be zero if a class has one row or a neuron is constant
-    within a class. Therefore, two terms are added to it: the pooled within-class variance divided
-    by :math:`N^2`, which is then the variance of a class with a single row, and a billionth of the
-    column's total variance, to guard against rounding. A column that is constant over all rows is
-    uninformative: its variance is set to one in every class.
+    The diagonal of :math:`\Sigma^*` would be zero for a class with one row, or for a neuron that is
+    constant within a class. Therefore, two terms are added to it: the pooled within-class variance
+    divided by :math:`N^2`, which is then the variance of a class with a single row, and a billionth
+    of the column's total variance, to guard against rounding. A column that is constant over all
+    rows is uninformative: its variance is set to one in every class.
 
     References
     ----------
@@ -355,7 +355,8 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
             Labels.
 
         neurons : array-like of int, of str or of bool, or None, default=None
-            Neurons to evaluate, as in `subset`; X still has all columns. None uses all neurons.
+            Neurons to evaluate, as in `subset`; X must still have all columns. None uses all
+            neurons.
 
         units : {"bits", "nats"}, default="bits"
             Unit of the result; ignored if ``normalize`` is True.

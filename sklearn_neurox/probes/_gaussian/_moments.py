@@ -7,7 +7,8 @@ from sklearn_neurox.utils._submatrix import submatrix
 
 # Blocks are long because a rank-one update of a covariance costs as much as a rank-fifty one.
 _BLOCK_BYTES = 64_000_000
-# Below this share of a column's total variance, rounding dominates; GaussianNB's var_smoothing.
+# Below this share of a column's total variance, rounding dominates. The same value is the
+# default var_smoothing of GaussianNB.
 _ROUNDING = 1e-9
 
 

@@ -25,7 +25,7 @@ class ActiveSetNewton:
 
     # Passes over the data in one call of `epoch`, not counting the Gram matrix.
     n_passes = 1
-    # Whether `point` is free.
+    # Whether `point` needs no pass over the data.
     knows_its_gap = True
 
     def __init__(self, problem):

@@ -186,7 +186,7 @@ class CertifiedSolver:
                 solution = self._solution(self._exact(point), passes)
                 if solution.has_converged or is_last:
                     return replace(solution, is_stopped=is_stopped)
-                # The working precision was too optimistic: estimate in float64, aim lower.
+                # The working precision was too optimistic: estimate in float64 and aim lower.
                 self.problem.is_fine = True
                 margin *= 0.7
             rate = math.log(before / gap) / done if 0 < gap < before else 0.0
@@ -195,7 +195,7 @@ class CertifiedSolver:
             wait = max(1, min(math.ceil(min(needed, longest)), longest))
             self._choose(point, gap, needed, passes)
             if self.algorithm.knows_its_gap:
-                # Only the dual value costs anything here; far from the end it is wasted work.
+                # Only the dual value costs anything here, and far from the end it is not needed.
                 wait = max(1, min(wait, int(min(needed, longest) / 3)))
 
     def _epochs(self, n_passes):

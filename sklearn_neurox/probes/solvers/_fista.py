@@ -19,7 +19,7 @@ class RestartedFISTA:
 
     # Passes over the data in one call of `epoch`.
     n_passes = 1
-    # Whether `point` is free.
+    # Whether `point` needs no pass over the data.
     knows_its_gap = False
 
     def __init__(self, problem):
@@ -27,7 +27,8 @@ class RestartedFISTA:
         design = problem.design
         self.penalty = problem.penalty.to(design.dtype, design.device)
         self.target = problem.target
-        # Treat the intercept as a coefficient of a column as long as the principal direction.
+        # Treat the intercept as the coefficient of a column whose length is that of the principal
+        # direction.
         eigenvalue, _ = problem.smoothness(1)
         self.weight = eigenvalue * problem.fit_intercept
         self.step = 1 / (problem.loss.curvature * eigenvalue)

@@ -6,14 +6,14 @@ from sklearn_neurox.probes.solvers._linear_scores import linear_scores
 _GROWTH = 1.5
 # Weight of the iterates relative to the snapshot; steps are longer by its inverse.
 _MOMENTUM = 0.3
-# How much flatter than its bound the loss is where a fit spends most of its time. Longer steps
-# are stable too, but lose to noise what they gain.
+# Where a fit spends most of its time, the loss is about this much flatter than its bound. Longer
+# steps are stable too, but noise cancels their gain.
 _FLATTEST = 6.0
 _N_PASSES = 2
 
 
 class MomentumSVRG:
-    """Mini-batch variance-reduced proximal gradient with negative momentum.
+    """Mini-batch variance-reduced proximal gradient descent with negative momentum.
 
     Gradients are evaluated between the current iterate and a snapshot whose own gradient is known
     exactly. On badly conditioned problems this needs several times fewer epochs than SAGA, and
@@ -27,7 +27,7 @@ class MomentumSVRG:
 
     # Two stochastic passes, and one full pass for the snapshot.
     n_passes = _N_PASSES + 1
-    # Whether `point` is free.
+    # Whether `point` needs no pass over the data.
     knows_its_gap = True
 
     def __init__(self, problem, random_state, batch_size):

@@ -9,7 +9,7 @@ _BATCH_SIZE = 128
 
 
 class ProximalSGD:
-    """Mini-batch proximal stochastic gradient, for samples that are seen only once.
+    """Mini-batch proximal stochastic gradient descent, for samples that are seen only once.
 
     The step size is constant at first and then decreases with the square root of the number of
     samples, so that the noise of the batches averages out. ``problem`` holds the current samples;

@@ -25,7 +25,7 @@ class ProximalSAGA:
 
     # Passes over the data in one call of `epoch`.
     n_passes = 1
-    # Whether `point` is free.
+    # Whether `point` needs no pass over the data.
     knows_its_gap = False
 
     def __init__(self, problem, random_state, batch_size):

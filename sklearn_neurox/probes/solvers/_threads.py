@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from threadpoolctl import ThreadpoolController
 
-# Multiplications and additions that keep a thread busy for some tenths of a millisecond. With
+# Multiplications and additions that keep a thread busy for a few tenths of a millisecond. With
 # less work, threads wait for each other at every step; if they outnumber the free cores, they
 # also wait for the scheduler, which makes a fit twenty times slower (measured).
 _WORK_PER_THREAD = 20_000_000

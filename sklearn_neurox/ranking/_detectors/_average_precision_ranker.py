@@ -9,15 +9,15 @@ class AveragePrecisionRanker(BaseDetectorRanker):
 
     Words are sorted by the activation of the neuron. For each class against the rest, the score is
     the area under the precision-recall curve, as computed by
-    `sklearn.metrics.average_precision_score` (tied activations included). A neuron that is low on
-    a class detects it as well as one that is high, so the better of the neuron and its negative
-    counts. Only the order of the words matters: an increasing function of a neuron, such as a
-    positive scaling, does not change its score.
+    `sklearn.metrics.average_precision_score` (tied activations included). A neuron that is low on a
+    class detects it as well as one that is high, so the result is the higher of the neuron's own
+    score and that of its negative. Only the order of the words matters: an increasing function of a
+    neuron, such as a positive scaling, does not change its score.
 
-    This ranker finds what a single high-versus-low cut can find: shifted means. A neuron whose
-    *variance* differs between classes scores low, because its class is at both ends or in the
-    middle. Pairs of neurons that reveal a class only together (XOR) score like noise, which is
-    about the class frequency.
+    This ranker finds what a single threshold can find: shifted means. A neuron whose *variance*
+    differs between classes scores low, because the class lies at both ends of its range or in the
+    middle. Pairs of neurons that reveal a class only together (XOR) score like noise, that is,
+    about as high as the class frequency.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ class AveragePrecisionRanker(BaseDetectorRanker):
         Average precision of each neuron, averaged over classes; from 0 to 1, higher is better.
 
     class_scores_ : ndarray of shape (n_classes, n_features_in_)
-        Average precision of each neuron for each class; rows follow ``classes_``. Two classes have
-        separate scores.
+        Average precision of each neuron for each class; rows follow ``classes_``. With two
+        classes, each class has its own scores.
 
     class_signs_ : ndarray of shape (n_classes, n_features_in_)
         1 if high activations indicate the class, -1 if low ones do.
@@ -80,8 +80,8 @@ class AveragePrecisionRanker(BaseDetectorRanker):
     Each column is sorted once for all classes and both signs, and sorting dominates the cost. Each
     thread copies about 32 MB of columns at a time, whatever the size of X.
 
-    NeuroX calls this score "IoU". Its version uses the signed activation, so that neurons that are
-    low on a class come last; it supports two classes only, and it modifies the caller's X.
+    NeuroX calls this score "IoU". Its version uses the signed activation, so neurons that are low
+    on a class rank last; it supports two classes only, and it modifies the caller's X.
 
     References
     ----------

@@ -18,7 +18,7 @@ _BLOCK_BYTES = 32_000_000
 
 
 class BaseDetectorRanker(BaseRanker):
-    """Base class of the rankers that score each neuron as a detector of a class.
+    """Base class for rankers that score each neuron as a detector of a class.
 
     A subclass scores columns and their negatives for each class in ``_score_block``.
     """
@@ -96,7 +96,7 @@ class BaseDetectorRanker(BaseRanker):
 
     @abstractmethod
     def _score_block(self, columns, counter):
-        """Score (n_columns, n_samples) values and their negatives: (2, n_classes, n_columns)."""
+        """Score values (n_columns, n_samples) and their negatives: (2, n_classes, n_columns)."""
 
 
 def _rows_that_count(X, y, sample_weight):

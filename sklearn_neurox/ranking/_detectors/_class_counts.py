@@ -7,7 +7,7 @@ import numpy as np
 
 
 class CutCounts(NamedTuple):
-    """Counts at the value of each sample; samples are grouped by class, ascending within.
+    """Counts at the value of each sample; samples are grouped by class and sorted within it.
 
     Equal values are counted together. All arrays have shape (n_samples,). With sample weights,
     counts are sums of weights.
@@ -26,7 +26,10 @@ class CutCounts(NamedTuple):
 
 
 class ClassCounter:
-    """Counts classes along sorted columns, by codes from 0 (all present) and positive weights."""
+    """Counts classes along sorted columns.
+
+    ``codes`` start at 0 and leave none out; ``sample_weight`` is positive.
+    """
 
     def __init__(self, codes, sample_weight=None):
         # NumPy sorts integers of at most 16 bits in linear time (radix sort).

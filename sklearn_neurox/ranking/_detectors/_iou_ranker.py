@@ -15,11 +15,11 @@ class IoURanker(BaseDetectorRanker):
 
     .. math:: \mathrm{IoU} = |A \cap C| \, / \, |A \cup C|
 
-    The better of the neuron and its negative counts.
+    The result is the higher of the neuron's own score and that of its negative.
 
     Like average precision, this ranker finds shifted means. It misses classes that differ only in
-    variance (unless one is wide enough to own the words beyond a high threshold) and pairs of
-    neurons that reveal a class only together (XOR).
+    variance (unless one is so wide that most words beyond a high threshold belong to it) and pairs
+    of neurons that reveal a class only together (XOR).
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ class IoURanker(BaseDetectorRanker):
         IoU of each neuron, averaged over classes; from 0 to 1, higher is better.
 
     class_scores_ : ndarray of shape (n_classes, n_features_in_)
-        IoU of each neuron for each class; rows follow ``classes_``. Two classes have separate
-        scores.
+        IoU of each neuron for each class; rows follow ``classes_``. With two classes,
+        each class has its own scores.
 
     class_signs_ : ndarray of shape (n_classes, n_features_in_)
         1 if high activations indicate the class, -1 if low ones do.

@@ -5,7 +5,7 @@ import numpy as np
 from scipy.linalg.blas import dgemm, sgemm
 from scipy.special import logsumexp
 
-# Size of one block for one class: a few such blocks should fit into the processor's cache.
+# Size of one block for one class: a few such blocks should fit in the processor's cache.
 _BLOCK_BYTES = 100_000
 # Smaller sums of exponentials are recomputed relative to their largest term.
 _TOO_SMALL = 1e-30
@@ -22,7 +22,7 @@ def conditional_scores(columns, Z, base, codes, weights, offsets):
     Parameters
     ----------
     columns : ndarray of shape (n_samples, n_columns)
-        Its dtype is that of the computation.
+        The computation uses their dtype.
 
     Z : ndarray of shape (n_classes, n_samples, n_chosen + 1)
         A column of ones, then the whitened values of the chosen columns.

@@ -37,9 +37,9 @@ class GaussianRanker(BaseRanker):
 
         - ``"log_likelihood"``: the mean log-probability of the true class, in nats; the objective
           of [1]_.
-        - ``"mutual_information"``: the lower bound on the mutual information that it implies,
-          which is the entropy of the labels minus the cross-entropy, in bits. Same order, different
-          unit of the scores.
+        - ``"mutual_information"``: the lower bound on the mutual information that the
+          log-likelihood implies, which is the entropy of the labels minus the cross-entropy, in
+          bits. The order is the same; only the unit of the scores differs.
         - ``"accuracy"``: the fraction of rows that are classified correctly; ties are broken by the
           log-likelihood.
 
@@ -47,19 +47,19 @@ class GaussianRanker(BaseRanker):
         Number of neurons to choose greedily; at most the number of candidates.
 
     candidates : int, float, array-like or None, default=None
-        Neurons that may be chosen greedily: a number or a fraction in (0, 1] of neurons, taking
-        those with the best individual scores on the held-out rows; given columns (indices, feature
-        names or a mask); or None for all. Their number is the dimension :math:`d` of the Gaussians
-        and of their prior.
+        Neurons that may be chosen greedily. An int, or a fraction in (0, 1], takes that many
+        neurons, those with the best individual scores on the held-out rows; an array-like lists the
+        columns (indices, feature names or a mask); None takes all. Their number is the dimension
+        :math:`d` of the Gaussians and of their prior.
 
     covariance_prior : {"mean", "mode"}, default="mean"
-        Prior of the covariances, as in `sklearn_neurox.probes.GaussianProbeClassifier`:
+        Prior on the covariances, as in `sklearn_neurox.probes.GaussianProbeClassifier`:
         ``"mean"`` is that of [1]_; ``"mode"`` does better with rare classes or many candidates.
 
     validation_fraction : float, default=0.2
-        Fraction of rows to hold out, in (0, 1). Rows are never drawn at random over words: with
-        ``groups``, the last groups (in order of first appearance) are held out; without, the last
-        rows of each class, with a warning.
+        Fraction of rows to hold out, in (0, 1). Words are never drawn at random: with ``groups``,
+        the last groups (in order of first appearance) are held out; without, the last rows of each
+        class are, and a warning is issued.
 
     max_memory : float, default=8.0
         Maximum size of the covariances, in gigabytes (1e9 bytes): ``8e-9 * n_classes * d ** 2``.
@@ -73,10 +73,10 @@ class GaussianRanker(BaseRanker):
     Attributes
     ----------
     scores_ : ndarray of shape (n_features_in_,)
-        Score of each neuron; higher means chosen earlier. Greedily chosen neurons count down from
-        the number of steps (chosen first) to 1 (chosen last). All others score at most zero: their
-        individual score minus the best individual score, in the unit of the criterion. The value
-        of the criterion after each step is in ``greedy_scores_``.
+        Score of each neuron; higher means chosen earlier. Greedily chosen neurons score from the
+        number of steps (chosen first) down to 1 (chosen last). All others score at most zero: their
+        individual score minus the best individual score, in the unit of the criterion. The value of
+        the criterion after each step is in ``greedy_scores_``.
 
     order_ : ndarray of shape (n_features_in_,)
         Column indices, best first: greedily chosen neurons in the order chosen, then the others.
@@ -111,7 +111,7 @@ class GaussianRanker(BaseRanker):
     Notes
     -----
     The held-out rows are used to choose the neurons, so ``greedy_scores_`` are optimistic. For an
-    unbiased estimate use other rows, for example with
+    unbiased estimate, use other rows, for example with
     ``GaussianProbeClassifier.mutual_information``.
 
     A step scores all candidates at once, from the Cholesky factor of the chosen neurons'

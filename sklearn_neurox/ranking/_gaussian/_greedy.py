@@ -7,7 +7,7 @@ from sklearn_neurox.ranking._gaussian._conditional_scores import column_weights,
 
 # All candidates are screened in single precision, and this many are compared in double precision.
 _N_FINALISTS = 8
-# With more rows than _FIRST_ROWS, only the _N_SECOND best columns on these are scored on all rows.
+# With more rows, columns are first scored on this many, and only the best _N_SECOND on all rows.
 _FIRST_ROWS = 4096
 _N_SECOND = 64
 
@@ -24,7 +24,7 @@ class GreedySelection:
         Held-out rows, ordered so that similar rows are spread out.
 
     exact : callable
-        Returns given columns of X in float64; holding all of them would take much more memory.
+        Returns the given columns of X in float64; keeping all of them would take much more memory.
 
     codes : ndarray of shape (n_samples,)
         Class codes of the rows.

@@ -11,9 +11,9 @@ def held_out_rows(y, groups, weight, fraction, *, caller):
     """Return masks of the training rows and of the held-out rows, which are the last ones.
 
     With groups, the last groups in order of first appearance are held out, covering at least the
-    given fraction of the weight. Without groups, the last rows of each class are, at least one for
-    a class that has two. Rows of weight zero are in neither part, and neither are held-out rows of
-    a class without training rows (with a warning).
+    given fraction of the weight. Without groups, the last rows of each class are held out, at least
+    one for every class that has two. Rows of weight zero are in neither part. Held-out rows of a
+    class without training rows are dropped with a warning.
     """
     if groups is None:
         warn_user(
@@ -48,7 +48,7 @@ def held_out_rows(y, groups, weight, fraction, *, caller):
 def _last_of_every_class(y, counts, fraction):
     codes = np.unique(y, return_inverse=True)[1]
     of_class = pd.Series(counts).groupby(codes)
-    # Counted from the end, which needs no rounding of 1 - fraction.
+    # Counting from the end avoids the rounding error of 1 - fraction.
     up_to_end = of_class.transform("sum") - of_class.cumsum() + counts
     is_last = ~pd.Series(codes).duplicated(keep="last")
     has_two = of_class.transform("size") > 1

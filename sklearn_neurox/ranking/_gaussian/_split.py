@@ -37,7 +37,7 @@ class GaussianSplit:
         self._means = class_means(*self._training, every)
         self._variances = class_variances(*self._training, every, self._means)
         # Standardized columns are safe in single precision; the scales cancel in probabilities.
-        self._centre = self._priors @ self._means
+        self._center = self._priors @ self._means
         total = self._priors @ self._variances + variance_between(self._means, self._priors)
         self._scale = np.sqrt(np.where(total > 0, total, 1.0))
 
@@ -55,7 +55,7 @@ class GaussianSplit:
         for start in range(0, len(self._scale), _CHUNK):
             columns = np.arange(start, min(start + _CHUNK, len(self._scale)))
             scale = self._scale[columns]
-            means = (self._means[:, columns] - self._centre[columns]) / scale
+            means = (self._means[:, columns] - self._center[columns]) / scale
             weights, offsets = column_weights(
                 means[:, np.newaxis], variances[:, columns] / np.square(scale)
             )
@@ -72,7 +72,7 @@ class GaussianSplit:
         """Start a greedy selection among the candidates."""
         means, covariances = map_covariances(*self._training, candidates, self._prior)
         scale = self._scale[candidates]
-        means = (means - self._centre[candidates]) / scale
+        means = (means - self._center[candidates]) / scale
         covariances /= scale[:, np.newaxis]
         covariances /= scale
         return GreedySelection(
@@ -96,7 +96,7 @@ class GaussianSplit:
 
     def _held_out(self, columns):
         values = self._X[self._rows[:, np.newaxis], columns].astype(np.float64)
-        values -= self._centre[columns]
+        values -= self._center[columns]
         values /= self._scale[columns]
         return values
 

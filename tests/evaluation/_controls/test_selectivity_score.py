@@ -106,7 +106,7 @@ def test_leaks_and_labels_that_training_lacks_are_told():
     y[-2:] = 2
     split = [(groups < 5, groups >= 5)]
     with pytest.warns(
-        UserWarning, match=r"2 of 30 test rows .* without a training row \(.*: .*2\)"
+        UserWarning, match=r"2 of 30 test rows .* that no training row has \(.*: .*2\)"
     ):
         selectivity_score(LogisticRegression(), X, y, y % 2, groups=groups, cv=split)
 

@@ -338,7 +338,7 @@ def test_notebook_and_files(tmp_path):
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == shown.to_html(full=True)
     assert (tmp_path / "a.svg").read_text(encoding="utf-8") == shown.to_svg(width=3.3, font_size=7)
     for write in (shown.write_html, shown.write_svg):
-        with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere. Make it"):
+        with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere. Create it"):
             write(tmp_path / "nowhere" / "a.html")
         with pytest.raises(IsADirectoryError, match="is a folder. Name a file in it"):
             write(tmp_path)

@@ -477,7 +477,7 @@ def test_an_unwritable_path_is_named(report, tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere"):
         report.write_html(tmp_path / "nowhere" / "page.html")
     monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(PermissionError, match="you may not write in"):
+    with pytest.raises(PermissionError, match="you have no permission to write in"):
         report.write_html(tmp_path / "page.html")
 
 

@@ -16,7 +16,7 @@ from sklearn_neurox.datasets import make_planted_neurons
 from sklearn_neurox.probes import GaussianProbeClassifier
 
 
-def _labelled(n_samples=300, n_features=6, n_classes=3, seed=0):
+def _labeled(n_samples=300, n_features=6, n_classes=3, seed=0):
     rng = np.random.RandomState(seed)
     y = rng.randint(n_classes, size=n_samples)
     mixing = rng.randn(n_classes, n_features, n_features) / 2 + np.eye(n_features)
@@ -37,7 +37,7 @@ def _paper(X, k0=0.01, prior_size=1):
 
 @pytest.mark.parametrize("prior, prior_size", [("mean", 1), ("mode", (6 + 2) + 6 + 2)])
 def test_moments_are_the_papers_but_for_the_lift_of_the_diagonal(prior, prior_size):
-    X, y = _labelled()
+    X, y = _labeled()
     probe = GaussianProbeClassifier(covariance_prior=prior).fit(X, y)
     within = np.mean([(x - X[y == c].mean(axis=0)) ** 2 for x, c in zip(X, y, strict=True)], axis=0)
     for c, mean, covariance in zip(probe.classes_, probe.means_, probe.covariances_, strict=True):
@@ -49,7 +49,7 @@ def test_moments_are_the_papers_but_for_the_lift_of_the_diagonal(prior, prior_si
 
 
 def test_probabilities_are_bayes_rule_with_scipys_densities():
-    X, y = _labelled()
+    X, y = _labeled()
     X = X / X.std(axis=0)
     probe = GaussianProbeClassifier(priors=[0.2, 0.3, 0.5]).fit(X, y)
     joint = np.column_stack(
@@ -69,14 +69,14 @@ def test_probabilities_are_bayes_rule_with_scipys_densities():
 
 
 def test_two_classes_give_log_odds():
-    X, y = _labelled(n_classes=2)
+    X, y = _labeled(n_classes=2)
     probe = GaussianProbeClassifier().fit(X, y)
     log_proba = probe.predict_log_proba(X)
     np.testing.assert_allclose(probe.decision_function(X), log_proba[:, 1] - log_proba[:, 0])
 
 
 def test_a_marginal_is_the_indexed_moments_not_a_refit():
-    X, y = _labelled()
+    X, y = _labeled()
     probe = GaussianProbeClassifier().fit(X, y)
     chosen = [4, 0, 3]
     marginal = probe.subset(chosen)
@@ -92,7 +92,7 @@ def test_a_marginal_is_the_indexed_moments_not_a_refit():
 
 
 def test_a_marginal_density_is_the_integral_of_the_joint_density():
-    X, y = _labelled(n_features=2)
+    X, y = _labeled(n_features=2)
     X = X / X.std(axis=0)
     probe = GaussianProbeClassifier(priors=[0.5, 0.3, 0.2]).fit(X, y)
     grid = np.linspace(-40, 40, 8001) + X[:, 1].mean()
@@ -103,7 +103,7 @@ def test_a_marginal_density_is_the_integral_of_the_joint_density():
 
 
 def test_subsets_by_name_by_mask_and_in_chains():
-    X, y = _labelled()
+    X, y = _labeled()
     names = [f"hidden.{i}.{i}" for i in range(6)]
     probe = GaussianProbeClassifier().fit(pd.DataFrame(X, columns=names), y)
     part = probe.subset(["hidden.5.5", "hidden.2.2", "hidden.0.0"])
@@ -124,7 +124,7 @@ def test_subsets_by_name_by_mask_and_in_chains():
 
 
 def test_weights_are_repetitions():
-    X, y = _labelled()
+    X, y = _labeled()
     weights = np.random.RandomState(0).randint(4, size=len(y))
     weights[y == "X"] = 0
     weighted = GaussianProbeClassifier().fit(X, y, sample_weight=weights)
@@ -136,7 +136,7 @@ def test_weights_are_repetitions():
 
 
 def test_a_class_of_one_row_has_the_pooled_variance():
-    X, y = _labelled()
+    X, y = _labeled()
     X, y = np.vstack([X, X[:1]]), np.append(y, "Z")
     probe = GaussianProbeClassifier().fit(X, y)
     codes = np.searchsorted(probe.classes_, y)
@@ -149,7 +149,7 @@ def test_a_class_of_one_row_has_the_pooled_variance():
 
 
 def test_dead_neurons_are_uninformative():
-    X, y = _labelled()
+    X, y = _labeled()
     rows = np.r_[: len(y), [0] * 200]
     X, y = X[rows], np.append(y, ["Z"] + ["N"] * 199)
     dead = np.column_stack([X, np.full((len(X), 50), 0.1)])
@@ -179,7 +179,7 @@ def test_the_mode_keeps_the_variances_of_rare_classes():
 
 
 def test_a_neuron_constant_within_classes():
-    X, y = _labelled()
+    X, y = _labeled()
     label = (y == "N").astype(float)
     constant_in_one = np.where(y == "N", 0.0, X[:, 0])
     for column in (label, constant_in_one):
@@ -191,7 +191,7 @@ def test_a_neuron_constant_within_classes():
 
 
 def test_equal_columns_and_more_columns_than_rows():
-    X, y = _labelled()
+    X, y = _labeled()
     twins = np.column_stack([X, X, -3 * X])
     assert GaussianProbeClassifier().fit(twins, y).score(twins, y) > 0.8
     wide = np.random.RandomState(0).randn(20, 60) + np.arange(20)[:, np.newaxis] % 2
@@ -201,7 +201,7 @@ def test_equal_columns_and_more_columns_than_rows():
 
 
 def test_units_of_the_columns_do_not_matter():
-    X, y = _labelled()
+    X, y = _labeled()
     units = np.logspace(-12, 12, 6)
     np.testing.assert_allclose(
         GaussianProbeClassifier().fit(X, y).predict_proba(X),
@@ -211,7 +211,7 @@ def test_units_of_the_columns_do_not_matter():
 
 
 def test_information_is_entropy_less_cross_entropy():
-    X, y = _labelled()
+    X, y = _labeled()
     probe = GaussianProbeClassifier().fit(X[:200], y[:200])
     X, y = X[200:], y[200:]
     shares = pd.Series(y).value_counts(normalize=True)
@@ -263,7 +263,7 @@ def test_candidates_are_the_planted_neurons(kind):
 
 
 def test_candidates_given_by_name():
-    X, y = _labelled()
+    X, y = _labeled()
     frame = pd.DataFrame(X, columns=list("abcdef"))
     probe = GaussianProbeClassifier(["e", "b"]).fit(frame, y)
     assert probe.candidates_.tolist() == [1, 4]
@@ -271,7 +271,7 @@ def test_candidates_given_by_name():
     with pytest.raises(ValueError, match="neuron 0, which is not one of the 2 candidates"):
         probe.subset(["b", "a"])
     assert probe.mutual_information(frame, y, neurons=["e", "b"]) > 0
-    with pytest.raises(ValueError, match="chooses no column"):
+    with pytest.raises(ValueError, match="selects no columns"):
         GaussianProbeClassifier([]).fit(X, y)
     with pytest.raises(ValueError, match="candidates=7, but X has 6 columns"):
         GaussianProbeClassifier(7).fit(X, y)
@@ -314,7 +314,7 @@ def test_half_precision_in_blocks_loses_nothing(tmp_path):
 
 
 def test_parameters_are_checked():
-    X, y = _labelled()
+    X, y = _labeled()
     with pytest.raises(ValueError, match="only 1 class: 'NOUN'"):
         GaussianProbeClassifier().fit(X, np.full(len(X), "NOUN"))
     with pytest.raises(ValueError, match=r"shape \(2,\), but there are 3 classes"):
@@ -326,7 +326,7 @@ def test_parameters_are_checked():
 
 
 def test_pickle_pipeline_and_search():
-    X, y = _labelled()
+    X, y = _labeled()
     probe = GaussianProbeClassifier().fit(X, y)
     loaded = pickle.loads(pickle.dumps(probe))
     np.testing.assert_array_equal(loaded.predict_proba(X), probe.predict_proba(X))

@@ -15,7 +15,7 @@ from sklearn_neurox.ranking import GaussianRanker
 from sklearn_neurox.ranking._gaussian._conditional_scores import column_weights, conditional_scores
 
 
-def _labelled(n_samples=400, n_features=12, n_classes=4, seed=0):
+def _labeled(n_samples=400, n_features=12, n_classes=4, seed=0):
     rng = np.random.RandomState(seed)
     y = rng.randint(n_classes, size=n_samples)
     mixing = rng.randn(n_classes, n_features, n_features) / 4 + np.eye(n_features)
@@ -53,7 +53,7 @@ def _naive(X, y, train, n_steps, criterion, prior):
 @pytest.mark.parametrize("criterion", ["mutual_information", "log_likelihood", "accuracy"])
 @pytest.mark.parametrize("seed, prior", [(0, "mean"), (1, "mode"), (2, "mean")])
 def test_greedy_equals_trying_every_candidate_anew(criterion, seed, prior):
-    X, y = _labelled(seed=seed)
+    X, y = _labeled(seed=seed)
     groups = np.repeat(np.arange(40), 10)
     ranker = GaussianRanker(criterion, max_neurons=8, covariance_prior=prior).fit(
         X, y, groups=groups
@@ -66,7 +66,7 @@ def test_greedy_equals_trying_every_candidate_anew(criterion, seed, prior):
 
 @pytest.mark.parametrize("criterion", ["mutual_information", "log_likelihood", "accuracy"])
 def test_the_rest_follows_by_what_each_tells_alone(criterion):
-    X, y = _labelled()
+    X, y = _labeled()
     groups = np.repeat(np.arange(40), 10)
     ranker = GaussianRanker(criterion, max_neurons=3).fit(X, y, groups=groups)
     train = groups < 32
@@ -144,7 +144,7 @@ def test_scores_of_columns_where_every_density_underflows(dtype, rtol):
 
 
 def test_candidates_alone_compete():
-    X, y = _labelled()
+    X, y = _labeled()
     groups = np.repeat(np.arange(40), 10)
     every = GaussianRanker(max_neurons=4).fit(X, y, groups=groups)
     some = GaussianRanker(max_neurons=4, candidates=[9, 2, 5]).fit(X, y, groups=groups)
@@ -160,7 +160,7 @@ def test_candidates_alone_compete():
 
 
 def test_units_and_half_precision_do_not_change_the_order(tmp_path):
-    X, y = _labelled()
+    X, y = _labeled()
     X = X / np.logspace(-3, 3, 12)
     X[:, 3] += 300
     groups = np.repeat(np.arange(40), 10)
@@ -176,7 +176,7 @@ def test_units_and_half_precision_do_not_change_the_order(tmp_path):
 
 
 def test_dead_and_equal_neurons():
-    X, y = _labelled()
+    X, y = _labeled()
     groups = np.repeat(np.arange(40), 10)
     X = np.column_stack([np.full(len(X), 7.0), X, X[:, 4], np.zeros(len(X))])
     ranker = GaussianRanker(max_neurons=20).fit(X, y, groups=groups)
@@ -190,7 +190,7 @@ def test_dead_and_equal_neurons():
 
 
 def test_groups_are_whole_and_the_last_are_held_out():
-    X, y = _labelled()
+    X, y = _labeled()
     rng = np.random.RandomState(0)
     groups = rng.randint(30, size=400)
     first_seen = pd.unique(groups)
@@ -209,7 +209,7 @@ def test_groups_are_whole_and_the_last_are_held_out():
 @pytest.mark.parametrize("criterion", ["mutual_information", "accuracy"])
 @pytest.mark.parametrize("values", [[0, 1], [1, 2], [0, 1, 3]])
 def test_weights_of_rows_are_repetitions(criterion, values):
-    X, y = _labelled()
+    X, y = _labeled()
     groups = np.repeat(np.arange(40), 10)
     weight = np.random.RandomState(0).choice(values, size=400)
     ranker = GaussianRanker(criterion, max_neurons=5)
@@ -225,7 +225,7 @@ def test_weights_of_rows_are_repetitions(criterion, values):
 
 @pytest.mark.filterwarnings("ignore:GaussianRanker was given no groups:UserWarning")
 def test_rows_without_weight_are_not_there_without_groups_either():
-    X, y = _labelled()
+    X, y = _labeled()
     counts = np.random.RandomState(0).rand(400) < 0.7
     y[~counts & (y == "N")] = "never counts"
     weighted = GaussianRanker(max_neurons=3).fit(X, y, sample_weight=1.0 * counts)
@@ -235,7 +235,7 @@ def test_rows_without_weight_are_not_there_without_groups_either():
 
 
 def test_without_groups_it_warns_and_holds_out_the_last_of_every_class():
-    X, y = _labelled()
+    X, y = _labeled()
     order = np.argsort(y, kind="stable")
     with pytest.warns(UserWarning, match=r'no groups.*groups=words\["text"\]'):
         plain = GaussianRanker().fit(X, y)
@@ -251,7 +251,7 @@ def test_without_groups_it_warns_and_holds_out_the_last_of_every_class():
 
 
 def test_held_out_rows_of_unseen_classes_are_left_out_with_a_warning():
-    X, y = _labelled()
+    X, y = _labeled()
     groups = np.repeat(np.arange(40), 10)
     odd = np.where(np.isin(np.arange(400), [390, 395]), "SYM", y)
     with pytest.warns(UserWarning, match=r"ignores 2 of 80 held-out rows.*\(SYM\)"):
@@ -263,7 +263,7 @@ def test_held_out_rows_of_unseen_classes_are_left_out_with_a_warning():
 
 
 def test_errors():
-    X, y = _labelled()
+    X, y = _labeled()
     with pytest.raises(ValueError, match="needs two rows of one class, or two groups"):
         GaussianRanker().fit(X, y, groups=np.zeros(400))
     with pytest.raises(ValueError, match="only 1 class: 'N'"):
@@ -272,7 +272,7 @@ def test_errors():
         GaussianRanker(max_memory=1e-6).fit(X, y, groups=np.arange(400))
     with pytest.raises(ValueError, match="candidates=13, but X has 12 columns"):
         GaussianRanker(candidates=13).fit(X, y, groups=np.arange(400))
-    with pytest.raises(ValueError, match="chooses no column"):
+    with pytest.raises(ValueError, match="selects no columns"):
         GaussianRanker(candidates=[]).fit(X, y, groups=np.arange(400))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         GaussianRanker().fit(X, y, groups=np.arange(399))
