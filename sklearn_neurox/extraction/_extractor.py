@@ -19,6 +19,7 @@ from sklearn_neurox.extraction._model._blocks import check_components
 from sklearn_neurox.extraction._model._live_model import LiveModelMixin
 from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.extraction._run._extraction_request import ExtractionRequest
 from sklearn_neurox.extraction._run._model_source import (
     join_neuron_names,
     model_source,
@@ -31,7 +32,6 @@ from sklearn_neurox.extraction._text._checks import (
     report_dropped,
     report_special,
 )
-from sklearn_neurox.extraction._text._extraction_request import ExtractionRequest
 from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._windows import make_sequences
