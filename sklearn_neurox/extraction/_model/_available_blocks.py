@@ -26,12 +26,12 @@ def resolve_blocks(spec, *, component, stack, layers):
         All blocks of the requested components and stacks.
 
     layers : tuple of int or None
-        The layers wanted, none of them negative where there is one stack; None for all.
+        The requested layers, with no negative numbers if there is one stack; None means all.
 
     Raises
     ------
     ValueError
-        If the model does not have something requested.
+        If the model does not have a requested component, stack or layer.
     """
     stacks = _config.choose_stacks(load_config(spec), stack, model=spec.name)
     available = list_blocks(spec, check_components(component), stacks)
@@ -103,7 +103,7 @@ def _check_modules_found(spec, components, stacks, found):
 
 
 def _some_modules(base, stack=None):
-    """List module paths, once per pattern when they differ only in numbers."""
+    """List module paths, merging those that differ only in numbers into one pattern."""
     prefix, seen = f"{stack}." if stack else "", {}
     for path, _ in base.named_modules():
         if path:
