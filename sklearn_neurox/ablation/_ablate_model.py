@@ -84,9 +84,9 @@ def ablate_model(
     Raises
     ------
     ValueError
-        When called: if the model does not have one of the neurons, a name is generated (``"x0"``),
-        a neuron is named twice, or the values do not match the neurons. When the context is
-        entered: if no single module computes one of the hidden states.
+        When called: if the model does not have one of the neurons, a name is a generated column
+        name (``"x0"``), a neuron is named twice, or the values do not match the neurons. When the
+        context is entered: if one of the hidden states is not computed by a single module.
 
     Warns
     -----
@@ -106,10 +106,10 @@ def ablate_model(
     changed where it enters the down projection, and ``attention`` where it enters the output
     projection.
 
-    While the context is open, everyone who runs the model, from any thread, gets the changed
-    states. This includes extraction, which returns the changed activations; no activation cache is
-    read or written in the meantime. Contexts can be nested: the inner one changes what the outer
-    one returned.
+    While the context is open, all code that runs the model, in any thread, gets the changed states.
+    This includes extraction, which returns the changed activations; no activation cache is read or
+    written in the meantime. Contexts can be nested: the inner one changes what the outer one
+    returned.
 
     Antverg and Belinkov [1]_ translate with steps that decrease with the rank of the neuron:
     ``step=np.geomspace(8, 1e-3, n_neurons)``, where the neurons are in the order of a ranking and

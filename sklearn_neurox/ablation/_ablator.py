@@ -25,8 +25,8 @@ class NeuronAblator(BaseNeuronSelector):
         None ablates nothing, regardless of ``keep``.
 
     keep : bool, default=False
-        Whether ``neurons`` are the neurons to keep, so that all others are ablated, rather than the
-        neurons to ablate.
+        If True, ``neurons`` are the neurons to keep, and all others are ablated. If False, they are
+        the neurons to ablate.
 
     fill : {"drop", "zero", "mean", "resample"} or float, default="drop"
         What happens to the ablated columns:
@@ -35,9 +35,9 @@ class NeuronAblator(BaseNeuronSelector):
         - ``"zero"``: they are set to 0.
         - ``"mean"``: they are set to their mean over the training rows. This is the mildest fill
           for a probe that is not refitted.
-        - ``"resample"``: in each row they are replaced by those of a randomly drawn training row,
-          all from the same row. This preserves their joint distribution and breaks only their
-          relation to the word. At most 1000 training rows are stored to draw from.
+        - ``"resample"``: in each row, they are all replaced by the values of one randomly drawn
+          training row. This preserves their joint distribution and breaks only their relation to
+          the word. At most 1000 training rows are stored to draw from.
         - a number: they are set to that number.
 
     random_state : int, RandomState instance or None, default=None
@@ -199,7 +199,7 @@ class NeuronAblator(BaseNeuronSelector):
     def _overwrite(self, X, places=slice(None)):
         """Copy X with the ablated columns, or only those at ``places`` among them, overwritten.
 
-        Apart from the copy, this takes the memory of a few rows.
+        Apart from the copy, this needs memory for only a few rows.
         """
         columns, filled = self.ablated_[places], np.array(X)
         if len(self.fill_rows_) == 1:
@@ -252,7 +252,7 @@ def _rows_to_store(n_rows, weight, random_state):
     if weight is None:
         n_stored = min(_MAX_STORED_ROWS, n_rows)
         return np.sort(random_state.choice(n_rows, n_stored, replace=False))
-    # Systematic sampling: each row's share is met to within one row.
+    # Systematic sampling: the count of each row matches its weight to within one draw.
     up_to = np.cumsum(weight) / weight.sum()
     steps = (random_state.uniform() + np.arange(_MAX_STORED_ROWS)) / _MAX_STORED_ROWS
     # Rounding must not step past the last row with a positive weight.

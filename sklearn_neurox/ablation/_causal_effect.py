@@ -97,15 +97,15 @@ def causal_effect(
         ``tokenizer``; its layers and components are ignored.
 
     words : DataFrame of shape (n_words, n_columns)
-        One row per word, with the columns ``text``, ``start`` and ``end``. For an encoder-decoder
-        model also ``target``, ``target_start`` and ``target_end`` if the decoder should produce
+        One row per word, with the columns ``text``, ``start`` and ``end``. An encoder-decoder model
+        also needs ``target``, ``target_start`` and ``target_end`` if the decoder should produce
         something other than the text, such as its translation.
 
     y : array-like of shape (n_words,)
         The labels.
 
     neurons : array-like of str, of shape (n_neurons,)
-        The names of the neurons, best first, as returned by a ranker:
+        The names of the neurons, best first, as a ranker returns them:
         ``ranker.to_frame(names)["neuron"]``. Random and bottom neurons are chosen from these too,
         so pass the whole ranking.
 
@@ -130,9 +130,9 @@ def causal_effect(
         indexed by neuron name; see `ablate_model`.
 
     step : float or array-like of shape (n_neurons,), default=1.0
-        For ``fill="translate"``: how far the first changed neuron moves, the second, and so on, in
-        every order. With ``np.geomspace(8, 1e-3, n_neurons)``, the top, random and bottom neurons
-        all move equally far [1]_.
+        For ``fill="translate"``: how far to move the first changed neuron, the second, and so on,
+        whatever the order. With ``np.geomspace(8, 1e-3, n_neurons)``, the top, random and bottom
+        neurons all move equally far [1]_.
 
     tokenizer : str, path, PreTrainedTokenizerBase or None, default=None
         The tokenizer; None uses the one saved with the model.
@@ -161,8 +161,8 @@ def causal_effect(
         - ``which``, ``n_neurons``, ``draw``: the ablated neurons. The first two rows describe the
           original model and have ``"none"`` and 0; the draw is 0 except for random neurons.
         - ``carries``: whether the row is about the words that carry the property.
-        - ``n_words``, ``n_unscored``: the number of words scored, and of those that cannot be
-          scored.
+        - ``n_words``, ``n_unscored``: the number of words that are scored, and of those that cannot
+          be.
         - ``loss``: the mean negative log-probability per word, in nats; the value of a word is the
           sum over its subwords.
         - ``loss_change``: the increase in loss compared with the original model.
@@ -183,7 +183,7 @@ def causal_effect(
     -----
     UserWarning
         If words cannot be scored, because the tokenizer drops them or a causal model has nothing to
-        predict them from; and if the indexes of ``words`` and y share labels in different orders.
+        predict them from; or if the indexes of ``words`` and y share labels in different orders.
 
     See Also
     --------
@@ -309,8 +309,8 @@ def _check_which(which):
     wrong = [one for one in which if one not in _WHICH]
     if wrong or not which or len(set(which)) < len(which):
         raise ValueError(
-            f"The 'which' parameter of causal_effect must contain {', '.join(_WHICH)}, each "
-            f"at most once. Got {wrong[0] if wrong else which!r}."
+            f"The 'which' parameter of causal_effect must contain at least one of "
+            f"{', '.join(_WHICH)}, each at most once. Got {wrong[0] if wrong else which!r}."
         )
     return which
 

@@ -51,8 +51,8 @@ def ablation_curve(
     Parameters
     ----------
     estimator : estimator instance
-        The probe, or a `sklearn.pipeline.Pipeline` that ends in it. All steps of a pipeline but the
-        last are cloned and fitted once per fold, and the ablation happens right before the last
+        The probe, or a `sklearn.pipeline.Pipeline` that ends in it. All steps of a pipeline except
+        the last are cloned and fitted once per fold, and the ablation happens right before the last
         step.
 
     X : array-like of shape (n_samples, n_features) or DataFrame of words
@@ -75,7 +75,7 @@ def ablation_curve(
 
     fill : {"zero", "mean", "resample"}, float or list of these, default="mean"
         How the other neurons are filled when the same probe is scored; see `NeuronAblator`. The
-        fill acts right before the last step, so after the scaler of a pipeline zero *is* the mean;
+        fill acts right before the last step, so after the scaler of a pipeline, zero *is* the mean;
         if the last step itself scales, zero may be an outlier.
 
     retrain : bool or array-like of bool, default=(False, True)
@@ -86,9 +86,9 @@ def ablation_curve(
 
     cv : int, cross-validation generator, iterable or None, default=None
         How to split the data. An int is the number of folds, and None means 5; words are never
-        shuffled between folds: with ``groups`` the splitter is
-        `sklearn.model_selection.GroupKFold`, without them the folds are contiguous and a warning is
-        issued. An iterable yields (train, test) index arrays; for a single fixed split, use
+        shuffled between folds. With ``groups``, the splitter is
+        `sklearn.model_selection.GroupKFold`; without them, the folds are contiguous and a warning
+        is issued. An iterable yields (train, test) index arrays; for a single fixed split, use
         ``cv=[(train, test)]``.
 
     groups : array-like of shape (n_samples,) or None, default=None
@@ -133,7 +133,7 @@ def ablation_curve(
     -----
     UserWarning
         If the indexes of X and y share labels in different orders; if ``cv`` makes folds without
-        ``groups``; and if some of the bottom neurons have no weight at all.
+        ``groups``; or if some of the bottom neurons have no weight at all.
 
     See Also
     --------

@@ -50,8 +50,8 @@ def check_fills(fill, values, step, neurons, *, caller):
     if fill not in _NEEDED:
         if values is not None:
             raise ValueError(
-                f"The 'values' parameter of {caller} is for the fills {', '.join(_NEEDED)}; "
-                f"fill={fill!r} needs no values. Leave it None."
+                f"The 'values' parameter of {caller} applies only to the fills "
+                f"{', '.join(_NEEDED)}; fill={fill!r} needs no values. Omit them."
             )
         value = 0.0 if fill == "zero" else float(fill)
         return Fills(neurons, "constant", np.full(len(neurons), value), None)
@@ -104,7 +104,7 @@ def _by_name(values, neurons, caller):
 
 
 class _Change:
-    """Changes some units of a state, on a copy."""
+    """Changes some units of a copy of a state."""
 
     def __init__(self, fill, units, values, name):
         self.fill, self.name = fill, name

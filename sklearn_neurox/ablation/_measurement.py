@@ -136,7 +136,7 @@ def measure(
         A ranking that is None means the weights of the only probe.
 
     caller : str
-        The public function, for messages. The other parameters are its own.
+        The public function, for messages. The other parameters are those of that function.
 
     Returns
     -------
@@ -331,7 +331,7 @@ def _warn_about_weightless(n_tied, n_neurons, caller):
     if any(n_tied):
         warn_user(
             f"The bottom neurons of {caller} include neurons with zero weight in "
-            f"{np.count_nonzero(n_tied)} of {len(n_tied)} rankings, one per fold and ranker (up to "
-            f"{max(n_tied)} of {n_neurons} neurons). These tie, and are ordered by the "
-            "gradient of the loss, not by weight.",
+            f"{np.count_nonzero(n_tied)} of {len(n_tied)} rankings (one ranking per fold and "
+            f"ranker), up to {max(n_tied)} of {n_neurons} neurons each. They are tied, and are "
+            "ordered by the gradient of the loss, not by weight.",
         )

@@ -59,8 +59,8 @@ def ablation_table(
         ``scores_`` or ``ranking_`` works too. Rankers in a list are named after their classes.
 
     probes : dict of str to estimator, or list of estimators
-        The probes. A pipeline counts as one probe whose neurons are the columns it receives: a
-        scaler inside it acts after the ablation.
+        The probes. A pipeline counts as one probe, whose neurons are the columns that it receives,
+        so a scaler inside it acts after the ablation.
 
     features : transformer or None, default=None
         Turns X into a matrix of activations; cloned and fitted once per fold. None uses X itself.
@@ -84,9 +84,9 @@ def ablation_table(
 
     cv : int, cross-validation generator, iterable or None, default=None
         How to split the data. An int is the number of folds, and None means 5; words are never
-        shuffled between folds: with ``groups`` the splitter is
-        `sklearn.model_selection.GroupKFold`, without them the folds are contiguous and a warning is
-        issued. An iterable yields (train, test) index arrays; for a single fixed split, use
+        shuffled between folds. With ``groups``, the splitter is
+        `sklearn.model_selection.GroupKFold`; without them, the folds are contiguous and a warning
+        is issued. An iterable yields (train, test) index arrays; for a single fixed split, use
         ``cv=[(train, test)]``.
 
     groups : array-like of shape (n_samples,) or None, default=None
@@ -130,7 +130,7 @@ def ablation_table(
     -----
     UserWarning
         If the indexes of X and y share labels in different orders; if ``cv`` makes folds without
-        ``groups``; and if some of the bottom neurons have no weight at all.
+        ``groups``; or if some of the bottom neurons have no weight at all.
 
     See Also
     --------

@@ -95,7 +95,7 @@ def _best_table(ranking, classes):
 
 def _ablation_table(curve):
     curve = curve.assign(
-        kept=(100 * curve["fraction"]).round().astype(int).astype(str) + " %",
+        kept=(100 * curve["fraction"]).round().astype(int).astype(str) + "%",
         mode=np.where(curve["retrained"], "retrained", "filled"),
     )
     scores = curve.groupby(["mode", "which", "kept"])["score"]

@@ -44,7 +44,8 @@ def _add_options(add):
         "--rows",
         default="words",
         choices=["words", "texts"],
-        help="one row per word, or one per sentence (.npy only) (default: %(default)s)",
+        help="one row per word, or one per sentence (only for a .npy file or a cache) "
+        "(default: %(default)s)",
     )
     add(
         "--dtype",

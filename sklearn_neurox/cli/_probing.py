@@ -79,7 +79,7 @@ def read_labeled_words(data, label):
     else:
         words = read_conllu(data, columns=(), feats=[label])
     if column not in words:
-        raise ValueError(f"--label {label}: generated sentences have upos, number and tense.")
+        raise ValueError(f"--label {label}: generated sentences have only upos, number and tense.")
     words = words.rename(columns={column: "label"})
     labeled = words.dropna(subset=["label"]).reset_index(drop=True)
     print(f"{len(words):,} words of {words['sentence_id'].nunique():,} sentences, ", end="")
@@ -104,7 +104,7 @@ def split_sentences(words, label):
 def layer_table(probe, H, words, train, test):
     """Score a probe on each layer alone, and a baseline: the most frequent label of each word.
 
-    The scores of the layers have 95 % intervals over the test sentences.
+    The scores of the layers have 95% intervals over the test sentences.
     """
     y, split = words["label"].to_numpy(), [(train, test)]
     profile = layer_profile(probe, H, y, groups=words["text"], cv=split, random_state=0)

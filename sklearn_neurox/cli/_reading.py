@@ -24,7 +24,7 @@ def add_reading_options(add):
     add(
         "--stack",
         choices=["encoder", "decoder", "both"],
-        help="what to read of an encoder-decoder model (default: encoder)",
+        help="which stack of an encoder-decoder model to read (default: encoder)",
     )
     add(
         "--aggregation",
@@ -35,8 +35,8 @@ def add_reading_options(add):
     add(
         "--cache",
         metavar="FOLDER",
-        help="store activations there, so that an interrupted command resumes when run again and "
-        "other layers and aggregations do not run the model",
+        help="store activations in this folder, so that an interrupted command resumes when run "
+        "again, and other layers and aggregations do not need another run of the model",
     )
     add("--device", help="cpu, cuda or mps (default: CUDA if available)")
 

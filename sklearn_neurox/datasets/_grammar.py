@@ -219,7 +219,7 @@ class SentenceGrammar:
                 return determiner + _word(noun, "NOUN", "Sing")
 
     def property(self, depth):
-        """Say where or how the subject of "be" is."""
+        """Describe where or how the subject of "be" is."""
         if self.chance(0.25):
             return self.prepositional(lexicon.WHERE, depth)
         if self.chance(0.15):

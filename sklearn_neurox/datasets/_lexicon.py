@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The words of `make_tagged_words`: some 300 entries, chosen because they are ambiguous.
 
-A verb is ``(base, third person, past, past participle, present participle)``, a noun is
+A verb is ``(base, third person, past, past participle, present participle)``, and a noun is
 ``(singular, plural)``. Irregular forms follow a slash: ``fall/fell/fallen``, ``leaf/leaves``. A
 word that can be several parts of speech appears in several tables; the grammar assigns the tag.
 """

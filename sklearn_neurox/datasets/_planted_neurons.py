@@ -65,7 +65,7 @@ def make_planted_neurons(
     :math:`f_i` and the ``correlation`` :math:`\rho`. The factor is independent of the planted
     neurons; otherwise it would cancel their noise and make every neuron informative. The
     informative neurons therefore contain everything that the matrix reveals about the class, and
-    none of them is dispensable, except for a redundant copy of it.
+    none of them is dispensable unless it has a redundant copy.
 
     Parameters
     ----------
@@ -85,8 +85,8 @@ def make_planted_neurons(
         The number of rescaled copies of informative neurons.
 
     kind : {"mean", "variance", "xor"}, default="mean"
-        How the class shows: ``"mean"`` is visible to linear probes, ``"variance"`` to Gaussian
-        probes, and ``"xor"`` only in sets of neurons.
+        How the neurons depend on the class: ``"mean"`` is visible to linear probes, ``"variance"``
+        to Gaussian probes, and ``"xor"`` is visible only in combinations of neurons.
 
     effect : float or array-like of shape (n_informative,), default=1.0
         The strength of the informative neurons, in units of the noise. An array gives one value

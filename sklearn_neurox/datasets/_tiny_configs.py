@@ -41,7 +41,7 @@ def _bert(size, tokenizer, config_class=BertConfig, **config):
         num_hidden_layers=size.n_layers,
         num_attention_heads=size.n_heads,
         intermediate_size=2 * size.hidden_size,
-        # These two number positions starting after the padding id, which is 1.
+        # RoBERTa and XLM-RoBERTa number positions from after the padding id, which is 1.
         max_position_embeddings=size.max_length
         + (2 if config_class in (RobertaConfig, XLMRobertaConfig) else 0),
         pad_token_id=tokenizer.pad_token_id,
@@ -65,7 +65,7 @@ def _modernbert(size, tokenizer):
         size,
         tokenizer,
         ModernBertConfig,
-        # Windows of local attention shorter than ordinary sentences.
+        # The windows of local attention are shorter than ordinary sentences.
         local_attention=8,
         global_attn_every_n_layers=2,
         bos_token_id=tokenizer.cls_token_id,

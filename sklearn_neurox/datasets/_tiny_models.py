@@ -66,7 +66,7 @@ def make_tiny_model(
         The architecture, which determines the kind of tokenizer:
 
         - ``"bert"``, ``"distilbert"``: WordPiece that keeps case and accents; ``"bert-uncased"``
-          removes both. A word with a character that is not in ``corpus`` is unknown;
+          removes both. A word with a character that is not in ``corpus`` becomes the unknown token;
         - ``"gpt2"``: byte-level BPE, without a padding token or special tokens around a text; a
           decoder;
         - ``"roberta"``, ``"modernbert"``: byte-level BPE with special tokens; the latter composes

@@ -95,8 +95,8 @@ def train_llama(corpus, vocab_size):
 def train_xlm_roberta(corpus, vocab_size):
     """Build a Unigram tokenizer like XLM-RoBERTa's.
 
-    The pieces come from a BPE model and are scored by their frequency, because the trainer of
-    Unigram models finds different pieces in every process.
+    The pieces come from a BPE model and are scored by their frequency, because the trainer for
+    Unigram models finds different pieces in each process.
     """
     bpe = Tokenizer(BPE(**_train_metaspace(corpus, vocab_size, [])))
     bpe.pre_tokenizer = pre_tokenizers.Metaspace()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The largest, the smallest or the most distant from zero in each row."""
+"""Find the largest and smallest values in each row, or those farthest from zero."""
 
 import numpy as np
 

@@ -13,7 +13,7 @@ from sklearn_neurox.utils._names import neuron_names
 from sklearn_neurox.utils._optional import require
 
 _INDEX = "sentence_to_index"
-# Reading in batches of this many words bounds the memory used besides the result.
+# Reading in batches of this many words bounds the memory used in addition to the result.
 _BATCH_WORDS = 1024
 
 
@@ -153,7 +153,7 @@ def _sentence_texts(file, path):
 
 
 def _split(text, n_words, path, index):
-    """Split a sentence into words; their number tells NeuroX's mark of repetition from words."""
+    """Split a sentence into words, minus NeuroX's mark of repetition, which ``n_words`` reveals."""
     words = text.split(" ")
     if len(words) == n_words + 2 and re.search(r" \(Occurrence \d+\)$", text):
         words = words[:-2]

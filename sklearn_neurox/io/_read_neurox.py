@@ -20,7 +20,7 @@ from sklearn_neurox.words._frame import words_frame
 
 _REFUSED = {
     ".acts": "it is a pickle, and loading a pickle can run arbitrary code",
-    ".t7": "it is a Lua Torch file, which torch has not read since 1.0",
+    ".t7": "it is a Lua Torch file, which torch has not supported since 1.0",
 }
 
 
@@ -54,8 +54,8 @@ def read_neurox(
 
     words : DataFrame of shape (n_words, n_columns) or None, default=None
         The words that were extracted, from `read_parallel`, `read_conllu` or `words_frame`. None
-        takes the words stored in the file, which are those of the tokenizer (``"play##ing"``) and
-        have no annotations. A ``.pt`` file stores no words.
+        takes the words stored in the file, which are spelled as the tokenizer splits them
+        (``"play##ing"``) and have no annotations. A ``.pt`` file stores no words.
 
     layers : sequence of int or None, default=None
         The layers to read, in this order; None reads all layers.
@@ -63,7 +63,7 @@ def read_neurox(
     stored_layers : sequence of int or None, default=None
         The layers of the model that the file holds, in file order. None numbers them from 0, which
         is wrong for files written with NeuroX's options ``filter_layers`` or
-        ``ignore_embeddings``. Files of a single layer have its number in their name.
+        ``ignore_embeddings``. Files that hold a single layer have its number in their name.
 
     mismatched : {"error", "drop"}, default="error"
         What to do with sentences whose stored number of words differs from that in `words`: NeuroX
@@ -88,9 +88,9 @@ def read_neurox(
         If `path` is an HDF5 file and h5py is not installed.
 
     ValueError
-        If the number of sentences, or of words in a sentence, differs from `words`; if a layer
-        does not exist; if a file is not in its format; or for ``.acts`` and ``.t7`` files, which
-        cannot be read safely.
+        If the number of sentences, or of words in a sentence, differs from `words`; if a layer does
+        not exist; if a file is not in its format; or if it is an ``.acts`` file, which cannot be
+        read safely, or a ``.t7`` file, which torch no longer reads.
 
     Warns
     -----
@@ -161,7 +161,7 @@ def _open(path, layers, stored_layers, dtype):
             "convert it to HDF5 or JSON with NeuroX's ActivationsWriter."
         )
     if suffix not in (".hdf5", ".json", ".pt"):
-        raise ValueError(f"{path} must end with .hdf5, .json or .pt, which tells the format.")
+        raise ValueError(f"{path} must end with .hdf5, .json or .pt, which determines the format.")
     files = _layer_files(path, layers, stored_layers)
     if suffix == ".hdf5":
         return _open_hdf5(files, layers, stored_layers)

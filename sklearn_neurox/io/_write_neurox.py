@@ -41,13 +41,14 @@ def write_neurox(
 
     H : array-like of shape (n_words, n_neurons)
         One row per word, with the columns layer by layer, as a `SubwordAggregator` returns it. The
-        column names of a DataFrame give the layers. A memory-mapped array is not read whole.
+        column names of a DataFrame give the layers. A memory-mapped array is never read into memory
+        as a whole.
 
     words : DataFrame of shape (n_words, n_columns)
         The words of the rows, sentence by sentence.
 
     n_layers : int or None, default=None
-        The number of equal layers that the columns divide into. None reads the layers from the
+        The number of layers of equal size that the columns form. None reads the layers from the
         column names.
 
     decompose_layers : bool, default=False
@@ -55,7 +56,7 @@ def write_neurox(
         ``acts.hdf5``, numbered by layer.
 
     parallel : mapping from str to str or path-like, or None, default=None
-        Text files to write as well, by column of `words`, such as ``{"word": "acts.word",
+        Additional text files to write, by column of `words`, such as ``{"word": "acts.word",
         "upos": "acts.upos"}``: one line per sentence, with one entry per word. NeuroX's
         ``load_data`` and `read_parallel` read them.
 

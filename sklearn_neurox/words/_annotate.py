@@ -40,10 +40,10 @@ def annotate(
     by : collection of str, str, re.Pattern or callable
         What makes a word positive:
 
-        - a set or list of words: being one of them;
-        - a regular expression, as a str or compiled: matching it, see `match`;
-        - a function that takes a word and returns a bool: returning True. It is called once per
-          *distinct* word. With ``on=None`` it takes a row, as a Series.
+        - a set or list of words: the word is one of them;
+        - a regular expression, as a str or compiled: the word matches it, see `match`;
+        - a function that takes a word and returns a bool: it returns True. It is called once per
+          *distinct* word. With ``on=None``, it takes a row, as a Series.
 
     name : str, default="label"
         The name of the new column.
@@ -58,7 +58,7 @@ def annotate(
     case_sensitive : bool, default=True
         Whether upper and lower case differ. If False, the words of a set are compared by
         ``str.casefold``, and a regular expression gets the flag ``re.IGNORECASE``. A function
-        always receives the word unchanged, so False is an error there.
+        always receives the word unchanged, so it cannot be combined with False.
 
     positive, negative : hashable, default="positive", "negative"
         The labels.
@@ -66,17 +66,17 @@ def annotate(
     Returns
     -------
     annotated : DataFrame of shape (n_words, n_columns + 1)
-        The words in the same order and with the same index, and the new column as the last. Rows
+        The words, in the same order and with the same index, and with the new column last. Rows
         without a value in the column `on` have no label.
 
     Raises
     ------
     TypeError
-        If `by` is of none of these types.
+        If `by` has none of these types.
 
     ValueError
-        If a class is empty; if the frame already has a column `name`, or has no column `on`; and if
-        a function does not return a bool, naming the first such row.
+        If a class is empty; if the frame already has a column `name`, or has no column `on`; or if
+        a function does not return a bool (the message names the first such row).
 
     See Also
     --------
@@ -85,15 +85,16 @@ def annotate(
 
     Notes
     -----
-    The classes are seldom balanced. Class weights keep all words: ``class_weight="balanced"`` of
-    the probe. To leave words out, select rows of the frame before extraction: the same number from
-    each class (``words.groupby("label").sample(n, random_state=0)``), or a few of each word type,
-    so that a class does not consist of frequent words (``words.sample(frac=1,
-    random_state=0).groupby("word").head(20).sort_index()``). Each row carries its text, so
-    ``groups=words["text"]`` is correct for any selection of rows. To balance only the training data
-    of a probe and test on words at their natural frequencies, put a sampler of imbalanced-learn
-    right before the probe in *its* pipeline, ``imblearn.pipeline.make_pipeline``. This requires a
-    probe without an inner split, because samplers do not pass on groups.
+    The classes are rarely balanced. To keep all words, weight the classes, with
+    ``class_weight="balanced"`` in the probe. To leave words out, select rows of the frame before
+    extraction: the same number from each class (``words.groupby("label").sample(n,
+    random_state=0)``), or a few of each word type, so that a few frequent words do not make up most
+    of a class (``words.sample(frac=1, random_state=0).groupby("word").head(20).sort_index()``).
+    Each row carries its text, so ``groups=words["text"]`` is correct for any selection of rows. To
+    balance only the training data of a probe and test on words at their natural frequencies, put a
+    sampler of imbalanced-learn right before the probe in *its* pipeline,
+    ``imblearn.pipeline.make_pipeline``. This requires a probe without an inner split, because
+    samplers do not pass on groups.
 
     Examples
     --------

@@ -30,14 +30,14 @@ def words_frame(
     Parameters
     ----------
     words : iterable of sequences of str, or DataFrame
-        The words of each sentence. Or a long DataFrame with one row per word and the columns
-        ``sentence_id`` and ``word``; its other columns are kept as annotations and the order of its
-        rows is kept. The rows of a sentence must be contiguous.
+        The words of each sentence; or a long DataFrame with one row per word and the columns
+        ``sentence_id`` and ``word``. Its other columns are kept as annotations, and its rows keep
+        their order. The rows of a sentence must be contiguous.
 
     labels : iterable of sequences, mapping of str to iterable of sequences, or None, default=None
-        The label of each word, in the same shape as `words`. A mapping gives several annotations,
-        one column per name; a single one becomes the column ``label``. Use None or NaN for a
-        missing label. Must be None for a DataFrame, whose columns hold the labels.
+        The label of each word, in the same shape as `words`. A mapping provides several
+        annotations, one column per name; a single annotation becomes the column ``label``. Use None
+        or NaN for a missing label. Must be None for a DataFrame, whose columns hold the labels.
 
     sentence_ids : iterable or None, default=None
         One distinct name per sentence. None numbers the sentences from 0. Must be None for a
@@ -65,9 +65,9 @@ def words_frame(
         If a sentence, or its labels, is one string instead of a list.
 
     ValueError
-        If a sentence has no words; a word is empty, missing or not a string; the labels have
-        another shape than the words, naming the sentence and both lengths; sentence ids are missing
-        or repeated; or an annotation has the name of a column of the frame.
+        If a sentence has no words; a word is empty, missing or not a string; the labels differ in
+        shape from the words (the message names the sentence and both lengths); sentence ids are
+        missing or repeated; or an annotation has the name of a column of the frame.
 
     See Also
     --------
@@ -263,7 +263,7 @@ def _flat_labels(name, values, lengths, ids):
                 f"{name!r}."
             )
     flat = pd.Series(list(chain.from_iterable(values)))
-    # A column of only None would change its dtype when written to a file and read back.
+    # A column that is all None would change its dtype when written to a file and read back.
     return flat.astype(string_dtype()) if flat.dtype == object and flat.isna().all() else flat
 
 

@@ -15,13 +15,13 @@ OWN_COLUMNS = ("text", "start", "end", "word", "position", "sentence_id")
 def string_dtype():
     """Return the dtype of strings in the installed pandas: ``str`` since 3.0, ``object`` before.
 
-    The readers of CSV and Parquet return it too, whether pyarrow is installed or not.
+    pandas' readers of CSV and Parquet return it too, whether or not pyarrow is installed.
     """
     return pd.Series([""]).dtype
 
 
 def check_column_names(names: Iterable) -> None:
-    """Raise an error if an annotation's name is not a string, repeated, or the frame's own."""
+    """Raise an error for annotation names that are not strings, are repeated, or are reserved."""
     seen = set()
     for name in names:
         if not isinstance(name, str):

@@ -52,15 +52,16 @@ def read_conllu(
     Returns
     -------
     frame : DataFrame of shape (n_words, 6 + n_annotations)
-        A frame as returned by `words_frame`. ``sentence_id`` is the ``sent_id`` of the file, or for
-        a sentence without one its running number from 0, as a string. An annotation that a word
-        lacks (``_`` in the file) is missing; a FORM ``_`` is that character, and so is its LEMMA.
+        A frame as returned by `words_frame`. ``sentence_id`` is the ``sent_id`` of the file or, for
+        a sentence without one, its running number from 0, as a string. An annotation that a word
+        lacks (``_`` in the file) is missing. A FORM ``_`` stands for the character itself, and so
+        does its LEMMA.
 
     Raises
     ------
     ValueError
-        If a line is malformed, naming the file and line; if a ``sent_id`` occurs twice; and if all
-        words are ``_``, as in a treebank distributed without its texts.
+        If a line is malformed (the message names the file and line), if a ``sent_id`` occurs twice,
+        or if all words are ``_``, as in a treebank distributed without its texts.
 
     Warns
     -----
@@ -133,7 +134,7 @@ def read_parallel(
         The words.
 
     labels : str, path-like or file object, or mapping of str to these
-        One label per word. A mapping gives several annotations, one column per name.
+        One label per word. A mapping provides several annotations, one column per name.
 
     name : str, default="label"
         The column name of a single annotation.
@@ -150,8 +151,8 @@ def read_parallel(
     Raises
     ------
     ValueError
-        If the files differ in their number of lines, or a line has different numbers of words and
-        labels, naming the file and line; and if a line has no words.
+        If the files differ in their number of lines, if a line has different numbers of words and
+        labels (the message names the file and line), or if a line has no words.
 
     See Also
     --------
@@ -313,7 +314,7 @@ def read_lines(path, *, encoding):
 def iterate_lines(path, *, encoding):
     r"""Yield the lines of a file one by one, as `read_lines` reads them all.
 
-    In ``encoding`` no other character may contain the byte of ``\n``.
+    In ``encoding``, no other character may contain the byte of ``\n``.
     """
     with open(path, "rb") as file:
         for number, raw in enumerate(file, start=1):

@@ -555,7 +555,8 @@ def test_a_state_that_no_module_makes(tmp_path_factory):
         model = XLNetModel(XLNetConfig(vocab_size=64, d_model=16, n_layer=2, n_head=2, d_inner=8))
     model.eval()
     ids = torch.tensor([[5, 6, 7]])
-    with pytest.raises(ValueError, match=r"'hidden.1' cannot be changed.* layers \[2\] can"):
+    message = r"'hidden.1' cannot be changed.* layers \[2\] and of other components can"
+    with pytest.raises(ValueError, match=message):
         with ablate_model(model, ["hidden.1.3"]):
             pass
     assert hooks_of(model) == []

@@ -82,7 +82,7 @@ def test_layers_are_scored_by_layer_profile(capsys):
     ("arguments", "message"),
     [
         (["--data", "nowhere.conllu"], "nowhere.conllu"),
-        (["--label", "mood"], "--label mood: generated sentences have upos, number and tense"),
+        (["--label", "mood"], "--label mood: generated sentences have only upos, number and tense"),
         (["--l1-ratio", "3"], "'l1_ratio' parameter of ElasticNetProbeClassifier must be"),
         (["--model", "no/such-model"], "'no/such-model'.*could not be loaded"),
         (["--report", "no/page.html"], "--report: .* no/page.html: there is no folder no"),

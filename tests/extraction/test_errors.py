@@ -55,20 +55,20 @@ BAD_ROWS = {
     "missing text": (
         with_text(None),
         ValueError,
-        "'text' is missing in 1 rows, the first is row 4",
+        "'text' is missing in 1 rows; the first is row 4",
     ),
-    "NaN text": (with_text(NAN), ValueError, "'text' is missing in 1 rows, .* is row 4"),
+    "NaN text": (with_text(NAN), ValueError, "'text' is missing in 1 rows; .* is row 4"),
     "number as text": (with_text(7), ValueError, r"row 4 holds int \(7\)"),
     "bytes as text": (with_text(b"Dogs"), ValueError, "row 4 holds bytes"),
     "NaN start": (
         with_cell(3, "start", NAN),
         ValueError,
-        "'start' is missing in 1 rows, the first is row 3",
+        "'start' is missing in 1 rows; the first is row 3",
     ),
     "NA end": (
         with_cell(3, "end", pd.NA),
         ValueError,
-        "'end' is missing in 1 rows, the first is row 3",
+        "'end' is missing in 1 rows; the first is row 3",
     ),
     "fraction": (
         with_cell(2, "start", 8.5),
@@ -100,9 +100,9 @@ BAD_ROWS = {
     "span of another word": (
         with_cell(2, "start", 9),
         ValueError,
-        r"row 2 says its word is 'dog', but text\[9:11\] is 'og' \(1 such",
+        r"the word of row 2 is 'dog', but text\[9:11\] is 'og' \(1 such",
     ),
-    "another word": (with_cell(7, "word", "dogs"), ValueError, "row 7 says its word is 'dogs'"),
+    "another word": (with_cell(7, "word", "dogs"), ValueError, "the word of row 7 is 'dogs'"),
     "array of rows": (lambda w: w.to_numpy(), ValueError, "ndarray of rows.*Pass the DataFrame"),
     "list of rows": (lambda w: w.to_numpy().tolist(), ValueError, "pass the frame itself"),
     "one string": (lambda w: "Dogs bark", ValueError, "list of texts or a frame of words, got one"),
@@ -360,13 +360,13 @@ def test_messages_count_rows_by_position_whatever_the_index(tiny, words):
 
 def test_rows_of_a_filtered_frame_are_named_by_their_label_too(tiny, words):
     words.loc[20, "word"] = "another"
-    with pytest.raises(ValueError, match=r"row 2 \(index label 20\) says its word is 'another'"):
+    with pytest.raises(ValueError, match=r"the word of row 2 \(index label 20\) is 'another'"):
         ActivationExtractor(tiny("bert")).transform(words.iloc[18:])
 
 
 def test_the_tokenizer_of_a_larger_model_is_refused(tiny, words):
     extractor = ActivationExtractor(tiny("bert"), tokenizer=demo_model_path())
-    with pytest.raises(ValueError, match=r"makes the token id \d+, but the model knows only"):
+    with pytest.raises(ValueError, match=r"produces the token id \d+, but the model has only"):
         extractor.transform(words)
 
 

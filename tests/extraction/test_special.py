@@ -233,10 +233,10 @@ def test_empty_texts_follow_missing(family, tiny):
         assert {1, 3} <= set(dropped) and not {0, 2} & set(dropped)
         told = [str(w.message) for w in caught if "drops all" in str(w.message)]
         assert len(told) == 1
-        assert f"{len(dropped)} of 5 rows, the first is row 1 ('')" in told[0]
+        assert f"{len(dropped)} of 5 rows (the first is row 1, '')" in told[0]
         np.testing.assert_array_equal(H[dropped], np.full_like(H[dropped], filled))
         assert np.isfinite(H[[0, 2]]).all() and (H[[0, 2]] != 0).any(axis=1).all()
-    with pytest.raises(ValueError, match=r"of 5 rows, the first is row 1 \(''\)"):
+    with pytest.raises(ValueError, match=r"of 5 rows \(the first is row 1, ''\)"):
         ActivationExtractor(tiny(family), missing="error").transform(texts)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Change the states of a live model for a while."""
+"""Change the states of a live model while a context is open."""
 
 import contextlib
 import threading
@@ -25,8 +25,8 @@ def editing(model, changes):
         With or without a head.
 
     changes : dict of Block to callable
-        Called with the state (tensor of shape (..., n_units)); returns another of the same shape.
-        It must not modify its argument, which the model may use elsewhere.
+        Each is called with the state, a tensor of shape (..., n_units), and returns another of the
+        same shape. It must not modify its argument, which the model may use elsewhere.
 
     Yields
     ------
@@ -35,7 +35,7 @@ def editing(model, changes):
     Raises
     ------
     ValueError
-        If no single module computes a block.
+        If one of the blocks is not computed by a single module.
 
     Warns
     -----

@@ -28,8 +28,8 @@ class Site:
 
     path: str
     side: str  # "input" or "output"
-    # Which of the module's calls in one forward pass, None for all. Counting requires detecting the
-    # start of a pass, so calls are counted only for modules that run several times per pass.
+    # Which of the module's calls in one forward pass; None means all. Counting requires detecting
+    # the start of a pass, so calls are counted only for modules that run several times per pass.
     call: int | None = None
 
     def tap(self, base):
@@ -48,8 +48,8 @@ def site_of(model, block):
         name = type(getattr(model, "module", model)).__name__
         raise ValueError(
             f"The neurons of {block.name!r} cannot be changed, because no single module of {name} "
-            f"computes this state. Those of the hidden layers {sorted(sites)} can, and those of "
-            "other components."
+            f"computes this state. Neurons of the hidden layers {sorted(sites)} and of other "
+            "components can be changed."
         )
     return sites[block.layer]
 

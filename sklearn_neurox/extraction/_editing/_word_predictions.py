@@ -34,7 +34,7 @@ class WordPredictor:
     Parameters
     ----------
     request : ExtractionRequest
-        Says how texts are read; its model has a head.
+        Determines how texts are read; its model has a head.
 
     words : DataFrame
         With the columns ``text``, ``start``, ``end``, and perhaps ``target``.
@@ -90,7 +90,7 @@ class WordPredictor:
         return np.flatnonzero(is_word[self.word_of_row])
 
     def _ask_seq2seq(self, request, caller):
-        """Leave all as it is: the decoder's input begins one place earlier than its target."""
+        """Leave everything as it is: the decoder's input begins one place before its target."""
 
     def _ask_causal(self, request, caller):
         first = self.position == 0
@@ -102,11 +102,11 @@ class WordPredictor:
         self.position = self.position - 1
 
     def _ask_masked(self, request, caller):
-        """Give each word an input of its own, in which its subwords are masked."""
+        """Assign each word its own input, in which its subwords are masked."""
         mask = load_tokenizer(request.spec).mask_token_id
         if mask is None:
             raise ValueError(
-                f"{caller} masks the words that {request.spec.name} is to predict, but its "
+                f"{caller} masks the words that {request.spec.name} should predict, but its "
                 "tokenizer has no mask token. Set tokenizer.mask_token, and pass the tokenizer."
             )
         sequences = self.source.sequences
@@ -161,6 +161,6 @@ class WordPredictor:
         return asked, predict_tokens(model, inputs, places, self.target[asked])
 
     def changed(self, before, after):
-        """Return which distinct words have a most likely token that changed."""
+        """Return which distinct words have a subword whose most likely token changed."""
         changed = self.word[before.top1 != after.top1]
         return np.bincount(changed, minlength=self.n_words) > 0

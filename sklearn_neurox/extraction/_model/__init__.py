@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Loading and identifying a language model, and reading its activations."""
+"""Load and identify a language model, and read its activations."""

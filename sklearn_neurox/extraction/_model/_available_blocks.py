@@ -24,12 +24,12 @@ def resolve_blocks(spec, *, component, stack, layers):
         All blocks of the requested components and stacks.
 
     chosen : tuple of Block
-        Those of the layers wanted, in the order of the matrix.
+        The blocks of the requested layers, in the order of the matrix's columns.
 
     Raises
     ------
     ValueError
-        If the model does not have something requested.
+        If the model does not have a requested component, stack or layer.
     """
     stacks = _config.choose_stacks(load_config(spec), stack, model=spec.name)
     available = list_blocks(spec, check_components(component), stacks)
@@ -98,7 +98,7 @@ def _check_modules_found(spec, components, stacks, found):
 
 
 def _some_modules(base, stack=None):
-    """List module paths, once per pattern when they differ only in numbers."""
+    """List module paths, merging those that differ only in numbers into one pattern."""
     prefix, seen = f"{stack}." if stack else "", {}
     for path, _ in base.named_modules():
         if path:

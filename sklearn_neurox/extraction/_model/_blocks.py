@@ -17,7 +17,7 @@ class Block:
     stack: str | None  # "encoder" or "decoder" if the model has both
     component: str  # "hidden", "mlp", "attention", "embedding" or "module:<path>"
     layer: int | None = None  # None for a module
-    n_units: int | None = None  # None if only running the module can show it
+    n_units: int | None = None  # None if it is unknown until the module runs
     n_heads: int | None = None  # of attention
     path: str | None = None  # of the hooked module, within its stack
     call: int = 0  # which of the module's calls in one forward pass
@@ -71,7 +71,7 @@ def check_components(component):
 def choose_blocks(available, layers, *, model):
     """Select the blocks of some layers, in the order of the matrix.
 
-    The order is by stack; within a stack the embedding comes first, then all components layer by
+    The order is by stack; within a stack, the embedding comes first, then all components layer by
     layer, then the modules.
 
     Parameters
@@ -92,7 +92,7 @@ def choose_blocks(available, layers, *, model):
     Raises
     ------
     ValueError
-        If no component has a layer, a layer is repeated, or there is none.
+        If no component has layers, or if ``layers`` is empty, has repeats or has unknown numbers.
     """
     chosen = []
     for stack in dict.fromkeys(block.stack for block in available):
@@ -119,8 +119,8 @@ def _choose_layers(known, layers, stack, model):
     if not known:
         raise ValueError(
             f"The 'layers' parameter of ActivationExtractor is {layers!r}, but the "
-            "requested components have no layers: embeddings and modules are read whole. Leave it "
-            "None."
+            "requested components have no layers: embeddings and modules are read whole. Use "
+            "layers=None."
         )
     chosen = [int(layer) + known[-1] + 1 if layer < 0 else int(layer) for layer in asked]
     wrong = [a for a, layer in zip(asked, chosen, strict=True) if layer not in known]

@@ -1,28 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Properties of a model that its config reveals before the weights are loaded."""
 
-# These number positions from padding_idx + 1, so some rows of their table are never used.
+# These models number positions from padding_idx + 1, so some rows of their table are never used.
 _POSITIONS_AFTER_PADDING = frozenset(
     "camembert data2vec-text ibert longformer luke mluke mpnet roberta roberta-prelayernorm "
     "xlm-roberta xlm-roberta-xl xmod".split()
 )
 # A tokenizer without a limit reports a number of this order.
 _UNLIMITED = 10**9
-# These start the decoder's input with the last token of the target.
+# These models start the decoder's input with the last token of the target.
 _ROTATE_TARGETS = frozenset({"mbart", "plbart"})
 
 
 def choose_stacks(config, stack, *, model):
     """Return the stacks that the ``stack`` parameter selects.
 
-    The only stack of a model that is not an encoder-decoder is None.
+    A model that is not an encoder-decoder has a single stack, None.
     """
     if config.is_encoder_decoder:
         return ("encoder", "decoder") if stack == "both" else (stack or "encoder",)
     if stack is not None:
         raise ValueError(
             f"The 'stack' parameter of ActivationExtractor is {stack!r}, but {model} is "
-            "not an encoder-decoder model and has only one stack. Leave stack=None."
+            "not an encoder-decoder model and has only one stack. Use stack=None."
         )
     return (None,)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run a compiled model eagerly for a while, because compiled code bypasses new hooks."""
+"""Run a compiled model eagerly while a context is open: compiled code bypasses new hooks."""
 
 import contextlib
 import sys

@@ -61,7 +61,7 @@ def fingerprint(spec, options, memo=None):
 
 
 def leave_behind(spec, *, with_digests):
-    """Return what a pickle keeps of a live model, with digests if there is a cache to find."""
+    """Return the parts of a live model that a pickle keeps, with digests if a cache needs them."""
     name = type(spec.model).__name__
     if not with_digests:
         return DetachedModel(name)
@@ -213,7 +213,7 @@ def _state_of(module):
                 own = copy.deepcopy(part)
         own._save_to_state_dict(found, prefix, keep_vars=False)
         yield from found.items()  # may share memory with the copy
-        # Attributes switch the layers of peft; models have methods of the same names.
+        # In peft layers these are attributes; models have methods of the same names.
         if isinstance(getattr(part, "disable_adapters", None), bool):
             yield f"{prefix}adapters", [getattr(part, name, None) for name in _ADAPTERS]
 

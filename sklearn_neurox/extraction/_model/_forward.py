@@ -145,7 +145,7 @@ def options_of(base):
 
 
 def accepted_by(base, names):
-    """Return the inputs that a stack accepts: all, if it only passes them on as BART's does."""
+    """Return the inputs that a stack accepts: all, if it only passes them on, as BART's does."""
     # The wrapper of torch.compile accepts any argument.
     accepted = inspect.signature(getattr(base, "_orig_mod", base).forward).parameters
     return [name for name in names if name in accepted or "input_ids" not in accepted]
@@ -310,7 +310,8 @@ def _width(path, n_calls, shape, expected):
 def evaluating(model):
     """Put a model in evaluation mode, and run it uncompiled, within the context.
 
-    Each module gets its mode back. Of several threads, the first switches and the last restores.
+    Each module gets its mode back. If several threads use the model, the first one to enter
+    switches the mode, and the last one to exit restores it.
     """
     model = base_of(model) if isinstance(model, TorchModel) else model
     with _modes_lock:

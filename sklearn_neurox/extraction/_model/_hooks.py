@@ -127,7 +127,7 @@ def at_places(module, places):
     """Make a head read only the states at ``places`` of the flattened batch, within the context.
 
     A vocabulary is a hundred times wider than a state, and most places are not needed. The
-    attribute ``ran`` of the yielded object is True once the head was used.
+    attribute ``ran`` of the yielded object is True once the head has been used.
     """
     head = _Head(places)
     token = _current_call.set(head.call)

@@ -77,5 +77,5 @@ def _pprint(printer, estimator, *where):
     printer._pprint_estimator(estimator._to_show(), *where)
 
 
-# Otherwise scikit-learn would print the tree within a pipeline, and break no other lines.
+# Otherwise, scikit-learn would print the whole module within a pipeline, without line breaks.
 _EstimatorPrettyPrinter._dispatch[LiveModelMixin.__repr__] = _pprint

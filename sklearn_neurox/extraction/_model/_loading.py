@@ -95,7 +95,7 @@ def load_config(spec):
     if spec.is_live:
         if spec.weights == "random":
             raise ValueError(
-                "ActivationExtractor cannot make the weights of a live model random: "
+                "ActivationExtractor cannot randomize the weights of a live model: "
                 "weights='random' builds a model from its config. Pass the name or folder of the "
                 "model, or an untrained model: AutoModel.from_config(model.config)."
             )
@@ -173,7 +173,7 @@ def kept_loaded(spec):
 
 
 def load_once(spec, what, device, load):
-    """Load a model in another form than the bare one, unless it is already loaded."""
+    """Load a model in a form other than the bare one, unless it is already loaded."""
     key = (what, *_key(spec), str(device))
     return _kept(_models, key, _MAX_MODELS, lambda: load().eval().to(device))
 
@@ -249,7 +249,7 @@ def _not_found(auto_class, spec, error):
             advice += " For a .bin checkpoint that you trust, pass allow_bin_weights=True."
     else:
         advice = (
-            "It is not a local folder, and could not be downloaded as a model name. Check the "
+            "It is not a local folder, and no model of this name could be downloaded. Check the "
             "spelling and the network, or pass the path of a folder made by save_pretrained."
         )
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -76,7 +76,7 @@ def _not_found(base, blocks, component, stack, model):
 
 
 def block_modules(base, config, stack):
-    """Return for each layer the path of the module that computes it, and which of its calls does.
+    """Return for each layer the path of the module that computes it and the index of its call.
 
     Empty if no list has as many modules as there are blocks.
     """

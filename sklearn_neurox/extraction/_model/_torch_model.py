@@ -20,7 +20,7 @@ class TorchModel:
     Parameters
     ----------
     module : torch.nn.Module
-        The model. It is shared, never copied, stays on its device, and runs in evaluation mode.
+        The model. It is shared, not copied, stays on its device, and runs in evaluation mode.
 
     encode : callable
         Called with one text; returns the token ids (list of int) and their character spans (list of
@@ -40,7 +40,7 @@ class TorchModel:
         The token to pad with.
 
     max_length : int or None, default=None
-        The maximum number of tokens the module reads at once, None if there is no limit.
+        The maximum number of tokens that the module reads at once; None means no limit.
 
     fingerprint : str or None, default=None
         Your own name for what `encode` and `forward` do, such as a version or a digest of the
@@ -108,7 +108,7 @@ class TorchModel:
 
     @property
     def config(self):
-        """A config that only says that the model is not an encoder-decoder."""
+        """A config that states only that the model is not an encoder-decoder."""
         tqdm_class()
         from transformers import PreTrainedConfig
 

@@ -9,13 +9,13 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 
 def check_vocabulary(encodings, config, tokenizer):
-    """Raise an error if a token has no embedding, so that the tokenizer must be another model's."""
+    """Raise an error if a token has no embedding: the tokenizer then belongs to another model."""
     n_tokens = getattr(text_config(config), "vocab_size", None)
     largest = int(encodings.ids.max(initial=-1))
     if n_tokens is not None and largest >= n_tokens:
         raise ValueError(
-            f"{type(tokenizer).__name__} makes the token id {largest}, but the model knows only "
-            f"{n_tokens} tokens. Pass the tokenizer that belongs to the model with tokenizer=."
+            f"{type(tokenizer).__name__} produces the token id {largest}, but the model has only "
+            f"{n_tokens} tokens. Pass the tokenizer that belongs to the model as tokenizer=."
         )
 
 
@@ -41,8 +41,8 @@ def report_dropped(rows, alignment, *, missing):
     text = rows.texts[rows.text_of_row[row]]
     shown = text[rows.start[row] : rows.end[row]]
     found = (
-        f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} rows, the first "
-        f"is {rows.name(row)} ({shown!r})"
+        f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} rows (the first "
+        f"is {rows.name(row)}, {shown!r})"
     )
     if missing == "error":
         raise ValueError(
@@ -51,7 +51,7 @@ def report_dropped(rows, alignment, *, missing):
         )
     filled = {"zero": "zeros", "nan": "NaN"}[missing]
     warn_user(
-        f"{found}; they are filled with {filled}. Choose with missing='zero', 'nan' or 'error'.",
+        f"{found}; they are filled with {filled}. Set missing='zero', 'nan' or 'error' to choose.",
     )
 
 
@@ -100,5 +100,5 @@ def check_lengths(rows, encodings, limit, *, overflow):
     if limit <= n_special:
         raise ValueError(
             f"The 'max_length' parameter of ActivationExtractor is {limit}, which leaves no "
-            f"room for text next to the {n_special} special tokens. Increase it."
+            f"room for text besides the {n_special} special tokens. Increase it."
         )

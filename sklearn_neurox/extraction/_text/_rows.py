@@ -126,7 +126,7 @@ def _read_frame(X, caller):
     if text.isna().any():
         row = int(np.flatnonzero(text.isna())[0])
         raise ValueError(
-            f"{caller}: 'text' is missing in {text.isna().sum()} rows, the first is row {row}."
+            f"{caller}: 'text' is missing in {text.isna().sum()} rows; the first is row {row}."
         )
     texts, codes = _distinct(text, "text", caller)
     pairs = None
@@ -190,7 +190,7 @@ def _positions(column, name, caller):
     if column.isna().any():
         row = int(np.flatnonzero(column.isna())[0])
         raise ValueError(
-            f"{caller}: {name!r} is missing in {column.isna().sum()} rows, the first is "
+            f"{caller}: {name!r} is missing in {column.isna().sum()} rows; the first is "
             f"{name_row(column.index, row)}."
         )
     values = column.to_numpy()
@@ -226,7 +226,7 @@ def _check_spans(rows, words, caller):
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ValueError(
-            f"{caller}: {rows.name(row)} says its word is {words.iloc[row]!r}, but "
+            f"{caller}: the word of {rows.name(row)} is {words.iloc[row]!r}, but "
             f"text[{rows.start[row]}:{rows.end[row]}] is {found[row]!r} ({wrong.sum()} such rows). "
             "Text and spans must come from the same frame."
         )

@@ -4,7 +4,7 @@
 Three methods are tried, each of which verifies its result. First, the tokens may spell the text
 character by character or byte by byte. Otherwise the text is cut at white space, and the tokens of
 the pieces must add up to the tokens of the whole; within a piece, the spelling of the tokens is
-matched. If all methods fail, an error is raised rather than guessing.
+matched. If all methods fail, an error is raised; nothing is guessed.
 """
 
 import contextlib
@@ -131,7 +131,7 @@ class SlowTokenizer:
 
 @contextlib.contextmanager
 def _end_warnings_silenced():
-    """Silence ByT5 about texts that end in ``</s>``, which the caller reports by row."""
+    """Silence ByT5's warning about texts that end in ``</s>``; the caller reports them by row."""
     with _warnings_lock, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This sequence already has", UserWarning)
         yield
@@ -141,8 +141,8 @@ def _no_offsets(tokenizer, text, reason):
     shown = text if len(text) <= 60 else text[:57] + "..."
     return ValueError(
         f"The tokens of {type(tokenizer).__name__} cannot be matched with the words of the text "
-        f"{shown!r} ({reason}). Pass a fast tokenizer with the same vocabulary with tokenizer=, "
-        "if there is one."
+        f"{shown!r} ({reason}). If there is a fast tokenizer with the same vocabulary, pass it as "
+        "tokenizer=."
     )
 
 
@@ -216,7 +216,7 @@ def _surface(token):
 def _align_surfaces(text, tokens, tokenizer):
     """Match the spelling of the tokens with the text; unmatched tokens get the gaps in between.
 
-    If a tokenizer is given, for the error, everything must match.
+    If a tokenizer is given (to be named in the error), everything must match.
     """
     letters, source = _normalized(text)
     surfaces = [_surface(token) for token in tokens]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows that point into the target of a decoder, while its encoder reads another text."""
+"""Rows that refer to the target of a decoder, while its encoder reads another text."""
 
 import copy
 from dataclasses import replace
@@ -43,7 +43,7 @@ def read_rows_and_targets(X, *, stack, caller):
         return read_rows(X, caller=caller), None
     if stack == "both":
         raise ValueError(
-            f"{caller} cannot read stack='both' of a frame with the column 'target', because each "
+            f"{caller} cannot read stack='both' for a frame with the column 'target', because each "
             "row is a word of either the text or the target. Read stack='decoder' and "
             "stack='encoder' separately, or drop the column so that both read the text."
         )
@@ -53,8 +53,8 @@ def read_rows_and_targets(X, *, stack, caller):
     if missing and {"start", "end"} & set(X.columns):
         raise ValueError(
             f"{caller}: X has words in 'text' and a 'target' for the decoder, but no column "
-            f"{missing[0]!r}. Add 'target_start' and 'target_end', which say where in the target "
-            "the word of each row is."
+            f"{missing[0]!r}. Add 'target_start' and 'target_end', the span of the word of each "
+            "row in the target."
         )
     columns = {"text": X["target"], "text_pair": X["text"]}
     if not missing:
@@ -87,7 +87,7 @@ def make_contexts(tokenizer, texts, first_sequence, n_sequences, limit, *, split
             f"ActivationExtractor: the text {texts[first][:60]!r} has "
             f"{encodings.ptr[first + 1] - encodings.ptr[first]} tokens, more than the {limit} "
             f"that the encoder can read ({len(long_texts)} such texts). Texts with a target cannot "
-            "be read in windows. Shorten it."
+            "be read in windows. Shorten them."
         )
     of_text = np.searchsorted(first_sequence, np.arange(n_sequences), side="right") - 1
     return Sequences(encodings.ids, encodings.types, encodings.ptr).take(of_text)

@@ -80,7 +80,7 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
 
 
 def _encode_in_portions(tokenizer, texts, pairs, split_special_tokens):
-    """Tokenize texts in portions, keeping only arrays of each tokenizer output."""
+    """Tokenize texts in portions, keeping only the arrays of each output."""
     encode_all = _encode_fast if tokenizer.is_fast else _encode_slow
     portions, lengths = [], []
     for start in range(0, max(len(texts), 1), _PORTION):

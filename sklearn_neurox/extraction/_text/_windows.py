@@ -49,9 +49,9 @@ def make_sequences(encodings, alignment, max_length, *, causal):
     """Lay out the model inputs, cutting long texts into overlapping windows.
 
     Adjacent windows share half their tokens. All tokens of a row come from the one window that
-    gives the row most context: the largest distance to the nearer cut for a bidirectional model, or
-    to the left cut for a causal one. If a row is longer than a window, each of its tokens comes
-    from the best window for that token.
+    gives the row the most context: the largest distance to the nearer cut for a bidirectional
+    model, or to the left cut for a causal one. If a row is longer than a window, each of its tokens
+    comes from the best window for that token.
 
     Parameters
     ----------

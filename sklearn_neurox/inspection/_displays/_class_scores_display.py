@@ -168,8 +168,8 @@ class ClassScoresDisplay:
             The predicted labels.
 
         other : array-like of shape (n_samples,) or None, default=None
-            The predictions of another run for the same samples: a control, a baseline, a probe on
-            fewer neurons.
+            The predictions of another run for the same samples, such as a control, a baseline or a
+            probe on fewer neurons.
 
         metric : {"f1", "precision", "recall"}, default="f1"
             The score, computed by `sklearn.metrics.precision_recall_fscore_support`. Where it is
@@ -210,7 +210,7 @@ class ClassScoresDisplay:
             )
         if isinstance(names, str) or len(names) < 1 + (other is not None):
             raise ValueError(
-                f"The 'names' parameter of {caller} must name the two runs, got {names!r}."
+                f"The 'names' parameter of {caller} must name each run, got {names!r}."
             )
         for role, values in {"y_true": y_true, "y_pred": y_pred, "other": other}.items():
             if values is not None:

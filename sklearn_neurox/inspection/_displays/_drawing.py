@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Code shared by the displays: axes, colors, legends, and labels that are legible in one column."""
+"""Code shared by the displays: axes, colors, legends, and labels that fit a one-column figure."""
 
 import numpy as np
 import pandas as pd

@@ -100,9 +100,9 @@ class NeuronDistributionDisplay:
         ----------
         kind : {"auto", "bar", "heatmap", "total"}, default="auto"
             The kind of plot. ``"bar"`` draws one bar per layer, stacked by group; ``"heatmap"``
-            one cell per group and layer; ``"total"`` one bar per group, over all layers.
-            ``"auto"`` draws bars for up to 7 groups, which have distinguishable colors, and a
-            heat map for more.
+            draws one cell per group and layer; ``"total"`` draws one bar per group, over all
+            layers. ``"auto"`` draws bars for up to 7 groups, which have distinguishable colors, and
+            a heat map for more.
 
         ax : Axes or None, default=None
             Axes to draw on; None creates a figure.
@@ -269,21 +269,21 @@ class NeuronDistributionDisplay:
             The neuron names; None takes ``feature_names_in_``.
 
         n_layers : int or None, default=None
-            The number of equal layers that the columns form, if they have no names.
+            The number of layers of equal size that the columns form, if they have no names.
 
         by : {"component", "class"}, default="component"
-            The groups to count. ``"class"`` counts the best neurons of each class; a neuron
-            counts once for every class that it is among the best of.
+            The groups to count. ``"class"`` counts the best neurons of each class; a neuron counts
+            once for each class for which it is among the best.
 
         n_neurons : int, float or None, default=None
             The number or fraction of best neurons to count: per class for ``by="class"``, overall
-            otherwise. None counts the neurons that ``get_support`` marks, and by class those that
+            otherwise. None counts the neurons that ``get_support`` marks or, by class, those that
             the ranker's own ``n_neurons`` or ``mass`` selects.
 
         mass : float or None, default=None
             Alternative to ``n_neurons`` for an `LCARanker`: count the neurons needed to make up
-            this fraction of the weight mass, in (0, 1]; of each class with ``by="class"``, of any
-            class otherwise.
+            this fraction, in (0, 1], of the weight mass: that of each class with ``by="class"``,
+            and that of any class otherwise.
 
         ax : Axes or None, default=None
             Axes to draw on; None creates a figure.

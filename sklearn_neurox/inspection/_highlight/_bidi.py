@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which characters of a line are read from right to left, by the Unicode bidirectional algorithm.
+"""Find the characters that read from right to left, by the Unicode bidirectional algorithm.
 
 A browser lays out a paragraph itself; an SVG has to place each word. The rules (W1 to W7, N0 to N2,
 I1, I2 and L2) are those of Unicode Standard Annex 9. Embedding and isolating controls are ignored,

@@ -81,7 +81,7 @@ class Highlight:
         Returns
         -------
         html : str
-            HTML without scripts. Colors follow the reader's preference for light or dark.
+            HTML without scripts. Colors follow the reader's preference for light or dark mode.
         """
         return html_page(self._view) if full else html_fragment(self._view)
 
@@ -171,21 +171,21 @@ def highlight(
 ) -> Highlight:
     """Color the words of sentences by the activations of neurons.
 
-    Values above the center are orange and values below it are blue; the color gets fuller with the
-    distance from the center. A bar shows the scale, and hovering over a word shows its value. Text
-    between the words is shown uncolored.
+    Values above the center are orange and values below it are blue; the farther a value is from the
+    center, the stronger its color. A bar shows the scale, and hovering over a word shows its value.
+    Text between the words is shown uncolored.
 
     Parameters
     ----------
     words : DataFrame of shape (n_words, n_columns), str, or sequence of str or of sequences of str
         A frame of words with the columns ``text``, ``start`` and ``end``, as created by
         `words_frame` and `read_conllu`. Texts are shown in the order of the frame, once per
-        ``sentence_id`` if there is such a column. Or sentences, as lists of words or as strings
-        that are split into words at white space.
+        ``sentence_id`` if there is such a column. Sentences can also be given as lists of words, or
+        as strings that are split into words at white space.
 
     activations : array-like of shape (n_words, n_neurons), model or transformer
-        The stored activations of the words, as a matrix, a frame or `Activations`. Or the source
-        of the activations: a model, given as its name, its folder or the model itself; an
+        The stored activations of the words, as a matrix, a frame or `Activations`; or the source of
+        the activations: a model, given as its name, its folder or the model itself; an
         `ActivationExtractor`; or a pipeline that starts with one, which is fitted on the words
         unless it is already fitted.
 
@@ -216,7 +216,8 @@ def highlight(
         The name of the values, for the bar.
 
     direction : {"auto", "ltr", "rtl"}, default="auto"
-        The direction of the sentences. ``"auto"`` uses the first letter of each sentence.
+        The direction of the sentences. ``"auto"`` determines it from the first letter of each
+        sentence.
 
     Returns
     -------

@@ -70,7 +70,7 @@ def _atom(text, row, level):
 
 
 def _joined(unit):
-    """Keep letters joined that are now in two atoms, such as an Arabic word and its article."""
+    """Keep letters joined across two atoms, such as those of an Arabic word and its article."""
     unit = list(unit)
     for place in range(1, len(unit)):
         before, after = unit[place - 1 : place + 1]

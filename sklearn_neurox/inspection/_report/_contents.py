@@ -26,7 +26,7 @@ _GROUPS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "f
 
 
 def page_data(inputs, ranking, gathered):
-    """Return what the page shows of neurons and words, as JSON-compatible data."""
+    """Return the neurons and words that the page shows, as JSON-compatible data."""
     layers, layer_of = _layers(inputs.names)
     return {
         "words": gathered["types"],

@@ -63,7 +63,7 @@ def _neuron_names(ranker, X, input_features):
     if repeated.any():
         raise ValueError(
             f"Two neurons are named {names[repeated][0]!r} ({repeated.sum()} duplicate names), so "
-            "the report could not find them by name. Pass distinct names as input_features."
+            "the report cannot tell them apart. Pass distinct names as input_features."
         )
     return names
 

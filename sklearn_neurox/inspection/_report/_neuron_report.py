@@ -47,19 +47,19 @@ _LARGE_BYTES = 15_000_000
 class NeuronReport:
     """Interactive HTML page about all neurons and labels of a ranking.
 
-    The page is self-contained: it needs no network and no server, and can be sent by mail. It has
-    a search for neurons and labels. For a neuron, it shows the rank, the score and the weight for
-    each class, the distribution of activations over the words of each class, the words with the
-    highest and the lowest mean activation, and sentences colored by activation. For a label, it
-    shows the ranking of the neurons.
+    The page is self-contained: it needs no network and no server, and can be sent by email. Readers
+    can search it for neurons, labels and top words. For a neuron, the page shows the rank, the
+    score and the weight for each class, the distribution of activations over the words of each
+    class, the words with the highest and the lowest mean activation, and sentences colored by
+    activation. For a label, it shows the ranking of the neurons.
 
-    In a notebook, a report displays itself as the last expression of a cell.
+    In a notebook, a report displays itself when it is the last expression of a cell.
 
     Parameters
     ----------
     ranker : fitted ranker
-        The ranker that orders the neurons. With ``class_scores_``, the page also has one ranking
-        per label. A scikit-learn selector with ``scores_`` or ``ranking_`` works too.
+        The ranker that orders the neurons. If it has ``class_scores_``, the page also shows one
+        ranking per label. A scikit-learn selector with ``scores_`` or ``ranking_`` works too.
 
     X : array-like of shape (n_samples, n_neurons)
         The activations. float16 and memory-mapped arrays are read in blocks and never copied as a
@@ -103,7 +103,7 @@ class NeuronReport:
         The number of sentences with the highest activation to show, and of those with the lowest.
 
     min_count : int, default=5
-        The minimum number of occurrences of a top word; a single occurrence is no pattern.
+        The minimum number of occurrences of a top word; a single occurrence is not a pattern.
 
     Raises
     ------
@@ -120,14 +120,14 @@ class NeuronReport:
     Notes
     -----
     Colors and mean activations of words are in standard deviations from the neuron's mean over the
-    rows of X. The mean of a word is over its occurrences; upper and lower case are distinct. A
-    text that occurs several times is shown once. Distributions are histograms with 32 bins, shared
-    by the classes of a neuron and scaled to the fullest bin of each class. The boxes show the
-    quantiles 0.05, 0.25, 0.5, 0.75 and 0.95, to a 256th of the range. Values beyond five standard
-    deviations are counted in the outermost bins.
+    rows of X. The mean of a word is over its occurrences; upper and lower case are distinct. A text
+    that occurs several times is shown once. Distributions are histograms with 32 bins, shared by
+    the classes of a neuron and scaled to the fullest bin of each class. The boxes show the
+    quantiles 0.05, 0.25, 0.5, 0.75 and 0.95, to within 1/256 of the range. Values beyond five
+    standard deviations are counted in the outermost bins.
 
     A Content-Security-Policy prevents the page from loading or sending anything, and words and
-    labels never become markup. The page works in browsers from 2023 or later.
+    labels are never interpreted as markup. The page works in browsers from 2023 or later.
 
     Examples
     --------

@@ -57,15 +57,15 @@ def neuron_table(
 
     mass : float or None, default=None
         Alternative to ``n_neurons`` for `LCARanker`: count the neurons needed to make up this
-        fraction of the weight mass, of each class when counting by class, of any class otherwise.
-        The original work uses 0.25 [1]_.
+        fraction of the weight mass: that of each class when counting by class, and that of any
+        class otherwise. The original work uses 0.25 [1]_.
 
     input_features : array-like of str or None, default=None
         The names of all columns. None takes ``feature_names_in_``.
 
     n_layers : int or None, default=None
-        Alternative to names: the number of equal blocks that the columns divide into; the first
-        block is layer 0.
+        Alternative to names: the number of layers of equal size that the columns form; the first is
+        layer 0.
 
     Returns
     -------
@@ -127,8 +127,8 @@ def _check_by(by):
     wrong = [one for one in by if one not in _BY]
     if wrong or not by or len(set(by)) < len(by):
         raise ValueError(
-            f"The 'by' parameter of neuron_table must contain some of {list(_BY)}, each once, got "
-            f"{by}."
+            f"The 'by' parameter of neuron_table must contain at least one of {list(_BY)}, each at "
+            f"most once, got {by}."
         )
     return by
 
@@ -172,8 +172,8 @@ def _of_all(selector, n_neurons, mass):
 def _of_classes(ranker, n_neurons, mass):
     if not hasattr(ranker, "class_order_"):
         raise ValueError(
-            f"neuron_table counts by class for rankers with 'class_order_', but {_name(ranker)} "
-            "does not have it. Use a ranker such as LCARanker or ProbelessRanker, fitted on "
+            "To count by class, neuron_table needs a ranker with 'class_order_', which "
+            f"{_name(ranker)} lacks. Use a ranker such as LCARanker or ProbelessRanker, fitted on "
             "classes."
         )
     if n_neurons is None and mass is None:
@@ -198,7 +198,7 @@ def _of_classes(ranker, n_neurons, mass):
 
 
 def _mass_shares(ranker, attribute):
-    # Only then is the score one minus the share of the mass that lies above.
+    # The scores of other rankers are not one minus the share of the mass that lies above.
     if not hasattr(ranker, "importances_") or not hasattr(ranker, "mass"):
         raise ValueError(
             f"The 'mass' parameter of neuron_table needs an LCARanker, got {_name(ranker)}. Use "

@@ -46,8 +46,8 @@ def top_contexts(
         A frame of words, with one row per row of X.
 
     neurons : int, str, array-like of these or of bool, or None
-        Indices, names or a mask. None lists all neurons except constant ones, with a warning about
-        these.
+        Indices, names or a mask. None lists all neurons except constant ones, and warns about
+        those.
 
     n_contexts : int, default=10
         The number of words to list per end.

@@ -58,8 +58,8 @@ def top_words(
         The word of each row.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
-        Indices, names or a mask. None lists all neurons except constant ones, with a warning about
-        these.
+        Indices, names or a mask. None lists all neurons except constant ones, and warns about
+        those.
 
     n_words : int, default=10
         The number of words to list per end.

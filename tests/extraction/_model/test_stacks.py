@@ -136,7 +136,11 @@ def test_whole_targets_and_the_same_target_of_two_sources(of):
 @pytest.mark.parametrize(
     ("columns", "params", "message"),
     [
-        ({"target": ["a", "b"], "start": [0, 0], "end": [1, 1]}, {}, "'target_start'.*where"),
+        (
+            {"target": ["a", "b"], "start": [0, 0], "end": [1, 1]},
+            {},
+            "'target_start'.*span of the word",
+        ),
         ({"target": ["a", "b"]}, {"stack": "both"}, "stack='both'.*'target'"),
         ({"target": ["a", "b"], "text_pair": ["c", "d"]}, {}, "'target' or 'text_pair'"),
         ({"target": ["a", None]}, {}, "of the target.*missing"),

@@ -135,7 +135,10 @@ def test_long_texts_are_read_in_windows(module):
         ({"component": "module:dropout"}, "runs more than once"),
         ({"component": "module:layers.0", "layers": [1]}, "have no layers"),
         ({"component": "module:layers.0", "stack": "encoder"}, "not an encoder-decoder"),
-        ({"component": "module:layers.0", "weights": "random"}, "live model random"),
+        (
+            {"component": "module:layers.0", "weights": "random"},
+            "cannot randomize the weights of a live model",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_said(params, message, model, words):

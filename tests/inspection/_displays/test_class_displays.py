@@ -225,7 +225,7 @@ def test_neurons_of_a_selector_of_scikit_learn(pyplot):
     assert display.frame.to_numpy().sum() == 5
     with pytest.raises(ValueError, match="SelectKBest has no attribute 'ranks_'"):
         NeuronDistributionDisplay.from_estimator(selector, n_neurons=3)
-    with pytest.raises(ValueError, match="'class_order_', but the SelectKBest does not have it"):
+    with pytest.raises(ValueError, match="'class_order_', which the SelectKBest lacks"):
         NeuronDistributionDisplay.from_estimator(selector, by="class", n_neurons=3)
     with pytest.raises(ValueError, match="selection .* contains no neuron"):
         NeuronDistributionDisplay.from_estimator(selector.set_params(k=0))

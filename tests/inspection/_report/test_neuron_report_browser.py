@@ -375,7 +375,7 @@ def test_what_is_missing_is_said(chrome, data, tmp_path_factory):
     assert texts(chrome, ".note") == ["No word occurs at least 999 times."]
     assert len(texts(chrome, ".sentences li")) == 10
     open_at(chrome, page, "#/neuron/hidden.0.2")
-    assert texts(chrome, ".note")[0].startswith("This neuron is 0.25 for every word")
+    assert texts(chrome, ".note")[0].startswith("This neuron has the value 0.25 for every word")
     open_at(chrome, page, "#/label/plain")
     assert "RandomRanker has no scores by label" in find(chrome, ".about").text
     sizes = [abs(float(t.replace("−", "-"))) for t in column(chrome, "Difference, SD")]

@@ -132,7 +132,7 @@ function ablationCurves(points, all) {
     text(left - 6, y(tick) + 4, "end", number(tick)),
   ]);
   const kept = fractions.map((fraction) =>
-    text(x(fraction), height - bottom + 15, "middle", `${number(100 * fraction)} %`),
+    text(x(fraction), height - bottom + 15, "middle", `${number(100 * fraction)}%`),
   );
   const level =
     all === null

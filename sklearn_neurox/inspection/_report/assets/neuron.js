@@ -31,8 +31,8 @@ function neighbors(neuron) {
   return el(
     "p",
     { class: "neighbors" },
-    link(rank - 1, "← better ranked"),
-    link(rank + 1, "worse ranked →"),
+    link(rank - 1, "← ranked higher"),
+    link(rank + 1, "ranked lower →"),
   );
 }
 
@@ -42,7 +42,7 @@ function responses(neuron) {
       el(
         "p",
         { class: "note" },
-        `This neuron is ${number(arrays.mean[neuron])} for every word, so it carries no information about labels.`,
+        `This neuron has the value ${number(arrays.mean[neuron])} for every word, so it carries no information about labels.`,
       ),
     ];
   }
@@ -105,7 +105,7 @@ function classTable(neuron) {
     {
       title: "Distribution",
       kind: "drawing",
-      hint: "Histogram, scaled to its fullest bin, and the 5, 25, 50, 75 and 95 % quantiles",
+      hint: "Histogram, scaled to its fullest bin, and the 5%, 25%, 50%, 75% and 95% quantiles",
       largestFirst: true,
       value: (c) => classMean(c, neuron),
       cell: (c) => (data.class_counts[c] ? distribution(neuron, c) : "–"),

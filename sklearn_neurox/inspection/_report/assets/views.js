@@ -89,7 +89,7 @@ function labelsView() {
       kind: "number",
       largestFirst: true,
       value: (c) => data.class_counts[c] / data.n_words,
-      cell: (c) => `${((100 * data.class_counts[c]) / data.n_words).toFixed(1)} %`,
+      cell: (c) => `${((100 * data.class_counts[c]) / data.n_words).toFixed(1)}%`,
     },
     {
       title: "Best neurons",
@@ -153,7 +153,7 @@ function labelView(c) {
   );
   const note = hasClassRanks(c)
     ? ""
-    : ` ${data.ranker} has no scores by label, so the neurons are sorted by their difference.`;
+    : ` ${data.ranker} has no scores by label, so the neurons are sorted by the size of their difference.`;
   return [
     heading("Label ", el("bdi", null, data.classes[c])),
     el(
@@ -214,7 +214,7 @@ function tableView(title, table, about) {
 function ablationView() {
   const table = data.tables.ablation;
   const about =
-    "Scores of the probe on some of the neurons only, averaged over n folds, draws and repeats; " +
+    "Scores of the probe on only some of the neurons, averaged over n folds, draws and repeats; " +
     "the spread is the standard deviation of these scores.";
   const [title, paragraph, numbers] = tableView("Ablation", table, about);
   const chart = ablationChart(table);
@@ -246,11 +246,11 @@ const ABOUT = [
     `color is full at ${data.full_color} SD. Hover over a word in a sentence to see its value.`,
   "Each distribution is scaled to its fullest bin, and all labels of a neuron share one range. " +
     `Values more than ${data.reach} SD from the mean are counted in the outermost bins. The box ` +
-    "below a distribution covers the middle 50 % of the words, and its line the middle 90 %.",
+    "below a distribution covers the middle 50% of the words, and its line the middle 90%.",
   `The value of a top word is the mean over its occurrences, of which there are at least ` +
     `${data.min_count}. Repeated sentences are shown once, and long texts in part. The word with ` +
     "the highest or lowest activation is underlined. Words that are not in the data have no color.",
-  "Keyboard: / goes to the search, the arrow keys select a result, Enter opens it, and Escape " +
+  "Keyboard: / moves to the search, the arrow keys select a result, Enter opens it, and Escape " +
     "clears the search. Click a table header to sort the table.",
   `Created by sklearn-neurox ${data.version}. This page loads nothing and sends nothing.`,
 ];
