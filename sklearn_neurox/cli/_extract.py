@@ -11,7 +11,7 @@ from sklearn_neurox.io import write_neurox
 from sklearn_neurox.io._write_neurox import plan_files
 from sklearn_neurox.utils._output_files import write_whole
 from sklearn_neurox.words import read_conllu, words_frame
-from sklearn_neurox.words._readers import iterate_lines, read_lines
+from sklearn_neurox.words._readers._lines import iterate_lines, read_lines
 
 _NEUROX = (".hdf5", ".json")
 

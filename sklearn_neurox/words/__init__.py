@@ -3,6 +3,7 @@
 
 from sklearn_neurox.words._annotate import annotate
 from sklearn_neurox.words._frame import words_frame
-from sklearn_neurox.words._readers import read_conllu, read_parallel
+from sklearn_neurox.words._readers._read_conllu import read_conllu
+from sklearn_neurox.words._readers._read_parallel import read_parallel
 
 __all__ = ["annotate", "read_conllu", "read_parallel", "words_frame"]
