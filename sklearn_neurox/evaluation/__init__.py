@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Evaluation of probes, and similarity of representations and of rankings."""
 
-from sklearn_neurox.evaluation._baseline_table import baseline_table
+from sklearn_neurox.evaluation._baselines._baseline_table import baseline_table
+from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
+from sklearn_neurox.evaluation._codelength._online_codelength import online_codelength
 from sklearn_neurox.evaluation._controls._control_labels import control_labels
 from sklearn_neurox.evaluation._controls._control_task_classifier import ControlTaskClassifier
 from sklearn_neurox.evaluation._controls._selectivity_score import selectivity_score
 from sklearn_neurox.evaluation._controls._selectivity_scorer import SelectivityScorer
-from sklearn_neurox.evaluation._layer_profile import layer_profile
+from sklearn_neurox.evaluation._layers._layer_profile import layer_profile
 from sklearn_neurox.evaluation._leakage_report import leakage_report
-from sklearn_neurox.evaluation._online_code import OnlineCode
-from sklearn_neurox.evaluation._online_codelength import online_codelength
 from sklearn_neurox.evaluation._ranking_agreement import ranking_agreement
 from sklearn_neurox.evaluation._similarity._cka import cka
 from sklearn_neurox.evaluation._similarity._maxcorr import maxcorr

@@ -15,16 +15,13 @@ from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._cache._activation_cache import ActivationCache, store_of
 from sklearn_neurox.extraction._cache._cached_source import cached_source
 from sklearn_neurox.extraction._cache._cached_texts import CachedTexts
+from sklearn_neurox.extraction._model._block_widths import join_neuron_names, widths_of
 from sklearn_neurox.extraction._model._blocks import check_components
 from sklearn_neurox.extraction._model._live_model import LiveModelMixin
 from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.extraction._run._extraction_request import ExtractionRequest
-from sklearn_neurox.extraction._run._model_source import (
-    join_neuron_names,
-    model_source,
-    widths_of,
-)
+from sklearn_neurox.extraction._run._model_source import model_source
 from sklearn_neurox.extraction._set_output import OwnSetOutputMixin
 from sklearn_neurox.extraction._text._alignment import align, find_first_tokens
 from sklearn_neurox.extraction._text._checks import (
@@ -293,9 +290,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         """
         check_row_order(X, y)
         read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
-        request = self._request()
-        if request.store is None or CachedTexts(request, []).known_blocks() is None:
-            request.blocks  # noqa: B018  raises for what the model does not have
+        self._blocks(self._request())
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -421,12 +416,13 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         feature_names_out : ndarray of str of shape (n_neurons,)
         """
         request = self._request()
-        blocks = None
-        if request.store is not None:
-            blocks = CachedTexts(request, []).known_blocks()
-        if blocks is None:
-            _, blocks = request.blocks
+        blocks = self._blocks(request)
         return join_neuron_names(blocks, widths_of(request.spec, blocks))
+
+    def _blocks(self, request):
+        """Return the requested blocks, as the cache knows them or else the model."""
+        known = None if request.store is None else CachedTexts(request, []).known_blocks()
+        return request.blocks[1] if known is None else known
 
     def _request(self):
         """Freeze the parameters: nothing below sees the extractor itself."""

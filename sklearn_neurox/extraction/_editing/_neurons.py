@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from sklearn_neurox.extraction._model._available_blocks import list_blocks
+from sklearn_neurox.extraction._model._block_widths import widths_of
 from sklearn_neurox.extraction._model._blocks import COMPONENTS, MODULE
 from sklearn_neurox.extraction._model._loading import load_config
-from sklearn_neurox.extraction._run._model_source import widths_of
 from sklearn_neurox.utils._names import parse_neuron_names
 
 _PARTS = ["stack", "component", "layer"]

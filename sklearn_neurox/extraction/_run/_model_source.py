@@ -4,6 +4,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from sklearn_neurox.extraction._model._block_widths import join_neuron_names, widths_of
 from sklearn_neurox.extraction._model._blocks import choose_blocks
 from sklearn_neurox.extraction._run._batching import plan_batches, run_in_halves
 from sklearn_neurox.extraction._run._repeated_reads import count_pass
@@ -188,27 +189,6 @@ def model_source(request, tokenized, contexts, sequences, first_sequence):
         max_batch_tokens=request.max_batch_tokens,
         verbose=request.verbose,
     )
-
-
-def join_neuron_names(blocks, widths):
-    """Return the names of the neurons, block after block."""
-    return np.concatenate([b.neuron_names(n) for b, n in zip(blocks, widths, strict=True)])
-
-
-def widths_of(spec, blocks):
-    """Return the number of neurons of each block; modules are run once to find out."""
-    paths = {}
-    for block in blocks:
-        if block.n_units is None:
-            paths.setdefault(block.stack, []).append(block.path)
-    if not paths:
-        return tuple(block.n_units for block in blocks)
-    from sklearn_neurox.extraction._model._forward import module_widths
-    from sklearn_neurox.extraction._model._loading import load_model
-
-    model = load_model(spec)
-    found = {stack: module_widths(model, stack, own) for stack, own in paths.items()}
-    return tuple(found[b.stack][b.path] if b.n_units is None else b.n_units for b in blocks)
 
 
 def _flatten(block, state, n_inputs, n_places):

@@ -13,7 +13,10 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 from sklearn_neurox.evaluation import baseline_table
-from sklearn_neurox.evaluation._type_baseline import TypeLabelClassifier, TypeMeanRegressor
+from sklearn_neurox.evaluation._baselines._type_baseline import (
+    TypeLabelClassifier,
+    TypeMeanRegressor,
+)
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 
 

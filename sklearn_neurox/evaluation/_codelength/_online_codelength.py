@@ -12,8 +12,8 @@ from sklearn.utils._param_validation import HasMethods, StrOptions, validate_par
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import delayed
 
+from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
-from sklearn_neurox.evaluation._online_code import OnlineCode
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 

@@ -19,10 +19,13 @@ from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import delayed
 
+from sklearn_neurox.evaluation._baselines._type_baseline import (
+    TypeLabelClassifier,
+    TypeMeanRegressor,
+)
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
-from sklearn_neurox.evaluation._type_baseline import TypeLabelClassifier, TypeMeanRegressor
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
 

@@ -13,12 +13,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.evaluation._group_bootstrap import (
+from sklearn_neurox.evaluation._layers._group_bootstrap import (
     compare_pairs,
     group_counts,
     percentile_interval,
 )
-from sklearn_neurox.evaluation._held_out_blocks import HeldOutBlocks
+from sklearn_neurox.evaluation._layers._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order, is_word_frame

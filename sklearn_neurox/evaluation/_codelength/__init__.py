@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Online code length: how many bits a probe needs to learn the labels (MDL)."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Scores layer by layer, with confidence intervals and paired tests."""
