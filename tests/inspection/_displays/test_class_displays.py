@@ -124,7 +124,7 @@ def test_scores_of_a_frame_of_predictions(pyplot):
     "kwargs, message",
     [
         ({"metric": "accuracy"}, "'metric' parameter .* got 'accuracy'"),
-        ({"other": ["a", "b"], "names": ["one"]}, "'names' parameter .* two runs"),
+        ({"other": ["a", "b"], "names": ["one"]}, "'names' parameter .* must name each run"),
         ({"other": ["a"]}, "inconsistent numbers of samples"),
         ({"other": ["a", None]}, "Input other contains NaN: 1 of 2 labels .* row 1"),
         ({"y_true": ["a", None]}, "Input y_true contains NaN: 1 of 2 labels .* row 1"),
