@@ -45,7 +45,7 @@ def test_fill_cache_counts_the_texts_the_model_read(tiny, texts, tmp_path, count
 
 
 def test_fill_cache_needs_a_cache(tiny, texts):
-    with pytest.raises(ValueError, match="needs a folder: give it with cache="):
+    with pytest.raises(ValueError, match="needs a folder: set it with cache="):
         ActivationExtractor(tiny("bert")).fill_cache(texts)
 
 
