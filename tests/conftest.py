@@ -32,7 +32,7 @@ def _one_vocabulary_of_canine():
 
 @pytest.fixture(autouse=True)
 def _fresh_pass_count():
-    # Tests read the same few texts again and again, which would raise the warning about that.
+    # Tests read the same few texts again and again, which would otherwise raise a warning.
     forget_passes()
 
 

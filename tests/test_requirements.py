@@ -21,7 +21,7 @@ def _requirements(text):
     return {name.replace("_", "-"): version for name, version in pairs}
 
 
-def test_conda_and_pip_require_the_same():
+def test_conda_and_pip_require_the_same_versions():
     environment = yaml.safe_load((_ROOT / "environment.yml").read_text(encoding="utf-8"))
     plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]

@@ -23,7 +23,7 @@ class Family(NamedTuple):
     out: str
     embedding: str
     params: dict = {}  # noqa: RUF012
-    is_pre_norm: bool = False  # and the branches are added as they are
+    is_pre_norm: bool = False  # and adds the output of its branches unchanged
 
 
 _COMMON = {

@@ -50,7 +50,7 @@ class CachedSource:
         obstacle = find_obstacle(self.texts.request.spec)
         if obstacle is not None:
             raise ValueError(
-                f"{obstacle}: leave autocast or remove the hooks before filling a cache."
+                f"{obstacle}. Leave autocast and remove forward hooks before filling a cache."
             )
         if not len(self.text):
             return 0

@@ -35,7 +35,7 @@ def pool(model, words, strategy="mean", **parameters):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_cold_and_warm_give_the_bits_of_no_cache(
+def test_cold_and_warm_reads_give_the_same_bits_as_no_cache(
     family, tiny, words, folder, count_forwards, monkeypatch
 ):
     path = tiny(family)

@@ -55,7 +55,7 @@ def test_no_flipped_bit_is_ever_returned_as_data(filled, tiny, words):
         assert [str(path)] == cache.verify()["path"].tolist()
         with pytest.warns(UserWarning, match=rf"{path.name} is damaged .*computed again"):
             np.testing.assert_array_equal(pool(tiny("bert"), words, cache), H)
-        assert path.read_bytes() == stored  # computed again, to the bit
+        assert path.read_bytes() == stored  # computed again, with the same bits
     assert cache.verify().empty
 
 
@@ -185,7 +185,7 @@ def test_compaction_keeps_shards_within_the_limit_and_drops_duplicates(tiny, wor
     assert cache.verify().empty
 
 
-def test_an_interrupted_request_resumes_to_its_bits_after_a_compaction(tiny, words, tmp_path):
+def test_an_interrupted_request_resumes_to_the_same_bits_after_a_compaction(tiny, words, tmp_path):
     whole, cut = ActivationCache(tmp_path / "whole"), ActivationCache(tmp_path / "cut")
     H = pool(tiny("bert"), words, whole)
     pool(tiny("bert"), words, cut)

@@ -133,7 +133,7 @@ def test_a_target_is_cached_with_its_source(name, of, targets, folder, count_for
     np.testing.assert_array_equal(plan.pool("mean"), H[[3, 5]])
 
 
-def test_an_interrupted_request_of_targets_resumes_to_its_bits(of, targets, folder):
+def test_an_interrupted_request_of_targets_resumes_to_the_same_bits(of, targets, folder):
     extractor = of("t5", stack="decoder", max_batch_tokens=8)
     H = extractor.transform(targets).pool("mean")
     extractor.set_params(cache=folder).fill_cache(targets)

@@ -201,7 +201,7 @@ def test_nothing_is_printed(family, tiny, words, capfd):
     path = tiny(family)
     clear_loaded_models()
     capfd.readouterr()
-    long = words_frame([["dog"] * 150])  # more tokens than the tokenizer likes
+    long = words_frame([["dog"] * 150])  # more tokens than the limit of the tokenizer
     ActivationExtractor(path).transform(words).pool("mean")
     ActivationExtractor(path, weights="random").transform(words).pool("mean")
     ActivationExtractor(path).transform(long).pool("mean")
