@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Extraction against the bare model's forward, NeuroX, transformers' pipeline and a warm cache.
+"""Compare extraction with the bare forward pass, NeuroX, transformers' pipeline and a warm cache.
 
 The speedup over NeuroX is bounded by the model, not by the code around it. Setting: 239 treebank
 sentences through the demo model (3,864 tokens, 82 GFLOP in linear layers), on one thread of a
 processor that multiplies matrices at 106 GFLOP/s, which needs at least 0.77 s for them. CPU
 seconds, best of several runs: the linear layers alone take 0.93 on our batches and 1.60 on one
-sentence at a time; the bare forward takes 1.08 and 2.32; this package takes 1.07, NeuroX 2.36. So
-NeuroX adds next to nothing to a forward over single sentences, and that forward takes about twice
-as long as a batched one. No extraction could be more than 3.1 times as fast as NeuroX there; this
-package is 2.2 times as fast. The ratio grows with more threads or on a GPU, which the few tokens of
-one sentence cannot keep busy. The rows of the linear layers show the bound on the current machine:
-NeuroX's seconds divided by theirs.
+sentence at a time; the bare forward pass takes 1.08 and 2.32; this package takes 1.07, NeuroX 2.36.
+So NeuroX adds next to nothing to a forward pass over single sentences, which takes about twice as
+long as one over batches. On that machine, no extraction could be more than 3.1 times as fast as
+NeuroX; this package is 2.2 times as fast. The ratio grows with more threads or on a GPU, which the
+few tokens of one sentence cannot keep busy. The rows for the linear layers give the bound for the
+current machine: NeuroX's seconds divided by theirs.
 """
 
 import logging
@@ -47,21 +47,21 @@ _N_SENTENCES = 120
 
 
 def run(*, quick: bool = False) -> dict:
-    """Time this package and its peers, alternating, on a small encoder and a small decoder.
+    """Time this package and its peers, in shuffled order, on a small encoder and a small decoder.
 
     Parameters
     ----------
     quick : bool, default=False
-        Sixty sentences and two runs.
+        Whether to use only 60 sentences and two runs.
 
     Returns
     -------
     tables : dict of str to DataFrame
         One per model, with one row per contender: best and median seconds, words per second, and
-        its best time divided by ours. The bare forward reads the same batches as this package and
-        fills a matrix of the same size; the linear layers alone are its matrix products without
-        attention, norms and activations; the pipeline returns the last layer of every token,
-        without pooling them to words; NeuroX reads one sentence at a time.
+        its best time divided by ours. The bare forward pass reads the same batches as this package
+        and fills a matrix of the same size; the linear layers alone are its matrix products without
+        attention, norms and activation functions; the pipeline returns the last layer of every
+        token, without pooling tokens into words; NeuroX reads one sentence at a time.
     """
     words = _sample(benchmark_words(quick=False), 60 if quick else _N_SENTENCES)
     tables = {}
@@ -71,7 +71,7 @@ def run(*, quick: bool = False) -> dict:
             rows = []
             for layers, strategy in _TASKS:
                 rows += _compare(model, words, layers, strategy, neurox, 2 if quick else _RUNS)
-            title = f"{name} model: {len(words)} words of {words['text'].nunique()} texts, "
+            title = f"{name} model: {len(words)} words in {words['text'].nunique()} texts, "
             title += f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}"
             tables[title] = pd.DataFrame(rows).round(3)
     return tables
@@ -99,18 +99,18 @@ def _compare(model, words, layers, strategy, neurox, n_runs):
         seconds = {who: [] for who in contenders}
         order = np.random.default_rng(0)
         for _ in range(n_runs):
-            # Shuffled, as each run depends on the state in which the previous left the allocator.
+            # Shuffled, as each run depends on how the previous one left the allocator.
             for who in order.permutation(list(contenders)):
                 seconds[who].append(contenders[who]())
     ours = min(seconds["ours"])
     return [
         {
             "task": task,
-            "who": who,
+            "contender": who,
             "best s": min(found),
             "median s": np.median(found),
             "words/s": round(len(words) / min(found)),
-            "times ours": min(found) / ours,
+            "time / ours": min(found) / ours,
         }
         for who, found in seconds.items()
     ]
@@ -131,20 +131,22 @@ def _contenders(model, words, layers, strategy, neurox, cache):
         warm = ActivationExtractor(model, cache=cache).transform(words)
         aggregator.transform(warm)
         contenders |= {
-            "ours, from the text on": lambda: _time(
+            "ours, with tokenization": lambda: _time(
                 lambda: aggregator.transform(ActivationExtractor(model).transform(words))
             ),
             "NeuroX": lambda: neurox.extract(str(model), texts)["seconds"],
-            "bare, a sentence at a time": lambda: _time(lambda: _bare(network, sentences, shape)),
+            "bare forward, one sentence at a time": lambda: _time(
+                lambda: _bare(network, sentences, shape)
+            ),
             "linear layers alone": lambda: _time(lambda: _multiply(network, batches)),
-            "linear layers, a sentence at a time": lambda: _time(
+            "linear layers, one sentence at a time": lambda: _time(
                 lambda: _multiply(network, sentences)
             ),
             "warm cache": lambda: _time(lambda: aggregator.transform(warm)),
-            "warm cache, off the disk": lambda: _time_off_disk(
+            "warm cache, from disk": lambda: _time_off_disk(
                 cache, lambda: aggregator.transform(warm)
             ),
-            "its bytes, off the disk": lambda: _time_off_disk(cache, lambda: _read_bytes(cache)),
+            "its bytes, from disk": lambda: _time_off_disk(cache, lambda: _read_bytes(cache)),
         }
     if layers == [-1]:
         pipe = _pipeline(model)
@@ -218,7 +220,7 @@ def _time(function):
 
 
 def _time_off_disk(folder, function):
-    """Time a reading of files that neither this process nor the system has in memory."""
+    """Time reading files that neither this process nor the operating system has in memory."""
     forget_indices()
     _shard._maps.clear()
     os.sync()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How often one pass over 30 sentences jumps from file to file: the cost of following the code.
+"""Count how often one pass over 30 sentences jumps between files: the cost of following the code.
 
-A change is a call of a function of the package that is defined in another file than the function
-called before it; returns, and calls of other packages, do not count.
+A jump is a call to a function of the package that is defined in a different file from the function
+called before it. Returns and calls to other packages do not count.
 """
 
 import sys
@@ -24,7 +24,7 @@ _CACHES = ("none", "cold", "warm")
 
 
 def run(*, quick: bool = False) -> dict:
-    """Count changes of file without a cache, with a cold and with a warm one.
+    """Count the jumps without a cache, with a cold cache and with a warm one.
 
     Parameters
     ----------
@@ -34,21 +34,21 @@ def run(*, quick: bool = False) -> dict:
     Returns
     -------
     tables : dict of str to DataFrame
-        The counts, and the most frequent changes.
+        The counts, and the most frequent jumps.
     """
     words, model = make_tagged_words(30, random_state=0), make_tiny_model("bert")
-    counts, changes = [], []
+    counts, jumps = [], []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*for the third time in this process")
         for cache in _CACHES:
             files = _files_of_pass(model, words, cache)
             found = Counter(pair for pair in pairwise(files) if pair[0] != pair[1])
-            counts.append({"cache": cache, "calls": len(files), "changes of file": found.total()})
-            changes += [
+            counts.append({"cache": cache, "calls": len(files), "jumps": found.total()})
+            jumps += [
                 {"cache": cache, "times": times, "from": before, "to": after}
                 for (before, after), times in found.most_common(12)
             ]
-    return {"one pass": pd.DataFrame(counts), "most frequent changes": pd.DataFrame(changes)}
+    return {"one pass": pd.DataFrame(counts), "most frequent jumps": pd.DataFrame(jumps)}
 
 
 def _files_of_pass(model, words, cache):

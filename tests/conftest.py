@@ -2,9 +2,9 @@
 import functools
 import os
 
-# Before transformers is imported anywhere: no test may reach for the network.
+# Set before transformers is imported anywhere: no test may use the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
-# Nor may workers that share the cores fight for them, each with threads for all.
+# Workers share the cores, so none may start a thread for each core.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -15,7 +15,7 @@ from sklearn_neurox.extraction._run._repeated_reads import forget_passes
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_vocabulary_of_canine():
-    """Share the 1.1 million characters that every tokenizer of CANINE lists twice when it loads."""
+    """Share the 1.1 million characters that every CANINE tokenizer lists twice when it loads."""
     from transformers import CanineTokenizer
 
     @functools.cache
@@ -32,13 +32,13 @@ def _one_vocabulary_of_canine():
 
 @pytest.fixture(autouse=True)
 def _fresh_pass_count():
-    # Tests read the same few texts again and again, which users are warned about.
+    # Tests read the same few texts again and again, which would otherwise raise a warning.
     forget_passes()
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _nothing_left_behind(request):
-    """Fail if a test wrote into the folder the tests are run from, such as a cache it named."""
+    """Fail if a test left a file, such as a cache, in the folder the tests are run from."""
     where = request.config.rootpath
     before = set(os.listdir(where))
     yield
@@ -48,7 +48,7 @@ def _nothing_left_behind(request):
 
 @pytest.fixture(scope="session")
 def treebank():
-    """Path of a real treebank, where there is one."""
+    """Path of a real treebank, if there is one."""
     path = os.environ.get("SKLEARN_NEUROX_CONLLU")
     if not path:
         pytest.skip("SKLEARN_NEUROX_CONLLU does not name a CoNLL-U file")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The numeric estimators, set up to be checked quickly, and why a check may fail."""
+"""The numeric estimators, set up for fast checks, and the reasons why a check may fail."""
 
 import numpy as np
 from sklearn.feature_selection import SelectKBest
@@ -37,19 +37,19 @@ from sklearn_neurox.selection import (
 
 
 class _CrossModelRankerOfNoise(CrossModelRanker):
-    """Compares with a model of noise, because the checks of scikit-learn bring no other."""
+    """Compares with random noise, because scikit-learn's checks pass no other model."""
 
     def fit(self, X, y=None):
-        """Rank, whatever X is."""
+        """Rank the neurons, with noise as the reference."""
         reference = np.random.RandomState(0).randn(_num_samples(X), 3)
         return super().fit(X, y, reference=reference, reference_models=["a", "a", "b"])
 
 
 class _ControlTaskClassifierOfReversal(ControlTaskClassifier):
-    """Takes the labels in reverse for a control, because the checks of scikit-learn bring none."""
+    """Takes the reversed labels as control, because scikit-learn's checks pass none."""
 
     def fit(self, X, y, sample_weight=None):
-        """Fit to the task, and to its labels in reverse order."""
+        """Fit to the task and to its labels in reverse order."""
         control_y = None if y is None else np.asarray(y).ravel()[::-1]
         return super().fit(X, y, control_y=control_y, sample_weight=sample_weight)
 
@@ -57,7 +57,7 @@ class _ControlTaskClassifierOfReversal(ControlTaskClassifier):
 def numeric_estimators():
     """List one or two instances of every estimator that takes a matrix.
 
-    Two where parameters lead to different code: the solver with and without a ridge term, a
+    Two if parameters lead to different code: the solver with and without a ridge term, a
     correlation and a decomposition, all columns and some. `NeuronAblator` has three, of which one
     changes the width, one depends on weights and one on the order of rows.
     """
@@ -96,7 +96,7 @@ def numeric_estimators():
 
 
 def expected_failures(estimator):
-    """Checks that an estimator fails for a reason, by name."""
+    """Map the checks that an estimator is expected to fail to the reasons."""
     if isinstance(estimator, NeuronAblator) and estimator.fill == "resample":
         reason = "a row is filled from a training row drawn for its position"
         return {

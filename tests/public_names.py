@@ -14,7 +14,7 @@ SUBPACKAGES = [
 
 
 def public_names():
-    """List the pairs of sub-package and public name."""
+    """List the pairs of a sub-package and a public name."""
     return [
         (package, name)
         for package in SUBPACKAGES

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""scikit-learn's own checks on every numeric estimator, and what all of ours promise besides."""
+"""scikit-learn's own checks on every numeric estimator, and what ours promise in addition."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_neurox.datasets import make_tagged_words
 from tests.instances import expected_failures, numeric_estimators
 
-# What `parametrize_with_checks` leaves out.
+# The checks that `parametrize_with_checks` leaves out.
 _TRANSFORMER_CHECKS = [
     checks.check_set_output_transform,
     checks.check_set_output_transform_pandas,
@@ -23,8 +23,8 @@ _TRANSFORMER_CHECKS = [
 ]
 _CHECKS = [checks.check_param_validation, checks.check_dataframe_column_names_consistency]
 
-# The checks split without groups, and weigh nearly all samples with nothing; what is warned of then
-# is what is promised.
+# The checks split without groups and give nearly all samples zero weight; our estimators promise to
+# warn about both.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* was given no groups:UserWarning"),
     pytest.mark.filterwarnings("ignore:All coefficients are zero:UserWarning"),
@@ -75,7 +75,7 @@ def _outcome(estimator, X, y):
 @_every()
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_input_kinds_agree_and_are_left_alone(estimator, dtype, order, tmp_path):
+def test_input_kinds_agree_and_are_not_changed(estimator, dtype, order, tmp_path):
     X, y = _data(dtype)
     X = np.asarray(X, order=order)
     before = X.copy()
@@ -88,8 +88,8 @@ def test_input_kinds_agree_and_are_left_alone(estimator, dtype, order, tmp_path)
     for same in (read_only, mapped, X.tolist() if dtype == np.float64 else read_only):
         outcome = _outcome(estimator, same, y)
         if outcome.dtype.kind == "f":
-            # Sums over rows may round otherwise in another memory layout.
-            # And a sum of many terms, as a prediction is, more than a term.
+            # Sums over rows may round differently in another memory layout, and a prediction, which
+            # sums many terms, has a larger error than each term.
             eps = np.finfo(dtype).eps * (100 if is_regressor(estimator) else 1)
             atol = eps if is_regressor(estimator) else 0
             np.testing.assert_allclose(outcome, expected, rtol=4 * eps, atol=atol)
@@ -99,7 +99,7 @@ def test_input_kinds_agree_and_are_left_alone(estimator, dtype, order, tmp_path)
 
 @_every()
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_named(estimator, value):
+def test_errors_name_values_that_are_not_finite(estimator, value):
     X, y = _data()
     X[7, 3] = value
     frame = pd.DataFrame(X, columns=[f"hidden.0.{i}" for i in range(X.shape[1])])
@@ -117,7 +117,7 @@ def test_missing_labels_are_counted(estimator):
 
 
 @_every(such_that=lambda estimator: not is_regressor(estimator))
-def test_rankings_and_labels_do_not_depend_on_names_of_classes(estimator):
+def test_rankings_and_labels_do_not_depend_on_class_names(estimator):
     X, y = _data()
     renamed = np.where(y == "a", "z", y)
     ours, theirs = _outcome(estimator, X, y), _outcome(estimator, X, renamed)
@@ -129,7 +129,7 @@ def test_rankings_and_labels_do_not_depend_on_names_of_classes(estimator):
 
 
 @_every()
-def test_a_frame_of_words_is_told_from_a_matrix(estimator):
+def test_a_frame_of_words_is_not_taken_for_a_matrix(estimator):
     words = make_tagged_words(3, random_state=0)
     with pytest.raises(ValueError, match="takes a matrix of activations, but got a frame of words"):
         clone(estimator).fit(words, words["upos"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The documentation: complete, right about names, and built without a warning."""
+"""The documentation: complete, with correct names, and built without warnings."""
 
 import importlib
 import inspect
@@ -69,7 +69,7 @@ def test_every_public_name_is_documented(built):
 
 
 @pytest.mark.slow
-def test_links_within_the_pages_lead_somewhere(built):
+def test_internal_links_resolve(built):
     anchors, broken, n_links = {}, [], 0
     pages = [page for page in built.rglob("*.html") if "_static" not in page.parts]
     for page in pages:
@@ -87,7 +87,7 @@ def test_links_within_the_pages_lead_somewhere(built):
 
 
 @pytest.mark.slow
-def test_pages_fetch_nothing(built):
+def test_pages_load_nothing_from_elsewhere(built):
     fetched = set()
     for page in built.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
@@ -115,13 +115,13 @@ def _rows_from_neurox():
     return [row for row in rows if len(row) == 3 and row[0].startswith("`")]
 
 
-def test_every_name_of_neurox_is_told():
+def test_every_neurox_name_is_covered():
     told = re.findall(r"`(?:\w+\.)*(\w+)`", " ".join(row[0] for row in _rows_from_neurox()))
     assert not set(_NEUROX) - set(told)
 
 
 def _resolves(code):
-    """Tell whether what stands there as code is a public name, ours or another package's."""
+    """Return whether the code is a public name of ours or of another package."""
     name = code.partition("(")[0]
     homes = {public: package for package, public in public_names()}
     if name.partition(".")[0] in homes:
@@ -134,7 +134,7 @@ def _resolves(code):
 
 
 @pytest.mark.parametrize("row", _rows_from_neurox(), ids=lambda row: row[0].split("`")[1])
-def test_what_took_its_place_exists(row):
+def test_named_replacements_exist(row):
     codes = [
         code
         for code in re.findall(r"`([^`]+)`", row[1])
@@ -144,7 +144,7 @@ def test_what_took_its_place_exists(row):
     assert [code for code in codes if not _resolves(code)] == []
 
 
-def test_parameters_named_for_neurox_exist():
+def test_parameters_of_replacements_exist():
     homes = dict(reversed(pair) for pair in public_names())
     seen = 0
     for _, here, _ in _rows_from_neurox():

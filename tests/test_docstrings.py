@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Docstrings: complete by numpydoc's rules, with a plain summary, and their examples run."""
+"""Docstrings: complete by numpydoc's rules, with a plain summary and examples that run."""
 
 import doctest
 import functools
@@ -14,8 +14,8 @@ import sklearn_neurox
 from tests.public_names import public_names
 
 _SOURCE = Path(sklearn_neurox.__file__).parent
-# EX01: every example counts below; ES01: short things need no extended summary; SA01: not every
-# function has relatives; GL08 is covered by ruff; RT02: scikit-learn names what it returns.
+# EX01: examples are checked below; ES01: not everything needs an extended summary; SA01: not every
+# function has related ones; GL08 is covered by ruff; RT02: scikit-learn names return values.
 _IGNORED = {"ES01", "SA01", "SA04", "EX01", "GL08", "GL01", "RT02", "RT03"}
 
 
@@ -32,16 +32,16 @@ def _public():
 
 
 def _function_behind(member):
-    """Return the function of a method, property or conditional method; None for other things."""
+    """Return the function of a method, property or conditional method; None for other objects."""
     for attribute in ("fget", "func", "fn", "__func__"):
         member = getattr(member, attribute, member)
     return member if inspect.isfunction(member) else None
 
 
 def _members():
-    """Map the path of everything public to the object that has its docstring.
+    """Map the path of every public name to the object that has its docstring.
 
-    Of classes, these are also the methods and properties that are defined in this package.
+    For classes, this includes the methods and properties that are defined in this package.
     """
     members = {}
     for path in _public():
@@ -72,7 +72,7 @@ def test_summary_is_a_plain_sentence(path):
     assert summary.endswith(".")
     first = summary.split()[0]
     assert first not in {"Tell", "Tells", "Give", "Gives", "Say", "Says"}
-    # Classes and properties are things; what is called does something.
+    # Classes and properties have noun phrases; callables have imperatives.
     if not inspect.isclass(member) and not isinstance(member, property | functools.cached_property):
         assert first not in {"A", "An", "How", "The", "This", "What", "Whether", "Which"}
         assert not first.endswith("s") or first.endswith("ss"), f"{first} is not imperative"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What people copy runs: examples and snippets, each page in a process of its own."""
+"""Examples and snippets that people copy must run, each page in its own process."""
 
 import ast
 import importlib
@@ -58,7 +58,7 @@ def test_notebook_runs(notebook, tmp_path, monkeypatch):
     assert not any(cell.get("outputs") for cell in cells.cells), "outputs are not committed"
     monkeypatch.setenv("PYTHONPATH", str(_ROOT))
     with warnings.catch_warnings():
-        # Its own kernel, in a process of its own, is talked to by asyncio and zmq.
+        # The notebook's kernel runs in its own process, reached through asyncio and zmq.
         warnings.simplefilter("ignore")
         client = nbclient.NotebookClient(
             cells, timeout=300, resources={"metadata": {"path": str(tmp_path)}}
@@ -69,7 +69,7 @@ def test_notebook_runs(notebook, tmp_path, monkeypatch):
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
 
 
-def test_every_example_says_what_one_learns():
+def test_every_example_has_a_title_and_an_introduction():
     for example in _EXAMPLES:
         docstring = ast.get_docstring(ast.parse(example.read_text(encoding="utf-8")))
         title, line, blank, text = docstring.split("\n", 3)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a GPU computes is what the CPU computes; skipped where there is none.
+"""A GPU computes the same results as the CPU; skipped if there is no GPU.
 
-``SKLEARN_NEUROX_GPU=cpu`` runs them without one, which tests the tests.
+``SKLEARN_NEUROX_GPU=cpu`` runs these tests on the CPU, which tests the tests themselves.
 """
 
 import os
@@ -51,7 +51,7 @@ def both(probe, X, y, **params):
 
 
 def check_within_gaps(one, other, X, y):
-    """No objective is further above the other than its gap, which bounds it to the optimum."""
+    """Check that neither objective exceeds the other by more than its duality gap."""
     difference = objective(one, X, y) - objective(other, X, y)
     assert -other.dual_gap_ - 1e-9 <= difference <= one.dual_gap_ + 1e-9
 
@@ -72,7 +72,7 @@ def objective(probe, X, y):
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("kind", ["multinomial", "binary", "regression"])
-def test_probes_agree_with_those_of_the_cpu_to_their_gaps(planted, kind, dtype):
+def test_probes_agree_with_the_cpu_within_their_gaps(planted, kind, dtype):
     X, y = planted[0].astype(dtype), planted[1]
     probe = ElasticNetProbeClassifier
     if kind == "binary":
@@ -106,14 +106,14 @@ def test_a_memory_map_is_streamed_with_the_same_result(planted, tmp_path):
     check_within_gaps(whole, streamed, X, y)
 
 
-def test_a_path_chooses_what_it_chooses_on_the_cpu(planted):
+def test_a_path_makes_the_same_choice_as_on_the_cpu(planted):
     X, y = planted
     cpu, gpu = both(ElasticNetProbeClassifierCV, X, y, cv=KFold(3), alphas=5, tol=1e-5)
     assert gpu.alpha_ == pytest.approx(cpu.alpha_)
     np.testing.assert_allclose(gpu.scores_, cpu.scores_, atol=5e-3)
 
 
-def test_a_probe_fitted_on_a_gpu_predicts_where_there_is_none(planted, tmp_path):
+def test_a_probe_fitted_on_a_gpu_predicts_without_one(planted, tmp_path):
     X, y = planted
     probe = ElasticNetProbeClassifier(device=GPU, random_state=0).fit(X, y)
     (tmp_path / "probe.pkl").write_bytes(pickle.dumps((probe, X[:50], probe.predict(X[:50]))))
@@ -136,7 +136,7 @@ def test_the_same_fit_gives_the_same_bits(planted):
 
 
 @pytest.mark.parametrize("component", ["hidden", "mlp", "attention"])
-def test_activations_are_those_of_the_cpu(model, words, component):
+def test_activations_match_those_of_the_cpu(model, words, component):
     cpu, gpu = (
         SubwordAggregator("mean").fit_transform(
             ActivationExtractor(model, component=component, device=device).transform(words)
@@ -173,7 +173,7 @@ def test_an_ablation_reaches_the_model_on_the_gpu(words, name):
 
 
 @pytest.mark.filterwarnings("ignore:causal_effect cannot score")
-def test_causal_effects_are_those_of_the_cpu(words):
+def test_causal_effects_match_those_of_the_cpu(words):
     path = make_tiny_model("gpt2", corpus=words["text"].unique(), random_state=0)
     neurons = [f"hidden.1.{unit}" for unit in range(16)]
     some = words.iloc[:80]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Imports go one way: every room knows only the rooms below it, and no rooms form a circle."""
+"""Imports go one way: every room imports only the rooms below it, and no rooms form a cycle."""
 
 import ast
 import graphlib
@@ -13,8 +13,8 @@ import sklearn_neurox
 
 _SOURCE = Path(sklearn_neurox.__file__).parent
 
-# What each sub-package may import; `__init__` is the page of headline names. That `evaluation` and
-# `inspection` do not import each other in a circle is a test of its own.
+# What each sub-package may import; `__init__` exports the headline names. A separate
+# test checks that `evaluation` and `inspection` do not import each other in a cycle.
 _STEPS = {"utils", "words", "extraction", "probes", "ranking", "selection", "ablation"}
 _MAY_IMPORT = {
     "utils": set(),
@@ -53,7 +53,7 @@ def _modules(source):
 
 
 def find_imports(source):
-    """List the imports among the modules of the package in the folder `source`, late ones too.
+    """List the imports among the modules of the package in `source`, including those in functions.
 
     A package itself is the module ``package.__init__``.
     """
@@ -100,10 +100,10 @@ def _describe(imports):
     return "; ".join(f"{each.where} imports {each.imported}" for each in imports)
 
 
-def find_circles(source):
-    """Describe a circle between the rooms of each package, at any depth, that has one."""
+def find_cycles(source):
+    """Describe one import cycle per package, at any depth, that has cycles among its rooms."""
     imports = find_imports(source)
-    circles = []
+    cycles = []
     for module in _modules(source):
         package, _, name = module.rpartition(".")
         if name != "__init__":
@@ -118,8 +118,8 @@ def find_circles(source):
             # The error lists them from the imported room to the importer.
             rooms = error.args[1][::-1]
             steps = [each for pair in zip(rooms, rooms[1:], strict=False) for each in pairs[pair]]
-            circles.append(f"{package}: {' -> '.join(rooms)} ({_describe(steps)})")
-    return circles
+            cycles.append(f"{package}: {' -> '.join(rooms)} ({_describe(steps)})")
+    return cycles
 
 
 def find_forbidden(source, may_import):
@@ -133,7 +133,7 @@ def find_forbidden(source, may_import):
 
 
 def find_upward(source, package, rungs):
-    """Describe the imports inside a package that lead to the same rung of the ladder or up."""
+    """Describe the imports inside a package that lead to the same or a higher rung."""
     height = {room: number for number, rooms in enumerate(rungs) for room in rooms}
     top = len(rungs)
     return [
@@ -146,24 +146,24 @@ def find_upward(source, package, rungs):
     ]
 
 
-def test_every_subpackage_knows_only_those_below():
+def test_every_subpackage_imports_only_those_below():
     rooms = {path.stem for path in _SOURCE.iterdir() if path.suffix == ".py" or path.is_dir()}
     assert rooms - {"__pycache__", "_version", "py"} == set(_MAY_IMPORT)
     assert find_forbidden(_SOURCE, _MAY_IMPORT) == []
 
 
-def test_every_room_of_extraction_knows_only_those_below():
+def test_every_room_of_extraction_imports_only_those_below():
     folders = {file.parent.name for file in (_SOURCE / "extraction").glob("*/__init__.py")}
     assert folders == set().union(*_EXTRACTION)
     assert find_upward(_SOURCE, "extraction", _EXTRACTION) == []
 
 
-def test_no_rooms_form_a_circle():
-    assert find_circles(_SOURCE) == []
+def test_no_rooms_form_a_cycle():
+    assert find_cycles(_SOURCE) == []
 
 
 # One line of source for the file `ranking/_a.py`, where `selection/_b.py` imports `ranking`.
-_CIRCLES = {
+_CYCLES = {
     "at the top": "from package.selection._b import B",
     "late": "def f():\n    from package.selection._b import B",
     "of a module": "from package.selection import _b",
@@ -183,8 +183,8 @@ def _write_package(folder, files):
     return source
 
 
-@pytest.mark.parametrize("line", _CIRCLES.values(), ids=_CIRCLES)
-def test_a_circle_is_found_however_it_is_imported(tmp_path, line):
+@pytest.mark.parametrize("line", _CYCLES.values(), ids=_CYCLES)
+def test_a_cycle_is_found_however_it_is_imported(tmp_path, line):
     files = {
         "__init__": "",
         "ranking/__init__": "from package.ranking._c import C",
@@ -194,19 +194,19 @@ def test_a_circle_is_found_however_it_is_imported(tmp_path, line):
         "selection/_b": "from package.ranking import C\nB = C",
     }
     source = _write_package(tmp_path, files)
-    (circle,) = find_circles(source)
-    assert circle.startswith(
+    (cycle,) = find_cycles(source)
+    assert cycle.startswith(
         ("package: ranking -> selection -> ranking", "package: selection -> ranking -> selection")
     )
-    assert "package/ranking/_a.py:" in circle
-    assert "package/selection/_b.py:1 imports package.ranking.__init__" in circle
+    assert "package/ranking/_a.py:" in cycle
+    assert "package/selection/_b.py:1 imports package.ranking.__init__" in cycle
     (forbidden,) = find_forbidden(source, _MAY_IMPORT)
     assert forbidden.startswith("ranking -> selection (package/ranking/_a.py:")
     _write_package(tmp_path, {"ranking/_a": ""})
-    assert find_circles(source) == find_forbidden(source, _MAY_IMPORT) == []
+    assert find_cycles(source) == find_forbidden(source, _MAY_IMPORT) == []
 
 
-def test_a_circle_deep_inside_a_package_is_found(tmp_path):
+def test_a_cycle_deep_inside_a_package_is_found(tmp_path):
     files = {
         "__init__": "",
         "low/__init__": "",
@@ -214,8 +214,8 @@ def test_a_circle_deep_inside_a_package_is_found(tmp_path):
         "low/_deep/_a": "from package.low._deep import _b",
         "low/_deep/_b": "def f():\n    from package.low._deep._a import A",
     }
-    (circle,) = find_circles(_write_package(tmp_path, files))
-    assert circle.startswith("package.low._deep: ")
+    (cycle,) = find_cycles(_write_package(tmp_path, files))
+    assert cycle.startswith("package.low._deep: ")
 
 
 def test_an_import_up_the_ladder_is_found(tmp_path):

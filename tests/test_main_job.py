@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The main job on real text: the figures the package stands for."""
+"""The main job on real text: the figures that the package promises."""
 
 import numpy as np
 import pandas as pd

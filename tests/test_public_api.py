@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The public names: there, sorted, light to import, and one class a file."""
+"""The public names: present, sorted, light to import, with one class per file."""
 
 import importlib
 import importlib.metadata
@@ -19,14 +19,14 @@ _ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize("name", ["sklearn_neurox", *(f"sklearn_neurox.{s}" for s in SUBPACKAGES)])
-def test_all_is_sorted_and_there(name):
+def test_all_is_sorted_and_importable(name):
     module = importlib.import_module(name)
     assert module.__all__ == sorted(module.__all__)
     assert all(hasattr(module, public) for public in module.__all__)
 
 
 @pytest.mark.parametrize("name", SUBPACKAGES)
-def test_public_classes_live_in_a_file_of_their_own(name):
+def test_public_classes_live_in_their_own_files(name):
     module = importlib.import_module(f"sklearn_neurox.{name}")
     homes = [
         inspect.getfile(getattr(module, public))
@@ -36,7 +36,7 @@ def test_public_classes_live_in_a_file_of_their_own(name):
     assert len(homes) == len(set(homes))
 
 
-def test_importing_brings_no_heavy_package():
+def test_importing_loads_no_heavy_package():
     code = (
         "import sys, sklearn_neurox, sklearn_neurox.datasets\n"
         "print([m for m in ('torch', 'transformers', 'matplotlib') if m in sys.modules])"

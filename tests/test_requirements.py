@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The files that name dependencies agree with setup.cfg."""
+"""The files that list dependencies agree with setup.cfg."""
 
 import configparser
 import re
@@ -16,12 +16,12 @@ _EXTRAS = _SETUP["options.extras_require"]
 
 
 def _requirements(text):
-    """Map each package to the version that is asked for, one per line."""
+    """Map each package to its required version, from a file with one package per line."""
     pairs = re.findall(r"^([\w-]+)(?:\[.*\])?\s*([>=]=.*)$", text.strip(), re.M)
     return {name.replace("_", "-"): version for name, version in pairs}
 
 
-def test_conda_and_pip_ask_for_the_same():
+def test_conda_and_pip_require_the_same_versions():
     environment = yaml.safe_load((_ROOT / "environment.yml").read_text(encoding="utf-8"))
     plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]

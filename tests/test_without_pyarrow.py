@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The main job where pyarrow is not installed, and pandas keeps strings otherwise."""
+"""The main job without pyarrow, when pandas stores strings differently."""
 
 import subprocess
 import sys

@@ -18,19 +18,19 @@ class Activations:
     """Subword activations of words or texts, computed only when they are pooled.
 
     `ActivationExtractor.transform` returns them: the rows are validated, tokenized and aligned, so
-    their errors have surfaced, but the model has not run. `SubwordAggregator` runs it and writes
-    the activations batch by batch into its matrix. Activations have one entry per row and can be
-    sliced like an array, so `~sklearn.model_selection.cross_validate` can split them in a pipeline
-    that starts with a `SubwordAggregator`.
+    any errors in them have surfaced, but the model has not run. `SubwordAggregator` runs it and
+    writes the activations batch by batch into its matrix. Activations have one entry per row and
+    can be sliced like an array, so `~sklearn.model_selection.cross_validate` can split them in a
+    pipeline that starts with a `SubwordAggregator`.
 
     To use activations computed elsewhere, create them with `from_arrays`.
 
     Parameters
     ----------
     source : ModelSource, CachedSource or ArraySource
-        The source of the values. `ActivationExtractor` and `from_arrays` set this and the rest.
+        The source of the values. `ActivationExtractor` and `from_arrays` set all parameters.
 
-    sequence, position : ndarray of shape (n_subwords_in_all,)
+    sequence, position : ndarray of shape (n_total_subwords,)
         For each subword, row after row: the model input it is in, and its position there.
 
     ptr : ndarray of shape (n_samples + 1,)
@@ -140,7 +140,7 @@ class Activations:
             np.repeat(np.arange(len(counts)), counts),
             np.arange(ptr[-1]) - np.repeat(ptr[:-1], counts),
             ptr,
-            first_token="stored activations do not tell which subword is special",
+            first_token="stored activations do not record which subword is special",
             missing="zero",
             index=labels,
         )
@@ -254,7 +254,8 @@ class Activations:
         Raises
         ------
         ValueError
-            If ``strategy="cls"`` and rows are words, or the model has no such token.
+            If ``strategy="cls"`` but the rows are words, or the model has no token that represents
+            the whole text.
 
         OverflowError
             If a value is beyond the range of float16.

@@ -37,9 +37,9 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
 
     memmap : str, path or None, default=None
         A ``.npy`` file to which `transform` writes its matrix, for a matrix larger than memory.
-        `transform` then returns a memory map of the file; writing to it does not change the file.
-        The next `transform` replaces the file, without changing the matrices returned before. None
-        keeps the matrix in memory.
+        `transform` then returns a memory map of the file; writing to the map does not change the
+        file. The next `transform` replaces the file, without changing the matrices returned before.
+        None keeps the matrix in memory.
 
     Attributes
     ----------

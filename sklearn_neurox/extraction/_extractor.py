@@ -37,7 +37,7 @@ from sklearn_neurox.utils._validation import check_row_order
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# The number of texts of an iterator that are planned together.
+# The number of texts taken from an iterator at a time.
 _PORTION = 4096
 
 
@@ -78,15 +78,15 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
           of the first block, with positions, norms and whatever else the model adds.
         - ``"module:<glob>"``: the output of every module whose path matches, where ``*`` matches
           anything and paths are those of ``named_modules`` of the model without a head. If the
-          output is a tuple, its first tensor. A module must run once per forward pass, and return
-          one state per token.
+          output is a tuple, its first tensor is taken. A module must run once per forward pass and
+          return one state per token.
 
     stack : {"encoder", "decoder", "both"} or None, default=None
         The part of an encoder-decoder model to read; None reads the encoder. The decoder reads
         the target text (teacher forcing): the column ``target`` if there is one, else the text
         itself. A row gets the states at the positions where the decoder reads the row's tokens:
         the last subword has seen the whole word and predicts what follows. For all other models,
-        leave it None.
+        leave this as None.
 
     tokenizer : str, path, PreTrainedTokenizerBase or None, default=None
         The tokenizer; None takes the one saved with the model.
@@ -107,7 +107,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
 
     split_special_tokens : bool, default=False
         Whether to tokenize text that spells a special token, such as ``[MASK]``, as ordinary
-        characters. Otherwise the model reads the special token, and a warning counts these rows.
+        characters. Otherwise the model reads the special token, and a warning counts such rows.
 
     missing : {"zero", "nan", "error"}, default="zero"
         What to do with a row that has no subwords because the tokenizer drops all its characters,
@@ -133,8 +133,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         Whether to run code that comes with the model.
 
     allow_bin_weights : bool, default=False
-        Whether to load weights from a ``.bin`` file if there are no safetensors. Such a file is
-        unpickled, restricted to tensors.
+        Whether to load weights from a ``.bin`` file if there are no safetensors. Loading such a
+        file unpickles it, with only tensors allowed.
 
     cache : str, path, ActivationCache or None, default=None
         A folder that stores the activations of every text, for all layers, so that the model reads
@@ -160,15 +160,15 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
     -----
     The extractor is stateless: `transform` works without `fit`. Batches are planned from the set
     of distinct texts, so the same set gives bit-identical activations regardless of the order and
-    number of its rows. Another set may put a text into another batch, which changes the last bits
-    only: for the demo model, neither this nor another number of threads changes any value by more
-    than 1e-6 of the layer's largest value. For a loaded copy in bfloat16 this is up to 2e-2, in
-    float16 4e-3.
+    number of its rows. With a different set, a text may end up in a different batch, which changes
+    only the last bits: for the demo model, neither this nor a different number of threads changes
+    any value by more than 1e-6 of the layer's largest value. For a loaded copy in bfloat16, the
+    change is up to 2e-2; in float16, up to 4e-3.
 
     Columns are ordered by stack, encoder first; within a stack come the embedding, then layer by
     layer the other components in the order given, then the modules.
 
-    When the decoder reads a text that the encoder has read, too, its states may carry information
+    When the decoder reads a text that the encoder has also read, its states may carry information
     about later words, through cross-attention. Give the decoder a text of its own with the column
     ``target``.
 
@@ -388,14 +388,14 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         Raises
         ------
         ValueError
-            Without a cache, and where `transform` raises it.
+            If no cache is set, or for the reasons listed in `transform`.
 
         OSError
             If the cache cannot be written, or if the disk has no room for the activations.
         """
         self._validate_params()
         if self.cache is None:
-            raise ValueError("ActivationExtractor.fill_cache needs a folder: give it with cache=.")
+            raise ValueError("ActivationExtractor.fill_cache needs a folder: set it with cache=.")
         if not isinstance(X, Iterable) or isinstance(X, Sized):
             return self.transform(X)._source.fill()
         n_texts, texts = 0, iter(X)
@@ -425,7 +425,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         return request.blocks[1] if known is None else known
 
     def _request(self):
-        """Freeze the parameters: nothing below sees the extractor itself."""
+        """Freeze the parameters, so that lower layers never see the extractor itself."""
         return ExtractionRequest(
             spec=self._spec(),
             component=check_components(self.component),

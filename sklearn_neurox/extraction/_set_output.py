@@ -4,7 +4,7 @@
 class OwnSetOutputMixin:
     """Adds `set_output` to transformers whose output scikit-learn must not wrap.
 
-    Its wrapper would turn the `Activations` between two steps of a pipeline into a DataFrame.
+    scikit-learn's wrapper would turn the `Activations` between two pipeline steps into a DataFrame.
     """
 
     def __init_subclass__(cls, **options):

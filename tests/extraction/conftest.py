@@ -15,7 +15,7 @@ from tests.extraction.families import FAMILIES, load
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """Give the folder of a tiny model, made on first request."""
+    """Return the folder of a tiny model, built on first request."""
 
     @cache
     def make(family, **params):
@@ -28,7 +28,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture
 def live(tiny):
-    """Load a model of one's own, which a test may hook, train or break."""
+    """Load a separate model, which a test may hook, train or break."""
     from transformers import AutoModel, AutoTokenizer
 
     def load(family, **params):
@@ -52,7 +52,7 @@ def _sentences():
 
 @pytest.fixture
 def words(_sentences):
-    """A frame of 37 words in six sentences, with three kinds of labels."""
+    """Return a frame of 37 words in six sentences, with three kinds of labels."""
     frame = words_frame(_sentences)
     rng = np.random.default_rng(0)
     frame["tag"] = rng.permutation(np.resize(["NOUN", "VERB", "OTHER"], len(frame)))
@@ -61,7 +61,7 @@ def words(_sentences):
 
 @pytest.fixture
 def count_forwards(monkeypatch):
-    """Count how many batches the models read from now on; returns the list of their sizes."""
+    """Record the size of each batch that the models read from now on."""
     from sklearn_neurox.extraction._model import _forward
 
     sizes = []
@@ -88,7 +88,7 @@ def of(tiny):
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """Compute with as many threads here as in worker processes: the last bits depend on it."""
+    """Use as many threads here as in worker processes, as the last bits depend on their number."""
     import torch
 
     before = torch.get_num_threads()
@@ -101,7 +101,7 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def texts():
-    """A hundred or so sentences, for what needs several batches."""
+    """Return about a hundred sentences, for tests that need several batches."""
     return sorted(set(make_tagged_words(120, random_state=0)["text"]))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tiny random models of many families, and where each keeps what components are made of."""
+"""Tiny random models of many families, and where each keeps the modules of its components."""
 
 from functools import cache
 from typing import NamedTuple
@@ -14,7 +14,7 @@ WIDTH, N_BLOCKS = 16, 3
 
 
 class Family(NamedTuple):
-    """A configuration, a tokenizer that fits, and paths within the blocks of a stack."""
+    """A configuration, a matching tokenizer, and paths within the blocks of a stack."""
 
     config: str
     tokenizer: str
@@ -23,7 +23,7 @@ class Family(NamedTuple):
     out: str
     embedding: str
     params: dict = {}  # noqa: RUF012
-    is_pre_norm: bool = False  # and the branches are added as they are
+    is_pre_norm: bool = False  # and adds the output of its branches unchanged
 
 
 _COMMON = {
@@ -141,11 +141,11 @@ FAMILIES = {
         "Phi3Config", "llama", *_LLAMA, {**_GROUPED, "pad_token_id": 0}, is_pre_norm=True
     ),
     "gemma": Family("GemmaConfig", "llama", *_LLAMA, {**_GROUPED, "head_dim": 6}, is_pre_norm=True),
-    # The later ones norm what a branch gives before adding it.
+    # Later Gemma models normalize the output of a branch before adding it.
     "gemma2": Family("Gemma2Config", "llama", *_LLAMA, {**_GROUPED, "head_dim": 6}),
     "gemma3": Family("Gemma3TextConfig", "llama", *_LLAMA, {**_GROUPED, "head_dim": 6}),
     "opt": Family("OPTConfig", *_OPT_PATHS, _OPT, is_pre_norm=True),
-    # As OPT-350m: narrower at both ends, norms behind the branches.
+    # Like OPT-350m: narrower at both ends, with norms after the branches.
     "opt-projected": Family(
         "OPTConfig",
         *_OPT_PATHS,
@@ -174,7 +174,7 @@ FAMILIES = {
     "mbart": Family("MBartConfig", "xlm-roberta", *_BART, _TWO_STACKS, is_pre_norm=True),
     "marian": Family("MarianConfig", "marian", *_BART, _TWO_STACKS),
 }
-# Blocks that are shared, or do not read the tokens themselves, have tests of their own.
+# Models whose blocks are shared, or do not read the tokens themselves, have separate tests.
 OTHERS = {
     "albert": Family("AlbertConfig", "bert", "", "", "", "", {**_COMMON, "embedding_size": 12}),
     "albert-groups": Family(
@@ -209,7 +209,7 @@ def config_of(name, tokenizer):
 
 @cache
 def load(name, tokenizer_path):
-    """Make a model of a family, once, with every parameter drawn at random."""
+    """Build a model of a family once, with every parameter drawn at random."""
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_path)
     model = _random_model(config_of(name, tokenizer), np.random.RandomState(0))
     return model, tokenizer

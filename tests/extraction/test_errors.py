@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Bad input gets an error that says what, where and what to do, and changes nothing."""
+"""Errors for bad input say what is wrong, where, and what to do, and change nothing."""
 
 import numpy as np
 import pandas as pd
@@ -223,7 +223,7 @@ def test_errors_of_tokens_surface_before_the_model_is_loaded(tiny, words, tmp_pa
     assert len(plan.get_feature_names()) == 48
 
 
-def test_a_folder_that_is_no_model(tmp_path, words):
+def test_a_folder_that_is_not_a_model(tmp_path, words):
     (tmp_path / "notes.txt").write_text("not a model")
     for folder in (tmp_path, str(tmp_path)):
         with pytest.raises(ValueError, match=r"The folder exists, but contains only.*notes\.txt"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The checks of scikit-learn that need no data, and text twins of some that do."""
+"""scikit-learn's checks that need no data, and text versions of some that do."""
 
 import inspect
 import pickle
@@ -47,7 +47,7 @@ def test_constraints_name_every_parameter(estimator):
 @pytest.mark.parametrize("method", ["fit", "transform"])
 @pytest.mark.parametrize("name", sorted(ActivationExtractor().get_params()))
 def test_every_parameter_is_validated(name, method, tiny, words):
-    """As `check_param_validation`: an object of no type at all, then a string that is no choice."""
+    """Like `check_param_validation`: an object of an invalid type, then an invalid string."""
     wrong = type("BadType", (), {})()
     extractor = ActivationExtractor(tiny("bert")).set_params(**{name: wrong})
     message = f"The {name!r} parameter of ActivationExtractor must be"
@@ -73,7 +73,7 @@ def test_signatures_are_scikit_learns(estimator):
     assert all(p.kind is inspect.Parameter.KEYWORD_ONLY for p in parameters)
 
 
-# Text twins
+# Text versions
 
 
 def test_the_extractor_needs_no_fit_and_the_aggregator_does(tiny, words):
@@ -109,7 +109,7 @@ def test_transform_changes_neither_estimator(tiny, words):
     assert pickle.dumps((extractor, aggregator)) == before
 
 
-def test_fit_starts_from_zero(tiny, words):
+def test_fit_forgets_earlier_fits(tiny, words):
     plans = [ActivationExtractor(tiny("bert"), layers=k).transform(words) for k in (1, [0, 2])]
     aggregator = SubwordAggregator("mean")
     for plan in plans:
@@ -126,7 +126,7 @@ def test_fit_transform_is_fit_then_transform(tiny, words):
     np.testing.assert_array_equal(both, SubwordAggregator().fit(plan).transform(plan))
 
 
-def test_tags_tell_the_truth():
+def test_tags_are_correct():
     tags = ActivationExtractor().__sklearn_tags__()
     assert tags.input_tags.string and not tags.input_tags.two_d_array
     assert not tags.requires_fit

@@ -84,7 +84,7 @@ def load(path):
 
 
 def naive(path, family, frame, *, model=None):
-    """Return one list a row of (n_layers + 1, n_units) states a subword."""
+    """Return a list per row, with an array of shape (n_layers + 1, n_units) per subword."""
     tokenizer, pretrained = load(path)
     model = pretrained if model is None else model
     if model.config.is_encoder_decoder:
@@ -94,7 +94,7 @@ def naive(path, family, frame, *, model=None):
         ids, spans = READERS.get(family, read_fast)(tokenizer, text)
         with torch.no_grad():
             output = model(torch.tensor([ids]), output_hidden_states=True)
-        # What the model returns is the last of the hidden states.
+        # The model's output is the last hidden state.
         torch.testing.assert_close(output.hidden_states[-1], output.last_hidden_state)
         states = [state[0].numpy().astype(float) for state in output.hidden_states]
         read[text] = spans, [s for s in states if len(s) == len(ids)]
@@ -142,7 +142,7 @@ def oracle(tiny):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_layer_equals_the_naive_reading(family, strategy, tiny, words, oracle):
     states = oracle(family, words)
-    assert max(map(len, states)) > 3  # words of several pieces are there
+    assert max(map(len, states)) > 3  # there are words of several pieces
     H = SubwordAggregator(strategy).fit_transform(
         ActivationExtractor(tiny(family)).transform(words)
     )
@@ -165,7 +165,7 @@ def test_batches_do_not_matter(family, max_batch_tokens, tiny, words):
 def test_texts_of_very_different_length_may_share_a_batch(
     family, tiny, words, oracle, monkeypatch, count_forwards
 ):
-    """Shorter texts are read with much padding behind them, to which nothing may attend."""
+    """Shorter texts are followed by much padding, to which nothing may attend."""
     from sklearn_neurox.extraction._run import _batching
 
     monkeypatch.setattr(_batching, "_MAX_PADDING", 1.0)
@@ -216,7 +216,7 @@ def test_layers_may_be_an_array_and_numpy_integers(tiny, words):
         np.testing.assert_array_equal(found.pool("last"), expected)
 
 
-def test_the_demo_model_reads_as_the_naive_oracle(words):
+def test_the_demo_model_equals_the_naive_oracle(words):
     path = demo_model_path()
     extractor = ActivationExtractor(path)
     # The emoji is unknown to the vocabulary and still has its own token.
@@ -244,7 +244,7 @@ def test_random_weights_are_seeded_and_differ_from_the_trained(family, tiny, wor
     assert np.abs(extract() - random).max() > 1e-3
 
 
-def test_random_weights_leave_the_generators_of_gpus_alone(tiny, words, monkeypatch):
+def test_random_weights_do_not_touch_the_generators_of_gpus(tiny, words, monkeypatch):
     def seed(*_):
         raise AssertionError("a GPU was seeded")
 
@@ -255,7 +255,7 @@ def test_random_weights_leave_the_generators_of_gpus_alone(tiny, words, monkeypa
 
 
 def test_random_weights_are_those_of_the_config(tiny, words):
-    """The untrained model is what its library builds under the seed, read as any other."""
+    """The untrained model is the one that its library builds with this seed."""
     from transformers import AutoConfig
 
     path = tiny("bert")
@@ -267,14 +267,14 @@ def test_random_weights_are_those_of_the_config(tiny, words):
     assert_close_by_layer(H, pool_naively(states, "last"))
 
 
-def test_gpt2_has_no_padding_token_and_reads_batches_all_the_same(tiny, words, oracle):
+def test_gpt2_reads_batches_without_a_padding_token(tiny, words, oracle):
     path = tiny("gpt2")
     tokenizer = AutoTokenizer.from_pretrained(path)
     assert tokenizer.pad_token_id is None
     live = AutoModel.from_pretrained(path)
     H = ActivationExtractor(live, tokenizer=tokenizer).transform(words).pool("last")
     assert_close_by_layer(H, pool_naively(oracle("gpt2", words), "last"))
-    assert tokenizer.pad_token_id is None  # ours is not written into the caller's
+    assert tokenizer.pad_token_id is None  # the caller's tokenizer is not changed
 
 
 def test_a_tokenizer_that_pads_left_changes_nothing(live, words, oracle):
@@ -286,10 +286,8 @@ def test_a_tokenizer_that_pads_left_changes_nothing(live, words, oracle):
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "byt5"])
-def test_nothing_is_asked_of_a_tokenizer_that_it_may_not_know(
-    family, live, words, oracle, monkeypatch
-):
-    """No padding token, no limit but 1e30, and ``word_ids`` that are not even asked."""
+def test_optional_features_of_tokenizers_are_not_needed(family, live, words, oracle, monkeypatch):
+    """No padding token, a limit of 1e30, and ``word_ids`` that must not be called."""
     from transformers import BatchEncoding
 
     def lie(*_, **__):
@@ -306,7 +304,7 @@ def test_nothing_is_asked_of_a_tokenizer_that_it_may_not_know(
     extractor = ActivationExtractor(model, tokenizer=tokenizer)
     H = extractor.transform(words).pool("last")
     assert_close_by_layer(H, pool_naively(oracle(family, words), "last"))
-    # The model's own limit holds, where it has one.
+    # The model's own limit applies, if it has one.
     plan = extractor.transform([" ".join(["dog"] * 400)])
     longest = plan._source.sequences.lengths.max()
     assert longest == (1600 if family == "byt5" else model.config.max_position_embeddings)

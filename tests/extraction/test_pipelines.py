@@ -40,7 +40,7 @@ def test_stored_activations_enter_a_pipeline(activations, features, words):
     )
 
 
-def test_arrays_made_elsewhere_enter_a_pipeline():
+def test_arrays_computed_elsewhere_enter_a_pipeline():
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal((1 + i % 3, 4)) + (i % 2) for i in range(40)]
     stored = Activations.from_arrays(arrays)
@@ -89,7 +89,7 @@ def test_aggregator_refuses_other_neurons(tiny, words):
         aggregator.transform(ActivationExtractor(tiny("bert"), layers=2).transform(words))
 
 
-def test_feature_names_tell_the_columns(features, words):
+def test_feature_names_match_the_columns(features, words):
     with config_context(transform_output="default"):
         H = features.fit_transform(words)
     names = features.get_feature_names_out()
@@ -158,7 +158,7 @@ def test_column_transformer(features, words):
     assert columns.get_feature_names_out()[0] == "neurons__hidden.0.0"
 
 
-def test_column_transformer_beside_numbers_with_pandas_output(features, words):
+def test_column_transformer_with_numbers_and_pandas_output(features, words):
     words.index = words.index + 100
     columns = ColumnTransformer(
         [("neurons", features, POSITIONS), ("place", "passthrough", ["position"])]
@@ -202,7 +202,7 @@ def test_stacking_of_two_pipelines(tiny, words):
 
 
 @pytest.mark.parametrize("columns", [slice(None), POSITIONS])
-def test_an_array_of_rows_is_refused_with_the_way_round(columns, features, words):
+def test_an_array_of_rows_is_refused_with_a_workaround(columns, features, words):
     X = words.loc[:, columns]
     with pytest.raises(ValueError, match=r"ndarray of rows.*Pass the DataFrame.*bagging"):
         features.fit(X.to_numpy())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Special tokens: those the text spells, those put around it, pairs, empty texts, third passes."""
+"""Special tokens in and around texts, pairs, empty texts, and the warning at the third pass."""
 
 import warnings
 from functools import cache
@@ -53,7 +53,7 @@ def test_words_that_spell_special_tokens_are_counted(family, tiny):
     message = r"2 of 8 rows contain text that spells a special token.*first is row 3.*split_special"
     with pytest.warns(UserWarning, match=message) as caught:
         plan = ActivationExtractor(tiny(family)).transform(frame)
-    # ByT5's tokenizer would have its own word to say about a text that ends in one.
+    # Only ours: ByT5's tokenizer would also warn about a text that ends in one.
     assert ["special token" in str(warning.message) for warning in caught] == [True]
     assert plan.n_subwords[[3, 5]].tolist() == [1, 1]
     assert (plan.n_subwords > 0).all()
@@ -81,8 +81,8 @@ def test_special_tokens_may_be_read_as_characters(family, tiny):
     assert unaffected.tolist() == expected.n_subwords.tolist()
 
 
-def test_a_vocabulary_that_cannot_split_its_special_tokens_says_so(tiny):
-    """Unigram vocabularies hold them as pieces like any other, XLM-RoBERTa's own too."""
+def test_a_vocabulary_that_cannot_split_its_special_tokens_warns(tiny):
+    """Unigram vocabularies, such as XLM-RoBERTa's, hold them as ordinary pieces."""
     frame = words_frame([["The", "<s>", "dog"]])
     with pytest.warns(UserWarning, match="1 of 3 rows.*even with split_special_tokens=True"):
         ActivationExtractor(tiny("xlm-roberta"), split_special_tokens=True).transform(frame)
@@ -93,7 +93,7 @@ def test_a_vocabulary_that_cannot_split_its_special_tokens_says_so(tiny):
     [["café", "</s>", "señor", "saw"], ["</s>", "中文", "é"], ["é", "é", "</s>"], ["</s>", "</s>"]],
 )
 def test_bytes_around_a_special_word_stay_with_their_words(sentence, tiny):
-    """ByT5's special tokens take in the spaces around them."""
+    """ByT5's special tokens absorb the spaces around them."""
     with pytest.warns(UserWarning, match="special token"):
         plan = ActivationExtractor(tiny("byt5")).transform(words_frame([sentence]))
     assert plan.n_subwords.tolist() == [1 if w == "</s>" else len(w.encode()) for w in sentence]
@@ -205,7 +205,7 @@ def test_words_of_a_pair_are_those_of_its_first_text(tiny):
     for row in range(3):
         assert_close(H[row], np.hstack([state[1 + row] for state in states]))
     alone = ActivationExtractor(tiny("bert")).transform(frame.drop(columns="text_pair"))
-    assert np.abs(alone.pool("last") - H).max() > 1e-3  # the pair was seen
+    assert np.abs(alone.pool("last") - H).max() > 1e-3  # the model read the pair
 
 
 def test_a_text_with_several_pairs_is_not_mixed_up(tiny):
@@ -272,7 +272,7 @@ def test_the_third_pass_warns_once_and_names_the_cache(tiny, words):
     assert "6 of 6 texts" in message and "cache=" in message and tiny("bert") in message
 
 
-def test_other_texts_and_other_models_are_no_third_pass(tiny, words):
+def test_other_texts_and_models_do_not_make_a_third_pass(tiny, words):
     for sentence in range(5):
         some = words[words["sentence_id"] == sentence]
         for path in (tiny("bert"), tiny("gpt2")):
@@ -281,7 +281,7 @@ def test_other_texts_and_other_models_are_no_third_pass(tiny, words):
             ActivationExtractor(path, weights="random", random_state=1).transform(some).pool("last")
 
 
-def test_planning_is_no_pass(tiny, words):
+def test_planning_does_not_count_as_a_pass(tiny, words):
     for _ in range(5):
         plan = ActivationExtractor(tiny("bert")).transform(words)
     plan.pool("last")
@@ -293,7 +293,7 @@ def test_no_third_pass_with_a_cache(tiny, words, tmp_path):
 
 
 def test_folds_of_a_search_add_up_to_passes(tiny, words):
-    """Each fold reads other halves of the texts, and all the same reads them again and again."""
+    """Each fold reads different texts, yet every text is read again and again."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold, cross_validate
     from sklearn.pipeline import make_pipeline
@@ -310,7 +310,7 @@ def test_folds_of_a_search_add_up_to_passes(tiny, words):
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "marian", "canine"])
 @pytest.mark.parametrize("with_pairs", [False, True])
-def test_texts_tokenized_in_portions_are_as_if_together(family, with_pairs, tiny, monkeypatch):
+def test_tokenizing_in_portions_changes_nothing(family, with_pairs, tiny, monkeypatch):
     from dataclasses import asdict
 
     from sklearn_neurox.extraction._text import _tokenization

@@ -141,8 +141,8 @@ class ActivationCache:
     def compact(self, max_bytes: int = 256 << 20) -> int:
         """Merge small shards, to reduce the number of files.
 
-        Other processes may read and write meanwhile. Activations stored twice are stored once
-        afterwards.
+        Other processes may read and write at the same time. Afterwards, duplicate activations are
+        stored only once.
 
         Parameters
         ----------
@@ -152,7 +152,7 @@ class ActivationCache:
         Returns
         -------
         n_removed : int
-            By how much the number of files went down.
+            The decrease in the number of files.
         """
         folders = self._store.folders()
         return sum(compact_folder(folder, index_of(folder), max_bytes) for folder in folders)
@@ -175,7 +175,7 @@ class ActivationCache:
         Raises
         ------
         ValueError
-            If the cache does not hold one of the fingerprints; nothing is removed then.
+            If a fingerprint is not in the cache; nothing is removed in that case.
         """
         if fingerprints is None:
             return sum(self._prune_folder(folder) for folder in self._store.folders())
@@ -234,7 +234,7 @@ class ActivationCache:
 
 
 def store_of(cache):
-    """Return the store of a cache or of a folder; None without a cache."""
+    """Return the store of a cache or of a folder; None if there is no cache."""
     if cache is None:
         return None
     return (cache if isinstance(cache, ActivationCache) else ActivationCache(cache))._store
@@ -248,6 +248,6 @@ def _damage(folder):
             shard = Shard(path)
             shard.states(shard.blocks)
         except DamagedShardError as error:
-            if path.exists():  # otherwise compacted meanwhile
+            if path.exists():  # otherwise it was compacted meanwhile
                 found[path] = error.reason
     return found

@@ -23,8 +23,8 @@ class CachedSource:
 
     texts: CachedTexts
     blocks: tuple  # of Block: the columns of the matrix
-    text: np.ndarray  # the text of each model input
-    window: np.ndarray  # the number of its window of that text
+    text: np.ndarray  # the number of each model input's text
+    window: np.ndarray  # which window of that text it is
 
     @property
     def block_widths(self):
@@ -37,7 +37,7 @@ class CachedSource:
         return join_neuron_names(self.blocks, self.block_widths)
 
     def take(self, which):
-        """Keep some inputs."""
+        """Return a source with only the given inputs."""
         return replace(self, text=self.text[which], window=self.window[which])
 
     def __getstate__(self):
@@ -49,7 +49,9 @@ class CachedSource:
         """Compute what the cache lacks; return the number of texts that the model read."""
         obstacle = find_obstacle(self.texts.request.spec)
         if obstacle is not None:
-            raise ValueError(f"{obstacle}; end that before filling a cache.")
+            raise ValueError(
+                f"{obstacle}. Leave autocast and remove forward hooks before filling a cache."
+            )
         if not len(self.text):
             return 0
         fingerprint = self.texts.fingerprint()
@@ -72,7 +74,7 @@ class CachedSource:
     def _filled(self):
         """Compute what is missing; return the index and the places of all inputs."""
         for _ in range(_MAX_FILLINGS):
-            # Again each time: training the model meanwhile changes its fingerprint.
+            # Computed each time, as training the model meanwhile changes its fingerprint.
             fingerprint = self.texts.fingerprint()
             found = self._find(fingerprint)
             if found:
@@ -113,8 +115,8 @@ class CachedSource:
 
     def _pool_uncached(self, obstacle, parts, out):
         warn_user(
-            f"{obstacle}, so the cache folder {str(self.texts.request.store.folder)!r} is neither "
-            "read nor written until that ends.",
+            f"{obstacle}. While this is so, the cache folder "
+            f"{str(self.texts.request.store.folder)!r} is neither read nor written.",
         )
         _, source, entries = self.texts.lay_out()
         place = dict(zip(entry_keys(entries.key, entries.window), range(len(entries)), strict=True))

@@ -22,10 +22,10 @@ class CachedTexts:
     Parameters
     ----------
     request : ExtractionRequest
-        With a store.
+        A request with a store.
 
     texts : list of str
-        Sorted.
+        The texts, sorted.
 
     pairs : list of str or None, default=None
         The second text of each.
@@ -44,9 +44,9 @@ class CachedTexts:
         if spec.is_torch_model and spec.model.fingerprint is None:
             raise ValueError(
                 f"The 'cache' of ActivationExtractor cannot keep the activations of {spec.name}: "
-                "its parameters can be digested, but not the code of its 'encode' and 'forward'. "
-                "Name that code with TorchModel(..., fingerprint='my reader 1'), and rename it "
-                "whenever it changes; or leave cache=None."
+                "its parameters can be hashed, but not the code of its 'encode' and 'forward'. "
+                "Name that code with TorchModel(..., fingerprint='my reader 1') and change the "
+                "name whenever the code changes, or set cache=None."
             )
         self.request, self.texts, self.pairs, self.contexts = request, texts, pairs, contexts
         self.keys = text_keys(texts, pairs, contexts)
@@ -56,7 +56,7 @@ class CachedTexts:
         return {**self.__dict__, "laid_out": None}
 
     def take(self, which):
-        """Keep some texts."""
+        """Return the given texts only, with their pairs and contexts."""
         lists = self.texts, self.pairs, self.contexts
         taken = (None if own is None else [own[i] for i in which] for own in lists)
         return CachedTexts(self.request, *taken)
@@ -69,7 +69,7 @@ class CachedTexts:
         request, store = self.request, self.request.store
         options = {  # parameters that change the activations
             "component": list(request.component),
-            "stack": request.stack or "encoder",  # the meaning of None, if there are two
+            "stack": request.stack or "encoder",  # the meaning of None with two stacks
             "split_special_tokens": request.split_special_tokens,
             "max_length": request.max_length,
             "dtype": store.dtype,
@@ -138,7 +138,7 @@ class CachedTexts:
         self.laid_out = tokenized, source, entries
 
     def lay_out(self):
-        """Lay all texts out as model inputs, unless that is done already.
+        """Lay all texts out as model inputs, unless this has been done already.
 
         Returns the `TokenizedTexts`, the `ModelSource` and the `Entries`, one per input.
         """

@@ -13,7 +13,7 @@ from sklearn_neurox.extraction._cache._shard_index import entry_keys
 def compact_folder(folder, index, max_bytes):
     """Merge the shards of a folder that are smaller than half of ``max_bytes``.
 
-    Returns by how much the number of files went down.
+    Returns the decrease in the number of files.
     """
     removed = 0
     for path in superseded(index.shards):
@@ -23,8 +23,8 @@ def compact_folder(folder, index, max_bytes):
     for group in _groups(index.shards, max_bytes):
         try:
             merged = _merge(folder, group)
-        except DamagedShardError as error:  # left for the next reader to report
-            index.discard(error)
+        except DamagedShardError as error:
+            index.discard(error)  # warns; the group stays unmerged
             continue
         for shard in group:
             if shard.path != merged:

@@ -21,8 +21,8 @@ class Entries:
     The first window of a text holds the tokens of the whole text.
     """
 
-    key: np.ndarray  # (n, KEY_BYTES), of the text
-    request: np.ndarray  # (n, KEY_BYTES), of the plan in which it was computed
+    key: np.ndarray  # (n, KEY_BYTES), the digest of the text
+    request: np.ndarray  # (n, KEY_BYTES), the digest of the plan in which it was computed
     window: np.ndarray
     n_windows: np.ndarray
     length: np.ndarray  # tokens of the input, and rows of its states
@@ -51,7 +51,7 @@ class Entries:
         }
 
     def take(self, which):
-        """Keep some entries, in the order given."""
+        """Return the given entries, in the order given."""
         tokens, _ = ranges(pointers(self.n_tokens)[:-1][which], self.n_tokens[which])
         kept = {}
         for name, values in self.__dict__.items():
@@ -121,7 +121,7 @@ class Entries:
         )
 
     def to_encodings(self):
-        """Restore what `encode` returned, except the ids."""
+        """Restore what `encode` returned, except for the ids and token types."""
         return Encodings(
             ids=np.zeros(len(self.role), dtype=np.int64),
             types=None,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Compute what a cache lacks, batch by batch, in one or several processes; a batch is a shard.
+"""Compute what a cache lacks, in one or several processes; each batch becomes a shard.
 
-The plan of the batches is a pure function of the texts and of what was cached before. So a request
-that was interrupted resumes with the missing batches, and ends with the same bits as without the
-interruption.
+The plan of the batches is a pure function of the texts and of what was cached before. So an
+interrupted request resumes with the missing batches and ends with the same bits as an
+uninterrupted one.
 """
 
 import contextlib
@@ -69,7 +69,7 @@ def fill(texts, chosen, blocks, fingerprint=None):
 
 
 def _metadata(tokenized, everything, store):
-    """Collect what a reader of the shards must know about model and tokenizer."""
+    """Collect what a reader of the shards must know about the model and the tokenizer."""
     name = everything.spec.name
     return {
         "model": Path(name).name if Path(name).is_dir() else name,
@@ -197,7 +197,7 @@ def _own_device(device):
 
 def _process_name():
     distributed = sys.modules.get("distributed")
-    if distributed is not None:  # its processes share one name, its workers have their own
+    if distributed is not None:  # dask: processes share one name, but each worker has its own
         with contextlib.suppress(ValueError):  # not in a worker
             return str(distributed.get_worker().name)
     return multiprocessing.current_process().name

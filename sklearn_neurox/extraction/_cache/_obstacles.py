@@ -21,7 +21,7 @@ def find_obstacle(spec):
 
 
 def _is_autocast():
-    # A setting of the thread, which is no part of a fingerprint.
+    # A setting of the current thread, which is not part of the fingerprint.
     torch = sys.modules.get("torch")
     return torch is not None and any(map(torch.is_autocast_enabled, ("cpu", "cuda", "mps")))
 

@@ -2,8 +2,8 @@
 """One file of a cache: safetensors, mapped into memory, with checksums for every byte.
 
 The name of a file is a digest of its header. The header holds checksums of the small tables, and
-one of these holds a checksum of every text's states in every block. So truncated, flipped or
-foreign data is found when it is read, and reading a few rows costs only a few pages.
+one of these tables holds a checksum of every text's states in every block. So truncated, corrupted
+or foreign data is detected on reading, and reading a few rows touches only a few pages.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ import numpy as np
 FORMAT = "sklearn-neurox 3"
 SUFFIX = ".safetensors"
 KEY_BYTES = 16
-# Each map holds a file descriptor, and a process has about a thousand.
+# Each map holds a file descriptor, and a process may have only about a thousand.
 _MAX_MAPS = 128
 _MAX_HEADER = 100 << 20
 _ALIGNMENT = 64
@@ -54,7 +54,7 @@ def write_shard(folder, entries, states, *, metadata, note=""):
         The states of each block.
 
     metadata : dict
-        The properties of model and tokenizer that a reader needs.
+        The properties of the model and the tokenizer that a reader needs.
 
     note : str, default=""
         Anything special about the run.
@@ -138,7 +138,7 @@ class Shard:
             raise ValueError("it is truncated, or not a safetensors file")
         raw = file.read(size)
         if _digest(raw) != self.path.stem:
-            raise ValueError("its name does not match its header: it was not written here")
+            raise ValueError("its name does not match its header: it was renamed or changed")
         self._start = 8 + size
         header = json.loads(raw)
         metadata = header.pop("__metadata__")
@@ -160,7 +160,7 @@ class Shard:
             file.seek(self._start + low)
             raw = file.read(high - low)
             if zlib.crc32(raw) != checksum:
-                raise ValueError(f"the table of its {name}s has another checksum")
+                raise ValueError(f"the checksum of its table {name!r} does not match")
             values = np.frombuffer(raw, dtype=_DTYPES[tensor["dtype"]])
             tables[name] = values.reshape(tensor["shape"])
         return tables
@@ -169,7 +169,7 @@ class Shard:
         return len(self.tables["key"])
 
     def states(self, blocks, entries=None):
-        """Map the states of some blocks: for each a read-only array of shape (n_tokens, n_units).
+        """Map the states of some blocks, each as a read-only array of shape (n_tokens, n_units).
 
         Raises a DamagedShardError if the states of the given entries (None for all) do not match
         their checksums.
@@ -188,7 +188,7 @@ class Shard:
             rows = states[self.ptr[entry] : self.ptr[entry + 1]]
             if zlib.crc32(rows.data) != expected[entry]:
                 raise DamagedShardError(
-                    self.path, f"the states of its text {entry} in {block} have another checksum"
+                    self.path, f"the checksum of its text {entry} in {block} does not match"
                 )
             self._checked[place, entry] = True
         return states
@@ -202,7 +202,7 @@ def _mapped(shard):
             except (OSError, ValueError) as error:
                 raise DamagedShardError(shard.path, str(error)) from error
             if len(_maps[shard]) != shard.n_bytes:
-                raise DamagedShardError(shard.path, f"it has {len(_maps.pop(shard))} bytes now")
+                raise DamagedShardError(shard.path, f"it now has {len(_maps.pop(shard))} bytes")
         _maps.move_to_end(shard)
         while len(_maps) > _MAX_MAPS:
             _maps.popitem(last=False)

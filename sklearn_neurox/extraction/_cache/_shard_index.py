@@ -13,7 +13,7 @@ from sklearn_neurox.extraction._cache._shard import SUFFIX, DamagedShardError, S
 from sklearn_neurox.utils._warn_user import warn_user
 
 _MAX_FOLDERS = 16
-# A writer keeps modifying its temporary file; the writer of one this old is dead.
+# A live writer keeps modifying its temporary file; if one is this old, its writer is dead.
 _STALE_SECONDS = 3600
 
 _indices: OrderedDict = OrderedDict()
@@ -99,7 +99,7 @@ class ShardIndex:
 
     @property
     def metadata(self):
-        """The metadata of model and tokenizer; None if there is no shard."""
+        """The metadata of the model and the tokenizer; None if there is no shard."""
         shards = self.shards
         return shards[0].metadata if shards else None
 
@@ -152,7 +152,7 @@ def entry_keys(key, window):
 
 
 def index_of(folder):
-    """Return the index of a folder, up to date."""
+    """Return the up-to-date index of a folder."""
     path = os.path.abspath(folder)
     with _lock:
         if path not in _indices:

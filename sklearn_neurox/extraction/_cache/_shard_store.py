@@ -33,11 +33,11 @@ class ShardStore:
         return sorted(found)
 
     def index(self, fingerprint):
-        """Return the index of the shards of a fingerprint, up to date."""
+        """Return the up-to-date index of the shards of a fingerprint."""
         return index_of(self.folder / fingerprint)
 
     def write(self, fingerprint, entries, states, *, metadata, note=""):
-        """Write a shard, which is visible once complete; see `write_shard`."""
+        """Write a shard, which becomes visible when complete; see `write_shard`."""
         if self.dtype != "float32":
             dtype = np.dtype(self.dtype)
             states = {
@@ -53,9 +53,9 @@ class ShardStore:
 
     def _cannot_write(self, error):
         is_full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-        advice = "Free some space and run it again" if is_full else "Choose another with cache="
+        advice = "Free some space and run this again" if is_full else "Choose another with cache="
         return (
-            f"The cache folder {str(self.folder)!r} cannot be made or written ({error}). "
+            f"The cache folder {str(self.folder)!r} cannot be created or written to ({error}). "
             f"{advice}; the shards already written stay valid."
         )
 

@@ -10,7 +10,7 @@ def join_neuron_names(blocks, widths):
 
 
 def widths_of(spec, blocks):
-    """Return the number of neurons of each block; modules are run once to find out."""
+    """Return the number of neurons of each block; modules must run once to reveal theirs."""
     paths = {}
     for block in blocks:
         if block.n_units is None:

@@ -17,11 +17,11 @@ class ArraySource:
 
     @property
     def block_widths(self):
-        """The number of neurons of the one block."""
+        """The number of neurons in the only block."""
         return (self.values.shape[1],)
 
     def take(self, which):
-        """Keep some sequences."""
+        """Return a source with only the given sequences."""
         places, ptr = ranges(self.ptr[:-1][which], np.diff(self.ptr)[which])
         return replace(self, values=self.values[places], ptr=ptr)
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from sklearn_neurox.utils._torch import is_out_of_memory, release_memory
 
-# With more padding than this, a fuller batch costs more time than it saves.
+# With a larger share of padding than this, a fuller batch costs more time than it saves.
 _MAX_PADDING = 0.10
 
 
@@ -59,7 +59,7 @@ def run_in_halves(run, batch, done=()):
         Indices of inputs.
 
     done : iterable, default=()
-        The steps already done for all of them.
+        The steps already done for the whole batch.
     """
     done = set(done)
     try:

@@ -18,11 +18,11 @@ class ModelSource:
 
     spec: object  # ModelSpec
     sequences: Sequences  # the inputs that the rows point into
-    contexts: Sequences | None  # the encoder's inputs, where the decoder reads a text of its own
+    contexts: Sequences | None  # the encoder's inputs, if the decoder reads a text of its own
     available: tuple  # all blocks of the requested components
-    blocks: tuple  # the chosen ones, in the order of the matrix
+    blocks: tuple  # the chosen blocks, in the order of the matrix
     pad_id: int
-    start_id: int | None  # a decoder's first token, None for the last token of its text
+    start_id: int | None  # a decoder's first token; if None, the last token of its text
     max_batch_tokens: int
     verbose: int
 
@@ -33,7 +33,7 @@ class ModelSource:
 
     @cached_property
     def block_widths(self):
-        """The number of neurons per block; modules must run once to find out."""
+        """The number of neurons per block; modules must run once to reveal theirs."""
         return widths_of(self.spec, self.blocks)
 
     @cached_property
@@ -48,7 +48,7 @@ class ModelSource:
         return ("encoder", "decoder") if "decoder" in stacks else tuple(stacks)
 
     def every_layer(self):
-        """Choose all layers of the requested components, for a cache to store."""
+        """Return a source with all layers of the requested components, for a cache to store."""
         return replace(self, blocks=choose_blocks(self.available, None, model=self.spec.name))
 
     def pool(self, parts, out):
@@ -60,7 +60,7 @@ class ModelSource:
         pooler.finish()
 
     def take(self, which):
-        """Keep some inputs."""
+        """Return a source with only the given inputs."""
         contexts = None if self.contexts is None else self.contexts.take(which)
         return replace(self, sequences=self.sequences.take(which), contexts=contexts)
 
@@ -120,7 +120,7 @@ class ModelSource:
                 bar.update(int(lengths[batch].sum()))
 
     def _run_batch(self, model, device, traits_by_stack, begin, visit, batch, visited):
-        """Run a batch, and add each block to ``visited`` once it was handed over."""
+        """Run a batch, and add each block to ``visited`` once it has been handed over."""
         from sklearn_neurox.extraction._model._forward import run_hidden
 
         multiple = max([traits.multiple for traits in traits_by_stack.values()])
@@ -137,7 +137,7 @@ class ModelSource:
     def make_inputs(self, batch, multiple, device, has_decoder):
         """Make the arguments of the model for one batch, and count the tokens per padded input.
 
-        ``multiple`` is the minimum number of tokens that the model takes. A decoder reads one more
+        ``multiple`` is the minimum number of tokens that the model takes. A decoder reads one extra
         token before the others.
         """
         from sklearn_neurox.utils._torch import to_tensor

@@ -8,7 +8,7 @@ from sklearn_neurox.utils._half_precision import narrowed
 
 
 class NumpyPooler:
-    """Pools arrays of subword activations into the rows of a matrix, to the bits of `TorchPooler`.
+    """Pools arrays of subword activations into a matrix, with the same bits as `TorchPooler`.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class NumpyPooler:
         """Pool one batch; ``blocks`` are pairs of columns and (n_places, n_units) activations."""
         if not len(batch.size):
             return
-        # The longest parts first, so that the parts with a further token are a slice.
+        # The longest parts first, so that the parts with a further token form a slice.
         order = np.argsort(-batch.size, kind="stable")
         size, first = batch.size[order], batch.ptr[order]
         steps = [
@@ -52,7 +52,7 @@ class NumpyPooler:
                 np.add.at(self.split[:, columns], batch.split, pooled[n:] * batch.share)
 
     def finish(self):
-        """Fill the rows whose tokens were in several inputs."""
+        """Fill the rows whose tokens are in several inputs."""
         self.out[self.rows] = self._narrowed(self.split, 0)
 
     def _narrowed(self, values, first):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Allocate the output matrix, in memory or in a file that appears only once complete."""
+"""Allocate the output matrix, in memory or in a file that appears only when complete."""
 
 import contextlib
 import os
@@ -18,8 +18,8 @@ class _Matrix:
 def new_matrix(shape, dtype, path=None):
     """Allocate a matrix, whose ``values`` the caller fills, in memory or in a ``.npy`` file.
 
-    On leaving, ``values`` are mapped from the file. An existing file is replaced once the new one
-    is complete; matrices mapped from the old one do not change. An OSError tells if the file cannot
+    On exit, ``values`` are mapped from the file. An existing file is replaced when the new one is
+    complete; matrices mapped from the old one do not change. Raises an OSError if the file cannot
     be written or does not fit on the disk.
     """
     if path is None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from sklearn_neurox.utils._warn_user import warn_user
 
-# Enough for a treebank; beyond this, counting starts anew to bound the memory.
+# Enough for a treebank; beyond this, counting starts over to bound the memory.
 _MAX_SEQUENCES = 500_000
 _TOO_OFTEN = 3
 

@@ -49,7 +49,7 @@ class Parts:
     def of_batch(self, batch, base):
         """Gather the parts in the inputs of a batch, those of unsplit rows first.
 
-        ``base`` tells where the tokens of each input begin in the flattened batch.
+        ``base`` is where the tokens of each input begin in the flattened batch.
         """
         ordered = self.sequence[self.by_sequence]
         low = np.searchsorted(ordered, batch, side="left")
@@ -78,12 +78,12 @@ class BatchParts:
     """The parts in one batch: whole rows first, then parts of split rows, to be merged."""
 
     size: np.ndarray  # tokens of each part
-    places: np.ndarray  # of all their tokens in the flattened batch
+    places: np.ndarray  # the places of all their tokens in the flattened batch
     ptr: np.ndarray  # where the places of each part begin
     n_whole: int
-    rows: np.ndarray  # of the whole parts
+    rows: np.ndarray  # the row of each whole part
     split: np.ndarray  # the place of each split part's row in ``split_rows``
-    share: np.ndarray  # of each split part in its row's tokens
+    share: np.ndarray  # the share of its row's tokens that each split part holds
 
 
 def split_values(parts, n_neurons):

@@ -54,7 +54,7 @@ class TorchPooler:
             np.add.at(split, self.batch.split, rest * self.batch.share)
 
     def finish(self):
-        """Fill the rows whose tokens were in several inputs."""
+        """Fill the rows whose tokens are in several inputs."""
         rows = self.parts.split_rows
         self.out[rows] = narrowed(self.split, self.out.dtype, self._name)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A folder of hidden states: the same bits, each text read once, nothing stale, nothing lost."""
+"""A cache folder: same bits, each text read once, no stale activations, nothing lost."""
 
 import os
 import pickle
@@ -35,7 +35,7 @@ def pool(model, words, strategy="mean", **parameters):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_cold_and_warm_give_the_bits_of_no_cache(
+def test_cold_and_warm_reads_give_the_same_bits_as_no_cache(
     family, tiny, words, folder, count_forwards, monkeypatch
 ):
     path = tiny(family)
@@ -50,7 +50,7 @@ def test_cold_and_warm_give_the_bits_of_no_cache(
     assert count_forwards == []
 
 
-def test_every_layer_is_there_whichever_was_asked_first(tiny, words, folder, count_forwards):
+def test_every_layer_is_stored_whichever_was_requested_first(tiny, words, folder, count_forwards):
     plain = {layer: pool(tiny("bert"), words, layers=layer) for layer in (0, 1, 2)}
     np.testing.assert_allclose(pool(tiny("bert"), words, layers=0, cache=folder), plain[0])
     count_forwards.clear()
@@ -117,11 +117,11 @@ def test_a_damaged_shard_warns_and_is_computed_again(damage, tiny, words, folder
     assert str(shards[0]) in str(caught[0].message)
     np.testing.assert_allclose(H, plain, rtol=0, atol=1e-5 * np.abs(plain).max())
     assert 0 < sum(count_forwards) < 6
-    # The computed shard took the damaged one's place.
+    # The new shard replaced the damaged one.
     np.testing.assert_array_equal(pool(tiny("bert"), words, max_batch_tokens=20, cache=folder), H)
 
 
-def test_a_file_that_is_no_shard_of_ours_is_passed_over(tiny, words, folder):
+def test_a_foreign_file_is_skipped_with_a_warning(tiny, words, folder):
     from safetensors.numpy import save_file
 
     plain = pool(tiny("bert"), words, cache=folder)
@@ -175,7 +175,7 @@ def test_processes_may_write_the_same_folder(tiny, words, folder):
     assert len(list(folder.iterdir())) == 1
 
 
-# Whose activations they are
+# Which model the activations belong to
 
 
 def test_models_do_not_share_a_folder(tiny, words, folder, tmp_path):
@@ -198,7 +198,7 @@ def test_models_do_not_share_a_folder(tiny, words, folder, tmp_path):
     assert len(list(folder.iterdir())) == len(requests)
 
 
-def test_a_folder_written_anew_is_another_model(tiny, words, folder, tmp_path):
+def test_a_rewritten_model_folder_is_a_different_model(tiny, words, folder, tmp_path):
     import shutil
 
     from transformers import AutoModel
@@ -215,7 +215,9 @@ def test_a_folder_written_anew_is_another_model(tiny, words, folder, tmp_path):
     np.testing.assert_array_equal(after, pool(path, words))
 
 
-def test_a_live_model_trained_between_calls_is_another_model(live, words, folder, count_forwards):
+def test_a_live_model_trained_between_calls_is_a_different_model(
+    live, words, folder, count_forwards
+):
     model, tokenizer = live("bert")
     extractor = ActivationExtractor(model, tokenizer=tokenizer, cache=folder)
     before = extractor.transform(words).pool("mean")
@@ -254,7 +256,7 @@ def test_a_hooked_model_neither_reads_nor_writes(kind, live, words, folder):
     np.testing.assert_array_equal(extractor.transform(words).pool("mean"), plain)
 
 
-# What else goes through it
+# Other inputs
 
 
 def test_windows_and_pairs_and_empty_texts_are_cached(tiny, words, folder, count_forwards):
@@ -289,7 +291,7 @@ def test_pairs_differ_from_their_joined_tokens(tiny, folder):
     assert np.abs(found - cold).max() > 1e-4
 
 
-def test_a_text_without_tokens_is_no_text_to_compute(tiny, folder):
+def test_a_text_without_tokens_is_not_computed(tiny, folder):
     texts = ["Dogs bark", "", "A dog"]
     with pytest.warns(UserWarning, match="1 of 3 rows"):
         H = pool(tiny("gpt2"), texts, cache=folder)
@@ -299,7 +301,7 @@ def test_a_text_without_tokens_is_no_text_to_compute(tiny, folder):
 
 
 @pytest.mark.parametrize("make", [str, lambda folder: folder, ActivationCache])
-def test_a_cache_is_given_in_three_ways(make, tiny, words, folder, count_forwards):
+def test_a_cache_can_be_given_in_three_ways(make, tiny, words, folder, count_forwards):
     H = pool(tiny("bert"), words, cache=make(folder))
     count_forwards.clear()
     np.testing.assert_array_equal(pool(tiny("bert"), words, cache=str(folder)), H)
@@ -307,7 +309,7 @@ def test_a_cache_is_given_in_three_ways(make, tiny, words, folder, count_forward
 
 
 @pytest.mark.parametrize("make", [str, ActivationCache])
-def test_a_home_directory_is_everyones_own(make, tiny, words, tmp_path, monkeypatch):
+def test_a_tilde_is_the_home_of_the_current_user(make, tiny, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     extractor = ActivationExtractor(tiny("bert"), cache=make("~/cache"))
@@ -354,7 +356,7 @@ def test_pickles_find_the_cache_again(tiny, words, folder, count_forwards):
     assert count_forwards == []
 
 
-def test_slices_of_a_plan_are_served(tiny, words, folder, count_forwards):
+def test_slices_of_a_plan_read_the_cache(tiny, words, folder, count_forwards):
     plan = ActivationExtractor(tiny("bert"), cache=folder).transform(words)
     H = plan.pool("mean")
     count_forwards.clear()
@@ -378,11 +380,12 @@ def test_an_error_in_the_model_leaves_a_cache_that_works(tiny, words, folder, mo
 
 def test_a_folder_that_cannot_be_written_is_an_error(tiny, words, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match=r"cache folder '.*file' cannot be made.*cache="):
+    message = r"cache folder '.*file' cannot be created or written to.*cache="
+    with pytest.raises(OSError, match=message):
         pool(tiny("bert"), words, cache=tmp_path / "file")
 
 
-def test_shards_are_readable_as_other_files_are_and_nothing_half_written_stays(
+def test_shards_have_ordinary_permissions_and_no_partial_file_stays(
     tiny, words, tmp_path, monkeypatch
 ):
     cache = tmp_path / "cache"

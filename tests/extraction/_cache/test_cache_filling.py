@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Filling a cache: by one process or many, killed or out of memory, always to the same bits."""
+"""Filling a cache: with one process or many, killed or out of memory, always the same bits."""
 
 import numpy as np
 import pytest
@@ -45,11 +45,11 @@ def test_fill_cache_counts_the_texts_the_model_read(tiny, texts, tmp_path, count
 
 
 def test_fill_cache_needs_a_cache(tiny, texts):
-    with pytest.raises(ValueError, match="needs a folder: give it with cache="):
+    with pytest.raises(ValueError, match="needs a folder: set it with cache="):
         ActivationExtractor(tiny("bert")).fill_cache(texts)
 
 
-def test_a_generator_is_taken_in_portions(tiny, texts, tmp_path, count_forwards, monkeypatch):
+def test_a_generator_is_processed_in_portions(tiny, texts, tmp_path, count_forwards, monkeypatch):
     from sklearn_neurox.extraction import _extractor
 
     monkeypatch.setattr(_extractor, "_PORTION", 16)
@@ -63,7 +63,7 @@ def test_a_generator_is_taken_in_portions(tiny, texts, tmp_path, count_forwards,
 
     extractor = ActivationExtractor(tiny("bert"), cache=tmp_path)
     assert extractor.fill_cache(read()) == len(texts)
-    assert max(ahead) <= 16 + 7  # what was taken is computed before more is
+    assert max(ahead) <= 16 + 7  # each portion is computed before the next is taken
     assert extractor.fill_cache(iter(texts)) == 0
     assert extractor.fill_cache(iter([])) == 0
 
@@ -108,7 +108,7 @@ def test_a_search_with_five_folds_reads_each_sentence_once(tiny, words, tmp_path
 
 @pytest.mark.slow
 def test_a_search_in_processes_on_a_cold_cache_is_right(tiny, words, tmp_path):
-    """Several may compute the same texts at once: work done twice, never wrongly."""
+    """Several processes may compute the same text at once: wasted work, but never wrong results."""
     pipeline = make_pipeline(
         ActivationExtractor(tiny("bert")), SubwordAggregator(), NearestCentroid()
     )
@@ -130,7 +130,7 @@ def test_a_search_in_processes_on_a_cold_cache_is_right(tiny, words, tmp_path):
 # Many processes
 
 
-def test_workers_write_the_shards_that_one_would_have_written(tiny, texts, tmp_path, capfd):
+def test_workers_write_the_same_shards_as_a_single_process(tiny, texts, tmp_path, capfd):
     import joblib
 
     extractor = ActivationExtractor(tiny("bert"), cache=tmp_path / "one", max_batch_tokens=60)
@@ -144,7 +144,7 @@ def test_workers_write_the_shards_that_one_would_have_written(tiny, texts, tmp_p
 
 
 @pytest.mark.slow
-def test_processes_share_the_work_and_give_the_bits_of_one(tiny, texts, tmp_path):
+def test_processes_share_the_work_and_give_the_same_bits_as_one(tiny, texts, tmp_path):
     expected = pool(tiny("bert"), texts)
     extractor = ActivationExtractor(
         tiny("bert"), cache=tmp_path / "cache", n_jobs=2, max_batch_tokens=60
@@ -159,7 +159,7 @@ def test_processes_share_the_work_and_give_the_bits_of_one(tiny, texts, tmp_path
 
 
 @pytest.mark.slow
-def test_the_process_that_shares_out_the_work_loads_no_model(tiny, texts, tmp_path, monkeypatch):
+def test_the_process_that_distributes_the_work_loads_no_model(tiny, texts, tmp_path, monkeypatch):
     from sklearn_neurox.extraction import clear_loaded_models
 
     clear_loaded_models()
@@ -180,7 +180,7 @@ def test_a_live_model_stays_in_its_process(live, texts, tmp_path, count_forwards
     ("cuda", "LokyProcess-2", "cuda:2"), ("cpu", "LokyProcess-2", "cpu"),
     ("cuda:3", "LokyProcess-2", "cuda:3"),
 ])  # fmt: skip
-def test_each_worker_takes_a_gpu_of_its_own(device, name, expected, monkeypatch):
+def test_each_worker_takes_its_own_gpu(device, name, expected, monkeypatch):
     import multiprocessing
 
     from sklearn_neurox.extraction._cache import _filling
@@ -193,8 +193,8 @@ def test_each_worker_takes_a_gpu_of_its_own(device, name, expected, monkeypatch)
 
 
 @pytest.mark.parametrize(("name", "expected"), [(0, "cuda:0"), (3, "cuda:1"), ("node-5", "cuda:1")])
-def test_each_worker_of_a_cluster_takes_a_gpu_of_its_own(name, expected, monkeypatch):
-    """All processes of a cluster have one name, without a number."""
+def test_each_worker_of_a_cluster_takes_its_own_gpu(name, expected, monkeypatch):
+    """All processes of a cluster have the same name, without a number."""
     import distributed
 
     from sklearn_neurox.extraction._cache import _filling
@@ -205,7 +205,7 @@ def test_each_worker_of_a_cluster_takes_a_gpu_of_its_own(name, expected, monkeyp
     worker = Worker()
     worker.name = name
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert _filling._own_device("cuda") == "cuda:0"  # no worker
+    assert _filling._own_device("cuda") == "cuda:0"  # not a worker
     monkeypatch.setattr(distributed, "get_worker", lambda: worker)
     assert _filling._own_device("cuda") == expected
 
@@ -235,7 +235,7 @@ def test_a_cluster_fills_the_cache(tiny, texts, tmp_path):
 
 @pytest.fixture
 def small_memory(monkeypatch):
-    """Let batches of more than some sequences fail in the second block, as a GPU's would."""
+    """Make batches above a size fail in the second block, like a GPU that runs out of memory."""
     run_hidden = _forward.run_hidden
 
     def limit(n, error=torch.OutOfMemoryError, late=False):

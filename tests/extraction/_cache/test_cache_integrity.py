@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What lies in a cache: checked, counted, put together, thrown away; never wrong data."""
+"""The contents of a cache are checked, counted, merged and removed, and never wrong."""
 
 import os
 import resource
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarnin
 
 @pytest.fixture
 def filled(tiny, words, tmp_path):
-    """A cache of several shards, and what it should give."""
+    """Return a cache of several shards, and the matrix it should yield."""
     cache = ActivationCache(tmp_path / "cache")
     H = pool(tiny("bert"), words, cache)
     return cache, H
@@ -39,7 +39,7 @@ def shards_of(cache):
 
 
 def test_no_flipped_bit_is_ever_returned_as_data(filled, tiny, words):
-    """Every region of the file, the header and the padding included."""
+    """Every region of the file is flipped, including the header and the padding."""
     cache, H = filled
     path = shards_of(cache)[0]
     stored = path.read_bytes()
@@ -55,12 +55,12 @@ def test_no_flipped_bit_is_ever_returned_as_data(filled, tiny, words):
         assert [str(path)] == cache.verify()["path"].tolist()
         with pytest.warns(UserWarning, match=rf"{path.name} is damaged .*computed again"):
             np.testing.assert_array_equal(pool(tiny("bert"), words, cache), H)
-        assert path.read_bytes() == stored  # computed again, to the bit
+        assert path.read_bytes() == stored  # computed again, with the same bits
     assert cache.verify().empty
 
 
-def test_a_layer_costs_only_its_own_pages(filled, tiny, words):
-    """What is not asked for is not even looked at: damage to it goes unnoticed."""
+def test_only_the_requested_layers_are_read(filled, tiny, words):
+    """Layers that are not requested are not read, so damage to them goes unnoticed."""
     cache, H = filled
     for path in shards_of(cache):
         shard = Shard(path)
@@ -73,18 +73,18 @@ def test_a_layer_costs_only_its_own_pages(filled, tiny, words):
         warnings.simplefilter("error")
         found = pool(tiny("bert"), words, cache, layers=[0, 1])
     np.testing.assert_array_equal(found, H[:, :32])
-    with pytest.warns(UserWarning, match="states of its text .* in hidden.2 have another checksum"):
+    with pytest.warns(UserWarning, match="checksum of its text .* in hidden.2 does not match"):
         np.testing.assert_array_equal(pool(tiny("bert"), words, cache), H)
 
 
-def test_a_shard_under_another_name_or_of_another_model_is_not_ours(filled, tiny, words):
+def test_a_renamed_shard_is_not_used(filled, tiny, words):
     cache, H = filled
     path = shards_of(cache)[0]
     alien = path.with_name("0" * 32 + path.suffix)
     alien.write_bytes(path.read_bytes())
-    with pytest.warns(UserWarning, match="not written here"):
+    with pytest.warns(UserWarning, match="renamed or changed"):
         np.testing.assert_array_equal(pool(tiny("bert"), words, cache), H)
-    assert cache.verify()["problem"].str.contains("not written here").tolist() == [True]
+    assert cache.verify()["problem"].str.contains("renamed or changed").tolist() == [True]
     assert cache.prune() == path.stat().st_size
     assert not alien.exists() and path.exists()
     forget_indices()
@@ -103,7 +103,7 @@ def test_damage_that_appears_while_a_shard_is_open_is_seen_by_verify(filled):
     assert cache.verify()["path"].tolist() == [str(path)]
 
 
-def test_a_plan_made_before_its_shards_went_is_computed_again(filled, tiny, words):
+def test_a_plan_whose_shards_were_removed_is_computed_again(filled, tiny, words):
     cache, H = filled
     plan = ActivationExtractor(tiny("bert"), cache=cache, max_batch_tokens=20).transform(words)
     for path in shards_of(cache):
@@ -112,7 +112,7 @@ def test_a_plan_made_before_its_shards_went_is_computed_again(filled, tiny, word
 
 
 def test_other_software_reads_the_shards(filled):
-    """They are safetensors: states, digests, and what the tokens stand for."""
+    """Shards are safetensors: states, digests, and the characters of each token."""
     cache, _ = filled
     for path in shards_of(cache):
         ours = Shard(path)
@@ -165,14 +165,14 @@ def test_compaction_may_happen_under_an_open_plan(filled, tiny, words, count_for
     assert count_forwards == []
 
 
-def test_compaction_keeps_shards_within_the_limit_and_drops_doubles(tiny, words, tmp_path):
+def test_compaction_keeps_shards_within_the_limit_and_drops_duplicates(tiny, words, tmp_path):
     cache = ActivationCache(tmp_path / "cache")
     pool(tiny("bert"), words, cache)
     size = max(path.stat().st_size for path in shards_of(cache))
     n_shards = len(shards_of(cache))
     assert 0 < cache.compact(max_bytes=3 * size) < n_shards - 1
     assert all(path.stat().st_size <= 3 * size for path in shards_of(cache))
-    # The same sentences once more, as another request of other batches.
+    # The same sentences again, as another request with different batches.
     other = ActivationCache(tmp_path / "other")
     ActivationExtractor(tiny("bert"), cache=other).fill_cache(words[:11])
     for path in shards_of(other):
@@ -185,7 +185,7 @@ def test_compaction_keeps_shards_within_the_limit_and_drops_doubles(tiny, words,
     assert cache.verify().empty
 
 
-def test_an_interrupted_request_resumes_to_its_bits_after_a_compaction(tiny, words, tmp_path):
+def test_an_interrupted_request_resumes_to_the_same_bits_after_a_compaction(tiny, words, tmp_path):
     whole, cut = ActivationCache(tmp_path / "whole"), ActivationCache(tmp_path / "cut")
     H = pool(tiny("bert"), words, whole)
     pool(tiny("bert"), words, cut)
@@ -211,7 +211,7 @@ def test_prune_frees_models_and_leftovers(filled, tiny, words):
     os.utime(old, (0, 0))
     assert cache.prune() == 100
     assert young.exists() and not old.exists()
-    # The next run sweeps as well.
+    # The next run removes leftovers, too.
     os.utime(young, (0, 0))
     pool(tiny("bert"), ["A new sentence"], cache)
     assert not young.exists()
@@ -225,10 +225,10 @@ def test_parameters_are_checked(tmp_path):
     assert repr(ActivationCache("a", dtype="float16")) == "ActivationCache('a', dtype='float16')"
 
 
-# What is kept
+# What is stored
 
 
-def test_only_the_layers_asked_for_are_kept_where_disk_is_short(
+def test_only_the_requested_layers_are_stored_with_layers_asked(
     tiny, words, tmp_path, count_forwards
 ):
     cache = ActivationCache(tmp_path / "cache", layers="asked")
@@ -241,7 +241,7 @@ def test_only_the_layers_asked_for_are_kept_where_disk_is_short(
     H = pool(tiny("bert"), words, cache, layers=[2, 1])
     np.testing.assert_array_equal(H, np.hstack([plain[2], plain[1]]))
     assert sum(count_forwards) == 12 and cache.info()["sentences"].tolist() == [6]
-    # Shards of other blocks are left apart.
+    # Shards with different blocks are not merged.
     cache.compact()
     assert len(shards_of(cache)) == 2
     H = pool(tiny("bert"), words, cache, layers=[2, 1])
@@ -287,7 +287,7 @@ def test_a_value_beyond_half_precision_is_an_error_that_names_the_neuron(live, w
 
 @pytest.mark.slow
 def test_a_full_disk_is_an_error_and_the_cache_stays_valid(tiny, words, tmp_path):
-    """A small limit on the size of files, in a process of its own."""
+    """Simulated by a small limit on the size of files, in a separate process."""
     folder = tmp_path / "cache"
     pool(tiny("bert"), words[:11], ActivationCache(folder))
     script = (
@@ -304,7 +304,7 @@ def test_a_full_disk_is_an_error_and_the_cache_stays_valid(tiny, words, tmp_path
         [sys.executable, "-c", script, tiny("bert"), str(folder)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert "cannot be made or written" in done.stdout and "Free some space" in done.stdout
+    assert "cannot be created or written to" in done.stdout and "Free some space" in done.stdout
     assert str(folder) in done.stdout
     assert not list(folder.rglob("*.tmp"))
     cache = ActivationCache(folder)
@@ -314,7 +314,7 @@ def test_a_full_disk_is_an_error_and_the_cache_stays_valid(tiny, words, tmp_path
     )
 
 
-def test_what_will_not_fit_is_refused_before_the_model_runs(
+def test_a_request_too_large_for_the_disk_is_refused_before_the_model_runs(
     tiny, words, tmp_path, monkeypatch, count_forwards
 ):
     import shutil
@@ -324,7 +324,7 @@ def test_what_will_not_fit_is_refused_before_the_model_runs(
     with pytest.raises(OSError, match=r"needs .* GB for these sentences, but its disk has 0\.00"):
         pool(tiny("bert"), words, tmp_path / "cache")
     assert count_forwards == []
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)  # this process was left alone
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)  # this process is not affected
 
 
 def test_the_size_is_announced(tiny, words, tmp_path, capfd):
@@ -332,8 +332,8 @@ def test_the_size_is_announced(tiny, words, tmp_path, capfd):
     assert "GB to the cache" in capfd.readouterr().err
 
 
-def test_a_folder_of_the_older_format_is_passed_over(tiny, words, tmp_path):
-    """Its names tell: nothing in it is looked at."""
+def test_a_folder_in_the_older_format_is_ignored(tiny, words, tmp_path):
+    """Its name is in the old format, so nothing in it is read."""
     old = tmp_path / "files-0123456789abcdef0123456789abcdef"
     old.mkdir()
     (old / "0.safetensors").write_bytes(b"older")

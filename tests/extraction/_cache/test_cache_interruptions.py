@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Processes that fill a cache at once, and such as are killed: nothing wrong, nothing lost."""
+"""Processes that fill a cache at once or are killed: nothing wrong, nothing lost."""
 
 import os
 import signal
@@ -78,7 +78,7 @@ class Fillers:
         return int(self.parent.stdout.readline())
 
     def wait(self):
-        """Wait for all; return how each ended."""
+        """Wait for all processes; return the exit status of each."""
         self._say("wait")
         lines = iter(self.parent.stdout.readline, "none\n")
         return dict(tuple(map(int, line.split())) for line in lines)
@@ -103,7 +103,7 @@ def fillers(_fillers):
 
 @pytest.mark.parametrize("n_processes", [2, 4])
 def test_processes_fill_one_cache_at_once(n_processes, tiny, texts, tmp_path, fillers):
-    """With requests that overlap: work may be done twice, never wrongly."""
+    """The requests overlap: texts may be computed twice, but never wrongly."""
     folder = tmp_path / "cache"
     for i in range(n_processes):
         path = tmp_path / f"{i}.txt"
@@ -123,7 +123,7 @@ def test_processes_fill_one_cache_at_once(n_processes, tiny, texts, tmp_path, fi
 
 @pytest.fixture
 def killed_at(tiny, texts, tmp_path, fillers):
-    """Fill a cache, be killed after so many shards and a moment more; return its folder."""
+    """Fill a cache in a process killed a moment after `n_shards` shards; return the folder."""
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(texts), encoding="utf-8")
 
@@ -145,15 +145,15 @@ def killed_at(tiny, texts, tmp_path, fillers):
 
 
 def _state(pid):
-    """Tell whether a process still runs: nobody has waited for it yet, so it is a zombie if not."""
+    """Return the state of a process: a zombie once it has ended, as nobody has waited for it."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         return file.read().rpartition(")")[2].split()[0]
 
 
 def complete(model, texts, folder, expected, count_forwards):
-    """Resume, and count what the model read again."""
+    """Resume, and count the texts that the model read again."""
     cache = ActivationCache(folder)
-    assert cache.verify().empty  # nothing half written is visible
+    assert cache.verify().empty  # no partial file is visible
     visible = sum(len(Shard(path)) for path in shards_of(folder))
     count_forwards.clear()
     np.testing.assert_array_equal(pool(model, texts, folder), expected)
@@ -190,7 +190,7 @@ def test_kill_9_at_fifty_moments(killed_at, undisturbed, tiny, texts, count_forw
         folder = killed_at(f"killed-{i}", n_shards, rng.uniform(0, 0.03))
         seen.add(complete(tiny("bert"), texts, folder, expected, count_forwards))
         assert [path.name for path in shards_of(folder)] == names
-    assert len(seen) > 5  # the moments were different ones
+    assert len(seen) > 5  # the moments differed
 
 
 def test_an_extended_request_that_is_interrupted_computes_only_what_is_missing(
@@ -207,6 +207,6 @@ def test_an_extended_request_that_is_interrupted_computes_only_what_is_missing(
         path.unlink()
     count_forwards.clear()
     H = pool(tiny("bert"), texts, cut)
-    # Damage to two requests' shards has no history to repeat, but costs no more than it must.
+    # Losing shards of two requests leaves no single plan to repeat, but no extra text is read.
     assert sum(count_forwards) == n_removed
     np.testing.assert_allclose(H, expected, rtol=0, atol=2e-5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a cache tells apart beside texts: modules, stacks, targets, models of one's own."""
+"""What a cache distinguishes besides texts: modules, stacks, targets and custom models."""
 
 import copy
 import pickle
@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 
 def both_ways(plain, X, folder, count_forwards):
-    """Read cold and warm; the bits, the names and the counts are those of no cache."""
+    """Read cold and warm; check that bits, names and counts equal those without a cache."""
     expected, names = plain.transform(X).pool("mean"), plain.get_feature_names_out()
     cached = clone(plain).set_params(cache=folder)
     np.testing.assert_array_equal(cached.transform(X).pool("mean"), expected)
@@ -55,14 +55,14 @@ def test_modules_are_cached(name, component, stack, of, words, folder, count_for
     extractor = of(name, component=component, stack=stack)
     cached = both_ways(extractor, words, folder, count_forwards)
     assert ActivationCache(folder).verify().empty
-    lost = pickle.loads(pickle.dumps(cached))  # of a live model, which stays behind
+    lost = pickle.loads(pickle.dumps(cached))  # of a live model, which is left out
     np.testing.assert_array_equal(
         lost.transform(words).pool("last"), extractor.transform(words).pool("last")
     )
     assert lost.get_feature_names_out().tolist() == extractor.get_feature_names_out().tolist()
 
 
-def test_globs_are_kept_apart(of, words, folder):
+def test_different_globs_have_different_folders(of, words, folder):
     cache = ActivationCache(folder)
     for glob in ("module:h.0.mlp", "module:h.*.mlp", "module:h.?.mlp"):
         plain = of("gpt2", component=glob).transform(words).pool("last")
@@ -119,7 +119,7 @@ def targets():
 
 @pytest.mark.parametrize("name", ["t5", "mbart", "marian"])
 def test_a_target_is_cached_with_its_source(name, of, targets, folder, count_forwards):
-    """The same target of two sources is two texts, and neither is the text read by itself."""
+    """One target with two sources counts as two texts, both different from the text alone."""
     extractor = of(name, stack="decoder")
     cached = both_ways(extractor, targets, folder, count_forwards)
     H = extractor.transform(targets).pool("mean")
@@ -133,7 +133,7 @@ def test_a_target_is_cached_with_its_source(name, of, targets, folder, count_for
     np.testing.assert_array_equal(plan.pool("mean"), H[[3, 5]])
 
 
-def test_an_interrupted_request_of_targets_resumes_to_its_bits(of, targets, folder):
+def test_an_interrupted_request_of_targets_resumes_to_the_same_bits(of, targets, folder):
     extractor = of("t5", stack="decoder", max_batch_tokens=8)
     H = extractor.transform(targets).pool("mean")
     extractor.set_params(cache=folder).fill_cache(targets)
@@ -146,7 +146,7 @@ def test_an_interrupted_request_of_targets_resumes_to_its_bits(of, targets, fold
 
 
 def test_workers_share_targets_and_sources(tiny, targets, folder):
-    """Threads here: what is sent to processes is the same."""
+    """This test uses threads; processes are sent the same tasks."""
     import joblib
 
     extractor = ActivationExtractor(tiny("marian"), stack="decoder", max_batch_tokens=8)
@@ -157,7 +157,7 @@ def test_workers_share_targets_and_sources(tiny, targets, folder):
     np.testing.assert_array_equal(extractor.transform(targets).pool("mean"), H)
 
 
-def test_a_target_beside_its_source_is_cached_under_foreign_hooks_too(of, targets, folder):
+def test_targets_are_computed_without_the_cache_under_foreign_hooks(of, targets, folder):
     extractor = of("t5", stack="decoder", cache=folder)
     plan = extractor.transform(targets)
     H = plan.pool("mean")
@@ -169,7 +169,7 @@ def test_a_target_beside_its_source_is_cached_under_foreign_hooks_too(of, target
         handle.remove()
 
 
-def test_the_encoder_may_be_named_or_not(of, words, folder, count_forwards):
+def test_stack_none_and_encoder_share_a_folder(of, words, folder, count_forwards):
     cache = ActivationCache(folder)
     H = of("t5", cache=cache).transform(words).pool("last")
     count_forwards.clear()
@@ -188,7 +188,7 @@ def test_a_warm_cache_does_not_give_an_encoder_to_a_model_that_has_none(of, word
             getattr(of("gpt2", stack="encoder", cache=folder), method)(words)
 
 
-# Models of one's own
+# Custom models
 
 
 class Reader(torch.nn.Module):
@@ -216,7 +216,7 @@ def module():
         return Reader()
 
 
-def test_a_model_of_ones_own_is_cached_under_a_name(module, words, folder, count_forwards):
+def test_a_torch_model_is_cached_under_its_fingerprint(module, words, folder, count_forwards):
     cache = ActivationCache(folder)
 
     def extract(encoding, name, module=module):
@@ -243,7 +243,7 @@ def test_a_model_of_ones_own_is_cached_under_a_name(module, words, folder, count
     assert len(cache.info()) == 3
 
 
-def test_hooks_keep_a_model_of_ones_own_from_its_cache(module, words, folder):
+def test_hooks_keep_a_torch_model_from_its_cache(module, words, folder):
     model = TorchModel(module, encode, fingerprint="characters")
     extractor = ActivationExtractor(model, component="module:layer", cache=folder)
     extractor.fill_cache(words)
@@ -252,7 +252,7 @@ def test_hooks_keep_a_model_of_ones_own_from_its_cache(module, words, folder):
         extractor.transform(words).pool("last")
 
 
-def test_a_model_of_ones_own_without_a_name_is_not_cached(module, words, folder):
+def test_a_torch_model_without_a_fingerprint_is_not_cached(module, words, folder):
     extractor = ActivationExtractor(TorchModel(module, encode), component="module:layer")
     extractor.set_params(cache=folder)
     message = r"cannot keep the activations of TorchModel\(Reader\).*'encode'.*fingerprint="
@@ -265,29 +265,29 @@ def test_a_model_of_ones_own_without_a_name_is_not_cached(module, words, folder)
             TorchModel(module, encode, fingerprint=wrong)
 
 
-# Live models whose parameters are no plain tensors
+# Live models whose parameters are not plain tensors
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore:.*quantiz.*:UserWarning")
-def test_a_quantised_model_is_cached(of, words, folder, count_forwards):
+def test_a_quantized_model_is_cached(of, words, folder, count_forwards):
     if "fbgemm" not in torch.backends.quantized.supported_engines:
-        pytest.skip("this build of torch cannot quantise")
+        pytest.skip("this build of torch cannot quantize")
 
-    def quantised(scale):
+    def quantized(scale):
         model = copy.deepcopy(of("llama").model)
         with torch.no_grad():
             model.layers[1].mlp.down_proj.weight.mul_(scale)
         return torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
 
-    plain = of("llama", component=["hidden", "mlp"]).set_params(model=quantised(1))
+    plain = of("llama", component=["hidden", "mlp"]).set_params(model=quantized(1))
     both_ways(plain, words, folder, count_forwards)
-    both_ways(plain.set_params(model=quantised(2)), words, folder, count_forwards)
+    both_ways(plain.set_params(model=quantized(2)), words, folder, count_forwards)
     assert len(ActivationCache(folder).info()) == 2
 
 
 def test_parameters_made_of_several_tensors_are_all_digested(module, folder):
-    """As those of torchao: classes of tensors that hold others."""
+    """As in torchao, whose tensor classes hold other tensors."""
     made = pytest.importorskip("torch.testing._internal.two_tensor")
     cache = ActivationCache(folder)
     for scale in (1.0, 2.0, 1.0):

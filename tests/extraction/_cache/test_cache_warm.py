@@ -69,7 +69,7 @@ def test_a_fresh_process_imports_neither_torch_nor_transformers(tiny, words, tmp
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_warm_plan_is_the_cold_one(family, tiny, words, tmp_path, no_tokenizer):
+def test_a_warm_plan_equals_the_cold_one(family, tiny, words, tmp_path, no_tokenizer):
     plain = ActivationExtractor(tiny(family)).transform(words)
     expected = {strategy: plain.pool(strategy) for strategy in STRATEGIES}
     extractor = ActivationExtractor(tiny(family), cache=tmp_path)
@@ -98,7 +98,7 @@ def test_windows_texts_pairs_and_warnings_come_out_of_the_cache(
         (["Dogs bark", "A dog"], {"special_tokens": True}),
         (pairs, {"special_tokens": True}),
     ]
-    # A word spelled as a special token, and one that is dropped, bring their warnings each time.
+    # A word that spells a special token and a dropped word raise their warnings each time.
     odd = ["\u200d" if family == "bert" else "", "[MASK] <|endoftext|>", "dog"]
     requests.append((odd, {}))
 
@@ -126,7 +126,7 @@ def test_windows_texts_pairs_and_warnings_come_out_of_the_cache(
             np.testing.assert_array_equal(ours, theirs)
 
 
-def test_errors_are_those_of_a_cold_read(tiny, words, tmp_path, no_tokenizer):
+def test_errors_equal_those_of_a_cold_read(tiny, words, tmp_path, no_tokenizer):
     extractor = ActivationExtractor(tiny("gpt2"), max_length=5, cache=tmp_path)
     extractor.transform(words).pool("last")
     no_tokenizer()
@@ -170,7 +170,7 @@ def test_what_changes_the_activations_changes_the_folder(change, tiny, words, tm
     assert len(cache.info()) == 2
 
 
-def test_what_does_not_change_them_does_not(tiny, words, tmp_path, count_forwards):
+def test_other_parameters_do_not_change_the_folder(tiny, words, tmp_path, count_forwards):
     cache = ActivationCache(tmp_path)
     for parameters in (
         {}, {"layers": 1}, {"max_batch_tokens": 50}, {"overflow": "error"},
@@ -206,7 +206,7 @@ def test_a_pickled_extractor_of_a_live_model_serves_its_cache(live, words, tmp_p
             restored.transform(["A text that nobody has read"])
 
 
-def test_a_live_model_that_was_trained_leaves_pickles_with_what_they_had(live, words, tmp_path):
+def test_training_a_live_model_does_not_change_its_pickles(live, words, tmp_path):
     import torch
 
     model, tokenizer = live("bert")
@@ -219,7 +219,7 @@ def test_a_live_model_that_was_trained_leaves_pickles_with_what_they_had(live, w
     np.testing.assert_array_equal(pickle.loads(stored).transform(words).pool("mean"), H)
 
 
-def test_a_tokenizer_that_learned_a_token_is_another(live, words, tmp_path):
+def test_a_tokenizer_with_a_new_token_is_a_different_one(live, words, tmp_path):
     model, tokenizer = live("bert")
     cache = ActivationCache(tmp_path)
     extractor = ActivationExtractor(model, tokenizer=tokenizer, cache=cache)
@@ -230,7 +230,7 @@ def test_a_tokenizer_that_learned_a_token_is_another(live, words, tmp_path):
     assert len(cache.info()) == 2
     tokenizer(["one", "two or three"], padding=True, truncation=True, max_length=3)
     extractor.transform(words).pool("last")
-    assert len(cache.info()) == 2  # settings of a single call are no other tokenizer
+    assert len(cache.info()) == 2  # settings of a single call do not make a different tokenizer
 
 
 def test_hooks_keep_even_a_warm_plan_from_the_cache(live, words, tmp_path):
@@ -250,7 +250,7 @@ def test_hooks_keep_even_a_warm_plan_from_the_cache(live, words, tmp_path):
     np.testing.assert_array_equal(plan.pool("mean"), plain[[5, 3, 8]])
 
 
-def test_a_model_of_the_hub_is_known_by_its_commit(tiny, words, tmp_path, monkeypatch):
+def test_a_hub_model_is_identified_by_its_commit(tiny, words, tmp_path, monkeypatch):
     import shutil
 
     from sklearn_neurox.extraction._model._fingerprint import _located, fingerprint
@@ -282,7 +282,7 @@ def test_the_digest_of_a_large_model_is_kept_until_its_files_change(tmp_path, mo
     monkeypatch.setattr(_fingerprint, "_WORTH_KEEPING", 1)
     digest = lambda: _fingerprint._of_folder(model, {".safetensors"}, memo)  # noqa: E731
     first = digest()
-    assert not memo.exists()  # changed a moment ago: it may change again
+    assert not memo.exists()  # changed a moment ago, so it may change again
     os.utime(weights, (1e9, 1e9))
     assert digest() == first
     monkeypatch.setattr(_fingerprint, "_of_files", None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What must not matter to the activations of a row, and what scikit-learn and pandas do to rows."""
+"""Activations do not depend on what scikit-learn and pandas do to the rows."""
 
 import pickle
 
@@ -55,7 +55,7 @@ def test_a_subset_with_every_text_gives_the_same_bits(features, words):
 
 
 def test_rows_of_a_text_may_overlap_and_nest(extractor, words):
-    """A phrase owns the tokens of its words, a text those of all its words."""
+    """A phrase has the tokens of its words, and a text those of all its words."""
     one = words[words["sentence_id"] == 0]
     text = one["text"].iloc[0]
     spans = [(0, len(text)), (0, 7), (4, 11), *zip(one["start"], one["end"], strict=True)]
@@ -74,7 +74,7 @@ def test_rows_of_a_text_may_overlap_and_nest(extractor, words):
 # Columns
 
 
-def test_labels_are_not_looked_at(features, words):
+def test_labels_are_ignored(features, words):
     H = features.fit_transform(words, words["tag"])
     noise = words.assign(
         tag=np.random.default_rng(1).permutation(words["tag"]),
@@ -178,7 +178,7 @@ def test_activations_are_indexed_like_an_array(activations, words):
             assert chosen.shape == (len(expected),)
             scale = np.abs(H).max()
             np.testing.assert_allclose(chosen.pool("mean"), expected, atol=1e-5 * scale, rtol=0)
-            # Once more: a choice of a choice.
+            # Again: a selection of a selection.
             np.testing.assert_allclose(
                 chosen[::-1].pool("mean"), expected[::-1], atol=1e-5 * scale, rtol=0
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Matrices in half precision and in files: the same numbers, nothing saturated, nothing torn."""
+"""Matrices in half precision and in files: same values, no saturation, no partial files."""
 
 import os
 import pickle
@@ -27,7 +27,7 @@ def aggregate(plan, strategy="mean", **parameters):
 @pytest.mark.parametrize("with_cache", [False, True])
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_half_precision_is_the_rounded_matrix(strategy, with_cache, tiny, words, tmp_path):
-    """Rows that stand in several windows are merged before they are rounded."""
+    """Rows whose tokens are in several windows are merged before rounding."""
     cache = tmp_path if with_cache else None
     for max_length in (None, 6):
         extractor = ActivationExtractor(tiny("bert"), cache=cache, max_length=max_length)
@@ -60,7 +60,7 @@ def test_overflow_of_a_cached_neuron_names_it_too(live, words, tmp_path):
             aggregate(plan, dtype="float16")
 
 
-def test_infinities_that_were_there_are_kept():
+def test_existing_infinities_are_kept():
     stored = Activations.from_arrays([[[np.float32(1.0), 2.0]]])
     stored._source.values[0, 0] = np.inf
     assert np.isinf(aggregate(stored, "last", dtype="float16")[0, 0])
@@ -138,7 +138,7 @@ def test_wrong_parameters_are_refused(parameters):
         aggregate(Activations.from_arrays([np.ones((1, 2))]), **parameters)
 
 
-def test_a_fitted_aggregator_can_be_sent_elsewhere(tmp_path):
+def test_a_fitted_aggregator_can_be_pickled(tmp_path):
     aggregator = SubwordAggregator(memmap=tmp_path / "H.npy", dtype="float16")
     stored = Activations.from_arrays([np.ones((1, 2))])
     H = aggregator.fit_transform(stored)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A corpus larger than the memory: neither its sentences nor their activations pile up."""
+"""A corpus larger than memory: neither its sentences nor their activations accumulate."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ pytestmark = [
 
 _TEXTS = 61  # MiB
 
-# Anonymous memory is what the kernel cannot drop: pages of a mapped file do not count.
+# Measure anonymous memory, which the kernel cannot drop: pages of a mapped file do not count.
 _MEASURE = """
 import json, sys, threading, time
 from sklearn_neurox.datasets import make_tagged_words
@@ -100,7 +100,7 @@ def measure(tmp_path, keep="nothing"):
     return json.loads(done.stdout)
 
 
-def test_neither_sentences_nor_activations_pile_up(tmp_path):
+def test_neither_sentences_nor_activations_accumulate(tmp_path):
     found = measure(tmp_path)
     # 1,600 texts of 40 kB, and their states of 100 MiB.
     assert found.pop("fill") < _TEXTS / 2
@@ -111,5 +111,5 @@ def test_neither_sentences_nor_activations_pile_up(tmp_path):
 
 
 @pytest.mark.parametrize("what", ["texts", "states"])
-def test_the_measure_sees_what_piles_up(what, tmp_path):
+def test_the_measure_detects_accumulation(what, tmp_path):
     assert measure(tmp_path, what)["fill"] > _TEXTS

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Threads share a model without seeing each other, and a model is left as it was found."""
+"""Threads share a model without affecting each other, and leave it as they found it."""
 
 import os
 import subprocess
@@ -23,7 +23,8 @@ def hooks_of(model):
         (name, hook)
         for name, module in model.named_modules()
         for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
-        if not hook.__module__.startswith("transformers.")  # theirs stay, and only watch
+        # Hooks of transformers stay, and only watch.
+        if not hook.__module__.startswith("transformers.")
     ]
 
 
@@ -56,8 +57,8 @@ def test_threads_with_different_layers_give_the_serial_results(is_live, family, 
     assert hooks_of(loaded) == []
 
 
-def test_a_first_look_at_a_live_model_may_come_from_many_threads(live, words):
-    """The model is examined on first use, which nobody may disturb."""
+def test_many_threads_may_examine_a_live_model_at_once(live, words):
+    """The model is examined on first use, and other threads must not disturb this."""
     for _ in range(3):
         model, tokenizer = live("bert")
         model.train()
@@ -77,8 +78,8 @@ def test_a_first_look_at_a_live_model_may_come_from_many_threads(live, words):
         assert hooks_of(model) == []
 
 
-def test_what_others_do_with_the_model_meanwhile_is_not_recorded(live, words):
-    """A forward pass of the caller's, inside a batch of ours, runs to its end unseen."""
+def test_forward_passes_of_the_caller_are_not_recorded(live, words):
+    """A forward pass that the caller runs during one of our batches is not recorded."""
     import torch
 
     model, tokenizer = live("bert")
@@ -100,7 +101,7 @@ def test_what_others_do_with_the_model_meanwhile_is_not_recorded(live, words):
 
 
 @pytest.mark.parametrize("where", ["embeddings", "encoder.layer.1", "pooler"])
-def test_an_exception_inside_the_forward_leaves_no_hook(where, live, words):
+def test_an_exception_in_the_forward_pass_leaves_no_hook(where, live, words):
     model, tokenizer = live("bert")
     model.train()
     extractor = ActivationExtractor(model, tokenizer=tokenizer)
@@ -109,7 +110,7 @@ def test_an_exception_inside_the_forward_leaves_no_hook(where, live, words):
     def fail(*_):
         raise RuntimeError("in the middle")
 
-    # The pooler comes past the last hidden state: nobody needs it, but the forward pass goes there.
+    # The pooler comes after the last hidden state: no layer needs it, but the forward pass runs it.
     handle = model.get_submodule(where).register_forward_hook(fail)
     with pytest.raises(RuntimeError, match="in the middle"):
         extractor.transform(words).pool("mean")
@@ -119,7 +120,7 @@ def test_an_exception_inside_the_forward_leaves_no_hook(where, live, words):
     np.testing.assert_array_equal(extractor.transform(words).pool("mean"), expected)
 
 
-def test_an_error_on_the_way_out_leaves_no_hook(live, words, monkeypatch):
+def test_an_error_while_pooling_leaves_no_hook(live, words, monkeypatch):
     from sklearn_neurox.extraction._run import _torch_pooling
 
     model, tokenizer = live("gpt2")
@@ -136,7 +137,7 @@ def test_an_error_on_the_way_out_leaves_no_hook(live, words, monkeypatch):
     assert np.isfinite(plan.pool("last")).all()
 
 
-def test_gradient_mode_and_default_types_are_left_alone(tiny, words):
+def test_gradient_mode_and_default_types_are_not_changed(tiny, words):
     import torch
 
     dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
@@ -147,7 +148,7 @@ def test_gradient_mode_and_default_types_are_left_alone(tiny, words):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_hidden_state_can_be_used_outside(tiny, words):
+def test_the_matrix_is_an_ordinary_array(tiny, words):
     """The matrix is NumPy's own: writable, contiguous, float32."""
     H = ActivationExtractor(tiny("bert")).transform(words).pool("mean")
     assert H.flags.writeable and H.flags.c_contiguous and H.dtype == np.float32
@@ -157,7 +158,7 @@ def test_a_hidden_state_can_be_used_outside(tiny, words):
 
 
 @pytest.mark.parametrize("progress_bars", [True, False])
-def test_transformers_settings_are_put_back(progress_bars, tiny, words):
+def test_transformers_settings_are_restored(progress_bars, tiny, words):
     from transformers.utils import logging
 
     was = logging.is_progress_bar_enabled()
@@ -178,7 +179,7 @@ def test_transformers_settings_are_put_back(progress_bars, tiny, words):
         (logging.enable_progress_bar if was else logging.disable_progress_bar)()
 
 
-def test_settings_are_put_back_by_many_threads(tiny, words):
+def test_settings_are_restored_by_many_threads(tiny, words):
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -200,7 +201,7 @@ def test_nothing_is_printed(family, tiny, words, capfd):
     path = tiny(family)
     clear_loaded_models()
     capfd.readouterr()
-    long = words_frame([["dog"] * 150])  # more tokens than the tokenizer likes
+    long = words_frame([["dog"] * 150])  # more tokens than the limit of the tokenizer
     ActivationExtractor(path).transform(words).pool("mean")
     ActivationExtractor(path, weights="random").transform(words).pool("mean")
     ActivationExtractor(path).transform(long).pool("mean")
