@@ -155,9 +155,6 @@ def test_what_is_wrong_is_said(arguments, options, message):
         (["a", None], "type", "got None at row 1"),
         (["a"], "position", "takes int values, but got 'a' at row 0"),
     ],
-        (["a", None], "type", "got None at row 1"),
-        (["a"], "position", "takes int values, but got 'a' at row 0"),
-    ],
 )
 def test_types_of_another_kind(values, kind, message):
     with pytest.raises(TypeError, match=message):
