@@ -73,8 +73,17 @@ def _outcome(estimator, X, y):
 
 
 @_every()
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("dtype", "order"),
+    [
+        (np.float16, "F"),
+        (np.float32, "C"),
+        (np.float64, "F"),
+        pytest.param(np.float16, "C", marks=pytest.mark.slow),
+        pytest.param(np.float32, "F", marks=pytest.mark.slow),
+        pytest.param(np.float64, "C", marks=pytest.mark.slow),
+    ],
+)
 def test_input_kinds_agree_and_are_not_changed(estimator, dtype, order, tmp_path):
     X, y = _data(dtype)
     X = np.asarray(X, order=order)

@@ -38,7 +38,7 @@ def test_public_classes_live_in_their_own_files(name):
 
 def test_importing_loads_no_heavy_package():
     code = (
-        "import sys, sklearn_neurox, sklearn_neurox.datasets\n"
+        f"import sys, {', '.join(f'sklearn_neurox.{name}' for name in SUBPACKAGES)}\n"
         "print([m for m in ('torch', 'transformers', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

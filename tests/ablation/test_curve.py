@@ -246,6 +246,7 @@ def test_bad_input_fails_before_any_work():
         call(n_draws=-1)
 
 
+@pytest.mark.slow
 def test_several_fills_are_those_of_single_calls():
     X, y = _planted()
     options = {"groups": GROUPS, "n_draws": 2, "random_state": 0}
@@ -276,6 +277,7 @@ def test_a_single_fraction_needs_no_list():
     pd.testing.assert_frame_equal(one, listed)
 
 
+@pytest.mark.slow
 def test_threads_change_nothing_and_a_bar_tells_how_far(capsys):
     X, y = _planted()
     options = {"groups": GROUPS, "n_draws": 2, "fill": "resample", "random_state": 0}
@@ -287,6 +289,7 @@ def test_threads_change_nothing_and_a_bar_tells_how_far(capsys):
     assert not shown.out and f"{len(two)}/{len(two)}" in shown.err
 
 
+@pytest.mark.slow
 def test_repeats_give_other_seeds_and_one_keeps_that_given():
     X, y = _planted()
     probe = SGDClassifier(max_iter=5, tol=None, random_state=7)
@@ -350,6 +353,7 @@ def test_however_many_fills_there_is_one_working_copy(fill, monkeypatch):
     assert peak < X.nbytes + 1.2 * X[600:].nbytes + X[:600].nbytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fill", ["mean", "resample"])
 def test_half_precision_stays_so_and_files_are_read(fill, tmp_path):
     X, y = _planted()

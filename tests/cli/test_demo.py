@@ -36,6 +36,7 @@ def model():
     return make_tiny_model("bert", n_layers=1, hidden_size=16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["upos", "Number"])
 def test_demo_on_own_data_and_model(conllu, model, label, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -100,6 +101,7 @@ def test_a_feature_the_file_lacks_is_one_message(conllu, capfd):
     assert "--label number: at least two different labels" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_module_and_version():
     done = subprocess.run(
         [sys.executable, "-m", "sklearn_neurox", "--version"],

@@ -223,6 +223,7 @@ def test_an_interrupted_command_goes_on_where_it_was(tmp_path, model, whole, mon
     assert read == []
 
 
+@pytest.mark.slow
 def test_help_says_what_output_can_be():
     done = subprocess.run(
         [sys.executable, "-m", "sklearn_neurox", "extract", "--help"],

@@ -26,6 +26,7 @@ def copied(monkeypatch, tmp_path):
     return model
 
 
+@pytest.mark.slow
 def test_finds_the_folder_without_running_the_package():
     code = (
         "import sys; from sklearn_neurox.datasets import demo_model_path as p; print(p());"

@@ -174,11 +174,6 @@ def test_size_corpus_and_temporary_folder():
     assert tokenizer.tokenize("zip cook") == ["zip", "[UNK]"]
 
 
-def test_importing_datasets_does_not_import_transformers():
-    code = "import sys, sklearn_neurox.datasets; assert 'transformers' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_marian_without_sentencepiece_names_the_package(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
     with pytest.raises(ImportError, match="needs the package 'sentencepiece'"):

@@ -44,6 +44,7 @@ def test_a_pipeline_from_words_is_loaded():
     assert repr(loaded) == repr(pipe)
 
 
+@pytest.mark.slow
 def test_the_list_holds_only_what_is_needed_and_imports_nothing_heavy():
     assert sorted(set(SKOPS_TRUSTED)) == SKOPS_TRUSTED
     assert all(name.startswith("sklearn_neurox.") for name in SKOPS_TRUSTED)

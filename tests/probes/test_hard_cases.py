@@ -16,6 +16,9 @@ from tests.probes.oracles import (
     objective_of,
 )
 
+# Many fits each.
+pytestmark = pytest.mark.slow
+
 _SOLVERS = ["auto", "saga", "svrg", "fista"]
 
 

@@ -16,6 +16,9 @@ from sklearn_neurox.probes import (
 )
 from tests.probes.oracles import Problem, classes_data, numbers_data, objective_of
 
+# Large matrices.
+pytestmark = pytest.mark.slow
+
 _ROWS, _COLUMNS = 40000, 1200
 
 # Measure anonymous memory, which excludes the pages of mapped files.
@@ -89,7 +92,6 @@ def measure(stored, kind, layout, dtype, method="fit"):
     return json.loads(done.stdout)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux's /proc")
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
@@ -99,7 +101,6 @@ def test_a_mapped_matrix_is_not_copied(stored, kind, dtype, method):
     assert found["grown"] < 70  # MiB
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux's /proc")
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 @pytest.mark.parametrize("layout", ["memory", "fortran"])
@@ -108,7 +109,6 @@ def test_a_matrix_in_memory_is_copied_once(stored, kind, layout):
     assert found["grown"] < found["size"] + 70
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux's /proc")
 def test_float16_in_memory_is_not_copied(stored):
     assert measure(stored, "classifier", "memory", "float16")["grown"] < 70

@@ -105,6 +105,7 @@ def test_more_neurons_than_there_are_is_an_error(name):
         _fit(ranker, X, y)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:GaussianRanker was given no groups:UserWarning")
 @pytest.mark.parametrize("name", [name for name in RANKERS if name in SEES["mean"]])
 def test_chosen_inside_the_fold_noise_predicts_no_better_than_chance(name):

@@ -33,6 +33,9 @@ from sklearn_neurox.selection import (
 from sklearn_neurox.utils import _correlations as column_correlations
 from sklearn_neurox.utils import _validation
 
+# Large matrices.
+pytestmark = pytest.mark.slow
+
 SHAPE = (12_000, 250)
 HALF = 2 * SHAPE[0] * SHAPE[1]
 

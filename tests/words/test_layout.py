@@ -92,6 +92,7 @@ assert not any(name.startswith("pyarrow.") for name in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_the_same_dtypes_without_pyarrow():
     runs = [
         subprocess.run(

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from functools import cache
+
 from threadpoolctl import ThreadpoolController
 
 # Multiplications and additions that keep a thread busy for a few tenths of a millisecond. With
@@ -15,7 +17,7 @@ class ThreadLimit:
 
     def __init__(self, n_operations):
         self.n_threads = max(1, n_operations // _WORK_PER_THREAD)
-        openmp = ThreadpoolController().select(user_api="openmp")
+        openmp = _openmp()
         present = [library["num_threads"] for library in openmp.info()]
         self.controller = openmp if present and self.n_threads < max(present) else None
 
@@ -28,3 +30,9 @@ class ThreadLimit:
     def __exit__(self, *error):
         if self.controller is not None:
             self.scope.__exit__(*error)
+
+
+@cache
+def _openmp():
+    """Find the OpenMP libraries once: it takes as long as a small fit, and torch is loaded."""
+    return ThreadpoolController().select(user_api="openmp")

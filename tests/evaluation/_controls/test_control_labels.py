@@ -79,6 +79,7 @@ def test_a_subset_without_the_distribution_changes_few_types(words):
     assert (more[more != "e"] == before[more != "e"]).all()
 
 
+@pytest.mark.slow
 def test_the_same_in_every_process_and_forever():
     # Computed once: if a label changed, old results would not be reproducible.
     expected = ["b", "a", "a", "a", "b"]

@@ -111,6 +111,7 @@ def test_leaks_and_labels_that_training_lacks_are_told():
         selectivity_score(LogisticRegression(), X, y, y % 2, groups=groups, cv=split)
 
 
+@pytest.mark.slow
 def test_pipelines_from_words_and_inner_splits_get_their_groups(words):
     control = control_labels(words, words["upos"], kind="position")
     shape = make_pipeline(

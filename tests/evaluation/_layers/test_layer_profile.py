@@ -173,6 +173,7 @@ def test_held_out_rows_are_predicted_by_probes_that_never_saw_them():
     assert profile["score"][0] > 0.5 > profile["score"][1]
 
 
+@pytest.mark.slow
 def test_results_depend_on_the_seed_alone(copied):
     X, y, groups = copied
     probe = make_pipeline(StandardScaler(), LogisticRegression())

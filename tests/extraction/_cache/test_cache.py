@@ -323,6 +323,7 @@ def test_a_tilde_is_the_home_of_the_current_user(make, tiny, words, tmp_path, mo
     assert not (tmp_path / "~").exists()
 
 
+@pytest.mark.slow
 def test_a_grid_search_reads_each_text_once(tiny, words, folder, count_forwards):
     pipeline = make_pipeline(
         ActivationExtractor(tiny("bert"), cache=folder),

@@ -113,6 +113,7 @@ def test_an_error_leaves_the_older_file(tiny, words, tmp_path):
     assert os.listdir(tmp_path) == ["H.npy"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_that_says_how_much_is_needed(tmp_path):
     script = (
         "import resource, sys, numpy as np\n"

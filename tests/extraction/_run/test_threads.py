@@ -28,6 +28,7 @@ def hooks_of(model):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2", "marian"])
 @pytest.mark.parametrize("is_live", [True, False])
 def test_threads_with_different_layers_give_the_serial_results(is_live, family, tiny, live, words):

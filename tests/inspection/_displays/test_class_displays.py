@@ -354,6 +354,7 @@ def test_displays_draw_where_told(pyplot, ranker, predictions, orders):
         assert display.plot() is display and display.ax_ is not ax
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [3.3, 6.9])
 def test_displays_are_legible_at_the_width_of_a_paper(
     pyplot, assert_legible, ranker, predictions, orders, width

@@ -391,6 +391,7 @@ def test_displays_plot_again(pyplot, profile, curve, path):
         assert display.plot() is display and display.figure_ is not first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_displays_are_legible_at_the_width_of_a_paper(
     pyplot, assert_legible, profile, curve, path, width

@@ -36,6 +36,7 @@ def test_order_in_which_characters_are_seen(text, direction, seen):
     assert _seen(text, direction) == seen
 
 
+@pytest.mark.slow
 @given(st.text(max_size=20), st.sampled_from(["ltr", "rtl"]))
 def test_every_character_is_seen_once(text, direction):
     levels = embedding_levels(text, direction)

@@ -17,6 +17,9 @@ from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
 from sklearn_neurox.words import words_frame
 from tests.inspection._report.browser import open_chromium
 
+# They drive a real browser.
+pytestmark = pytest.mark.slow
+
 SCRIPT = "</script><script>window.hacked = 1; alert(1)</script>"
 IMAGE = '"><img src=x onerror="window.hacked = 1; alert(1)">'
 HEBREW = ["שלום", "עולם", "קטן"]
@@ -422,7 +425,6 @@ def test_narrow_screens_scroll_tables_and_not_the_page(chrome, page, place):
     assert widths[0] <= widths[1]
 
 
-@pytest.mark.slow
 def test_a_notebook_shows_it_in_its_frame(chrome, data, ranker, tmp_path):
     report = NeuronReport(ranker, *data)
     outer = tmp_path / "notebook.html"
@@ -437,7 +439,6 @@ def test_a_notebook_shows_it_in_its_frame(chrome, data, ranker, tmp_path):
         chrome.switch_to.default_content()
 
 
-@pytest.mark.slow
 def test_ten_thousand_neurons(chrome, tmp_path):
     n_words, n_neurons = 25_000, 10_000
     words = make_tagged_words(3000, random_state=0).iloc[:n_words]

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -99,6 +96,7 @@ def test_lasso_has_the_support_of_scikit_learn():
     assert 0 < (probe.coef_ != 0).mean() < 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.1, 0.5, 0.99, 1.0])
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -268,11 +266,9 @@ def test_wild_scales_converge_when_standardized(l1_ratio, dtype):
     assert agreement > 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize(
-    "l1_ratio",
-    [pytest.param(0.0, marks=pytest.mark.slow), 0.5, pytest.param(1.0, marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
 def test_wild_scales_stay_finite_without_standardizing(l1_ratio):
     X, y = wild()
     probe = ElasticNetProbeClassifier(1e-2, l1_ratio).fit(X.astype(np.float32), y)
@@ -340,12 +336,6 @@ def test_fitted_state_is_plain_and_survives_pickling():
     assert b"torch" not in pickle.dumps(probe)
     again = pickle.loads(pickle.dumps(probe))
     np.testing.assert_array_equal(probe.predict_proba(X), again.predict_proba(X))
-
-
-def test_importing_probes_does_not_import_torch():
-    code = "import sys, sklearn_neurox.probes; assert 'torch' not in sys.modules"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
 @pytest.mark.parametrize(("seed", "standardize"), [(6, True), (10, False)])

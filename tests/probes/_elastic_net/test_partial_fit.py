@@ -33,6 +33,7 @@ def stream(probe, X, y, n_chunks=10, n_times=5, weight=None):
     return probe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "number"), _CASES)
 @pytest.mark.parametrize(("l1_ratio", "standardize"), [(0.0, True), (0.5, False), (1.0, True)])
 def test_comes_near_the_optimum(kind, number, standardize, l1_ratio):
@@ -166,6 +167,7 @@ def test_chunks_of_float16_are_accepted_and_not_modified(kind, number):
     np.testing.assert_array_equal(y, before_y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "number"), _CASES)
 def test_one_sample_at_a_time(kind, number):
     X, y = data_of(kind, number, 60)

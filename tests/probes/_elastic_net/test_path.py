@@ -61,6 +61,7 @@ def any_way(request, monkeypatch):
     monkeypatch.setattr("sklearn_neurox.probes._elastic_net._path._FEWEST_SAMPLES", fewest)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:All coefficients are zero:UserWarning")
 @pytest.mark.parametrize(("kind", "plain", "number"), _PAIRS)
 @pytest.mark.parametrize(("standardize", "weighted"), [(False, False), (True, True)])
@@ -166,6 +167,7 @@ def one_standard_error(cv):
     return good, np.where(good, cv.n_nonzero_.mean(axis=0), np.inf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _KINDS)
 @pytest.mark.parametrize("seed", range(2))
 def test_one_standard_error_takes_the_sparsest(kind, seed):
@@ -354,6 +356,7 @@ def test_groups_are_routed(kind):
     np.testing.assert_allclose(done["estimator"][0][-1].scores_, expected.scores_, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _KINDS)
 def test_any_list_of_alphas_will_do(kind, any_way):
     """Repeated, uneven and zero alphas, along which solutions cannot be extrapolated."""

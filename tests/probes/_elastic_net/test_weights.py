@@ -27,6 +27,7 @@ def assert_same(first, second, atol=2e-4):
     np.testing.assert_allclose(first.intercept_, second.intercept_, atol=atol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "number"), _KINDS)
 @pytest.mark.parametrize("standardize", [False, True])
 @pytest.mark.parametrize("solver", ["auto", "saga", "fista"])

@@ -19,6 +19,7 @@ def _by_sklearn(X, y, sample_weight=None):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**31),

@@ -26,6 +26,7 @@ def _best_by_sklearn(X, y, weight):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
