@@ -215,8 +215,15 @@ def _build_model(spec):
             return AutoModel.from_config(
                 config, dtype=torch.float32, trust_remote_code=spec.trust_remote_code
             )
+    return fetch_weights(AutoModel, spec)
+
+
+def fetch_weights(auto_class, spec, **options):
+    """Load a model with its weights in float32, from a .bin checkpoint only if that is allowed."""
+    import torch
+
     safe = {} if spec.allow_bin_weights else {"use_safetensors": True}
-    return _fetch(AutoModel, spec, dtype=torch.float32, **safe)
+    return _fetch(auto_class, spec, dtype=torch.float32, **safe, **options)
 
 
 def _fetch(auto_class, spec, **options):
