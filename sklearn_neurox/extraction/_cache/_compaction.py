@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Merge small shards into larger ones, while other processes read and write."""
 
-import contextlib
+from collections import Counter
+from itertools import chain
 
 import numpy as np
 
@@ -28,8 +29,7 @@ def compact_folder(folder, index, max_bytes):
             continue
         for shard in group:
             if shard.path != merged:
-                with contextlib.suppress(FileNotFoundError):
-                    shard.path.unlink()
+                shard.path.unlink(missing_ok=True)
                 removed += 1
         removed -= 1
     index.refresh()
@@ -38,19 +38,16 @@ def compact_folder(folder, index, max_bytes):
 
 def superseded(shards):
     """Return the paths of the shards whose states are all in other shards, too."""
-    holders = {}
     keys = {}
     for shard in shards:
         names = entry_keys(shard.tables["key"], shard.tables["window"])
         keys[shard] = [(name, block) for name in names for block in shard.blocks]
-        for key in keys[shard]:
-            holders[key] = holders.get(key, 0) + 1
+    holders = Counter(chain.from_iterable(keys.values()))
     useless = set()
     for shard in sorted(shards, key=len):
         if all(holders[key] > 1 for key in keys[shard]):
             useless.add(shard.path)
-            for key in keys[shard]:
-                holders[key] -= 1
+            holders.subtract(keys[shard])
     return useless
 
 
