@@ -15,6 +15,8 @@ from collections import OrderedDict
 
 import numpy as np
 
+from sklearn_neurox.utils._output_files import write_whole
+
 FORMAT = "sklearn-neurox 3"
 SUFFIX = ".safetensors"
 KEY_BYTES = 16
@@ -77,18 +79,16 @@ def write_shard(folder, entries, states, *, metadata, note=""):
     }
     header = _header(tensors, metadata)
     path = folder / (_digest(header) + SUFFIX)
-    # Other users of a shared folder could not read a file made by tempfile.
-    temporary = folder / f"{os.urandom(16).hex()}.tmp"
-    try:
-        with open(temporary, "xb") as file:
+
+    def write(name):
+        with open(name, "xb") as file:
             file.write(len(header).to_bytes(8, "little") + header)
             for values in tensors.values():
                 file.write(values.data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_whole(path, write)
     return path
 
 
