@@ -80,7 +80,7 @@ class SlowTokenizer:
 
     def offsets(self, text, tokens):
         """Return the characters of each token, as pairs (start, end)."""
-        for spelled in (_spell_characters, _spell_bytes):
+        for spelled in (_spell, _spell_bytes):
             found = spelled(text, tokens, self.specials)
             if found is not None:
                 return found
@@ -144,10 +144,6 @@ def _no_offsets(tokenizer, text, reason):
         f"{shown!r} ({reason}). If there is a fast tokenizer with the same vocabulary, pass it as "
         "tokenizer=."
     )
-
-
-def _spell_characters(text, tokens, specials):
-    return _spell(text, tokens, specials)
 
 
 def _spell_bytes(text, tokens, specials):

@@ -66,6 +66,7 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
         raise
     ptr = pointers(lengths)
     surface = _Surfaces(tokenizer, texts, flat, ptr)
+    cls_id = -1 if tokenizer.cls_token_id is None else tokenizer.cls_token_id
     return Encodings(
         ids=flat["ids"],
         types=flat.get("types"),
@@ -75,7 +76,7 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
         ptr=ptr,
         is_special_word=surface.special_words(),
         is_marker=surface.markers(),
-        is_cls=(flat["role"] == SPECIAL) & (flat["ids"] == _cls_id(tokenizer)),
+        is_cls=(flat["role"] == SPECIAL) & (flat["ids"] == cls_id),
     )
 
 
@@ -102,10 +103,6 @@ def _check_surrogates(texts, tokenizer):
             "Read the file with the correct encoding, or replace these characters with "
             "text.encode('utf-8', 'replace').decode()."
         )
-
-
-def _cls_id(tokenizer):
-    return -1 if tokenizer.cls_token_id is None else tokenizer.cls_token_id
 
 
 def _flatten(lists):
