@@ -8,7 +8,7 @@ from sklearn_neurox.extraction._model._block_widths import join_neuron_names, wi
 from sklearn_neurox.extraction._model._blocks import choose_blocks
 from sklearn_neurox.extraction._run._batching import plan_batches, run_in_halves
 from sklearn_neurox.extraction._run._repeated_reads import count_pass
-from sklearn_neurox.extraction._text._tokenized_texts import tokenize_contexts
+from sklearn_neurox.extraction._text._targets import tokenize_contexts
 from sklearn_neurox.extraction._text._windows import Sequences
 
 
