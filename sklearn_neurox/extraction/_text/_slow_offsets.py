@@ -9,13 +9,13 @@ matched. If all methods fail, an error is raised; nothing is guessed.
 
 import contextlib
 import difflib
+import re
 import string
 import threading
 import unicodedata
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 
@@ -88,7 +88,8 @@ class SlowTokenizer:
 
     def _offsets_by_chunk(self, text, tokens):
         # Tokenizers disagree about white space, except for the space character.
-        for chunks in (_chunks(text, str.isspace), _chunks(text, " ".__eq__)):
+        for chunk in (r"\S+", "[^ ]+"):
+            chunks = [match.span() for match in re.finditer(chunk, text)]
             pieces = [self._chunk_tokens(text[start:end]) for start, end in chunks]
             if [token for piece in pieces for token in piece] == list(tokens):
                 return [
@@ -177,15 +178,7 @@ def _spell(text, tokens, specials):
 
 def _skip_space(text, place):
     # ASCII only: in a text of bytes, other white space may be part of a letter.
-    while place < len(text) and text[place] in string.whitespace:
-        place += 1
-    return place
-
-
-def _chunks(text, is_edge):
-    edges = [i for i, char in enumerate(text) if is_edge(char)]
-    bounds = [-1, *edges, len(text)]
-    return [(left + 1, right) for left, right in pairwise(bounds) if right > left + 1]
+    return len(text) - len(text[place:].lstrip(string.whitespace))
 
 
 def _normalized(text):
