@@ -14,7 +14,6 @@ import string
 import threading
 import unicodedata
 import warnings
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -25,17 +24,6 @@ _SUFFIXES = ("</w>", "@@")
 
 # Warning filters are global to the process.
 _warnings_lock = threading.Lock()
-
-
-@dataclass(frozen=True)
-class SlowEncoding:
-    """One text as tokenized by a Python-only tokenizer."""
-
-    ids: list
-    types: list
-    role: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
 
 
 class SlowTokenizer:
@@ -50,7 +38,7 @@ class SlowTokenizer:
         self.n_before, self.n_after = self._count_added()
 
     def encode(self, text, pair):
-        """Return the `SlowEncoding` of a text, or of a text and its pair."""
+        """Return the arrays of a text, or of a text and its pair, by their names in `Encodings`."""
         tokens = self._tokenize(text)
         full = self._full(text, pair)
         ids = full["input_ids"]
@@ -69,7 +57,7 @@ class SlowTokenizer:
         if own:
             start[first], end[first] = np.array(self.offsets(text, tokens)).T
         types = full.get("token_type_ids", [0] * len(ids))
-        return SlowEncoding(ids, types, role, start, end)
+        return {"ids": ids, "types": types, "role": role, "start": start, "end": end}
 
     def _place_of_pair(self, ids, pair):
         own = self.tokenizer.convert_tokens_to_ids(list(self._tokenize(pair)))
