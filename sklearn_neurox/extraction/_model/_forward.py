@@ -71,9 +71,11 @@ def _examine(model, stack):
         for short, long in zip(expected, padded, strict=True)
         if short.shape[1] == length
     )
+    # Quantizing a batch by its extremes makes each text's rounding depend on the others, and
+    # experts with limited capacity may drop tokens that come after those of other texts.
+    together = hidden_states_of(base, probe_inputs(model, stack, n_texts=_PROBE_TEXTS))
     batch_dependent = not all(
-        are_close(alone, beside[:1])
-        for alone, beside in zip(expected, _beside_others(model, stack), strict=True)
+        are_close(alone, beside[:1]) for alone, beside in zip(expected, together, strict=True)
     )
     unknown = StackTraits(None, n_layers, supports_padding, batch_dependent, multiple)
     for name, module in list(base.named_modules()):
@@ -82,13 +84,6 @@ def _examine(model, stack):
             if _tapped_equals(base, traits, inputs, expected):
                 return traits
     return unknown
-
-
-def _beside_others(model, stack):
-    # Quantizing a batch by its extremes makes each text's rounding depend on the others, and
-    # experts with limited capacity may drop tokens that come after those of other texts.
-    inputs = probe_inputs(model, stack, n_texts=_PROBE_TEXTS)
-    return hidden_states_of(base_of(model, stack), inputs)
 
 
 def probe_inputs(model, stack, *, padding=0, n_texts=1):
