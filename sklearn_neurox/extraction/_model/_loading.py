@@ -267,14 +267,14 @@ def _not_found(auto_class, spec, error):
 
 
 def _check_attached(spec):
-    if isinstance(spec.model, DetachedModel) or isinstance(spec.tokenizer, DetachedModel):
-        detached = spec.model if isinstance(spec.model, DetachedModel) else spec.tokenizer
-        raise ValueError(
-            f"This ActivationExtractor held a live {detached.class_name}, which pickles leave "
-            "out, including those that n_jobs sends to its workers. Save the model with "
-            "save_pretrained and pass its path instead, or set it again: "
-            "set_params(model=..., tokenizer=...)."
-        )
+    for held in (spec.model, spec.tokenizer):
+        if isinstance(held, DetachedModel):
+            raise ValueError(
+                f"This ActivationExtractor held a live {held.class_name}, which pickles leave "
+                "out, including those that n_jobs sends to its workers. Save the model with "
+                "save_pretrained and pass its path instead, or set it again: "
+                "set_params(model=..., tokenizer=...)."
+            )
 
 
 def _key(spec):
