@@ -217,7 +217,7 @@ class ActivationCache:
 
     def _prune_folder(self, folder):
         freed = sweep(folder)
-        useless = {Path(path) for path in _damage(folder)}
+        useless = set(_damage(folder))
         useless |= superseded([s for s in index_of(folder).shards if s.path not in useless])
         for path in useless:
             with contextlib.suppress(FileNotFoundError):

@@ -68,7 +68,7 @@ def _look_before(model):
         return
     stacks = ("encoder", "decoder") if model.config.is_encoder_decoder else (None,)
     for stack in stacks:
-        for one in {id(model): model, id(model.base_model): model.base_model}.values():
+        for one in (model, model.base_model):
             traits_of(one, stack)
         hidden_sites(model, stack)
 
