@@ -10,12 +10,7 @@ import pandas as pd
 
 from sklearn_neurox.extraction._cache._compaction import compact_folder, superseded
 from sklearn_neurox.extraction._cache._shard import KEY_BYTES, SUFFIX, DamagedShardError, Shard
-from sklearn_neurox.extraction._cache._shard_index import (
-    entry_keys,
-    forget_indices,
-    index_of,
-    sweep,
-)
+from sklearn_neurox.extraction._cache._shard_index import forget_indices, index_of, sweep
 from sklearn_neurox.extraction._cache._shard_store import ShardStore
 
 _INFO = {
@@ -200,8 +195,7 @@ class ActivationCache:
         index = index_of(folder)
         lengths, blocks = {}, set()
         for shard in index.shards:
-            keys = entry_keys(shard.tables["key"], shard.tables["window"])
-            lengths.update(zip(keys, np.diff(shard.ptr).tolist(), strict=True))
+            lengths.update(zip(shard.keys, np.diff(shard.ptr).tolist(), strict=True))
             blocks.update(shard.blocks)
         metadata = index.metadata or {}
         return (

@@ -5,7 +5,7 @@ import numpy as np
 
 from sklearn_neurox.extraction._cache._entries import Entries, text_keys
 from sklearn_neurox.extraction._cache._obstacles import find_obstacle
-from sklearn_neurox.extraction._cache._shard_index import entry_keys
+from sklearn_neurox.extraction._cache._shard import entry_keys
 from sklearn_neurox.extraction._cache._stored_blocks import read_layout
 from sklearn_neurox.extraction._model._blocks import choose_blocks
 from sklearn_neurox.extraction._model._fingerprint import fingerprint

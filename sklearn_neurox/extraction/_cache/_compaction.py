@@ -8,7 +8,6 @@ import numpy as np
 
 from sklearn_neurox.extraction._cache._entries import Entries
 from sklearn_neurox.extraction._cache._shard import DamagedShardError, write_shard
-from sklearn_neurox.extraction._cache._shard_index import entry_keys
 
 
 def compact_folder(folder, index, max_bytes):
@@ -40,8 +39,7 @@ def superseded(shards):
     """Return the paths of the shards whose states are all in other shards, too."""
     keys = {}
     for shard in shards:
-        names = entry_keys(shard.tables["key"], shard.tables["window"])
-        keys[shard] = [(name, block) for name in names for block in shard.blocks]
+        keys[shard] = [(name, block) for name in shard.keys for block in shard.blocks]
     holders = Counter(chain.from_iterable(keys.values()))
     useless = set()
     for shard in sorted(shards, key=len):
@@ -71,7 +69,7 @@ def _groups(shards, max_bytes):
 def _merge(folder, shards):
     kept, seen = [], set()
     for shard in shards:
-        names = entry_keys(shard.tables["key"], shard.tables["window"])
+        names = shard.keys
         kept.append(np.array([i for i, name in enumerate(names) if name not in seen], dtype=int))
         seen.update(names)
     parts = list(zip(shards, kept, strict=True))

@@ -19,8 +19,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_neurox.extraction._cache._shard import KEY_BYTES
-from sklearn_neurox.extraction._cache._shard_index import entry_keys
+from sklearn_neurox.extraction._cache._shard import KEY_BYTES, entry_keys
 from sklearn_neurox.extraction._cache._stored_blocks import layout_of, write_layout
 from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._progress import progress

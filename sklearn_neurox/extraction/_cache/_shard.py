@@ -114,6 +114,14 @@ def _row_checksums(values, ptr):
     return [zlib.crc32(values[a:b].data) for a, b in zip(ptr[:-1], ptr[1:], strict=True)]
 
 
+def entry_keys(key, window):
+    """Join the digest of each text and the number of its window into a key of bytes."""
+    numbers = np.ascontiguousarray(window, dtype="<i4").view(np.uint8).reshape(len(key), 4)
+    joined = np.ascontiguousarray(np.hstack([key, numbers]))
+    raw, width = joined.tobytes(), joined.shape[1]
+    return [raw[i : i + width] for i in range(0, len(raw), width)]
+
+
 class Shard:
     """An opened file: its tables are in memory, its states are mapped on demand.
 
@@ -167,6 +175,11 @@ class Shard:
 
     def __len__(self):
         return len(self.tables["key"])
+
+    @property
+    def keys(self):
+        """The keys of its entries; see `entry_keys`."""
+        return entry_keys(self.tables["key"], self.tables["window"])
 
     def states(self, blocks, entries=None):
         """Map the states of some blocks, each as a read-only array of shape (n_tokens, n_units).

@@ -89,7 +89,7 @@ class ShardIndex:
             return
         number = len(self._numbered)
         self._numbered.append(shard)
-        for slot, key in enumerate(entry_keys(shard.tables["key"], shard.tables["window"])):
+        for slot, key in enumerate(shard.keys):
             self._places.setdefault(key, []).append((number, slot))
 
     @property
@@ -142,14 +142,6 @@ class ShardIndex:
             groups[-1][1][name] = slice(start, start + width)
             start += width
         return groups
-
-
-def entry_keys(key, window):
-    """Join the digest of each text and the number of its window into a key of bytes."""
-    numbers = np.ascontiguousarray(window, dtype="<i4").view(np.uint8).reshape(len(key), 4)
-    joined = np.ascontiguousarray(np.hstack([key, numbers]))
-    raw, width = joined.tobytes(), joined.shape[1]
-    return [raw[i : i + width] for i in range(0, len(raw), width)]
 
 
 def index_of(folder):
