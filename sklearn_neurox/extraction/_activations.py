@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from sklearn_neurox.extraction._run._array_source import ArraySource
-from sklearn_neurox.extraction._run._output_matrix import new_matrix
+from sklearn_neurox.extraction._run._output_matrix import filled_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
 from sklearn_neurox.utils._ragged import pointers, ranges
 
@@ -272,7 +272,9 @@ class Activations:
         parts = Parts(sequence, position, ptr, strategy)
         shape = (len(self), sum(self._source.block_widths))
         empty = np.nan if self._missing == "nan" else 0.0
-        with new_matrix(shape, np.dtype(dtype), memmap) as matrix:
-            matrix.values[np.diff(ptr) == 0] = empty
-            self._source.pool(parts, matrix.values)
-        return matrix.values
+
+        def fill(H):
+            H[np.diff(ptr) == 0] = empty
+            self._source.pool(parts, H)
+
+        return filled_matrix(shape, np.dtype(dtype), memmap, fill)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_neurox.extraction._cache._compaction import compact_folder, superseded
-from sklearn_neurox.extraction._cache._shard import SUFFIX, DamagedShardError, Shard
+from sklearn_neurox.extraction._cache._shard import KEY_BYTES, SUFFIX, DamagedShardError, Shard
 from sklearn_neurox.extraction._cache._shard_index import forget_indices, index_of, sweep
 from sklearn_neurox.extraction._cache._shard_store import ShardStore
 
@@ -91,12 +91,9 @@ class ActivationCache:
 
     def __repr__(self):
         options = "".join(
-            f", {name}={value!r}"
-            for name, value, default in (
-                ("layers", self.layers, "all"),
-                ("dtype", self.dtype, "float32"),
-            )
-            if value != default
+            f", {name}={getattr(self, name)!r}"
+            for name, default in (("layers", "all"), ("dtype", "float32"))
+            if getattr(self, name) != default
         )
         return f"ActivationCache({str(self._given)!r}{options})"
 
@@ -196,22 +193,16 @@ class ActivationCache:
 
     def _describe(self, folder):
         index = index_of(folder)
-        seen, tokens, blocks = {}, 0, set()
+        lengths, blocks = {}, set()
         for shard in index.shards:
-            tables = shard.tables
-            lengths = np.diff(shard.ptr).tolist()
-            named = zip(tables["key"], tables["window"].tolist(), lengths, strict=True)
-            for key, window, length in named:
-                place = (key.tobytes(), window)
-                tokens += 0 if place in seen else length
-                seen[place] = None
+            lengths.update(zip(shard.keys, np.diff(shard.ptr).tolist(), strict=True))
             blocks.update(shard.blocks)
         metadata = index.metadata or {}
         return (
             folder.name,
             metadata.get("model", ""),
-            len({key for key, _ in seen}),
-            tokens,
+            len({key[:KEY_BYTES] for key in lengths}),
+            sum(lengths.values()),
             len(blocks),
             metadata.get("dtype", ""),
             len(index.shards),
@@ -220,7 +211,7 @@ class ActivationCache:
 
     def _prune_folder(self, folder):
         freed = sweep(folder)
-        useless = {Path(path) for path in _damage(folder)}
+        useless = set(_damage(folder))
         useless |= superseded([s for s in index_of(folder).shards if s.path not in useless])
         for path in useless:
             with contextlib.suppress(FileNotFoundError):

@@ -6,8 +6,7 @@ import numpy as np
 
 from sklearn_neurox.extraction._cache._cached_texts import CachedTexts
 from sklearn_neurox.extraction._cache._obstacles import find_obstacle
-from sklearn_neurox.extraction._cache._shard import DamagedShardError
-from sklearn_neurox.extraction._cache._shard_index import entry_keys
+from sklearn_neurox.extraction._cache._shard import DamagedShardError, entry_keys
 from sklearn_neurox.extraction._cache._stored_blocks import layout_of
 from sklearn_neurox.extraction._model._block_widths import join_neuron_names
 from sklearn_neurox.extraction._run._numpy_pooling import NumpyPooler

@@ -5,7 +5,7 @@ import numpy as np
 
 from sklearn_neurox.extraction._cache._entries import Entries, text_keys
 from sklearn_neurox.extraction._cache._obstacles import find_obstacle
-from sklearn_neurox.extraction._cache._shard_index import entry_keys
+from sklearn_neurox.extraction._cache._shard import entry_keys
 from sklearn_neurox.extraction._cache._stored_blocks import read_layout
 from sklearn_neurox.extraction._model._blocks import choose_blocks
 from sklearn_neurox.extraction._model._fingerprint import fingerprint
@@ -88,11 +88,10 @@ class CachedTexts:
 
     def known_blocks(self):
         """Return the requested blocks; None if the cache does not know the model."""
-        index = self.index()
-        return None if index is None else self._choose(index)
+        return self._choose(self.index())
 
     def _choose(self, index):
-        if index.metadata is None:
+        if index is None or index.metadata is None:
             return None
         layout = read_layout(index.metadata["layout"])
         # A model with one stack has no "encoder" to ask for.
@@ -103,7 +102,7 @@ class CachedTexts:
     def recall(self):
         """Return the tokenized texts; None unless all texts are cached, in all requested blocks."""
         index = None if find_obstacle(self.request.spec) else self.index()
-        blocks = None if index is None else self._choose(index)
+        blocks = self._choose(index)
         if blocks is None:
             return None
         first = np.zeros(len(self.keys), dtype=np.int64)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Merge small shards into larger ones, while other processes read and write."""
 
-import contextlib
+from collections import Counter
+from itertools import chain
 
 import numpy as np
 
 from sklearn_neurox.extraction._cache._entries import Entries
 from sklearn_neurox.extraction._cache._shard import DamagedShardError, write_shard
-from sklearn_neurox.extraction._cache._shard_index import entry_keys
 
 
 def compact_folder(folder, index, max_bytes):
@@ -28,8 +28,7 @@ def compact_folder(folder, index, max_bytes):
             continue
         for shard in group:
             if shard.path != merged:
-                with contextlib.suppress(FileNotFoundError):
-                    shard.path.unlink()
+                shard.path.unlink(missing_ok=True)
                 removed += 1
         removed -= 1
     index.refresh()
@@ -38,19 +37,15 @@ def compact_folder(folder, index, max_bytes):
 
 def superseded(shards):
     """Return the paths of the shards whose states are all in other shards, too."""
-    holders = {}
     keys = {}
     for shard in shards:
-        names = entry_keys(shard.tables["key"], shard.tables["window"])
-        keys[shard] = [(name, block) for name in names for block in shard.blocks]
-        for key in keys[shard]:
-            holders[key] = holders.get(key, 0) + 1
+        keys[shard] = [(name, block) for name in shard.keys for block in shard.blocks]
+    holders = Counter(chain.from_iterable(keys.values()))
     useless = set()
     for shard in sorted(shards, key=len):
         if all(holders[key] > 1 for key in keys[shard]):
             useless.add(shard.path)
-            for key in keys[shard]:
-                holders[key] -= 1
+            holders.subtract(keys[shard])
     return useless
 
 
@@ -74,7 +69,7 @@ def _groups(shards, max_bytes):
 def _merge(folder, shards):
     kept, seen = [], set()
     for shard in shards:
-        names = entry_keys(shard.tables["key"], shard.tables["window"])
+        names = shard.keys
         kept.append(np.array([i for i, name in enumerate(names) if name not in seen], dtype=int))
         seen.update(names)
     parts = list(zip(shards, kept, strict=True))

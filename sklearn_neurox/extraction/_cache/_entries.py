@@ -11,6 +11,7 @@ from sklearn_neurox.extraction._text._tokenization import Encodings
 from sklearn_neurox.utils._ragged import pointers, ranges
 
 _TOKEN_TABLES = ("role", "start", "end", "flags")
+_STORED_AS_THEY_ARE = ("key", "request", "window", "n_windows", "start", "end", "flags")
 _SPECIAL_WORD, _MARKER, _CLS = 1, 2, 4
 
 
@@ -69,16 +70,10 @@ class Entries:
         """Read the entries of a shard."""
         tables = shard.tables
         return cls(
-            key=tables["key"],
-            request=tables["request"],
-            window=tables["window"],
-            n_windows=tables["n_windows"],
+            **{name: tables[name] for name in _STORED_AS_THEY_ARE},
             length=np.diff(tables["ptr"]),
             n_tokens=np.diff(tables["token_ptr"]),
             role=tables["role"].astype(np.int64) - 1,
-            start=tables["start"],
-            end=tables["end"],
-            flags=tables["flags"],
         )
 
     @classmethod

@@ -16,9 +16,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from joblib import effective_n_jobs
+from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_neurox.extraction._cache._shard import KEY_BYTES
-from sklearn_neurox.extraction._cache._shard_index import entry_keys
+from sklearn_neurox.extraction._cache._shard import KEY_BYTES, entry_keys
 from sklearn_neurox.extraction._cache._stored_blocks import layout_of, write_layout
 from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._progress import progress
@@ -113,7 +114,8 @@ def _traits(source, request):
     if _n_workers(request) == 1:
         return _look_at(source.spec, source.stacks)
     # The process that distributes the work need not load the model.
-    return _parallel(request)([_delayed(_look_elsewhere)(source.spec, source.stacks)])[0]
+    run = Parallel(n_jobs=request.n_jobs)
+    return run([delayed(_look_elsewhere)(source.spec, source.stacks)])[0]
 
 
 def _look_elsewhere(spec, stacks):
@@ -136,9 +138,9 @@ def _run(source, batches, entries, write, request, n_tokens, note):
         return
     n_tasks = min(len(batches), _TASKS_PER_WORKER * workers)
     tasks = [_task(source, entries, batches[i::n_tasks]) for i in range(n_tasks)]
-    run = _parallel(request, return_as="generator_unordered")
+    run = Parallel(n_jobs=request.n_jobs, return_as="generator_unordered")
     with progress(n_tokens, source.verbose, note) as bar:
-        for n_done in run(_delayed(_compute_elsewhere)(*task, write) for task in tasks):
+        for n_done in run(delayed(_compute_elsewhere)(*task, write) for task in tasks):
             bar.update(n_done)
 
 
@@ -163,23 +165,7 @@ def _compute(source, batches, entries, write, note):
 
 def _n_workers(request):
     """Return the number of processes; a live model stays in this one."""
-    if request.spec.is_live:
-        return 1
-    from joblib import effective_n_jobs
-
-    return effective_n_jobs(request.n_jobs)
-
-
-def _parallel(request, **options):
-    from sklearn.utils.parallel import Parallel
-
-    return Parallel(n_jobs=request.n_jobs, **options)
-
-
-def _delayed(function):
-    from sklearn.utils.parallel import delayed
-
-    return delayed(function)
+    return 1 if request.spec.is_live else effective_n_jobs(request.n_jobs)
 
 
 def _own_device(device):

@@ -15,6 +15,8 @@ from collections import OrderedDict
 
 import numpy as np
 
+from sklearn_neurox.utils._output_files import write_whole
+
 FORMAT = "sklearn-neurox 3"
 SUFFIX = ".safetensors"
 KEY_BYTES = 16
@@ -77,18 +79,16 @@ def write_shard(folder, entries, states, *, metadata, note=""):
     }
     header = _header(tensors, metadata)
     path = folder / (_digest(header) + SUFFIX)
-    # Other users of a shared folder could not read a file made by tempfile.
-    temporary = folder / f"{os.urandom(16).hex()}.tmp"
-    try:
-        with open(temporary, "xb") as file:
+
+    def write(name):
+        with open(name, "xb") as file:
             file.write(len(header).to_bytes(8, "little") + header)
             for values in tensors.values():
                 file.write(values.data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_whole(path, write)
     return path
 
 
@@ -112,6 +112,14 @@ def _digest(header):
 def _row_checksums(values, ptr):
     values = np.ascontiguousarray(values)
     return [zlib.crc32(values[a:b].data) for a, b in zip(ptr[:-1], ptr[1:], strict=True)]
+
+
+def entry_keys(key, window):
+    """Join the digest of each text and the number of its window into a key of bytes."""
+    numbers = np.ascontiguousarray(window, dtype="<i4").view(np.uint8).reshape(len(key), 4)
+    joined = np.ascontiguousarray(np.hstack([key, numbers]))
+    raw, width = joined.tobytes(), joined.shape[1]
+    return [raw[i : i + width] for i in range(0, len(raw), width)]
 
 
 class Shard:
@@ -167,6 +175,11 @@ class Shard:
 
     def __len__(self):
         return len(self.tables["key"])
+
+    @property
+    def keys(self):
+        """The keys of its entries; see `entry_keys`."""
+        return entry_keys(self.tables["key"], self.tables["window"])
 
     def states(self, blocks, entries=None):
         """Map the states of some blocks, each as a read-only array of shape (n_tokens, n_units).

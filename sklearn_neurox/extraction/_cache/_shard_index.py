@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Find the shard that holds a text: an index built from the shards, once per process."""
 
+import contextlib
 import os
 import threading
 import time
@@ -88,7 +89,7 @@ class ShardIndex:
             return
         number = len(self._numbered)
         self._numbered.append(shard)
-        for slot, key in enumerate(entry_keys(shard.tables["key"], shard.tables["window"])):
+        for slot, key in enumerate(shard.keys):
             self._places.setdefault(key, []).append((number, slot))
 
     @property
@@ -143,14 +144,6 @@ class ShardIndex:
         return groups
 
 
-def entry_keys(key, window):
-    """Join the digest of each text and the number of its window into a key of bytes."""
-    numbers = np.ascontiguousarray(window, dtype="<i4").view(np.uint8).reshape(len(key), 4)
-    joined = np.ascontiguousarray(np.hstack([key, numbers]))
-    raw, width = joined.tobytes(), joined.shape[1]
-    return [raw[i : i + width] for i in range(0, len(raw), width)]
-
-
 def index_of(folder):
     """Return the up-to-date index of a folder."""
     path = os.path.abspath(folder)
@@ -173,29 +166,24 @@ def sweep(folder):
     """Remove temporary files whose writers must be dead; return the number of bytes freed."""
     freed = 0
     for path in folder.glob("*.tmp"):
-        try:
+        with contextlib.suppress(FileNotFoundError):
             stat = path.stat()
             if time.time() - stat.st_mtime > _STALE_SECONDS:
                 path.unlink()
                 freed += stat.st_size
-        except FileNotFoundError:
-            continue
     return freed
 
 
 def _list_shards(folder):
     try:
-        with os.scandir(folder) as listing:
-            entries = [entry for entry in listing if entry.name.endswith(SUFFIX)]
+        names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     found = {}
-    for entry in entries:
-        try:
-            stat = os.stat(entry.path)
-        except FileNotFoundError:  # compacted meanwhile
-            continue
-        found[folder / entry.name] = stat.st_size, stat.st_mtime_ns, stat.st_ino
+    for path in [folder / name for name in names if name.endswith(SUFFIX)]:
+        with contextlib.suppress(FileNotFoundError):  # compacted meanwhile
+            stat = path.stat()
+            found[path] = stat.st_size, stat.st_mtime_ns, stat.st_ino
     return found
 
 

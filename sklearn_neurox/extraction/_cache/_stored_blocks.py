@@ -8,10 +8,9 @@ from sklearn_neurox.extraction._model._blocks import Block
 
 def layout_of(source):
     """Return the blocks of a `ModelSource`, each with its width, as a cache stores them."""
-    widths = source.block_widths
     return tuple(
         replace(block, n_units=int(width), path=None, call=0)
-        for block, width in zip(source.blocks, widths, strict=True)
+        for block, width in zip(source.blocks, source.block_widths, strict=True)
     )
 
 

@@ -45,12 +45,12 @@ def editing(model, changes):
     module = model.module if isinstance(model, TorchModel) else model
     _look_before(model)
     edits = [_Edit(model, block, change) for block, change in changes.items()]
-    ran = []
+    ran = set()
     with contextlib.ExitStack() as stack:
         for edit in edits:
             for handle in edit.install():
                 stack.callback(handle.remove)
-        watch = module.register_forward_hook(_Watch(ran))
+        watch = module.register_forward_hook(lambda *_: ran.add(True))
         stack.callback(watch.remove)
         stack.enter_context(uncompiled(module))
         yield model
@@ -68,20 +68,9 @@ def _look_before(model):
         return
     stacks = ("encoder", "decoder") if model.config.is_encoder_decoder else (None,)
     for stack in stacks:
-        for one in {id(model): model, id(model.base_model): model.base_model}.values():
+        for one in (model, model.base_model):
             traits_of(one, stack)
         hidden_sites(model, stack)
-
-
-class _Watch:
-    """A hook that records that the whole model ran."""
-
-    def __init__(self, ran):
-        self.ran = ran
-
-    def __call__(self, *_):
-        if not self.ran:
-            self.ran.append(True)
 
 
 class _Edit:
@@ -93,7 +82,7 @@ class _Edit:
         self.site = site_of(model, block)
         self.has_acted = False
         # The number of the module's next call, for each thread that runs the model.
-        self._calls = threading.local()
+        self.calls = threading.local()
 
     def install(self):
         """Register the hooks, yielding each handle at once so that it is always removed."""
@@ -111,13 +100,10 @@ class _Edit:
         yield handle
         _let_inner_come_last(hooks, handle.id)
 
-    def restart(self):
-        self._calls.n = 0
-
     def __call__(self, state):
         if self.site.call is not None:
-            call = getattr(self._calls, "n", 0)
-            self._calls.n = call + 1
+            call = getattr(self.calls, "n", 0)
+            self.calls.n = call + 1
             if call != self.site.call:
                 return state
         self.has_acted = True
@@ -143,7 +129,7 @@ class _Hook:
 
 class _Restart(_Hook):
     def __call__(self, *_):
-        self.edit.restart()
+        self.edit.calls.n = 0
 
 
 class _AfterModule(_Hook):

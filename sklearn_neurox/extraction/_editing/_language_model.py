@@ -4,7 +4,7 @@
 import numpy as np
 
 from sklearn_neurox.extraction._model._config import is_causal
-from sklearn_neurox.extraction._model._loading import _fetch, load_config, load_once
+from sklearn_neurox.extraction._model._loading import fetch_weights, load_config, load_once
 from sklearn_neurox.utils._torch import resolve_device
 
 _CLASSES = {
@@ -49,15 +49,9 @@ def _load(spec, auto_class, caller):
     import torch
     import transformers
 
-    safe = {} if spec.allow_bin_weights else {"use_safetensors": True}
     with torch.random.fork_rng(devices=[]):  # a missing head is drawn at random
-        model, info = _fetch(
-            getattr(transformers, auto_class),
-            spec,
-            dtype=torch.float32,
-            output_loading_info=True,
-            **safe,
-        )
+        auto_class = getattr(transformers, auto_class)
+        model, info = fetch_weights(auto_class, spec, output_loading_info=True)
     missing = sorted(info["missing_keys"])
     if missing:
         raise ValueError(

@@ -149,7 +149,7 @@ def _block_of(spec, name, part, caller):
         what = f"but there is no component {component!r}, only {list(COMPONENTS)} and modules."
         _refuse(np.array([name], dtype=object), [True], caller, what)
     try:
-        there = list_blocks(spec, (component,), (stack,))
+        there = list_blocks(spec, load_config(spec), (component,), (stack,))
     except ValueError as error:
         raise ValueError(f"{caller} was given the neuron {name!r}. {error}") from error
     if component.startswith(MODULE):  # the path, read as a pattern, may also match others

@@ -107,12 +107,10 @@ def _candidates(model, base, stack, traits):
         outputs = [(block + 1, Site(path, "output")) for block, path in enumerate(paths)]
         return [(0, Site(paths[0], "input")), *outputs], tuple(paths)
     blocks = block_modules(base, model.config, stack)
-    calls = {
-        layer: (path, call if _shares_blocks(model, stack) else None)
-        for layer, (path, call) in blocks.items()
-    }
-    outputs = [(layer, Site(path, "output", call)) for layer, (path, call) in calls.items()]
-    inputs = [(layer - 1, Site(path, "input", call)) for layer, (path, call) in calls.items()]
+    shares = _shares_blocks(model, stack)
+    calls = [(layer, path, call if shares else None) for layer, (path, call) in blocks.items()]
+    outputs = [(layer, Site(path, "output", call)) for layer, path, call in calls]
+    inputs = [(layer - 1, Site(path, "input", call)) for layer, path, call in calls]
     return outputs + inputs, tuple(path for path, _ in blocks.values())
 
 

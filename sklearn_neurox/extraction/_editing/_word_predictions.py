@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_neurox.extraction._editing._language_model import kind_of, predict_tokens
-from sklearn_neurox.extraction._model import _config
 from sklearn_neurox.extraction._model._forward import evaluating, input_device, traits_of
 from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
 from sklearn_neurox.extraction._run._batching import run_in_halves
@@ -119,19 +118,14 @@ class WordPredictor:
 
     def batches(self, model):
         """Return the batches of inputs that contain subwords to predict."""
-        traits_by_stack = [traits_of(model, stack) for stack in self._stacks(model)]
+        traits_by_stack = [traits_of(model, stack) for stack in self.source.stacks]
         lengths = self.source.sequences.lengths.copy()
         lengths[~np.isin(np.arange(len(lengths)), self.sequence)] = 0
         return self.source.plan(lengths, traits_by_stack)
 
-    def _stacks(self, model):
-        return _config.choose_stacks(
-            model.config, "both" if self.kind == "seq2seq" else None, model=""
-        )
-
     def predict(self, model, batches, bar):
         """Predict all words in the batches; the bar advances by tokens read."""
-        multiple = max(traits_of(model, stack).multiple for stack in self._stacks(model))
+        multiple = max(traits_of(model, stack).multiple for stack in self.source.stacks)
         loss, top1 = np.zeros(len(self.word)), np.full(len(self.word), -1)
 
         def run(batch, done):

@@ -4,41 +4,15 @@
 from fnmatch import fnmatchcase
 
 from sklearn_neurox.extraction._model import _config
-from sklearn_neurox.extraction._model._blocks import MODULE, Block, check_components, choose_blocks
-from sklearn_neurox.extraction._model._loading import load_config, load_skeleton
+from sklearn_neurox.extraction._model._blocks import MODULE, Block
+from sklearn_neurox.extraction._model._loading import load_skeleton
 
 
-def resolve_blocks(spec, *, component, stack, layers):
-    """Resolve the parameters of the extractor against a model.
+def list_blocks(spec, config, components, stacks):
+    """List all blocks of some components, by stack and then by component.
 
-    Parameters
-    ----------
-    spec : ModelSpec
-
-    component, stack, layers : object
-        The parameters.
-
-    Returns
-    -------
-    available : tuple of Block
-        All blocks of the requested components and stacks.
-
-    chosen : tuple of Block
-        The blocks of the requested layers, in the order of the matrix's columns.
-
-    Raises
-    ------
-    ValueError
-        If the model does not have a requested component, stack or layer.
+    Raises a ValueError if the model does not have one of the components.
     """
-    stacks = _config.choose_stacks(load_config(spec), stack, model=spec.name)
-    available = list_blocks(spec, check_components(component), stacks)
-    return available, choose_blocks(available, layers, model=spec.name)
-
-
-def list_blocks(spec, components, stacks):
-    """List all blocks of some components, by stack and then by component."""
-    config = load_config(spec)
     found = []
     for stack in stacks:
         for component in components:

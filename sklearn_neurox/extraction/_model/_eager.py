@@ -16,30 +16,21 @@ _stance = None
 @contextlib.contextmanager
 def uncompiled(model):
     """Run a model eagerly within the context, if it or any part of it was compiled."""
+    global _users, _stance
     if not _is_compiled(model):
         yield
         return
-    _begin()
-    try:
-        yield
-    finally:
-        _end()
-
-
-def _begin():
-    global _users, _stance
     with _lock:
         if not _users:
             _stance = torch.compiler.set_stance("force_eager")
         _users += 1
-
-
-def _end():
-    global _users
-    with _lock:
-        _users -= 1
-        if not _users:
-            _stance.__exit__(None, None, None)
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                _stance.__exit__(None, None, None)
 
 
 def _is_compiled(model):

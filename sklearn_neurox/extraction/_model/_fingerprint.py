@@ -88,12 +88,10 @@ def _of_model(spec, memo):
 
 def _of_tokenizer(spec, memo):
     tokenizer = spec.tokenizer
-    if spec.is_torch_model:
+    if spec.is_torch_model or (tokenizer is None and not spec.is_live):
         return _THE_MODELS
     if isinstance(tokenizer, DetachedModel):
         return tokenizer.fingerprint
-    if tokenizer is None and not spec.is_live:
-        return _THE_MODELS
     if tokenizer is None:
         if isinstance(spec.model, DetachedModel):
             return spec.model.tokenizer
@@ -137,7 +135,8 @@ def _of_config(folder):
 
 def _of_folder(folder, suffixes, memo):
     files = sorted(f for f in folder.iterdir() if f.suffix in suffixes and f.is_file())
-    stamps = tuple((os.path.abspath(f), *_stamp(f)) for f in files)
+    stats = [(os.path.abspath(f), f.stat()) for f in files]
+    stamps = tuple((path, s.st_size, s.st_mtime_ns, s.st_ino) for path, s in stats)
     if memo is None or sum(size for _, size, *_ in stamps) < _WORTH_KEEPING:
         return _of_files(stamps)
     stored = memo / ".digests" / hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]
@@ -148,19 +147,10 @@ def _of_folder(folder, suffixes, memo):
     digest = _of_files(stamps)
     # A file changed just now may change again with the same timestamp.
     if time.time_ns() - max(modified for _, _, modified, _ in stamps) > _SETTLED_NS:
-        _store(stored, digest)
+        with contextlib.suppress(OSError):  # if it cannot be stored, it is computed again
+            stored.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(stored, lambda name: Path(name).write_text(digest, "ascii"))
     return digest
-
-
-def _store(path, text):
-    with contextlib.suppress(OSError):  # if it cannot be stored, it is computed again
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda name: Path(name).write_text(text, "ascii"))
-
-
-def _stamp(file):
-    stat = file.stat()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 @lru_cache(maxsize=32)
@@ -240,18 +230,13 @@ def _add(digest, value, name):
     if hasattr(value, "__tensor_flatten__"):  # a tensor subclass made of several tensors
         names, context = value.__tensor_flatten__()
         _add(digest, [context, *(getattr(value, part) for part in names)], name)
+    elif value.is_quantized and value.qscheme() == torch.per_tensor_affine:
+        _add(digest, [value.int_repr(), value.q_scale(), value.q_zero_point()], name)
     elif value.is_quantized:
-        _add(digest, [value.int_repr(), *_scales(value)], name)
+        scales = value.q_per_channel_scales(), value.q_per_channel_zero_points()
+        _add(digest, [value.int_repr(), *scales], name)
     else:
         digest.update(to_numpy(value.contiguous().reshape(-1).view(torch.uint8)).data)
-
-
-def _scales(value):
-    import torch
-
-    if value.qscheme() == torch.per_tensor_affine:
-        return value.q_scale(), value.q_zero_point()
-    return value.q_per_channel_scales(), value.q_per_channel_zero_points()
 
 
 def _of_live_tokenizer(tokenizer):

@@ -5,7 +5,7 @@ import contextlib
 import inspect
 import threading
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -71,27 +71,19 @@ def _examine(model, stack):
         for short, long in zip(expected, padded, strict=True)
         if short.shape[1] == length
     )
-    batch_dependent = not all(
-        are_close(alone, beside[:1])
-        for alone, beside in zip(expected, _beside_others(model, stack), strict=True)
-    )
-    names = [
-        name
-        for name, module in base.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers
-    ]
-    for blocks in names:
-        traits = StackTraits(blocks, n_layers, supports_padding, batch_dependent, multiple)
-        if _tapped_equals(base, traits, inputs, expected):
-            return traits
-    return StackTraits(None, n_layers, supports_padding, batch_dependent, multiple)
-
-
-def _beside_others(model, stack):
     # Quantizing a batch by its extremes makes each text's rounding depend on the others, and
     # experts with limited capacity may drop tokens that come after those of other texts.
-    inputs = probe_inputs(model, stack, n_texts=_PROBE_TEXTS)
-    return hidden_states_of(base_of(model, stack), inputs)
+    together = hidden_states_of(base, probe_inputs(model, stack, n_texts=_PROBE_TEXTS))
+    batch_dependent = not all(
+        are_close(alone, beside[:1]) for alone, beside in zip(expected, together, strict=True)
+    )
+    unknown = StackTraits(None, n_layers, supports_padding, batch_dependent, multiple)
+    for name, module in list(base.named_modules()):
+        if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers:
+            traits = replace(unknown, blocks=name)
+            if _tapped_equals(base, traits, inputs, expected):
+                return traits
+    return unknown
 
 
 def probe_inputs(model, stack, *, padding=0, n_texts=1):
@@ -204,22 +196,19 @@ def run_hidden(model, traits_by_stack, inputs, blocks, visit):
         if name.startswith("decoder_")
     }
     inputs = {name: value for name, value in inputs.items() if not name.startswith("decoder_")}
+    output = None
     with torch.inference_mode():
         for stack, traits in traits_by_stack.items():
             wanted = {n: block for n, block in enumerate(blocks) if block.stack == stack}
-            if stack == "encoder":
-                output = _run_stack(
-                    model, stack, traits, inputs, wanted, visit, whole="decoder" in traits_by_stack
-                )
-            elif stack == "decoder":
+            if stack == "decoder":
                 decoder_inputs["encoder_hidden_states"] = output.last_hidden_state
                 decoder_inputs["encoder_attention_mask"] = inputs["attention_mask"]
-                _run_stack(model, stack, traits, decoder_inputs, wanted, visit)
-            else:
-                _run_stack(model, stack, traits, inputs, wanted, visit)
+                inputs = decoder_inputs
+            whole = stack == "encoder" and "decoder" in traits_by_stack
+            output = _run_stack(model, stack, traits, inputs, wanted, visit, whole=whole)
 
 
-def _run_stack(model, stack, traits, inputs, wanted, visit, *, whole=False):
+def _run_stack(model, stack, traits, inputs, wanted, visit, *, whole):
     base = base_of(model, stack)
     forward = forward_of(model, base, inputs)
     hidden = {block.layer: n for n, block in wanted.items() if block.component == "hidden"}
@@ -318,7 +307,8 @@ def evaluating(model):
         n_users, training = _in_evaluation.get(model, (0, ()))
         if not n_users:
             training = [module for module in model.modules() if module.training]
-            _set_training(training, False)
+            for module in training:
+                module.training = False
         _in_evaluation[model] = n_users + 1, training
     try:
         with uncompiled(model):
@@ -329,9 +319,5 @@ def evaluating(model):
             if n_users > 1:
                 _in_evaluation[model] = n_users - 1, training
             else:
-                _set_training(training, True)
-
-
-def _set_training(modules, training):
-    for module in modules:
-        module.training = training
+                for module in training:
+                    module.training = True

@@ -215,8 +215,15 @@ def _build_model(spec):
             return AutoModel.from_config(
                 config, dtype=torch.float32, trust_remote_code=spec.trust_remote_code
             )
+    return fetch_weights(AutoModel, spec)
+
+
+def fetch_weights(auto_class, spec, **options):
+    """Load a model with its weights in float32, from a .bin checkpoint only if that is allowed."""
+    import torch
+
     safe = {} if spec.allow_bin_weights else {"use_safetensors": True}
-    return _fetch(AutoModel, spec, dtype=torch.float32, **safe)
+    return _fetch(auto_class, spec, dtype=torch.float32, **safe, **options)
 
 
 def _fetch(auto_class, spec, **options):
@@ -260,14 +267,14 @@ def _not_found(auto_class, spec, error):
 
 
 def _check_attached(spec):
-    if isinstance(spec.model, DetachedModel) or isinstance(spec.tokenizer, DetachedModel):
-        detached = spec.model if isinstance(spec.model, DetachedModel) else spec.tokenizer
-        raise ValueError(
-            f"This ActivationExtractor held a live {detached.class_name}, which pickles leave "
-            "out, including those that n_jobs sends to its workers. Save the model with "
-            "save_pretrained and pass its path instead, or set it again: "
-            "set_params(model=..., tokenizer=...)."
-        )
+    for held in (spec.model, spec.tokenizer):
+        if isinstance(held, DetachedModel):
+            raise ValueError(
+                f"This ActivationExtractor held a live {held.class_name}, which pickles leave "
+                "out, including those that n_jobs sends to its workers. Save the model with "
+                "save_pretrained and pass its path instead, or set it again: "
+                "set_params(model=..., tokenizer=...)."
+            )
 
 
 def _key(spec):

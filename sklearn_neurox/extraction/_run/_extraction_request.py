@@ -2,9 +2,11 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from sklearn_neurox.extraction._model._available_blocks import resolve_blocks
+from sklearn_neurox.extraction._model._available_blocks import list_blocks
+from sklearn_neurox.extraction._model._blocks import choose_blocks
+from sklearn_neurox.extraction._model._config import choose_stacks
 from sklearn_neurox.extraction._model._fingerprint import leave_behind
-from sklearn_neurox.extraction._model._loading import DetachedModel, ModelSpec
+from sklearn_neurox.extraction._model._loading import DetachedModel, ModelSpec, load_config
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,14 @@ class ExtractionRequest:
 
     @cached_property
     def blocks(self):
-        """All blocks of the components, and those chosen; see `resolve_blocks`.
+        """All blocks of the components, and those of the layers, in the order of the matrix.
 
         Resolved on first use, as a warm cache knows the blocks without the config of the model.
         """
-        return resolve_blocks(
-            self.spec, component=self.component, stack=self.stack, layers=self.layers
-        )
+        config, model = load_config(self.spec), self.spec.name
+        stacks = choose_stacks(config, self.stack, model=model)
+        available = list_blocks(self.spec, config, self.component, stacks)
+        return available, choose_blocks(available, self.layers, model=model)
 
     def __getstate__(self):
         # The state of ModelSpec would lose the digests by which a cache finds a live model, and a

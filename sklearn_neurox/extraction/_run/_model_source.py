@@ -8,7 +8,7 @@ from sklearn_neurox.extraction._model._block_widths import join_neuron_names, wi
 from sklearn_neurox.extraction._model._blocks import choose_blocks
 from sklearn_neurox.extraction._run._batching import plan_batches, run_in_halves
 from sklearn_neurox.extraction._run._repeated_reads import count_pass
-from sklearn_neurox.extraction._text._tokenized_texts import tokenize_contexts
+from sklearn_neurox.extraction._text._targets import tokenize_contexts
 from sklearn_neurox.extraction._text._windows import Sequences
 
 
@@ -68,17 +68,12 @@ class ModelSource:
         """Group inputs into batches by their lengths, where 0 leaves an input out."""
         supports_padding = all(traits.supports_padding for traits in traits_by_stack)
         batch_dependent = any(traits.batch_dependent for traits in traits_by_stack)
-        if self.contexts is None:
-            return plan_batches(
-                lengths, 1 if batch_dependent else self.max_batch_tokens, pad=supports_padding
-            )
-        # Texts of equal length may have contexts of different lengths, which would need padding.
-        longest = np.where(lengths > 0, np.maximum(lengths, self.contexts.lengths), 0)
-        return plan_batches(
-            longest,
-            self.max_batch_tokens if supports_padding and not batch_dependent else 1,
-            pad=supports_padding,
-        )
+        alone = batch_dependent
+        if self.contexts is not None:
+            # Texts of equal length may have contexts of different lengths, which need padding.
+            alone = batch_dependent or not supports_padding
+            lengths = np.where(lengths > 0, np.maximum(lengths, self.contexts.lengths), 0)
+        return plan_batches(lengths, 1 if alone else self.max_batch_tokens, pad=supports_padding)
 
     def run(self, begin, visit, *, batches=None, note=""):
         """Run the model over all inputs, batch by batch.

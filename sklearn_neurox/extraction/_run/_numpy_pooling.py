@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from sklearn_neurox.extraction._run._row_parts import split_values
+from sklearn_neurox.extraction._run._row_parts import merge_split, split_values
 from sklearn_neurox.utils._half_precision import narrowed
 
 
@@ -46,18 +46,13 @@ class NumpyPooler:
                 continue
             pooled[order] = pooled.copy()
             self.out[batch.rows, columns] = self._narrowed(pooled[:n], columns.start)
-            if self.strategy == "max":
-                np.maximum.at(self.split[:, columns], batch.split, pooled[n:])
-            else:
-                np.add.at(self.split[:, columns], batch.split, pooled[n:] * batch.share)
+            merge_split(self.split[:, columns], batch, pooled[n:], self.strategy)
 
     def finish(self):
         """Fill the rows whose tokens are in several inputs."""
         self.out[self.rows] = self._narrowed(self.split, 0)
 
     def _narrowed(self, values, first):
-        if values.dtype == self.out.dtype:
-            return values
         name = self.feature_names
         return narrowed(values, self.out.dtype, lambda unit: f"The neuron {name()[first + unit]}")
 

@@ -1,41 +1,35 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Allocate the output matrix, in memory or in a file that appears only when complete."""
 
-import contextlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-
-@dataclass
-class _Matrix:
-    values: np.ndarray
+from sklearn_neurox.utils._output_files import write_whole
 
 
-@contextlib.contextmanager
-def new_matrix(shape, dtype, path=None):
-    """Allocate a matrix, whose ``values`` the caller fills, in memory or in a ``.npy`` file.
+def filled_matrix(shape, dtype, path, fill):
+    """Allocate a matrix in memory or in a ``.npy`` file, call ``fill`` with it, and return it.
 
-    On exit, ``values`` are mapped from the file. An existing file is replaced when the new one is
-    complete; matrices mapped from the old one do not change. Raises an OSError if the file cannot
-    be written or does not fit on the disk.
+    A matrix in a file is returned as a map of the file. An existing file is replaced when the new
+    one is complete; matrices mapped from the old one do not change. Raises an OSError if the file
+    cannot be written or does not fit on the disk.
     """
     if path is None:
-        yield _Matrix(np.empty(shape, dtype=dtype))
-        return
+        values = np.empty(shape, dtype=dtype)
+        fill(values)
+        return values
     path = Path(path).expanduser()
-    temporary = path.with_name(f"{os.urandom(16).hex()}.tmp")
-    try:
-        matrix = _Matrix(_mapped(temporary, shape, dtype, path))
-        yield matrix
-        matrix.values.flush()
-        os.replace(temporary, path)
-        # Copy on write: changing the matrix does not change the file.
-        matrix.values = np.load(path, mmap_mode="c")
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    def write(temporary):
+        values = _mapped(temporary, shape, dtype, path)
+        fill(values)
+        values.flush()
+
+    write_whole(path, write)
+    # Copy on write: changing the matrix does not change the file.
+    return np.load(path, mmap_mode="c")
 
 
 def _mapped(temporary, shape, dtype, path):

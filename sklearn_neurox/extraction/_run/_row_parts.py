@@ -90,3 +90,11 @@ def split_values(parts, n_neurons):
     """Allocate the float32 matrix in which the parts of ``parts.split_rows`` are merged."""
     start = -np.inf if parts.strategy == "max" else 0.0
     return np.full((len(parts.split_rows), n_neurons), start, dtype=np.float32)
+
+
+def merge_split(split, batch, pooled, strategy):
+    """Merge the split parts of a batch, each pooled on its own, into the matrix of their rows."""
+    if strategy == "max":
+        np.maximum.at(split, batch.split, pooled)
+    else:
+        np.add.at(split, batch.split, pooled * batch.share)

@@ -4,7 +4,7 @@
 import numpy as np
 import torch
 
-from sklearn_neurox.extraction._run._row_parts import split_values
+from sklearn_neurox.extraction._run._row_parts import merge_split, split_values
 from sklearn_neurox.utils._half_precision import narrowed
 from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.utils._torch import to_numpy
@@ -45,13 +45,9 @@ class TorchPooler:
         pooled = self._reduce(states).cpu()
         n = self.batch.n_whole
         self._put(pooled[:n], columns)
-        if n == len(pooled):
-            return
-        rest, split = to_numpy(pooled[n:]), self.split[:, columns]
-        if self.parts.strategy == "max":
-            np.maximum.at(split, self.batch.split, rest)
-        else:
-            np.add.at(split, self.batch.split, rest * self.batch.share)
+        if n < len(pooled):
+            rest = to_numpy(pooled[n:])
+            merge_split(self.split[:, columns], self.batch, rest, self.parts.strategy)
 
     def finish(self):
         """Fill the rows whose tokens are in several inputs."""

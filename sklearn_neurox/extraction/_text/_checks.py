@@ -38,8 +38,7 @@ def report_dropped(rows, alignment, *, missing):
     if len(dropped) == 0:
         return
     row = int(dropped[0])
-    text = rows.texts[rows.text_of_row[row]]
-    shown = text[rows.start[row] : rows.end[row]]
+    shown = rows.texts[rows.text_of_row[row]][rows.start[row] : rows.end[row]]
     found = (
         f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} rows (the first "
         f"is {rows.name(row)}, {shown!r})"

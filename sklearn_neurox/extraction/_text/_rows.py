@@ -95,10 +95,8 @@ def _read_texts(X, caller):
         )
     if len(values) == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape=(0,)): {caller} needs at least one.")
-    texts, text_of_row = _sort_texts(*unique_in_order(values))
-    length = np.array([len(text) for text in texts], dtype=np.int64)[text_of_row]
-    start = np.zeros(len(values), dtype=np.int64)
-    return Rows(texts, None, text_of_row, start, length, whole=True, index=index)
+    texts, codes = unique_in_order(values)
+    return _whole_rows(*_sort_texts(texts, None, codes), index)
 
 
 def _read_frame(X, caller):
@@ -132,11 +130,9 @@ def _read_frame(X, caller):
     pairs = None
     if "text_pair" in X.columns:
         codes, texts, pairs = _with_pairs(codes, texts, X["text_pair"], caller)
-    texts, text_of_row, pairs = _sort_pairs(texts, pairs, codes)
+    texts, pairs, text_of_row = _sort_texts(texts, pairs, codes)
     if not spans:
-        length = np.array([len(t) for t in texts], dtype=np.int64)[text_of_row]
-        start = np.zeros(len(X), dtype=np.int64)
-        return Rows(texts, pairs, text_of_row, start, length, whole=True, index=X.index)
+        return _whole_rows(texts, pairs, text_of_row, X.index)
     start, end = (_positions(X[name], name, caller) for name in ("start", "end"))
     rows = Rows(texts, pairs, text_of_row, start, end, whole=False, index=X.index)
     _check_spans(rows, X["word"] if "word" in X.columns else None, caller)
@@ -172,18 +168,17 @@ def _with_pairs(codes, texts, pair, caller):
     return codes, [texts[i] for i in firsts], [pair_texts[i] for i in seconds]
 
 
-def _sort_texts(texts, codes):
-    order = sorted(range(len(texts)), key=texts.__getitem__)
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return [texts[i] for i in order], place[codes]
+def _sort_texts(texts, pairs, codes):
+    """Sort distinct texts and their pairs; also return the number of each row's text."""
+    keys = texts if pairs is None else list(zip(texts, pairs, strict=True))
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    sorted_pairs = None if pairs is None else [pairs[i] for i in order]
+    return [texts[i] for i in order], sorted_pairs, np.argsort(order)[codes]
 
 
-def _sort_pairs(texts, pairs, codes):
-    if pairs is None:
-        return *_sort_texts(texts, codes), None
-    both, text_of_row = _sort_texts(list(zip(texts, pairs, strict=True)), codes)
-    return [first for first, _ in both], text_of_row, [second for _, second in both]
+def _whole_rows(texts, pairs, text_of_row, index):
+    length = np.array([len(text) for text in texts], dtype=np.int64)[text_of_row]
+    return Rows(texts, pairs, text_of_row, np.zeros_like(length), length, whole=True, index=index)
 
 
 def _positions(column, name, caller):

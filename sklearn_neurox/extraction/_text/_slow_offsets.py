@@ -9,13 +9,12 @@ matched. If all methods fail, an error is raised; nothing is guessed.
 
 import contextlib
 import difflib
+import re
 import string
 import threading
 import unicodedata
 import warnings
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 
@@ -25,17 +24,6 @@ _SUFFIXES = ("</w>", "@@")
 
 # Warning filters are global to the process.
 _warnings_lock = threading.Lock()
-
-
-@dataclass(frozen=True)
-class SlowEncoding:
-    """One text as tokenized by a Python-only tokenizer."""
-
-    ids: list
-    types: list
-    role: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
 
 
 class SlowTokenizer:
@@ -50,7 +38,7 @@ class SlowTokenizer:
         self.n_before, self.n_after = self._count_added()
 
     def encode(self, text, pair):
-        """Return the `SlowEncoding` of a text, or of a text and its pair."""
+        """Return the arrays of a text, or of a text and its pair, by their names in `Encodings`."""
         tokens = self._tokenize(text)
         full = self._full(text, pair)
         ids = full["input_ids"]
@@ -69,7 +57,7 @@ class SlowTokenizer:
         if own:
             start[first], end[first] = np.array(self.offsets(text, tokens)).T
         types = full.get("token_type_ids", [0] * len(ids))
-        return SlowEncoding(ids, types, role, start, end)
+        return {"ids": ids, "types": types, "role": role, "start": start, "end": end}
 
     def _place_of_pair(self, ids, pair):
         own = self.tokenizer.convert_tokens_to_ids(list(self._tokenize(pair)))
@@ -80,7 +68,7 @@ class SlowTokenizer:
 
     def offsets(self, text, tokens):
         """Return the characters of each token, as pairs (start, end)."""
-        for spelled in (_spell_characters, _spell_bytes):
+        for spelled in (_spell, _spell_bytes):
             found = spelled(text, tokens, self.specials)
             if found is not None:
                 return found
@@ -88,7 +76,8 @@ class SlowTokenizer:
 
     def _offsets_by_chunk(self, text, tokens):
         # Tokenizers disagree about white space, except for the space character.
-        for chunks in (_chunks(text, str.isspace), _chunks(text, " ".__eq__)):
+        for chunk in (r"\S+", "[^ ]+"):
+            chunks = [match.span() for match in re.finditer(chunk, text)]
             pieces = [self._chunk_tokens(text[start:end]) for start, end in chunks]
             if [token for piece in pieces for token in piece] == list(tokens):
                 return [
@@ -146,10 +135,6 @@ def _no_offsets(tokenizer, text, reason):
     )
 
 
-def _spell_characters(text, tokens, specials):
-    return _spell(text, tokens, specials)
-
-
 def _spell_bytes(text, tokens, specials):
     """Spell the text in UTF-8 bytes, one token per byte, as ByT5 and Perceiver do."""
     raw = text.encode("utf-8", errors="surrogatepass").decode("latin-1")
@@ -181,15 +166,7 @@ def _spell(text, tokens, specials):
 
 def _skip_space(text, place):
     # ASCII only: in a text of bytes, other white space may be part of a letter.
-    while place < len(text) and text[place] in string.whitespace:
-        place += 1
-    return place
-
-
-def _chunks(text, is_edge):
-    edges = [i for i, char in enumerate(text) if is_edge(char)]
-    bounds = [-1, *edges, len(text)]
-    return [(left + 1, right) for left, right in pairwise(bounds) if right > left + 1]
+    return len(text) - len(text[place:].lstrip(string.whitespace))
 
 
 def _normalized(text):

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
+from sklearn_neurox.extraction._text._checks import limit_tokens
 from sklearn_neurox.extraction._text._rows import read_rows
 from sklearn_neurox.extraction._text._tokenization import encode
 from sklearn_neurox.extraction._text._windows import Sequences, too_long
@@ -73,13 +75,17 @@ def target_tokenizer(tokenizer):
     return tokenizer
 
 
-def make_contexts(tokenizer, texts, first_sequence, n_sequences, limit, *, split_special_tokens):
+def tokenize_contexts(request, texts, first_sequence, n_sequences):
     """Tokenize the encoder's texts, one for each of the ``n_sequences`` inputs of the decoder.
 
     ``first_sequence`` has the first input of each text. Long texts are an error, because the
     decoder needs them whole.
     """
-    encodings = encode(tokenizer, texts, None, split_special_tokens=split_special_tokens)
+    spec = request.spec
+    config, tokenizer = load_config(spec), load_tokenizer(spec)
+    limit = limit_tokens(config, tokenizer, ["encoder"], None, model=spec.name)
+    split = request.split_special_tokens
+    encodings = encode(tokenizer, texts, None, split_special_tokens=split)
     long_texts = too_long(encodings, limit)
     if len(long_texts):
         first = int(long_texts[0])

@@ -66,6 +66,7 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
         raise
     ptr = pointers(lengths)
     surface = _Surfaces(tokenizer, texts, flat, ptr)
+    cls_id = -1 if tokenizer.cls_token_id is None else tokenizer.cls_token_id
     return Encodings(
         ids=flat["ids"],
         types=flat.get("types"),
@@ -75,7 +76,7 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
         ptr=ptr,
         is_special_word=surface.special_words(),
         is_marker=surface.markers(),
-        is_cls=(flat["role"] == SPECIAL) & (flat["ids"] == _cls_id(tokenizer)),
+        is_cls=(flat["role"] == SPECIAL) & (flat["ids"] == cls_id),
     )
 
 
@@ -88,7 +89,9 @@ def _encode_in_portions(tokenizer, texts, pairs, split_special_tokens):
         pairs_of_own = None if pairs is None else pairs[own]
         parts = encode_all(tokenizer, texts[own], pairs_of_own, split_special_tokens)
         lengths += [len(ids) for ids in parts["ids"]]
-        portions.append({k: _flatten(values) for k, values in parts.items() if values is not None})
+        if "token_type_ids" not in tokenizer.model_input_names:
+            del parts["types"]
+        portions.append({name: _flatten(lists) for name, lists in parts.items()})
     flat = {name: np.concatenate([one[name] for one in portions]) for name in portions[0]}
     return flat, lengths
 
@@ -102,10 +105,6 @@ def _check_surrogates(texts, tokenizer):
             "Read the file with the correct encoding, or replace these characters with "
             "text.encode('utf-8', 'replace').decode()."
         )
-
-
-def _cls_id(tokenizer):
-    return -1 if tokenizer.cls_token_id is None else tokenizer.cls_token_id
 
 
 def _flatten(lists):
@@ -126,7 +125,7 @@ def _encode_fast(tokenizer, texts, pairs, split_special_tokens):
     offsets = [np.array(e.offsets, dtype=np.int64).reshape(-1, 2) for e in encodings]
     return {
         "ids": [e.ids for e in encodings],
-        "types": _types(tokenizer, [e.type_ids for e in encodings]),
+        "types": [e.type_ids for e in encodings],
         "role": [_fast_roles(e) for e in encodings],
         "start": [spans[:, 0] for spans in offsets],
         "end": [spans[:, 1] for spans in offsets],
@@ -158,22 +157,13 @@ def _encode_torch_model(model, texts, pairs):
     )
 
 
-def _types(tokenizer, types):
-    return types if "token_type_ids" in tokenizer.model_input_names else None
-
-
 def _encode_slow(tokenizer, texts, pairs, split_special_tokens):
     slow = SlowTokenizer(tokenizer, split_special_tokens)
     encoded = [
         slow.encode(text, None if pairs is None else pairs[i]) for i, text in enumerate(texts)
     ]
-    return {
-        "ids": [e.ids for e in encoded],
-        "types": _types(tokenizer, [e.types for e in encoded]),
-        "role": [e.role for e in encoded],
-        "start": [e.start for e in encoded],
-        "end": [e.end for e in encoded],
-    }
+    names = ("ids", "types", "role", "start", "end")
+    return {name: [one[name] for one in encoded] for name in names}
 
 
 class _Surfaces:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from sklearn_neurox.extraction._model import _config
 from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
 from sklearn_neurox.extraction._text._checks import check_vocabulary, limit_tokens
-from sklearn_neurox.extraction._text._targets import make_contexts, target_tokenizer
+from sklearn_neurox.extraction._text._targets import target_tokenizer
 from sklearn_neurox.extraction._text._tokenization import Encodings, encode
 
 
@@ -43,15 +43,4 @@ def tokenize_texts(request, texts, pairs, contexts=None):
         has_cls=tokenizer.cls_token_id is not None,
         pad_id=0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id),
         start_id=_config.decoder_start(config, stacks, model=spec.name),
-    )
-
-
-def tokenize_contexts(request, contexts, first_sequence, n_sequences):
-    """Tokenize the encoder's texts, once for each input of the decoder; see `make_contexts`."""
-    spec = request.spec
-    config, tokenizer = load_config(spec), load_tokenizer(spec)
-    limit = limit_tokens(config, tokenizer, ["encoder"], None, model=spec.name)
-    split = request.split_special_tokens
-    return make_contexts(
-        tokenizer, contexts, first_sequence, n_sequences, limit, split_special_tokens=split
     )

@@ -108,8 +108,7 @@ class _Layout:
 
     def sequences(self):
         tokens = np.concatenate([window.tokens for window in self.windows])
-        lengths = [len(window.tokens) for window in self.windows]
-        ptr = pointers(lengths)
+        ptr = pointers([len(window.tokens) for window in self.windows])
         types = None if self.encodings.types is None else self.encodings.types[tokens]
         return Sequences(self.encodings.ids[tokens], types, ptr)
 
