@@ -11,6 +11,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import unique_labels
 
 from sklearn_neurox.inspection._displays._drawing import (
+    check_option,
     finish_axes,
     label_ticks,
     legend_above,
@@ -132,7 +133,6 @@ class ClassScoresDisplay:
         ax.set_ylim(len(classes) - 0.5, -0.5)
         ax.set_xlim(-0.03, 1.03)
         finish_axes(ax, x=self.score_name, y="", grid="both")
-        ax.tick_params(axis="y", length=0)
         labels = [run for run, _ in runs]
         self.legend_ = legend_above(ax, self.lines_, labels, user=legend_kw)
         return self
@@ -203,11 +203,7 @@ class ClassScoresDisplay:
             and predictions differ.
         """
         caller = f"{cls.__name__}.from_predictions"
-        if metric not in _METRICS:
-            raise ValueError(
-                f"The 'metric' parameter of {caller} must be one of {sorted(_METRICS)}, got "
-                f"{metric!r}."
-            )
+        check_option("metric", metric, sorted(_METRICS), caller=caller)
         if isinstance(names, str) or len(names) < 1 + (other is not None):
             raise ValueError(
                 f"The 'names' parameter of {caller} must name each run, got {names!r}."
@@ -218,9 +214,10 @@ class ClassScoresDisplay:
         runs = [column_or_1d(y_pred)] + ([] if other is None else [column_or_1d(other)])
         check_consistent_length(y_true, *runs)
         classes = unique_labels(y_true, *runs) if labels is None else np.asarray(labels)
-        frames = []
-        for name, predicted in zip(names, runs, strict=False):
-            frames.append(_scores(y_true, predicted, classes, metric, sample_weight, name))
+        frames = [
+            _scores(y_true, predicted, classes, metric, sample_weight, name)
+            for name, predicted in zip(names, runs, strict=False)
+        ]
         if labels is None:
             order = (-frames[0]["score"]).fillna(np.inf).argsort(kind="stable")
             frames = [frame.iloc[order] for frame in frames]

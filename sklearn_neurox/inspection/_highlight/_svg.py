@@ -68,7 +68,7 @@ def svg_document(view, *, width, font_size):
         if neuron:
             canvas.new_line(0.8)
         _draw_header(canvas, view, neuron)
-        for number, pieces in enumerate(view.sentences):
+        for number, pieces in enumerate(view.sentences.pieces):
             _draw_sentence(canvas, view, neuron, pieces, view.direction_of(number))
             canvas.y += _GAP * canvas.size
     height = canvas.y - _GAP * canvas.size + canvas.margin
