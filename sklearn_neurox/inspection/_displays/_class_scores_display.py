@@ -11,7 +11,6 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import unique_labels
 
 from sklearn_neurox.inspection._displays._drawing import (
-    check_option,
     finish_axes,
     label_ticks,
     legend_above,
@@ -203,7 +202,11 @@ class ClassScoresDisplay:
             and predictions differ.
         """
         caller = f"{cls.__name__}.from_predictions"
-        check_option("metric", metric, sorted(_METRICS), caller=caller)
+        if metric not in _METRICS:
+            raise ValueError(
+                f"The 'metric' parameter of {caller} must be one of {sorted(_METRICS)}, got "
+                f"{metric!r}."
+            )
         if isinstance(names, str) or len(names) < 1 + (other is not None):
             raise ValueError(
                 f"The 'names' parameter of {caller} must name each run, got {names!r}."

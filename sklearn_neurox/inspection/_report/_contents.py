@@ -22,6 +22,7 @@ _WHOLE = (
     *("shares", "quantiles", "type_count", "top_word", "context"),
     *("text_first", "span_start", "span_end"),
 )
+_RANKS = ("rank", "class_rank")
 _GROUPS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "fill"]
 
 
@@ -75,15 +76,10 @@ def _pack_gathered(gathered):
 
 
 def _pack_ranking(ranking):
-    arrays = {"rank": pack_indices(ranking.ranks)}
-    if ranking.scores is not None:
-        arrays["score"] = pack(ranking.scores, "float32")
-    if ranking.class_scores is not None:
-        arrays["class_score"] = pack(ranking.class_scores, "float32")
-        arrays["class_rank"] = pack_indices(ranking.class_ranks)
-    if ranking.weights is not None:
-        arrays["weight"] = pack(ranking.weights, "float32")
-    return arrays
+    return {
+        name: pack_indices(values) if name in _RANKS else pack(values, "float32")
+        for name, values in ranking.items()
+    }
 
 
 def _layers(names):
