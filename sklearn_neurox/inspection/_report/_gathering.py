@@ -6,7 +6,6 @@ import numpy as np
 from sklearn_neurox.inspection._report._distributions import N_BINS, QUANTILES, class_distributions
 from sklearn_neurox.inspection._report._responses import (
     extremes,
-    text_extremes,
     window_values,
     word_means,
 )
@@ -90,7 +89,7 @@ class _Reader:
         into["top_word"][rows] = chosen
         into["top_word_mean"][rows] = _taken(by_type, chosen)
         values = values[:, self.spans.row]
-        focus = text_extremes(values, self.spans, into["context"].shape[2])
+        focus = extremes(values, into["context"].shape[2], self.spans.first)
         into["context"][rows] = focus
         into["context_value"][rows] = _taken(values, focus)
         around = window_values(values, self.spans, focus, WINDOW)
