@@ -114,8 +114,12 @@ class ClassScoresDisplay:
         ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=height)
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
         place = {label: number for number, label in enumerate(classes)}
-        runs = [(run, rows) for run, rows in self.frame.groupby("run", sort=False)]
-        self.difference_ = self._join(ax, runs, len(classes)) if len(runs) == 2 else None
+        runs = list(self.frame.groupby("run", sort=False))
+        self.difference_ = None
+        if len(runs) == 2:
+            one, other = (rows["score"].to_numpy() for _, rows in runs)
+            y = np.arange(len(classes))
+            self.difference_ = ax.hlines(y, one, other, color="#999999", linewidth=1.5, zorder=2)
         for number, (run, rows) in enumerate(runs):
             defaults = {
                 **series_style(number),
@@ -125,8 +129,8 @@ class ClassScoresDisplay:
                 "label": run,
                 "zorder": 3 - 0.1 * number,
             }
-            y = rows["class"].map(place)
-            (line,) = ax.plot(rows["score"], y, **style(defaults, line_kw))
+            places = rows["class"].map(place)
+            (line,) = ax.plot(rows["score"], places, **style(defaults, line_kw))
             self.lines_.append(line)
         label_ticks(ax.yaxis, classes)
         ax.set_ylim(len(classes) - 0.5, -0.5)
@@ -135,12 +139,6 @@ class ClassScoresDisplay:
         labels = [run for run, _ in runs]
         self.legend_ = legend_above(ax, self.lines_, labels, user=legend_kw)
         return self
-
-    @staticmethod
-    def _join(ax, runs, n_classes):
-        one, other = (rows["score"].to_numpy() for _, rows in runs)
-        y = np.arange(n_classes)
-        return ax.hlines(y, one, other, color="#999999", linewidth=1.5, zorder=2)
 
     @classmethod
     def from_predictions(

@@ -33,8 +33,14 @@ def page_data(inputs, ranking, gathered):
         "words": gathered["types"],
         "texts": gathered["texts"],
         "arrays": {
-            **_pack_gathered(gathered),
-            **_pack_ranking(ranking),
+            **{name: pack(gathered[name], "float32") for name in _EXACT},
+            **{name: pack_scaled(gathered[name]) for name in _SCALED},
+            **{name: pack_indices(gathered[name]) for name in _WHOLE},
+            "window_values": pack(gathered["window_values"], "int8"),
+            **{
+                name: pack_indices(values) if name in _RANKS else pack(values, "float32")
+                for name, values in ranking.items()
+            },
             "layer_of": pack(layer_of, "int16"),
         },
         "neurons": [str(name) for name in inputs.names],
@@ -64,22 +70,6 @@ def pack_tables(ablation, layer_profile):
     if layer_profile is not None:
         tables["layer_profile"] = pack_frame(layer_profile)
     return tables
-
-
-def _pack_gathered(gathered):
-    return {
-        **{name: pack(gathered[name], "float32") for name in _EXACT},
-        **{name: pack_scaled(gathered[name]) for name in _SCALED},
-        **{name: pack_indices(gathered[name]) for name in _WHOLE},
-        "window_values": pack(gathered["window_values"], "int8"),
-    }
-
-
-def _pack_ranking(ranking):
-    return {
-        name: pack_indices(values) if name in _RANKS else pack(values, "float32")
-        for name, values in ranking.items()
-    }
 
 
 def _layers(names):
