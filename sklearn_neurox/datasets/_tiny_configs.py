@@ -33,31 +33,31 @@ class Size(NamedTuple):
     max_length: int
 
 
-def _bert(size, tokenizer, config_class=BertConfig, **config):
+def _config(config_class, size, tokenizer, **config):
+    """Create a config from the names that transformers translates into those of the family."""
     return config_class(
         **config,
         vocab_size=len(tokenizer),
         hidden_size=size.hidden_size,
         num_hidden_layers=size.n_layers,
         num_attention_heads=size.n_heads,
-        intermediate_size=2 * size.hidden_size,
-        # RoBERTa and XLM-RoBERTa number positions from after the padding id, which is 1.
-        max_position_embeddings=size.max_length
-        + (2 if config_class in (RobertaConfig, XLMRobertaConfig) else 0),
-        pad_token_id=tokenizer.pad_token_id,
+        max_position_embeddings=size.max_length,
+    )
+
+
+def _bert(size, tokenizer, config_class=BertConfig, **config):
+    # RoBERTa and XLM-RoBERTa number positions from after the padding id, which is 1.
+    if config_class in (RobertaConfig, XLMRobertaConfig):
+        size = size._replace(max_length=size.max_length + 2)
+    width, pad = 2 * size.hidden_size, tokenizer.pad_token_id
+    return _config(
+        config_class, size, tokenizer, intermediate_size=width, pad_token_id=pad, **config
     )
 
 
 def _distilbert(size, tokenizer):
-    return DistilBertConfig(
-        vocab_size=len(tokenizer),
-        dim=size.hidden_size,
-        n_layers=size.n_layers,
-        n_heads=size.n_heads,
-        hidden_dim=2 * size.hidden_size,
-        max_position_embeddings=size.max_length,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    width, pad = 2 * size.hidden_size, tokenizer.pad_token_id
+    return _config(DistilBertConfig, size, tokenizer, hidden_dim=width, pad_token_id=pad)
 
 
 def _modernbert(size, tokenizer):
@@ -88,29 +88,15 @@ def _canine(size, tokenizer):
     )
 
 
-def _gpt2(size, tokenizer):
-    return GPT2Config(
-        vocab_size=len(tokenizer),
-        n_embd=size.hidden_size,
-        n_layer=size.n_layers,
-        n_head=size.n_heads,
-        n_positions=size.max_length,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
+def _decoder(size, tokenizer, config_class=GPT2Config, **config):
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    return _config(config_class, size, tokenizer, bos_token_id=bos, eos_token_id=eos, **config)
 
 
 def _llama(size, tokenizer):
-    return LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=size.hidden_size,
-        num_hidden_layers=size.n_layers,
-        num_attention_heads=size.n_heads,
-        num_key_value_heads=size.n_heads,
-        intermediate_size=2 * size.hidden_size,
-        max_position_embeddings=size.max_length,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+    heads, width = size.n_heads, 2 * size.hidden_size
+    return _decoder(
+        size, tokenizer, LlamaConfig, num_key_value_heads=heads, intermediate_size=width
     )
 
 
@@ -131,16 +117,14 @@ def _byt5(size, tokenizer):
 
 
 def _marian(size, tokenizer):
-    return MarianConfig(
-        vocab_size=len(tokenizer),
-        d_model=size.hidden_size,
-        encoder_layers=size.n_layers,
+    return _config(
+        MarianConfig,
+        size,
+        tokenizer,
         decoder_layers=size.n_layers,
-        encoder_attention_heads=size.n_heads,
         decoder_attention_heads=size.n_heads,
         encoder_ffn_dim=2 * size.hidden_size,
         decoder_ffn_dim=2 * size.hidden_size,
-        max_position_embeddings=size.max_length,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         forced_eos_token_id=tokenizer.eos_token_id,
@@ -155,7 +139,7 @@ FAMILIES: dict[str, tuple[Callable, Callable]] = {
     "byt5": (tokenizers.make_byt5, _byt5),
     "canine": (tokenizers.make_canine, _canine),
     "distilbert": (tokenizers.train_wordpiece, _distilbert),
-    "gpt2": (tokenizers.train_gpt2, _gpt2),
+    "gpt2": (tokenizers.train_gpt2, _decoder),
     "llama": (tokenizers.train_llama, _llama),
     "marian": (tokenizers.train_marian, _marian),
     "modernbert": (tokenizers.train_modernbert, _modernbert),

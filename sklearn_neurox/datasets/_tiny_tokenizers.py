@@ -147,30 +147,29 @@ def train_marian(corpus, vocab_size, *, folder):
 
 
 def _train_byte_level(corpus, vocab_size, special):
-    tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=special,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    return _vocab_and_merges(_train(tokenizer, trainer, corpus))
+    splitter = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return _train_bpe(corpus, vocab_size, special, splitter, splitter.alphabet())
 
 
 def _train_metaspace(corpus, vocab_size, special):
     # Split into words, so that no piece spans two words, as in SentencePiece.
+    return _train_bpe(corpus, vocab_size, special, pre_tokenizers.Metaspace(), [])
+
+
+def _train_bpe(corpus, vocab_size, special, splitter, alphabet):
     tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = BpeTrainer(vocab_size=vocab_size, special_tokens=special, show_progress=False)
-    return _vocab_and_merges(_train(tokenizer, trainer, corpus))
+    tokenizer.pre_tokenizer = splitter
+    trainer = BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=special,
+        initial_alphabet=sorted(alphabet),
+        show_progress=False,
+    )
+    model = _train(tokenizer, trainer, corpus)
+    return {"vocab": model["vocab"], "merges": [tuple(pair) for pair in model["merges"]]}
 
 
 def _train(tokenizer, trainer, corpus):
     """Train and return the model section of tokenizer.json."""
     tokenizer.train_from_iterator(corpus, trainer)
     return json.loads(tokenizer.to_str())["model"]
-
-
-def _vocab_and_merges(model):
-    return {"vocab": model["vocab"], "merges": [tuple(pair) for pair in model["merges"]]}

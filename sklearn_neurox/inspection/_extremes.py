@@ -3,10 +3,12 @@
 
 import numpy as np
 
+from sklearn_neurox.utils._ragged import ranges
+
 SIGNS = ("both", "positive", "negative", "absolute")
 
 
-def find_extremes(values, n, sign):
+def find_extremes(values, n, sign, runs=None):
     """Find the extreme entries in each row.
 
     Parameters
@@ -19,6 +21,10 @@ def find_extremes(values, n, sign):
     sign : {"both", "positive", "negative", "absolute"}
         Whether to find the largest and the smallest, the largest, the smallest, or the largest
         absolute values.
+
+    runs : ndarray of int, default=None
+        The first column of each run of columns, and the number of columns. At most one entry per
+        run is found, the first with the run's extreme value. None makes each column a run.
 
     Returns
     -------
@@ -35,7 +41,7 @@ def find_extremes(values, n, sign):
     """
     ends = {"both": (1, -1), "positive": (1,), "negative": (-1,), "absolute": (0,)}[sign]
     columns = np.concatenate(
-        [_largest(end * values if end else np.abs(values), n) for end in ends], axis=1
+        [_largest(end * values if end else np.abs(values), n, runs) for end in ends], axis=1
     )
     n_found = columns.shape[1] // len(ends)
     rows, columns = np.repeat(np.arange(len(values)), columns.shape[1]), columns.ravel()
@@ -45,9 +51,24 @@ def find_extremes(values, n, sign):
     return rows, columns, np.where(positive, "+", "-"), ranks
 
 
-def _largest(values, n):
+def _largest(values, n, runs=None):
+    if runs is not None:
+        return _largest_by_run(values, n, runs)
     n = min(n, values.shape[1])
     found = np.argpartition(-values, n - 1, axis=1)[:, :n]
     found.sort(axis=1)
     order = np.argsort(-np.take_along_axis(values, found, axis=1), axis=1, kind="stable")
     return np.take_along_axis(found, order, axis=1)
+
+
+def _largest_by_run(values, n, runs):
+    peaks = np.maximum.reduceat(values, runs[:-1], axis=1)
+    chosen = _largest(peaks, n)
+    begin, stop = runs[chosen.ravel()], runs[chosen.ravel() + 1]
+    columns, ptr = ranges(begin, stop - begin)
+    owners = np.repeat(np.arange(chosen.size), np.diff(ptr))
+    rows = owners // chosen.shape[1]
+    is_peak = values[rows, columns] == np.take_along_axis(peaks, chosen, axis=1).ravel()[owners]
+    # The first column that reaches the peak of its run.
+    _, first = np.unique(owners[is_peak], return_index=True)
+    return columns[is_peak][first].reshape(chosen.shape)

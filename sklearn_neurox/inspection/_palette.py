@@ -91,8 +91,7 @@ def svg_paint(strength):
 def svg_style():
     """Return CSS that gives the classes ``page``, ``text``, ... in an SVG dark colors."""
     rules = "".join(
-        f".{field[:3] if field.endswith('tive') else field}{{fill:{hex_color(color)}}}"
-        for field, color in DARK._asdict().items()
+        f".{_css_name(field)}{{fill:{hex_color(color)}}}" for field, color in DARK._asdict().items()
     )
     return f"@media (prefers-color-scheme:dark){{{rules}}}"
 
@@ -109,13 +108,13 @@ def _alpha(strength):
     return "1" if text == "1.00" else text.lstrip("0").rstrip("0").rstrip(".")
 
 
+def _css_name(field):
+    """Shorten a field of `Mode`: "pos" and "neg" for the poles."""
+    return field[:3] if field.endswith("tive") else field
+
+
 def _declarations(mode, scheme):
-    triples = {
-        "page": mode.page,
-        "text": mode.text,
-        "muted": mode.muted,
-        "pos": mode.positive,
-        "neg": mode.negative,
-    }
-    variables = "".join(f"--nx-{name}:{r} {g} {b};" for name, (r, g, b) in triples.items())
+    variables = "".join(
+        f"--nx-{_css_name(field)}:{r} {g} {b};" for field, (r, g, b) in mode._asdict().items()
+    )
     return f"{variables}color-scheme:{scheme}"

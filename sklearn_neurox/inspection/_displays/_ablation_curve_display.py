@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from sklearn_neurox.ablation import ablation_curve
@@ -13,6 +13,7 @@ from sklearn_neurox.inspection._displays._drawing import (
     COLORS,
     GRAY,
     check_columns,
+    draw_band,
     finish_axes,
     legend_above,
     open_axes,
@@ -146,17 +147,8 @@ class AblationCurveDisplay:
     def _open(self, ways, ax, figsize):
         n_ways = len(ways)
         is_wide = figsize is None or figsize[0] >= 5
-        shape = (1, n_ways) if is_wide else (n_ways, 1)
-        axes = open_axes(
-            ax,
-            caller=type(self).__name__,
-            figsize=figsize,
-            height=3.0,
-            nrows=shape[0],
-            ncols=shape[1],
-            sharex=True,
-            sharey=True,
-        )
+        panels = {"ncols" if is_wide else "nrows": n_ways, "sharex": True, "sharey": True}
+        axes = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=3.0, **panels)
         axes = np.ravel(np.asarray(axes, dtype=object))
         if len(axes) not in (1, n_ways):
             raise ValueError(
@@ -179,9 +171,8 @@ class AblationCurveDisplay:
             x = 100 * points["fraction"]
             defaults = {**look, "linestyle": linestyle, "markersize": 4}
             (line,) = ax.plot(x, points["score"], **style(defaults, line_kw))
-            defaults = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
-            band = ax.fill_between(x, points["low"], points["high"], **style(defaults, band_kw))
-            self.lines_[way, which], self.bands_[way, which] = line, band
+            self.lines_[way, which] = line
+            self.bands_[way, which] = draw_band(ax, line, x, points["low"], points["high"], band_kw)
 
     def _label(self, ways, legend_kw, is_own):
         for ax in self.axes_:
@@ -307,7 +298,7 @@ class AblationCurveDisplay:
         return cls.from_frame(
             curve,
             band=band,
-            score_name=score_name(curve_params.get("scoring"), probe, is_classifier),
+            score_name=score_name(curve_params.get("scoring"), probe),
             ax=ax,
             figsize=figsize,
             line_kw=line_kw,

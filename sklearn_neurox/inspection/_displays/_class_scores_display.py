@@ -114,8 +114,12 @@ class ClassScoresDisplay:
         ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=height)
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
         place = {label: number for number, label in enumerate(classes)}
-        runs = [(run, rows) for run, rows in self.frame.groupby("run", sort=False)]
-        self.difference_ = self._join(ax, runs, len(classes)) if len(runs) == 2 else None
+        runs = list(self.frame.groupby("run", sort=False))
+        self.difference_ = None
+        if len(runs) == 2:
+            one, other = (rows["score"].to_numpy() for _, rows in runs)
+            y = np.arange(len(classes))
+            self.difference_ = ax.hlines(y, one, other, color="#999999", linewidth=1.5, zorder=2)
         for number, (run, rows) in enumerate(runs):
             defaults = {
                 **series_style(number),
@@ -125,23 +129,16 @@ class ClassScoresDisplay:
                 "label": run,
                 "zorder": 3 - 0.1 * number,
             }
-            y = rows["class"].map(place)
-            (line,) = ax.plot(rows["score"], y, **style(defaults, line_kw))
+            places = rows["class"].map(place)
+            (line,) = ax.plot(rows["score"], places, **style(defaults, line_kw))
             self.lines_.append(line)
         label_ticks(ax.yaxis, classes)
         ax.set_ylim(len(classes) - 0.5, -0.5)
         ax.set_xlim(-0.03, 1.03)
         finish_axes(ax, x=self.score_name, y="", grid="both")
-        ax.tick_params(axis="y", length=0)
         labels = [run for run, _ in runs]
         self.legend_ = legend_above(ax, self.lines_, labels, user=legend_kw)
         return self
-
-    @staticmethod
-    def _join(ax, runs, n_classes):
-        one, other = (rows["score"].to_numpy() for _, rows in runs)
-        y = np.arange(n_classes)
-        return ax.hlines(y, one, other, color="#999999", linewidth=1.5, zorder=2)
 
     @classmethod
     def from_predictions(
@@ -218,9 +215,10 @@ class ClassScoresDisplay:
         runs = [column_or_1d(y_pred)] + ([] if other is None else [column_or_1d(other)])
         check_consistent_length(y_true, *runs)
         classes = unique_labels(y_true, *runs) if labels is None else np.asarray(labels)
-        frames = []
-        for name, predicted in zip(names, runs, strict=False):
-            frames.append(_scores(y_true, predicted, classes, metric, sample_weight, name))
+        frames = [
+            _scores(y_true, predicted, classes, metric, sample_weight, name)
+            for name, predicted in zip(names, runs, strict=False)
+        ]
         if labels is None:
             order = (-frames[0]["score"]).fillna(np.inf).argsort(kind="stable")
             frames = [frame.iloc[order] for frame in frames]

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.base import is_classifier
 
 # Private, but nothing public resolves matplotlib's aliases for every kind of artist.
 from sklearn.utils._plotting import _validate_style_kwargs
@@ -64,6 +65,14 @@ def open_axes(ax, *, caller, figsize, height, **subplots_kw):
     return ax
 
 
+def check_option(parameter, value, options, *, caller):
+    """Raise an error that lists the options if the value is none of them."""
+    if value not in options:
+        raise ValueError(
+            f"The {parameter!r} parameter of {caller} must be one of {options}, got {value!r}."
+        )
+
+
 def style(defaults, user):
     """Let the user's style override the defaults, whichever alias it uses."""
     return _validate_style_kwargs(defaults, user or {})
@@ -72,6 +81,12 @@ def style(defaults, user):
 def series_style(number):
     """Return the color and the marker of the series with this number."""
     return {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def draw_band(ax, line, x, low, high, user):
+    """Shade the spread around a line, in its color."""
+    defaults = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
+    return ax.fill_between(x, low, high, **style(defaults, user))
 
 
 def finish_axes(ax, *, x, y, grid="y"):
@@ -143,7 +158,8 @@ def integer_ticks(*axes):
 
 
 def label_ticks(axis, labels):
-    """Write names at 0, 1, 2, ... on an axis, literally: a dollar sign starts no formula."""
+    """Write names without ticks at 0, 1, 2, ..., literally: a dollar sign starts no formula."""
+    axis.set_tick_params(length=0)
     axis.set_ticks(np.arange(len(labels)), [plain_label(label) for label in labels])
     for text in axis.get_ticklabels():
         text.set_parse_math(False)
@@ -166,7 +182,7 @@ def annotate_cells(ax, image, values, *, fmt="{:.2f}", user=None):
     return texts
 
 
-def score_name(scoring, estimator, is_classifier):
+def score_name(scoring, estimator):
     """Name a score for an axis: after the scorer, or else after the estimator's ``score``."""
     if isinstance(scoring, str):
         return scoring.replace("_", " ")

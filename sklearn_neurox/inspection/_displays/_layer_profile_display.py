@@ -3,12 +3,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator
 
 from sklearn_neurox.evaluation import layer_profile
 from sklearn_neurox.inspection._displays._drawing import (
     check_columns,
     check_unique,
+    draw_band,
     finish_axes,
     integer_ticks,
     legend_above,
@@ -122,10 +123,7 @@ class LayerProfileDisplay:
             (line,) = ax.plot(rows["layer"], rows["score"], **style(defaults, line_kw))
             self.lines_.append(line)
             if "low" in rows:
-                defaults = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
-                band = ax.fill_between(
-                    rows["layer"], rows["low"], rows["high"], **style(defaults, band_kw)
-                )
+                band = draw_band(ax, line, rows["layer"], rows["low"], rows["high"], band_kw)
                 self.bands_.append(band)
         finish_axes(ax, x="layer", y=self.score_name)
         integer_ticks(ax.xaxis)
@@ -256,7 +254,7 @@ class LayerProfileDisplay:
         profile = layer_profile(estimator, X, y, groups=groups, **profile_params)
         return cls.from_frame(
             profile,
-            score_name=score_name(profile_params.get("scoring"), estimator, is_classifier),
+            score_name=score_name(profile_params.get("scoring"), estimator),
             name=name,
             ax=ax,
             figsize=figsize,

@@ -4,10 +4,10 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_neurox.inspection._displays._drawing import check_columns
+from sklearn_neurox.inspection._displays._drawing import check_columns, check_option
 from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 
-_BY = ("component", "class")
+GROUPS = ("component", "class")
 
 
 def count_rows(frame, by, *, caller):
@@ -18,21 +18,14 @@ def count_rows(frame, by, *, caller):
     check_columns(frame, [], caller=caller)
     if by is None:
         by = "class" if "class" in frame else "component"
-    check_by(by, caller)
+    check_option("by", by, GROUPS, caller=caller)
     if "layer" not in frame:
         check_columns(frame, ["neuron"], caller=f"{caller} (without the column 'layer')")
     if by == "class":
         check_columns(frame, ["class"], caller=caller)
     groups = frame["class"] if by == "class" else _components(frame)
     counts = frame["n_selected"] if "n_selected" in frame else np.ones(len(frame), dtype=int)
-    layers = _layers(frame, caller)
-    return _count(np.asarray(groups), layers, np.asarray(counts), by, layers)
-
-
-def check_by(by, caller):
-    """Check that neurons are grouped by component or class."""
-    if by not in _BY:
-        raise ValueError(f"The 'by' parameter of {caller} must be one of {_BY}, got {by!r}.")
+    return _count(np.asarray(groups), _layers(frame, caller), np.asarray(counts), by)
 
 
 def _layers(frame, caller):
@@ -53,21 +46,18 @@ def _components(frame):
         return frame["component"].to_numpy()
     if "neuron" not in frame:
         return np.full(len(frame), "neurons", dtype=object)
-    return _component_names(parse_neuron_names(frame["neuron"]))
-
-
-def _component_names(parts):
+    parts = parse_neuron_names(frame["neuron"])
     stack = parts["stack"].fillna("").astype(str)
     component = parts["component"].fillna("neurons").astype(str)
     return stack.where(stack == "", stack + ".").add(component).to_numpy(dtype=object)
 
 
-def _count(groups, layers, counts, by, every_layer):
+def _count(groups, layers, counts, by):
     rows = pd.DataFrame({by: groups, "layer": layers, "n": counts})
     # Components keep the order of the neurons; classes are sorted, as in `classes_` of a probe.
     names = pd.unique(rows[by])
     if by == "class":
         names = sorted(names, key=lambda name: (str(type(name)), name))
     table = rows.pivot_table(index=by, columns="layer", values="n", aggfunc="sum", fill_value=0)
-    columns = pd.RangeIndex(min(every_layer), max(every_layer) + 1, name="layer")
+    columns = pd.RangeIndex(min(layers), max(layers) + 1, name="layer")
     return table.reindex(index=pd.Index(names, name=by), columns=columns, fill_value=0)

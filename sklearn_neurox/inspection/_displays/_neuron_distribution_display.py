@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn_neurox.inspection._displays._drawing import (
     COLORS,
     annotate_cells,
+    check_option,
     finish_axes,
     integer_ticks,
     label_ticks,
@@ -16,7 +17,7 @@ from sklearn_neurox.inspection._displays._drawing import (
     open_axes,
     style,
 )
-from sklearn_neurox.inspection._displays._neuron_counts import check_by, count_rows
+from sklearn_neurox.inspection._displays._neuron_counts import GROUPS, count_rows
 from sklearn_neurox.inspection._tables._neuron_table import neuron_table
 
 if TYPE_CHECKING:
@@ -128,11 +129,7 @@ class NeuronDistributionDisplay:
         ValueError
             If the kind is unknown.
         """
-        if kind not in _KINDS:
-            raise ValueError(
-                f"The 'kind' parameter of {type(self).__name__}.plot must be one of {_KINDS}, got "
-                f"{kind!r}."
-            )
+        check_option("kind", kind, _KINDS, caller=f"{type(self).__name__}.plot")
         n_groups = len(self.frame)
         if kind == "auto":
             kind = "bar" if n_groups <= _MOST_PARTS else "heatmap"
@@ -171,20 +168,16 @@ class NeuronDistributionDisplay:
         counts = self.frame.to_numpy(dtype=np.float64)
         defaults = {"cmap": "cividis", "vmin": 0, "aspect": "auto"}
         self.im_ = self.ax_.imshow(counts, **style(defaults, im_kw))
-        self._label_layers()
+        layers = self.frame.columns
+        step = -(-len(layers) // 13)
+        self.ax_.set_xticks(np.arange(len(layers))[::step], layers[::step])
         label_ticks(self.ax_.yaxis, self.frame.index)
         finish_axes(self.ax_, x="layer", y="", grid=None)
-        self.ax_.tick_params(axis="y", length=0)
         bar = self.figure_.colorbar(self.im_, ax=self.ax_, label="neurons")
         bar.ax.tick_params(labelsize="small")
         integer_ticks(bar.ax.yaxis)
         if self._numbers_fit(counts):
             self.text_ = annotate_cells(self.ax_, self.im_, counts, fmt="{:.0f}", user=text_kw)
-
-    def _label_layers(self):
-        layers = self.frame.columns
-        step = -(-len(layers) // 13)
-        self.ax_.set_xticks(np.arange(len(layers))[::step], layers[::step])
 
     def _numbers_fit(self, counts):
         inches = self.ax_.get_window_extent().width / self.figure_.dpi
@@ -200,7 +193,6 @@ class NeuronDistributionDisplay:
         self.ax_.set_ylim(len(totals) - 0.5, -0.5)
         finish_axes(self.ax_, x="neurons", y="", grid="x")
         integer_ticks(self.ax_.xaxis)
-        self.ax_.tick_params(axis="y", length=0)
 
     @classmethod
     def from_frame(
@@ -304,7 +296,7 @@ class NeuronDistributionDisplay:
             if there are no classes.
         """
         caller = f"{cls.__name__}.from_estimator"
-        check_by(by, caller)
+        check_option("by", by, GROUPS, caller=caller)
         # With `n_layers`, columns have a layer but no component.
         keys = ["layer"] if by == "component" and n_layers is not None else [by, "layer"]
         table = neuron_table(

@@ -130,7 +130,7 @@ class RankingAgreementDisplay:
             self.text_ = annotate_cells(ax, self.im_, values, user=text_kw)
         label_ticks(ax.xaxis, self.frame.columns)
         label_ticks(ax.yaxis, self.frame.index)
-        ax.tick_params(labelsize="small", length=0)
+        ax.tick_params(labelsize="small")
         for text in ax.get_xticklabels():
             text.set(rotation=45, horizontalalignment="right", rotation_mode="anchor")
         self.colorbar_ = None

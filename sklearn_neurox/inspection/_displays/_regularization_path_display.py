@@ -3,11 +3,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.inspection._displays._drawing import (
     GRAY,
+    draw_band,
     finish_axes,
     legend_above,
     open_axes,
@@ -143,10 +144,9 @@ class RegularizationPathDisplay:
     def _draw_ratio(self, ratio, rows, look, line_kw, band_kw, nonzero_kw):
         defaults = {**look, "markersize": 4, "label": f"l1_ratio={ratio:g}", "zorder": 3}
         (line,) = self.ax_.plot(rows["alpha"], rows["score"], **style(defaults, line_kw))
-        defaults = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
         low = rows["score"] - rows["standard_error"]
         high = rows["score"] + rows["standard_error"]
-        band = self.ax_.fill_between(rows["alpha"], low, high, **style(defaults, band_kw))
+        band = draw_band(self.ax_, line, rows["alpha"], low, high, band_kw)
         defaults = {"color": line.get_color(), "linestyle": ":", "linewidth": 1.5}
         (nonzero,) = self.ax_nonzero_.plot(
             rows["alpha"], rows["n_nonzero"], **style(defaults, nonzero_kw)
@@ -224,7 +224,7 @@ class RegularizationPathDisplay:
             _path(estimator),
             alpha=estimator.alpha_,
             l1_ratio=estimator.l1_ratio_,
-            score_name=score_name(estimator.scoring, estimator, is_classifier),
+            score_name=score_name(estimator.scoring, estimator),
         )
         return display.plot(ax=ax, **plot_params)
 

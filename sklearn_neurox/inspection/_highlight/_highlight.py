@@ -48,7 +48,8 @@ class Highlight:
         self._view = view
 
     def __repr__(self):
-        n_sentences, n_words = len(self._view.sentences), len(self._view.words)
+        sentences = self._view.sentences
+        n_sentences, n_words = len(sentences.pieces), len(sentences.words)
         return f"<Highlight of {self._view.names} in {n_words} words of {n_sentences} sentences>"
 
     def _repr_html_(self):
@@ -64,10 +65,10 @@ class Highlight:
             ``sentence`` (the number of the sentence, in display order), ``word``, and one column
             per neuron.
         """
-        view = self._view
-        values = pd.DataFrame(view.values, columns=view.names, index=view.index)
-        values.insert(0, "sentence", view.sentence_of_word)
-        values.insert(1, "word", view.words)
+        view, sentences = self._view, self._view.sentences
+        values = pd.DataFrame(view.values, columns=view.names, index=sentences.frame.index)
+        values.insert(0, "sentence", sentences.sentence_of_word)
+        values.insert(1, "word", sentences.words)
         return values
 
     def to_html(self, *, full: bool = False) -> str:

@@ -53,7 +53,7 @@ def _section(view, neuron):
     # Same as the browser's "auto", but it also holds if a stylesheet interferes.
     sentences = "\n".join(
         f'<p dir="{view.direction_of(number)}">{_pieces(view, pieces, neuron)}</p>'
-        for number, pieces in enumerate(view.sentences)
+        for number, pieces in enumerate(view.sentences.pieces)
     )
     return f"<section>{header}\n{sentences}</section>"
 

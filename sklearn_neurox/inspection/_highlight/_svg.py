@@ -68,7 +68,7 @@ def svg_document(view, *, width, font_size):
         if neuron:
             canvas.new_line(0.8)
         _draw_header(canvas, view, neuron)
-        for number, pieces in enumerate(view.sentences):
+        for number, pieces in enumerate(view.sentences.pieces):
             _draw_sentence(canvas, view, neuron, pieces, view.direction_of(number))
             canvas.y += _GAP * canvas.size
     height = canvas.y - _GAP * canvas.size + canvas.margin
@@ -138,14 +138,10 @@ def _draw_sentence(canvas, view, neuron, pieces, direction):
 
 def _draw_atom(canvas, view, neuron, atom, x):
     direction = "rtl" if atom.level % 2 else "ltr"
-    is_blank = atom.text.isspace()
-    if atom.row is None:
-        if not is_blank:
-            canvas.text(escape(atom.text), x, atom.width, direction=direction)
-        return
-    canvas.shapes.append(f"<g><title>{escape(view.tooltip(atom.row, neuron))}</title>")
-    strength = view.strengths[atom.row, neuron]
-    canvas.rectangle(x, atom.width * canvas.advance, strength)
-    if not is_blank:
+    if atom.row is not None:
+        canvas.shapes.append(f"<g><title>{escape(view.tooltip(atom.row, neuron))}</title>")
+        canvas.rectangle(x, atom.width * canvas.advance, view.strengths[atom.row, neuron])
+    if not atom.text.isspace():
         canvas.text(escape(atom.text), x, atom.width, direction=direction)
-    canvas.shapes.append("</g>")
+    if atom.row is not None:
+        canvas.shapes.append("</g>")

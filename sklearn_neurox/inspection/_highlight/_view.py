@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
+from sklearn_neurox.inspection._highlight._input import Sentences
 from sklearn_neurox.inspection._highlight._text_pieces import text_direction
 from sklearn_neurox.inspection._palette import color_strengths
 
@@ -19,10 +19,7 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 class View:
     """Sentences, and the value and the color strength of each word and neuron."""
 
-    sentences: list  # of lists of pieces
-    words: list
-    sentence_of_word: np.ndarray
-    index: pd.Index
+    sentences: Sentences
     values: np.ndarray  # (n_words, n_neurons)
     strengths: np.ndarray  # (n_words, n_neurons), in [-1, 1]; 0 for an uncolored word
     names: list
@@ -49,27 +46,18 @@ class View:
             rows = np.flatnonzero(sentences.sentence_of_word == number)
             hidden[rows] |= _filtered(distances[rows], top_words, min_share)
         return cls(
-            sentences.pieces,
-            sentences.words,
-            sentences.sentence_of_word,
-            sentences.frame.index,
-            values,
-            np.where(hidden, 0.0, strengths),
-            names,
-            scales,
-            unit,
-            direction,
+            sentences, values, np.where(hidden, 0.0, strengths), names, scales, unit, direction
         )
 
     def direction_of(self, sentence: int) -> str:
         """Return the direction of a sentence."""
         if self.direction != "auto":
             return self.direction
-        return text_direction("".join(piece.text for piece in self.sentences[sentence]))
+        return text_direction("".join(piece.text for piece in self.sentences.pieces[sentence]))
 
     def tooltip(self, row: int, neuron: int) -> str:
         """Return the tooltip of a word."""
-        return f"{self.words[row]}: {format_value(self.values[row, neuron])}"
+        return f"{self.sentences.words[row]}: {format_value(self.values[row, neuron])}"
 
     def legend(self, neuron: int) -> tuple[str, str, str]:
         """Return the two ends of a neuron's bar and the name of its values."""

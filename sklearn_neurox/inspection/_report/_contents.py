@@ -22,6 +22,7 @@ _WHOLE = (
     *("shares", "quantiles", "type_count", "top_word", "context"),
     *("text_first", "span_start", "span_end"),
 )
+_RANKS = ("rank", "class_rank")
 _GROUPS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "fill"]
 
 
@@ -32,8 +33,14 @@ def page_data(inputs, ranking, gathered):
         "words": gathered["types"],
         "texts": gathered["texts"],
         "arrays": {
-            **_pack_gathered(gathered),
-            **_pack_ranking(ranking),
+            **{name: pack(gathered[name], "float32") for name in _EXACT},
+            **{name: pack_scaled(gathered[name]) for name in _SCALED},
+            **{name: pack_indices(gathered[name]) for name in _WHOLE},
+            "window_values": pack(gathered["window_values"], "int8"),
+            **{
+                name: pack_indices(values) if name in _RANKS else pack(values, "float32")
+                for name, values in ranking.items()
+            },
             "layer_of": pack(layer_of, "int16"),
         },
         "neurons": [str(name) for name in inputs.names],
@@ -63,27 +70,6 @@ def pack_tables(ablation, layer_profile):
     if layer_profile is not None:
         tables["layer_profile"] = pack_frame(layer_profile)
     return tables
-
-
-def _pack_gathered(gathered):
-    return {
-        **{name: pack(gathered[name], "float32") for name in _EXACT},
-        **{name: pack_scaled(gathered[name]) for name in _SCALED},
-        **{name: pack_indices(gathered[name]) for name in _WHOLE},
-        "window_values": pack(gathered["window_values"], "int8"),
-    }
-
-
-def _pack_ranking(ranking):
-    arrays = {"rank": pack_indices(ranking.ranks)}
-    if ranking.scores is not None:
-        arrays["score"] = pack(ranking.scores, "float32")
-    if ranking.class_scores is not None:
-        arrays["class_score"] = pack(ranking.class_scores, "float32")
-        arrays["class_rank"] = pack_indices(ranking.class_ranks)
-    if ranking.weights is not None:
-        arrays["weight"] = pack(ranking.weights, "float32")
-    return arrays
 
 
 def _layers(names):

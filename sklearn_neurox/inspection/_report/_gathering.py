@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One pass over a matrix of activations, in blocks of columns, for everything a report shows."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from sklearn_neurox.inspection._report._distributions import N_BINS, QUANTILES, class_distributions
 from sklearn_neurox.inspection._report._responses import (
     extremes,
-    text_extremes,
     window_values,
     word_means,
 )
@@ -24,46 +21,40 @@ WINDOW = 40
 FULL_COLOR = 4.0
 
 
-class Choice(NamedTuple):
-    """Which responses of the neurons to gather."""
+def gather(inputs, detailed, n_top_words, n_contexts, min_count):
+    """Read a finite matrix once, and return the arrays of a report and its `types` and `texts`.
 
-    detailed: np.ndarray  # the columns with words and sentences, ascending
-    n_top_words: int
-    n_contexts: int
-    min_count: int
-
-
-def gather(X, classes, n_classes, words, choice):
-    """Read a finite matrix once, and return the arrays of a report and its `types` and `texts`."""
-    reader = _Reader(X, classes, n_classes, words, choice)
-    n_columns = max(
-        _LEAST_COLUMNS, _BLOCK_ENTRIES // max(X.shape[0], 256 * n_classes, len(reader.kept))
-    )
-    for start in range(0, X.shape[1], n_columns):
-        reader.read(slice(start, min(start + n_columns, X.shape[1])))
+    Only the neurons in `detailed`, columns in ascending order, get words and sentences.
+    """
+    reader = _Reader(inputs, detailed, n_top_words, n_contexts, min_count)
+    n_rows, n_neurons = inputs.X.shape
+    most_entries = max(n_rows, 256 * len(inputs.classes), len(reader.kept))
+    n_columns = max(_LEAST_COLUMNS, _BLOCK_ENTRIES // most_entries)
+    for start in range(0, n_neurons, n_columns):
+        reader.read(slice(start, min(start + n_columns, n_neurons)))
     return reader.result()
 
 
 class _Reader:
     """Fill the arrays of a report, block by block."""
 
-    def __init__(self, X, classes, n_classes, words, choice):
-        self.X, self.classes, self.choice = X, classes, choice
-        n_neurons = X.shape[1]
-        self.spans = lay_out_spans(words)
-        codes, self.types = word_types(words)
+    def __init__(self, inputs, detailed, n_top_words, n_contexts, min_count):
+        self.X, self.classes, self.detailed = inputs.X, inputs.codes, detailed
+        self.n_classes = n_classes = len(inputs.classes)
+        self.spans = lay_out_spans(inputs.words)
+        codes, self.types = word_types(inputs.words)
         counts = np.bincount(codes, minlength=len(self.types))
-        self.kept = np.flatnonzero(counts >= choice.min_count)
+        self.kept = np.flatnonzero(counts >= min_count)
         renumbered = np.full(len(self.types), -1)
         renumbered[self.kept] = np.arange(len(self.kept))
         self.type_counts = counts[self.kept]
         self.averages = word_means(renumbered[codes], len(self.kept), self.type_counts)
-        sizes = np.bincount(classes, minlength=n_classes)
-        self.class_averages = np.zeros((len(classes), n_classes), dtype=np.float32)
-        self.class_averages[np.arange(len(classes)), classes] = 1 / sizes[classes]
-        n_words = min(choice.n_top_words, len(self.kept))
-        n_texts = min(choice.n_contexts, len(self.spans.texts))
-        n_detailed = len(choice.detailed)
+        sizes = np.bincount(self.classes, minlength=n_classes)
+        self.class_averages = np.zeros((len(self.classes), n_classes), dtype=np.float32)
+        self.class_averages[np.arange(len(self.classes)), self.classes] = 1 / sizes[self.classes]
+        n_words = min(n_top_words, len(self.kept))
+        n_texts = min(n_contexts, len(self.spans.texts))
+        n_neurons, n_detailed = self.X.shape[1], len(detailed)
         self.arrays = {
             "mean": np.empty(n_neurons),
             "deviation": np.empty(n_neurons),
@@ -82,14 +73,13 @@ class _Reader:
         values, mean, deviation = _standardized(self.X[:, block])
         into = self.arrays
         into["mean"][block], into["deviation"][block] = mean, deviation
-        n_classes = self.class_averages.shape[1]
         into["class_mean"][block] = values @ self.class_averages
         into["range"][block], into["shares"][block], into["quantiles"][block] = class_distributions(
-            values, self.classes, n_classes
+            values, self.classes, self.n_classes
         )
-        begin, stop = np.searchsorted(self.choice.detailed, [block.start, block.stop])
+        begin, stop = np.searchsorted(self.detailed, [block.start, block.stop])
         if begin < stop:
-            places = self.choice.detailed[begin:stop] - block.start
+            places = self.detailed[begin:stop] - block.start
             self._read_responses(slice(begin, stop), values[places])
 
     def _read_responses(self, rows, values):
@@ -99,7 +89,7 @@ class _Reader:
         into["top_word"][rows] = chosen
         into["top_word_mean"][rows] = _taken(by_type, chosen)
         values = values[:, self.spans.row]
-        focus = text_extremes(values, self.spans, into["context"].shape[2])
+        focus = extremes(values, into["context"].shape[2], self.spans.first)
         into["context"][rows] = focus
         into["context_value"][rows] = _taken(values, focus)
         around = window_values(values, self.spans, focus, WINDOW)

@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.inspection._report._contents import pack_tables, page_data
-from sklearn_neurox.inspection._report._gathering import Choice, gather
+from sklearn_neurox.inspection._report._gathering import gather
 from sklearn_neurox.inspection._report._input import read_inputs
 from sklearn_neurox.inspection._report._ranking import read_ranking
 from sklearn_neurox.inspection._report._rendering import frame_for_notebook, render
@@ -163,10 +163,9 @@ class NeuronReport:
         given = {name: value for name, value in locals().items() if name in _CONSTRAINTS}
         validate_parameter_constraints(_CONSTRAINTS, given, caller_name="NeuronReport")
         inputs = read_inputs(ranker, X, y, words, probe, input_features)
-        ranking = read_ranking(ranker, inputs.probe, inputs.classes)
-        detailed = np.sort(ranking.order[:n_detailed])
-        choice = Choice(detailed, n_top_words, n_contexts, min_count)
-        gathered = gather(inputs.X, inputs.codes, len(inputs.classes), inputs.words, choice)
+        order, ranking = read_ranking(ranker, inputs.probe, inputs.classes)
+        detailed = np.sort(order[:n_detailed])
+        gathered = gather(inputs, detailed, n_top_words, n_contexts, min_count)
         self.title = title
         self._data = {
             **page_data(inputs, ranking, gathered),

@@ -1,34 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ranks, scores and weights that a fitted ranker and a fitted probe assign."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from sklearn_neurox.ranking._order import neuron_order
 
 
-class Ranking(NamedTuple):
-    """Ranks, scores and weights, with one row per class of the report."""
-
-    order: np.ndarray  # (n_neurons,)
-    ranks: np.ndarray  # (n_neurons,)
-    scores: np.ndarray | None  # (n_neurons,)
-    class_scores: np.ndarray | None  # (n_classes, n_neurons), NaN for an unknown class
-    class_ranks: np.ndarray | None  # (n_classes, n_neurons), 0 for an unknown class
-    weights: np.ndarray | None  # (n_classes, n_neurons), NaN also for a neuron without weight
-
-
 def read_ranking(ranker, probe, classes):
-    """Read a fitted ranker and a fitted probe, or None, for the classes of the report."""
+    """Return the order of a fitted ranker, and its arrays and those of a probe, or None, by name.
+
+    ``rank`` and ``score`` have the shape (n_neurons,), and ``class_score``, ``class_rank`` and
+    ``weight`` one row per class of the report: of NaN, or ranks of 0, for an unknown class. Arrays
+    that the ranker and the probe lack are left out; a neuron without weight has the weight NaN.
+    """
     order = np.asarray(neuron_order(ranker))
-    scores = getattr(ranker, "scores_", None)
-    class_scores = class_ranks = None
+    arrays = {"rank": _ranks(order[np.newaxis])[0]}
+    if getattr(ranker, "scores_", None) is not None:
+        arrays["score"] = ranker.scores_
     if hasattr(ranker, "class_scores_"):
-        class_scores = _rows_of(ranker.class_scores_, ranker, classes, np.nan)
-        class_ranks = _rows_of(_ranks(_class_order(ranker)), ranker, classes, 0)
-    weights = None if probe is None else _weights(probe, ranker, classes, len(order))
-    return Ranking(order, _ranks(order[np.newaxis])[0], scores, class_scores, class_ranks, weights)
+        arrays["class_score"] = _rows_of(ranker.class_scores_, ranker, classes, np.nan)
+        arrays["class_rank"] = _rows_of(_ranks(_class_order(ranker)), ranker, classes, 0)
+    if probe is not None:
+        arrays["weight"] = _weights(probe, ranker, classes, len(order))
+    return order, arrays
 
 
 def _class_order(ranker):

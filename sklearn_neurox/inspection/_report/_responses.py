@@ -15,24 +15,15 @@ def word_means(codes, n_types, counts):
     return sparse.csr_array((weights, (codes[rows], rows)), shape=(n_types, len(codes)))
 
 
-def extremes(values, k):
+def extremes(values, k, runs=None):
     """Return the columns of the k highest and the k lowest values in each row, (n_rows, 2, k).
 
-    The most extreme comes first, and equal values are in column order.
+    The most extreme comes first, and equal values are in column order. See `find_extremes` for
+    `runs`.
     """
     if k == 0:
         return np.empty((len(values), 2, 0), dtype=np.intp)
-    return find_extremes(values, k, "both")[1].reshape(len(values), 2, k)
-
-
-def text_extremes(values, spans, k):
-    """Return the spans of the k highest and k lowest values of each neuron, (n_neurons, 2, k).
-
-    At most one span per text; the most extreme comes first.
-    """
-    if k == 0:
-        return np.empty((len(values), 2, 0), dtype=np.intp)
-    return np.stack([_highest_by_text(values, spans, k), _highest_by_text(-values, spans, k)], 1)
+    return find_extremes(values, k, "both", runs)[1].reshape(len(values), 2, k)
 
 
 def window_values(values, spans, focus, width):
@@ -42,22 +33,5 @@ def window_values(values, spans, focus, width):
     """
     begin, stop = (part.ravel() for part in spans.windows(focus, width))
     neurons = np.repeat(np.arange(len(focus)), focus[0].size)
-    columns, owners = _ranges(begin, stop)
-    return values[neurons[owners], columns]
-
-
-def _highest_by_text(values, spans, k):
-    peaks = np.maximum.reduceat(values, spans.first[:-1], axis=1)
-    neurons, flat, *_ = find_extremes(peaks, k, "positive")
-    columns, owners = _ranges(spans.first[flat], spans.first[flat + 1])
-    neurons = neurons[owners]
-    is_peak = values[neurons, columns] == peaks[neurons, spans.text[columns]]
-    # The first word that reaches the peak of its text.
-    owners, first = np.unique(owners[is_peak], return_index=True)
-    return columns[is_peak][first].reshape(len(values), k)
-
-
-def _ranges(begin, stop):
-    """Return the numbers from each begin to its stop, and the position of each number's begin."""
-    numbers, ptr = ranges(begin, stop - begin)
-    return numbers, np.repeat(np.arange(len(begin)), np.diff(ptr))
+    columns, ptr = ranges(begin, stop - begin)
+    return values[np.repeat(neurons, np.diff(ptr)), columns]

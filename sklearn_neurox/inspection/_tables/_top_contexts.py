@@ -131,27 +131,9 @@ def _find(z, n_contexts, sign, texts):
         return find_extremes(z, n_contexts, sign)
     order = np.argsort(texts, kind="stable")
     starts = np.flatnonzero(np.diff(texts[order], prepend=-1))
-    found = []
-    for end in ("positive", "negative") if sign == "both" else (sign,):
-        key = {"positive": z, "negative": -z, "absolute": np.abs(z)}[end]
-        best = _first_of_largest(key[:, order], starts)
-        of_neuron, places, signs, ranks = find_extremes(
-            np.take_along_axis(z, order[best], axis=1), n_contexts, end
-        )
-        found.append((of_neuron, order[best[of_neuron, places]], signs, ranks))
-    found = [np.concatenate(part) for part in zip(*found, strict=True)]
-    by_neuron = np.argsort(found[0], kind="stable")
-    return [part[by_neuron] for part in found]
-
-
-def _first_of_largest(values, starts):
-    """Return, for each row and run of columns, the first column with the run's largest value."""
-    largest = np.maximum.reduceat(values, starts, axis=1)
-    n_columns = values.shape[1]
-    lengths = np.diff(np.append(starts, n_columns))
-    is_largest = values == np.repeat(largest, lengths, axis=1)
-    places = np.where(is_largest, np.arange(n_columns), n_columns)
-    return np.minimum.reduceat(places, starts, axis=1)
+    runs = np.append(starts, len(texts))
+    of_neuron, places, signs, ranks = find_extremes(z[:, order], n_contexts, sign, runs)
+    return of_neuron, order[places], signs, ranks
 
 
 def _contexts(words, rows, window):

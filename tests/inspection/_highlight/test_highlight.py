@@ -172,7 +172,7 @@ def model():
 
 def test_model_extractor_pipeline_and_matrix_agree(model):
     texts = ["The cat sleeps.", "Dogs bark"]
-    words = highlight(texts, np.zeros((5, 1)), 0)._view
+    words = highlight(texts, np.zeros((5, 1)), 0)._view.sentences
     frame = pd.DataFrame({"text": np.repeat(texts, [3, 2]), "start": [0, 4, 8, 0, 5],
                           "end": [3, 7, 15, 4, 9]})  # fmt: skip
     assert words.words == ["The", "cat", "sleeps.", "Dogs", "bark"]
