@@ -108,10 +108,7 @@ class NeuronAblator(BaseNeuronSelector):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> "NeuronAblator":
         """Find the neurons to ablate and learn the values to fill them with.
 

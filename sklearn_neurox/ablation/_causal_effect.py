@@ -39,12 +39,7 @@ _COLUMNS = [
 
 @validate_params(
     {
-        "model": [
-            str,
-            os.PathLike,
-            HasMethods(["get_input_embeddings"]),
-            ActivationExtractor,
-        ],
+        "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), ActivationExtractor],
         "words": [pd.DataFrame],
         "y": ["array-like"],
         "neurons": ["array-like"],
@@ -357,7 +352,7 @@ def _report_unscored(predictor, n_rows):
             warn_user(
                 f"causal_effect cannot score {len(rows)} of {n_rows} words, because {why}; the "
                 f"first is {predictor.rows.name(int(rows[0]))}. They are excluded from all means "
-                "and counted in the column 'n_unscored'.",
+                "and counted in the column 'n_unscored'."
             )
     return is_scored
 

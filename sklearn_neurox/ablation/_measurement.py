@@ -23,11 +23,7 @@ from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import (
-    check_no_missing_labels,
-    check_row_order,
-    check_weight,
-)
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order, check_weight
 from sklearn_neurox.utils._warn_user import warn_user
 
 COLUMNS = [
@@ -333,5 +329,5 @@ def _warn_about_weightless(n_tied, n_neurons, caller):
             f"The bottom neurons of {caller} include neurons with zero weight in "
             f"{np.count_nonzero(n_tied)} of {len(n_tied)} rankings (one ranking per fold and "
             f"ranker), up to {max(n_tied)} of {n_neurons} neurons each. They are tied, and are "
-            "ordered by the gradient of the loss, not by weight.",
+            "ordered by the gradient of the loss, not by weight."
         )

@@ -8,12 +8,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_neurox.ablation import ablation_curve
-from sklearn_neurox.cli._probing import (
-    add_probing_options,
-    extract_and_score,
-    make_probe,
-    step,
-)
+from sklearn_neurox.cli._probing import add_probing_options, extract_and_score, make_probe, step
 from sklearn_neurox.cli._report import check_report_path, write_report
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.extraction import ActivationExtractor

@@ -6,12 +6,7 @@ from pathlib import Path
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_neurox.ablation import ablation_curve
-from sklearn_neurox.cli._probing import (
-    add_probing_options,
-    extract_and_score,
-    make_probe,
-    step,
-)
+from sklearn_neurox.cli._probing import add_probing_options, extract_and_score, make_probe, step
 from sklearn_neurox.cli._reading import add_reading_options, make_extractor
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.inspection import NeuronReport
@@ -34,11 +29,7 @@ def add_report(commands):
     )
     add_probing_options(add)
     add_reading_options(add)
-    add(
-        "--no-ablation",
-        action="store_true",
-        help="skip the ablation, which takes the most time",
-    )
+    add("--no-ablation", action="store_true", help="skip the ablation, which takes the most time")
     add(
         "--n-detailed",
         type=int,

@@ -237,7 +237,7 @@ def _blocks(n_samples, groups, fractions, shuffle, random_state):
         warn_user(
             "online_codelength was given no groups, so a text may be split between a block and "
             "the rows that its probe is fitted to, and repeated texts may be in both. Pass "
-            'groups=words["text"].',
+            'groups=words["text"].'
         )
         order, stops = np.arange(n_samples), np.arange(1, n_samples + 1)
     else:

@@ -95,7 +95,7 @@ def canonical_correlations(X, Y, variance, *, caller):
         warn_user(
             f"{caller} compares {first.n_directions} with {second.n_directions} directions on "
             f"{X.n_samples} rows: {trivial} canonical correlations are 1 for any data. Use more "
-            "rows, or a smaller 'variance'.",
+            "rows, or a smaller 'variance'."
         )
     coordinates, correlations, _ = svd(correlations_of(first, second), full_matrices=False)
     return np.clip(correlations, 0, 1), first, coordinates

@@ -50,8 +50,7 @@ class ConlluSentence:
         fields = text.split("\t")
         if len(fields) != len(FIELDS):
             raise self.error(
-                f"{len(fields)} tab-separated columns instead of {len(FIELDS)}: {text[:60]!r}",
-                line,
+                f"{len(fields)} tab-separated columns instead of {len(FIELDS)}: {text[:60]!r}", line
             )
         if "" in fields:
             raise self.error(

@@ -194,7 +194,7 @@ def _features(sentences, feats, source):
     if absent:
         warn_user(
             f"{source}: no word has the feature {absent[0]!r}, so its column is entirely missing. "
-            f"The features of this file are {present}.",
+            f"The features of this file are {present}."
         )
     rows = [known[row[5]] for sentence in sentences for row in sentence.words]
     return {name: _strings([row.get(name) for row in rows]) for name in names}
