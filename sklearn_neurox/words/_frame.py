@@ -125,15 +125,9 @@ def _from_lists(words, labels, sentence_ids, *, joiner):
         name: _flat_labels(name, values, lengths, ids)
         for name, values in _named_labels(labels).items()
     }
-    texts, start, end = join_words(flat, [joiner] * len(flat), lengths)
+    joined = join_words(flat, [joiner] * len(flat), lengths)
     return assemble_frame(
-        texts=texts,
-        lengths=lengths,
-        start=start,
-        end=end,
-        words=flat,
-        sentence_ids=ids,
-        annotations=annotations,
+        *joined, lengths=lengths, words=flat, sentence_ids=ids, annotations=annotations
     )
 
 
@@ -157,15 +151,10 @@ def _from_long(frame, *, joiner, natural):
     words = frame["word"].tolist()
     _check_words(words, lengths, ids)
     gaps = _gaps(frame, joiner) if natural else [joiner] * len(words)
-    texts, start, end = join_words(words, gaps, lengths)
+    joined = join_words(words, gaps, lengths)
+    annotations = {name: frame[name] for name in names}
     return assemble_frame(
-        texts=texts,
-        lengths=lengths,
-        start=start,
-        end=end,
-        words=words,
-        sentence_ids=ids,
-        annotations={name: frame[name] for name in names},
+        *joined, lengths=lengths, words=words, sentence_ids=ids, annotations=annotations
     )
 
 

@@ -126,14 +126,9 @@ def _lay_out(sentences, rows, annotations, *, natural):
     else:
         texts, start, end = join_words(forms, [" "] * len(forms), lengths)
         words = forms
+    ids = _sentence_ids(sentences)
     return assemble_frame(
-        texts=texts,
-        lengths=lengths,
-        start=start,
-        end=end,
-        words=words,
-        sentence_ids=_sentence_ids(sentences),
-        annotations=annotations,
+        texts, start, end, lengths=lengths, words=words, sentence_ids=ids, annotations=annotations
     )
 
 
