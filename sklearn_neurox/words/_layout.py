@@ -39,6 +39,13 @@ def check_column_names(names: Iterable) -> None:
         seen.add(name)
 
 
+def sentence_runs(column: pd.Series) -> tuple[pd.Series, np.ndarray, np.ndarray]:
+    """Return the id, first row and length of each run of rows with the same sentence id."""
+    values = column.to_numpy()
+    first = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
+    return column.iloc[first].reset_index(drop=True), first, np.diff(np.append(first, len(values)))
+
+
 def first_rows(lengths: np.ndarray) -> np.ndarray:
     """Return the row at which each sentence begins."""
     return pointers(lengths)[:-1]
