@@ -64,15 +64,7 @@ def _demo(arguments):
         )
         print(_ablation_table(curve).to_string())
     with step("A report on each neuron and label"):
-        write_report(
-            arguments.report,
-            ranker,
-            H,
-            words,
-            label=arguments.label,
-            ablation=curve,
-            layer_profile=layers,
-        )
+        write_report(arguments.report, ranker, H, words, arguments.label, curve, layers)
         print("Open it in a browser; no network is needed.")
     print(f"Done in {time.perf_counter() - started:.0f} s.\n\n{_NEXT_STEPS}", end="")
 

@@ -61,16 +61,8 @@ def _report(arguments):
             )
             print(f"{len(curve)} measurements")
     with step("Report"):
-        write_report(
-            arguments.output,
-            ranker,
-            H,
-            words,
-            label=arguments.label,
-            ablation=curve,
-            layer_profile=layers,
-            n_detailed=arguments.n_detailed,
-        )
+        n_detailed = arguments.n_detailed
+        write_report(arguments.output, ranker, H, words, arguments.label, curve, layers, n_detailed)
 
 
 def check_report_path(path, name):
@@ -83,9 +75,17 @@ def check_report_path(path, name):
         raise ValueError(f"{name}: {error}") from error
 
 
-def write_report(path, ranker, H, words, *, label, **parameters):
-    """Write the report, with other parameters of `NeuronReport`, and print its path and size."""
-    y = words["label"].rename(label)
-    report = NeuronReport(ranker, H, y, words, title=f"Neurons for {label}", **parameters)
+def write_report(path, ranker, H, words, label, curve, layers, n_detailed=None):
+    """Write the report, and print its path and size."""
+    report = NeuronReport(
+        ranker,
+        H,
+        words["label"].rename(label),
+        words,
+        title=f"Neurons for {label}",
+        ablation=curve,
+        layer_profile=layers,
+        n_detailed=n_detailed,
+    )
     report.write_html(path)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
