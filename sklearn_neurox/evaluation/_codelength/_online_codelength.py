@@ -264,9 +264,7 @@ def _cost(estimator, rows, end, block):
     """Fit to the rows before an end; return the bits of a block and its number of new labels."""
     train, sent = rows.order[:end], rows.order[block]
     seen = np.unique(rows.codes[train])
-    columns = np.full(len(rows.classes), -1)
-    columns[seen] = np.arange(len(seen))
-    column = columns[rows.codes[sent]]
+    column = pd.Index(seen).get_indexer(rows.codes[sent])  # -1 if no training row has the label
     is_seen = column >= 0
     chosen = np.ones(len(sent))
     if len(seen) > 1:
