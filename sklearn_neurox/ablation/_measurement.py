@@ -128,9 +128,8 @@ def measure(
     table : DataFrame with the columns _COLUMNS
     """
     modes, fills = _check_modes(retrain, caller), _check_fills(fill, caller)
-    plan = _Plan(
-        probes, rankings, _check_fractions(fractions, caller), n_draws, fills, modes, caller
-    )
+    fractions = _check_fractions(fractions, caller)
+    plan = _Plan(probes, rankings, fractions, n_draws, fills, modes, caller)
     check_no_missing_labels(y)
     check_consistent_length(X, y, groups)
     check_row_order(X, y)
