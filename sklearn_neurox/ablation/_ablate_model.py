@@ -143,6 +143,5 @@ def ablate_model(
 def _ablated(spec, changes):
     from sklearn_neurox.extraction._editing._editing import editing
 
-    with kept_loaded(spec) as model:
-        with editing(model, changes):
-            yield model
+    with kept_loaded(spec) as model, editing(model, changes):
+        yield model

@@ -108,10 +108,7 @@ class NeuronAblator(BaseNeuronSelector):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> "NeuronAblator":
         """Find the neurons to ablate and learn the values to fill them with.
 
@@ -140,17 +137,11 @@ class NeuronAblator(BaseNeuronSelector):
         activations: np.ndarray = check_matrix(self, X, reset=True)
         weight = check_weight(sample_weight, activations)
         n_features = activations.shape[1]
-        chosen = np.zeros(n_features, dtype=bool)
-        chosen[
-            neuron_indices(
-                self.neurons,
-                names=getattr(self, "feature_names_in_", None),
-                n_features=n_features,
-                caller=type(self).__name__,
-            )
-        ] = True
+        names = getattr(self, "feature_names_in_", None)
+        caller = type(self).__name__
+        chosen = neuron_indices(self.neurons, names=names, n_features=n_features, caller=caller)
         invert = self.keep and self.neurons is not None
-        self.ablated_ = np.flatnonzero(chosen != invert)
+        self.ablated_ = np.flatnonzero(np.isin(np.arange(n_features), chosen, invert=invert))
         random_state = check_random_state(self.random_state)
         self.fill_rows_ = self._learn_fill_rows(activations, weight, random_state)
         self._draw_seed = int(random_state.randint(np.iinfo(np.int32).max))
@@ -173,9 +164,7 @@ class NeuronAblator(BaseNeuronSelector):
 
     def _get_support_mask(self):
         check_is_fitted(self)
-        mask = np.ones(self.n_features_in_, dtype=bool)
-        mask[self.ablated_] = False
-        return mask
+        return np.isin(np.arange(self.n_features_in_), self.ablated_, invert=True)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Ablate the neurons.

@@ -23,28 +23,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _WHICH = ("top", "random", "bottom")
-_COLUMNS = [
-    "which",
-    "n_neurons",
-    "draw",
-    "carries",
-    "n_words",
-    "n_unscored",
-    "loss",
-    "loss_change",
-    "top1_accuracy",
-    "top1_changed",
-]
 
 
 @validate_params(
     {
-        "model": [
-            str,
-            os.PathLike,
-            HasMethods(["get_input_embeddings"]),
-            ActivationExtractor,
-        ],
+        "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), ActivationExtractor],
         "words": [pd.DataFrame],
         "y": ["array-like"],
         "neurons": ["array-like"],
@@ -346,7 +329,7 @@ def _choices(n_neurons, counts, which, n_draws, random_state):
     for one in which:
         for draw, order in enumerate(orders[one]):
             for count in counts:
-                yield (one, count, draw), order[:count]
+                yield {"which": one, "n_neurons": count, "draw": draw}, order[:count]
 
 
 def _report_unscored(predictor, n_rows):
@@ -357,7 +340,7 @@ def _report_unscored(predictor, n_rows):
             warn_user(
                 f"causal_effect cannot score {len(rows)} of {n_rows} words, because {why}; the "
                 f"first is {predictor.rows.name(int(rows[0]))}. They are excluded from all means "
-                "and counted in the column 'n_unscored'.",
+                "and counted in the column 'n_unscored'."
             )
     return is_scored
 
@@ -373,7 +356,8 @@ def _measure(model, predictor, fills, choices, carries, is_scored, verbose):
     with progress_bar(total, verbose, desc="ablating", unit="token", unit_scale=True) as bar:
         before = predictor.predict(model, batches, bar)
         rows = []
-        for labels, places in [(("none", 0, 0), None), *choices]:
+        unchanged = {"which": "none", "n_neurons": 0, "draw": 0}
+        for labels, places in [(unchanged, None), *choices]:
             after = before
             if places is not None:
                 with editing(model, fills.changes(places)):
@@ -387,6 +371,7 @@ def _measure(model, predictor, fills, choices, carries, is_scored, verbose):
                 }
             )
             for label, own in groups:
+                sizes = {"n_words": int(own.sum()), "n_unscored": n_unscored[label]}
                 means = of_word.iloc[predictor.word_of_row[own]].mean()
-                rows.append((*labels, label, int(own.sum()), n_unscored[label], *means))
-    return pd.DataFrame(rows, columns=_COLUMNS)
+                rows.append({**labels, "carries": label, **sizes, **means})
+    return pd.DataFrame(rows)

@@ -9,9 +9,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import HasMethods, validate_params
 
-from sklearn_neurox.ablation._measurement import COLUMNS, CONSTRAINTS, measure
-
-_COLUMNS = [column for column in COLUMNS if column not in ("probe", "ranking")]
+from sklearn_neurox.ablation._measurement import CONSTRAINTS, measure
 
 
 @validate_params(
@@ -184,4 +182,4 @@ def ablation_curve(
         random_state=random_state,
         caller="ablation_curve",
     )
-    return table[_COLUMNS]
+    return table.drop(columns=["probe", "ranking"])

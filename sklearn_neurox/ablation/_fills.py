@@ -112,7 +112,10 @@ class _Change:
         self._tensors = {}
 
     def __call__(self, state):
-        units, values = self._on(state)
+        key = state.device, state.dtype
+        if key not in self._tensors:
+            self._tensors[key] = self._to_tensors(state)
+        units, values = self._tensors[key]
         changed = state.clone()
         if self.fill == "constant":
             changed[..., units] = values
@@ -121,12 +124,6 @@ class _Change:
         else:
             changed[..., units] = state[..., units] + values
         return changed
-
-    def _on(self, state):
-        key = state.device, state.dtype
-        if key not in self._tensors:
-            self._tensors[key] = self._to_tensors(state)
-        return self._tensors[key]
 
     def _to_tensors(self, state):
         import torch

@@ -23,26 +23,11 @@ from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import (
-    check_no_missing_labels,
-    check_row_order,
-    check_weight,
-)
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order, check_weight
 from sklearn_neurox.utils._warn_user import warn_user
 
-COLUMNS = [
-    "repeat",
-    "fold",
-    "probe",
-    "ranking",
-    "which",
-    "fraction",
-    "n_neurons",
-    "retrained",
-    "fill",
-    "draw",
-    "score",
-]
+_LABELS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "fill", "draw"]
+_COLUMNS = ["repeat", "fold", *_LABELS, "score"]
 _FILLS = ("zero", "mean", "resample")
 CONSTRAINTS = {
     "fractions": [FiniteNumber(), "array-like"],
@@ -140,12 +125,11 @@ def measure(
 
     Returns
     -------
-    table : DataFrame with the columns COLUMNS
+    table : DataFrame with the columns _COLUMNS
     """
     modes, fills = _check_modes(retrain, caller), _check_fills(fill, caller)
-    plan = _Plan(
-        probes, rankings, _check_fractions(fractions, caller), n_draws, fills, modes, caller
-    )
+    fractions = _check_fractions(fractions, caller)
+    plan = _Plan(probes, rankings, fractions, n_draws, fills, modes, caller)
     check_no_missing_labels(y)
     check_consistent_length(X, y, groups)
     check_row_order(X, y)
@@ -170,7 +154,7 @@ def measure(
                 rows += [(repeat, number, *row) for row in measured]
                 n_tied += tied
     _warn_about_weightless(n_tied, fold.Z_train.shape[1], caller)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def _check_fractions(fractions, caller):
@@ -284,7 +268,7 @@ def _ranker(ranker, probes, caller):
 
 
 def _jobs(fold, plan, probes, orders, random_state):
-    """Yield a row's labels, the probe, and the other arguments of `_score`."""
+    """Yield a row's labels (see _LABELS), the probe, and the other arguments of `_score`."""
     n_neurons = fold.Z_train.shape[1]
     ways = [(False, fill) for fill in plan.fills] if False in plan.modes else []
     ways += [(True, "drop")] if True in plan.modes else []
@@ -317,14 +301,9 @@ def _score(fold, fitted, kept, fill, retrained):
     Z_test = fold.Z_test
     if fill != "none":
         # Copied per score, not kept: many fills would otherwise hold many copies.
-        Z_test = fold.fillers[fill]._overwrite(Z_test, _all_but(kept, Z_test.shape[1]))
+        others = np.delete(np.arange(Z_test.shape[1]), kept)
+        Z_test = fold.fillers[fill]._overwrite(Z_test, others)
     return fold.score(fitted.scorer, fitted.probe, Z_test)
-
-
-def _all_but(kept, n_columns):
-    mask = np.ones(n_columns, dtype=bool)
-    mask[kept] = False
-    return np.flatnonzero(mask)
 
 
 def _warn_about_weightless(n_tied, n_neurons, caller):
@@ -333,5 +312,5 @@ def _warn_about_weightless(n_tied, n_neurons, caller):
             f"The bottom neurons of {caller} include neurons with zero weight in "
             f"{np.count_nonzero(n_tied)} of {len(n_tied)} rankings (one ranking per fold and "
             f"ranker), up to {max(n_tied)} of {n_neurons} neurons each. They are tied, and are "
-            "ordered by the gradient of the loss, not by weight.",
+            "ordered by the gradient of the loss, not by weight."
         )

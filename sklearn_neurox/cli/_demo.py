@@ -8,12 +8,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_neurox.ablation import ablation_curve
-from sklearn_neurox.cli._probing import (
-    add_probing_options,
-    extract_and_score,
-    make_probe,
-    step,
-)
+from sklearn_neurox.cli._probing import add_probing_options, extract_and_score, make_probe, step
 from sklearn_neurox.cli._report import check_report_path, write_report
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.extraction import ActivationExtractor
@@ -69,15 +64,7 @@ def _demo(arguments):
         )
         print(_ablation_table(curve).to_string())
     with step("A report on each neuron and label"):
-        write_report(
-            arguments.report,
-            ranker,
-            H,
-            words,
-            label=arguments.label,
-            ablation=curve,
-            layer_profile=layers,
-        )
+        write_report(arguments.report, ranker, H, words, arguments.label, curve, layers)
         print("Open it in a browser; no network is needed.")
     print(f"Done in {time.perf_counter() - started:.0f} s.\n\n{_NEXT_STEPS}", end="")
 

@@ -34,11 +34,6 @@ def add_extract(commands):
         "OUTPUT.words.csv and its columns in OUTPUT.neurons.txt; or a cache folder (no suffix). "
         "An existing file is replaced; an existing cache is extended",
     )
-    _add_options(add)
-    parser.set_defaults(run=_extract)
-
-
-def _add_options(add):
     add_reading_options(add)
     add(
         "--rows",
@@ -60,6 +55,7 @@ def _add_options(add):
         metavar="N",
         help="the number of processes that fill a cache (default: 1)",
     )
+    parser.set_defaults(run=_extract)
 
 
 def _extract(arguments):

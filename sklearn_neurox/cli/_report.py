@@ -6,12 +6,7 @@ from pathlib import Path
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_neurox.ablation import ablation_curve
-from sklearn_neurox.cli._probing import (
-    add_probing_options,
-    extract_and_score,
-    make_probe,
-    step,
-)
+from sklearn_neurox.cli._probing import add_probing_options, extract_and_score, make_probe, step
 from sklearn_neurox.cli._reading import add_reading_options, make_extractor
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.inspection import NeuronReport
@@ -34,11 +29,7 @@ def add_report(commands):
     )
     add_probing_options(add)
     add_reading_options(add)
-    add(
-        "--no-ablation",
-        action="store_true",
-        help="skip the ablation, which takes the most time",
-    )
+    add("--no-ablation", action="store_true", help="skip the ablation, which takes the most time")
     add(
         "--n-detailed",
         type=int,
@@ -70,16 +61,8 @@ def _report(arguments):
             )
             print(f"{len(curve)} measurements")
     with step("Report"):
-        write_report(
-            arguments.output,
-            ranker,
-            H,
-            words,
-            label=arguments.label,
-            ablation=curve,
-            layer_profile=layers,
-            n_detailed=arguments.n_detailed,
-        )
+        n_detailed = arguments.n_detailed
+        write_report(arguments.output, ranker, H, words, arguments.label, curve, layers, n_detailed)
 
 
 def check_report_path(path, name):
@@ -92,9 +75,17 @@ def check_report_path(path, name):
         raise ValueError(f"{name}: {error}") from error
 
 
-def write_report(path, ranker, H, words, *, label, **parameters):
-    """Write the report, with other parameters of `NeuronReport`, and print its path and size."""
-    y = words["label"].rename(label)
-    report = NeuronReport(ranker, H, y, words, title=f"Neurons for {label}", **parameters)
+def write_report(path, ranker, H, words, label, curve, layers, n_detailed=None):
+    """Write the report, and print its path and size."""
+    report = NeuronReport(
+        ranker,
+        H,
+        words["label"].rename(label),
+        words,
+        title=f"Neurons for {label}",
+        ablation=curve,
+        layer_profile=layers,
+        n_detailed=n_detailed,
+    )
     report.write_html(path)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -151,5 +151,5 @@ def _advise(report, leaks):
         f"{n_shared} of {n_test} test words ({n_shared / n_test:.1%}) are in sentences whose "
         f"exact text is also in training, in {(report['n_shared_texts'] > 0).sum()} of "
         f"{len(report)} folds; the first is row {leaks[0]}. Scores on them are too high. Keep "
-        'identical sentences in one fold: groups=words["text"] and GroupKFold.',
+        'identical sentences in one fold: groups=words["text"] and GroupKFold.'
     )

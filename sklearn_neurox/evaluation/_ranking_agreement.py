@@ -130,9 +130,7 @@ def _ranks(ranking, name):
             f"The ranking {name!r} is neither a fitted ranker nor an order. An order contains each "
             "neuron index from 0 exactly once, best neuron first."
         )
-    ranks = np.empty(n, dtype=np.intp)
-    ranks[order] = np.arange(n)
-    return ranks
+    return np.argsort(order)
 
 
 def _count(k, n_neurons):

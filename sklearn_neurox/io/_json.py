@@ -51,17 +51,14 @@ def write_json(path, sentences, blocks, dtype):
     """
     with open(path, "w", encoding="utf-8") as file:
         for i, (words, values) in enumerate(zip(sentences, blocks, strict=True)):
-            file.write(f'{{"linex_index": {i}, "features": [')
+            tokens = []
             for j, word in enumerate(words):
                 layers = [
                     f'{{"index": {k}, "values": [{", ".join(row)}]}}'
                     for k, row in enumerate(values[:, j].astype(dtype).astype(str).tolist())
                 ]
-                head = ", " if j else ""
-                file.write(
-                    f'{head}{{"token": {json.dumps(word)}, "layers": [{", ".join(layers)}]}}'
-                )
-            file.write("]}\n")
+                tokens.append(f'{{"token": {json.dumps(word)}, "layers": [{", ".join(layers)}]}}')
+            file.write(f'{{"linex_index": {i}, "features": [{", ".join(tokens)}]}}\n')
 
 
 def narrow(array, dtype, where):

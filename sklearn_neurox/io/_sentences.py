@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_neurox.utils._warn_user import warn_user
+from sklearn_neurox.words._layout import sentence_runs
 
 
 def sentence_lengths(words):
@@ -26,9 +27,7 @@ def sentence_lengths(words):
         )
     if words.empty:
         raise ValueError("The frame of words has no rows.")
-    values = words["sentence_id"].to_numpy()
-    first = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
-    ids = words["sentence_id"].iloc[first]
+    ids, first, lengths = sentence_runs(words["sentence_id"])
     if ids.duplicated().any():
         again = int(ids.duplicated().argmax())
         raise ValueError(
@@ -36,7 +35,7 @@ def sentence_lengths(words):
             "sentence, but NeuroX files hold whole sentences. Sort the rows, for example with "
             "sort_values(['sentence_id', 'position'], kind='stable')."
         )
-    return ids.tolist(), np.diff(np.append(first, len(words)))
+    return ids.tolist(), lengths
 
 
 def match_sentences(words, stored, source, *, mismatched):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -187,8 +188,5 @@ def _entries(words, column, lengths):
                 "and needs exactly one per word. Replace white space, and fill in missing or empty "
                 "entries."
             )
-    ends = np.cumsum(lengths).tolist()
-    return [
-        [str(entry) for entry in entries[end - length : end]]
-        for end, length in zip(ends, lengths.tolist(), strict=True)
-    ]
+    remaining = map(str, entries)
+    return [list(islice(remaining, length)) for length in lengths.tolist()]

@@ -195,11 +195,8 @@ def _of_values(column, present, test, on):
     for row, value in enumerate(values):
         if present[row] and value not in results:
             results[value] = _result(test, value, on, row)
-    return np.fromiter(
-        (keep and results[value] for keep, value in zip(present, values, strict=True)),
-        dtype=bool,
-        count=len(values),
-    )
+    pairs = zip(present, values, strict=True)
+    return np.array([keep and results[value] for keep, value in pairs], dtype=bool)
 
 
 def _of_rows(words, by, case_sensitive):

@@ -10,6 +10,7 @@ from sklearn_neurox.words._layout import (
     check_column_names,
     first_rows,
     join_words,
+    sentence_runs,
     string_dtype,
 )
 
@@ -125,15 +126,9 @@ def _from_lists(words, labels, sentence_ids, *, joiner):
         name: _flat_labels(name, values, lengths, ids)
         for name, values in _named_labels(labels).items()
     }
-    texts, start, end = join_words(flat, [joiner] * len(flat), lengths)
+    joined = join_words(flat, [joiner] * len(flat), lengths)
     return assemble_frame(
-        texts=texts,
-        lengths=lengths,
-        start=start,
-        end=end,
-        words=flat,
-        sentence_ids=ids,
-        annotations=annotations,
+        *joined, lengths=lengths, words=flat, sentence_ids=ids, annotations=annotations
     )
 
 
@@ -153,19 +148,14 @@ def _from_long(frame, *, joiner, natural):
     for name in ("sentence_id", "word"):
         if list(frame.columns).count(name) > 1:
             raise ValueError(f"The frame has two columns called {name!r}. Rename or drop one.")
-    ids, lengths = _sentence_runs(frame["sentence_id"])
+    ids, lengths = _ids_and_lengths(frame["sentence_id"])
     words = frame["word"].tolist()
     _check_words(words, lengths, ids)
     gaps = _gaps(frame, joiner) if natural else [joiner] * len(words)
-    texts, start, end = join_words(words, gaps, lengths)
+    joined = join_words(words, gaps, lengths)
+    annotations = {name: frame[name] for name in names}
     return assemble_frame(
-        texts=texts,
-        lengths=lengths,
-        start=start,
-        end=end,
-        words=words,
-        sentence_ids=ids,
-        annotations={name: frame[name] for name in names},
+        *joined, lengths=lengths, words=words, sentence_ids=ids, annotations=annotations
     )
 
 
@@ -204,13 +194,11 @@ def _as_sentence_ids(sentence_ids, n_sentences):
     return ids
 
 
-def _sentence_runs(column):
+def _ids_and_lengths(column):
     """Return the sentence ids of a long frame, and the number of rows of each sentence."""
     if column.isna().any():
         raise ValueError(f"The sentence_id of row {int(column.isna().argmax())} is missing.")
-    values = column.to_numpy()
-    first = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
-    ids = column.iloc[first].reset_index(drop=True)
+    ids, first, lengths = sentence_runs(column)
     if ids.duplicated().any():
         again = int(ids.duplicated().argmax())
         raise ValueError(
@@ -218,7 +206,7 @@ def _sentence_runs(column):
             "another sentence. Make the rows of each sentence contiguous, for example with "
             "sort_values('sentence_id', kind='stable'), or give the sentences distinct ids."
         )
-    return ids, np.diff(np.append(first, len(values)))
+    return ids, lengths
 
 
 def _gaps(frame, joiner):

@@ -39,6 +39,13 @@ def check_column_names(names: Iterable) -> None:
         seen.add(name)
 
 
+def sentence_runs(column: pd.Series) -> tuple[pd.Series, np.ndarray, np.ndarray]:
+    """Return the id, first row and length of each run of rows with the same sentence id."""
+    values = column.to_numpy()
+    first = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
+    return column.iloc[first].reset_index(drop=True), first, np.diff(np.append(first, len(values)))
+
+
 def first_rows(lengths: np.ndarray) -> np.ndarray:
     """Return the row at which each sentence begins."""
     return pointers(lengths)[:-1]
@@ -80,11 +87,11 @@ def join_words(
 
 
 def assemble_frame(
-    *,
     texts: Sequence[str],
-    lengths: np.ndarray,
     start: np.ndarray,
     end: np.ndarray,
+    *,
+    lengths: np.ndarray,
     words: Sequence[str],
     sentence_ids: pd.Series,
     annotations: Mapping[str, pd.Series],
@@ -93,18 +100,15 @@ def assemble_frame(
     check_column_names(annotations)
     distinct, text_codes = unique_in_order(texts)
     categories = pd.Index(distinct, dtype=string_dtype())
-    n_words = len(words)
+    of_row = np.repeat(np.arange(len(texts)), lengths)
     return pd.DataFrame(
         {
-            "text": pd.Categorical.from_codes(
-                np.repeat(text_codes, lengths), categories=categories
-            ),
+            "text": pd.Categorical.from_codes(text_codes[of_row], categories=categories),
             "start": start.astype(np.int64),
             "end": end.astype(np.int64),
             "word": pd.Series(words, dtype=string_dtype()),
-            "position": np.arange(n_words, dtype=np.int64)
-            - np.repeat(first_rows(lengths), lengths),
-            "sentence_id": sentence_ids.take(np.repeat(np.arange(len(texts)), lengths)).array,
+            "position": np.arange(len(words), dtype=np.int64) - first_rows(lengths)[of_row],
+            "sentence_id": sentence_ids.take(of_row).array,
             **{name: column.array for name, column in annotations.items()},
         }
     )

@@ -61,13 +61,11 @@ class TypeLabelClassifier(ClassifierMixin, _TypeMemory):
 
     def predict(self, words):
         """Return the most frequent label of the type of each word."""
-        types = self._find_types(words)
-        return self.classes_[self._modes[types]]
+        return self.classes_[self._modes[self._find_types(words)]]
 
     def predict_proba(self, words):
         """Return the label frequencies of the type of each word."""
-        types = self._find_types(words)
-        return self._shares[types].toarray()
+        return self._shares[self._find_types(words)].toarray()
 
 
 class TypeMeanRegressor(RegressorMixin, _TypeMemory):
@@ -84,5 +82,4 @@ class TypeMeanRegressor(RegressorMixin, _TypeMemory):
 
     def predict(self, words):
         """Return the mean target of the type of each word."""
-        types = self._find_types(words)
-        return self.means_[types]
+        return self.means_[self._find_types(words)]

@@ -237,7 +237,7 @@ def _blocks(n_samples, groups, fractions, shuffle, random_state):
         warn_user(
             "online_codelength was given no groups, so a text may be split between a block and "
             "the rows that its probe is fitted to, and repeated texts may be in both. Pass "
-            'groups=words["text"].',
+            'groups=words["text"].'
         )
         order, stops = np.arange(n_samples), np.arange(1, n_samples + 1)
     else:
@@ -264,9 +264,7 @@ def _cost(estimator, rows, end, block):
     """Fit to the rows before an end; return the bits of a block and its number of new labels."""
     train, sent = rows.order[:end], rows.order[block]
     seen = np.unique(rows.codes[train])
-    columns = np.full(len(rows.classes), -1)
-    columns[seen] = np.arange(len(seen))
-    column = columns[rows.codes[sent]]
+    column = pd.Index(seen).get_indexer(rows.codes[sent])  # -1 if no training row has the label
     is_seen = column >= 0
     chosen = np.ones(len(sent))
     if len(seen) > 1:

@@ -2,19 +2,15 @@
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import get_config
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    MetaEstimatorMixin,
-    _fit_context,
-    clone,
-)
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import assert_all_finite, check_consistent_length, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+
+# Private, but scikit-learn's own meta-estimators delegate methods with it.
+from sklearn.utils.validation import _estimator_has, check_is_fitted
 
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 
@@ -27,15 +23,6 @@ def check_both_labels(X, y, control_y):
         assert_all_finite(labels, input_name=name)
         check_classification_targets(labels)
         check_row_order(X, labels, names=("X", name))
-
-
-def _estimator_has(method):
-    """Return a function that checks whether the probe, fitted or not, has a method."""
-
-    def has(self):
-        return hasattr(getattr(self, "estimator_", self.estimator), method)
-
-    return has
 
 
 class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -180,12 +167,12 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         self._check_labels(X, y, control_y)
         # Routing treats even None as passed, and may reject it.
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        given = {**fit_params, **weights}
-        if get_config()["enable_metadata_routing"] and given:
-            given = process_routing(self, "fit", **given).estimator.fit
-        self.estimator_ = clone(self.estimator).fit(X, y, **given)
-        self.control_estimator_ = clone(self.estimator).fit(X, control_y, **given)
+        if sample_weight is not None:
+            fit_params["sample_weight"] = sample_weight
+        if get_config()["enable_metadata_routing"] and fit_params:
+            fit_params = process_routing(self, "fit", **fit_params).estimator.fit
+        self.estimator_ = clone(self.estimator).fit(X, y, **fit_params)
+        self.control_estimator_ = clone(self.estimator).fit(X, control_y, **fit_params)
         self.classes_ = self.estimator_.classes_
         for attribute in ("n_features_in_", "feature_names_in_"):
             # An earlier fit may have set it.

@@ -113,11 +113,9 @@ class SelectivityScorer(BaseEstimator):
                 "control_y=...) of a search."
             )
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        pairs = (estimator.estimator_, y), (estimator.control_estimator_, control_y)
         task, control = (
             check_scoring(probe, scoring=self.scoring)(probe, X, labels, **weights)
-            for probe, labels in (
-                (estimator.estimator_, y),
-                (estimator.control_estimator_, control_y),
-            )
+            for probe, labels in pairs
         )
         return task - control

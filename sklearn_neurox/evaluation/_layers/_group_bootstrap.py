@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Confidence intervals and paired tests from scores on resampled groups; Holm's correction."""
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 from scipy.stats import norm, t
@@ -31,8 +29,7 @@ def compare_pairs(names, scores, replicates, n_groups, confidence):
     It is compared with the t distribution with ``n_groups - 1`` degrees of freedom. Unlike the
     fraction of resamples, this p-value has no lower limit that the correction would multiply.
     """
-    every_two = list(combinations(range(len(names)), 2))
-    first, second = np.array(every_two, dtype=np.intp).reshape(-1, 2).T
+    first, second = np.triu_indices(len(names), k=1)
     difference = scores[first] - scores[second]
     resampled = replicates[:, first] - replicates[:, second]
     error = np.std(resampled, axis=0, ddof=1) * _expansion(n_groups)
@@ -61,9 +58,7 @@ def holm(p_values):
     p_values = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p_values, kind="stable")
     steps = p_values[order] * np.arange(len(p_values), 0, -1)
-    corrected = np.empty_like(p_values)
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return corrected
+    return np.minimum(np.maximum.accumulate(steps), 1.0)[np.argsort(order)]
 
 
 def _expansion(n_groups):

@@ -48,10 +48,7 @@ class HeldOutBlocks:
                 bar.reset(len(columns) * (len(folds) + 1))
             recorded = self.parallel(
                 delayed(self._fit_and_record)(
-                    submatrix(*of_training, own),
-                    y[train],
-                    groups[train],
-                    submatrix(*of_test, own),
+                    submatrix(*of_training, own), y[train], groups[train], submatrix(*of_test, own)
                 )
                 for own in columns
             )

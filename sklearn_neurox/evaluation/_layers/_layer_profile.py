@@ -297,7 +297,7 @@ def _with_scores(scores, replicates, names):
     if not kept.all():
         warn_user(
             f"{(~kept).sum()} of {len(kept)} resamples of layer_profile have no score and are "
-            "left out of intervals and tests. Use another scoring, or drop the rarest classes.",
+            "left out of intervals and tests. Use another scoring, or drop the rarest classes."
         )
     return replicates[kept]
 

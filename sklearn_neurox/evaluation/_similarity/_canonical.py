@@ -8,6 +8,7 @@ from scipy.linalg import eigh, svd
 
 from sklearn_neurox.evaluation._similarity._paired_rows import (
     CenteredMatrix,
+    check_pair,
     cross_product,
     shared_blocks,
 )
@@ -70,7 +71,7 @@ def canonical_correlations(X, Y, variance, *, caller):
 
     Parameters
     ----------
-    X, Y : CenteredMatrix
+    X, Y : array-like of shape (n_samples, n_features)
 
     variance : float
         Share of the variance that the directions hold, in (0, 1].
@@ -89,13 +90,14 @@ def canonical_correlations(X, Y, variance, *, caller):
     coordinates : ndarray of shape (n_directions, n_correlations)
         The canonical variables of X in these directions.
     """
-    first, second = main_directions(X, variance), main_directions(Y, variance)
-    trivial = first.n_directions + second.n_directions - (X.n_samples - 1)
+    A, B = check_pair(X, Y, caller=caller)
+    first, second = main_directions(A, variance), main_directions(B, variance)
+    trivial = first.n_directions + second.n_directions - (A.n_samples - 1)
     if trivial > 0:
         warn_user(
             f"{caller} compares {first.n_directions} with {second.n_directions} directions on "
-            f"{X.n_samples} rows: {trivial} canonical correlations are 1 for any data. Use more "
-            "rows, or a smaller 'variance'.",
+            f"{A.n_samples} rows: {trivial} canonical correlations are 1 for any data. Use more "
+            "rows, or a smaller 'variance'."
         )
     coordinates, correlations, _ = svd(correlations_of(first, second), full_matrices=False)
     return np.clip(correlations, 0, 1), first, coordinates

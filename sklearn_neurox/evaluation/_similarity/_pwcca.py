@@ -6,7 +6,6 @@ from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.evaluation._similarity._canonical import canonical_correlations
-from sklearn_neurox.evaluation._similarity._paired_rows import check_pair
 
 
 @validate_params(
@@ -69,7 +68,6 @@ def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     >>> round(pwcca(strong, X[:, 2:]), 1), round(svcca(X[:, :4], X[:, 2:]), 1)
     (0.9, 0.5)
     """
-    A, B = check_pair(X, Y, caller="pwcca")
-    correlations, directions, coordinates = canonical_correlations(A, B, variance, caller="pwcca")
-    weights = np.abs(coordinates.T @ directions.times(A)).sum(axis=1)
+    correlations, directions, coordinates = canonical_correlations(X, Y, variance, caller="pwcca")
+    weights = np.abs(coordinates.T @ directions.times(directions.matrix)).sum(axis=1)
     return float(weights @ correlations / weights.sum())

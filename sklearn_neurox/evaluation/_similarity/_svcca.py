@@ -5,7 +5,6 @@ from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.evaluation._similarity._canonical import canonical_correlations
-from sklearn_neurox.evaluation._similarity._paired_rows import check_pair
 
 
 @validate_params(
@@ -69,6 +68,5 @@ def svcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 0.99) -> float:
     >>> round(svcca(X[:, :4], X[:, 2:]), 1)  # two of four directions are shared
     0.5
     """
-    A, B = check_pair(X, Y, caller="svcca")
-    correlations, _, _ = canonical_correlations(A, B, variance, caller="svcca")
+    correlations, _, _ = canonical_correlations(X, Y, variance, caller="svcca")
     return float(correlations.mean())

@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, chain
 
 FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
@@ -50,8 +50,7 @@ class ConlluSentence:
         fields = text.split("\t")
         if len(fields) != len(FIELDS):
             raise self.error(
-                f"{len(fields)} tab-separated columns instead of {len(FIELDS)}: {text[:60]!r}",
-                line,
+                f"{len(fields)} tab-separated columns instead of {len(FIELDS)}: {text[:60]!r}", line
             )
         if "" in fields:
             raise self.error(
@@ -125,10 +124,7 @@ class ConlluSentence:
         while position <= len(self.words):
             last, token = ranges.get(position, (position, self.words[position - 1]))
             form, misc = token[1], token[9]
-            if last == position:
-                parts = [form]
-            else:
-                parts = [word[1] for word in self.words[position - 1 : last]]
+            parts = [word[1] for word in self.words[position - 1 : last]]
             yield form, "SpaceAfter=No" not in misc.split("|"), _pieces(form, parts)
             position = last + 1
 
@@ -144,7 +140,8 @@ def parse_conllu(lines: Iterable[str], source: str) -> list[ConlluSentence]:
     """Parse the lines of a file into sentences; errors name ``source`` and the line."""
     sentences = []
     current = None
-    for number, text in enumerate(lines, start=1):
+    # A blank line ends a sentence, and the last one may lack it.
+    for number, text in enumerate(chain(lines, [""]), start=1):
         if not text:
             if current is not None:
                 current.close()
@@ -157,9 +154,6 @@ def parse_conllu(lines: Iterable[str], source: str) -> list[ConlluSentence]:
             current.add_comment(text, number)
         else:
             current.add_line(text, number)
-    if current is not None:
-        current.close()
-        sentences.append(current)
     if not sentences:
         raise ValueError(f"{source}: no sentences in this file.")
     return sentences

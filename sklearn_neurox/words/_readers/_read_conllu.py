@@ -126,14 +126,9 @@ def _lay_out(sentences, rows, annotations, *, natural):
     else:
         texts, start, end = join_words(forms, [" "] * len(forms), lengths)
         words = forms
+    ids = _sentence_ids(sentences)
     return assemble_frame(
-        texts=texts,
-        lengths=lengths,
-        start=start,
-        end=end,
-        words=words,
-        sentence_ids=_sentence_ids(sentences),
-        annotations=annotations,
+        texts, start, end, lengths=lengths, words=words, sentence_ids=ids, annotations=annotations
     )
 
 
@@ -194,7 +189,7 @@ def _features(sentences, feats, source):
     if absent:
         warn_user(
             f"{source}: no word has the feature {absent[0]!r}, so its column is entirely missing. "
-            f"The features of this file are {present}.",
+            f"The features of this file are {present}."
         )
     rows = [known[row[5]] for sentence in sentences for row in sentence.words]
     return {name: _strings([row.get(name) for row in rows]) for name in names}
