@@ -233,9 +233,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
 
     def _get_support_mask(self):
         check_is_fitted(self)
-        mask = np.zeros(self.n_features_in_, dtype=bool)
-        mask[self.order_[: self.n_neurons_]] = True
-        return mask
+        return np.isin(np.arange(self.n_features_in_), self.order_[: self.n_neurons_])
 
     def to_frame(self) -> pd.DataFrame:
         """Return the scores of the search as a DataFrame.

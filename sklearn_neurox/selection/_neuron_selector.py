@@ -91,6 +91,4 @@ class NeuronSelector(BaseNeuronSelector):
 
     def _get_support_mask(self):
         check_is_fitted(self)
-        mask = np.zeros(self.n_features_in_, dtype=bool)
-        mask[self.neurons_] = True
-        return mask
+        return np.isin(np.arange(self.n_features_in_), self.neurons_)
