@@ -9,7 +9,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._moments import column_means
-from sklearn_neurox.utils._names import neuron_indices
+from sklearn_neurox.utils._names import seen_neuron_indices
 from sklearn_neurox.utils._validation import check_matrix, check_weight, row_blocks
 
 _MAX_STORED_ROWS = 1000
@@ -139,16 +139,8 @@ class NeuronAblator(BaseNeuronSelector):
         """
         activations: np.ndarray = check_matrix(self, X, reset=True)
         weight = check_weight(sample_weight, activations)
-        n_features = activations.shape[1]
-        chosen = np.zeros(n_features, dtype=bool)
-        chosen[
-            neuron_indices(
-                self.neurons,
-                names=getattr(self, "feature_names_in_", None),
-                n_features=n_features,
-                caller=type(self).__name__,
-            )
-        ] = True
+        chosen = np.zeros(activations.shape[1], dtype=bool)
+        chosen[seen_neuron_indices(self, self.neurons)] = True
         invert = self.keep and self.neurons is not None
         self.ablated_ = np.flatnonzero(chosen != invert)
         random_state = check_random_state(self.random_state)

@@ -10,7 +10,7 @@ from sklearn_neurox.probes._gaussian._moments import (
     variance_between,
 )
 from sklearn_neurox.utils._counts import count_neurons
-from sklearn_neurox.utils._names import neuron_indices
+from sklearn_neurox.utils._names import seen_neuron_indices
 
 
 def choose_candidates(estimator, X, codes, weights, counts):
@@ -32,16 +32,11 @@ def named_candidates(estimator):
     """Return the columns listed in ``candidates``, ascending; None if it is a number or None."""
     if estimator.candidates is None or np.ndim(estimator.candidates) == 0:
         return None
-    caller = type(estimator).__name__
-    columns = neuron_indices(
-        estimator.candidates,
-        names=getattr(estimator, "feature_names_in_", None),
-        n_features=estimator.n_features_in_,
-        caller=caller,
-    )
+    columns = seen_neuron_indices(estimator, estimator.candidates)
     if not len(columns):
         raise ValueError(
-            f"The 'candidates' parameter of {caller} selects no columns. Name at least one."
+            f"The 'candidates' parameter of {type(estimator).__name__} selects no columns. Name at "
+            "least one."
         )
     return np.sort(columns)
 

@@ -24,7 +24,7 @@ class ActiveSetNewton(Algorithm):
     coordinate descent. Journal of Statistical Software.
     """
 
-    # One pass does not count the Gram matrix.
+    # A call of `epoch` makes one pass, not counting the Gram matrix.
     knows_its_gap = True
 
     def __init__(self, problem):
