@@ -30,9 +30,7 @@ class ActiveSetNewton(Algorithm):
     def __init__(self, problem):
         self.problem = problem
         self.is_quadratic = not hasattr(problem.loss, "hessian")
-        self.columns, self.gram = None, None
-        if self.is_quadratic:
-            self.columns, self.gram = problem.memory.get("gram", (None, None))
+        self.columns, self.gram = problem.memory.get("gram", (None, None))
 
     def start(self, point):
         """Start from a point whose scores are in the working order."""

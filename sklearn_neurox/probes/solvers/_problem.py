@@ -13,7 +13,7 @@ from sklearn_neurox.probes.solvers._stacked_loss import StackedLoss, StackedTarg
 from sklearn_neurox.probes.solvers._streamed_design import (
     StreamedDesign,
     is_memory_mapped,
-    streamed_order,
+    reading_order,
 )
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
@@ -236,10 +236,7 @@ def build_problem(
     """
     choice, X = _choose_design(X, device) if is_resident else (StreamedDesign, X)
     n_samples = len(X) if samples is None else len(samples)
-    if choice is StreamedDesign:
-        rows = streamed_order(X, n_samples, random_state)
-    else:
-        rows = random_state.permutation(n_samples)
+    rows = reading_order(X, n_samples, random_state)
     if samples is not None:
         X = RowView(X, samples)
     design = choice(
