@@ -144,7 +144,7 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         return bytes_needed(n_columns) <= 1e9 * self.max_memory
 
     def _cluster(self, columns):
-        parts = components(columns, self.threshold)
+        [parts] = components(columns, [self.threshold])
         sizes = np.bincount(parts)
         if not self._fits(sizes.max()):
             self._refuse(columns.take(np.flatnonzero(parts == sizes.argmax())))
