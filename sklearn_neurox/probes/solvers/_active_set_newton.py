@@ -24,7 +24,6 @@ class ActiveSetNewton(Algorithm):
     coordinate descent. Journal of Statistical Software.
     """
 
-    # A call of `epoch` makes one pass, not counting the Gram matrix.
     knows_its_gap = True
 
     def __init__(self, problem):
@@ -50,7 +49,7 @@ class ActiveSetNewton(Algorithm):
         return 0 if self.columns is None else len(self.columns)
 
     def epoch(self):
-        """Take one step."""
+        """Take one step, which counts as one pass even if it computes a Gram matrix."""
         point = self.current
         active = self._choose(point)
         self._update_gram(active.any(0), point)
