@@ -9,7 +9,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._moments import column_means
-from sklearn_neurox.utils._names import neuron_indices
+from sklearn_neurox.utils._names import seen_neuron_indices
 from sklearn_neurox.utils._validation import check_matrix, check_weight, row_blocks
 
 _MAX_STORED_ROWS = 1000
@@ -136,12 +136,9 @@ class NeuronAblator(BaseNeuronSelector):
         """
         activations: np.ndarray = check_matrix(self, X, reset=True)
         weight = check_weight(sample_weight, activations)
-        n_features = activations.shape[1]
-        names = getattr(self, "feature_names_in_", None)
-        caller = type(self).__name__
-        chosen = neuron_indices(self.neurons, names=names, n_features=n_features, caller=caller)
+        columns, chosen = np.arange(activations.shape[1]), seen_neuron_indices(self, self.neurons)
         invert = self.keep and self.neurons is not None
-        self.ablated_ = np.flatnonzero(np.isin(np.arange(n_features), chosen, invert=invert))
+        self.ablated_ = np.flatnonzero(np.isin(columns, chosen, invert=invert))
         random_state = check_random_state(self.random_state)
         self.fill_rows_ = self._learn_fill_rows(activations, weight, random_state)
         self._draw_seed = int(random_state.randint(np.iinfo(np.int32).max))

@@ -211,10 +211,7 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         # Private, but it raises the same error as scikit-learn's own meta-estimators.
         _raise_for_params(fit_params, self, "fit")
         voters = self._check_voters()
-        if y is None:
-            self._check_fit_input(X)
-        else:
-            self._check_fit_input(X, y)
+        self._check_fit_input(X, "no_validation" if y is None else y)
         routed = process_routing(self, "fit", **fit_params)
         # The rankers get X as it was passed, so that they see its feature names.
         self.estimators_ = [

@@ -5,10 +5,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 
 from sklearn_neurox.ranking._base import BaseRanker
-from sklearn_neurox.ranking._shared_variance import (
-    explained_by_all,
-    explained_by_shared_subspace,
-)
+from sklearn_neurox.ranking._shared_variance import explained_by_all, explained_by_shared_subspace
 from sklearn_neurox.utils._correlations import StandardColumns, correlations
 from sklearn_neurox.utils._validation import check_activations, check_weight
 from sklearn_neurox.utils._warn_user import warn_user

@@ -213,7 +213,9 @@ class LCARanker(BaseRanker):
             no usable ``coef_``, or more than one of ``n_neurons``, ``mass`` and ``threshold`` is
             given.
         """
-        template = _default_estimator(y) if self.estimator is None else self.estimator
+        if self.estimator is None and y is not None:
+            check_no_missing_labels(y)
+        template = default_probe(y) if self.estimator is None else self.estimator
         regression = not is_classifier(template)
         matrix, targets = self._check_fit_input(X, y, multi_output=regression, y_numeric=regression)
         if not regression:
@@ -311,12 +313,6 @@ def reach_threshold(importances, threshold):
     """Mark the weights that are at least a fraction of the largest weight in their row."""
     largest = importances.max(axis=1, keepdims=True)
     return (importances >= threshold * largest) & (largest > 0)
-
-
-def _default_estimator(y):
-    if y is not None:
-        check_no_missing_labels(y)
-    return default_probe(y)
 
 
 def _linear_coefficients(estimator, n_features):

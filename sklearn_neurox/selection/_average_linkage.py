@@ -68,21 +68,20 @@ def _medoid(distances, members, n_columns):
     return members[np.argmax(central)]
 
 
-def components(columns, threshold):
-    """Assign labels to sets of columns that no merge at or below the threshold can join.
+def components(columns, thresholds):
+    """Assign labels to sets of columns that no merge at or below a threshold can join.
 
     The distance between two clusters is the mean over all pairs between them, so two clusters that
     merge at or below the threshold have a pair at or below it. Draw an edge for each such pair.
     Merge distances never decrease in average linkage, so columns in different connected components
     of this graph end up in different clusters, and clustering each component alone gives the same
-    result. Labels have shape (n_columns,), or (n_thresholds, n_columns) for several thresholds.
+    result. Labels have shape (n_thresholds, n_columns).
     """
-    thresholds = np.atleast_1d(threshold)
     labels = np.tile(np.arange(len(columns), dtype=np.int32), (len(thresholds), 1))
     for first, second, block in correlation_blocks(columns):
         for number, limit in enumerate(thresholds):
             labels[number] = _join(labels[number], first, second, block >= 1 - limit - _EDGE_MARGIN)
-    return labels if np.ndim(threshold) else labels[0]
+    return labels
 
 
 def _join(labels, first, second, is_edge):

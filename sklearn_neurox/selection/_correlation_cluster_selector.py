@@ -144,7 +144,7 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         return bytes_needed(n_columns) <= 1e9 * self.max_memory
 
     def _cluster(self, columns):
-        parts = components(columns, self.threshold)
+        [parts] = components(columns, [self.threshold])
         sizes = np.bincount(parts)
         if not self._fits(sizes.max()):
             self._refuse(columns.take(np.flatnonzero(parts == sizes.argmax())))
@@ -181,9 +181,7 @@ class CorrelationClusterSelector(BaseNeuronSelector):
 
     def _get_support_mask(self):
         check_is_fitted(self)
-        mask = np.zeros(self.n_features_in_, dtype=bool)
-        mask[self.representatives_] = True
-        return mask
+        return np.isin(np.arange(self.n_features_in_), self.representatives_)
 
     def to_frame(self, input_features: ArrayLike | None = None) -> pd.DataFrame:
         """Return the clusters as a DataFrame.

@@ -10,12 +10,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.selection._probe_search import (
-    SEARCH_CONSTRAINTS,
-    FoldScores,
-    check_rows,
-    reaches,
-)
+from sklearn_neurox.selection._probe_search import SEARCH_CONSTRAINTS, FoldScores, check_rows
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._names import neuron_layers
 from sklearn_neurox.utils._validation import check_matrix, check_weight
@@ -202,19 +197,10 @@ class LayerSelector(BaseNeuronSelector):
 
     def _find_fewest(self, folds, of_column, present):
         self.oracle_scores_ = folds.of_probes(folds.probes())
-        oracle = self.oracle_scores_.mean()
-        scores = []
-        for last in present[:-1]:
-            columns = np.flatnonzero(of_column <= last)
-            scores.append(folds.of_columns([columns] * len(folds.folds)))
-            if reaches(scores[-1].mean(), oracle, self.delta):
-                break
-        else:
-            last = present[-1]
-            scores.append(self.oracle_scores_)
+        choices = ([np.flatnonzero(of_column <= last)] * len(folds.folds) for last in present[:-1])
         self._n_present = len(present)
-        self.layer_scores_ = np.array(scores)
-        self.layers_ = present[present <= last]
+        self.layer_scores_ = folds.until_enough(choices, self.oracle_scores_, self.delta)
+        self.layers_ = present[: len(self.layer_scores_)]
 
     def _check_layers(self, present):
         wanted = np.unique(np.asarray(self.layers))

@@ -12,12 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.ranking._lca_ranker import LCARanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
-from sklearn_neurox.selection._probe_search import (
-    SEARCH_CONSTRAINTS,
-    FoldScores,
-    check_rows,
-    reaches,
-)
+from sklearn_neurox.selection._probe_search import SEARCH_CONSTRAINTS, FoldScores, check_rows
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._counts import count_neurons
 from sklearn_neurox.utils._metadata import fit_with_groups
@@ -200,7 +195,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         probes = folds.probes()
         self.oracle_scores_ = folds.of_probes(probes)
         orders = folds.map(
-            lambda train, probe: neuron_order(folds.fit(self._ranker(probe), train)), probes
+            lambda train, _, probe: neuron_order(folds.fit(self._ranker(probe), train)), probes
         )
         self._find_fewest(folds, orders, sizes)
         ranker = self._ranker(folds.estimator, fitted=False)
@@ -229,23 +224,16 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         return without_selection(self.ranker)
 
     def _find_fewest(self, folds, orders, sizes):
-        oracle, n_features = self.oracle_scores_.mean(), self.n_features_in_
-        tried, scores = [], []
-        for size in [*sizes[sizes < n_features].tolist(), n_features]:
-            tried.append(size)
-            is_all = size == n_features
-            best = [order[:size] for order in orders]
-            scores.append(self.oracle_scores_ if is_all else folds.of_columns(best))
-            if reaches(scores[-1].mean(), oracle, self.delta):
-                break
+        fewer = sizes[sizes < self.n_features_in_].tolist()
+        choices = ([order[:size] for order in orders] for size in fewer)
+        self.size_scores_ = folds.until_enough(choices, self.oracle_scores_, self.delta)
+        tried = [*fewer, self.n_features_in_][: len(self.size_scores_)]
         self.n_neurons_ = tried[-1]
-        self.sizes_, self.size_scores_ = np.array(tried), np.array(scores)
+        self.sizes_ = np.array(tried)
 
     def _get_support_mask(self):
         check_is_fitted(self)
-        mask = np.zeros(self.n_features_in_, dtype=bool)
-        mask[self.order_[: self.n_neurons_]] = True
-        return mask
+        return np.isin(np.arange(self.n_features_in_), self.order_[: self.n_neurons_])
 
     def to_frame(self) -> pd.DataFrame:
         """Return the scores of the search as a DataFrame.

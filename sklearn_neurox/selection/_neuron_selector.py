@@ -5,7 +5,7 @@ from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
-from sklearn_neurox.utils._names import neuron_indices
+from sklearn_neurox.utils._names import seen_neuron_indices
 from sklearn_neurox.utils._validation import check_matrix
 
 
@@ -75,12 +75,7 @@ class NeuronSelector(BaseNeuronSelector):
         if self.neurons is None:
             self.neurons_ = np.arange(self.n_features_in_)
             return self
-        chosen = neuron_indices(
-            self.neurons,
-            names=getattr(self, "feature_names_in_", None),
-            n_features=self.n_features_in_,
-            caller=type(self).__name__,
-        )
+        chosen = seen_neuron_indices(self, self.neurons)
         if not len(chosen):
             raise ValueError(
                 f"The 'neurons' parameter of {type(self).__name__} selects no column. Give at "
@@ -91,6 +86,4 @@ class NeuronSelector(BaseNeuronSelector):
 
     def _get_support_mask(self):
         check_is_fitted(self)
-        mask = np.zeros(self.n_features_in_, dtype=bool)
-        mask[self.neurons_] = True
-        return mask
+        return np.isin(np.arange(self.n_features_in_), self.neurons_)

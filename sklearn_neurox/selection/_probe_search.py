@@ -32,11 +32,6 @@ def check_rows(selector, X, y):
     return check_matrix(selector, X, y, reset=True, multi_output=multi_output)
 
 
-def reaches(score, oracle, delta):
-    """Return whether a score falls short of the oracle's by at most the fraction ``delta``."""
-    return score >= oracle - delta * abs(oracle)
-
-
 class FoldScores:
     """Scores the probe of a selector on subsets of columns, always over the same folds."""
 
@@ -56,9 +51,12 @@ class FoldScores:
         self.folds = list(splitter.split(X, y, groups))
 
     def map(self, function, *arguments):
-        """Call a function for each fold, with its training rows and its item of each argument."""
+        """Call a function for each fold, with its rows and its item of each argument.
+
+        The rows are those for training and those for testing.
+        """
         jobs = zip(self.folds, *arguments, strict=True)
-        return self.parallel(delayed(function)(train, *own) for (train, _), *own in jobs)
+        return self.parallel(delayed(function)(*rows, *own) for rows, *own in jobs)
 
     def fit(self, estimator, train, columns=None):
         """Fit a clone of an estimator on the given rows and columns; None means all columns."""
@@ -69,25 +67,31 @@ class FoldScores:
 
     def probes(self):
         """Fit the probe on all columns, once per fold."""
-        return self.map(lambda train: self.fit(self.estimator, train))
+        return self.map(lambda train, _: self.fit(self.estimator, train))
 
     def of_probes(self, probes):
         """Score probes that were fitted on all columns, one per fold."""
         return self._checked(
-            self.parallel(
-                delayed(self._score)(probe, self.X[test], test)
-                for (_, test), probe in zip(self.folds, probes, strict=True)
-            )
+            self.map(lambda _, test, probe: self._score(probe, self.X[test], test), probes)
         )
 
     def of_columns(self, columns):
         """Fit and score the probe on the columns given for each fold."""
-        return self._checked(
-            self.parallel(
-                delayed(self._score_columns)(train, test, own)
-                for (train, test), own in zip(self.folds, columns, strict=True)
-            )
-        )
+        return self._checked(self.map(self._score_columns, columns))
+
+    def until_enough(self, choices, oracle_scores, delta):
+        """Score growing choices of columns until one is enough, and return all these scores.
+
+        A choice is enough if its mean score falls short of the oracle's by at most the fraction
+        ``delta``. If none is, the oracle's scores come last: its choice is all columns.
+        """
+        oracle = oracle_scores.mean()
+        scores = []
+        for columns in choices:
+            scores.append(self.of_columns(columns))
+            if scores[-1].mean() >= oracle - delta * abs(oracle):
+                return np.array(scores)
+        return np.array([*scores, oracle_scores])
 
     def _score_columns(self, train, test, columns):
         columns = np.sort(columns)

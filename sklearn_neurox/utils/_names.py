@@ -105,11 +105,10 @@ def neuron_layers(names, n_features, *, n_layers, caller):
         return np.repeat(np.arange(n_layers), n_features // n_layers)
     layers = None if names is None else parse_neuron_names(names)["layer"]
     if layers is None or layers.isna().any():
-        example = (
-            ""
-            if names is None
-            else f" (the first name without one is {names[_first_na(layers)]!r})"
-        )
+        example = ""
+        if layers is not None:
+            first = names[int(layers.isna().argmax())]
+            example = f" (the first name without one is {first!r})"
         raise ValueError(
             f"{caller} needs to know the layer of every column{example}. Either give the columns "
             "neuron names such as 'hidden.3.127' (call set_output(transform='pandas') on the "
@@ -118,8 +117,14 @@ def neuron_layers(names, n_features, *, n_layers, caller):
     return layers.to_numpy(dtype=np.intp)
 
 
-def _first_na(column):
-    return int(np.flatnonzero(column.isna().to_numpy())[0])
+def seen_neuron_indices(estimator, neurons, *, caller=None):
+    """Convert a choice of neurons to indices of the columns that an estimator saw in ``fit``."""
+    return neuron_indices(
+        neurons,
+        names=getattr(estimator, "feature_names_in_", None),
+        n_features=estimator.n_features_in_,
+        caller=caller or type(estimator).__name__,
+    )
 
 
 def neuron_indices(neurons, *, names, n_features, caller):

@@ -38,11 +38,12 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
         context = self._init_callback_context(max_subtasks=self.max_iter)
         context.call_on_fit_task_begin(estimator=self, **data)
         random_state = check_random_state(self.random_state)
-        problem = self._build_problem(X, targets, random_state).penalized(self.alpha, self.l1_ratio)
+        penalty = {"alpha": self.alpha, "l1_ratio": self.l1_ratio}
+        problem = self._build_problem(X, targets, random_state).penalized(**penalty)
         watched = getattr(self, "_skl_callbacks", None)
         watch = EpochWatch(self, context, problem.design, targets, data) if watched else None
         solver = self._solver(problem, random_state, watch=watch)
-        self._set_solution(solver.solve(self._start(problem)), problem, targets)
+        self._set_solution(solver.solve(self._start(problem)), problem, targets, **penalty)
         self._notify_end(context, data)
         return self
 
@@ -64,10 +65,8 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
             intercept = np.where(known, intercept, intercept[known].min())
             start = problem.design.from_input_units(coef, intercept)
         coef, intercept = ProximalSGD(problem, random_state, n_before).run(*start)
-        exact = problem.design.exact_device
-        coef, intercept = problem.design.in_input_units(coef.to(exact), intercept.to(exact))
-        for name, value in targets.attributes(coef, intercept).items():
-            setattr(self, name, value)
+        coef, intercept = problem.design.in_input_units(coef, intercept)
+        vars(self).update(targets.attributes(coef, intercept))
         self._stream = stream
         self.dual_gap_ = self.alpha_max_ = float("nan")
         self.n_iter_ = 1
@@ -118,14 +117,11 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
             return None
         return problem.estimate(*problem.design.from_input_units(coef, intercept))
 
-    def _set_solution(self, solution, problem, targets, *, alpha=None, l1_ratio=None):
+    def _set_solution(self, solution, problem, targets, *, alpha, l1_ratio):
         """Set the fitted attributes from a solution and issue warnings about it."""
-        alpha = self.alpha if alpha is None else alpha
-        l1_ratio = self.l1_ratio if l1_ratio is None else l1_ratio
         point = solution.point
         coef, intercept = problem.design.in_input_units(point.coef, point.intercept)
-        for name, value in targets.attributes(coef, intercept).items():
-            setattr(self, name, value)
+        vars(self).update(targets.attributes(coef, intercept))
         self.dual_gap_ = solution.gap
         self.n_iter_ = solution.n_iter
         self.alpha_max_ = problem.alpha_max(solution.zero_gradient, l1_ratio)

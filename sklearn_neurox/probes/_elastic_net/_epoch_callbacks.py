@@ -26,9 +26,7 @@ class EpochWatch:
 
     def _described(self, algorithm):
         def fitted():
-            coef, intercept = algorithm.state()
-            exact = self.design.exact_device
-            coef, intercept = self.design.in_input_units(coef.to(exact), intercept.to(exact))
+            coef, intercept = self.design.in_input_units(*algorithm.state())
             return self.targets.attributes(coef, intercept)
 
         return {**self.data, "reconstruction_attributes": fitted}

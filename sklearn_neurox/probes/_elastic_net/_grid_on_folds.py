@@ -38,12 +38,10 @@ class GridOnFolds:
 
     def describe(self, folds, context):
         """Turn pairs of training and test indices, or masks, into folds."""
-        return [
-            self._describe(number, np.sort(_indices(train)), _as_slice(_indices(test)), context)
-            for number, (train, test) in enumerate(folds)
-        ]
+        return [self._describe(number, *rows, context) for number, rows in enumerate(folds)]
 
     def _describe(self, number, train, test, context):
+        train, test = np.sort(_indices(train)), _as_slice(_indices(test))
         targets = self.owner._targets(self.y, self.weight, train, where=f" of fold {number}")
         own = context.subcontext(task_name="fold", task_id=number)
         return Fold(number, train, test, targets, own)
@@ -117,14 +115,12 @@ class GridOnFolds:
         message = (
             f"{type(owner).__name__} cannot score fold {fold.number} with scoring={owner.scoring!r}"
         )
-        classes = getattr(probe, "classes_", None)
-        if classes is not None:
-            absent = np.setdiff1d(classes, self.y[fold.test]).tolist()
-            if absent:
-                message += (
-                    f", perhaps because the classes {absent} have no test row in this fold; "
-                    "use stratified folds"
-                )
+        absent = np.setdiff1d(getattr(probe, "classes_", []), self.y[fold.test]).tolist()
+        if absent:
+            message += (
+                f", perhaps because the classes {absent} have no test row in this fold; use "
+                "stratified folds"
+            )
         return f"{message}. The scorer's error: {error}"
 
 

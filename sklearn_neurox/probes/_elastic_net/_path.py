@@ -21,18 +21,13 @@ _MAX_INT = np.iinfo(np.int32).max
 _LEAST_L1_RATIO = 1e-3
 # With at least this many samples, folds are solved together, by stochastic epochs.
 _FEWEST_SAMPLES = 2048
-_SHARED = {
-    name: constraint
-    for name, constraint in BaseElasticNetProbe._parameter_constraints.items()
-    if name not in ("alpha", "warm_start")
-}
 
 
 class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
     """Base class for probes that choose ``alpha`` and ``l1_ratio`` by cross-validation."""
 
     _parameter_constraints: dict = {
-        **_SHARED,
+        **BaseElasticNetProbe._parameter_constraints,
         "l1_ratio": [Interval(Real, 0, 1, closed="both"), "array-like"],
         "alphas": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "eps": [Interval(Real, 0, 1, closed="neither")],
@@ -41,6 +36,7 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
         "selection": [StrOptions({"best", "one_standard_error"})],
         "n_jobs": [Integral, None],
     }
+    del _parameter_constraints["alpha"], _parameter_constraints["warm_start"]
 
     @abstractmethod
     def _targets(self, y, weight, rows=slice(None), where=""):

@@ -7,11 +7,7 @@ from sklearn.callback import with_callbacks
 from sklearn_neurox.probes._elastic_net._base import BaseElasticNetProbe
 from sklearn_neurox.probes._elastic_net._probe_regressor import ProbeRegressorMixin
 from sklearn_neurox.probes._elastic_net._stream import extend_stream
-from sklearn_neurox.probes._elastic_net._targets import (
-    center_of,
-    mean_one_weight,
-    number_targets,
-)
+from sklearn_neurox.probes._elastic_net._targets import center_of, mean_one_weight, number_targets
 from sklearn_neurox.utils._validation import check_weight
 
 

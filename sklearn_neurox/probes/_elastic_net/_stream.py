@@ -20,11 +20,7 @@ def extend_stream(stream, X, weight):
     weight : ndarray of shape (n_samples,) or None
         The given weights divided by the mean weight so far; None if all weights have been one.
     """
-    stream = copy.deepcopy(stream) or {
-        "scaler": StandardScaler(),
-        "n_seen": 0,
-        "total_weight": 0.0,
-    }
+    stream = copy.deepcopy(stream) or {"scaler": StandardScaler(), "n_seen": 0, "total_weight": 0.0}
     given = np.ones(len(X)) if weight is None else weight
     for block in row_blocks(X):
         if given[block].any():

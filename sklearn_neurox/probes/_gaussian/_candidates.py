@@ -10,7 +10,7 @@ from sklearn_neurox.probes._gaussian._moments import (
     variance_between,
 )
 from sklearn_neurox.utils._counts import count_neurons
-from sklearn_neurox.utils._names import neuron_indices
+from sklearn_neurox.utils._names import seen_neuron_indices
 
 
 def choose_candidates(estimator, X, codes, weights, counts):
@@ -32,16 +32,11 @@ def named_candidates(estimator):
     """Return the columns listed in ``candidates``, ascending; None if it is a number or None."""
     if estimator.candidates is None or np.ndim(estimator.candidates) == 0:
         return None
-    caller = type(estimator).__name__
-    columns = neuron_indices(
-        estimator.candidates,
-        names=getattr(estimator, "feature_names_in_", None),
-        n_features=estimator.n_features_in_,
-        caller=caller,
-    )
+    columns = seen_neuron_indices(estimator, estimator.candidates)
     if not len(columns):
         raise ValueError(
-            f"The 'candidates' parameter of {caller} selects no columns. Name at least one."
+            f"The 'candidates' parameter of {type(estimator).__name__} selects no columns. Name at "
+            "least one."
         )
     return np.sort(columns)
 
@@ -55,21 +50,17 @@ def count_candidates(estimator, named, n_classes):
         )
     else:
         count = len(named)
-    _check_memory(count, n_classes, estimator.max_memory, caller=caller)
-    return count
-
-
-def _check_memory(n_candidates, n_classes, max_memory, *, caller):
-    """Raise an error if the covariances would not fit into ``max_memory`` gigabytes."""
-    needed = 8e-9 * n_classes * n_candidates**2
+    gigabytes = 8e-9 * n_classes
+    needed, max_memory = gigabytes * count**2, estimator.max_memory
     if needed > max_memory:
-        most = int(np.sqrt(max_memory / (8e-9 * n_classes)))
+        most = int(np.sqrt(max_memory / gigabytes))
         raise ValueError(
             f"{caller} would need {needed:.3g} GB of memory for the covariances of {n_classes} "
-            f"classes and {n_candidates} neurons, but max_memory={max_memory:g}. Set "
+            f"classes and {count} neurons, but max_memory={max_memory:g}. Set "
             f"candidates={most} or less, select neurons or a layer beforehand, or increase "
             "max_memory."
         )
+    return count
 
 
 def candidate_places(chosen, candidates, n_features, *, caller):

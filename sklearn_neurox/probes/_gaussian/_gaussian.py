@@ -17,7 +17,7 @@ from sklearn_neurox.probes._gaussian._density import (
 )
 from sklearn_neurox.probes._gaussian._moments import map_covariances
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
-from sklearn_neurox.utils._names import neuron_indices
+from sklearn_neurox.utils._names import seen_neuron_indices
 from sklearn_neurox.utils._validation import (
     check_matrix,
     check_no_missing_labels,
@@ -251,12 +251,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         return probe
 
     def _chosen(self, neurons):
-        return neuron_indices(
-            neurons,
-            names=getattr(self, "feature_names_in_", None),
-            n_features=self.n_features_in_,
-            caller=f"{type(self).__name__}.subset",
-        )
+        return seen_neuron_indices(self, neurons, caller=f"{type(self).__name__}.subset")
 
     def _joint_log_likelihood(self, X):
         check_is_fitted(self)

@@ -2,6 +2,7 @@
 import numpy as np
 import torch
 
+from sklearn_neurox.probes.solvers._algorithm import Algorithm
 from sklearn_neurox.probes.solvers._quadratic import solve_quadratic
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
@@ -10,7 +11,7 @@ _BLOCK_ROWS = 4096
 _FEWEST_NEW = 100
 
 
-class ActiveSetNewton:
+class ActiveSetNewton(Algorithm):
     """Proximal Newton on an active set, for losses that do not couple the rows of coefficients.
 
     Each step takes the non-zero coefficients and those that violate optimality most, minimizes
@@ -23,24 +24,16 @@ class ActiveSetNewton:
     coordinate descent. Journal of Statistical Software.
     """
 
-    # Passes over the data in one call of `epoch`, not counting the Gram matrix.
-    n_passes = 1
-    # Whether `point` needs no pass over the data.
     knows_its_gap = True
 
     def __init__(self, problem):
         self.problem = problem
         self.is_quadratic = not hasattr(problem.loss, "hessian")
-        self.columns, self.gram = None, None
-        if self.is_quadratic:
-            self.columns, self.gram = problem.memory.get("gram", (None, None))
+        self.columns, self.gram = problem.memory.get("gram", (None, None))
 
     def start(self, point):
         """Start from a point whose scores are in the working order."""
         self.current = point
-
-    def refresh(self, point):
-        """Do nothing: there is no running sum to refresh."""
 
     def point(self):
         """Return the current point with an estimate of its duality gap."""
@@ -56,7 +49,7 @@ class ActiveSetNewton:
         return 0 if self.columns is None else len(self.columns)
 
     def epoch(self):
-        """Take one step."""
+        """Take one step, which counts as one pass even if it computes a Gram matrix."""
         point = self.current
         active = self._choose(point)
         self._update_gram(active.any(0), point)

@@ -14,7 +14,8 @@ class Certificate:
     """A point with its optimal intercepts and a bound on its suboptimality.
 
     Scores include the intercepts; ``gradient`` is the gradient of the mean loss with respect to
-    the coefficients.
+    the coefficients. Without a penalty, a point that is not optimal has no finite dual value and
+    hence an infinite gap; use the gradient to judge it.
     """
 
     coef: torch.Tensor
@@ -40,48 +41,6 @@ class Certificate:
 
         objective = float(loss.value(self.scores, target)) + float(penalty.value(self.coef))
         return replace(self, objective=objective, find_dual=find_dual)
-
-
-def certify(loss, penalty, coef, scores, target, correlate, *, intercept, fit_intercept):
-    """Certify a point, in the precision of its scores.
-
-    Parameters
-    ----------
-    loss : MultinomialLoss, BinaryLoss or SquaredLoss
-
-    penalty : ElasticNetPenalty
-        In float64.
-
-    coef : tensor of shape (n_rows, n_features), float64
-
-    scores : tensor of shape (n_samples, n_rows)
-        Without intercepts.
-
-    target : Target
-
-    correlate : callable
-        Maps a residual of shape (n_samples, n_rows) to ``residual.T @ Z / n_samples`` in float64.
-
-    intercept : tensor of shape (n_rows,)
-        Starting point of the search for the optimal intercepts.
-
-    fit_intercept : bool
-
-    Returns
-    -------
-    certificate : Certificate
-        Without a penalty, a point that is not optimal has no finite dual value and hence an
-        infinite gap; use the gradient to judge it.
-    """
-    intercept = intercept.to(device=scores.device, dtype=scores.dtype)
-    if fit_intercept:
-        intercept = loss.best_intercept(scores, target, intercept)
-    scores = scores + intercept
-    predictions = loss.predict(scores)
-    residual = loss.residual(predictions, target)
-    gradient = correlate(target.weigh(residual))
-    point = Certificate(coef, intercept, scores, predictions, gradient)
-    return point.price(loss, penalty, target)
 
 
 def _best_dual(loss, penalty, residual, target, gradient):

@@ -9,7 +9,7 @@ from sklearn_neurox.probes.solvers._certificate import Certificate
 from sklearn_neurox.probes.solvers._fista import RestartedFISTA
 from sklearn_neurox.probes.solvers._momentum_svrg import MomentumSVRG
 from sklearn_neurox.probes.solvers._saga import ProximalSAGA
-from sklearn_neurox.probes.solvers._threads import ThreadLimit
+from sklearn_neurox.probes.solvers._threads import thread_limit
 
 # Rows per batch, and the number of batches below which stochastic epochs do not pay off.
 _BATCH_SIZE = 128
@@ -165,7 +165,7 @@ class CertifiedSolver:
         self.name = name
         self.smallest_gap, self.last_gain = math.inf, 0
         rows_of_a_step = batch_size if name in stochastic else n_samples
-        self.threads = ThreadLimit(4 * rows_of_a_step * math.prod(self.problem.shape))
+        self.operations_of_a_step = 4 * rows_of_a_step * math.prod(self.problem.shape)
 
     def _run(self, point, wait):
         passes, gap, margin = 0, self._gap(point)[0], 1.0
@@ -201,7 +201,7 @@ class CertifiedSolver:
     def _epochs(self, n_passes):
         """Run epochs for up to ``n_passes`` passes over the data, or until a callback stops."""
         done, is_stopped = 0, False
-        with self.threads:
+        with thread_limit(self.operations_of_a_step):
             while done + self.algorithm.n_passes <= n_passes and not is_stopped:
                 if self.watch is not None:
                     self.watch.begin(self.algorithm)

@@ -97,8 +97,9 @@ class StandardizedDesign:
 
     def in_input_units(self, coef, intercept):
         """Map coefficients for standardized columns to arrays in units of X."""
-        coef = coef.double() / self.scale
-        return to_numpy(coef), to_numpy(intercept.double() - coef @ self.mean)
+        coef = coef.to(self.exact_device).double() / self.scale
+        intercept = intercept.to(self.exact_device).double() - coef @ self.mean
+        return to_numpy(coef), to_numpy(intercept)
 
     def from_input_units(self, coef, intercept):
         """Map arrays of coefficients in units of X to those for standardized columns."""

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import torch
 
+from sklearn_neurox.probes.solvers._algorithm import Algorithm
 
-class RestartedFISTA:
+
+class RestartedFISTA(Algorithm):
     """Accelerated proximal gradient descent with an adaptive step and restarts.
 
     Scores are linear in the coefficients, so the scores of an extrapolated point follow from the
@@ -16,11 +18,6 @@ class RestartedFISTA:
     O'Donoghue and Candes (2015). Adaptive restart for accelerated gradient schemes. Foundations
     of Computational Mathematics.
     """
-
-    # Passes over the data in one call of `epoch`.
-    n_passes = 1
-    # Whether `point` needs no pass over the data.
-    knows_its_gap = False
 
     def __init__(self, problem):
         self.problem = problem
@@ -46,17 +43,6 @@ class RestartedFISTA:
         self.scores = design.product(self.coef)
         self.before = (self.coef, self.intercept, self.scores)
         self.momentum = 1.0
-
-    def refresh(self, point):
-        """Do nothing and keep the momentum: there is no running sum to refresh."""
-
-    def point(self):
-        """Return the current point with an estimate of its duality gap."""
-        return self.problem.estimate(self.coef, self.intercept)
-
-    def state(self):
-        """Return the current coefficients and intercepts."""
-        return self.coef, self.intercept
 
     def epoch(self):
         """Take one step."""

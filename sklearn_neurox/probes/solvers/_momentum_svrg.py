@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import torch
 
+from sklearn_neurox.probes.solvers._algorithm import StochasticAlgorithm
 from sklearn_neurox.probes.solvers._linear_scores import linear_scores
 
 _GROWTH = 1.5
@@ -12,7 +13,7 @@ _FLATTEST = 6.0
 _N_PASSES = 2
 
 
-class MomentumSVRG:
+class MomentumSVRG(StochasticAlgorithm):
     """Mini-batch variance-reduced proximal gradient descent with negative momentum.
 
     Gradients are evaluated between the current iterate and a snapshot whose own gradient is known
@@ -27,32 +28,17 @@ class MomentumSVRG:
 
     # Two stochastic passes, and one full pass for the snapshot.
     n_passes = _N_PASSES + 1
-    # Whether `point` needs no pass over the data.
     knows_its_gap = True
 
     def __init__(self, problem, random_state, batch_size):
-        self.problem = problem
-        self.random_state = random_state
-        design, loss = problem.design, problem.loss
-        n_batches = -(-design.shape[0] // batch_size)
-        self.penalty = problem.penalty.to(design.dtype, design.device)
-        self.batches = design.batches(n_batches)
-        self.targets = problem.target.split(n_batches)
-        self.eigenvalue, batch_eigenvalue = problem.smoothness(batch_size)
-        self.step = loss.boldness / (loss.curvature * batch_eigenvalue)
+        super().__init__(problem, random_state, batch_size)
         self.longest_step = _FLATTEST * self.step
-        self.longest_intercept_step = 1 / (2 * loss.curvature)
 
     def start(self, point):
         """Start from a point whose scores are in the working order."""
-        design = self.problem.design
-        kind = {"dtype": design.dtype, "device": design.device, "copy": True}
         self.snapshot = point
-        self.coef = point.coef.to(**kind)
-        self.intercept = point.intercept.to(**kind)
-
-    def refresh(self, point):
-        """Do nothing: the gradient of a snapshot is exact already."""
+        self.coef = point.coef.to(**self.kind, copy=True)
+        self.intercept = point.intercept.to(**self.kind, copy=True)
 
     def point(self):
         """Return the last snapshot with an estimate of its duality gap."""
@@ -81,12 +67,11 @@ class MomentumSVRG:
     def _run(self, snapshot):
         """Return the mean of the iterates."""
         loss, target = self.problem.loss, self.problem.target
-        kind = {"dtype": self.coef.dtype, "device": self.coef.device}
-        predictions = snapshot.predictions.to(**kind)
-        gradient = snapshot.gradient.to(**kind)
+        predictions = snapshot.predictions.to(**self.kind)
+        gradient = snapshot.gradient.to(**self.kind)
         residual = target.weigh(loss.residual(predictions, target)).mean(0)
-        state = (snapshot.scores.to(**kind), predictions, gradient, residual)
-        scores, predictions = (part.tensor_split(len(self.batches)) for part in state[:2])
+        scores = snapshot.scores.to(**self.kind).tensor_split(len(self.batches))
+        predictions = predictions.tensor_split(len(self.batches))
         sums = torch.zeros_like(self.coef), torch.zeros_like(self.intercept)
         buffer = torch.empty_like(self.coef)
         prox = self.penalty.prox(self.step / _MOMENTUM)

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from sklearn_neurox.probes.solvers._certificate import certify
+from sklearn_neurox.probes.solvers._certificate import Certificate
 from sklearn_neurox.probes.solvers._column_moments import column_moments
 from sklearn_neurox.probes.solvers._design import ResidentDesign, StandardizedDesign
 from sklearn_neurox.probes.solvers._losses import Target
@@ -13,7 +13,7 @@ from sklearn_neurox.probes.solvers._stacked_loss import StackedLoss, StackedTarg
 from sklearn_neurox.probes.solvers._streamed_design import (
     StreamedDesign,
     is_memory_mapped,
-    streamed_order,
+    reading_order,
 )
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
@@ -91,9 +91,7 @@ class Problem:
 
     def reprice(self, point):
         """Estimate the certificate of a point from its estimate for another penalty."""
-        target = self.target
-        if point.scores.dtype != self.design.dtype or point.scores.device != self.design.device:
-            target = target.to(point.scores.device, point.scores.dtype)
+        target = self.target.to(point.scores.device, point.scores.dtype)
         return point.price(self.loss, self.penalty, target)
 
     def certify(self, coef, intercept):
@@ -125,16 +123,20 @@ class Problem:
         return self.design.gradient(residual).to(self.design.exact_device).double()
 
     def _certify(self, coef, start, scores, target, correlate):
-        return certify(
-            self.loss,
-            self.penalty,
-            coef,
-            scores,
-            target,
-            correlate,
-            intercept=start,
-            fit_intercept=self.fit_intercept,
-        )
+        """Certify a point, in the precision of its scores, which are without intercepts.
+
+        ``start`` is where the search for the optimal intercepts starts; ``correlate`` maps a
+        residual of shape (n_samples, n_rows) to ``residual.T @ Z / n_samples`` in float64.
+        """
+        loss = self.loss
+        intercept = start.to(device=scores.device, dtype=scores.dtype)
+        if self.fit_intercept:
+            intercept = loss.best_intercept(scores, target, intercept)
+        scores = scores + intercept
+        predictions = loss.predict(scores)
+        gradient = correlate(target.weigh(loss.residual(predictions, target)))
+        point = Certificate(coef, intercept, scores, predictions, gradient)
+        return point.price(loss, self.penalty, target)
 
     @property
     def may_be_finer(self):
@@ -234,10 +236,7 @@ def build_problem(
     """
     choice, X = _choose_design(X, device) if is_resident else (StreamedDesign, X)
     n_samples = len(X) if samples is None else len(samples)
-    if choice is StreamedDesign:
-        rows = streamed_order(X, n_samples, random_state)
-    else:
-        rows = random_state.permutation(n_samples)
+    rows = reading_order(X, n_samples, random_state)
     if samples is not None:
         X = RowView(X, samples)
     design = choice(

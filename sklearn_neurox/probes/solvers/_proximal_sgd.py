@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import torch
 
+from sklearn_neurox.probes.solvers._algorithm import StochasticAlgorithm
 from sklearn_neurox.probes.solvers._linear_scores import linear_scores
 
 # Number of samples after which the step size begins to decrease.
@@ -8,7 +9,7 @@ _CONSTANT_SAMPLES = 20_000
 _BATCH_SIZE = 128
 
 
-class ProximalSGD:
+class ProximalSGD(StochasticAlgorithm):
     """Mini-batch proximal stochastic gradient descent, for samples that are seen only once.
 
     The step size is constant at first and then decreases with the square root of the number of
@@ -22,22 +23,14 @@ class ProximalSGD:
     """
 
     def __init__(self, problem, random_state, n_seen):
-        self.problem = problem
-        self.random_state = random_state
+        super().__init__(problem, random_state, _BATCH_SIZE)
         self.n_seen = n_seen
-        design = problem.design
-        self.kind = {"dtype": design.dtype, "device": design.device, "copy": True}
-        n_batches = -(-design.shape[0] // _BATCH_SIZE)
-        self.batches = design.batches(n_batches)
-        self.targets = problem.target.split(n_batches)
-        self.penalty = problem.penalty.to(design.dtype, design.device)
-        self.eigenvalue, batch_eigenvalue = problem.smoothness(_BATCH_SIZE)
-        self.step = problem.loss.boldness / (problem.loss.curvature * batch_eigenvalue)
 
     @torch.inference_mode()
     def run(self, coef, intercept):
         """Make one pass from the given coefficients and intercepts; return the new ones."""
-        coef, intercept = coef.to(**self.kind), intercept.to(**self.kind)
+        coef = coef.to(**self.kind, copy=True)
+        intercept = intercept.to(**self.kind, copy=True)
         buffer = torch.empty_like(coef)
         n_seen = self.n_seen
         order = self.random_state.permutation(len(self.batches))
@@ -50,8 +43,7 @@ class ProximalSGD:
             coef.add_(buffer, alpha=-step / len(rows))
             self.penalty.prox(step).apply_(coef, buffer)
             if self.problem.fit_intercept:
-                longest = 1 / (2 * self.problem.loss.curvature)
-                length = min(longest, step * self.eigenvalue)
+                length = min(self.longest_intercept_step, step * self.eigenvalue)
                 intercept.add_(residual.mean(0), alpha=-length)
             n_seen += len(rows)
         return coef, intercept

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import torch
 
+from sklearn_neurox.probes.solvers._algorithm import StochasticAlgorithm
 from sklearn_neurox.probes.solvers._linear_scores import linear_scores
 
 _GROWTH = 1.25
@@ -11,7 +12,7 @@ _FADING = 0.9
 _CAUTION = 0.6
 
 
-class ProximalSAGA:
+class ProximalSAGA(StochasticAlgorithm):
     """Mini-batch proximal SAGA with a table of every sample's predictions.
 
     Rows are shuffled once, so a batch is a contiguous slice of the working copy; the order of the
@@ -23,38 +24,24 @@ class ProximalSAGA:
     for non-strongly convex composite objectives. NeurIPS.
     """
 
-    # Passes over the data in one call of `epoch`.
-    n_passes = 1
-    # Whether `point` needs no pass over the data.
-    knows_its_gap = False
-
     def __init__(self, problem, random_state, batch_size):
-        self.problem = problem
-        self.random_state = random_state
-        design, loss = problem.design, problem.loss
-        kind = {"dtype": design.dtype, "device": design.device}
-        n_samples = design.shape[0]
-        n_batches = -(-n_samples // batch_size)
-        self.penalty = problem.penalty.to(design.dtype, design.device)
-        self.batches = design.batches(n_batches)
-        self.targets = problem.target.split(n_batches)
-        self.table = torch.empty((n_samples, loss.n_rows), **kind)
-        self.kept = self.table.tensor_split(n_batches)
-        self.coef = torch.zeros(problem.shape, **kind)
-        self.intercept = torch.zeros(loss.n_rows, **kind)
+        super().__init__(problem, random_state, batch_size)
+        loss = problem.loss
+        self.table = torch.empty((problem.design.shape[0], loss.n_rows), **self.kind)
+        self.kept = self.table.tensor_split(len(self.batches))
+        self.coef = torch.zeros(problem.shape, **self.kind)
+        self.intercept = torch.zeros(loss.n_rows, **self.kind)
         self.mean_gradient = torch.empty_like(self.coef)
         self.mean_residual = torch.empty_like(self.intercept)
         self.buffer = torch.empty_like(self.coef)
-        eigenvalue, batch_eigenvalue = problem.smoothness(batch_size)
-        # The bound is tight at uniform predictions, where a fit starts. As predictions become more
-        # confident, the loss becomes flatter and steps may grow, until one proves too long.
-        self.step = loss.boldness / (loss.curvature * batch_eigenvalue)
-        self.intercept_step = min(1 / (2 * loss.curvature), self.step * eigenvalue)
+        self.intercept_step = min(self.longest_intercept_step, self.step * self.eigenvalue)
         # Fits with a similar penalty need a similar step.
         self.step = max(self.step, _CAUTION * problem.memory.get("saga_step", 0.0))
+        # As predictions become more confident, the loss becomes flatter and steps may grow, until
+        # one proves too long.
         self.longest_step = float("inf")
         # Theory needs no shorter step; if one seems necessary, the lag of the table is the cause.
-        self.shortest_step = 1 / (6 * loss.curvature * batch_eigenvalue)
+        self.shortest_step = 1 / (6 * loss.curvature * self.batch_eigenvalue)
 
     def start(self, point):
         """Start from a point whose predictions are in the working order."""
@@ -70,14 +57,6 @@ class ProximalSAGA:
         target = self.problem.target
         residual = target.weigh(self.problem.loss.residual(self.table, target))
         self.mean_residual.copy_(residual.mean(0))
-
-    def point(self):
-        """Return the current point with an estimate of its duality gap."""
-        return self.problem.estimate(self.coef, self.intercept)
-
-    def state(self):
-        """Return the current coefficients and intercepts."""
-        return self.coef, self.intercept
 
     def epoch(self):
         """Make one pass over the data; undo it and shorten the step if it diverged."""

@@ -36,10 +36,6 @@ class StackedLoss:
         self.curvature = loss.curvature
         self.boldness = loss.boldness
 
-    def encode(self, y):
-        """Encode labels for `Target.y`."""
-        return self.loss.encode(y)
-
     def predict(self, scores):
         """Compute the predictions of all tasks."""
         return self.loss.predict(scores.reshape(-1, self.loss.n_rows)).reshape(scores.shape)

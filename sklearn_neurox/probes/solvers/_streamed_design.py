@@ -90,7 +90,7 @@ class _StreamedBatches:
             return rows
 
 
-def streamed_order(X, n_samples, random_state):
+def reading_order(X, n_samples, random_state):
     """Return a permutation of the samples, by chunks if single rows would be slow to read."""
     if not is_memory_mapped(X):
         return random_state.permutation(n_samples)

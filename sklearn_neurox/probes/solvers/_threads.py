@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from contextlib import nullcontext
 from functools import cache
 
 from threadpoolctl import ThreadpoolController
@@ -9,27 +10,16 @@ from threadpoolctl import ThreadpoolController
 _WORK_PER_THREAD = 20_000_000
 
 
-class ThreadLimit:
+def thread_limit(n_operations):
     """Limit the number of threads to what a step of ``n_operations`` can keep busy.
 
-    The limit applies only to the calling thread, within a ``with`` block.
+    Use it as ``with thread_limit(n_operations):``. The limit applies only to the calling thread.
     """
-
-    def __init__(self, n_operations):
-        self.n_threads = max(1, n_operations // _WORK_PER_THREAD)
-        openmp = _openmp()
-        present = [library["num_threads"] for library in openmp.info()]
-        self.controller = openmp if present and self.n_threads < max(present) else None
-
-    def __enter__(self):
-        if self.controller is not None:
-            self.scope = self.controller.limit(limits=self.n_threads)
-            self.scope.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        if self.controller is not None:
-            self.scope.__exit__(*error)
+    n_threads = max(1, n_operations // _WORK_PER_THREAD)
+    openmp = _openmp()
+    present = [library["num_threads"] for library in openmp.info()]
+    is_less = present and n_threads < max(present)
+    return openmp.limit(limits=n_threads) if is_less else nullcontext()
 
 
 @cache

@@ -103,10 +103,8 @@ class AveragePrecisionRanker(BaseDetectorRanker):
     def _score_block(self, columns, counter):
         scores = np.empty((2, len(counter.totals), len(columns)))
         for place, column in enumerate(columns):
-            cuts = counter.cuts(column)
-            for side, (hits, everything) in enumerate(
-                [(cuts.hits_above, cuts.all_above), (cuts.hits_below, cuts.all_below)]
-            ):
-                precisions = cuts.weights * hits / everything
+            weights, *sides = counter.cuts(column)
+            for side, (hits, everything) in enumerate(sides):
+                precisions = weights * hits / everything
                 scores[side, :, place] = np.add.reduceat(precisions, counter.starts)
         return scores / counter.totals[:, np.newaxis]

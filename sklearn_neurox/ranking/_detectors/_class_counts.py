@@ -1,28 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Class counts on either side of each value of a column, from a single sort."""
 
-from typing import NamedTuple
-
 import numpy as np
-
-
-class CutCounts(NamedTuple):
-    """Counts at the value of each sample; samples are grouped by class and sorted within it.
-
-    Equal values are counted together. All arrays have shape (n_samples,). With sample weights,
-    counts are sums of weights.
-    """
-
-    weights: np.ndarray | float
-    """Weight of the sample."""
-    hits_above: np.ndarray
-    """Number of samples of its class with at least its value."""
-    all_above: np.ndarray
-    """Number of samples of any class with at least its value."""
-    hits_below: np.ndarray
-    """Number of samples of its class with at most its value."""
-    all_below: np.ndarray
-    """Number of samples of any class with at most its value."""
 
 
 class ClassCounter:
@@ -43,28 +22,33 @@ class ClassCounter:
         self._group_end = np.repeat(self.starts + sizes, sizes)
 
     def cuts(self, column):
-        """Count at each value of one column, an array of shape (n_samples,)."""
+        """Count the samples above and below the value of each sample in one column.
+
+        Samples are grouped by class and sorted within it; equal values are counted together. With
+        sample weights, counts are sums of weights.
+
+        Returns
+        -------
+        weights : ndarray of shape (n_samples,) or float
+            Weight of each sample.
+
+        above, below : pairs of ndarrays of shape (n_samples,)
+            Number of samples with at least (above) or at most (below) the value of each sample:
+            first those of its class, then those of any class.
+        """
         order = np.argsort(column)
         grouped = np.argsort(self.codes[order], kind="stable")
         first, after = self._ties(column[order], grouped)
         run_start, run_end = self._runs_within_class(first)
         if self.weight is None:
-            return CutCounts(
-                1.0,
-                self._group_end - run_start,
-                len(order) - first,
-                run_end - self._group_start,
-                after,
-            )
+            above = self._group_end - run_start, len(order) - first
+            below = run_end - self._group_start, after
+            return 1.0, above, below
         weights = self.weight[order]
-        below, hits = _from_zero(weights), _from_zero(weights[grouped])
-        return CutCounts(
-            weights[grouped],
-            hits[self._group_end] - hits[run_start],
-            below[-1] - below[first],
-            hits[run_end] - hits[self._group_start],
-            below[after],
-        )
+        every, hits = _from_zero(weights), _from_zero(weights[grouped])
+        above = hits[self._group_end] - hits[run_start], every[-1] - every[first]
+        below = hits[run_end] - hits[self._group_start], every[after]
+        return weights[grouped], above, below
 
     def _ties(self, values, grouped):
         """Return where the run of values equal to each sample's begins and ends."""

@@ -163,9 +163,9 @@ class IoURanker(BaseDetectorRanker):
 
 def _best(counter, column):
     """Return the highest IoU of a column and of its negative for each class, at any cut."""
-    cuts = counter.cuts(column)
+    _, *sides = counter.cuts(column)
     scores = []
-    for hits, everything in [(cuts.hits_above, cuts.all_above), (cuts.hits_below, cuts.all_below)]:
+    for hits, everything in sides:
         # The union is the class plus the selected samples of other classes.
         unions = counter.totals_by_sample + (everything - hits)
         scores.append(np.maximum.reduceat(hits / unions, counter.starts))
