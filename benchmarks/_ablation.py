@@ -55,7 +55,7 @@ def _table(H, words, label, quick):
     held_out = pd.factorize(words["sentence_id"])[0] % 5 == 0
     with warnings.catch_warnings():
         # Some of the bottom neurons have no weight, which is expected here.
-        warnings.filterwarnings("ignore", ".*without any weight", UserWarning)
+        warnings.filterwarnings("ignore", ".*with zero weight", UserWarning)
         table = ablation_table(
             H,
             y,
