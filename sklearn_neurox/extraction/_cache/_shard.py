@@ -135,9 +135,10 @@ class Shard:
                 self.n_bytes = os.fstat(file.fileno()).st_size
                 self._read_header(file)
                 self.tables = self._read_tables(file)
+            self.ptr = self.tables["ptr"]
+            self.keys = entry_keys(self.tables["key"], self.tables["window"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedShardError(path, str(error) or type(error).__name__) from error
-        self.ptr = self.tables["ptr"]
         self._checked = np.zeros(self.tables["checksum"].shape, dtype=bool)
 
     def _read_header(self, file):
@@ -175,11 +176,6 @@ class Shard:
 
     def __len__(self):
         return len(self.tables["key"])
-
-    @property
-    def keys(self):
-        """The keys of its entries; see `entry_keys`."""
-        return entry_keys(self.tables["key"], self.tables["window"])
 
     def states(self, blocks, entries=None):
         """Map the states of some blocks, each as a read-only array of shape (n_tokens, n_units).

@@ -53,6 +53,8 @@ class NumpyPooler:
         self.out[self.rows] = self._narrowed(self.split, 0)
 
     def _narrowed(self, values, first):
+        if self.out.dtype == values.dtype:
+            return values
         name = self.feature_names
         return narrowed(values, self.out.dtype, lambda unit: f"The neuron {name()[first + unit]}")
 
