@@ -158,6 +158,7 @@ def test_frames_of_words_and_pandas_steps():
     pd.testing.assert_frame_equal(by_words, plain)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits_and_draws_differ():
     X, y = _planted()
     options = {"groups": GROUPS, "n_draws": 3, "fill": "resample", "retrain": [True, False]}
@@ -260,6 +261,7 @@ def test_several_fills_are_those_of_single_calls():
         pd.testing.assert_frame_equal(same, alone, check_dtype=False)
 
 
+@pytest.mark.slow
 def test_a_single_fraction_needs_no_list():
     X, y = _planted()
     options = {"groups": GROUPS, "n_draws": 1, "random_state": 0}

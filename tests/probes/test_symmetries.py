@@ -48,6 +48,7 @@ def test_permuted_outputs():
     close(clone(probe).fit(X, y[:, [2, 0, 1]]).coef_, probe.fit(X, y).coef_[[2, 0, 1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [2, 4])
 @pytest.mark.parametrize("solver", _SOLVERS)
 @pytest.mark.parametrize("dtype", [object, str, int, float])

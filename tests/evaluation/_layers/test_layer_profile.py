@@ -72,6 +72,7 @@ def _brute_force(X, y, groups, scorer, n_bootstrap=20):
     return np.array(scores).T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scoring",
     [

@@ -252,6 +252,7 @@ def small_memory(monkeypatch):
     return limit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
 @pytest.mark.parametrize("n", [1, 3])

@@ -90,6 +90,7 @@ def test_layers_of_several_components_are_chosen_without_the_model(
 # Stacks and targets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", ["decoder", "both"])
 @pytest.mark.parametrize("name", TWO_STACKS)
 def test_decoders_are_cached(name, stack, of, words, folder, count_forwards):

@@ -21,6 +21,7 @@ def test_text_without_words_is_one_piece():
     assert text_pieces("", [], [], caller="x") == []
 
 
+@pytest.mark.slow
 @given(st.text(), st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=6))
 def test_pieces_give_the_text_back(text, spans):
     starts, ends = [s for s, _ in spans], [e for _, e in spans]

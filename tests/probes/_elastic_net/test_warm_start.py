@@ -27,6 +27,7 @@ def data_of(kind, number, n_samples=300):
     return numbers_data(n_samples, n_outputs=number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "number"), _CASES)
 @pytest.mark.parametrize("solver", ["auto", "saga", "svrg", "fista"])
 @pytest.mark.parametrize("standardize", [False, True])
