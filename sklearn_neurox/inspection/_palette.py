@@ -33,9 +33,10 @@ class ColorScale(NamedTuple):
 
 
 def fit_color_scale(values, *, center=0.0, limit=None):
-    """Fit a scale to values, ignoring NaN; `limit=None` takes the largest distance from the center.
+    """Fit a color scale to values, ignoring NaN.
 
-    The limit is positive even if all values equal the center.
+    If ``limit`` is None, it becomes the largest distance from the center, or 1 if all values equal
+    the center.
     """
     values = np.asarray(values, dtype=np.float64)
     values = values[np.isfinite(values)]

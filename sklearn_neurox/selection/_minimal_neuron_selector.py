@@ -22,7 +22,7 @@ _PERCENTS = [0.1, 0.2, 0.3, 0.4, 0.5, *range(1, 11), *range(15, 55, 5), *range(6
 
 
 class MinimalNeuronSelector(BaseNeuronSelector):
-    """Keep the smallest number of top-ranked neurons on which a probe does about as well as on all.
+    """Keep the fewest top-ranked neurons on which a probe scores about as well as on all.
 
     In each fold, neurons are ranked on the training rows, and the probe is fitted on a growing
     number of top-ranked neurons and scored on the held-out rows. The selector chooses the smallest
