@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numpy as np
+import pandas as pd
 import pytest
 
 from sklearn_neurox.utils._names import (
@@ -50,9 +51,7 @@ def test_parts_of_a_name(name, expected):
     row = parse_neuron_names([name]).iloc[0]
     assert row["neuron"] == name
     found = row[["stack", "component", "layer", "head", "unit"]]
-    assert [
-        None if value is None or value != value else value for value in found.fillna(np.nan)
-    ] == list(expected)
+    assert [None if pd.isna(value) else value for value in found] == list(expected)
 
 
 def test_names_of_heads():
