@@ -85,11 +85,13 @@ def read_conllu(
     ...     "3\t.\t.\tPUNCT\t.\t_\t2\tpunct\t_\t_\n"
     ... )
     >>> frame = read_conllu(file, columns=["upos"], feats=["Number"], text="natural")
-    >>> frame[["text", "start", "end", "word", "upos", "Number"]]
-             text  start  end  word   upos Number
-    0  Dogs bark.      0    4  Dogs   NOUN   Plur
-    1  Dogs bark.      5    9  bark   VERB    NaN
-    2  Dogs bark.      9   10     .  PUNCT    NaN
+    >>> frame[["text", "start", "end", "word", "upos"]]
+             text  start  end  word   upos
+    0  Dogs bark.      0    4  Dogs   NOUN
+    1  Dogs bark.      5    9  bark   VERB
+    2  Dogs bark.      9   10     .  PUNCT
+    >>> frame["Number"].fillna("none").tolist()
+    ['Plur', 'none', 'none']
     """
     if text not in ("joined", "natural"):
         raise ValueError(f"The 'text' parameter must be 'joined' or 'natural', got {text!r}.")
