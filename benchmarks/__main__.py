@@ -4,22 +4,38 @@
 import argparse
 import os
 
-from benchmarks import _ablation, _extraction, _probes, _ranking, _report, _trace
+from benchmarks import (
+    _ablation,
+    _extraction,
+    _memory,
+    _mutation,
+    _probes,
+    _ranking,
+    _report,
+    _trace,
+)
 
 _SUITES = {
     "ablation": _ablation.run,
     "extraction": _extraction.run,
+    "memory": _memory.run,
+    "mutation": _mutation.run,
     "probes": _probes.run,
     "ranking": _ranking.run,
     "report": _report.run,
     "trace": _trace.run,
 }
+# Run only when asked for by name: it takes hours.
+_ON_REQUEST = {"mutation"}
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "suites", nargs="*", metavar="suite", help=f"any of {list(_SUITES)}; all by default"
+        "suites",
+        nargs="*",
+        metavar="suite",
+        help=f"any of {list(_SUITES)}; all but {sorted(_ON_REQUEST)} by default",
     )
     parser.add_argument("--quick", action="store_true", help="use small data and few runs")
     arguments = parser.parse_args()
@@ -27,7 +43,7 @@ def main():
     if unknown:
         parser.error(f"unknown suite {unknown.pop()!r}; choose from {list(_SUITES)}")
     print(f"{os.cpu_count()} cores; best of alternating runs; ratios are relative to this package")
-    for name in arguments.suites or _SUITES:
+    for name in arguments.suites or [name for name in _SUITES if name not in _ON_REQUEST]:
         print(f"\n== {name}")
         tables = _SUITES[name](quick=arguments.quick)
         for title, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
