@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Change the meaning of one expression at a time, and see whether the tests notice.
 
-Each change (a comparison, a sign, a constant, a boolean operator) is made in a copy of the tree, and
-the tests that mirror the changed module run there. Changes inside messages, annotations and sizes
-of blocks are left out, since they do not change what the package computes. What survives must still
-be read by a person: some changes are equivalent to the original.
+Each change (a comparison, a sign, a constant, a boolean operator) is made in a copy of the tree,
+and the tests that mirror the changed module run there. Changes inside messages, annotations and
+sizes of blocks are left out, since they do not change what the package computes. What survives must
+still be read by a person: some changes are equivalent to the original.
 """
 
 import ast

@@ -13,6 +13,7 @@ from sklearn_neurox.io._hdf5_checks import (
     INDEX,
     LAYERS,
     activations_of,
+    check_total,
     open_checked,
     sentence_texts,
     stated_layers,
@@ -113,8 +114,11 @@ def open_hdf5(path):
     with open_checked(path) as file:
         texts = sentence_texts(file, path)
         indices = sorted(texts)
-        shapes = [activations_of(file, str(index), path).shape for index in indices]
+        datasets = (activations_of(file, str(index), path) for index in indices)
+        looks = [(each.shape, each.id.get_storage_size()) for each in datasets]
         layers = stated_layers(file, path)
+    shapes = [shape for shape, _ in looks]
+    check_total(sum(size for _, size in looks), path)
     for index, shape in zip(indices, shapes, strict=True):
         if (shape[0], shape[2]) != (shapes[0][0], shapes[0][2]):
             raise ValueError(

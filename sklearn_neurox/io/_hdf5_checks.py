@@ -2,11 +2,13 @@
 """Look at an HDF5 file before reading it: follow no link, believe no size that it does not hold."""
 
 import contextlib
+import math
 import os
 
 from sklearn_neurox.utils._foreign_files import (
     check_regular,
     gigabytes,
+    json_kind,
     named_errors,
     parse_json,
 )
@@ -35,7 +37,11 @@ def activations_of(file, name, path):
     """Return the dataset of a sentence; raise a ValueError if it is not plainly stored."""
     dataset = _dataset(file, name, path)
     where = f"{path}: sentence {name}"
-    if dataset.shape is None or len(dataset.shape) != 3 or 0 in (dataset.shape[0], dataset.shape[2]):
+    if (
+        dataset.shape is None
+        or len(dataset.shape) != 3
+        or 0 in (dataset.shape[0], dataset.shape[2])
+    ):
         raise ValueError(
             f"{where} has the shape {dataset.shape}; expected layers x words x neurons. {AGAIN}"
         )
@@ -67,8 +73,17 @@ def sentence_texts(file, path):
             f"{path} lists {len(index_of)} sentences, but only {len(texts)} numbers: two sentences "
             f"share one. {AGAIN}"
         )
-    _check_total(file, names, path)
     return texts
+
+
+def check_total(n_bytes, path):
+    """Raise an error if entries share their storage, so that together they exceed the file."""
+    size = os.path.getsize(path)
+    if n_bytes > size:
+        raise ValueError(
+            f"{path} declares {gigabytes(n_bytes)} of values, but the file has {gigabytes(size)}. "
+            f"It is damaged, or its entries are the same data. {AGAIN}"
+        )
 
 
 def stated_layers(file, path):
@@ -87,67 +102,55 @@ def stated_layers(file, path):
 
 def _dataset(file, name, path):
     """Return a dataset of the file; links, virtual datasets and external storage are refused."""
-    import h5py
+    from h5py import Dataset, h5d, h5l
 
     where = f"{path}: {name!r}"
     with named_errors(where, "cannot be read", AGAIN):
-        link = file.get(name, getlink=True)
-        if isinstance(link, h5py.HardLink):
-            dataset = file[name]
-    for kind, what in ((h5py.ExternalLink, "another file"), (h5py.SoftLink, "another entry")):
-        if isinstance(link, kind):
-            target = getattr(link, "filename", link.path)
-            raise ValueError(
-                f"{where} is a link to {what} ({target!r}). NeuroX writes no links, and they are "
-                f"not followed. {AGAIN}"
-            )
-    if not isinstance(link, h5py.HardLink) or not isinstance(dataset, h5py.Dataset):
-        kind = type(link if not isinstance(link, h5py.HardLink) else dataset).__name__.lower()
+        kind = file.id.links.get_info(name.encode()).type
+        link = None if kind == h5l.TYPE_HARD else file.get(name, getlink=True)
+        dataset = file[name] if link is None else None
+    if link is not None:
+        target = getattr(link, "filename", None) or getattr(link, "path", "unknown")
+        raise ValueError(
+            f"{where} is a link to another {'file' if hasattr(link, 'filename') else 'entry'} "
+            f"({target!r}). NeuroX writes no links, and they are not followed. {AGAIN}"
+        )
+    if not isinstance(dataset, Dataset):
+        kind = type(dataset).__name__.lower()
         raise ValueError(f"{where} is a {kind}; NeuroX writes one dataset per sentence. {AGAIN}")
     with named_errors(where, "cannot be read", AGAIN):
-        elsewhere = "a virtual dataset, whose values are in other datasets" * dataset.is_virtual
-        if dataset.external is not None:
-            elsewhere = f"stored in another file ({dataset.external[0][0]!r})"
-    if elsewhere:
-        raise ValueError(
-            f"{where} is {elsewhere}. NeuroX stores all values in the file itself, and no other "
-            f"file is read. {AGAIN}"
+        plan = dataset.id.get_create_plist()
+        virtual, elsewhere = plan.get_layout() == h5d.VIRTUAL, plan.get_external_count() > 0
+    if virtual or elsewhere:
+        what = (
+            "virtual dataset, whose values are elsewhere" if virtual else "dataset in other files"
         )
-    _check_size(dataset, where)
-    return dataset
-
-
-def _check_size(dataset, where):
-    """Raise an error if a dataset declares more values than the file can hold."""
+        raise ValueError(
+            f"{where} is a {what}. NeuroX stores all values in the file itself, and no other file "
+            f"is read. {AGAIN}"
+        )
     with named_errors(where, "cannot be read", AGAIN):
-        held, declared = dataset.id.get_storage_size(), dataset.nbytes
-        packed = dataset.id.get_create_plist().get_nfilters() > 0
-        n_missing = 0
-        if dataset.chunks is not None:
-            grid = zip(dataset.shape, dataset.chunks, strict=True)
-            n_chunks = 1
-            for size, chunk in grid:
-                n_chunks *= -(-size // chunk)
-            n_missing = n_chunks - dataset.id.get_num_chunks()
-            # One chunk is read as a whole, however few of its values are asked for.
-            declared = max(declared, dataset.dtype.itemsize * _product(dataset.chunks))
-    limit = held * _MAX_RATIO if packed else held
-    if declared > limit or (n_missing > 0 and declared):
+        declared, held, complete = _sizes(dataset, plan)
+    if declared > held * (_MAX_RATIO if plan.get_nfilters() else 1) or not complete:
         raise ValueError(
             f"{where} declares {gigabytes(declared)} of values, but the file has only "
             f"{gigabytes(held)} for them. It is damaged, or was never filled. {AGAIN}"
         )
+    return dataset
 
 
-def _check_total(file, names, path):
-    """Raise an error if entries share their storage, so that together they exceed the file."""
-    total = sum(_dataset(file, name, path).id.get_storage_size() for name in names)
-    size = os.path.getsize(path)
-    if total > size:
-        raise ValueError(
-            f"{path} declares {gigabytes(total)} of values, but the file has {gigabytes(size)}. "
-            f"It is damaged, or its entries are the same data. {AGAIN}"
-        )
+def _sizes(dataset, plan):
+    """Return the declared and the stored size of a dataset, and whether every chunk is stored."""
+    from h5py import h5d
+
+    held, declared = dataset.id.get_storage_size(), dataset.nbytes
+    if plan.get_layout() != h5d.CHUNKED or not declared:
+        return declared, held, True
+    chunk = plan.get_chunk()
+    n_chunks = math.prod(-(-size // side) for size, side in zip(dataset.shape, chunk, strict=True))
+    # A chunk is read as a whole, however few of its values are asked for.
+    declared = max(declared, dataset.dtype.itemsize * math.prod(chunk))
+    return declared, held, dataset.id.get_num_chunks() == n_chunks
 
 
 def _index(file, path):
@@ -163,7 +166,7 @@ def _index(file, path):
     index_of = parse_json(text, where, AGAIN)
     if not isinstance(index_of, dict):
         raise ValueError(
-            f"{where} holds a {type(index_of).__name__}, not an object that maps every sentence to "
+            f"{where} holds {json_kind(index_of)}, not an object that maps every sentence to "
             f"its number. {AGAIN}"
         )
     for text, index in index_of.items():
@@ -174,10 +177,3 @@ def _index(file, path):
                 f"counts from 0. {AGAIN}"
             )
     return index_of
-
-
-def _product(sizes):
-    result = 1
-    for size in sizes:
-        result *= size
-    return result

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from sklearn_neurox.utils._foreign_files import check_regular, named_errors
+from sklearn_neurox.utils._foreign_files import check_regular, json_kind, named_errors
 from sklearn_neurox.utils._half_precision import cast_and_find_lost
 
 _WHAT = "a NeuroX file with one JSON object per line"
@@ -110,7 +110,7 @@ def _sentence(line):
     """Return the number of a sentence, its words, the numbers of the layers, and the values."""
     content = json.loads(line)
     if not isinstance(content, dict):
-        raise TypeError(f"it holds a {type(content).__name__}, not an object")
+        raise TypeError(f"it holds {json_kind(content)}, not an object")
     index, features = content["linex_index"], content["features"]
     if type(index) is not int or index < 0:
         raise TypeError(f"its linex_index is {index!r}")

@@ -57,13 +57,12 @@ def _load(path):
             start = file.read(2)
         # A zip archive, or a pickle of protocol 2, as older versions of torch wrote.
         if start not in (b"PK", b"\x80\x02"):
-            raise ValueError(f"{path} is not a file of torch; it should be {_WHAT}. {_AGAIN}") from (
-                error
-            )
+            raise ValueError(
+                f"{path} is not a file of torch; it should be {_WHAT}. {_AGAIN}"
+            ) from (error)
         raise ValueError(
             f"{path} holds more than lists of tensors, and loading that could run code. If you "
-            "trust the file, save it again as lists of tensors. torch says: "
-            + str(error).split("\n")[0]
+            "trust the file, load it yourself and save it again as lists of tensors."
         ) from error
     except Exception as error:
         with named_errors(path, "is damaged, or not a file of torch", _AGAIN):

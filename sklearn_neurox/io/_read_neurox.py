@@ -216,7 +216,7 @@ def _open_hdf5(files, layers, stored_layers):
 
 def _layer_files(path, layers, stored_layers):
     """Find the file, or the files of its layers in the requested order, by layer."""
-    if path.exists():
+    if os.path.lexists(path):
         return {None: path}
     form = re.compile(re.escape(path.stem) + r"-layer(\d+)" + re.escape(path.suffix))
     found = {}
@@ -225,7 +225,8 @@ def _layer_files(path, layers, stored_layers):
             found[int(match[1])] = file
     if not found:
         raise FileNotFoundError(
-            f"Neither {path} nor {path.stem}-layer<number>{path.suffix} in its folder exists."
+            f"Neither {path} nor {path.stem}-layer<number>{path.suffix} in its folder exists. "
+            "Check the path."
         )
     if stored_layers is not None:
         raise ValueError(

@@ -96,6 +96,12 @@ def parse_json(text, where, remedy):
         return json.loads(text)
 
 
+def json_kind(content):
+    """Name the kind of a parsed JSON value, for a message."""
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
+    return "null" if content is None else kinds.get(type(content), "a number")
+
+
 def gigabytes(n_bytes):
     """Format a size for a message."""
     return f"{n_bytes / 1e9:,.2f} GB" if n_bytes >= 1e7 else f"{n_bytes:,} bytes"
