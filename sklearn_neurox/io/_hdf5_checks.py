@@ -57,16 +57,16 @@ def sentence_texts(file, path):
     if INDEX not in names:
         raise ValueError(
             f"{path} has no dataset {INDEX!r}, so it is not a NeuroX file, or its writer was not "
-            f"closed. It has {names[:5]}."
+            f"closed. It has {names[:5]}. {AGAIN}"
         )
     index_of = _index(file, path)
     texts = {int(index): text for text, index in index_of.items()}
     stored = set(names) - {INDEX}
     lacking = sorted({str(index) for index in texts} ^ stored)
     if lacking or not texts:
+        which = f"; sentence {lacking[0]!r} is missing from one of the two" if lacking else ""
         raise ValueError(
-            f"{path} lists {len(texts)} sentences but holds {len(stored)}"
-            + (f"; sentence {lacking[0]!r} is missing from one of the two." if lacking else ".")
+            f"{path} lists {len(texts)} sentences but holds {len(stored)}{which}. {AGAIN}"
         )
     if len(texts) < len(index_of):
         raise ValueError(

@@ -13,6 +13,8 @@ from sklearn_neurox.utils._foreign_files import check_regular, gigabytes, named_
 
 _WHAT = "a .pt file with a list of sentences, each a list of words, each a list of tensors"
 _AGAIN = "Save the activations again with torch.save, as lists of tensors."
+# The number that files of torch before 1.6 begin with.
+_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 _ITEM_SIZES = {"Double": 8, "Float": 4, "Half": 2, "BFloat16": 2}
 
 
@@ -50,23 +52,20 @@ def read_pt(path, dtype):
 def _load(path):
     import torch
 
+    with open(path, "rb") as file:
+        start = file.read(32)
+    if not start.startswith(b"PK") and _MAGIC not in start:
+        raise ValueError(f"{path} is not a file of torch; it should be {_WHAT}. {_AGAIN}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with named_errors(
+            path, "is damaged, or not a file of torch", _AGAIN, unless=pickle.UnpicklingError
+        ):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        with open(path, "rb") as file:
-            start = file.read(2)
-        # A zip archive, or a pickle of protocol 2, as older versions of torch wrote.
-        if start not in (b"PK", b"\x80\x02"):
-            raise ValueError(
-                f"{path} is not a file of torch; it should be {_WHAT}. {_AGAIN}"
-            ) from (error)
         raise ValueError(
             f"{path} holds more than lists of tensors, and loading that could run code. If you "
             "trust the file, load it yourself and save it again as lists of tensors."
         ) from error
-    except Exception as error:
-        with named_errors(path, "is damaged, or not a file of torch", _AGAIN):
-            raise error
 
 
 def _stacked(sentence):
