@@ -103,7 +103,7 @@ def _check_total(path, n_bytes):
 
 
 def _check_archive(path):
-    """Compare what an archive of torch declares with what it holds: torch itself does not."""
+    """Compare what an archive of torch declares with what it holds, before torch allocates it."""
     with (
         named_errors(path, "is a damaged archive", _AGAIN),
         zipfile.ZipFile(path) as archive,
