@@ -154,6 +154,9 @@ def _meaningful(node):
             return
     if isinstance(node, ast.Assign) and _SIZE.match(getattr(node.targets[0], "id", "")):
         return
+    # Lengths that always agree; how much is printed.
+    if isinstance(node, ast.keyword) and node.arg in ("strict", "verbose"):
+        return
     yield node
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list"):

@@ -4,7 +4,6 @@
 import json
 import os
 import re
-import resource
 import shutil
 import socket
 
@@ -26,6 +25,12 @@ from sklearn_neurox.io import read_neurox, write_neurox
 from sklearn_neurox.ranking import ProbelessRanker
 from sklearn_neurox.words import words_frame
 from tests.robustness import hostile_files as hostile
+
+resource = pytest.importorskip("resource")
+
+pytestmark = pytest.mark.skipif(
+    not os.path.exists("/proc/self/statm"), reason="needs Linux's /proc and pipes"
+)
 
 WORDS = words_frame([["a", "b"]], {"upos": [["N", "V"]]})
 H = np.array([[1.0, 2.0], [3.0, 4.0]])
