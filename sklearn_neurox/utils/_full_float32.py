@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How a GPU multiplies float32 matrices: in full precision, or in TF32 with ten bits."""
+"""How torch multiplies float32 matrices: in full precision, or with factors of fewer bits."""
 
+import sys
 from contextlib import contextmanager
 from threading import Lock
 
@@ -8,17 +9,23 @@ _lock = Lock()
 _users, _before = 0, None
 
 
-def float32_products():
-    """Return ``"tf32"`` if CUDA rounds the factors of float32 products to TF32, or ``"ieee"``."""
-    import torch
+def lowered_float32():
+    """Return the settings that make float32 products less precise, by the place of the setting.
 
-    matmul = torch.backends.cuda.matmul
+    Without torch in memory, nobody can have changed them.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    cuda, found = torch.backends.cuda.matmul, {}
     # The new name can be read whichever name the user has set; the old one then raises an error.
-    if hasattr(matmul, "fp32_precision"):
-        is_rounded = matmul.fp32_precision == "tf32"
+    if hasattr(cuda, "fp32_precision"):
+        found["cuda"] = cuda.fp32_precision
     else:
-        is_rounded = matmul.allow_tf32
-    return "tf32" if is_rounded else "ieee"
+        found["cuda"] = "tf32" if cuda.allow_tf32 else "ieee"
+    cpu = getattr(torch.backends.mkldnn, "matmul", None)
+    found["cpu"] = getattr(cpu, "fp32_precision", "none")
+    return {name: value for name, value in found.items() if value not in ("none", "ieee")}
 
 
 @contextmanager
