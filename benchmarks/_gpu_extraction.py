@@ -22,7 +22,7 @@ _SENTENCES = 12
 
 def extraction_rows(rows, device, quick):
     """Time all layers and one layer, in float32 and bfloat16."""
-    words = _long_texts(40 if quick else 4000)
+    words = _long_texts(40 if quick else 1500)
     tokenizer = transformers.AutoTokenizer.from_pretrained(
         make_tiny_model("llama", corpus=words["text"].unique()[:200], max_length=2048)
     )

@@ -122,6 +122,9 @@ def breakdown(rows, X, y, device, ceilings):
         share = floor / mean if floor else None
         rows.add(f"  {name}", seconds=mean, value=f"{len(times)} times", share=share, of=of)
     rows.add("  all parts, each waited for", seconds=whole)
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device) / X.nbytes
+        rows.add("  most device memory used", value=f"{peak:.2f} times the matrix")
     return {"validation": parts["validation"], "fit": whole, "link": link}
 
 
@@ -143,7 +146,7 @@ def streamed_row(rows, X, y, device, ceilings):
 
 def layer_row(rows, device, quick):
     """Profile 33 layers of a narrow model, with one split."""
-    n_samples, width = (2000, 16) if quick else (50_000, 768)
+    n_samples, width = (2000, 16) if quick else (200_000, 512)
     X, y = classes_on_device(n_samples, 33 * width, device, seed=1)
     split = [(np.arange(n_samples * 4 // 5), np.arange(n_samples * 4 // 5, n_samples))]
     options = {"n_layers": 33, "cv": split, "groups": np.arange(n_samples) // 10}
@@ -192,14 +195,7 @@ def profiled(X, y, device):
     syncs = [e for e in table if "Synchronize" in e.key or e.key == "aten::_local_scalar_dense"]
     counts = ", ".join(f"{event.count} {event.key}" for event in syncs)
     print(f"{plain:.3g} s, {seconds:.3g} s profiled, {probe.n_iter_} passes; {counts}")
-    standard = best_seconds(lambda: _half_products(X, device), device) if len(X) else None
-    print(f"both float16 products of one pass, nothing else: {standard:.4g} s")
-
-
-def _half_products(X, device, memory={}):  # noqa: B006
-    """Compute the two products of a pass in float16 on a matrix on the device."""
-    if not memory:
-        memory["X"] = torch.from_numpy(X).to(device)
-        memory["W"] = torch.ones(X.shape[1], _N_CLASSES, dtype=torch.float16, device=device)
-    scores = memory["X"] @ memory["W"]
-    return scores.T @ memory["X"]
+    values = torch.from_numpy(X).to(device)
+    coef = torch.ones(X.shape[1], _N_CLASSES, dtype=values.dtype, device=device)
+    least = best_seconds(lambda: (values @ coef).T @ values, device)
+    print(f"both products of one pass in float16, and nothing else: {least:.4g} s")
