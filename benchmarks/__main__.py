@@ -7,6 +7,7 @@ import os
 from benchmarks import (
     _ablation,
     _extraction,
+    _gpu,
     _memory,
     _mutation,
     _probes,
@@ -18,6 +19,7 @@ from benchmarks import (
 _SUITES = {
     "ablation": _ablation.run,
     "extraction": _extraction.run,
+    "gpu": _gpu.run,
     "memory": _memory.run,
     "mutation": _mutation.run,
     "probes": _probes.run,
@@ -25,8 +27,8 @@ _SUITES = {
     "report": _report.run,
     "trace": _trace.run,
 }
-# Run only when asked for by name: it takes hours.
-_ON_REQUEST = {"mutation"}
+# Run only when asked for by name: one needs a card, the other hours.
+_ON_REQUEST = {"gpu", "mutation"}
 
 
 def main():
@@ -37,7 +39,11 @@ def main():
         metavar="suite",
         help=f"any of {list(_SUITES)}; all but {sorted(_ON_REQUEST)} by default",
     )
-    parser.add_argument("--quick", action="store_true", help="use small data and few runs")
+    small = "use small data and few runs"
+    parser.add_argument("--quick", "--small", action="store_true", help=small)
+    parser.add_argument("--device", default="auto", help="the device of the suite gpu")
+    profile = "print the operations of one fit in the suite gpu"
+    parser.add_argument("--profile", action="store_true", help=profile)
     arguments = parser.parse_args()
     unknown = set(arguments.suites) - set(_SUITES)
     if unknown:
@@ -45,7 +51,8 @@ def main():
     print(f"{os.cpu_count()} cores; best of alternating runs; ratios are relative to this package")
     for name in arguments.suites or [name for name in _SUITES if name not in _ON_REQUEST]:
         print(f"\n== {name}")
-        tables = _SUITES[name](quick=arguments.quick)
+        options = {"device": arguments.device, "profile": arguments.profile}
+        tables = _SUITES[name](quick=arguments.quick, **(options if name == "gpu" else {}))
         for title, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
             print(f"\n{title}" if title else "")
             print(table.to_string(index=False, na_rep=""))
