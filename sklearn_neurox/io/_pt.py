@@ -140,7 +140,7 @@ class _Inert:
         pass
 
 
-class _Sizes(pickle._Unpickler):  # type: ignore[name-defined]
+class _Sizes(pickle._Unpickler):
     """Reads a pickle without making anything of it, to compare the sizes of the storages."""
 
     def __init__(self, file, sizes):

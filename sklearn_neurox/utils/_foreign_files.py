@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 
 
-def as_path(path, what):
+def as_path(path: str | bytes | os.PathLike, what: str) -> Path:
     """Return a path, after checking that the system can have a file of this name.
 
     ``what`` names the path in messages ("The 'path' parameter of read_neurox").

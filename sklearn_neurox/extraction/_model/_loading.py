@@ -260,7 +260,9 @@ def _not_found(auto_class, spec, error):
     elif path.is_dir():
         files = sorted(file.name for file in path.iterdir())
         advice = f"The folder exists, but contains only {files[:8]}."
-        if what == "weights" and not spec.allow_bin_weights:
+        if any(name.endswith(".safetensors") for name in files):
+            advice += " If a file is damaged, save the model again with save_pretrained."
+        elif what == "weights" and not spec.allow_bin_weights:
             advice += " For a .bin checkpoint that you trust, pass allow_bin_weights=True."
     else:
         advice = (
