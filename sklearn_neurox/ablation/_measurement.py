@@ -19,7 +19,7 @@ from sklearn_neurox.ablation._ablator import NeuronAblator
 from sklearn_neurox.ranking import LCARanker, RandomRanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.utils._constraints import FiniteNumber
-from sklearn_neurox.utils._counts import count_neurons
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
@@ -30,7 +30,7 @@ _LABELS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "f
 _COLUMNS = ["repeat", "fold", *_LABELS, "score"]
 _FILLS = ("zero", "mean", "resample")
 CONSTRAINTS = {
-    "fractions": [FiniteNumber(), "array-like"],
+    "fractions": [*COUNT_CONSTRAINTS[:2], "array-like"],
     "n_draws": [Interval(Integral, 0, None, closed="left")],
     "fill": [StrOptions(set(_FILLS)), FiniteNumber(), "array-like"],
     "retrain": ["boolean", "array-like"],
@@ -128,7 +128,7 @@ def measure(
     table : DataFrame with the columns _COLUMNS
     """
     modes, fills = _check_modes(retrain, caller), _check_fills(fill, caller)
-    fractions = _check_fractions(fractions, caller)
+    fractions = check_counts(fractions, caller=caller, parameter="fractions")
     plan = _Plan(probes, rankings, fractions, n_draws, fills, modes, caller)
     check_no_missing_labels(y)
     check_consistent_length(X, y, groups)
@@ -155,18 +155,6 @@ def measure(
                 n_tied += tied
     _warn_about_weightless(n_tied, fold.Z_train.shape[1], caller)
     return pd.DataFrame(rows, columns=_COLUMNS)
-
-
-def _check_fractions(fractions, caller):
-    fractions = [fractions] if isinstance(fractions, Real) else fractions
-    fractions = [float(fraction) for fraction in fractions]
-    wrong = [fraction for fraction in fractions if not 0 < fraction <= 1]
-    if wrong or not fractions:
-        raise ValueError(
-            f"The 'fractions' parameter of {caller} must contain at least one fraction, all in "
-            f"(0, 1]. Got {wrong[0] if wrong else 'none'}."
-        )
-    return fractions
 
 
 def _check_modes(retrain, caller):
@@ -278,9 +266,14 @@ def _jobs(fold, plan, probes, orders, random_state):
         yield label, probe, (np.arange(n_neurons), "none", False)
         for ranking, which, draw, order in chosen:
             for fraction in plan.fractions:
-                kept = np.sort(order[: count_neurons(fraction, n_neurons, caller=plan.caller)])
+                count = count_neurons(
+                    fraction, n_neurons, caller=plan.caller, parameter="fractions"
+                )
+                kept = np.sort(order[:count])
+                # A count stands in the table as its fraction, so that one column has both.
+                share = count / n_neurons if isinstance(fraction, Integral) else float(fraction)
                 for retrained, fill in ways:
-                    label = (name, ranking, which, fraction, len(kept), retrained, fill, draw)
+                    label = (name, ranking, which, share, count, retrained, fill, draw)
                     yield label, probe, (kept, fill, retrained)
 
 
