@@ -20,6 +20,7 @@ from sklearn_neurox.ranking import LCARanker, RandomRanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
+from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
@@ -71,6 +72,7 @@ class _Fold(NamedTuple):
     weight: np.ndarray | None
     test_weight: np.ndarray | None
     fillers: dict
+    name: str
 
     def fit(self, estimator, columns=None):
         """Fit an estimator on the training set, or on some of its columns."""
@@ -79,8 +81,9 @@ class _Fold(NamedTuple):
 
     def score(self, scorer, probe, Z_test):
         """Score a probe on an ablated copy or some columns of the test set."""
-        given = {} if self.test_weight is None else {"sample_weight": self.test_weight}
-        return scorer(probe, Z_test, self.y_test, **given)
+        return score_fold(
+            scorer, probe, Z_test, self.y_test, where=self.name, sample_weight=self.test_weight
+        )
 
 
 class _FittedProbe(NamedTuple):
@@ -149,7 +152,8 @@ def measure(
                     rankings=_reseeded(rankings, random_state),
                 )
             for number, (train, test) in enumerate(folds):
-                fold = _prepare(features, *data, train, test, fills, random_state)
+                name = f"Fold {number} of {caller}"
+                fold = _prepare(features, *data, train, test, fills, random_state, name)
                 measured, tied = _measure_fold(fold, plan, scoring, parallel, bar, random_state)
                 rows += [(repeat, number, *row) for row in measured]
                 n_tied += tied
@@ -190,7 +194,7 @@ def _reseeded(estimators, random_state):
     return copies
 
 
-def _prepare(features, X, y, groups, weight, train, test, fills, random_state):
+def _prepare(features, X, y, groups, weight, train, test, fills, random_state, name):
     X_train, X_test = _safe_indexing(X, train), _safe_indexing(X, test)
     y_train, y_test = _safe_indexing(y, train), _safe_indexing(y, test)
     groups = None if groups is None else _safe_indexing(np.asarray(groups), train)
@@ -214,7 +218,7 @@ def _prepare(features, X, y, groups, weight, train, test, fills, random_state):
         fill: NeuronAblator(every, fill=fill, random_state=seed).fit(Z_train, sample_weight=weight)
         for fill in fills
     }
-    return _Fold(Z_train, y_train, Z_test, y_test, groups, weight, test_weight, fillers)
+    return _Fold(Z_train, y_train, Z_test, y_test, groups, weight, test_weight, fillers, name)
 
 
 def _matrix(X):

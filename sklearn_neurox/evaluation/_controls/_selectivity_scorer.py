@@ -7,6 +7,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils.metadata_routing import UNUSED
 
 from sklearn_neurox.evaluation._controls._control_task_classifier import ControlTaskClassifier
+from sklearn_neurox.utils._fold_score import score_fold
 
 
 class SelectivityScorer(BaseEstimator):
@@ -112,10 +113,16 @@ class SelectivityScorer(BaseEstimator):
                 "control_y: in params={'control_y': ...} of cross_validate, or in fit(..., "
                 "control_y=...) of a search."
             )
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         pairs = (estimator.estimator_, y), (estimator.control_estimator_, control_y)
         task, control = (
-            check_scoring(probe, scoring=self.scoring)(probe, X, labels, **weights)
+            score_fold(
+                check_scoring(probe, scoring=self.scoring),
+                probe,
+                X,
+                labels,
+                where="The test part of SelectivityScorer",
+                sample_weight=sample_weight,
+            )
             for probe, labels in pairs
         )
         return task - control
