@@ -133,14 +133,20 @@ def ablation_curve(
     Warns
     -----
     UserWarning
-        If the indexes of X and y share labels in different orders; if ``cv`` makes folds without
-        ``groups``; or if some of the bottom neurons have no weight at all.
+        If the indexes of X and y share labels in different orders; or if ``cv`` makes folds
+        without ``groups``.
 
     See Also
     --------
     ablation_table : The same for several rankers and probes.
     NeuronAblator : The ablation itself.
     sklearn_neurox.ranking.LCARanker : The default ranker.
+
+    Notes
+    -----
+    A sparse probe gives many neurons no weight at all (`sklearn_neurox.ranking.LCARanker` counts
+    them in ``n_tied_``). The bottom neurons are then among these, in the order in which they would
+    enter the probe.
 
     References
     ----------

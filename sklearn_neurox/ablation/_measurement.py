@@ -25,7 +25,6 @@ from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order, check_weight
-from sklearn_neurox.utils._warn_user import warn_user
 
 _LABELS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "fill", "draw"]
 _COLUMNS = ["repeat", "fold", *_LABELS, "score"]
@@ -142,7 +141,7 @@ def measure(
     folds = list(folds.split(X, y, groups))
     # Threads share the matrices of the fold, and long fits and scores release the GIL.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    rows, n_tied = [], []
+    rows = []
     total = n_repeats * len(folds) * plan.n_scores()
     with progress_bar(total, verbose, desc="ablating", unit="score") as bar:
         for repeat in range(n_repeats):
@@ -154,10 +153,8 @@ def measure(
             for number, (train, test) in enumerate(folds):
                 name = f"Fold {number} of {caller}"
                 fold = _prepare(features, *data, train, test, fills, random_state, name)
-                measured, tied = _measure_fold(fold, plan, scoring, parallel, bar, random_state)
+                measured = _measure_fold(fold, plan, scoring, parallel, bar, random_state)
                 rows += [(repeat, number, *row) for row in measured]
-                n_tied += tied
-    _warn_about_weightless(n_tied, fold.Z_train.shape[1], caller)
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
@@ -236,8 +233,7 @@ def _measure_fold(fold, plan, scoring, parallel, bar, random_state):
     }
     jobs = list(_jobs(fold, plan, probes, orders, random_state))
     scores = parallel(delayed(_score)(fold, probe, *way) for _, probe, way in jobs)
-    rows = [(*label, score) for (label, *_), score in zip(jobs, counted(bar, scores), strict=True)]
-    return rows, [getattr(ranker, "n_tied_", 0) for ranker in rankers]
+    return [(*label, score) for (label, *_), score in zip(jobs, counted(bar, scores), strict=True)]
 
 
 def _fit_probe(template, fold, scoring):
@@ -301,13 +297,3 @@ def _score(fold, fitted, kept, fill, retrained):
         others = np.delete(np.arange(Z_test.shape[1]), kept)
         Z_test = fold.fillers[fill]._overwrite(Z_test, others)
     return fold.score(fitted.scorer, fitted.probe, Z_test)
-
-
-def _warn_about_weightless(n_tied, n_neurons, caller):
-    if any(n_tied):
-        warn_user(
-            f"The bottom neurons of {caller} include neurons with zero weight in "
-            f"{np.count_nonzero(n_tied)} of {len(n_tied)} rankings (one ranking per fold and "
-            f"ranker), up to {max(n_tied)} of {n_neurons} neurons each. They are tied, and are "
-            "ordered by the gradient of the loss, not by weight."
-        )

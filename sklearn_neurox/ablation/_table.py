@@ -131,8 +131,8 @@ def ablation_table(
     Warns
     -----
     UserWarning
-        If the indexes of X and y share labels in different orders; if ``cv`` makes folds without
-        ``groups``; or if some of the bottom neurons have no weight at all.
+        If the indexes of X and y share labels in different orders; or if ``cv`` makes folds
+        without ``groups``.
 
     See Also
     --------

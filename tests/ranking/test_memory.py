@@ -28,7 +28,7 @@ from sklearn_neurox.selection import (
     LayerSelector,
     MinimalNeuronSelector,
     NeuronSelector,
-    _average_linkage,
+    _linkage,
 )
 from sklearn_neurox.utils import _correlations as column_correlations
 from sklearn_neurox.utils import _validation
@@ -66,7 +66,7 @@ def mapped(tmp_path, monkeypatch):
         (_base_detector, "_BLOCK_BYTES", 500_000),
         (_moments, "_BLOCK_BYTES", 200_000),
         (_split, "_CHUNK", 16),
-        (_average_linkage, "_BLOCK_COLUMNS", 64),
+        (_linkage, "_BLOCK_COLUMNS", 64),
         (column_correlations, "_BLOCK_ROWS", 64),
     ]:
         monkeypatch.setattr(module, name, size)

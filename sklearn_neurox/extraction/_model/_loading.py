@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sklearn_neurox.extraction._model._tokenizer_files import check_tokenizer_files
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._tqdm import tqdm_class
@@ -130,7 +131,15 @@ def load_tokenizer(spec):
             )
     load_config(spec)  # gives a better message if there is no such model
     key = ("tokenizer", *_key(source))
-    return _kept(_tokenizers, key, _MAX_TOKENIZERS, lambda: _fetch(AutoTokenizer, source))
+    parameter = "model" if spec.tokenizer is None else "tokenizer"
+    return _kept(
+        _tokenizers,
+        key,
+        _MAX_TOKENIZERS,
+        lambda: check_tokenizer_files(
+            _fetch(AutoTokenizer, source), source.model, parameter=parameter
+        ),
+    )
 
 
 def loaded_model(spec):
@@ -235,7 +244,7 @@ def _fetch(auto_class, spec, **options):
                 trust_remote_code=spec.trust_remote_code,
                 **options,
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(_not_found(auto_class, spec, error)) from error
 
 
@@ -252,6 +261,11 @@ def _not_found(auto_class, spec, error):
     elif path.is_dir():
         files = sorted(file.name for file in path.iterdir())
         advice = f"The folder exists, but contains only {files[:8]}."
+        if what == "a tokenizer":
+            advice += (
+                " It lacks tokenizer.json, or the files of an older format. Save the model's "
+                "tokenizer there with tokenizer.save_pretrained(folder), or pass it as tokenizer=."
+            )
         if what == "weights" and not spec.allow_bin_weights:
             advice += " For a .bin checkpoint that you trust, pass allow_bin_weights=True."
     else:
