@@ -12,7 +12,7 @@ from sklearn.ensemble._base import _set_random_states
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.ablation._ablator import NeuronAblator
@@ -30,6 +30,8 @@ _LABELS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "f
 _COLUMNS = ["repeat", "fold", *_LABELS, "score"]
 _FILLS = ("zero", "mean", "resample")
 CONSTRAINTS = {
+    "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
+    "y": ["array-like"],
     "fractions": [*COUNT_CONSTRAINTS[:2], "array-like"],
     "n_draws": [Interval(Integral, 0, None, closed="left")],
     "fill": [StrOptions(set(_FILLS)), FiniteNumber(), "array-like"],

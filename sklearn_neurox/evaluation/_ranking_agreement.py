@@ -19,6 +19,7 @@ _K = {"caller": "ranking_agreement", "parameter": "k"}
 @validate_params(
     {
         "k": [*COUNT_CONSTRAINTS[:2], "array-like"],
+        "names": ["array-like", None],
         "p": [Interval(Real, 0, 1, closed="neither")],
     },
     prefer_skip_nested_validation=True,

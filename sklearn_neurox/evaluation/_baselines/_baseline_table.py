@@ -43,6 +43,7 @@ class _Contender(NamedTuple):
 @validate_params(
     {
         "words": ["array-like"],
+        "y": ["array-like"],
         "estimator": [HasMethods(["fit", "predict"]), None],
         "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"]), None],
         "X_untrained": ["array-like", HasMethods(["shape", "__getitem__"]), None],

@@ -39,6 +39,7 @@ class _Rows(NamedTuple):
 @validate_params(
     {
         "estimator": [HasMethods(["fit"])],
+        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
         "y": ["array-like"],
         "fractions": [*COUNT_CONSTRAINTS[:2], "array-like"],
         "groups": ["array-like", None],

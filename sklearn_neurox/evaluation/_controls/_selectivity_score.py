@@ -22,6 +22,7 @@ from sklearn_neurox.utils._unique_in_order import unique_in_order
 @validate_params(
     {
         "estimator": [HasMethods(["fit", "predict"])],
+        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
         "y": ["array-like"],
         "control_y": ["array-like"],
         "types": ["array-like", None],

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
+from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.metadata_routing import UNUSED
 
 from sklearn_neurox.evaluation._controls._control_task_classifier import ControlTaskClassifier
@@ -100,6 +101,11 @@ class SelectivityScorer(BaseEstimator):
         ValueError
             If there are no control labels.
         """
+        validate_parameter_constraints(
+            {"scoring": [str, callable, None]},
+            {"scoring": self.scoring},
+            caller_name=type(self).__name__,
+        )
         if not hasattr(estimator, "control_estimator_"):
             raise TypeError(
                 "SelectivityScorer can only score a fitted ControlTaskClassifier, got a "

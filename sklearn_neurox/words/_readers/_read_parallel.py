@@ -5,13 +5,22 @@ from collections.abc import Mapping
 from typing import IO
 
 import pandas as pd
-from sklearn.utils._param_validation import StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
 from sklearn_neurox.words._frame import words_frame
 from sklearn_neurox.words._readers._lines import read_lines
 
 
-@validate_params({"rows": [StrOptions({"words", "texts"})]}, prefer_skip_nested_validation=True)
+@validate_params(
+    {
+        "text": [str, os.PathLike, HasMethods(["read"])],
+        "labels": [str, os.PathLike, HasMethods(["read"]), Mapping],
+        "rows": [StrOptions({"words", "texts"})],
+        "name": [str],
+        "encoding": [str],
+    },
+    prefer_skip_nested_validation=True,
+)
 def read_parallel(
     text: str | os.PathLike | IO,
     labels: str | os.PathLike | IO | Mapping[str, str | os.PathLike | IO],
