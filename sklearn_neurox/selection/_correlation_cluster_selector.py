@@ -101,6 +101,8 @@ class CorrelationClusterSelector(BaseNeuronSelector):
     array([0, 1])
     """
 
+    _set_by_fit = "labels_"
+
     _parameter_constraints: dict = {
         "threshold": [Interval(Real, 0, 2, closed="both")],
         "signed": ["boolean"],
@@ -153,7 +155,7 @@ class CorrelationClusterSelector(BaseNeuronSelector):
                 f"The 'threshold' parameter of {type(self).__name__} is {self.threshold}, but no "
                 "distance exceeds 1 unless signed=True."
             )
-        matrix = check_matrix(self, X, reset=True, ensure_min_samples=2)
+        matrix = check_matrix(self, X, reset=True, squares=True, ensure_min_samples=2)
         weight = check_weight(sample_weight, matrix)
         dtype = np.promote_types(matrix.dtype, np.float32)
         columns = StandardColumns(matrix, dtype=dtype, weight=weight)

@@ -124,6 +124,8 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     3
     """
 
+    _set_by_fit = "order_"
+
     _parameter_constraints: dict = {
         "ranker": [HasMethods(["fit"]), None],
         "sizes": [*COUNT_CONSTRAINTS, "array-like"],

@@ -47,6 +47,16 @@ _CONSTRAINTS = {
 _LARGE_BYTES = 15_000_000
 
 
+def _check_title(title):
+    try:
+        title.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"The 'title' parameter of NeuronReport contains {title[error.start]!r} at place "
+            f"{error.start}, half of a character (a surrogate), which no file can hold. Remove it."
+        ) from None
+
+
 class NeuronReport:
     """Interactive HTML page about all neurons and labels of a ranking.
 
@@ -165,6 +175,7 @@ class NeuronReport:
     ):
         given = {name: value for name, value in locals().items() if name in _CONSTRAINTS}
         validate_parameter_constraints(_CONSTRAINTS, given, caller_name="NeuronReport")
+        _check_title(title)
         inputs = read_inputs(ranker, X, y, words, probe, input_features)
         order, ranking = read_ranking(ranker, inputs.probe, inputs.classes)
         detailed = np.sort(order[:n_detailed])
