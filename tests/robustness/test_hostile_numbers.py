@@ -58,11 +58,11 @@ def test_values_whose_squares_overflow_are_named(estimator):
 def test_a_variance_that_overflows_is_named():
     Z = X.copy()
     Z[:, 4] *= 1e200
-    with pytest.raises(ValueError, match="column 4 of X are too large"):
+    with pytest.raises(ValueError, match="column 4, row 0 is"):
         ProbelessRanker(scale=True).fit(Z, Y)
 
 
-MIXED = [["a", 1, 2], [1, "a", 2.5], ["x", True, "y"], ["x", ("t",), "y"]]
+MIXED = [["a", 1, 2], [1, "a", 2.5], ["x", True, "y"]]
 
 
 @pytest.mark.filterwarnings("ignore")
