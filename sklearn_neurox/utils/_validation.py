@@ -20,7 +20,9 @@ def row_blocks(X):
         yield slice(start, min(start + rows, X.shape[0]))
 
 
-def check_matrix(estimator, X, y="no_validation", *, reset, squares=False, **check_params):
+def check_matrix(
+    estimator, X, y="no_validation", *, reset, forget=True, squares=False, **check_params
+):
     """Validate a matrix of activations for an estimator.
 
     scikit-learn's own validation would upcast a float16 matrix as a whole; this keeps float16 and
@@ -41,6 +43,10 @@ def check_matrix(estimator, X, y="no_validation", *, reset, squares=False, **che
     reset : bool
         True in ``fit``, False afterwards.
 
+    forget : bool, default=True
+        Whether ``reset`` also removes the attributes of an earlier fit, which ``partial_fit`` must
+        not.
+
     squares : bool, default=False
         Whether the estimator computes squares, which must not overflow.
 
@@ -57,7 +63,8 @@ def check_matrix(estimator, X, y="no_validation", *, reset, squares=False, **che
     X = _as_readable(X, type(estimator).__name__)
     if reset:
         _check_unique_names(X, type(estimator).__name__)
-        forget_fit(estimator)
+        if forget:
+            forget_fit(estimator)
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
         check_no_missing_labels(y)
