@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._run._array_source import ArraySource
@@ -40,6 +41,15 @@ class _Content(NamedTuple):
     n_units: int
 
 
+@validate_params(
+    {
+        "path": [str, os.PathLike],
+        "words": [pd.DataFrame, None],
+        "layers": ["array-like", None],
+        "stored_layers": ["array-like", None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def read_neurox(
     path: str | os.PathLike,
     words: pd.DataFrame | None = None,

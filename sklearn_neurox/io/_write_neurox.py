@@ -2,6 +2,7 @@
 import os
 from collections.abc import Mapping
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, validate_params
 
 # Private, but it reads the column names of any dataframe library.
 from sklearn.utils.validation import _get_feature_names
@@ -24,6 +26,17 @@ from sklearn_neurox.utils._output_files import write_whole
 _WRITERS = {".hdf5": write_hdf5, ".json": write_json}
 
 
+@validate_params(
+    {
+        "path": [str, os.PathLike],
+        "H": ["array-like"],
+        "words": [pd.DataFrame],
+        "n_layers": [Interval(Integral, 1, None, closed="left"), None],
+        "decompose_layers": ["boolean"],
+        "parallel": [Mapping, None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def write_neurox(
     path: str | os.PathLike,
     H: ArrayLike,

@@ -366,7 +366,7 @@ def test_rows_of_a_filtered_frame_are_named_by_their_label_too(tiny, words):
 
 def test_the_tokenizer_of_a_larger_model_is_refused(tiny, words):
     extractor = ActivationExtractor(tiny("bert"), tokenizer=demo_model_path())
-    with pytest.raises(ValueError, match=r"produces the token id \d+, but the model has only"):
+    with pytest.raises(ValueError, match="has 30522 tokens, and the model has 600"):
         extractor.transform(words)
 
 

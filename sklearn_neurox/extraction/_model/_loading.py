@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sklearn_neurox.extraction._model._model_folder import check_model_folder
+from sklearn_neurox.extraction._model._tokenizer_files import check_tokenizer_files
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._foreign_files import as_path, reason_of
 from sklearn_neurox.utils._torch import resolve_device
@@ -136,7 +137,15 @@ def load_tokenizer(spec):
             )
     load_config(spec)  # gives a better message if there is no such model
     key = ("tokenizer", *_key(source))
-    return _kept(_tokenizers, key, _MAX_TOKENIZERS, lambda: _fetch(AutoTokenizer, source))
+    parameter = "model" if spec.tokenizer is None else "tokenizer"
+    return _kept(
+        _tokenizers,
+        key,
+        _MAX_TOKENIZERS,
+        lambda: check_tokenizer_files(
+            _fetch(AutoTokenizer, source), source.model, parameter=parameter
+        ),
+    )
 
 
 def loaded_model(spec):
@@ -260,7 +269,12 @@ def _not_found(auto_class, spec, error):
     elif path.is_dir():
         files = sorted(file.name for file in path.iterdir())
         advice = f"The folder exists, but contains only {files[:8]}."
-        if any(name.endswith(".safetensors") for name in files):
+        if what == "a tokenizer" and "tokenizer.json" not in files:
+            advice += (
+                " It lacks tokenizer.json, or the files of an older format. Save the model's "
+                "tokenizer there with tokenizer.save_pretrained(folder), or pass it as tokenizer=."
+            )
+        elif any(name.endswith(".safetensors") for name in files):
             advice += " If a file is damaged, save the model again with save_pretrained."
         elif what == "weights" and not spec.allow_bin_weights:
             advice += " For a .bin checkpoint that you trust, pass allow_bin_weights=True."

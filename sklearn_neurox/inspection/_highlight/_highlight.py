@@ -251,6 +251,8 @@ def highlight(
     >>> highlight(["The cat sleeps.", "Dogs bark."], model, "hidden.2.5", top_words=1)
     <Highlight of ['hidden.2.5'] in 5 words of 2 sentences>
     """
+    if not isinstance(words, str) and not hasattr(words, "__iter__"):
+        _refuse("words", "a frame of words, a str, or a list of sentences", words)
     _check_parameters(top_words, min_share, unit, direction)
     sentences = read_sentences(words)
     values, names = read_neurons(sentences.frame, activations, neurons, input_features)

@@ -31,6 +31,9 @@ from sklearn_neurox.utils._warn_user import warn_user
 _COUNT = Interval(Integral, 0, None, closed="left")
 _CONSTRAINTS = {
     "ranker": [HasMethods(["fit"])],
+    "X": ["array-like"],
+    "y": ["array-like"],
+    "words": ["array-like"],
     "probe": [HasMethods(["fit"]), None],
     "input_features": ["array-like", None],
     "ablation": [pd.DataFrame, None],
