@@ -10,8 +10,8 @@ from sklearn_neurox.probes.solvers._row_view import RowView
 # One block is filled while the one before it is on its way.
 _N_BUFFERS = 2
 # A single thread copies memory more slowly than the link to a device carries it.
-_MOST_THREADS = 8
-_BYTES_PER_THREAD = 4_000_000
+_MOST_THREADS = 16
+_BYTES_PER_THREAD = 2_000_000
 
 
 class HostFeed:
