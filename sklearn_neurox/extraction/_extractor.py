@@ -101,6 +101,13 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
     random_state : int, default=0
         Seed of the random weights.
 
+    add_special_tokens : bool or "auto", default="auto"
+        Whether the tokenizer adds its special tokens, such as BOS or ``[CLS]``, around each text.
+        ``"auto"`` adds them unless the text already begins with them, as the output of a chat
+        template does: such a text is read as it stands, and its own first tokens count as the added
+        ones. True adds them to every text, False to none. A text with a ``text_pair`` gets them
+        with ``"auto"``, too.
+
     special_tokens : bool, default=False
         Whether the special tokens that the tokenizer adds around a text count as its subwords, in
         rows that are whole texts.
@@ -202,6 +209,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         "revision": [str, None],
         "weights": [StrOptions({"pretrained", "random"})],
         "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")],
+        "add_special_tokens": [StrOptions({"auto"}), "boolean"],
         "special_tokens": ["boolean"],
         "split_special_tokens": ["boolean"],
         "missing": [StrOptions({"zero", "nan", "error"})],
@@ -227,6 +235,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         revision: str | None = None,
         weights: str = "pretrained",
         random_state: int = 0,
+        add_special_tokens: bool | str = "auto",
         special_tokens: bool = False,
         split_special_tokens: bool = False,
         missing: str = "zero",
@@ -248,6 +257,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self.revision = revision
         self.weights = weights
         self.random_state = random_state
+        self.add_special_tokens = add_special_tokens
         self.special_tokens = special_tokens
         self.split_special_tokens = split_special_tokens
         self.missing = missing
@@ -431,6 +441,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             component=check_components(self.component),
             stack=self.stack,
             layers=self.layers,
+            add_special_tokens=(
+                "auto" if self.add_special_tokens == "auto" else bool(self.add_special_tokens)
+            ),
             special_tokens=bool(self.special_tokens),
             split_special_tokens=bool(self.split_special_tokens),
             missing=self.missing,

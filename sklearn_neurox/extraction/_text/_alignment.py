@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_neurox.extraction._text._tokenization import SPECIAL, TEXT
+from sklearn_neurox.extraction._text._roles import PAIR, SPECIAL
 from sklearn_neurox.utils._ragged import pointers, ranges
 
 
@@ -46,16 +46,39 @@ def align(rows, encodings, *, special_tokens):
     if rows.whole:
         own = np.ones(len(encodings.role), bool) if special_tokens else encodings.role != SPECIAL
         return _rows_of_texts(rows, encodings, np.flatnonzero(own))
-    own = (encodings.role == TEXT) & ~encodings.is_marker & (encodings.end > encodings.start)
-    own = np.flatnonzero(own)
-    text_of_token = np.searchsorted(encodings.ptr, own, side="right") - 1
+    # Special tokens that the text itself spells have characters, added ones have none.
+    own = np.flatnonzero(
+        (encodings.role != PAIR) & ((encodings.end > encodings.start) | encodings.has_space)
+    )
+    text = np.searchsorted(encodings.ptr, own, side="right") - 1
     lengths = np.array([len(text) for text in rows.texts], dtype=np.int64)
     # Offset the characters of all texts into one line, with a gap between texts.
     base = pointers(lengths + 1)[:-1]
-    start = encodings.start[own] + base[text_of_token]
-    end = encodings.end[own] + base[text_of_token]
+    start = encodings.start[own] + base[text]
+    end = encodings.end[own] + base[text]
     row_start = rows.start + base[rows.text_of_row]
     row_end = rows.end + base[rows.text_of_row]
+    found = _align_spans(own, start, end, row_start, row_end)
+    has_space = encodings.has_space[own]
+    if has_space.any() and (blank := rows.are_blank()).any():
+        before = np.maximum(base[text], np.append(0, end[:-1]))
+        start = np.where(has_space, before, start)
+        with_spaces = _align_spans(own, start, end, row_start, row_end)
+        found = _choose(blank, with_spaces, found)
+    return found
+
+
+def _choose(mask, first, second):
+    """Take the rows of one alignment where the mask is true, those of another elsewhere."""
+    tokens = np.concatenate([first.tokens, second.tokens])
+    begin = np.where(mask, first.ptr[:-1], second.ptr[:-1] + len(first.tokens))
+    places, ptr = ranges(begin, np.where(mask, first.counts, second.counts))
+    return Alignment(tokens[places], ptr)
+
+
+def _align_spans(own, start, end, row_start, row_end):
+    filled = end > start
+    own, start, end = own[filled], start[filled], end[filled]
     if (np.diff(start) < 0).any() or (np.diff(end) < 0).any():
         return _align_unordered(own, start, end, row_start, row_end)
     first = np.searchsorted(end, row_start, side="right")

@@ -32,6 +32,15 @@ class Rows:
         """Return the name of a row for messages."""
         return name_row(self.index, row)
 
+    def spelled(self):
+        """Return the characters of each row."""
+        spans = zip(self.text_of_row.tolist(), self.start.tolist(), self.end.tolist(), strict=True)
+        return [self.texts[text][start:end] for text, start, end in spans]
+
+    def are_blank(self):
+        """Return whether each row consists of white space."""
+        return np.array([not shown.strip() for shown in self.spelled()], dtype=bool)
+
 
 def name_row(index, row):
     """Return the position of a row, and its index label if that differs, as in filtered frames."""
@@ -214,9 +223,7 @@ def _check_spans(rows, words, caller):
         )
     if words is None:
         return
-    texts = rows.texts
-    triples = zip(rows.text_of_row.tolist(), rows.start.tolist(), rows.end.tolist(), strict=True)
-    found = np.array([texts[text][start:end] for text, start, end in triples], dtype=object)
+    found = np.array(rows.spelled(), dtype=object)
     wrong = found != words.to_numpy(dtype=object)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

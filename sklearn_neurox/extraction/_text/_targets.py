@@ -84,8 +84,13 @@ def tokenize_contexts(request, texts, first_sequence, n_sequences):
     spec = request.spec
     config, tokenizer = load_config(spec), load_tokenizer(spec)
     limit = limit_tokens(config, tokenizer, ["encoder"], None, model=spec.name)
-    split = request.split_special_tokens
-    encodings = encode(tokenizer, texts, None, split_special_tokens=split)
+    encodings = encode(
+        tokenizer,
+        texts,
+        None,
+        split_special_tokens=request.split_special_tokens,
+        add_special_tokens=request.add_special_tokens,
+    )
     long_texts = too_long(encodings, limit)
     if len(long_texts):
         first = int(long_texts[0])

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Words keep their vectors, whatever a normalizer does to the characters around and within them.
+
+A word's right value is that of the same word in a text without the characters that the normalizer
+deletes, or in a text that is normalized already: wherever the ids are equal, so are the vectors.
+"""
+
+import io
+import json
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers import AutoModel, BertConfig, PreTrainedTokenizerFast
+
+from sklearn_neurox.datasets._tiny_models import _random_model
+from sklearn_neurox.extraction import ActivationExtractor
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*drops all characters:UserWarning"),
+]
+
+SENTENCE = ["the", "big", "dog", "barks", "at", "a", "cat", "."]
+DELETED = ["\x10", "\x01", "\x7f", "\x10\x1f"]
+EXPANDED = ["\ufb03", "\u2026", "\u00bd", "\u337f", "\ufdfa"]
+COMPOSED = ["e\u0301", "a\u0323\u0302", "\u1112\u1161\u11ab", "A\u030a"]
+REORDERED = ["a\u0301\u0323", "q\u0308\u0323\u0301"]
+ODD = [*DELETED, *EXPANDED, *COMPOSED, *REORDERED, "\u0130", "\u00df", "\u4e2d", "\u200b", "\ufeff"]
+
+
+def charsmap():
+    """Return the compiled rules ``nmt_nfkc`` of SentencePiece, as T5 and XLM-R have them."""
+    sentencepiece = pytest.importorskip("sentencepiece")
+    trained = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([" ".join(SENTENCE)] * 20),
+        model_writer=trained,
+        vocab_size=30,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        normalization_rule_name="nmt_nfkc",
+    )
+    # The fields of a protocol buffer: the normalizer is field 3, its rules are field 2 of that.
+    return _field(_field(trained.getvalue(), 3), 2)
+
+
+def _field(message, wanted):
+    place = 0
+
+    def number():
+        nonlocal place
+        value, shift = 0, 0
+        while True:
+            byte = message[place]
+            place += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while place < len(message):
+        key = number()
+        size = {0: lambda: 0, 1: lambda: 8, 2: number, 5: lambda: 4}[key & 7]()
+        if key & 7 == 0:
+            number()
+        if key >> 3 == wanted:
+            return message[place : place + size]
+        place += size
+    raise AssertionError(wanted)
+
+
+@pytest.fixture(scope="module")
+def rules():
+    return charsmap()
+
+
+def every_normalizer(rules):
+    n = normalizers
+    precompiled = n.Precompiled(rules)
+    return {
+        "Precompiled": precompiled,
+        "T5": n.Sequence([precompiled, n.Strip(False, True), n.Replace(Regex(" {2,}"), "▁")]),
+        "XLM-R": n.Sequence([n.Replace("\u2026", "..."), precompiled, n.Replace(Regex(" {2,}"), " ")]),
+        "ALBERT": n.Sequence([n.Replace("``", '"'), n.NFKD(), n.StripAccents(), n.Lowercase(), precompiled]),
+        "twice": n.Sequence([precompiled, n.NFD(), precompiled]),
+        "Bert": n.BertNormalizer(),
+        "Bert cased": n.BertNormalizer(lowercase=False),
+        "NFC": n.NFC(),
+        "NFD": n.NFD(),
+        "NFKC": n.NFKC(),
+        "NFKD": n.NFKD(),
+        "Nmt": n.Nmt(),
+        "Nmt NFKC": n.Sequence([n.Nmt(), n.NFKC()]),
+        "Lowercase": n.Lowercase(),
+        "StripAccents": n.Sequence([n.NFD(), n.StripAccents()]),
+        "Strip": n.Strip(),
+        "deletes": n.Replace(Regex("[\x01\x10\x1f\x7f\u200b]+"), ""),
+        "expands": n.Replace("\u2026", "..."),
+        "ByteLevel": n.ByteLevel(),
+        "Prepend": n.Sequence([n.Prepend("▁"), n.Replace(" ", "▁")]),
+        "Precompiled ByteLevel": n.Sequence([precompiled, n.ByteLevel()]),
+    }  # fmt: skip
+
+
+def make_tokenizer(normalizer):
+    """Make a tokenizer whose tokens are single characters, of which unknown ones fall in 200."""
+    letters = sorted(set("abcdefghijklmnopqrstuvwxyz.▁ ABCDEFG/12"))
+    vocab = {"<unk>": 0, "<s>": 1, "</s>": 2, **{c: 3 + i for i, c in enumerate(letters)}}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[], unk_token="<unk>"))
+    tokenizer.normalizer = normalizer
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A $B", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>",
+        model_input_names=["input_ids", "attention_mask"],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model():
+    config = BertConfig(
+        vocab_size=64, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=8, max_position_embeddings=512,
+    )  # fmt: skip
+    return _random_model(config, np.random.RandomState(0))
+
+
+def spans_of(words):
+    """Join words by single spaces; return the text and the span of each word."""
+    text, spans = "", []
+    for word in words:
+        text += " " if text else ""
+        spans.append((len(text), len(text) + len(word)))
+        text += word
+    return text, spans
+
+
+def independent_states(model, tokenizer, words):
+    """Read the words and find their tokens by the normal form of the words before each."""
+    text, _ = spans_of(words)
+    normalize = tokenizer.backend_tokenizer.normalizer.normalize_str
+    ids = tokenizer(text)["input_ids"]
+    with torch.no_grad():
+        states = model(torch.tensor([ids]), output_hidden_states=True).hidden_states
+    states = torch.cat([state[0] for state in states], dim=1).numpy()
+    whole, found = normalize(text), []
+    assert len(whole) == len(ids) - 2
+    end = 0
+    for i, word in enumerate(words):
+        before = normalize(" ".join([*words[:i], ""])) if i else ""
+        upto = normalize(" ".join(words[: i + 1]))
+        if not whole.startswith(upto) or not upto.startswith(before.rstrip(" ")):
+            return None
+        # The letters that the word adds, without the space between.
+        own = [k for k in range(end, len(upto)) if not upto[k].isspace() and upto[k] not in "▁Ġ"]
+        end = len(upto)
+        found.append(states[[1 + k for k in own]].mean(axis=0) if own else None)
+    return found
+
+
+def read_words(model, tokenizer, words):
+    text, spans = spans_of(words)
+    frame = pd.DataFrame([(text, *span) for span in spans], columns=["text", "start", "end"])
+    frame["word"] = words
+    plan = ActivationExtractor(model, tokenizer=tokenizer, missing="nan").transform(frame)
+    return plan.pool("mean")
