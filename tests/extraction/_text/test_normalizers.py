@@ -6,15 +6,15 @@ deletes, or in a text that is normalized already: wherever the ids are equal, so
 """
 
 import io
-import json
 import random
+import unicodedata
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import AutoModel, BertConfig, PreTrainedTokenizerFast
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, PreTrainedTokenizerFast
 
 from sklearn_neurox.datasets._tiny_models import _random_model
 from sklearn_neurox.extraction import ActivationExtractor
@@ -29,7 +29,7 @@ DELETED = ["\x10", "\x01", "\x7f", "\x10\x1f"]
 EXPANDED = ["\ufb03", "\u2026", "\u00bd", "\u337f", "\ufdfa"]
 COMPOSED = ["e\u0301", "a\u0323\u0302", "\u1112\u1161\u11ab", "A\u030a"]
 REORDERED = ["a\u0301\u0323", "q\u0308\u0323\u0301"]
-ODD = [*DELETED, *EXPANDED, *COMPOSED, *REORDERED, "\u0130", "\u00df", "\u4e2d", "\u200b", "\ufeff"]
+ODD = [*DELETED, *EXPANDED, *COMPOSED, *REORDERED, "\u0130", "\u00df", "\u4e2d"]
 
 
 def charsmap():
@@ -81,11 +81,13 @@ def rules():
 def every_normalizer(rules):
     n = normalizers
     precompiled = n.Precompiled(rules)
+    dots, spaces = n.Replace("\u2026", "..."), n.Replace(Regex(" {2,}"), " ")
+    albert = [n.Replace("``", '"'), n.NFKD(), n.StripAccents(), n.Lowercase(), precompiled]
     return {
         "Precompiled": precompiled,
         "T5": n.Sequence([precompiled, n.Strip(False, True), n.Replace(Regex(" {2,}"), "▁")]),
-        "XLM-R": n.Sequence([n.Replace("\u2026", "..."), precompiled, n.Replace(Regex(" {2,}"), " ")]),
-        "ALBERT": n.Sequence([n.Replace("``", '"'), n.NFKD(), n.StripAccents(), n.Lowercase(), precompiled]),
+        "XLM-R": n.Sequence([dots, precompiled, spaces]),
+        "ALBERT": n.Sequence(albert),
         "twice": n.Sequence([precompiled, n.NFD(), precompiled]),
         "Bert": n.BertNormalizer(),
         "Bert cased": n.BertNormalizer(lowercase=False),
@@ -112,6 +114,7 @@ def make_tokenizer(normalizer):
     vocab = {"<unk>": 0, "<s>": 1, "</s>": 2, **{c: 3 + i for i, c in enumerate(letters)}}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[], unk_token="<unk>"))
     tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A $B", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
@@ -140,27 +143,33 @@ def spans_of(words):
     return text, spans
 
 
-def independent_states(model, tokenizer, words):
-    """Read the words and find their tokens by the normal form of the words before each."""
+def is_space(char):
+    return unicodedata.category(char)[0] == "Z" or char in "\t\n\x0b\x0c\r\x85"
+
+
+def independent_means(model, tokenizer, words):
+    """Read the words, and count the letters of the normal form of the text before each."""
     text, _ = spans_of(words)
     normalize = tokenizer.backend_tokenizer.normalizer.normalize_str
     ids = tokenizer(text)["input_ids"]
     with torch.no_grad():
         states = model(torch.tensor([ids]), output_hidden_states=True).hidden_states
     states = torch.cat([state[0] for state in states], dim=1).numpy()
-    whole, found = normalize(text), []
-    assert len(whole) == len(ids) - 2
-    end = 0
-    for i, word in enumerate(words):
-        before = normalize(" ".join([*words[:i], ""])) if i else ""
-        upto = normalize(" ".join(words[: i + 1]))
-        if not whole.startswith(upto) or not upto.startswith(before.rstrip(" ")):
-            return None
-        # The letters that the word adds, without the space between.
-        own = [k for k in range(end, len(upto)) if not upto[k].isspace() and upto[k] not in "▁Ġ"]
+    whole = normalize(text)
+    token_of = np.cumsum([not is_space(char) for char in whole])  # after the first special token
+    assert token_of[-1] == len(ids) - 2
+    found, end = [], 0
+    for last in range(1, len(words) + 1):
+        upto = normalize(" ".join(words[:last]))
+        assert whole.startswith(upto), (words, upto)
+        own = [k for k in range(end, len(upto)) if not is_space(upto[k])]
+        while own and upto[own[0]] in "▁Ġ":  # the space before the word
+            own.pop(0)
         end = len(upto)
-        found.append(states[[1 + k for k in own]].mean(axis=0) if own else None)
-    return found
+        found.append(
+            states[token_of[own]].mean(axis=0) if own else np.full(states.shape[1], np.nan)
+        )
+    return np.array(found)
 
 
 def read_words(model, tokenizer, words):
@@ -169,3 +178,54 @@ def read_words(model, tokenizer, words):
     frame["word"] = words
     plan = ActivationExtractor(model, tokenizer=tokenizer, missing="nan").transform(frame)
     return plan.pool("mean")
+
+
+def odd_sentences(n, seed):
+    rng = random.Random(seed)
+    for _ in range(n):
+        words = list(SENTENCE[: rng.randint(2, 8)])
+        for _ in range(rng.choice([1, 1, 2, 4])):
+            odd, place = rng.choice(ODD), rng.choice([0, 0, -1, rng.randrange(len(words))])
+            how = rng.choice(["before", "before", "after", "inside", "alone"])
+            word = words[place]
+            words[place] = {
+                "before": odd + word, "after": word + odd, "alone": odd,
+                "inside": word[:1] + odd + word[1:],
+            }[how]  # fmt: skip
+        yield words
+
+
+def check_normalizer(name, model, tokenizer, n, seed):
+    for words in odd_sentences(n, seed):
+        wanted = independent_means(model, tokenizer, words)
+        found = read_words(model, tokenizer, words)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5, err_msg=f"{name} {words!r}")
+
+
+def test_every_normalizer_keeps_words_and_vectors_together(model, rules):
+    for name, normalizer in every_normalizer(rules).items():
+        check_normalizer(name, model, make_tokenizer(normalizer), 5, 0)
+
+
+@pytest.mark.slow
+def test_every_normalizer_at_length(model, rules):
+    for seed, (name, normalizer) in enumerate(every_normalizer(rules).items()):
+        check_normalizer(name, model, make_tokenizer(normalizer), 300, seed)
+
+
+def test_deleted_characters_leave_the_vectors_of_the_clean_text(model, rules):
+    """Where the ids are equal, so are the vectors: first of all at the start of the text."""
+    for name in ("Precompiled", "T5", "XLM-R", "ALBERT", "twice", "Precompiled ByteLevel"):
+        tokenizer = make_tokenizer(every_normalizer(rules)[name])
+        clean = read_words(model, tokenizer, SENTENCE)
+        for odd in DELETED:
+            for place in range(len(SENTENCE)):
+                for cut in (0, 1, 9):
+                    words = list(SENTENCE)
+                    words[place] = words[place][:cut] + odd + words[place][cut:]
+                    text, _ = spans_of(words)
+                    assert (
+                        tokenizer(text)["input_ids"] == tokenizer(" ".join(SENTENCE))["input_ids"]
+                    )
+                    found = read_words(model, tokenizer, words)
+                    np.testing.assert_allclose(found, clean, rtol=0, atol=1e-5, err_msg=repr(words))
