@@ -117,9 +117,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         characters. Otherwise the model reads the special token, and a warning counts such rows.
 
     missing : {"zero", "nan", "error"}, default="zero"
-        What to do with a row that has no subwords because the tokenizer drops all its characters,
-        such as a lone zero-width joiner: fill it with zeros or NaN, both with a warning that counts
-        such rows, or raise an error.
+        What to do with a row that has no subwords, because the tokenizer drops all its characters,
+        such as a lone zero-width joiner, or because the tokens of its text cannot be matched with
+        its words, which may happen with tokenizers written in Python: fill it with zeros or NaN,
+        both with a warning that counts such rows, or raise an error.
 
     overflow : {"window", "error"}, default="window"
         What to do with a text longer than the model can read: split it into overlapping windows,
@@ -357,7 +358,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         tokenized = recalled or tokenize_texts(request, *texts)
         encodings, limit = tokenized.encodings, tokenized.limit
         alignment = align(rows, encodings, special_tokens=request.special_tokens)
-        report_dropped(rows, alignment, missing=request.missing)
+        report_dropped(rows, tokenized, alignment, missing=request.missing)
         report_special(rows, encodings, alignment, split=request.split_special_tokens)
         check_lengths(rows, encodings, limit, overflow=request.overflow)
         sequences, placement, first_sequence = make_sequences(

@@ -21,8 +21,8 @@ _FOLDED = str.maketrans(
         **dict.fromkeys("\u2012\u2013\u2014\u2015\u2212", "-"),
     }
 )
-_ESCAPED = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]+\d*);", re.IGNORECASE)
-_HYPHEN = "@-@"  # how Moses writes a hyphen within a word
+# How the Moses family writes characters with a meaning in HTML, and hyphens within a word.
+_ESCAPED = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]+\d*);|@-@", re.IGNORECASE)
 # Letters compared at once where two spellings differ, so that time grows linearly.
 _WINDOW = 200
 
@@ -77,7 +77,7 @@ def surface(token):
         token = token.removeprefix(prefix)
     for suffix in _SUFFIXES:
         token = token.removesuffix(suffix)
-    return "-" if token == _HYPHEN else token
+    return token
 
 
 def match_letters(text, surfaces):
@@ -117,12 +117,16 @@ def _plain(text, surfaces):
 
 def _unescaped(text, surfaces):
     ours, theirs = _plain(text, surfaces)
-    return ours, theirs.replace(_ESCAPED, html.unescape)
+    return ours, theirs.replace(_ESCAPED, _unescape)
+
+
+def _unescape(found):
+    return "-" if found == "@-@" else html.unescape(found)
 
 
 def _folded(text, surfaces):
     both = [Letters.of(text, fold=True), Letters.of(surfaces, fold=True)]
-    both[1] = both[1].replace(_ESCAPED, lambda found: html.unescape(found).translate(_FOLDED))
+    both[1] = both[1].replace(_ESCAPED, lambda found: _unescape(found).translate(_FOLDED))
     return [letters.replace(re.compile("''"), lambda _: '"') for letters in both]
 
 

@@ -32,8 +32,12 @@ class Rows:
         """Return the name of a row for messages."""
         return name_row(self.index, row)
 
+    def spelled_by(self, row):
+        """Return the characters of a row."""
+        return self.texts[self.text_of_row[row]][self.start[row] : self.end[row]]
+
     def spelled(self):
-        """Return the characters of each row."""
+        """Return the characters of each row, as a list."""
         spans = zip(self.text_of_row.tolist(), self.start.tolist(), self.end.tolist(), strict=True)
         return [self.texts[text][start:end] for text, start, end in spans]
 

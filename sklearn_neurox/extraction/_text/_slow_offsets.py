@@ -107,11 +107,13 @@ class SlowTokenizer:
         filled = _fill_gaps(text, tokens, spans)
         if is_exact:
             return filled
-        for token, span, (start, end) in zip(tokens, spans, filled, strict=True):
-            # A gap that spans two pieces could belong to either.
-            if span is None and token.strip(_MARKERS) and len(text[start:end].split()) != 1:
-                return None
-        return filled
+        # What lies in two pieces, or between them, could belong to either.
+        sure = all(
+            len(text[start:end].split()) == 1
+            for token, (start, end) in zip(tokens, filled, strict=True)
+            if token.strip(_MARKERS)
+        )
+        return filled if sure else None
 
     def _surfaces(self, text, tokens):
         # The unknown token and others spell nothing, unless the text spells them.
