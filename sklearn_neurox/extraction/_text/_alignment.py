@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_neurox.extraction._text._roles import PAIR, SPECIAL
+from sklearn_neurox.extraction._text._roles import PAIR, SPECIAL, TEXT
 from sklearn_neurox.utils._ragged import pointers, ranges
+
+_OTHER_TOKENIZER = "Tokens and activations must come from the same tokenizer, read in the same way."
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ def align(rows, encodings, *, special_tokens):
     """Find the tokens of each row.
 
     A word owns each token that covers at least one of its characters, so a token that spans two
-    words belongs to both. A whole text owns all tokens of the text and its pair.
+    words belongs to both. A row that names its token owns that token alone. A whole text owns all
+    tokens of the text and its pair.
 
     Parameters
     ----------
@@ -42,6 +45,11 @@ def align(rows, encodings, *, special_tokens):
     Returns
     -------
     alignment : Alignment
+
+    Raises
+    ------
+    ValueError
+        If a row names a token that its text does not have, or that is elsewhere in its text.
     """
     if rows.whole:
         own = np.ones(len(encodings.role), bool) if special_tokens else encodings.role != SPECIAL
@@ -65,7 +73,46 @@ def align(rows, encodings, *, special_tokens):
         start = np.where(has_space, before, start)
         with_spaces = _align_spans(own, start, end, row_start, row_end)
         found = _choose(blank, with_spaces, found)
+    if rows.token_index is not None:
+        found = _choose(rows.token_index >= 0, _align_named(rows, encodings), found)
     return found
+
+
+def own_tokens(encodings):
+    """Find the tokens that a text itself spells, among them those without a character."""
+    has_characters = encodings.end > encodings.start
+    is_own = (encodings.role == TEXT) | ((encodings.role == SPECIAL) & has_characters)
+    return np.flatnonzero(is_own)
+
+
+def _align_named(rows, encodings):
+    """Give each row that names a token, by its number in the text, that token."""
+    own = own_tokens(encodings)
+    ptr = np.searchsorted(own, encodings.ptr)
+    naming = np.flatnonzero(rows.token_index >= 0)
+    number, text = rows.token_index[naming], rows.text_of_row[naming]
+    n_tokens = (ptr[1:] - ptr[:-1])[text]
+    wrong = np.flatnonzero(number >= n_tokens)
+    if len(wrong):
+        first = wrong[0]
+        raise ValueError(
+            f"The 'token_index' of {rows.name(int(naming[first]))} is {number[first]}, but its "
+            f"text has {n_tokens[first]} tokens ({len(wrong)} such rows). {_OTHER_TOKENIZER}"
+        )
+    tokens = own[ptr[:-1][text] + number]
+    start, end = encodings.start[tokens], encodings.end[tokens]
+    # A token without characters of its own stands beside those of its row.
+    apart = (end > start) & ((start >= rows.end[naming]) | (end <= rows.start[naming]))
+    wrong = np.flatnonzero(apart)
+    if len(wrong):
+        first = wrong[0]
+        row = int(naming[first])
+        raise ValueError(
+            f"The 'token_index' of {rows.name(row)} is {number[first]}, a token of the characters "
+            f"{start[first]} to {end[first]} of its text, but the row has the characters "
+            f"{rows.start[row]} to {rows.end[row]} ({len(wrong)} such rows). {_OTHER_TOKENIZER}"
+        )
+    return Alignment(tokens, pointers(rows.token_index >= 0))
 
 
 def _choose(mask, first, second):

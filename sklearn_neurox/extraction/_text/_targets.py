@@ -61,6 +61,8 @@ def read_rows_and_targets(X, *, stack, caller):
     columns = {"text": X["target"], "text_pair": X["text"]}
     if not missing:
         columns |= {"start": X["target_start"], "end": X["target_end"]}
+        if "token_index" in X.columns:
+            columns["token_index"] = X["token_index"]
     # Read the target like any other text, under the usual column names.
     rows = read_rows(pd.DataFrame(columns, index=X.index), caller=f"{caller} (of the target)")
     return replace(rows, pairs=None), rows.pairs
