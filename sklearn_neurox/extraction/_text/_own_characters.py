@@ -52,13 +52,18 @@ def correct_markers(tokenizer, texts, flat, ptr):
 
 
 def _empty_glued_markers(flat, ptr, is_lone):
-    """Empty the span of each lone marker that has no character but the one of the next token."""
-    start, end = flat["start"], flat["end"]
-    same_text = np.ones(len(start), dtype=bool)
-    same_text[ptr[1:-1][ptr[1:-1] < len(start)]] = False
-    glued = np.flatnonzero(
-        is_lone[:-1] & (flat["role"][1:] == TEXT) & same_text[1:] & (start[1:] < end[:-1])
-    )
+    """Empty the span of each lone marker that has no character but the first of the next token.
+
+    Several tokens may be made of one character that is written as several words; a marker among
+    them stands for the space between.
+    """
+    start, end, role = flat["start"], flat["end"], flat["role"]
+    follows = np.ones(len(start), dtype=bool)  # another token of the same text
+    follows[ptr[:-1][ptr[:-1] < len(start)]] = False
+    follows &= (role == TEXT) & np.append(False, role[:-1] == TEXT)
+    shares_next = np.append(follows[1:] & (start[1:] < end[:-1]), False)
+    shares_last = follows & (np.append(0, end[:-1]) > start)
+    glued = is_lone & shares_next & ~shares_last
     end[glued] = start[glued]
 
 

@@ -207,9 +207,9 @@ def _fill_gaps(text, tokens, spans):
     A lone marker gets only the white space there. Any other token of an empty gap belongs to the
     character before, such as the last pieces of what a tokenizer wrote for one character.
     """
+    spans = _place_literally(text, tokens, spans)
     ends = np.maximum.accumulate([0] + [0 if s is None else s[1] for s in spans])[:-1]
-    starts = [len(text) if s is None else s[0] for s in spans] + [len(text)]
-    starts = np.minimum.accumulate(starts[::-1])[::-1][1:]
+    starts = _starts_after(text, spans)
     filled = []
     for token, span, before, after in zip(tokens, spans, ends, starts, strict=True):
         low, high = int(before), max(int(before), int(after))
@@ -223,3 +223,22 @@ def _fill_gaps(text, tokens, spans):
             span = (low + lead, low + (len(inner.rstrip()) or len(inner)))
         filled.append(span or (max(low - 1, 0), max(low, min(1, len(text)))))
     return filled
+
+
+def _starts_after(text, spans):
+    """Return where the next token with a span begins, for each token."""
+    starts = [len(text) if s is None else s[0] for s in spans] + [len(text)]
+    return np.minimum.accumulate(starts[::-1])[::-1][1:]
+
+
+def _place_literally(text, tokens, spans):
+    """Place tokens without letters that occur as they are, such as control characters."""
+    found, place = [], 0
+    for token, span, after in zip(tokens, spans, _starts_after(text, spans), strict=True):
+        spelled = surface(token)
+        at = text.find(spelled, place, int(after)) if span is None and spelled else -1
+        if at >= 0:
+            span = (at, at + len(spelled))
+        place = place if span is None else max(place, span[1])
+        found.append(span)
+    return found
