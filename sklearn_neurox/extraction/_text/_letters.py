@@ -11,7 +11,8 @@ from functools import lru_cache
 import numpy as np
 
 # Markers of word starts, continuations and word ends in common subword vocabularies.
-_PREFIXES = ("\u2581", "##", "\u0120")
+SPACE = "\u2581"
+_PREFIXES = (SPACE, "##", "\u0120")
 _SUFFIXES = ("</w>", "@@")
 # Quotes, apostrophes and dashes that tokenizers of the Moses family write in one way.
 _FOLDED = str.maketrans(
@@ -36,15 +37,18 @@ class Letters:
     high: np.ndarray  # inclusive
 
     @classmethod
-    def of(cls, items, *, fold):
-        """Take the letters of a list of strings."""
+    def of(cls, items, *, fold, kept):
+        """Take the letters of a list of strings, and the white space that is ``kept``."""
         spelled, numbers = [], []
         for number, item in enumerate(items):
-            letters = _letters(item.translate(_FOLDED) if fold else item)
+            letters = _letters(item.translate(_FOLDED) if fold else item, kept)
             spelled.append(letters)
             numbers += [number] * len(letters)
-        numbers = np.array(numbers, dtype=np.int64)
-        return cls("".join(spelled), numbers, numbers)
+        string, numbers = "".join(spelled), np.array(numbers, dtype=np.int64)
+        if not unicodedata.is_normalized("NFD", string):  # marks of one letter in another order
+            order = _canonical_order(string)
+            string, numbers = "".join(string[place] for place in order), numbers[order]
+        return cls(string, numbers, numbers)
 
     def replace(self, pattern, change):
         """Replace the matches of a pattern by other letters, each made from all that matched."""
@@ -63,12 +67,23 @@ class Letters:
         return Letters(string, np.concatenate(low), np.concatenate(high))
 
 
+def _canonical_order(string):
+    """Sort the marks that follow a letter by their combining class, as Unicode defines it."""
+    classes = np.array([unicodedata.combining(char) for char in string], dtype=np.int64)
+    letter = np.cumsum(classes == 0)
+    return np.lexsort((classes, letter))
+
+
 @lru_cache(maxsize=100_000)
-def _letters(text):
-    """Return the letters of a text without case, composition and white space."""
+def _letters(text, kept=""):
+    """Return the letters of a text without case, composition, white space and its marker."""
+    if kept and any(char in kept for char in text):
+        return "".join(char if char in kept else _letters(char) for char in text)
     # Decomposed first, because capitals in compatibility forms have no case.
     plain = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(c for c in unicodedata.normalize("NFKD", plain) if not c.isspace())
+    return "".join(
+        c for c in unicodedata.normalize("NFKD", plain) if not c.isspace() and c != SPACE
+    )
 
 
 def surface(token):
@@ -80,15 +95,17 @@ def surface(token):
     return token
 
 
-def match_letters(text, surfaces):
+def match_letters(text, tokens, silent=frozenset()):
     """Match the letters of a text with those that its tokens spell.
 
     Parameters
     ----------
     text : str
 
-    surfaces : list of str
-        What each token spells.
+    tokens : list of str
+
+    silent : set of str, default=frozenset()
+        Tokens that spell nothing.
 
     Returns
     -------
@@ -98,21 +115,38 @@ def match_letters(text, surfaces):
     is_exact : bool
         Whether all letters of both sides match.
     """
+    found = _match(text, ["" if token in silent else surface(token) for token in tokens])
+    spells_markers = any(marker in text for marker in (*_PREFIXES, *_SUFFIXES))
+    if spells_markers and found[0]:
+        other = _match(text, ["" if token in silent else token for token in tokens])
+        found = min(found, other, key=lambda result: result[0])
+    return found[1], found[0] == 0
+
+
+def _match(text, surfaces):
+    """Return how many letters do not match, and the span of each token."""
     best = None
     for spell in (_plain, _unescaped, _folded):
         ours, theirs = spell(text, surfaces)
         if ours.string == theirs.string:
             n = len(ours.string)
-            return _spans([(0, 0, n)] if n else [], ours, theirs, len(surfaces)), True
+            return 0, _spans([(0, 0, n)] if n else [], ours, theirs, len(surfaces))
         blocks = _matching_blocks(ours.string, theirs.string)
-        missing = len(theirs.string) - sum(size for *_, size in blocks)
+        matched = sum(size for *_, size in blocks)
+        missing = len(ours.string) + len(theirs.string) - 2 * matched
         if best is None or missing < best[0]:
             best = missing, blocks, ours, theirs
-    return _spans(*best[1:], len(surfaces)), False
+    return best[0], _spans(*best[1:], len(surfaces))
+
+
+def _both(text, surfaces, *, fold):
+    # Some tokenizers keep white space that others do not know as such (U+0085).
+    kept = "".join(sorted({char for spelled in surfaces for char in spelled if char.isspace()}))
+    return [Letters.of(items, fold=fold, kept=kept) for items in (text, surfaces)]
 
 
 def _plain(text, surfaces):
-    return Letters.of(text, fold=False), Letters.of(surfaces, fold=False)
+    return _both(text, surfaces, fold=False)
 
 
 def _unescaped(text, surfaces):
@@ -125,7 +159,7 @@ def _unescape(found):
 
 
 def _folded(text, surfaces):
-    both = [Letters.of(text, fold=True), Letters.of(surfaces, fold=True)]
+    both = _both(text, surfaces, fold=True)
     both[1] = both[1].replace(_ESCAPED, lambda found: _unescape(found).translate(_FOLDED))
     return [letters.replace(re.compile("''"), lambda _: '"') for letters in both]
 

@@ -20,6 +20,8 @@ from sklearn_neurox.extraction._text._letters import match_letters, surface
 from sklearn_neurox.extraction._text._roles import PAIR, SPECIAL, TEXT, UNALIGNED
 
 _MARKERS = "\u2581\u0120"
+# White space, without the control characters that only Python counts as such.
+_SPACES = re.compile(r"[^\S\x1c-\x1f]+|[\u2581\u0120]+")
 
 # Warning filters are global to the process.
 _warnings_lock = threading.Lock()
@@ -100,10 +102,10 @@ class SlowTokenizer:
         return self._align_text(text, tokens)
 
     def _align_chunk(self, chunk, tokens):
-        return _fill_gaps(chunk, tokens, match_letters(chunk, self._surfaces(chunk, tokens))[0])
+        return _fill_gaps(chunk, tokens, match_letters(chunk, tokens, self._silent(chunk))[0])
 
     def _align_text(self, text, tokens):
-        spans, is_exact = match_letters(text, self._surfaces(text, tokens))
+        spans, is_exact = match_letters(text, tokens, self._silent(text))
         filled = _fill_gaps(text, tokens, spans)
         if is_exact:
             return filled
@@ -115,12 +117,9 @@ class SlowTokenizer:
         )
         return filled if sure else None
 
-    def _surfaces(self, text, tokens):
-        # The unknown token and others spell nothing, unless the text spells them.
-        return [
-            "" if token in self.specials and token not in text else surface(token)
-            for token in tokens
-        ]
+    def _silent(self, text):
+        """Return the special tokens that the text does not spell, such as the unknown token."""
+        return {token for token in self.specials if token not in text}
 
     def _tokenize(self, text):
         return tuple(self.tokenizer.tokenize(text, split_special_tokens=self.split_special_tokens))
@@ -214,8 +213,8 @@ def _fill_gaps(text, tokens, spans):
     for token, span, before, after in zip(tokens, spans, ends, starts, strict=True):
         low, high = int(before), max(int(before), int(after))
         if span is None and not token.strip(_MARKERS):
-            stands_for = text[low:high].strip() == "" or not text[low:high].strip(_MARKERS)
-            span = (low, high if stands_for else low)
+            spaces = _SPACES.search(text, low, high)
+            span = spaces.span() if spaces else (low, low)
         elif span is None and low < high:
             inner = text[low:high]
             # Without the white space around, unless there is nothing else.
@@ -235,10 +234,11 @@ def _place_literally(text, tokens, spans):
     """Place tokens without letters that occur as they are, such as control characters."""
     found, place = [], 0
     for token, span, after in zip(tokens, spans, _starts_after(text, spans), strict=True):
-        spelled = surface(token)
-        at = text.find(spelled, place, int(after)) if span is None and spelled else -1
-        if at >= 0:
-            span = (at, at + len(spelled))
+        for spelled in (token, surface(token)) if span is None else ():
+            at = text.find(spelled, place, int(after)) if spelled else -1
+            if at >= 0:
+                span = (at, at + len(spelled))
+                break
         place = place if span is None else max(place, span[1])
         found.append(span)
     return found

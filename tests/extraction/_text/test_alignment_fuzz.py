@@ -119,15 +119,13 @@ def bounds_of(family, text, rows, spans, cuts, lone):
     for start, end in rows:
         must, may = set(), set()
         for token, own in enumerate(touched):
-            if family in ("roberta", "marian") and text[start:end].strip():
+            if family == "roberta" and text[start:end].strip():
                 # The space before a word is only for rows of white space.
-                blank = " " if family == "roberta" else None
-                while own and not text[slice(*own[0])].strip(blank):
+                while own and text[slice(*own[0])] == " ":
                     own = own[1:]
             # A marker is a part of a character that is written as white space and more.
-            is_part = token in lone and own and touched[token + 1 :][:1] and (
-                own[-1] in touched[token + 1]
-            )  # fmt: skip
+            following = touched[token + 1] if token + 1 < len(touched) else []
+            is_part = token in lone and own and own[-1] in following
             if any(start <= low and high <= end for low, high in own) and not is_part:
                 must.add(token)
             if own and own[0][0] < end and own[-1][1] > start:
@@ -154,11 +152,10 @@ def marian_bounds(tokenizer, text, rows):
     ids = tokenizer.convert_tokens_to_ids(pieces)
     lone = {token for token, piece in enumerate(pieces) if not piece.strip("▁")}
     bounds = bounds_of("marian", text, rows, spans, cuts, lone)
-    exact = []
-    for (start, end), (must, may) in zip(rows, bounds, strict=True):
-        # Markers, and rows of white space, of which a word's piece makes no character.
-        exact.append((must - lone if text[start:end].strip() else set(), may))
-    return ids, exact
+    # A piece makes no character of the white space before it.
+    letters = [{k for k in span if normal[k] != "▁"} for span in spans]
+    inner = bounds_of("marian", text, rows, letters, cuts, lone)
+    return ids, [(must, may) for (must, _), (_, may) in zip(inner, bounds, strict=True)]
 
 
 def slow_bounds(family, tokenizer, text, rows):
