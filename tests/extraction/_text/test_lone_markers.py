@@ -6,8 +6,10 @@ The marker stands for the space, and its state in a left-to-right model has not 
 """
 
 import os
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from transformers import AutoTokenizer
 
@@ -101,3 +103,45 @@ def test_the_first_piece_of_a_word_has_seen_the_word(strategy, tiny):
     frame = words_frame([["The", "👍", "dog"], ["The", "中", "dog"]])
     H = ActivationExtractor(tiny("gpt2"), layers=-1).transform(frame).pool(strategy)
     assert np.abs(H[1] - H[4]).max() > 1e-3
+
+
+# White space and markers as rows of their own
+
+
+@pytest.mark.parametrize("family", ["gpt2", "roberta", "llama"])
+@pytest.mark.parametrize("text", ["a   b", "  a b", "a b  ", "   ", "a  中  b"])
+def test_rows_of_spaces_own_the_tokens_that_spell_them(family, text, tiny):
+    """RoBERTa's offsets leave spaces out."""
+    rows = [(text, k, k + 1) for k, char in enumerate(text) if char == " "]
+    frame = pd.DataFrame(rows, columns=["text", "start", "end"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan = ActivationExtractor(tiny(family)).transform(frame)
+    assert (plan.n_subwords == 1).all()
+
+
+@pytest.mark.parametrize("word", ["\u2003dog", "▁dog", "▁", "\u3000", "\u00a0中", "Ġ", "\u2028x"])
+def test_a_marker_put_in_front_of_a_text_has_no_owner(word, tiny):
+    """Not even a word that begins with white space or spells the marker."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny("llama"))
+    pieces = tokenizer.convert_ids_to_tokens(tokenizer(word, add_special_tokens=False)["input_ids"])
+    is_added = pieces[0] == "▁" and not word.startswith(("▁", " "))
+    frame = words_frame([[word, "dog"]])
+    plan = ActivationExtractor(tiny("llama")).transform(frame)
+    assert plan.n_subwords[0] == len(pieces) - is_added
+
+
+@pytest.mark.parametrize(
+    "space", ["\u2003", "\u00a0", "\u3000", "\u2028", "\x85", " ", "\t", "\u2003 "]
+)
+def test_special_tokens_beside_any_white_space(space, tiny):
+    """ByT5's special tokens absorb the white space around them, of any kind."""
+    text = f"é{space}</s>{space}b"
+    spans = [(0, 1), (1 + len(space), 5 + len(space)), (len(text) - 1, len(text))]
+    frame = pd.DataFrame([(text, *span) for span in spans], columns=["text", "start", "end"])
+    with pytest.warns(UserWarning, match="special token"):
+        plan = ActivationExtractor(tiny("byt5")).transform(frame)
+    ids = AutoTokenizer.from_pretrained(tiny("byt5"))(text)["input_ids"]
+    assert plan._source.sequences.ids.tolist() == ids
+    assert plan.n_subwords.tolist() == [2, 1, 1]
+    assert [ids[place] for place in plan._position] == [*(b + 3 for b in "é".encode()), 1, 101]
