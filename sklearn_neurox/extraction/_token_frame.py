@@ -90,22 +90,22 @@ def token_frame(
     0      0    3   The   The
     1      3    7   dog  Ġdog
     """
-    texts = _check_texts(texts)
+    checked = _check_texts(texts)
     if isinstance(tokenizer, (str, os.PathLike)):
         tokenizer = load_tokenizer(ActivationExtractor(tokenizer)._spec())
-    encodings = encode(tokenizer, texts, None, split_special_tokens=bool(split_special_tokens))
+    encodings = encode(tokenizer, checked, None, split_special_tokens=bool(split_special_tokens))
     own = own_tokens(encodings)
     ptr = np.searchsorted(own, encodings.ptr)
-    text_of_row = np.repeat(np.arange(len(texts)), np.diff(ptr))
+    text_of_row = np.repeat(np.arange(len(checked)), np.diff(ptr))
     start, end = encodings.start[own], encodings.end[own]
     lost = np.flatnonzero(start == UNALIGNED)
     if len(lost):
         raise ValueError(
             f"token_frame: the tokens of {type(tokenizer).__name__} cannot be matched with the "
-            f"characters of the text {texts[text_of_row[lost[0]]][:60]!r} "
+            f"characters of the text {checked[text_of_row[lost[0]]][:60]!r} "
             f"({len(np.unique(text_of_row[lost]))} such texts). Leave these texts out."
         )
-    lengths = np.array([len(text) for text in texts], dtype=np.int64)[text_of_row]
+    lengths = np.array([len(text) for text in checked], dtype=np.int64)[text_of_row]
     start = np.where(end > start, start, np.minimum(start, lengths - 1))
     end = np.maximum(end, start + 1)
     position = np.arange(len(own)) - np.repeat(pointers(np.diff(ptr))[:-1], np.diff(ptr))
@@ -116,10 +116,10 @@ def token_frame(
         pieces = pieces_of(tokenizer, encodings.ids[own])
     return pd.DataFrame(
         {
-            "text": pd.Categorical.from_codes(*_categories(texts, text_of_row)),
+            "text": pd.Categorical.from_codes(*_categories(checked, text_of_row)),
             "start": start,
             "end": end,
-            "word": [texts[text][low:high] for text, low, high in spans],
+            "word": [checked[text][low:high] for text, low, high in spans],
             "position": position,
             "sentence_id": text_of_row,
             "token": pieces,
@@ -142,6 +142,6 @@ def _check_texts(texts):
 
 
 def _categories(texts, text_of_row):
-    numbers: dict = {}
+    numbers = {}
     codes = np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)
     return codes[text_of_row], pd.Index(list(numbers))
