@@ -229,7 +229,7 @@ def test_a_folder_that_is_not_a_model(tmp_path, words):
         with pytest.raises(ValueError, match=r"The folder exists, but contains only.*notes\.txt"):
             ActivationExtractor(folder).fit(words)
     (tmp_path / "config.json").write_text("{broken")
-    with pytest.raises(ValueError, match="a config could not be loaded"):
+    with pytest.raises(ValueError, match=r"config\.json is not JSON .*Save the model again"):
         ActivationExtractor(tmp_path).fit(words)
     (tmp_path / "config.json").write_text('{"model_type": "no such type"}')
     with pytest.raises(ValueError, match="a config could not be loaded"):
