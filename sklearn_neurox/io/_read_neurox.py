@@ -14,6 +14,7 @@ from sklearn_neurox.io._hdf5 import HDF5Source, open_hdf5
 from sklearn_neurox.io._json import read_json
 from sklearn_neurox.io._pt import read_pt
 from sklearn_neurox.io._sentences import match_sentences
+from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._names import neuron_names
 from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.words._frame import words_frame
@@ -134,6 +135,7 @@ def read_neurox(
     lengths = source.lengths if isinstance(source, HDF5Source) else np.diff(source.ptr)
     keep = np.arange(len(lengths))
     if words is not None:
+        words = read_frame(words, ["sentence_id", "word"], caller="read_neurox")
         keep, words = match_sentences(words, lengths, str(path), mismatched=mismatched)
     else:
         words = _stored_frame(stored_words, indices, path)

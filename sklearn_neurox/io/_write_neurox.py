@@ -16,6 +16,7 @@ from sklearn.utils.validation import _get_feature_names
 from sklearn_neurox.io._hdf5 import write_hdf5
 from sklearn_neurox.io._json import narrow, write_json
 from sklearn_neurox.io._sentences import sentence_lengths
+from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._names import neuron_layers
 from sklearn_neurox.utils._optional import require
 from sklearn_neurox.utils._output_files import write_whole
@@ -102,6 +103,7 @@ def write_neurox(
     path = Path(path)
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
+    words, H = read_frame(words, ["sentence_id", "word"], caller="write_neurox"), to_pandas(H)
     names = _get_feature_names(H)
     values = check_array(H, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
     plan = plan_files(path, words, names, values.shape[1], n_layers=n_layers)

@@ -6,6 +6,8 @@ import pandas as pd
 from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._one_type import check_one_type
 from sklearn_neurox.utils._torch import to_numpy
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -54,6 +56,7 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
     X = _as_readable(X, type(estimator).__name__)
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
+        y = to_pandas(y)
         check_no_missing_labels(y)
         check_row_order(X, y)
     checked = validate_data(
@@ -125,6 +128,7 @@ def is_word_frame(X):
 
 
 def _as_readable(X, caller):
+    X = to_pandas(X)
     if is_word_frame(X):
         raise ValueError(
             f"{caller} takes a matrix of activations, but got a frame of words. Extract the "
@@ -159,12 +163,16 @@ def _check_all_finite(X, names, *, input_name, caller):
 
 
 def check_no_missing_labels(y, *, input_name="y"):
-    """Raise an error if any label is None, NaN or ``pd.NA``."""
+    """Raise an error if any label is None, NaN or ``pd.NA``, or if labels mix types."""
+    y = to_pandas(y)
     name = getattr(y, "name", None)
     missing = np.asarray(pd.isna(y if hasattr(y, "dtype") else np.asarray(y, dtype=object)))
     if missing.ndim == 2:
         missing = missing.any(axis=1)
     if not missing.any():
+        check_one_type(
+            y if hasattr(y, "dtype") else np.asarray(y, dtype=object), f"Input {input_name}"
+        )
         return
     first = int(np.flatnonzero(missing)[0])
     column = repr(name) if isinstance(name, str) else "<the column of labels>"

@@ -4,15 +4,7 @@
 import numpy as np
 import pandas as pd
 
-
-def check_columns(words, columns, *, caller):
-    """Raise an error that names the first missing column, if a frame of words lacks any."""
-    missing = [column for column in columns if column not in words.columns]
-    if missing:
-        raise ValueError(
-            f"{caller} reads the column {missing[0]!r} of the frame of words, which has only "
-            f"{list(words.columns)}. Make the frame with words_frame or read_conllu."
-        )
+from sklearn_neurox.utils._containers import read_frame, to_pandas
 
 
 def word_forms(words, *, caller):
@@ -20,9 +12,9 @@ def word_forms(words, *, caller):
 
     Raise an error if the column is absent or a word is missing.
     """
+    words = to_pandas(words)
     if isinstance(words, pd.DataFrame):
-        check_columns(words, ["word"], caller=caller)
-        words = words["word"]
+        words = read_frame(words, ["word"], caller=caller)["word"]
     forms = pd.Series(np.asarray(words, dtype=object), dtype=object)
     missing = forms.isna()
     if missing.any():

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions, validate_params
 
+from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.words._layout import check_column_names, string_dtype
 
 
 @validate_params(
     {
-        "words": [pd.DataFrame],
+        "words": "no_validation",  # by read_frame
         "name": [str],
         "on": [str, None],
         "match": [StrOptions({"fullmatch", "search"})],
@@ -109,6 +110,7 @@ def annotate(
     >>> late["late"].tolist()
     ['negative', 'negative', 'negative', 'positive']
     """
+    words = read_frame(words, caller="annotate")
     _check_names(words, name, on)
     if positive == negative:
         raise ValueError(
@@ -150,7 +152,7 @@ def _test(by, match, case_sensitive):
     """Return a function that tests one value, for any kind of ``by``."""
     if isinstance(by, str | re.Pattern):
         flags = 0 if case_sensitive else re.IGNORECASE
-        pattern = by if isinstance(by, re.Pattern) else re.compile(by)
+        pattern = by if isinstance(by, re.Pattern) else _compiled(by)
         # Adding a flag to a compiled expression requires recompiling it.
         pattern = re.compile(pattern.pattern, pattern.flags | flags) if flags else pattern
         if isinstance(pattern.pattern, bytes):
@@ -175,6 +177,17 @@ def _test(by, match, case_sensitive):
         )
     chosen = {_folded(value, case_sensitive) for value in by}
     return lambda value: _folded(value, case_sensitive) in chosen
+
+
+def _compiled(expression):
+    try:
+        return re.compile(expression)
+    except re.error as error:
+        raise ValueError(
+            f"The 'by' parameter of annotate is {expression!r}, which is not a valid regular "
+            f"expression: {error}. If it is a word, pass it in a set, {{{expression!r}}}; to match "
+            "its characters inside words, pass re.escape(...) of it with match='search'."
+        ) from None
 
 
 def _folded(value, case_sensitive):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.utils._one_type import check_one_type
 from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 
@@ -98,6 +99,8 @@ def assemble_frame(
 ) -> pd.DataFrame:
     """Build the frame from a text and id per sentence, and a span, word and annotations per row."""
     check_column_names(annotations)
+    for name, column in annotations.items():
+        check_one_type(column, f"The annotation {name!r}")
     distinct, text_codes = unique_in_order(texts)
     categories = pd.Index(distinct, dtype=string_dtype())
     of_row = np.repeat(np.arange(len(texts)), lengths)

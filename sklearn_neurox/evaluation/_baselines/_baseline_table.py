@@ -26,6 +26,7 @@ from sklearn_neurox.evaluation._baselines._type_baseline import (
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
 
@@ -177,6 +178,7 @@ def baseline_table(
     1   word type   0.75  0.04
     2  characters   0.78  0.02
     """
+    words, y, X, X_untrained, groups = map(to_pandas, (words, y, X, X_untrained, groups))
     check_no_missing_labels(y)
     check_consistent_length(words, y, X, X_untrained, groups)
     for name, rows in (("words", words), ("X", X), ("X_untrained", X_untrained)):

@@ -10,6 +10,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 from sklearn_neurox.utils._validation import check_no_missing_labels
 
@@ -117,6 +118,7 @@ def control_labels(
     >>> control_labels(["the", "dog", "saw", "the", "cat"], y).tolist()
     ['VERB', 'DET', 'DET', 'VERB', 'NOUN']
     """
+    words, y = to_pandas(words), to_pandas(y)
     keys = _keys(words, kind, case_sensitive)
     if y is not None:
         check_consistent_length(keys, y)
@@ -131,12 +133,7 @@ def control_labels(
 def _keys(words, kind, case_sensitive):
     column = {"type": "word", "position": "position"}[kind]
     if isinstance(words, pd.DataFrame):
-        if column not in words.columns:
-            raise ValueError(
-                f"control_labels(kind={kind!r}) needs the column {column!r}, but the frame has "
-                f"{list(words.columns)}. Pass the column to use instead of the frame."
-            )
-        words = words[column]
+        words = read_frame(words, [column], caller=f"control_labels(kind={kind!r})")[column]
     values = np.asarray(words, dtype=object)
     if values.ndim != 1:
         raise ValueError(

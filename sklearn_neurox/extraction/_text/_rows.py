@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 
 
@@ -63,6 +64,7 @@ def read_rows(X, *, caller):
         If the input is of another kind, texts are missing, or a span is empty, out of range or
         different from the row's word.
     """
+    X = to_pandas(X)
     if isinstance(X, pd.DataFrame):
         return _read_frame(X, caller)
     return _read_texts(X, caller)

@@ -32,8 +32,8 @@ _CONSTRAINTS = {
     "ranker": [HasMethods(["fit"])],
     "probe": [HasMethods(["fit"]), None],
     "input_features": ["array-like", None],
-    "ablation": [pd.DataFrame, None],
-    "layer_profile": [pd.DataFrame, None],
+    "ablation": "no_validation",  # by read_frame
+    "layer_profile": "no_validation",
     "title": [str],
     "n_detailed": [_COUNT, None],
     "n_top_words": [_COUNT],

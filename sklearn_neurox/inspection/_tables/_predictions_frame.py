@@ -6,8 +6,8 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, validate_params
 
+from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._validation import check_no_missing_labels
-from sklearn_neurox.utils._word_columns import check_columns
 
 _WHERE = ("word", "sentence_id", "position", "text", "start", "end")
 
@@ -15,7 +15,7 @@ _WHERE = ("word", "sentence_id", "position", "text", "start", "end")
 @validate_params(
     {
         "estimator": [HasMethods(["predict"])],
-        "words": [pd.DataFrame],
+        "words": "no_validation",  # by read_frame
         "y": ["array-like", None],
     },
     prefer_skip_nested_validation=True,
@@ -72,7 +72,7 @@ def predictions_frame(
        word gold predicted
     3  meow    V         N
     """
-    check_columns(words, ["word"], caller="predictions_frame")
+    words = read_frame(words, ["word"], caller="predictions_frame")
     check_consistent_length(X, words, y)
     predicted = np.asarray(estimator.predict(X))
     if predicted.ndim != 1:
