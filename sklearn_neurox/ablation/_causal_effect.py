@@ -29,7 +29,7 @@ _WHICH = ("top", "random", "bottom")
 @validate_params(
     {
         "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), ActivationExtractor],
-        "words": "no_validation",  # by read_frame
+        "words": "no_validation",  # may be a table of any library
         "y": ["array-like"],
         "neurons": ["array-like"],
         "positive": "no_validation",

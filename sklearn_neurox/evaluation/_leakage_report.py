@@ -16,7 +16,7 @@ from sklearn_neurox.utils._word_columns import word_forms
 
 @validate_params(
     {
-        "words": "no_validation",  # by read_frame
+        "words": "no_validation",  # may be a table of any library
         "cv": ["cv_object"],
         "y": ["array-like", None],
         "groups": ["array-like", None],

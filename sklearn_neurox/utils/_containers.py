@@ -89,6 +89,8 @@ def describe(rows):
         if rows and all(isinstance(to_pandas(value), pd.DataFrame) for value in rows.values()):
             return f"{what} of several tables. Pass one of them, such as [{next(iter(rows))!r}]"
         return f"{what}. For a dict of columns, pass pandas.DataFrame(...) of it"
+    if isinstance(rows, list | tuple) and rows and isinstance(rows[0], list | tuple):
+        return f"{what}. Turn sentences into a frame with words_frame(sentences)"
     if hasattr(rows, "collect"):
         return f"{what}, which is not computed yet. Pass the result of its method collect()"
     if hasattr(rows, "compute"):

@@ -3,8 +3,9 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.utils._param_validation import InvalidParameterError
 
-from sklearn_neurox.utils._containers import read_frame, to_pandas
+from sklearn_neurox.utils._containers import describe, read_frame, to_pandas
 
 
 def word_forms(words, *, caller):
@@ -15,7 +16,13 @@ def word_forms(words, *, caller):
     words = to_pandas(words)
     if isinstance(words, pd.DataFrame):
         words = read_frame(words, ["word"], caller=caller)["word"]
-    forms = pd.Series(np.asarray(words, dtype=object), dtype=object)
+    values = np.asarray(words, dtype=object)
+    if values.ndim != 1:
+        raise InvalidParameterError(
+            f"The 'words' parameter of {caller} must be a frame of words or a flat list of words, "
+            f"got {describe(words)}."
+        )
+    forms = pd.Series(values, dtype=object)
     missing = forms.isna()
     if missing.any():
         raise ValueError(

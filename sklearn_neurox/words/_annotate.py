@@ -12,7 +12,7 @@ from sklearn_neurox.words._layout import check_column_names, string_dtype
 
 @validate_params(
     {
-        "words": "no_validation",  # by read_frame
+        "words": "no_validation",  # may be a table of any library
         "name": [str],
         "on": [str, None],
         "match": [StrOptions({"fullmatch", "search"})],

@@ -79,7 +79,10 @@ def join_words(
     after = np.fromiter(map(len, gaps), dtype=np.int64, count=n_words)
     stop = np.cumsum(sizes + after) - after
     begin = stop - sizes
-    everything = "".join([word + gap for word, gap in zip(words, gaps, strict=True)])
+    # Adding each gap to its word would make as many new strings.
+    pieces = [""] * (2 * n_words)
+    pieces[::2], pieces[1::2] = words, gaps
+    everything = "".join(pieces)
     first = first_rows(lengths)
     bounds = zip(begin[first].tolist(), stop[first + lengths - 1].tolist(), strict=True)
     texts = [everything[left:right] for left, right in bounds]

@@ -17,7 +17,7 @@ from sklearn_neurox.utils._validation import check_no_missing_labels
 
 @validate_params(
     {
-        "words": ["array-like"],
+        "words": "no_validation",  # may be a table of any library
         "y": ["array-like", None],
         "kind": [StrOptions({"type", "position"})],
         "distribution": [StrOptions({"empirical", "uniform"}), Mapping, pd.Series],
@@ -133,7 +133,12 @@ def control_labels(
 def _keys(words, kind, case_sensitive):
     column = {"type": "word", "position": "position"}[kind]
     if isinstance(words, pd.DataFrame):
-        words = read_frame(words, [column], caller=f"control_labels(kind={kind!r})")[column]
+        if column not in words.columns:
+            raise ValueError(
+                f"control_labels(kind={kind!r}) needs the column {column!r}, but the frame has "
+                f"{list(words.columns)}. Pass the column to use instead of the frame."
+            )
+        words = read_frame(words, caller="control_labels")[column]
     values = np.asarray(words, dtype=object)
     if values.ndim != 1:
         raise ValueError(

@@ -10,6 +10,8 @@ from sklearn.utils import check_array
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 
+_READ = ["text", "start", "end", "word", "text_pair"]
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -113,9 +115,11 @@ def _read_frame(X, caller):
             f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required by "
             f"{caller}."
         )
-    repeated = [name for name in ("text", "start", "end") if (X.columns == name).sum() > 1]
-    if repeated:
-        raise ValueError(f"{caller}: X has several columns named {repeated[0]!r}.")
+    repeated = X.columns[X.columns.duplicated()].intersection(_READ)
+    if len(repeated):
+        raise ValueError(
+            f"{caller}: X has several columns named {repeated[0]!r}. Rename or drop one."
+        )
     spans = [name for name in ("start", "end") if name in X.columns]
     if len(spans) == 1:
         raise ValueError(

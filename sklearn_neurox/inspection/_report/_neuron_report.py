@@ -32,7 +32,7 @@ _CONSTRAINTS = {
     "ranker": [HasMethods(["fit"])],
     "probe": [HasMethods(["fit"]), None],
     "input_features": ["array-like", None],
-    "ablation": "no_validation",  # by read_frame
+    "ablation": "no_validation",  # may be a table of any library
     "layer_profile": "no_validation",
     "title": [str],
     "n_detailed": [_COUNT, None],

@@ -15,7 +15,7 @@ _WHERE = ("word", "sentence_id", "position", "text", "start", "end")
 @validate_params(
     {
         "estimator": [HasMethods(["predict"])],
-        "words": "no_validation",  # by read_frame
+        "words": "no_validation",  # may be a table of any library
         "y": ["array-like", None],
     },
     prefer_skip_nested_validation=True,

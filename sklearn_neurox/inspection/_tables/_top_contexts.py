@@ -14,7 +14,7 @@ from sklearn_neurox.utils._containers import read_frame
 
 @validate_params(
     {
-        "words": "no_validation",  # by read_frame
+        "words": "no_validation",  # may be a table of any library
         "neurons": ["array-like", Integral, str, None],
         "n_contexts": [Interval(Integral, 1, None, closed="left")],
         "sign": [StrOptions(set(SIGNS))],
