@@ -27,7 +27,8 @@ def iterate_lines(path, *, encoding):
     In ``encoding``, no other character may contain the byte of ``\n``.
     """
     if hasattr(path, "read"):
-        yield from _decoded(path, name_source(path), encoding)
+        lines = path if hasattr(path, "__iter__") else read_lines(path, encoding=encoding)[0]
+        yield from _decoded(lines, name_source(path), encoding)
         return
     with open(path, "rb") as file:
         yield from _decoded(file, name_source(path), encoding)
