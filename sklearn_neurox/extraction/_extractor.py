@@ -29,7 +29,10 @@ from sklearn_neurox.extraction._text._checks import (
     report_dropped,
     report_special,
 )
-from sklearn_neurox.extraction._text._lost_context import report_lost_context
+from sklearn_neurox.extraction._text._lost_context import (
+    report_lost_context,
+    report_single_words,
+)
 from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._windows import make_sequences
@@ -314,7 +317,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             See `transform`.
         """
         check_row_order(X, y)
-        return self._plan(X, y)
+        return self._plan(X, lambda rows: report_lost_context(rows, X, y))
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
         """Tokenize the texts and find the subwords of every row.
@@ -345,17 +348,17 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         Warns
         -----
         UserWarning
-            If rows that are read as whole texts look like words without their sentences: if nearly
-            all are single words, or most equal texts have different labels.
+            If rows that are read as whole texts look like words without their sentences, because
+            nearly all are single words.
         """
-        return self._plan(X)
+        return self._plan(X, lambda rows: report_single_words(rows, X))
 
-    def _plan(self, X, y=None, *, checks_context=True):
-        """Return the activations of `transform`; y is used for a warning only."""
+    def _plan(self, X, check_rows=None):
+        """Return the activations of `transform`, after a further check of the rows."""
         self._validate_params()
         rows, contexts = read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
-        if checks_context:
-            report_lost_context(rows, X, y)
+        if check_rows is not None:
+            check_rows(rows)
         request, texts = self._request(), (rows.texts, rows.pairs, contexts)
         cached = None if request.store is None else CachedTexts(request, *texts)
         recalled = None if cached is None else cached.recall()
@@ -412,10 +415,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         if self.cache is None:
             raise ValueError("ActivationExtractor.fill_cache needs a folder: set it with cache=.")
         if not isinstance(X, Iterable) or isinstance(X, Sized):
-            return self._plan(X, checks_context=False)._source.fill()
+            return self._plan(X)._source.fill()
         n_texts, texts = 0, iter(X)
         while portion := list(islice(texts, _PORTION)):
-            n_texts += self._plan(portion, checks_context=False)._source.fill()
+            n_texts += self._plan(portion)._source.fill()
         return n_texts
 
     def get_feature_names_out(self, input_features: None = None) -> np.ndarray:

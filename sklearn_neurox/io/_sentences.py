@@ -19,8 +19,10 @@ def sentence_lengths(words):
         again = int(ids.duplicated().argmax())
         raise ValueError(
             f"Sentence {ids.tolist()[again]!r} continues at row {first[again]}, after another "
-            "sentence, but NeuroX files hold whole sentences. Sort the rows, for example with "
-            "sort_values(['sentence_id', 'position'], kind='stable')."
+            "sentence, but NeuroX files hold whole sentences. To read one, pass the words in the "
+            "order in which they were extracted. To write one, sort the words and the rows of H "
+            "alike: order = words.reset_index(drop=True).sort_values(['sentence_id', 'position'])"
+            ".index, then words.iloc[order] and H[order] (H.iloc[order] for a DataFrame)."
         )
     return ids.tolist(), lengths
 

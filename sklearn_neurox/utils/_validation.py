@@ -208,6 +208,8 @@ def check_row_order(X, y, *, names=("X", "y")):
     remedy = f"{other} = {other}.loc[{name}.index]"
     if not y.index.is_unique:
         remedy = f"take both from one frame, because the index of {other} has repeated labels"
+    elif not X.index.isin(y.index).all():
+        remedy = f"take both from one frame, because {other} lacks some labels of {name}"
     warn_user(
         f"The indexes of {name} and {other} share labels, but in different orders, and rows are "
         f"paired by position. The first to differ is row {row}, which is {in_X!r} in {name} and "

@@ -17,8 +17,8 @@ _MIN_RUN = 4
 _UNSPACED = (("\u0e00", "\u109f"), ("\u1780", "\u17ff"), ("\u3040", "\u9fff"))
 
 
-def report_lost_context(rows, X, y=None):
-    """Warn if rows that are read as whole texts look like the words of sentences.
+def report_lost_context(rows, X, y):
+    """Warn, in ``fit``, if rows that are read as whole texts look like the words of sentences.
 
     Parameters
     ----------
@@ -28,17 +28,31 @@ def report_lost_context(rows, X, y=None):
     X : DataFrame or array-like
         The user's input, whose name is a hint.
 
-    y : array-like of shape (n_samples,) or None, default=None
+    y : array-like of shape (n_samples,) or None
         The labels, if they are known.
     """
-    if not rows.whole or rows.pairs is not None or len(rows) < _MIN_ROWS:
-        return
-    if (message := _single_words(rows, X)) or (message := _equal_texts(rows, y)):
-        warn_user(
-            f"ActivationExtractor reads the rows as whole texts, {message}. If the rows are words "
-            "of sentences, pass the frame of words with its columns 'text', 'start' and 'end', not "
-            "a single column of it. If you do mean whole texts, ignore this warning."
-        )
+    if _may_be_words(rows) and not report_single_words(rows, X):
+        _warn(_equal_texts(rows, y))
+
+
+def report_single_words(rows, X):
+    """Warn if nearly all rows are single words, and return whether that is so."""
+    return _may_be_words(rows) and _warn(_single_words(rows, X))
+
+
+def _may_be_words(rows):
+    return rows.whole and rows.pairs is None and len(rows) >= _MIN_ROWS
+
+
+def _warn(what):
+    if what is None:
+        return False
+    warn_user(
+        f"ActivationExtractor reads the rows as whole texts, {what}. If the rows are words of "
+        "sentences, pass the frame of words with its columns 'text', 'start' and 'end', not a "
+        "single column of it. If you do mean whole texts, ignore this warning."
+    )
+    return True
 
 
 def _single_words(rows, X):

@@ -50,7 +50,7 @@ def test_words_without_their_sentences(words, extractor):
                 call(X, labels)
             assert caught[0].filename == __file__
             assert len(caught) == 1
-        if labels is None:
+        if message == SINGLE:
             with pytest.warns(UserWarning, match=message):
                 extractor.transform(X)
 
@@ -69,6 +69,7 @@ def test_what_is_meant_as_it_is_raises_no_warning(words, extractor, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         extractor.fit(words, words["upos"])
+        extractor.transform(words["text"].tolist())  # such as the text of each word as a baseline
         extractor.fit(words[["text", "start", "end"]].sample(frac=1, random_state=0))
         extractor.fit(sentences, y)
         extractor.fit(sentences * 2, y * 2)
