@@ -914,15 +914,14 @@ def test_probes_and_rankers(words, H):
 
 
 def ablation_curve_weights(weights, H, y, groups, *, routed=False):
-    """Score a weighted pipeline, which takes weights only if they are routed to its steps."""
-    probe = GaussianNB()
-    options = {"groups": groups, "cv": 3, "n_draws": 1, "random_state": 0}
-    options["ranker"] = ranking.ProbelessRanker()
-    if not routed:
-        return ablation_curve(make_pipeline(probe), H, y, sample_weight=weights, **options)
-    with sklearn.config_context(enable_metadata_routing=True):
-        pipe = make_pipeline(probe.set_fit_request(sample_weight=True))
-        return ablation_curve(pipe, H, y, sample_weight=weights, **options)
+    """Score a weighted search, which takes weights only if they are routed to its probe."""
+    options = {"groups": groups, "cv": 3, "n_draws": 1, "random_state": 0, "fractions": [0.5]}
+    options |= {"ranker": ranking.ProbelessRanker(), "sample_weight": weights}
+    with sklearn.config_context(enable_metadata_routing=routed):
+        probe = GaussianNB().set_fit_request(sample_weight=True) if routed else GaussianNB()
+        if routed:
+            probe.set_score_request(sample_weight=True)
+        return ablation_curve(GridSearchCV(probe, {}, cv=2), H, y, **options)
 
 
 def test_tables_and_reports(words, H, tmp_path):
