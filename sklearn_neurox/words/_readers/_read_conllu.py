@@ -18,7 +18,7 @@ from sklearn_neurox.words._readers._conllu import (
 )
 from sklearn_neurox.words._readers._lines import iterate_lines, name_source
 
-_COLUMNS = ("lemma", "upos", "xpos", "head", "deprel", "deps", "misc")
+COLUMNS = ("lemma", "upos", "xpos", "head", "deprel", "deps", "misc")
 
 
 def read_conllu(
@@ -107,9 +107,9 @@ def read_conllu(
     """
     if text not in ("joined", "natural"):
         raise ValueError(f"The 'text' parameter must be 'joined' or 'natural', got {text!r}.")
-    if isinstance(columns, str) or not set(columns) <= set(_COLUMNS):
+    if isinstance(columns, str) or not set(columns) <= set(COLUMNS):
         raise ValueError(
-            f"The 'columns' parameter must be a list of names from {list(_COLUMNS)}, got "
+            f"The 'columns' parameter must be a list of names from {list(COLUMNS)}, got "
             f"{columns!r}."
         )
     if isinstance(feats, str) and feats != "all":
