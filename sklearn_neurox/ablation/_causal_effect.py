@@ -80,7 +80,7 @@ def causal_effect(
         stands for the model that it reads and determines how texts are read, for example with which
         ``tokenizer``; its layers and components are ignored.
 
-    words : DataFrame of shape (n_words, n_columns)
+    words : table of shape (n_words, n_columns)
         One row per word, with the columns ``text``, ``start`` and ``end``. An encoder-decoder model
         also needs ``target``, ``target_start`` and ``target_end`` if the decoder should produce
         something other than the text, such as its translation.

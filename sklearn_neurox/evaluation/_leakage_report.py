@@ -39,7 +39,7 @@ def leakage_report(
 
     Parameters
     ----------
-    words : DataFrame with the columns ``text`` and ``word``
+    words : DataFrame, or another table, with the columns ``text`` and ``word``
         A frame of words.
 
     cv : int, cross-validation generator, iterable or None, default=None

@@ -326,7 +326,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         ----------
         X : DataFrame, or array-like of str, of shape (n_samples,)
             A frame of words with the columns ``text``, ``start`` and ``end``; a frame of whole
-            texts with the column ``text``; or a list of texts.
+            texts with the column ``text``; or a list of texts. A frame may also be a table of
+            another library, see `sklearn_neurox.words.words_frame`.
 
             Optional columns: ``word`` must equal the characters from ``start`` to ``end``;
             ``text_pair`` is a second text that the model reads together with the first. With

@@ -53,7 +53,7 @@ def read_neurox(
         for it. If ``acts.hdf5`` does not exist but ``acts-layer0.hdf5``, ``acts-layer1.hdf5``, ...
         do, as written by NeuroX's option ``decompose_layers``, all of these are read.
 
-    words : DataFrame of shape (n_words, n_columns) or None, default=None
+    words : table of shape (n_words, n_columns) or None, default=None
         The words that were extracted, from `read_parallel`, `read_conllu` or `words_frame`. None
         takes the words stored in the file, which are spelled as the tokenizer splits them
         (``"play##ing"``) and have no annotations. A ``.pt`` file stores no words.

@@ -46,7 +46,7 @@ def write_neurox(
         column names of a DataFrame give the layers. A memory-mapped array is never read into memory
         as a whole.
 
-    words : DataFrame of shape (n_words, n_columns)
+    words : table of shape (n_words, n_columns)
         The words of the rows, sentence by sentence.
 
     n_layers : int or None, default=None

@@ -36,7 +36,8 @@ def annotate(
     Parameters
     ----------
     words : DataFrame of shape (n_words, n_columns)
-        One row per word, as returned by `words_frame` or `read_conllu`; it is not modified.
+        One row per word, as returned by `words_frame` or `read_conllu`; it is not modified. A table
+        of another library (see `words_frame`) becomes a DataFrame.
 
     by : collection of str, str, re.Pattern or callable
         What makes a word positive:
@@ -76,7 +77,7 @@ def annotate(
         If `by` has none of these types.
 
     ValueError
-        If a class is empty; if the frame already has a column `name`, or has no column `on`; or if
+        If a regular expression is invalid; if a class is empty; if the frame already has a column `name`, or has no column `on`; or if
         a function does not return a bool (the message names the first such row).
 
     See Also

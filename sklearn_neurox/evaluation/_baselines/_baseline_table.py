@@ -80,7 +80,7 @@ def baseline_table(
 
     Parameters
     ----------
-    words : DataFrame with the column ``word``, or array-like of str of shape (n_words,)
+    words : table with the column ``word``, or array-like of str of shape (n_words,)
         The words. Must be a frame of words if ``estimator`` is fitted on words.
 
     y : array-like of shape (n_words,)

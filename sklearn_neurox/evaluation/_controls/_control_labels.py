@@ -47,7 +47,7 @@ def control_labels(
 
     Parameters
     ----------
-    words : DataFrame of words or array-like of shape (n_words,)
+    words : table of words or array-like of shape (n_words,)
         A frame of words, whose column ``word`` (or ``position``) is used; or the types themselves,
         such as ``words["lemma"]``, or the positions themselves.
 

@@ -178,7 +178,7 @@ def highlight(
 
     Parameters
     ----------
-    words : DataFrame of shape (n_words, n_columns), str, or sequence of str or of sequences of str
+    words : table of shape (n_words, n_columns), str, or sequence of str or of sequences of str
         A frame of words with the columns ``text``, ``start`` and ``end``, as created by
         `words_frame` and `read_conllu`. Texts are shown in the order of the frame, once per
         ``sentence_id`` if there is such a column. Sentences can also be given as lists of words, or

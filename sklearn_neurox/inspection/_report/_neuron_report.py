@@ -68,7 +68,7 @@ class NeuronReport:
     y : array-like of shape (n_samples,)
         The label of each row.
 
-    words : DataFrame of n_samples rows, or sequence of str
+    words : table of n_samples rows, or sequence of str
         The words of the rows, in the format of `sklearn_neurox.words.words_frame`, with the
         columns ``text``, ``start`` and ``end``; or texts, if each row is a whole text. The rows
         can be in any order.

@@ -33,7 +33,7 @@ def predictions_frame(
     X : array-like of shape (n_words, n_features), or DataFrame of words
         The input of the estimator, such as the activations of test words.
 
-    words : DataFrame with the column ``word``, of shape (n_words, n_columns)
+    words : table with the column ``word``, of shape (n_words, n_columns)
         The words of the rows of X.
 
     y : array-like of shape (n_words,) or None, default=None

@@ -42,7 +42,7 @@ def top_contexts(
     X : array-like of shape (n_words, n_features)
         The activations. float16 and memory-mapped arrays are upcast in blocks.
 
-    words : DataFrame with the columns ``text``, ``start``, ``end``, of shape (n_words, n_columns)
+    words : table with the columns ``text``, ``start``, ``end``, of shape (n_words, n_columns)
         A frame of words, with one row per row of X.
 
     neurons : int, str, array-like of these or of bool, or None

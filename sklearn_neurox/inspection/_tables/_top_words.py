@@ -54,7 +54,7 @@ def top_words(
     X : array-like of shape (n_words, n_features)
         The activations. float16 and memory-mapped arrays are upcast in blocks.
 
-    words : DataFrame with the column ``word``, or array-like of str, of shape (n_words,)
+    words : table with the column ``word``, or array-like of str, of shape (n_words,)
         The word of each row.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
