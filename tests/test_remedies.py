@@ -1115,3 +1115,247 @@ def _as_value_error(call):
 def _dropped(stored, other):
     with pytest.warns(UserWarning, match="They are dropped"):
         return io.read_neurox(stored, other, mismatched="drop")
+
+
+def test_models_that_are_changed_while_they_run(words, folder):
+    from transformers import AutoModelForCausalLM
+
+    gpt = make_tiny_model("gpt2", n_layers=1, hidden_size=8, random_state=0)
+    own = words[words["position"] > 0]
+    options = {"positive": "NOUN", "steps": [2], "n_draws": 1, "random_state": 0}
+    neurons = [f"hidden.1.{unit}" for unit in range(4)]
+
+    def effect(model=gpt, rows=own, names=neurons, **changed):
+        forget_passes()
+        return ablation.causal_effect(model, rows, rows["upos"], names, **options | changed)
+
+    live = AutoModelForCausalLM.from_pretrained(gpt)
+    follow(
+        [
+            Followed(
+                lambda: effect(ActivationExtractor(gpt), max_length=9),
+                "Set it on the extractor with set_params, and omit it here",
+                lambda: effect(ActivationExtractor(gpt).set_params(max_length=9)),
+            ),
+            Followed(
+                lambda: effect(ActivationExtractor(gpt, weights="random")),
+                "Use weights='pretrained'",
+                lambda: effect(ActivationExtractor(gpt, weights="pretrained")),
+            ),
+            Followed(
+                lambda: effect(live.base_model, tokenizer=_tokenizer(gpt)),
+                "Load it with transformers.AutoModelForCausalLM",
+                lambda: effect(live, tokenizer=_tokenizer(gpt)),
+            ),
+            Followed(
+                lambda: effect(positive="X"),
+                r"The labels are \[.*'NOUN'",
+                lambda: effect(positive="NOUN"),
+            ),
+            Followed(lambda: effect(steps=[9]), "lists only 4", lambda: effect(steps=[4])),
+            Followed(
+                lambda: effect(fill="mean"),
+                "needs ",
+                lambda: effect(fill="mean", values=np.zeros(4)),
+            ),
+            Followed(lambda: effect(values=np.zeros(4)), "Omit them", lambda: effect()),
+            Followed(
+                lambda: effect(rows=own[["text", "upos"]]),
+                "with the columns 'text', 'start' and 'end'",
+                lambda: effect(rows=own[["text", "start", "end", "upos"]]),
+            ),
+        ]
+    )
+
+
+def test_more_probes_and_rankers(words, H):
+    y, values, groups = words["upos"], H.to_numpy(), words["text"]
+    gaussian = probes.GaussianProbeClassifier
+    fitted = gaussian(candidates=[0, 1]).fit(values, y)
+    rng = np.random.default_rng(0)
+    n = len(y)
+    few = values[:12]
+    from sklearn.feature_selection import SelectKBest, VarianceThreshold
+
+    too_large = []
+
+    def limited(**options):
+        return gaussian(max_memory=1e-6, **options).fit(values, y)
+
+    def at_the_limit():
+        with pytest.raises(ValueError, match="Set candidates=") as caught:
+            limited()
+        most = int(re.search(r"Set candidates=(\d+)", str(caught.value))[1])
+        too_large.append(most)
+        return len(limited(candidates=most).candidates_)
+
+    half = np.arange(n) < n // 2
+    unseen = y.where(half, "OTHER")
+    lca = ranking.LCARanker(probes.ElasticNetProbeClassifier(alpha=1e-2))
+    follow(
+        [
+            Followed(limited, r"Set candidates=\d+ or less", at_the_limit),
+            Followed(
+                lambda: fitted.subset([5]),
+                "Add it to candidates and fit again",
+                lambda: gaussian(candidates=[0, 1, 5]).fit(values, y).subset([5]),
+            ),
+            Followed(
+                lambda: fitted.mutual_information(values, unseen),
+                "Drop these rows",
+                lambda: fitted.mutual_information(values[half], unseen[half]),
+            ),
+            Followed(
+                lambda: gaussian(priors=[0.5, 0.5]).fit(values, y),
+                "Give one probability per class",
+                lambda: gaussian(priors=[0.5, 0.25, 0.25]).fit(values, y),
+            ),
+            Followed(
+                lambda: ranking.ConsensusRanker([("v", VarianceThreshold())]).fit(values, y),
+                "wrap a scikit-learn score function in SelectKBest",
+                lambda: ranking.ConsensusRanker([("f", SelectKBest())]).fit(values, y),
+            ),
+            Followed(
+                lambda: ranking.ConsensusRanker([("a", lca), ("b", lca)], weights=[1]).fit(
+                    values, y
+                ),
+                "Pass one weight per ranker, or weights=None",
+                lambda: ranking.ConsensusRanker([("a", lca), ("b", lca)], weights=None).fit(
+                    values, y
+                ),
+            ),
+            Followed(
+                lambda: lca.fit(values, y).to_frame(label="X"),
+                r"must be one of \['DET', 'NOUN', 'VERB'\]",
+                lambda: lca.fit(values, y).to_frame(label="NOUN"),
+            ),
+            Followed(
+                lambda: selection.LayerSelector([1]).fit(H, y).to_frame(),
+                "Fit it with layers='auto'",
+                lambda: (
+                    selection.LayerSelector("auto", estimator=GaussianNB())
+                    .fit(H, y, groups=groups)
+                    .to_frame()
+                ),
+            ),
+            Followed(
+                lambda: selection.LayerSelector("auto", estimator=GaussianNB()).fit(H, y),
+                r'Pass groups=words\["text"\]',
+                lambda: selection.LayerSelector("auto", estimator=GaussianNB()).fit(
+                    H, y, groups=groups
+                ),
+            ),
+            Followed(
+                lambda: selection.LayerSelector([1]).fit(values, y),
+                "pass the number of equal layers as n_layers=",
+                lambda: selection.LayerSelector([1], n_layers=3).fit(values, y).get_support().sum(),
+                8,
+            ),
+            Followed(
+                lambda: ranking.CrossModelRanker("linreg").fit(few, reference=few),
+                "Use more rows, or criterion='maxcorr' or 'svcca'",
+                lambda: ranking.CrossModelRanker("maxcorr").fit(few, reference=few),
+            ),
+            Followed(
+                lambda: ranking.CrossModelRanker().fit(values[:-1], reference=values),
+                "for the same words, in the same order",
+                lambda: ranking.CrossModelRanker().fit(values, reference=values),
+            ),
+            Followed(
+                lambda: evaluation.svcca(rng.normal(size=(12, 9)), rng.normal(size=(12, 9))),
+                "Use more rows, or a smaller 'variance'",
+                lambda: evaluation.svcca(rng.normal(size=(90, 9)), rng.normal(size=(90, 9))),
+            ),
+            Followed(
+                lambda: evaluation.ranking_agreement({"a": lca.fit(values, y), "b": [0, 1]}),
+                "contains each neuron index from 0 exactly once|the same neurons",
+                lambda: evaluation.ranking_agreement({"a": lca.fit(values, y), "b": range(24)}),
+            ),
+            Followed(
+                lambda: (
+                    ablation.NeuronAblator([0], fill=1e9)
+                    .fit(values.astype(np.float16))
+                    .transform(values.astype(np.float16))
+                ),
+                "Use a smaller number or a wider dtype",
+                lambda: ablation.NeuronAblator([0], fill=1e9).fit(values).transform(values),
+            ),
+        ]
+    )
+
+
+def test_pictures_and_pages(words, H, features):
+    y, values = words["upos"], H.to_numpy()
+    every = ranking.ProbelessRanker().fit(values, y)
+    plain = {"groups": words["text"], "cv": 3, "n_draws": 1, "random_state": 0}
+    two = ablation.ablation_table(
+        H,
+        y,
+        probes={"a": GaussianNB(), "b": GaussianNB()},
+        rankings={"r": ranking.ProbelessRanker()},
+        **plain,
+    )
+    names = ["x"] * H.shape[1]
+    overlapping = pd.DataFrame({"text": ["abc", "abc"], "start": [0, 1], "end": [2, 3]})
+    picture = inspection.highlight(words, H, ["hidden.1.3"])
+    pipe = make_pipeline(StandardScaler(), ranking.ProbelessRanker(), GaussianNB())
+
+    def drawn(call):
+        import matplotlib.pyplot as plt
+
+        call()
+        plt.close("all")
+
+    follow(
+        [
+            Followed(
+                lambda: inspection.AblationCurveDisplay.from_frame(two),
+                "Keep the rows of one probe",
+                lambda: drawn(
+                    lambda: inspection.AblationCurveDisplay.from_frame(two[two["probe"] == "a"])
+                ),
+            ),
+            Followed(
+                lambda: inspection.NeuronReport(every, values, y, words, input_features=names),
+                "Pass distinct names as input_features",
+                lambda: inspection.NeuronReport(every, values, y, words, input_features=H.columns),
+            ),
+            Followed(
+                lambda: inspection.NeuronReport(every, values, y, words[["word"]]),
+                "Create it with words_frame or read_conllu",
+                lambda: inspection.NeuronReport(every, values, y, words),
+            ),
+            Followed(
+                lambda: inspection.highlight(overlapping, np.ones((2, 1)), [0]),
+                "Keep one of these rows",
+                lambda: inspection.highlight(overlapping[:1], np.ones((1, 1)), [0]),
+            ),
+            Followed(
+                lambda: picture.to_svg(width=0.2),
+                "Increase the width or decrease the font size",
+                lambda: picture.to_svg(width=6),
+            ),
+            Followed(
+                lambda: inspection.NeuronReport.from_pipeline(
+                    make_pipeline(features, GaussianNB()).fit(words, y), words, y
+                ),
+                r"needs a pipeline with a ranker, such as LCARanker\(\)",
+                lambda: inspection.NeuronReport.from_pipeline(
+                    make_pipeline(features, *pipe).fit(words, y), words, y
+                ),
+            ),
+            Followed(
+                lambda: inspection.LayerProfileDisplay.from_frame(
+                    pd.DataFrame({"layer": [1, 1], "score": [0.1, 0.2]})
+                ),
+                "Aggregate the frame first",
+                lambda: drawn(
+                    lambda: inspection.LayerProfileDisplay.from_frame(
+                        pd.DataFrame({"layer": [1, 1], "score": [0.1, 0.2]})
+                        .groupby("layer", as_index=False)
+                        .mean()
+                    )
+                ),
+            ),
+        ]
+    )

@@ -77,8 +77,9 @@ def annotate(
         If `by` has none of these types.
 
     ValueError
-        If a regular expression is invalid; if a class is empty; if the frame already has a column `name`, or has no column `on`; or if
-        a function does not return a bool (the message names the first such row).
+        If a regular expression is invalid; if a class is empty; if the frame already has a column
+        `name`, or has no column `on`; or if a function does not return a bool (the message names
+        the first such row).
 
     See Also
     --------

@@ -126,8 +126,8 @@ def words_frame(
         raise ValueError(f"The 'text' parameter must be 'joined' or 'natural', got {text!r}.")
     if not isinstance(joiner, str):
         raise TypeError(f"The 'joiner' parameter must be a string, got {joiner!r}.")
-    table, names = _as_table(words), {"word": word, "sentence_id": sentence_id}
-    names |= {"position": position, "label": label}
+    table = _as_table(words)
+    names = {"word": word, "label": label, "sentence_id": sentence_id, "position": position}
     if isinstance(table, pd.DataFrame):
         for name, value in (("labels", labels), ("sentence_ids", sentence_ids)):
             if value is not None:
@@ -142,8 +142,8 @@ def words_frame(
             "text='natural' needs to know which words are followed by a space. Pass the words as a "
             "DataFrame with the columns sentence_id, word and space_after."
         )
-    for role, name in names.items():
-        if name not in (role, None):
+    for role, column in names.items():
+        if column not in (role, None):
             raise ValueError(
                 f"The {role!r} parameter of words_frame names a column of a table, but the words "
                 "are lists. Pass labels as labels={'name': ...} and ids as sentence_ids=."
