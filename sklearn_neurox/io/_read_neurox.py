@@ -16,6 +16,7 @@ from sklearn_neurox.io._pt import read_pt
 from sklearn_neurox.io._sentences import match_sentences
 from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._names import neuron_names
+from sklearn_neurox.utils._paths import check_path
 from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.words._frame import words_frame
 
@@ -131,7 +132,7 @@ def read_neurox(
         raise ValueError(f"mismatched must be 'error' or 'drop', got {mismatched!r}.")
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
-    source, indices, stored_words = _open(Path(path), layers, stored_layers, dtype)
+    source, indices, stored_words = _open(Path(check_path(path)), layers, stored_layers, dtype)
     lengths = source.lengths if isinstance(source, HDF5Source) else np.diff(source.ptr)
     keep = np.arange(len(lengths))
     if words is not None:

@@ -20,6 +20,7 @@ from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._names import neuron_layers
 from sklearn_neurox.utils._optional import require
 from sklearn_neurox.utils._output_files import write_whole
+from sklearn_neurox.utils._paths import check_path
 
 _WRITERS = {".hdf5": write_hdf5, ".json": write_json}
 
@@ -100,7 +101,7 @@ def write_neurox(
     array([[2.],
            [4.]], dtype=float32)
     """
-    path = Path(path)
+    path = Path(check_path(path))
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
     words, H = read_frame(words, ["sentence_id", "word"], caller="write_neurox"), to_pandas(H)

@@ -4,6 +4,8 @@
 import os
 from pathlib import Path
 
+from sklearn_neurox.utils._paths import check_path
+
 
 def read_lines(path, *, encoding):
     r"""Return the lines of a file and its name; only ``\n`` and ``\r\n`` end a line."""
@@ -43,12 +45,7 @@ def name_source(path):
             f"A file is given by its path or as an open file, got {path!r} of type "
             f"{type(path).__name__}."
         )
-    name = os.fsdecode(path)
-    if "\0" in name:
-        raise ValueError(
-            f"The path {name!r} contains a NUL character, which no file name can. Remove it."
-        )
-    return name
+    return check_path(path)
 
 
 def _decoded(lines, source, encoding):
