@@ -568,6 +568,7 @@ def test_labels_and_order(words, H, features):
     )
 
 
+@pytest.mark.slow
 def test_evaluation(words, H, features):
     y, groups = words["upos"], words["text"]
     values, probe = H.to_numpy(), GaussianNB()
@@ -775,6 +776,7 @@ def test_evaluation(words, H, features):
     )
 
 
+@pytest.mark.slow
 def test_probes_and_rankers(words, H):
     y, groups, values = words["upos"], words["text"], H.to_numpy()
     net = probes.ElasticNetProbeClassifier
@@ -1117,6 +1119,7 @@ def _dropped(stored, other):
         return io.read_neurox(stored, other, mismatched="drop")
 
 
+@pytest.mark.slow
 def test_models_that_are_changed_while_they_run(words, folder):
     from transformers import AutoModelForCausalLM
 
@@ -1168,6 +1171,7 @@ def test_models_that_are_changed_while_they_run(words, folder):
     )
 
 
+@pytest.mark.slow
 def test_more_probes_and_rankers(words, H):
     y, values, groups = words["upos"], H.to_numpy(), words["text"]
     gaussian = probes.GaussianProbeClassifier
@@ -1284,6 +1288,7 @@ def test_more_probes_and_rankers(words, H):
     )
 
 
+@pytest.mark.slow
 def test_pictures_and_pages(words, H, features):
     y, values = words["upos"], H.to_numpy()
     every = ranking.ProbelessRanker().fit(values, y)
