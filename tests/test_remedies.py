@@ -539,7 +539,7 @@ def test_labels_and_order(words, H, features):
             ),
             Followed(
                 lambda: ranker().fit(values, mixed),
-                r"at row 0 is a string, but 7 at row 3.*str\(\)",
+                r"row 3 is 7, a int.*y.astype\(str\)",
                 lambda: ranker().fit(values, mixed.astype(str)).classes_,
                 ["7", "DET", "NOUN", "VERB"],
             ),

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.utils._containers import describe, to_pandas
 from sklearn_neurox.words._layout import assemble_frame, check_column_names, join_words
@@ -12,6 +13,13 @@ from sklearn_neurox.words._table import read_table, sentence_order, spaces_after
 from sklearn_neurox.words._word_checks import check_words, flat_labels, is_list, no_words
 
 
+@validate_params(
+    {
+        "labels": [Iterable, None],
+        "sentence_ids": [Iterable, None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def words_frame(
     words: pd.DataFrame | Iterable[Sequence[str]] | Any,
     labels: Mapping[str, Iterable[Sequence]] | Iterable[Sequence] | None = None,

@@ -20,5 +20,5 @@ def test_a_nul_character_in_a_path():
         lambda: highlight(words, np.array([[1.0], [2.0]]), [0]).write_html("a\0b.html"),
     ]
     for call in calls:
-        with pytest.raises(ValueError, match=r"'a\\x00b.*contains a NUL character.*Remove it"):
+        with pytest.raises(ValueError, match=r"'a\\x00b.*contains a NUL character"):
             call()

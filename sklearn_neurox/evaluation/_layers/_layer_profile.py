@@ -29,6 +29,8 @@ from sklearn_neurox.utils._warn_user import warn_user
 @validate_params(
     {
         "estimator": [HasMethods(["fit", "predict"])],
+        "X": "no_validation",  # may be a table of any library
+        "y": ["array-like"],
         "groups": ["array-like"],
         "features": [HasMethods(["fit_transform", "transform"]), None],
         "input_features": ["array-like", None],

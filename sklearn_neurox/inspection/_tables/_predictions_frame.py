@@ -15,6 +15,7 @@ _WHERE = ("word", "sentence_id", "position", "text", "start", "end")
 @validate_params(
     {
         "estimator": [HasMethods(["predict"])],
+        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
         "words": "no_validation",  # may be a table of any library
         "y": ["array-like", None],
     },

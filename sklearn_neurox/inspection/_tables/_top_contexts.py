@@ -14,6 +14,7 @@ from sklearn_neurox.utils._containers import read_frame
 
 @validate_params(
     {
+        "X": ["array-like"],
         "words": "no_validation",  # may be a table of any library
         "neurons": ["array-like", Integral, str, None],
         "n_contexts": [Interval(Integral, 1, None, closed="left")],

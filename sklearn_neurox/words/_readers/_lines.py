@@ -4,7 +4,7 @@
 import os
 from pathlib import Path
 
-from sklearn_neurox.utils._paths import check_path
+from sklearn_neurox.utils._foreign_files import as_path
 
 
 def read_lines(path, *, encoding):
@@ -40,12 +40,7 @@ def name_source(path):
     """Return the name of a path or file object for messages; refuse what is neither."""
     if hasattr(path, "read"):
         return str(getattr(path, "name", "<file object>"))
-    if not isinstance(path, str | bytes | os.PathLike):
-        raise TypeError(
-            f"A file is given by its path or as an open file, got {path!r} of type "
-            f"{type(path).__name__}."
-        )
-    return check_path(path)
+    return str(as_path(path, "The path of the file"))
 
 
 def _decoded(lines, source, encoding):

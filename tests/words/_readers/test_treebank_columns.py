@@ -161,8 +161,8 @@ def test_memory_is_a_small_multiple_of_the_frame():
     ("path", "message"),
     [
         ("a\0b.conllu", "contains a NUL character"),
-        (None, "path or as an open file, got None"),
-        (3, "path or as an open file, got 3"),
+        (None, "'path' parameter of read_conllu"),
+        (3, "'path' parameter of read_conllu"),
     ],
 )
 def test_what_is_no_path(path, message):
