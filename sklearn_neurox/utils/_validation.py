@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Input validation that keeps float16 and copes with large matrices."""
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from sklearn_neurox.utils._containers import to_pandas
@@ -12,6 +16,9 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 # Small enough for one block and its upcast to stay in the processor's cache.
 _BLOCK_BYTES = 4_000_000
+# With less to check than this, starting a thread takes longer than it saves.
+_BYTES_PER_THREAD = 64_000_000
+_MOST_THREADS = 16
 
 
 def row_blocks(X):
@@ -173,19 +180,36 @@ def _as_readable(X, caller):
 
 
 def _check_all_finite(X, names, *, input_name, caller):
-    for block in row_blocks(X):
-        if _all_finite(X[block]):
-            continue
-        finite = np.isfinite(X[block])
-        row, column = np.argwhere(~finite)[0]
-        value = X[block][row, column]
-        kind = "NaN" if np.isnan(value) else "infinity"
-        where = f"column {column}" if names is None else f"column {names[column]!r}"
-        raise ValueError(
-            f"Input {input_name} contains {kind}: {where}, row {block.start + row} is {value}. "
-            f"{caller} does not accept missing or infinite values. With missing='nan', words that "
-            "the tokenizer dropped are NaN: remove their rows first."
-        )
+    block = _first_not_finite(X)
+    if block is None:
+        return
+    finite = np.isfinite(X[block])
+    row, column = np.argwhere(~finite)[0]
+    value = X[block][row, column]
+    kind = "NaN" if np.isnan(value) else "infinity"
+    where = f"column {column}" if names is None else f"column {names[column]!r}"
+    raise ValueError(
+        f"Input {input_name} contains {kind}: {where}, row {block.start + row} is {value}. "
+        f"{caller} does not accept missing or infinite values. With missing='nan', words that "
+        "the tokenizer dropped are NaN: remove their rows first."
+    )
+
+
+def _first_not_finite(X):
+    """Return the first block of rows with a value that is not finite; None if there is none."""
+    blocks = list(row_blocks(X))
+
+    def first(some):
+        return next((block for block in some if not _all_finite(X[block])), None)
+
+    # Private, but it has no public counterpart: the number of threads that OMP_NUM_THREADS allows.
+    n_threads = min(_MOST_THREADS, _openmp_effective_n_threads(), X.nbytes // _BYTES_PER_THREAD)
+    if n_threads < 2:
+        return first(blocks)
+    with ThreadPoolExecutor(n_threads) as pool:
+        ends = np.linspace(0, len(blocks), n_threads + 1).astype(int).tolist()
+        found = list(pool.map(first, [blocks[a:b] for a, b in pairwise(ends)]))
+    return next((block for block in found if block is not None), None)
 
 
 def _all_finite(rows):
