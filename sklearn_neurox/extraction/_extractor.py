@@ -29,6 +29,10 @@ from sklearn_neurox.extraction._text._checks import (
     report_dropped,
     report_special,
 )
+from sklearn_neurox.extraction._text._lost_context import (
+    report_lost_context,
+    report_single_words,
+)
 from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._vocabulary import report_unknown
@@ -294,14 +298,16 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             See `transform`.
 
         y : None
-            Ignored, except for a warning if its index has the labels of X in another order.
+            Ignored, except for two warnings: if its index has the labels of X in another order,
+            and if equal whole texts have different labels.
 
         Returns
         -------
         self : object
         """
         check_row_order(X, y)
-        read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
+        rows, _ = read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
+        report_lost_context(rows, X, y)
         self._blocks(self._request())
         return self
 
@@ -315,7 +321,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             See `transform`.
 
         y : None
-            Ignored, except for the warning of `fit`.
+            Ignored, except for the warnings of `fit`.
 
         Returns
         -------
@@ -323,7 +329,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             See `transform`.
         """
         check_row_order(X, y)
-        return self.transform(X)
+        return self._plan(X, lambda rows: report_lost_context(rows, X, y))
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
         """Tokenize the texts and find the subwords of every row.
@@ -332,7 +338,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         ----------
         X : DataFrame, or array-like of str, of shape (n_samples,)
             A frame of words with the columns ``text``, ``start`` and ``end``; a frame of whole
-            texts with the column ``text``; or a list of texts.
+            texts with the column ``text``; or a list of texts. A frame may also be a table of
+            another library, see `sklearn_neurox.words.words_frame`.
 
             Optional columns: ``word`` must equal the characters from ``start`` to ``end``;
             ``token_index`` names the token that the row is, by its number in the text (from 0,
@@ -353,9 +360,21 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         ValueError
             If rows are malformed, if a text is too long under ``overflow="error"``, if the
             tokenizer drops a word under ``missing="error"``, or if the model cannot be loaded.
+
+        Warns
+        -----
+        UserWarning
+            If rows that are read as whole texts look like words without their sentences, because
+            nearly all are single words.
         """
+        return self._plan(X, lambda rows: report_single_words(rows, X))
+
+    def _plan(self, X, check_rows=None):
+        """Return the activations of `transform`, after a further check of the rows."""
         self._validate_params()
         rows, contexts = read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
+        if check_rows is not None:
+            check_rows(rows)
         request, texts = self._request(), (rows.texts, rows.pairs, contexts)
         cached = None if request.store is None else CachedTexts(request, *texts)
         recalled = None if cached is None else cached.recall()
@@ -413,10 +432,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         if self.cache is None:
             raise ValueError("ActivationExtractor.fill_cache needs a folder: set it with cache=.")
         if not isinstance(X, Iterable) or isinstance(X, Sized):
-            return self.transform(X)._source.fill()
+            return self._plan(X)._source.fill()
         n_texts, texts = 0, iter(X)
         while portion := list(islice(texts, _PORTION)):
-            n_texts += self.transform(portion)._source.fill()
+            n_texts += self._plan(portion)._source.fill()
         return n_texts
 
     def get_feature_names_out(self, input_features: None = None) -> np.ndarray:

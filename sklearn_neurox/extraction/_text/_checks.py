@@ -69,7 +69,8 @@ def _report_missing(found, missing):
         )
     filled = {"zero": "zeros", "nan": "NaN"}[missing]
     warn_user(
-        f"{found}; they are filled with {filled}. Set missing='zero', 'nan' or 'error' to choose.",
+        f"{found}; they are filled with {filled}. Remove them if that is not what you want. "
+        "Setting missing= to 'zero', 'nan' or 'error' fills them in another way or stops here.",
     )
 
 
