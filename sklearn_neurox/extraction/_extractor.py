@@ -141,6 +141,14 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         each text only once for all folds, layers, aggregations and processes. `ActivationCache`
         has options for what is stored. A `TorchModel` needs a ``fingerprint`` to be cached.
 
+    fingerprint : str or None, default=None
+        Your own name for what a loaded model computes, by which the cache finds its activations.
+        None derives it from the model as it is now: its weights, buffers, settings, the types and
+        attributes of its modules, and their code. That reads all weights at every call, at several
+        gigabytes per second. Change the name whenever the model changes; under an old name, the
+        cache returns old activations. A model given by name is identified by its files, and does
+        not take this parameter.
+
     n_jobs : int or None, default=None
         The number of processes that compute the texts missing from the cache. Ignored without a
         cache and for a model that is already loaded. None means 1, unless in a
@@ -212,6 +220,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         "trust_remote_code": ["boolean"],
         "allow_bin_weights": ["boolean"],
         "cache": [str, os.PathLike, ActivationCache, None],
+        "fingerprint": [str, None],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
@@ -237,6 +246,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         trust_remote_code: bool = False,
         allow_bin_weights: bool = False,
         cache: str | os.PathLike | ActivationCache | None = None,
+        fingerprint: str | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
     ):
@@ -258,6 +268,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self.trust_remote_code = trust_remote_code
         self.allow_bin_weights = allow_bin_weights
         self.cache = cache
+        self.fingerprint = fingerprint
         self.n_jobs = n_jobs
         self.verbose = verbose
 

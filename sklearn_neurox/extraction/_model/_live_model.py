@@ -56,6 +56,7 @@ class LiveModelMixin:
             device=self.device,
             trust_remote_code=bool(self.trust_remote_code),
             allow_bin_weights=bool(self.allow_bin_weights),
+            fingerprint=self.fingerprint,
         )
 
 

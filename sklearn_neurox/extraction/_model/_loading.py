@@ -34,6 +34,7 @@ class ModelSpec:
     device: str | None
     trust_remote_code: bool
     allow_bin_weights: bool
+    fingerprint: str | None = None  # the user's name for what a live model computes
 
     @property
     def is_live(self):
