@@ -46,6 +46,7 @@ class LiveModelMixin:
 
     def _spec(self):
         is_path = isinstance(self.model, (str, os.PathLike))
+        self._check_fingerprint(is_path)
         tokenizer = self.tokenizer
         return ModelSpec(
             model=os.fspath(self.model) if is_path else self.model,
@@ -58,6 +59,20 @@ class LiveModelMixin:
             allow_bin_weights=bool(self.allow_bin_weights),
             fingerprint=self.fingerprint,
         )
+
+    def _check_fingerprint(self, is_path):
+        if self.fingerprint is None:
+            return
+        if is_path:
+            raise ValueError(
+                f"The 'fingerprint' parameter of {type(self).__name__} names a loaded model, but "
+                f"{os.fspath(self.model)!r} is identified by its files. Use fingerprint=None."
+            )
+        if not isinstance(self.fingerprint, str) or not self.fingerprint:
+            raise ValueError(
+                f"The 'fingerprint' parameter of {type(self).__name__} must be a non-empty str or "
+                f"None, got {self.fingerprint!r}."
+            )
 
 
 class _Named:
