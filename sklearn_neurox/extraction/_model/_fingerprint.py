@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sklearn_neurox.extraction._model._loading import DetachedModel
+from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._output_files import write_whole
 from sklearn_neurox.utils._tqdm import tqdm_class
@@ -135,8 +136,10 @@ def _of_config(folder):
 
 def _of_folder(folder, suffixes, memo):
     files = sorted(f for f in folder.iterdir() if f.suffix in suffixes and f.is_file())
-    stats = [(os.path.abspath(f), f.stat()) for f in files]
-    stamps = tuple((path, s.st_size, s.st_mtime_ns, s.st_ino) for path, s in stats)
+    stamps = tuple(map(stamp, files))
+    # A file changed just now may change again with the same times.
+    if not stamps or time.time_ns() - max(changed for _, _, changed, *_ in stamps) < _SETTLED_NS:
+        return _of_files.__wrapped__(stamps)
     if memo is None or sum(size for _, size, *_ in stamps) < _WORTH_KEEPING:
         return _of_files(stamps)
     stored = memo / ".digests" / hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]
@@ -145,11 +148,9 @@ def _of_folder(folder, suffixes, memo):
         if re.fullmatch("[0-9a-f]{32}", digest):
             return digest
     digest = _of_files(stamps)
-    # A file changed just now may change again with the same timestamp.
-    if time.time_ns() - max(modified for _, _, modified, _ in stamps) > _SETTLED_NS:
-        with contextlib.suppress(OSError):  # if it cannot be stored, it is computed again
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(stored, lambda name: Path(name).write_text(digest, "ascii"))
+    with contextlib.suppress(OSError):  # if it cannot be stored, it is computed again
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(stored, lambda name: Path(name).write_text(digest, "ascii"))
     return digest
 
 

@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._tqdm import tqdm_class
@@ -280,12 +281,11 @@ def _check_attached(spec):
 
 def _key(spec):
     """Return everything a load depends on; a rewritten folder is a different model."""
-    stamp = None
+    stamps = None
     path = Path(spec.model)
     if path.is_dir():
-        files = [f for f in path.iterdir() if f.is_file()]
-        stamp = tuple(sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files))
-    return spec.model, spec.revision, spec.trust_remote_code, spec.allow_bin_weights, stamp
+        stamps = tuple(stamp(f) for f in sorted(path.iterdir()) if f.is_file())
+    return spec.model, spec.revision, spec.trust_remote_code, spec.allow_bin_weights, stamps
 
 
 def _kept(store, key, limit, load):
