@@ -25,7 +25,10 @@ _WORTH_KEEPING = 32 << 20
 _SETTLED_NS = 2_000_000_000
 _THE_MODELS = "the model's"
 # Settings of a live tokenizer that do not change how it tokenizes.
-_INCIDENTAL = ("name_or_path", "tokenizer_file", "vocab_file", "merges_file")
+_INCIDENTAL = frozenset(
+    "name_or_path tokenizer_file vocab_file merges_file padding_side truncation_side verbose "
+    "chat_template clean_up_tokenization_spaces".split()
+)
 
 
 def fingerprint(spec, options, memo=None):
@@ -200,14 +203,28 @@ def _check_in_memory(module):
 
 
 def _of_live_tokenizer(tokenizer):
-    settings = {k: v for k, v in tokenizer.init_kwargs.items() if k not in _INCIDENTAL}
+    own = {name: value for name, value in vars(tokenizer).items() if _is_plain(value)}
+    held = {**tokenizer.init_kwargs, **own}
+    settings = {name: value for name, value in held.items() if name not in _INCIDENTAL}
     settings["model_max_length"] = tokenizer.model_max_length
-    parts = [type(tokenizer).__name__, settings, sorted(tokenizer.get_added_vocab().items())]
+    parts = [
+        type(tokenizer).__name__,
+        settings,
+        tokenizer.special_tokens_map,
+        list(tokenizer.model_input_names),
+        sorted(tokenizer.get_added_vocab().items()),
+    ]
     if tokenizer.is_fast:
-        rules = json.loads(tokenizer.backend_tokenizer.to_str())
-        # These two are left by the last call, and the next call overrides them.
-        parts.append({k: v for k, v in rules.items() if k not in ("truncation", "padding")})
+        # What comes before are settings of the last call, which the next call overrides. Reading
+        # the rules as JSON would take ten times as long as writing them.
+        parts.append(tokenizer.backend_tokenizer.to_str().partition(',"added_tokens":')[2])
     else:
         parts.append(sorted(tokenizer.get_vocab().items()))
     text = json.dumps(parts, sort_keys=True, default=str)
     return "live-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _is_plain(value):
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))

@@ -45,7 +45,10 @@ def advise(model, dtype):
     """Return why the states of a model are not finite, and what to do."""
     for name, parameter in model.named_parameters():
         if parameter.is_floating_point() and not torch.isfinite(parameter).all():
-            return f"The parameter {name!r} of {type(model).__name__} has such values itself."
+            return (
+                f"The parameter {name!r} of {type(model).__name__}, of dtype "
+                f"{str(parameter.dtype).removeprefix('torch.')}, has such values itself."
+            )
     largest = torch.finfo(dtype).max if dtype.is_floating_point else 0
     what = f"{type(model).__name__} computes in {str(dtype).removeprefix('torch.')}"
     if dtype == torch.float16:

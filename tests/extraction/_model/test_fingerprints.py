@@ -14,7 +14,7 @@ import torch
 
 from sklearn_neurox.extraction import ActivationCache, ActivationExtractor, TorchModel
 from sklearn_neurox.extraction._model._checksum import checksum, on_device
-from sklearn_neurox.extraction._model._fingerprint import _of_live
+from sklearn_neurox.extraction._model._fingerprint import _of_live, _of_live_tokenizer
 from tests.extraction.families import FAMILIES, load
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
@@ -196,9 +196,9 @@ CHANGES = [
 def test_a_cache_notices_whatever_changes_a_model(tiny, tmp_path):
     original, tokenizer = load("llama", tiny("llama"))
     seen = {"nothing": _of_live(original)}
+    before = read(original, tokenizer, cache=tmp_path)
     for change in CHANGES:
         model = copy.deepcopy(original)
-        before = read(model, tokenizer, cache=tmp_path)
         undo = change(model) or (lambda: None)
         try:
             expected = read(model, tokenizer)
@@ -393,10 +393,51 @@ def test_no_change_of_a_tensor_cancels():
         assert len(seen) == len(distinct)
 
 
-def test_a_checksum_is_the_same_on_every_device():
+def test_a_checksum_is_the_same_on_every_device(monkeypatch):
+    monkeypatch.setattr("sklearn_neurox.extraction._model._checksum._STEP", 2)
     rng = np.random.default_rng(0)
-    for n_bytes in (0, 8, 8 * 65536, 8 * (257 * 65536 + 5)):
+    for n_bytes in (0, 8, 8 * 65536, 8 * (5 * 65536 + 5)):
         data = torch.from_numpy(rng.integers(0, 256, n_bytes + 3, dtype=np.uint8))
         for start in (0, 3):
             part = data[start : start + n_bytes]
             assert on_device(part).tobytes() == checksum(part)
+
+
+# Tokenizers
+
+
+def test_a_tokenizer_counts_as_it_is_now(tiny, tmp_path):
+    from tokenizers import normalizers
+    from transformers import AutoTokenizer
+
+    model, _ = load("bert", tiny("bert"))
+    fresh = lambda: AutoTokenizer.from_pretrained(tiny("bert"))  # noqa: E731
+
+    def lowercased(tokenizer):
+        tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+
+    def without_types(tokenizer):
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]
+
+    def shorter(tokenizer):
+        tokenizer.model_max_length = 8
+
+    def another_token(tokenizer):
+        tokenizer.add_tokens(["barked"])
+
+    changes = (lowercased, without_types, shorter, another_token)
+    first = _of_live_tokenizer(fresh())
+    seen = {first}
+    for change in changes:
+        tokenizer = fresh()
+        read(model, tokenizer, cache=tmp_path)
+        change(tokenizer)
+        seen.add(_of_live_tokenizer(tokenizer))
+        if change is not another_token:  # which the model cannot read
+            expected = read(model, tokenizer)
+            np.testing.assert_array_equal(read(model, tokenizer, cache=tmp_path), expected)
+    assert len(seen) == 1 + len(changes)
+    used = fresh()
+    used(TEXTS, padding=True, truncation=True, max_length=3, return_tensors="pt")
+    used.padding_side = "left"
+    assert _of_live_tokenizer(used) == first
