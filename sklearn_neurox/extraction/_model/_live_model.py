@@ -80,11 +80,11 @@ class LiveModelMixin:
 
     def _warn_of_loss(self):
         kept = "new texts" if self.cache is not None else "anything"
+        advice = "" if isinstance(self.model, TorchModel) else _SAVE
         warn_user(
             f"The pickle of this {type(self).__name__} leaves out {self._spec().name}. When "
             f"loaded, it cannot read {kept} until you set the model again: "
-            "set_params(model=..., tokenizer=...). To save a pipeline that is complete, save the "
-            "model with save_pretrained and pass the path of its folder."
+            f"set_params(model=..., tokenizer=...).{advice}"
         )
 
     def __repr__(self, **options):
@@ -128,6 +128,12 @@ class LiveModelMixin:
                 f"The 'fingerprint' parameter of {type(self).__name__} must be a non-empty str or "
                 f"None, got {self.fingerprint!r}."
             )
+
+
+_SAVE = (
+    " To save a pipeline that is complete, save the model and its tokenizer with save_pretrained, "
+    "and pass the path of the folder."
+)
 
 
 class _Named:
