@@ -13,6 +13,7 @@ from sklearn_neurox.extraction._model._fingerprint import fingerprint
 from sklearn_neurox.extraction._run._array_source import ArraySource
 from sklearn_neurox.extraction._run._output_matrix import filled_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
+from sklearn_neurox.utils._full_float32 import lowered_float32
 from sklearn_neurox.utils._pickling import pickled_for
 from sklearn_neurox.utils._ragged import pointers, ranges
 
@@ -300,4 +301,4 @@ def _identify(spec):
             f"{obstacle}. So memory= of a Pipeline, or another joblib.Memory, cannot keep what is "
             "computed from these activations: set memory=None."
         )
-    return identity
+    return identity, lowered_float32()

@@ -176,6 +176,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
     Columns are ordered by stack, encoder first; within a stack come the embedding, then layer by
     layer the other components in the order given, then the modules.
 
+    Use ``cache`` rather than ``Pipeline(memory=...)``, which keeps results per split of the data.
+    ``memory`` works with a model given by name, also when its files change; with a loaded model it
+    is an error, because it stores pickles, which leave the model out.
+
     When the decoder reads a text that the encoder has also read, its states may carry information
     about later words, through cross-attention. Give the decoder a text of its own with the column
     ``target``.
@@ -348,7 +352,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         ------
         ValueError
             If rows are malformed, if a text is too long under ``overflow="error"``, if the
-            tokenizer drops a word under ``missing="error"``, or if the model cannot be loaded.
+            tokenizer drops a word under ``missing="error"``, if the model cannot be loaded, or if
+            its config does not state how many layers it has. Pooling the activations raises one if
+            they are NaN or infinite.
         """
         self._validate_params()
         rows, contexts = read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)

@@ -14,6 +14,7 @@ from sklearn_neurox.extraction._model._forward import (
     forward_of,
     hidden_states_of,
     probe_inputs,
+    run_once,
     traits_of,
 )
 from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
@@ -61,7 +62,7 @@ def hidden_sites(model, stack):
     Layers whose site was not found are missing.
     """
     # Remembered by the stack, which a model with a head shares with the model without it.
-    known = remembered(_hidden_sites, base_of(model, stack))
+    known = remembered(_hidden_sites, base_of(model, stack), run_once)
     if stack not in known:
         traits = traits_of(model, stack)
         with evaluating(model), torch.inference_mode():

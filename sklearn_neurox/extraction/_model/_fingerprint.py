@@ -172,6 +172,7 @@ def _of_live(model):
     """Digest a live model as it is now: tensors, attributes, types and code of its modules."""
     from sklearn_neurox.extraction._model._checksum import checksum
     from sklearn_neurox.extraction._model._description import describe
+    from sklearn_neurox.extraction._model._forward import run_once
     from sklearn_neurox.extraction._model._overwritten import overwritten_by
 
     settings, module = [version("transformers")], model
@@ -187,7 +188,7 @@ def _of_live(model):
         ]
     _check_in_memory(module)
     of_tensor = lambda path, tensor: hashlib.sha256(checksum(tensor)).hexdigest()  # noqa: E731
-    parts = [settings, describe(module, of_tensor, overwritten_by(model))]
+    parts = [settings, describe(module, of_tensor, overwritten_by(model, run_once))]
     digest = hashlib.sha256(json.dumps(parts).encode())
     return "live-" + digest.hexdigest()[:32]
 

@@ -49,7 +49,7 @@ def base_of(model, stack=None):
 
 def traits_of(model, stack=None):
     """Return the traits of a stack, which test runs determine whenever the model has changed."""
-    known = remembered(_traits, model)
+    known = remembered(_traits, model, run_once)
     if stack not in known:
         if isinstance(model, TorchModel):
             known[stack] = StackTraits(None, 0, model.supports_padding, False, 1)
@@ -57,6 +57,14 @@ def traits_of(model, stack=None):
             with evaluating(model), torch.inference_mode():
                 known[stack] = _examine(model, stack)
     return known[stack]
+
+
+def run_once(model):
+    """Run all stacks of a model on a few tokens."""
+    two = not isinstance(model, TorchModel) and model.config.is_encoder_decoder
+    with evaluating(model), torch.inference_mode():
+        for stack in ("encoder", "decoder") if two else (None,):
+            forward_of(model, base_of(model, stack), probe_inputs(model, stack))()
 
 
 def _examine(model, stack):
@@ -253,7 +261,7 @@ def module_widths(model, stack, paths):
     ValueError
         If a module does not return one state per token, or does not run exactly once.
     """
-    known = remembered(_widths, model)
+    known = remembered(_widths, model, run_once)
     new = [path for path in paths if (stack, path) not in known]
     if new:
         with evaluating(model), torch.inference_mode():

@@ -16,10 +16,10 @@ from sklearn_neurox.extraction._model._torch_model import TorchModel
 _names: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-def overwritten_by(model):
+def overwritten_by(model, run):
     """Return a function from a module of a model to the names that a pass overwrites in it.
 
-    A model with modules that have not been seen before runs once, on a few tokens.
+    A model with modules that have not been seen before runs once: ``run`` is called with it.
     """
     module = model.module if isinstance(model, TorchModel) else model
     new = [part for part in module.modules() if part not in _names]
@@ -27,7 +27,7 @@ def overwritten_by(model):
         before = {part: _snapshot(part) for part in new}
         # A model that cannot run like this says so when it is read.
         with contextlib.suppress(Exception):
-            _run(model)
+            run(model)
         for part in new:
             after = _snapshot(part)
             _names[part] = frozenset(
@@ -38,20 +38,6 @@ def overwritten_by(model):
 
 def _identity_of(snapshot, name):
     return snapshot[name][0] if name in snapshot else None
-
-
-def _run(model):
-    from sklearn_neurox.extraction._model._forward import (
-        base_of,
-        evaluating,
-        forward_of,
-        probe_inputs,
-    )
-
-    two = not isinstance(model, TorchModel) and model.config.is_encoder_decoder
-    with evaluating(model), torch.inference_mode():
-        for stack in ("encoder", "decoder") if two else (None,):
-            forward_of(model, base_of(model, stack), probe_inputs(model, stack))()
 
 
 def _snapshot(part):

@@ -9,7 +9,7 @@ from sklearn_neurox.extraction._model._torch_model import TorchModel
 _OURS = ("sklearn_neurox.", "transformers.utils.output_capturing")
 
 
-def remembered(store, model):
+def remembered(store, model, run):
     """Return what is known of a model, as a dict to look in and add to; empty if it has changed.
 
     Parameters
@@ -18,9 +18,12 @@ def remembered(store, model):
         Where facts of one kind are kept, by model.
 
     model : PreTrainedModel or TorchModel
+
+    run : callable
+        Runs a model once, see `overwritten_by`.
     """
     module = model.module if isinstance(model, TorchModel) else model
-    state, hooks = _state_of(model, module), _foreign_hooks(module)
+    state, hooks = _state_of(model, module, run), _foreign_hooks(module)
     known = store.get(model)
     # Facts found under hooks are those of the hooks too.
     if known is None or known[0] != state or known[1] not in ((), hooks):
@@ -28,14 +31,14 @@ def remembered(store, model):
     return known[2]
 
 
-def _state_of(model, module):
+def _state_of(model, module, run):
     """Return a value that changes with the structure, the settings and the weights of a model.
 
     Weights changed behind the back of torch, through ``.data`` or NumPy, do not count: reading them
     all each time would cost too much, and what is remembered depends on them only when they are
     degenerate.
     """
-    return describe(module, _place_of, overwritten_by(model))
+    return describe(module, _place_of, overwritten_by(model, run))
 
 
 def _foreign_hooks(module):

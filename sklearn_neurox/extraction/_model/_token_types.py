@@ -12,6 +12,7 @@ from sklearn_neurox.extraction._model._forward import (
     evaluating,
     options_of,
     probe_inputs,
+    run_once,
 )
 from sklearn_neurox.extraction._model._remembered import remembered
 from sklearn_neurox.extraction._model._torch_model import TorchModel
@@ -44,7 +45,7 @@ def reads_token_types(model, stack, types):
     base = base_of(model, stack)
     if not accepted_by(base, ["token_type_ids"]):
         return False
-    known = remembered(_found, model)
+    known = remembered(_found, model, run_once)
     if stack not in known:
         known[stack] = not _looks_them_up_as_words(model, base, stack)
     if known[stack]:
