@@ -154,6 +154,14 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         each text only once for all folds, layers, aggregations and processes. `ActivationCache`
         has options for what is stored. A `TorchModel` needs a ``fingerprint`` to be cached.
 
+    fingerprint : str or None, default=None
+        Your own name for what a loaded model computes, by which the cache finds its activations.
+        None derives it from the model as it is now: its weights, buffers, settings, the types and
+        attributes of its modules, and their code. That reads all weights at every call, at several
+        gigabytes per second. Change the name whenever the model changes; under an old name, the
+        cache returns old activations. A model given by name is identified by its files, and does
+        not take this parameter.
+
     n_jobs : int or None, default=None
         The number of processes that compute the texts missing from the cache. Ignored without a
         cache and for a model that is already loaded. None means 1, unless in a
@@ -180,6 +188,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
 
     Columns are ordered by stack, encoder first; within a stack come the embedding, then layer by
     layer the other components in the order given, then the modules.
+
+    Use ``cache`` rather than ``Pipeline(memory=...)``, which keeps results per split of the data.
+    ``memory`` works with a model given by name, also when its files change; with a loaded model it
+    is an error, because it stores pickles, which leave the model out.
 
     When the decoder reads a text that the encoder has also read, its states may carry information
     about later words, through cross-attention. Give the decoder a text of its own with the column
@@ -226,6 +238,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         "trust_remote_code": ["boolean"],
         "allow_bin_weights": ["boolean"],
         "cache": [str, os.PathLike, ActivationCache, None],
+        "fingerprint": [str, None],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
@@ -252,6 +265,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         trust_remote_code: bool = False,
         allow_bin_weights: bool = False,
         cache: str | os.PathLike | ActivationCache | None = None,
+        fingerprint: str | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
     ):
@@ -274,6 +288,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self.trust_remote_code = trust_remote_code
         self.allow_bin_weights = allow_bin_weights
         self.cache = cache
+        self.fingerprint = fingerprint
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -359,7 +374,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         ------
         ValueError
             If rows are malformed, if a text is too long under ``overflow="error"``, if the
-            tokenizer drops a word under ``missing="error"``, or if the model cannot be loaded.
+            tokenizer drops a word under ``missing="error"``, if the model cannot be loaded, or if
+            its config does not state how many layers it has. Pooling the activations raises one if
+            they are NaN or infinite.
 
         Warns
         -----

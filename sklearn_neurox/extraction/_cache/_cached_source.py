@@ -44,6 +44,11 @@ class CachedSource:
         used, text = np.unique(self.text, return_inverse=True)
         return {**self.__dict__, "texts": self.texts.take(used), "text": text}
 
+    @property
+    def spec(self):
+        """The model that fills the cache."""
+        return self.texts.request.spec
+
     def fill(self):
         """Compute what the cache lacks; return the number of texts that the model read."""
         obstacle = find_obstacle(self.texts.request.spec)

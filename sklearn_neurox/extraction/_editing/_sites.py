@@ -14,10 +14,12 @@ from sklearn_neurox.extraction._model._forward import (
     forward_of,
     hidden_states_of,
     probe_inputs,
+    run_once,
     traits_of,
 )
 from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
 from sklearn_neurox.extraction._model._projections import block_modules
+from sklearn_neurox.extraction._model._remembered import remembered
 
 _hidden_sites: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
@@ -59,13 +61,13 @@ def hidden_sites(model, stack):
 
     Layers whose site was not found are missing.
     """
-    # Cached by the stack, which a model with a head shares with the model without it.
-    base = base_of(model, stack)
-    if base not in _hidden_sites:
+    # Remembered by the stack, which a model with a head shares with the model without it.
+    known = remembered(_hidden_sites, base_of(model, stack), run_once)
+    if stack not in known:
         traits = traits_of(model, stack)
         with evaluating(model), torch.inference_mode():
-            _hidden_sites[base] = _find(model, stack, traits)
-    return _hidden_sites[base]
+            known[stack] = _find(model, stack, traits)
+    return known[stack]
 
 
 def _find(model, stack, traits):

@@ -133,8 +133,10 @@ class WordPredictor:
         multiple = max(traits_of(model, stack).multiple for stack in self.source.stacks)
         loss, top1 = np.zeros(len(self.word)), np.full(len(self.word), -1)
 
+        types = self.source.reads_types(model)
+
         def run(batch, done):
-            asked, prediction = self._predict_batch(model, multiple, batch)
+            asked, prediction = self._predict_batch(model, multiple, types, batch)
             loss[asked], top1[asked] = prediction
 
         with evaluating(model):
@@ -148,10 +150,11 @@ class WordPredictor:
             top1=top1,
         )
 
-    def _predict_batch(self, model, multiple, batch):
+    def _predict_batch(self, model, multiple, types, batch):
         """Return the subwords that a batch predicts, with their losses and most likely tokens."""
         has_decoder = self.kind == "seq2seq"
-        inputs, width = self.source.make_inputs(batch, multiple, input_device(model), has_decoder)
+        device = input_device(model)
+        inputs, width = self.source.make_inputs(batch, multiple, device, has_decoder, types)
         low = np.searchsorted(self._ordered, batch, side="left")
         counts = np.searchsorted(self._ordered, batch, side="right") - low
         asked = self._by_sequence[ranges(low, counts)[0]]

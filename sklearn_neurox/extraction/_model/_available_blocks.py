@@ -15,6 +15,7 @@ def list_blocks(spec, config, components, stacks):
     """
     found = []
     for stack in stacks:
+        _check_layer_count(spec, config, stack)
         for component in components:
             if component == "hidden" and not spec.is_torch_model:
                 # The config is enough; this needs neither torch nor the modules.
@@ -27,6 +28,24 @@ def list_blocks(spec, config, components, stacks):
                 found += _blocks_of_modules(spec, config, component, stack)
     _check_modules_found(spec, components, stacks, found)
     return tuple(dict.fromkeys(found))  # two globs may match one module
+
+
+def _check_layer_count(spec, config, stack):
+    """Raise an error if the config of a live model does not know how many layers it has."""
+    if not spec.is_live or spec.is_torch_model:
+        return
+    from sklearn_neurox.extraction._model._forward import traits_of
+
+    stated, n_layers = (
+        _config.hidden_layers(config, stack)[-1],
+        traits_of(spec.model, stack).n_layers,
+    )
+    if stated != n_layers:
+        raise ValueError(
+            f"The config of {spec.name} states {stated} layers, but the model returns the states "
+            f"of {n_layers}: layers were removed or added without telling the config. Set "
+            f"model.config.num_hidden_layers = {n_layers} (or its name in this config)."
+        )
 
 
 def _blocks_of_modules(spec, config, component, stack):

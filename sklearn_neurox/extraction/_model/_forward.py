@@ -13,6 +13,7 @@ import torch
 from sklearn_neurox.extraction._model._config import max_positions
 from sklearn_neurox.extraction._model._eager import uncompiled
 from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
+from sklearn_neurox.extraction._model._remembered import remembered
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 
 _traits: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -47,8 +48,8 @@ def base_of(model, stack=None):
 
 
 def traits_of(model, stack=None):
-    """Return the traits of a stack, which test runs determine the first time."""
-    known = _traits.setdefault(model, {})
+    """Return the traits of a stack, which test runs determine whenever the model has changed."""
+    known = remembered(_traits, model, run_once)
     if stack not in known:
         if isinstance(model, TorchModel):
             known[stack] = StackTraits(None, 0, model.supports_padding, False, 1)
@@ -56,6 +57,14 @@ def traits_of(model, stack=None):
             with evaluating(model), torch.inference_mode():
                 known[stack] = _examine(model, stack)
     return known[stack]
+
+
+def run_once(model):
+    """Run all stacks of a model on a few tokens."""
+    two = not isinstance(model, TorchModel) and model.config.is_encoder_decoder
+    with evaluating(model), torch.inference_mode():
+        for stack in ("encoder", "decoder") if two else (None,):
+            forward_of(model, base_of(model, stack), probe_inputs(model, stack))()
 
 
 def _examine(model, stack):
@@ -252,7 +261,7 @@ def module_widths(model, stack, paths):
     ValueError
         If a module does not return one state per token, or does not run exactly once.
     """
-    known = _widths.setdefault(model, {})
+    known = remembered(_widths, model, run_once)
     new = [path for path in paths if (stack, path) not in known]
     if new:
         with evaluating(model), torch.inference_mode():

@@ -231,8 +231,9 @@ def highlight(
     Raises
     ------
     ValueError
-        If the numbers of rows and words differ, a neuron is unknown, spans overlap partially or do
-        not match the word of their row, or a parameter is out of range.
+        If the numbers of rows and words differ, a neuron is unknown, an activation is infinite,
+        spans overlap partially or do not match the word of their row, or a parameter is out of
+        range.
 
     See Also
     --------

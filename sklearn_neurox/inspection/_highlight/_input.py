@@ -108,7 +108,16 @@ def read_neurons(frame, activations, neurons, input_features):
     # Upcast only the chosen columns: the matrix can be float16 and memory-mapped.
     values = H.iloc[:, columns].to_numpy() if hasattr(H, "iloc") else H[:, columns]
     shown = [f"x{column}" for column in columns] if names is None else names[columns]
-    return np.asarray(values, dtype=np.float64), [str(name) for name in shown]
+    values = np.asarray(values, dtype=np.float64)
+    infinite = np.isinf(values)
+    if infinite.any():
+        row, place = np.argwhere(infinite)[0]
+        raise ValueError(
+            f"{_CALLER} cannot color infinite activations: {shown[place]!s} is "
+            f"{values[row, place]} in row {row} ({infinite.sum()} of {infinite.size} values). A "
+            "model in float16 may have overflowed: extract in bfloat16 or float32."
+        )
+    return values, [str(name) for name in shown]
 
 
 def _matrix(frame, activations, neurons):
