@@ -190,9 +190,11 @@ def _flatten(block, state, n_inputs, n_places):
     """Flatten the states of a batch to one row per place, without a decoder's first token."""
     if block.stack == "decoder":
         state = state.reshape(n_inputs, -1, state.shape[-1])[:, 1:]
-    if state.shape[:-1].numel() != n_places:
-        raise RuntimeError(
-            f"The states of {block.name!r} have the shape {tuple(state.shape)}, which is not one "
-            f"state for each of {n_places} tokens."
+    is_flat = state.ndim == 2 and len(state) == n_places
+    if not is_flat and state.shape[:-1] != (n_inputs, n_places // n_inputs):
+        raise ValueError(
+            f"ActivationExtractor cannot read {block.name!r}: its states have the shape "
+            f"{tuple(state.shape)}, which is not one state for each token of {n_inputs} texts of "
+            f"{n_places // n_inputs} tokens. Read other components."
         )
     return state.reshape(n_places, state.shape[-1]).float()
