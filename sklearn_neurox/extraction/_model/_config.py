@@ -41,17 +41,17 @@ def text_config(config, stack=None):
     nested = getattr(config, "text_config", None)
     if nested is not None:  # an encoder-decoder that also reads images
         return text_config(nested, stack)
-    if stack == "decoder":
-        # get_text_config(decoder=True) would lose the sizes of a config that describes both.
-        nested = getattr(config, "decoder", None)
-        return config if nested is None else nested
-    return config.get_text_config(encoder=True)
+    # get_text_config(decoder=True) would lose the sizes of a config that describes both.
+    nested = getattr(config, stack or "encoder", None)
+    return config if nested is None else nested.get_text_config()
 
 
 def n_blocks(config, stack=None):
     """Return the number of blocks of a stack, 0 if the config does not state it."""
     config = text_config(config, stack)
     layers = getattr(config, "num_hidden_layers", 0)
+    if not isinstance(layers, int):  # LXMERT has a number for each of its parts
+        return 0
     if stack == "decoder":
         own = getattr(config, "num_decoder_layers", getattr(config, "decoder_layers", None))
         return layers if own is None else own
@@ -78,10 +78,10 @@ def n_units(config, stack=None, *, is_last=False):
 def n_heads(config, stack=None, layer=1):
     """Return the number of attention heads of a block, or None if the config lacks it."""
     config = text_config(config, stack)
-    per_layer = getattr(config, "per_layer_config", None)
-    if per_layer:
-        config = per_layer[layer - 1]
-    heads = getattr(config, "num_attention_heads", None)
+    try:
+        heads = getattr(config, "num_attention_heads", None)
+    except Exception:  # transformers has no stable class for a number that depends on the layer
+        return config.per_layer_config[layer - 1].num_attention_heads
     if stack != "decoder":
         return heads
     own = getattr(config, "num_decoder_attention_heads", heads)
@@ -92,6 +92,12 @@ def decoder_start(config, stacks, *, model):
     """Return the first token of a decoder's input, or None if it is the last token of its text."""
     if "decoder" not in stacks or config.model_type in _ROTATE_TARGETS:
         return None
+    sizes = [getattr(config, f"{side}_vocab_size", None) for side in ("src", "tgt")]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"The decoder of {model} cannot be read: it has a vocabulary of its own, of "
+            f"{sizes[1]} tokens, which its tokenizer does not apply to texts. Read the encoder."
+        )
     token = getattr(config, "decoder_start_token_id", None)
     if token is None:
         raise ValueError(

@@ -3,6 +3,8 @@
 
 import contextlib
 
+import numpy as np
+
 # These pad a text to a multiple of their window, after its last token. Some do so only if the text
 # is longer than a window.
 _PAD_THEMSELVES = frozenset(
@@ -38,17 +40,25 @@ def check_readable(model):
 
 
 @contextlib.contextmanager
-def kept_attention(base):
-    """Undo in the end what BigBird does within the context: it gives up sparse attention for good.
+def undoing(base):
+    """Undo in the end what a forward pass of BigBird or Reformer changes for good.
 
-    It does so at the first text that is too short for it, also for the long texts that follow.
+    At a short text, BigBird gives up sparse attention, also for the long texts that follow. Both
+    seed global generators of random numbers.
     """
-    kind = getattr(base, "attention_type", None)
-    try:
+    if getattr(base.config, "model_type", None) not in _DEPEND_ON_LENGTH:
         yield
+        return
+    import torch
+
+    attention, numbers = getattr(base, "attention_type", None), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
     finally:
-        if kind is not None and base.attention_type != kind:
-            base.set_attention_type(kind)
+        np.random.set_state(numbers)
+        if attention is not None and base.attention_type != attention:
+            base.set_attention_type(attention)
 
 
 def does_not_run(model, error):

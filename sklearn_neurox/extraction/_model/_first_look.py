@@ -2,6 +2,7 @@
 """Find out by test runs how a stack computes its states."""
 
 import contextlib
+from collections import Counter
 from dataclasses import replace
 
 import torch
@@ -18,12 +19,14 @@ from sklearn_neurox.extraction._model._forward import (
     hidden_tap,
     probe_inputs,
     runs_whole,
+    states_in,
     text_first,
 )
 from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
 from sklearn_neurox.extraction._model._projections import (
     block_modules,
     embedding_path,
+    find_projections,
     lists_of_length,
 )
 from sklearn_neurox.utils._torch import is_out_of_memory
@@ -35,14 +38,14 @@ def examine(model, stack):
     """Run a stack on short texts and return its traits."""
     _families.check_readable(model)
     base = base_of(model, stack)
-    inputs = probe_inputs(model, stack)
-    shape = inputs["input_ids"].shape
     try:
-        expected = hidden_states_of(model, stack, inputs)
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
+        inputs = probe_inputs(model, stack)
+        output = forward_of(model, stack, inputs)(output_hidden_states=True)
+    except Exception as error:  # whatever a model raises that expects an image, too
         if is_out_of_memory(error):
             raise
         raise ValueError(_families.does_not_run(model, error)) from error
+    expected, shape = states_in(output, model, stack), inputs["input_ids"].shape
     padded = hidden_states_of(model, stack, probe_inputs(model, stack, padding=PROBE_PADDING))
     supports_padding = not _families.depends_on_length(model.config) and all(
         are_close(short, long[:, : shape[1]])
@@ -65,6 +68,7 @@ def examine(model, stack):
         pads_itself=_pads_itself(model, stack, inputs, expected[0]),
         time_first=_time_first(model, stack, many),
         problem=_problem(model, stack, expected, shape),
+        repeated=_repeated(model, stack, inputs),
     )
     if unknown.problem or runs_whole(base):
         return unknown
@@ -80,11 +84,27 @@ def _problem(model, stack, states, shape):
     layers = hidden_layers(model.config, stack)
     if layers[-1] != len(states) - 1:
         return f"it returns {len(states)} hidden states for {layers[-1]} layers"
+    if _families.pads_itself(model.config):
+        states = [state[:, : shape[1]] for state in states]
     odd = [layer for layer in layers if states[layer].shape[:-1] != shape]
     if odd:
         found = tuple(states[odd[0]].shape)
         return f"its layer {odd[0]} has states of shape {found} for {tuple(shape)} tokens"
     return None
+
+
+def _repeated(model, stack, inputs):
+    """Return the paths of the projections that run more often than they serve as a block."""
+    base, blocks = base_of(model, stack), []
+    for component in ("mlp", "attention"):
+        with contextlib.suppress(ValueError):  # the model has no such component
+            blocks += find_projections(base, model.config, component, stack, model="")
+    calls = Counter(block.path for block in blocks)
+    taps = {path: Tap(base.get_submodule(path), "input", n) for path, n in calls.items()}
+    seen = {}
+    with contextlib.suppress(ModuleDidNotRun):  # that is as it should be
+        run_tapped(forward_of(model, stack, inputs), taps, seen.__setitem__, stop=False)
+    return frozenset(seen)
 
 
 def _pads_itself(model, stack, inputs, first):

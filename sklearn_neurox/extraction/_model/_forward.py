@@ -13,7 +13,7 @@ import torch
 from sklearn_neurox.extraction._model import _families
 from sklearn_neurox.extraction._model._config import max_positions
 from sklearn_neurox.extraction._model._eager import uncompiled
-from sklearn_neurox.extraction._model._hooks import Tap, run_tapped
+from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, first_of, run_tapped
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 
 _traits: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -38,6 +38,7 @@ class StackTraits:
     pads_itself: bool = False  # whether modules see padding at the end that the model adds
     time_first: tuple = ()  # the components that have the tokens before the texts
     problem: str | None = None  # why the hidden states cannot be read
+    repeated: frozenset = frozenset()  # paths of projections that run several times in a block
 
 
 def base_of(model, stack=None):
@@ -112,17 +113,17 @@ def input_device(model):
 
 def hidden_states_of(model, stack, inputs):
     """Run a stack and return all its hidden states, as transformers reports them."""
-    return _states_in(forward_of(model, stack, inputs)(output_hidden_states=True), model, stack)
+    return states_in(forward_of(model, stack, inputs)(output_hidden_states=True), model, stack)
 
 
-def _states_in(output, model, stack):
+def states_in(output, model, stack):
     """Return the hidden states of a stack in the output of a forward pass."""
     whole = runs_whole(base_of(model, stack))
     states = getattr(output, f"{stack}_hidden_states" if whole else "hidden_states", None)
     if states is None:
         what = f"a {type(output).__name__} without hidden states"
         raise ValueError(_families.does_not_run(model, TypeError(f"the output is {what}")))
-    return states
+    return [first_of(state) for state in states]
 
 
 def options_of(base):
@@ -192,7 +193,19 @@ def run_hidden(model, traits_by_stack, inputs, blocks, visit):
     ValueError
         If the model does not have one state per token of a requested block.
     """
-    _check_hidden(model, traits_by_stack, blocks)
+    _check_blocks(model, traits_by_stack, blocks)
+    try:
+        _run_stacks(model, traits_by_stack, inputs, blocks, visit)
+    except ModuleDidNotRun as error:
+        missing = blocks[min(error.names)].name
+        raise ValueError(
+            f"ActivationExtractor cannot read {missing!r} of {type(model).__name__}, because the "
+            f"module that computes it does not run for text alone ({len(error.names)} blocks in "
+            "total). Choose other layers with layers=, or other components."
+        ) from error
+
+
+def _run_stacks(model, traits_by_stack, inputs, blocks, visit):
     with torch.inference_mode():
         if any(runs_whole(base_of(model, stack)) for stack in traits_by_stack if stack):
             _run_whole(model, traits_by_stack, inputs, blocks, visit)
@@ -214,12 +227,15 @@ def run_hidden(model, traits_by_stack, inputs, blocks, visit):
             output = _run_stack(model, stack, traits, inputs, wanted, visit, whole=whole)
 
 
-def _check_hidden(model, traits_by_stack, blocks):
+def _check_blocks(model, traits_by_stack, blocks):
     for block in blocks:
-        problem = traits_by_stack[block.stack].problem if block.component == "hidden" else None
+        traits = traits_by_stack[block.stack]
+        problem = traits.problem if block.component == "hidden" else None
+        if block.component in ("mlp", "attention") and block.path in traits.repeated:
+            problem = f"its module {block.path!r} runs more than once in a block"
         if problem:
             raise ValueError(
-                f"ActivationExtractor cannot read component='hidden' of {type(model).__name__}: "
+                f"ActivationExtractor cannot read {block.name!r} of {type(model).__name__}: "
                 f"{problem}. Read other components, or modules with component='module:<glob>'."
             )
 
@@ -236,9 +252,9 @@ def _run_stack(model, stack, traits, inputs, wanted, visit, *, whole):
     if hidden and traits.blocks is None:
         forward = partial(forward, output_hidden_states=True)
         output = run_tapped(forward, taps, hand_over, stop=False)
-        states = _states_in(output, model, stack)
+        states = states_in(output, model, stack)
         for layer, n in hidden.items():
-            visit(n, states[layer])
+            visit(n, states[layer][:, : shape[1]] if traits.pads_itself else states[layer])
         return output
     last = hidden.pop(traits.n_layers, None)
     for layer, n in hidden.items():
@@ -272,7 +288,7 @@ def _run_whole(model, traits_by_stack, inputs, blocks, visit):
     forward = partial(forward_of(model, blocks[0].stack, inputs), output_hidden_states=bool(hidden))
     output = run_tapped(forward, taps, hand_over, stop=not hidden)
     for n in hidden:
-        visit(n, _states_in(output, model, blocks[n].stack)[blocks[n].layer])
+        visit(n, states_in(output, model, blocks[n].stack)[blocks[n].layer])
 
 
 def _tap(base, block):
@@ -295,7 +311,7 @@ def forward_of(model, stack, inputs):
 
 
 def _run_unchanged(base, **inputs):
-    with _families.kept_attention(base):
+    with _families.undoing(base):
         return base(**inputs)
 
 

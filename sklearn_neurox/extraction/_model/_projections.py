@@ -9,21 +9,22 @@ from sklearn_neurox.extraction._model import _config
 from sklearn_neurox.extraction._model._blocks import Block
 
 # Paths within a block. Model families share few names, so rules work better than a long table.
-_FEED_FORWARD = r"(?:mlp|ffn|ff|feed_forward|layer\.\d+\.(?:DenseReluDense|mlp))\."
+_FEED_FORWARD = r"(?:mlp|mlp_block|ffn|ff|feed_forward|layer\.\d+\.(?:DenseReluDense|mlp))\."
 _SELF_ATTENTION = (
     r"(?:self_attn|self_attention|attn|attn\.attention|attention|attention\.output|attention\.attn"
-    r"|multi_head_attention|layer\.0\.SelfAttention)\."
+    r"|multi_head_attention|layer\.0\.\w*SelfAttention)\."
 )
 _RULES = {
     # BERT has "output.dense" in the block itself; "attention.output.dense" is another module.
     # MobileBERT has several per block, none of which represents the others.
     "mlp": re.compile(
-        rf"(?:ffn\.\d+\.)?output\.dense|feed_forward\.output|ff\.layer_2|ffn\.2|(?:{_FEED_FORWARD})?"
+        r"(?:ffn\.\d+\.)?output\.dense|feed_forward\.(?:output(?:\.dense)?|value)|ff\.layer_2|ffn\.2"
+        rf"|(?:{_FEED_FORWARD})?"
         r"(?:down_proj|fc2|fc_out|c_proj|dense_4h_to_h|wo|Wo|w2|lin2|linear2|ffn_output)"
     ),
     "attention": re.compile(
         rf"{_SELF_ATTENTION}(?:o_proj|out_proj|c_proj|dense|Wo|wo|o|out_lin|proj)"
-        r"|self_attn\.output|attentions\.out_lin"
+        r"|temporal_block\.o_proj|self_attn\.output|attentions\.out_lin"
     ),
 }
 # torch.compile inserts this into the paths of a block.
@@ -130,20 +131,24 @@ def block_modules(base, config, stack):
 
 
 def lists_of_length(base, n_layers):
-    """List the paths of the module lists of a length, the nearest to the token embedding first.
+    """List the paths of the module lists of a length, the most likely blocks of a text first.
 
-    A model that also reads images or sound has such lists in its other parts, too.
+    A model that also reads images or sound has such lists in its other parts, too. The blocks are
+    near the token embedding, and not deep inside another part.
     """
     path = embedding_path(base) or ""
     parents = [path]
     while parents[-1]:
         parents.append(parents[-1].rpartition(".")[0])
-    found = {
-        name: None
-        for parent in parents
-        for name, module in base.get_submodule(parent).named_modules(prefix=parent)
-        if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers
-    }
+    found = {}
+    for parent in parents:
+        modules = base.get_submodule(parent).named_modules(prefix=parent)
+        lists = [
+            name
+            for name, module in modules
+            if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers
+        ]
+        found |= dict.fromkeys(sorted(lists, key=lambda name: name.count(".")))
     return list(found)
 
 

@@ -10,7 +10,9 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 def check_vocabulary(encodings, config, tokenizer):
     """Raise an error if a token has no embedding: the tokenizer then belongs to another model."""
-    n_tokens = getattr(text_config(config), "vocab_size", None)
+    own = text_config(config)
+    # FSMT's vocab_size is that of the target.
+    n_tokens = getattr(own, "src_vocab_size", getattr(own, "vocab_size", None))
     largest = int(encodings.ids.max(initial=-1))
     if n_tokens is not None and largest >= n_tokens:
         raise ValueError(

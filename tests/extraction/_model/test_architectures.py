@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every architecture of transformers for text is read as it runs alone, or refused by name."""
+
+import gc
+import signal
+import warnings
+from collections import Counter
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from sklearn_neurox.extraction import ActivationExtractor
+from sklearn_neurox.words import words_frame
+from tests.extraction._model.architectures import (
+    architectures,
+    build,
+    columns_by_block,
+    draw_ids,
+    hidden_states,
+    hooked_states,
+    run_alone,
+    word_tokenizer,
+)
+
+COMPONENTS = ("hidden", "mlp", "attention", "embedding")
+# Shorter than a window of 16, equal to it, and longer; several texts share a batch.
+LENGTHS = (5, 16, 31, 12, 13)
+
+
+def extractor_of(model, component, stack=None, **params):
+    return ActivationExtractor(
+        model, tokenizer=word_tokenizer(), component=component, stack=stack, **params
+    )
+
+
+def frame_of(texts):
+    return words_frame([[f"w{i}" for i in ids] for ids in texts])
+
+
+def expected_states(model, part, texts, stack, component, blocks):
+    """Return the states of all tokens by block, read from the model one text at a time."""
+    if component == "hidden":
+        states = [hidden_states(model, ids, stack) for ids in texts]
+        prefix = f"{stack}." if stack else ""
+        return {
+            f"{prefix}hidden.{layer}": np.concatenate([one[layer] for one in states])
+            for layer in range(len(states[0]))
+        }
+    states = [hooked_states(model, ids, part, blocks) for ids in texts]
+    return {block.name: np.concatenate([one[block.name] for one in states]) for block in blocks}
+
+
+def part_of(model, stack):
+    """Return the part of a model that the paths of modules start from."""
+    if stack is None:
+        return model
+    text = getattr(model, "language_model", model)
+    return text.get_decoder() if stack == "decoder" else text.get_encoder()
+
+
+def check(model, texts, component, stack=None):
+    """Compare the states of a component with the model's own."""
+    extractor = extractor_of(model, component, stack, max_batch_tokens=128)
+    H = extractor.transform(frame_of(texts)).pool("first")
+    blocks = extractor._blocks(extractor._request())
+    expected = expected_states(model, part_of(model, stack), texts, stack, component, blocks)
+    columns = columns_by_block(extractor.get_feature_names_out())
+    if model.config.model_type == "canine":
+        expected = {name: expected[name] for name in columns}
+    assert columns.keys() == expected.keys()
+    for name, own in columns.items():
+        right = expected[name]
+        assert H[:, own].shape == right.shape, name
+        error = np.abs(H[:, own] - right).max()
+        assert error <= 2e-4 * np.abs(right).max(), (name, error, np.abs(right).max())
+
+
+@pytest.fixture
+def no_third_pass():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+pytestmark = pytest.mark.usefixtures("no_third_pass")
+
+
+@contextmanager
+def limited(seconds):
+    """Raise a TimeoutError in the block after some seconds."""
+
+    def stop(*_):
+        raise TimeoutError(f"more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def outcome(name):
+    """Return what is read of an architecture; raise an error for a wrong value or a crash."""
+    texts = draw_ids(LENGTHS)
+    try:
+        model = build(name)
+    except Exception as error:
+        return {"model": f"not built: {type(error).__name__}: {str(error)[:80]}"}
+    stacks = ("encoder", "decoder") if model.config.is_encoder_decoder else (None,)
+    found = {}
+    try:
+        run_alone(model, texts[0])
+    except Exception as error:
+        if not isinstance(error, TimeoutError):
+            with pytest.raises(ValueError, match="ActivationExtractor"):
+                extractor_of(model, "hidden").transform(frame_of(texts)).pool("first")
+        return {"model": f"does not run: {type(error).__name__}: {str(error)[:80]}"}
+    for stack in stacks:
+        for component in COMPONENTS:
+            key = f"{stack}.{component}" if stack else component
+            try:
+                extractor = extractor_of(model, component, stack)
+                extractor.transform(frame_of(texts[:1])).pool("first")
+            except ValueError as error:
+                assert "ActivationExtractor" in str(error), f"{key}: {error}"
+                found[key] = str(error)
+                continue
+            except Exception as error:
+                raise AssertionError(f"{name} {key}: {type(error).__name__}: {error}") from error
+            try:
+                check(model, texts, component, stack)
+            except Exception as error:
+                raise AssertionError(f"{name} {key}: {type(error).__name__}: {error}") from error
+            found[key] = "read"
+    return found
+
+
+@pytest.mark.slow
+def test_every_architecture_is_read_as_it_runs_alone_or_refused_by_name():
+    wrong, counts = [], Counter()
+    for name in architectures():
+        try:
+            with limited(90):
+                found = outcome(name)
+        except Exception as error:
+            wrong.append(f"{name}: {str(error)[:300]}")
+            continue
+        finally:
+            gc.collect()
+        counts.update("read" if value == "read" else "not" for value in found.values())
+    assert not wrong, "\n".join(wrong)
+    assert counts["read"] > 900
