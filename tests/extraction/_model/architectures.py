@@ -222,16 +222,20 @@ def run_alone(model, ids, **options):
 
 def hidden_states(model, ids, stack):
     """Return the hidden states of one text, one array of (n_tokens, n_units) a layer."""
-    output = run_alone(model, ids, output_hidden_states=True)
+    return _states_of(run_alone(model, ids, output_hidden_states=True), ids, stack)
+
+
+def _states_of(output, ids, stack):
     states = getattr(output, f"{stack}_hidden_states" if stack else "hidden_states")
-    start = 1 if stack == "decoder" else 0
     states = [state[0] if isinstance(state, tuple) else state for state in states]
+    start = 1 if stack == "decoder" else 0
     return [state[0, start : start + len(ids)].float().numpy() for state in states]
 
 
-def hooked_states(model, ids, part, blocks):
-    """Return what the modules of some blocks read or return for one text, by block name."""
-    seen = {block.name: [] for block in blocks}
+def own_states(model, ids, part, blocks, stack):
+    """Return the states of one text by block name: hidden states, and what modules see."""
+    seen = {block.name: [] for block in blocks if block.component != "hidden"}
+    calls = Counter(block.path for block in blocks)
 
     def before(_, args, kwargs, name):
         seen[name].append(args[0] if args else kwargs["hidden_states"])
@@ -241,6 +245,8 @@ def hooked_states(model, ids, part, blocks):
 
     handles = []
     for block in blocks:
+        if block.component == "hidden":
+            continue
         module = part.get_submodule(block.path)
         if block.component == "embedding":
             hook = functools.partial(after, name=block.name)
@@ -249,20 +255,25 @@ def hooked_states(model, ids, part, blocks):
             hook = functools.partial(before, name=block.name)
             handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
     try:
-        run_alone(model, ids)
+        output = run_alone(model, ids, output_hidden_states=True)
         if not all(seen.values()):  # the model embeds the tokens before it calls this part
             part(torch.tensor([ids]))
     finally:
         for handle in handles:
             handle.remove()
-    start = 1 if blocks[0].stack == "decoder" else 0
-    calls = Counter(block.path for block in blocks)
+    start = 1 if stack == "decoder" else 0
     found = {}
+    if any(block.component == "hidden" for block in blocks):
+        states = _states_of(output, ids, stack)
+        prefix = f"{stack}." if stack else ""
+        found = {f"{prefix}hidden.{layer}": state for layer, state in enumerate(states)}
     for block in blocks:
-        state = seen[block.name][block.call]
+        if block.component == "hidden":
+            continue
         if block.component != "embedding":
             assert len(seen[block.name]) == calls[block.path], f"{block.path} runs too often"
         # One text, so the other dimension is that of the tokens, whatever the order.
+        state = seen[block.name][block.call]
         state = state.reshape(-1, state.shape[-1]).float().detach().numpy()
         found[block.name] = state[start : start + len(ids)]
     return found
