@@ -67,9 +67,10 @@ _OWN = {
     "axk1 axk2 deepseek_v3 deepseek_v32 glm4_moe_lite glm_moe_dsa minicpm3 mistral4 youtu "
     "mistral_large4_text esmc": _LATENT,
     "kimi_k25 mistral_large4": {"text_config": _LATENT},
-    "bamba granitemoehybrid": {"mamba_n_heads": 8, "mamba_d_head": 8},
+    "granitemoehybrid": {"mamba_n_heads": 8, "mamba_d_head": 8},
     "deepseek_v2": {**_LATENT, "num_experts_per_tok": 2},
     "dots1": {**_LATENT, "moe_intermediate_size": 24, "n_shared_experts": 1},
+    "bamba": {"mamba_n_heads": 8, "mamba_d_head": 8, "attn_layer_indices": [1, 3]},
     "canine": {"num_hash_buckets": 64, "local_transformer_stride": 8},
     "esm": {"pad_token_id": 1, "mask_token_id": 4, "position_embedding_type": "absolute"},
     "funnel": {"block_sizes": [2, 2], "architectures": ["FunnelModel"]},
@@ -257,7 +258,9 @@ def own_states(model, ids, part, blocks, stack):
     try:
         output = run_alone(model, ids, output_hidden_states=True)
         if not all(seen.values()):  # the model embeds the tokens before it calls this part
+            before_part = {name: list(states) for name, states in seen.items()}
             part(torch.tensor([ids]))
+            seen |= {name: states for name, states in before_part.items() if states}
     finally:
         for handle in handles:
             handle.remove()
