@@ -14,6 +14,7 @@ from sklearn_neurox.extraction._run._model_source import model_source
 from sklearn_neurox.extraction._text._alignment import Alignment
 from sklearn_neurox.extraction._text._tokenized_texts import TokenizedTexts, tokenize_texts
 from sklearn_neurox.extraction._text._windows import make_sequences
+from sklearn_neurox.utils._full_float32 import lowered_float32
 
 
 class CachedTexts:
@@ -74,6 +75,8 @@ class CachedTexts:
             "max_length": request.max_length,
             "dtype": store.dtype,
         }
+        if lowered := lowered_float32():
+            options["float32_products"] = lowered
         name = fingerprint(request.spec, options, store.folder)
         if name is None and load:
             model = load_model(request.spec)
