@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sklearn_neurox.extraction._model._first_look import traits_of
 from sklearn_neurox.extraction._model._forward import (
     are_close,
     base_of,
@@ -14,7 +15,6 @@ from sklearn_neurox.extraction._model._forward import (
     forward_of,
     hidden_states_of,
     probe_inputs,
-    traits_of,
 )
 from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
 from sklearn_neurox.extraction._model._projections import block_modules

@@ -53,12 +53,12 @@ def module_widths(model, stack, paths):
 
 def _watch(model, stack, paths):
     """Run two texts through a stack and return how often each module ran, and on which shapes."""
+    from sklearn_neurox.extraction._model._first_look import traits_of
     from sklearn_neurox.extraction._model._forward import (
         base_of,
         forward_of,
         probe_inputs,
         text_first,
-        traits_of,
     )
     from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
 

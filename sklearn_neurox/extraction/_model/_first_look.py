@@ -2,6 +2,7 @@
 """Find out by test runs how a stack computes its states."""
 
 import contextlib
+import weakref
 from collections import Counter
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from sklearn_neurox.extraction._model._forward import (
     StackTraits,
     are_close,
     base_of,
+    evaluating,
     forward_of,
     hidden_states_of,
     hidden_tap,
@@ -29,13 +31,27 @@ from sklearn_neurox.extraction._model._projections import (
     find_projections,
     lists_of_length,
 )
+from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._torch import is_out_of_memory
+
+_traits: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 _PROBE_TEXTS = 8
 
 
-def examine(model, stack):
-    """Run a stack on short texts and return its traits."""
+def traits_of(model, stack=None):
+    """Return the traits of a stack, which test runs determine the first time."""
+    known = _traits.setdefault(model, {})
+    if stack not in known:
+        if isinstance(model, TorchModel):
+            known[stack] = StackTraits(None, 0, model.supports_padding, False, 1)
+        else:
+            with evaluating(model), torch.inference_mode():
+                known[stack] = _examine(model, stack)
+    return known[stack]
+
+
+def _examine(model, stack):
     _families.check_readable(model)
     base = base_of(model, stack)
     try:

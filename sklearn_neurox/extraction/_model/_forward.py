@@ -16,7 +16,6 @@ from sklearn_neurox.extraction._model._eager import uncompiled
 from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, first_of, run_tapped
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 
-_traits: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 # The number of open contexts per model, and its modules that were in training mode before.
 _in_evaluation: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _modes_lock = threading.Lock()
@@ -51,20 +50,6 @@ def base_of(model, stack=None):
     if stack == "decoder":
         return model.get_decoder()
     return model.get_encoder() if stack else model.base_model
-
-
-def traits_of(model, stack=None):
-    """Return the traits of a stack, which test runs determine the first time."""
-    from sklearn_neurox.extraction._model._first_look import examine
-
-    known = _traits.setdefault(model, {})
-    if stack not in known:
-        if isinstance(model, TorchModel):
-            known[stack] = StackTraits(None, 0, model.supports_padding, False, 1)
-        else:
-            with evaluating(model), torch.inference_mode():
-                known[stack] = examine(model, stack)
-    return known[stack]
 
 
 def probe_inputs(model, stack, *, padding=0, n_texts=1):
@@ -176,7 +161,7 @@ def run_hidden(model, traits_by_stack, inputs, blocks, visit):
     model : PreTrainedModel or TorchModel
 
     traits_by_stack : dict of (str or None) to StackTraits
-        The traits of each stack that has to run, from `traits_of`.
+        The traits of each stack that has to run.
 
     inputs : dict of str to Tensor
         ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``; for a decoder also

@@ -94,7 +94,8 @@ class ModelSource:
         note : str, default=""
             Additional text for the progress bar.
         """
-        from sklearn_neurox.extraction._model._forward import evaluating, input_device, traits_of
+        from sklearn_neurox.extraction._model._first_look import traits_of
+        from sklearn_neurox.extraction._model._forward import evaluating, input_device
         from sklearn_neurox.extraction._model._loading import load_model
         from sklearn_neurox.extraction._run._progress import progress
 

@@ -12,7 +12,7 @@ from torch.ao import quantization
 from sklearn_neurox.ablation import ablate_model
 from sklearn_neurox.extraction import ActivationCache, ActivationExtractor
 from sklearn_neurox.extraction._model._fingerprint import _of_live, _state_of
-from sklearn_neurox.extraction._model._forward import traits_of
+from sklearn_neurox.extraction._model._first_look import traits_of
 from tests.extraction.families import FAMILIES, load
 
 pytestmark = [
