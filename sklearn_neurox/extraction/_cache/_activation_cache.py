@@ -12,6 +12,7 @@ from sklearn_neurox.extraction._cache._compaction import compact_folder, superse
 from sklearn_neurox.extraction._cache._shard import KEY_BYTES, SUFFIX, DamagedShardError, Shard
 from sklearn_neurox.extraction._cache._shard_index import forget_indices, index_of, sweep
 from sklearn_neurox.extraction._cache._shard_store import ShardStore
+from sklearn_neurox.utils._foreign_files import as_path
 
 _INFO = {
     "fingerprint": str,
@@ -85,7 +86,7 @@ class ActivationCache:
             raise ValueError(
                 f"ActivationCache: dtype must be 'float32' or 'float16', got {dtype!r}."
             )
-        self._given = Path(folder)
+        self._given = as_path(folder, "The 'folder' parameter of ActivationCache")
         self.layers = layers
         self.dtype = dtype
 

@@ -15,6 +15,7 @@ from sklearn_neurox.extraction._text._alignment import align
 from sklearn_neurox.extraction._text._checks import check_lengths, report_special
 from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
+from sklearn_neurox.extraction._text._vocabulary import report_unknown
 from sklearn_neurox.extraction._text._windows import Sequences, make_sequences
 from sklearn_neurox.utils._ragged import ranges
 
@@ -63,15 +64,19 @@ class WordPredictor:
                 "'target', 'target_start' and 'target_end'), but got whole texts."
             )
         self.rows = rows
+        named = np.full(len(rows), -1) if rows.token_index is None else rows.token_index
         distinct, word_of_row = np.unique(
-            np.column_stack([rows.text_of_row, rows.start, rows.end]), axis=0, return_inverse=True
+            np.column_stack([rows.text_of_row, rows.start, rows.end, named]),
+            axis=0,
+            return_inverse=True,
         )
         self.word_of_row, self.n_words = word_of_row.reshape(-1), len(distinct)
-        text, start, end = distinct.T
-        asked = replace(rows, text_of_row=text, start=start, end=end, index=None)
+        text, start, end, named = distinct.T
+        asked = replace(rows, text_of_row=text, start=start, end=end, index=None, token_index=named)
         tokenized = tokenize_texts(request, rows.texts, rows.pairs, contexts)
         of_rows = align(rows, tokenized.encodings, special_tokens=False)
         report_special(rows, tokenized.encodings, of_rows, split=request.split_special_tokens)
+        report_unknown(rows, tokenized.encodings, of_rows, tokenized.unknown_id)
         own = align(asked, tokenized.encodings, special_tokens=False)
         check_lengths(rows, tokenized.encodings, tokenized.limit, overflow=request.overflow)
         sequences, placement, first = make_sequences(
