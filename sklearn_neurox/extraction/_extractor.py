@@ -132,8 +132,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         and take each word from the window with the most context, or raise an error.
 
     max_length : int or None, default=None
-        The maximum number of tokens read at once, including special tokens; None takes the limit of
-        the model.
+        The maximum number of tokens read at once, including special tokens; None takes the number
+        that the model's config and tokenizer state. A larger number is allowed for models that
+        compute their positions, such as rotary or relative ones, but not for models that look them
+        up in a table.
 
     max_batch_tokens : int, default=2048
         The maximum number of tokens per batch. Texts of similar length share a batch.

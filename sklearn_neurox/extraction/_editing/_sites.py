@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sklearn_neurox.extraction._model._first_look import traits_of
 from sklearn_neurox.extraction._model._forward import (
     are_close,
     base_of,
@@ -15,7 +16,6 @@ from sklearn_neurox.extraction._model._forward import (
     hidden_states_of,
     probe_inputs,
     run_once,
-    traits_of,
 )
 from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
 from sklearn_neurox.extraction._model._projections import block_modules
@@ -72,11 +72,11 @@ def hidden_sites(model, stack):
 
 def _find(model, stack, traits):
     base, inputs = base_of(model, stack), probe_inputs(model, stack)
-    expected = hidden_states_of(base, inputs)
+    expected = hidden_states_of(model, stack, inputs)
     candidates, blocks = _candidates(model, base, stack, traits)
     found = {}
     seen = _matching(
-        forward_of(model, base, inputs),
+        forward_of(model, stack, inputs),
         {(layer, site): (site.tap(base), expected[layer]) for layer, site in candidates},
     )
     for layer, site in candidates:
@@ -84,7 +84,7 @@ def _find(model, stack, traits):
             found.setdefault(layer, site)
     last = len(expected) - 1
     if last not in found:
-        found[last] = _producer(model, base, inputs, blocks, expected[last])
+        found[last] = _producer(model, stack, inputs, blocks, expected[last])
     return found
 
 
@@ -122,7 +122,7 @@ def _shares_blocks(model, stack):
     return any(call for _, call in blocks.values())
 
 
-def _producer(model, base, inputs, blocks, expected):
+def _producer(model, stack, inputs, blocks, expected):
     """Find the first module outside the blocks whose output is the last state: the final norm.
 
     The stack as a whole does not work: some heads call its parts, and poolers run before its end.
@@ -130,8 +130,8 @@ def _producer(model, base, inputs, blocks, expected):
     inside = tuple(f"{path}." for path in blocks)
     taps = {
         path: (Tap(module, "output"), expected)
-        for path, module in base.named_modules()
+        for path, module in base_of(model, stack).named_modules()
         if path and path not in blocks and not path.startswith(inside)
     }
-    found = _matching(forward_of(model, base, inputs), taps)
+    found = _matching(forward_of(model, stack, inputs), taps)
     return Site(found[0] if found else "", "output")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_neurox.extraction._editing._language_model import kind_of, predict_tokens
-from sklearn_neurox.extraction._model._forward import evaluating, input_device, traits_of
+from sklearn_neurox.extraction._model._first_look import traits_of
+from sklearn_neurox.extraction._model._forward import evaluating, input_device
 from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
 from sklearn_neurox.extraction._run._batching import run_in_halves
 from sklearn_neurox.extraction._run._model_source import model_source

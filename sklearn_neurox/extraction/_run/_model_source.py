@@ -97,7 +97,8 @@ class ModelSource:
         note : str, default=""
             Additional text for the progress bar.
         """
-        from sklearn_neurox.extraction._model._forward import evaluating, input_device, traits_of
+        from sklearn_neurox.extraction._model._first_look import traits_of
+        from sklearn_neurox.extraction._model._forward import evaluating, input_device
         from sklearn_neurox.extraction._model._loading import load_model
         from sklearn_neurox.extraction._run._progress import progress
 
@@ -220,9 +221,11 @@ def _flatten(block, state, n_inputs, n_places):
     """Flatten the states of a batch to one row per place, without a decoder's first token."""
     if block.stack == "decoder":
         state = state.reshape(n_inputs, -1, state.shape[-1])[:, 1:]
-    if state.shape[:-1].numel() != n_places:
-        raise RuntimeError(
-            f"The states of {block.name!r} have the shape {tuple(state.shape)}, which is not one "
-            f"state for each of {n_places} tokens."
+    is_flat = state.ndim == 2 and len(state) == n_places
+    if not is_flat and state.shape[:-1] != (n_inputs, n_places // n_inputs):
+        raise ValueError(
+            f"ActivationExtractor cannot read {block.name!r}: its states have the shape "
+            f"{tuple(state.shape)}, which is not one state for each token of {n_inputs} texts of "
+            f"{n_places // n_inputs} tokens. Read other components."
         )
     return state.reshape(n_places, state.shape[-1]).float()

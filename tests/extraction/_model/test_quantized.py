@@ -13,7 +13,7 @@ from sklearn_neurox.ablation import ablate_model
 from sklearn_neurox.extraction import ActivationCache, ActivationExtractor
 from sklearn_neurox.extraction._model._description import describe
 from sklearn_neurox.extraction._model._fingerprint import _of_live
-from sklearn_neurox.extraction._model._forward import traits_of
+from sklearn_neurox.extraction._model._first_look import traits_of
 from tests.extraction.families import FAMILIES, load
 
 pytestmark = [
