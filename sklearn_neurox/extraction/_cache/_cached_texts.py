@@ -73,6 +73,7 @@ class CachedTexts:
             "component": list(request.component),
             "stack": request.stack or "encoder",  # the meaning of None with two stacks
             "add_special_tokens": request.add_special_tokens,
+            "prefix": request.prefix,
             "split_special_tokens": request.split_special_tokens,
             "max_length": request.max_length,
             "dtype": store.dtype,
