@@ -60,7 +60,7 @@ def chat_frame(
     ----------
     chats : iterable of list of dict
         The conversations. A message is a dict with ``role`` and ``content``, and whatever else the
-        template reads, such as ``tool_calls``. A content is a str, or a list of parts with ``text``.
+        template reads, such as ``tool_calls``. A content is a str or a list of parts with ``text``.
 
     tokenizer : str, path or PreTrainedTokenizerBase
         A tokenizer with a chat template, or the name or folder of the model whose tokenizer it is.
@@ -133,8 +133,8 @@ def chat_frame(
     >>> from sklearn_neurox.extraction import chat_frame
     >>> tokenizer = AutoTokenizer.from_pretrained(make_tiny_model("llama"))
     >>> tokenizer.chat_template = (
-    ...     "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content | trim }}\\n{% endfor %}"
-    ...     "{% if add_generation_prompt %}[assistant]{% endif %}"
+    ...     "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content | trim }} "
+    ...     "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
     ... )
     >>> chat = [{"role": "user", "content": "Yes? "}, {"role": "assistant", "content": "Yes."}]
     >>> chat_frame([chat], tokenizer, rows="all")[["start", "end", "word", "turn", "role"]]
@@ -189,7 +189,7 @@ def _check_chats(chats):
                 content_of(message)
             except TypeError as error:
                 raise TypeError(
-                    f"chat_frame: message {turn} of conversation {n}: {error}."
+                    f"chat_frame cannot read message {turn} of conversation {n}: {error}."
                 ) from None
         if not chat:
             raise ValueError(f"chat_frame: conversation {n} has no messages.")
@@ -261,10 +261,12 @@ def _messages(chats, chosen, render, continue_final_message):
         try:
             spans = find_contents(run, chat, text, turns)
         except NotFoundError as error:
+            turn, reason = error.args
+            shown = content_of(chat[turn])[:40]
             raise ValueError(
-                f"chat_frame: the chat template {error} (conversation {number}). Leave out this "
-                "conversation, choose other rows=, or pass what the template reads in fields of "
-                "their own there, such as 'reasoning_content'."
+                f"chat_frame cannot find message {turn} of conversation {number} "
+                f"({chat[turn]['role']}, {shown!r}) in the rendered text: the chat template "
+                f"{reason}. Leave this conversation out, or choose other rows=."
             ) from None
         empty += [(number, turn) for turn in turns if turn not in spans]
         for turn, span in sorted(spans.items()):
@@ -297,8 +299,8 @@ def _prompt_ends(chats, tokenizer, render, continue_final_message):
             prompt, options = chat, {"continue_final_message": True}
         if not prompt:
             raise ValueError(
-                f"chat_frame: conversation {number} begins with its answer, so that no prompt comes "
-                "before it."
+                f"chat_frame: conversation {number} begins with its answer, which has no prompt. "
+                "Leave it out."
             )
         texts.append(_render_first(render, prompt, number, **options))
         found.append((number, turn, chat[turn]["role"] if turn < len(chat) else "assistant"))
@@ -332,7 +334,7 @@ def _report_added(text, tokenizer):
     added = tokens.ids[(tokens.role == SPECIAL) & (tokens.start == tokens.end)]
     if len(added):
         warn_user(
-            f"The {type(tokenizer).__name__} adds {', '.join(pieces_of(tokenizer, added))} to these "
-            "texts, which its chat template does not write. To read them exactly as the template "
+            f"The {type(tokenizer).__name__} adds {', '.join(pieces_of(tokenizer, added))} to each "
+            "text, which its chat template does not write. To read texts exactly as the template "
             "writes them, set ActivationExtractor(add_special_tokens=False)."
         )

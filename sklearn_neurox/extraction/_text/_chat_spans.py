@@ -7,7 +7,7 @@ only if the text without all marks is the text as rendered before.
 """
 
 import re
-from itertools import accumulate, product
+from itertools import accumulate
 from typing import NamedTuple
 
 # Digits, which no filter of a template trims, escapes or puts in another case. The first one occurs
@@ -17,7 +17,7 @@ _WIDTH = 6
 
 
 class NotFoundError(ValueError):
-    """The characters of a message cannot be found in its rendered chat."""
+    """The characters of a message cannot be found in its rendered chat: (turn, reason)."""
 
 
 class Found(NamedTuple):
@@ -71,46 +71,43 @@ def find_contents(render, chat, text, turns):
     marker = _Marker(render, chat, text)
     contents = {turn: content_of(chat[turn]) for turn in turns}
     filled = [turn for turn in turns if contents[turn].strip()]
-    for trimmed in (False, True):
-        edges = [_edges(contents[turn])[trimmed] for turn in filled]
-        marks = [(turn, place) for turn, pair in zip(filled, edges, strict=True) for place in pair]
-        places = marker.locate(marks)
-        if places is None:
-            continue
-        found = {
-            turn: Found(*places[2 * n : 2 * n + 2])
-            for n, turn in enumerate(filled)
-            if text[slice(*places[2 * n : 2 * n + 2])] == contents[turn][slice(*edges[n])]
-        }
-        if len(found) == len(filled):
-            break
-    else:
-        found = {turn: _find_one(marker, turn, contents[turn]) for turn in filled}
-    for turn in turns:
-        blank = contents[turn] and turn not in found
-        if blank and (places := marker.locate([(turn, 0), (turn, len(contents[turn]))])):
-            found[turn] = Found(*places)
+    plain = [turn for turn in filled if contents[turn] == contents[turn].strip()]
+    # Where all at once does not work, some template trims, or does something else with one of them.
+    found = _find_all(marker, filled, contents)
+    if found is None:
+        found = _find_all(marker, plain, contents) or {}
+        for turn in filled:
+            if turn not in found:
+                found[turn] = _find_one(marker, turn, contents[turn])
+    for turn, content in contents.items():
+        if content and turn not in found and (places := marker.locate_ends(turn, 0, len(content))):
+            found[turn] = Found(*places)  # white space, which the template keeps
     return found
 
 
-def _edges(content):
-    """Return where a content begins and ends, as it stands and without white space around it."""
-    lead = len(content) - len(content.lstrip())
-    return (0, len(content)), (lead, len(content.rstrip()))
+def _find_all(marker, turns, contents):
+    """Find several contents at once, if the template writes each as it stands."""
+    marks = [(turn, place) for turn in turns for place in (0, len(contents[turn]))]
+    places = marker.locate(marks)
+    if places is None:
+        return None
+    pairs = zip(places[::2], places[1::2], strict=True)
+    found = {turn: Found(*pair) for turn, pair in zip(turns, pairs, strict=True)}
+    same = all(marker.text[f.start : f.end] == contents[turn] for turn, f in found.items())
+    return found if same else None
 
 
 def _find_one(marker, turn, content):
-    whole, bare = _edges(content)
-    ends = dict.fromkeys([whole[1], bare[1]])
-    for start, end in dict.fromkeys([whole, bare, *product([whole[0], bare[0]], ends)]):
-        if places := marker.locate([(turn, start), (turn, end)]):
+    n_lead, n_bare = len(content) - len(content.lstrip()), len(content.rstrip())
+    # From the outside: a mark within white space that the template trims would keep some of it.
+    start = marker.first_place(turn, range(n_lead + 1))
+    end = marker.first_place(turn, range(len(content), n_bare - 1, -1))
+    if end is not None:
+        if start is not None and (places := marker.locate_ends(turn, start, end)):
             return Found(*places)
-    for end in ends:
-        places = marker.locate([(turn, end)])
-        found = places and _suffix(marker, turn, content, end, places[0])
-        if found:
+        if found := _suffix(marker, turn, content, end, *marker.locate([(turn, end)])):
             return found
-    raise NotFoundError(marker.why_not(turn, bare[1]))
+    raise NotFoundError(turn, marker.why_not(turn, n_bare))
 
 
 def _suffix(marker, turn, content, end, stop):
@@ -119,7 +116,7 @@ def _suffix(marker, turn, content, end, stop):
     while first and content[first - 1] == marker.text[stop - end + first - 1 : stop - end + first]:
         first -= 1
     for start in range(first, end):
-        places = marker.locate([(turn, start), (turn, end)])
+        places = marker.locate_ends(turn, start, end)
         if places and marker.text[slice(*places)] == content[start:end]:
             return Found(*places, is_part=True)
     return None
@@ -151,17 +148,25 @@ class _Marker:
         # A template may write messages in another order.
         return [place for _, place in sorted(zip(numbers, ends, strict=False))]
 
+    def locate_ends(self, turn, start, end):
+        """Locate the two ends of a part of one content."""
+        return self.locate([(turn, start), (turn, end)])
+
+    def first_place(self, turn, places):
+        """Return the first of some places in a content where a mark can be located."""
+        return next((place for place in places if self.locate([(turn, place)])), None)
+
     def why_not(self, turn, place):
         """Return why a mark in a content cannot be located."""
         rendered = self._render([(turn, place)])
         if rendered is None:
-            return "refuses other contents in its place"
+            return "refuses a content with a mark in it"
         n_times = len(self.pattern.findall(rendered))
         if n_times > 1:
-            return f"writes it {n_times} times"
+            return f"writes the content {n_times} times"
         if n_times == 0:
-            return "leaves it out, or its end"
-        return "writes other things, too, depending on what it says"
+            return "leaves out the content or its end, or rewrites it"
+        return "writes other things, too, for another content"
 
     def _render(self, marks):
         chat = [dict(message) for message in self.chat]
