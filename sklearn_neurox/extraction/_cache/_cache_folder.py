@@ -30,6 +30,10 @@ _TEMPORARY = re.compile(r"\.(?:[0-9a-f]{32}\.safetensors|clock)\.[0-9a-f]{32}\.t
 _MAGIC = b'{"__metadata__":{"format":"sklearn-neurox '
 # A live writer keeps modifying its temporary file; if one is this old, its writer is dead.
 _STALE_SECONDS = 3600
+_READING = sum(
+    getattr(os, flag, 0)
+    for flag in ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+)
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFLNK: "a symbolic link",
@@ -69,16 +73,19 @@ def open_regular(path):
 
     Never follows a link, and never waits for a pipe.
     """
+    return os.fdopen(descriptor_of_regular(path), "rb")
+
+
+def descriptor_of_regular(path):
+    """Do as `open_regular`, and return the descriptor."""
     _check_regular(os.lstat(path))
-    # It may have been replaced just now.
-    flags = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
-    descriptor = os.open(path, os.O_RDONLY | sum(getattr(os, name, 0) for name in flags))
+    descriptor = os.open(path, _READING)
     try:
-        _check_regular(os.fstat(descriptor))
-        return os.fdopen(descriptor, "rb")
+        _check_regular(os.fstat(descriptor))  # it may have been replaced just now
     except BaseException:
         os.close(descriptor)
         raise
+    return descriptor
 
 
 def _check_regular(found):

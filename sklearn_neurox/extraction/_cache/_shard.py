@@ -15,6 +15,7 @@ import numpy as np
 
 from sklearn_neurox.extraction._cache._cache_folder import (
     NotRegularError,
+    descriptor_of_regular,
     first_bytes,
     open_regular,
 )
@@ -155,11 +156,15 @@ class Shard:
     def _map(self):
         header = self._header.raw
         try:
-            with open_regular(self.path) as file:
-                n_bytes = os.fstat(file.fileno()).st_size
-                if n_bytes != self.n_bytes or file.read(8 + len(header))[8:] != header:
-                    raise ValueError(f"it has changed, and has {n_bytes} bytes now")
-                return memoryview(mmap.mmap(file.fileno(), n_bytes, access=mmap.ACCESS_READ))
+            descriptor = descriptor_of_regular(self.path)
+            try:
+                n_bytes = os.fstat(descriptor).st_size
+                raw = mmap.mmap(descriptor, n_bytes, access=mmap.ACCESS_READ)
+            finally:
+                os.close(descriptor)
+            if n_bytes != self.n_bytes or raw[8 : 8 + len(header)] != header:
+                raise ValueError(f"it has changed, and has {n_bytes} bytes now")
+            return memoryview(raw)
         except (OSError, ValueError) as error:
             raise DamagedShardError(self.path, str(error)) from error
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Find the shard that holds a text: an index built from the shards, once per process."""
 
+import contextlib
 import os
 import stat
 import threading
@@ -51,7 +52,7 @@ class ShardIndex:
 
     def __init__(self, folder):
         self.folder = folder
-        self._shards = {}  # path -> stamp and shard, or None if it is damaged
+        self._shards = {}  # name -> stamp and shard, or None if it is damaged
         self._places = {}  # entry key -> pairs of the number of a shard and a slot in it
         self._numbered = []
         self._facts = None  # of all shards
@@ -60,16 +61,16 @@ class ShardIndex:
         """Open the new shards of the folder, and forget those that are gone."""
         with _lock:
             found = _list_shards(self.folder)
-            gone = [p for p, (stamp, _) in self._shards.items() if found.get(p) != stamp]
-            for path in gone:
-                del self._shards[path]
+            gone = [n for n, (stamp, _) in self._shards.items() if found.get(n) != stamp]
+            for name in gone:
+                del self._shards[name]
             if gone:
                 self._places, self._numbered, self._facts = {}, [], None
                 for _, shard in self._shards.values():
                     self._add(shard)
-            for path in sorted(found.keys() - self._shards.keys()):
-                shard = _open(path)
-                self._shards[path] = found[path], shard
+            for name in sorted(found.keys() - self._shards.keys()):
+                shard = _open(self.folder / name)
+                self._shards[name] = found[name], shard
                 self._add(shard)
         return self
 
@@ -79,8 +80,8 @@ class ShardIndex:
             if not os.path.lexists(error.path):  # compacted or removed meanwhile
                 return
             warn_user(advice_about(error))
-            stamp, _ = self._shards.get(error.path, (None, None))
-            self._shards[error.path] = stamp, None
+            stamp, _ = self._shards.get(error.path.name, (None, None))
+            self._shards[error.path.name] = stamp, None
             self._places, self._numbered, self._facts = {}, [], None
             for _, shard in self._shards.values():
                 self._add(shard)
@@ -180,17 +181,16 @@ def forget_indices():
 
 
 def _list_shards(folder):
-    """Return a stamp of every entry of a folder that might be taken for a shard, by its path."""
+    """Return a stamp of every entry of a folder that might be taken for a shard, by its name."""
     found = {}
-    if not is_folder(folder):
-        return found
-    try:
+    with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+        if not is_folder(folder):
+            return found
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
-                    found[folder / entry.name] = _stamp(entry.stat(follow_symlinks=False))
-    except FileNotFoundError:  # compacted or removed meanwhile
-        return found
+                    with contextlib.suppress(FileNotFoundError):  # compacted meanwhile
+                        found[entry.name] = _stamp(entry.stat(follow_symlinks=False))
     return found
 
 
