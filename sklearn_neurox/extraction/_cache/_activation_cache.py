@@ -40,16 +40,20 @@ _INFO = {
 class ActivationCache:
     """A folder that stores activations, so that a model reads every sentence only once.
 
-    The folder has one subfolder per fingerprint, a digest of model, tokenizer, component, and
-    whatever else changes the activations. Its shards are immutable safetensors files, one per
-    batch. They hold every layer, digests of the sentences, and the characters of each token, so
-    reading a cached sentence needs neither model nor tokenizer: torch is not even imported.
+    The folder has one subfolder per fingerprint, a digest of model, tokenizer, and whatever else
+    changes the activations. Its shards are immutable safetensors files, one per batch. They hold
+    blocks of activations, every layer of the requested components, digests of the sentences, and
+    the characters of each token, so reading a cached sentence needs neither model nor tokenizer:
+    torch is not even imported. Blocks are found by their names, whichever components and layers
+    were requested together.
 
     Processes and machines can share the folder without locks: a shard is written under a temporary
     name, flushed to the disk, and renamed when complete. An interrupted run loses only the current
     batch; the same request then resumes, with bit-identical results. Checksums cover every byte
-    that is read. A damaged shard is reported by name, and its activations are computed again.
-    Deleting the folder, or anything in it, is always safe.
+    that is read. A damaged shard is reported by name, and its activations are computed again. A
+    shard that belongs to another model or format, and anything that is not a regular file, is
+    reported and passed over. If the folder can only be read, what it lacks is computed in memory,
+    with a warning. Deleting the folder, or anything in it, is always safe.
 
     In float32, the size in bytes is 4 x tokens x layers x units: about 1.2 GB for 25,000 words and
     BERT-base.

@@ -191,6 +191,11 @@ def advice_about(error):
             f"The cache passes over {path}: {reason}. ActivationCache has not written it, so "
             "prune() leaves it. Move or delete it yourself."
         )
+    if isinstance(error.__cause__, OSError):
+        return (
+            f"The cache shard {path} cannot be read ({error.__cause__.strerror}); its activations "
+            "are computed again."
+        )
     try:
         with open_regular(path) as file:
             start = file.read(4096)[8:]

@@ -183,13 +183,14 @@ def forget_indices():
 def _list_shards(folder):
     """Return a stamp of every entry of a folder that might be taken for a shard, by its name."""
     found = {}
-    with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+    # Removed meanwhile, or another user's: then there is nothing to read.
+    with contextlib.suppress(FileNotFoundError, PermissionError):
         if not is_folder(folder):
             return found
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
-                    with contextlib.suppress(FileNotFoundError):  # compacted meanwhile
+                    with contextlib.suppress(FileNotFoundError):
                         found[entry.name] = _stamp(entry.stat(follow_symlinks=False))
     return found
 

@@ -115,4 +115,4 @@ class ShardStore:
 def _existing(folder):
     """Return the folder, or the nearest one above it that exists."""
     folder = folder.absolute()
-    return next(path for path in (folder, *folder.parents) if path.exists())
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))

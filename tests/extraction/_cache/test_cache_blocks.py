@@ -159,7 +159,7 @@ def test_stacks_that_cut_texts_differently_do_not_share_windows(
         return extractor
 
     room = make("both").model.config.max_position_embeddings
-    long = " ".join(["dog"] * (room - 2))
+    long = " ".join(["dog"] * (room - 4))
     texts = [long, f"{long} {long}", "A light rain"]
     inputs = [len(make(stack).transform(texts)._source.sequences) for stack in order]
     assert len(set(inputs)) > 1
