@@ -4,11 +4,12 @@
 import argparse
 import os
 
-from benchmarks import _ablation, _extraction, _probes, _ranking, _report, _trace
+from benchmarks import _ablation, _extraction, _gpu, _probes, _ranking, _report, _trace
 
 _SUITES = {
     "ablation": _ablation.run,
     "extraction": _extraction.run,
+    "gpu": _gpu.run,
     "probes": _probes.run,
     "ranking": _ranking.run,
     "report": _report.run,
@@ -19,17 +20,22 @@ _SUITES = {
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "suites", nargs="*", metavar="suite", help=f"any of {list(_SUITES)}; all by default"
+        "suites", nargs="*", metavar="suite", help=f"any of {list(_SUITES)}; all but gpu by default"
     )
-    parser.add_argument("--quick", action="store_true", help="use small data and few runs")
+    small = "use small data and few runs"
+    parser.add_argument("--quick", "--small", action="store_true", help=small)
+    parser.add_argument("--device", default="auto", help="the device of the suite gpu")
+    profile = "print the operations of one fit in the suite gpu"
+    parser.add_argument("--profile", action="store_true", help=profile)
     arguments = parser.parse_args()
     unknown = set(arguments.suites) - set(_SUITES)
     if unknown:
         parser.error(f"unknown suite {unknown.pop()!r}; choose from {list(_SUITES)}")
     print(f"{os.cpu_count()} cores; best of alternating runs; ratios are relative to this package")
-    for name in arguments.suites or _SUITES:
+    for name in arguments.suites or [name for name in _SUITES if name != "gpu"]:
         print(f"\n== {name}")
-        tables = _SUITES[name](quick=arguments.quick)
+        options = {"device": arguments.device, "profile": arguments.profile}
+        tables = _SUITES[name](quick=arguments.quick, **(options if name == "gpu" else {}))
         for title, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
             print(f"\n{title}" if title else "")
             print(table.to_string(index=False, na_rep=""))

@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import torch
 import transformers
 from sklearn.model_selection import KFold
 
-from sklearn_neurox import ActivationExtractor, SubwordAggregator
+from sklearn_neurox import ActivationCache, ActivationExtractor, SubwordAggregator
 from sklearn_neurox.ablation import ablate_model, causal_effect
 from sklearn_neurox.datasets import make_planted_neurons, make_tagged_words, make_tiny_model
 from sklearn_neurox.probes import (
@@ -26,7 +27,11 @@ from sklearn_neurox.probes import (
 from sklearn_neurox.probes.solvers import _problem
 
 GPU = os.environ.get("SKLEARN_NEUROX_GPU", "cuda" if torch.cuda.is_available() else None)
-pytestmark = pytest.mark.skipif(GPU is None, reason="there is no GPU")
+pytestmark = [
+    pytest.mark.skipif(GPU is None, reason="there is no GPU"),
+    # Marian's tokenizer works without the package that it recommends.
+    pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +47,8 @@ def words():
 
 @pytest.fixture(scope="module", params=["bert", "gpt2", "marian"])
 def model(request, words):
+    if request.param == "marian":
+        pytest.importorskip("sentencepiece")
     return make_tiny_model(request.param, corpus=words["text"].unique(), random_state=0)
 
 
@@ -133,6 +140,86 @@ def test_the_same_fit_gives_the_same_bits(planted):
         ElasticNetProbeClassifier(device=GPU, random_state=0).fit(X, y) for _ in range(2)
     )
     np.testing.assert_array_equal(first.coef_, second.coef_)
+
+
+def test_a_fit_does_not_depend_on_the_precision_that_the_user_sets(planted):
+    X, y = planted
+    full = ElasticNetProbeClassifier(device=GPU, tol=1e-5, random_state=0).fit(X, y)
+    with products_in("high"):
+        low = ElasticNetProbeClassifier(device=GPU, tol=1e-5, random_state=0).fit(X, y)
+        assert torch.get_float32_matmul_precision() == "high"
+    if GPU != "cpu":
+        np.testing.assert_array_equal(low.coef_, full.coef_)
+    assert low.dual_gap_ <= 1e-5 * objective(low, X, y) * 1.001
+    check_within_gaps(full, low, X, y)
+
+
+@contextmanager
+def products_in(precision):
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def matrix_of(model, words, **options):
+    activations = ActivationExtractor(model, **options).transform(words)
+    return SubwordAggregator("mean").fit_transform(activations)
+
+
+def check_close(found, expected, share):
+    np.testing.assert_allclose(found, expected, rtol=share, atol=share * np.abs(expected).max())
+
+
+def test_a_cache_keeps_apart_what_was_computed_with_tf32_and_without(words, tmp_path):
+    model = make_tiny_model("bert", hidden_size=128, random_state=0)
+    options = {"cache": tmp_path, "device": GPU}
+    full = matrix_of(model, words, **options)
+    with products_in("high"):
+        low = matrix_of(model, words, **options)
+        assert len(ActivationCache(tmp_path).info()) == 2
+        np.testing.assert_array_equal(matrix_of(model, words, **options), low)
+    np.testing.assert_array_equal(matrix_of(model, words, **options), full)
+    check_close(low, full, 1e-2)
+    if GPU != "cpu" and torch.cuda.get_device_capability() >= (8, 0):
+        assert (low != full).any()
+
+
+def live_model(words, family="gpt2"):
+    path = make_tiny_model(family, corpus=words["text"].unique(), random_state=0)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    return transformers.AutoModel.from_pretrained(path), tokenizer, path
+
+
+@pytest.mark.filterwarnings("ignore:.*for the third time in this process")
+def test_a_live_model_can_be_moved_to_the_gpu(words, tmp_path):
+    live, tokenizer, _ = live_model(words)
+    expected = matrix_of(live, words, tokenizer=tokenizer)
+    live.to(GPU)
+    check_close(matrix_of(live, words, tokenizer=tokenizer), expected, 1e-4)
+    filled = matrix_of(live, words, tokenizer=tokenizer, cache=tmp_path)
+    live.to("cpu")
+    read = matrix_of(live, words, tokenizer=tokenizer, cache=tmp_path)
+    np.testing.assert_array_equal(read, filled)
+
+
+def test_a_bfloat16_model_on_the_gpu_matches_float32_roughly(words):
+    live, tokenizer, _ = live_model(words)
+    expected = matrix_of(live, words, tokenizer=tokenizer)
+    low = matrix_of(live.to(GPU, torch.bfloat16), words, tokenizer=tokenizer)
+    assert low.dtype == np.float32 and np.isfinite(low).all()
+    check_close(low, expected, 5e-2)
+
+
+def test_a_model_that_accelerate_places_is_read_where_it_is(words):
+    pytest.importorskip("accelerate")
+    live, tokenizer, path = live_model(words)
+    expected = matrix_of(live, words, tokenizer=tokenizer)
+    placed = transformers.AutoModel.from_pretrained(path, device_map="auto")
+    assert GPU == "cpu" or next(placed.parameters()).is_cuda
+    check_close(matrix_of(placed, words, tokenizer=tokenizer), expected, 1e-4)
 
 
 @pytest.mark.parametrize("component", ["hidden", "mlp", "attention"])

@@ -7,6 +7,7 @@ from sklearn_neurox.extraction._cache._cache_folder import folder_name
 from sklearn_neurox.extraction._model._fingerprint import fingerprint
 from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._extraction_request import ExtractionRequest
+from sklearn_neurox.utils._full_float32 import lowered_float32
 
 # The parameters that decide which blocks are read, from which inputs, and how they are used, but
 # not the states of a token. Any other parameter is part of the name.
@@ -24,6 +25,8 @@ def identify(request, *, load=False):
     """
     store, spec = request.store, request.spec
     options = {name: getattr(request, name) for name in _PARAMETERS} | {"dtype": store.dtype}
+    if lowered := lowered_float32():
+        options["float32_products"] = lowered
     digest = fingerprint(spec, options, store.folder)
     if digest is None and load:
         model = load_model(spec)

@@ -76,7 +76,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
 
     device : str, default="auto"
         Device to solve on: "cpu", "cuda", "cuda:<index>" or "mps"; "auto" uses CUDA if available.
-        A matrix that does not fit on the device is streamed to it.
+        On CUDA, a matrix that does not fit on the device is sent to it at every pass.
 
     random_state : int, RandomState instance or None, default=None
         Seed for shuffling rows and batches. Pass an int for bit-identical fits.
@@ -122,7 +122,8 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
     exactly for the unpenalized intercepts.
 
     A matrix in memory is copied once, standardized and shuffled. A memory-mapped or float16
-    matrix is not copied: batches are read and upcast as needed.
+    matrix is not copied: batches are read and upcast as needed. On CUDA, the device holds a matrix
+    in its own precision if it fits into 70% of the free memory.
 
     Callbacks are notified of every epoch; see `sklearn.callback`.
 

@@ -66,7 +66,7 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
 
     device : str, default="auto"
         Device to solve on: "cpu", "cuda", "cuda:<index>" or "mps"; "auto" uses CUDA if available.
-        A matrix that does not fit on the device is streamed to it.
+        On CUDA, a matrix that does not fit on the device is sent to it at every pass.
 
     random_state : int, RandomState instance or None, default=None
         Seed for shuffling rows and batches. Pass an int for bit-identical fits.

@@ -84,18 +84,17 @@ class ActiveSetNewton(Algorithm):
         curvature = target.weigh(problem.loss.second_derivative(point.predictions)[:, :1])
         root = curvature.to(design.device, design.dtype).sqrt()
         columns = self.columns.to(design.device)
-        gram = np.zeros((len(columns), len(columns)))
-        sums = np.zeros(len(columns))
+        gram, sums = 0.0, 0.0
         n_samples = design.shape[0]
         batches = design.batches(-(-n_samples // _BLOCK_ROWS))
         roots = root.tensor_split(len(batches))
         for batch, rows in batches.visit(range(len(batches))):
             part = rows[:, columns] * roots[batch]
-            sums += to_numpy(part.T @ roots[batch]).ravel()
+            sums += (part.T @ roots[batch]).double()
             gram += _inner(part)
-        self.gram = gram / n_samples
+        self.gram = (gram if isinstance(gram, np.ndarray) else to_numpy(gram)) / n_samples
         self.mass = float(curvature.double().mean())
-        self.sums = sums / n_samples
+        self.sums = to_numpy(sums).ravel() / n_samples
         if problem.fit_intercept and self.mass:
             self.gram -= np.outer(self.sums, self.sums) / self.mass
         if self.is_quadratic:
@@ -132,8 +131,8 @@ class ActiveSetNewton(Algorithm):
 
 
 def _inner(part):
-    """Compute ``part.T @ part`` in float64; on the CPU, NumPy exploits the symmetry."""
+    """Compute ``part.T @ part`` in float64; on the CPU, an array, as NumPy exploits symmetry."""
     if part.device.type == "cpu":
         part = to_numpy(part)
         return (part.T @ part).astype(np.float64)
-    return to_numpy((part.T @ part).double())
+    return (part.T @ part).double()

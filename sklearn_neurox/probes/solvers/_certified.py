@@ -10,10 +10,15 @@ from sklearn_neurox.probes.solvers._fista import RestartedFISTA
 from sklearn_neurox.probes.solvers._momentum_svrg import MomentumSVRG
 from sklearn_neurox.probes.solvers._saga import ProximalSAGA
 from sklearn_neurox.probes.solvers._threads import thread_limit
+from sklearn_neurox.utils._full_float32 import full_float32
 
 # Rows per batch, and the number of batches below which stochastic epochs do not pay off.
 _BATCH_SIZE = 128
 _FEWEST_BATCHES = 16
+# A GPU waits for the next launch if a batch holds fewer numbers than this, and starting a step
+# takes so long that more steps per epoch than this do not pay off while batches are smaller.
+_DEVICE_NUMBERS = 2**23
+_DEVICE_STEPS = 256
 # Within this factor, the working precision cannot decide whether zero is the solution.
 _NEARLY_ONE = 1.01
 # With more columns than this, a Gram matrix costs more than the epochs it saves.
@@ -107,7 +112,7 @@ class CertifiedSolver:
 
     def solve(self, start=None):
         """Solve the problem, starting at zero or from a `Certificate` (of any penalty)."""
-        with torch.inference_mode():
+        with torch.inference_mode(), full_float32(self.problem.design.device):
             penalty = self.problem.penalty
             self.penalized = bool((penalty.l1 > 0).any() or (penalty.l2 > 0).any())
             zero = self._zero()
@@ -154,7 +159,7 @@ class CertifiedSolver:
     def _take_up(self, name, point):
         """Continue from a point with the named algorithm."""
         n_samples = self.problem.design.shape[0]
-        batch_size = min(_BATCH_SIZE, -(-n_samples // 4))
+        batch_size = min(self._rows_per_batch(), -(-n_samples // 4))
         stochastic = {"saga": ProximalSAGA, "svrg": MomentumSVRG}
         if name in stochastic:
             self.algorithm = stochastic[name](self.problem, self.random_state, batch_size)
@@ -166,6 +171,14 @@ class CertifiedSolver:
         self.smallest_gap, self.last_gain = math.inf, 0
         rows_of_a_step = batch_size if name in stochastic else n_samples
         self.operations_of_a_step = 4 * rows_of_a_step * math.prod(self.problem.shape)
+
+    def _rows_per_batch(self):
+        """Return the batch size at which a step keeps the device busy."""
+        design = self.problem.design
+        if design.device.type != "cuda":
+            return _BATCH_SIZE
+        n_samples, n_features = design.shape
+        return max(_BATCH_SIZE, min(n_samples // _DEVICE_STEPS, _DEVICE_NUMBERS // n_features))
 
     def _run(self, point, wait):
         passes, gap, margin = 0, self._gap(point)[0], 1.0

@@ -33,20 +33,35 @@ def column_moments(X, weight, device):
 
 
 def _moments(X, weight, device, dtype, columns):
-    weight = torch.ones(len(X)) if weight is None else weight
-    weight = weight.to(device=device, dtype=dtype)
-    mean = torch.zeros(len(columns), dtype=torch.float64, device=device)
-    squares = torch.zeros_like(mean)
     is_whole = len(columns) == X.shape[1]
-    shift = to_tensor(X[:1][:, columns], dtype=dtype, device=device)
-    seen = 0.0
-    for block in row_blocks(X):
-        w = weight[block]
-        total = float(w.sum())
+
+    def parts():
+        for block in row_blocks(X):
+            rows = X[block] if is_whole else X[block][:, columns]
+            yield block, to_tensor(rows, dtype=dtype, device=device)
+
+    return moments_of_parts(parts(), weight, dtype, device)
+
+
+def moments_of_parts(parts, weight, dtype, device):
+    """Compute the means and variances of columns from pairs of a slice and its rows.
+
+    ``weight`` has the order of the slices; sums within a part are computed in ``dtype``.
+    """
+    if weight is not None:
+        weight = weight.to(device=device, dtype=dtype)
+    shift, seen = None, 0.0
+    for block, rows in parts:
+        if shift is None:
+            # A copy, because the buffer of the first part may be used again.
+            shift = rows[:1].to(dtype, copy=True)
+            mean = torch.zeros(shift.shape[1], dtype=torch.float64, device=device)
+            squares = torch.zeros_like(mean)
+        w = shift.new_ones(len(rows)) if weight is None else weight[block]
+        total = float(len(rows)) if weight is None else float(w.sum())
         if total == 0:
             continue
-        rows = X[block] if is_whole else X[block][:, columns]
-        part = to_tensor(rows, dtype=dtype, device=device) - shift
+        part = rows - shift
         center = w @ part / total
         part.sub_(center).square_()
         gap = center.double() - mean

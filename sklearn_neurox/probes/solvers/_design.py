@@ -55,7 +55,7 @@ class StandardizedDesign:
         self.exact_device = torch.device("cpu") if device.type == "mps" else device
         self.dtype = dtype or (torch.float64 if X.dtype.itemsize == 8 else torch.float32)
         if moments is None:
-            self.mean, self.scale = column_moments(X, weight, self.exact_device)
+            self.mean, self.scale = self.moments(weight)
         else:
             kind = {"dtype": torch.float64, "device": self.exact_device}
             self.mean, self.scale = (to_tensor(part, **kind) for part in moments)
@@ -68,6 +68,10 @@ class StandardizedDesign:
     def shape(self):
         """Shape of X."""
         return self.X.shape
+
+    def moments(self, weight):
+        """Compute the mean and scale of every column in float64, with sample weights or None."""
+        return column_moments(self.X, weight, self.exact_device)
 
     def scores(self, coef):
         """Compute ``Z @ coef.T`` in float64, in the order of X."""
@@ -119,10 +123,6 @@ class ResidentDesign(StandardizedDesign):
             part = to_tensor(X[rows[block]], dtype=self.dtype, device=device)
             torch.sub(part, self.working_mean, out=part)
             torch.mul(part, inverse, out=self.working[block])
-
-    def product(self, coef):
-        """Compute ``Z @ coef.T`` in the working precision and order."""
-        return self.working @ coef.T if self.working.is_cuda else super().product(coef)
 
     def gradient(self, residual):
         """Compute ``residual.T @ Z / n_samples`` in the working precision and order."""

@@ -15,8 +15,11 @@ def newton_intercept(loss, scores, target, start):
         gradient = target.weigh(loss.residual(predictions, target)).mean(0)
         if gradient.abs().max() < 50 * eps:
             break
-        # Not lstsq, whose CPU driver is not deterministic.
-        step = -torch.linalg.pinv(loss.hessian(predictions, target), hermitian=True) @ gradient
+        # Not lstsq, whose CPU driver is not deterministic; and on the CPU, because it takes a GPU
+        # longer to decompose a matrix this small.
+        hessian = loss.hessian(predictions, target).cpu()
+        inverse = torch.linalg.pinv(hessian, hermitian=True).to(gradient.device)
+        step = -inverse @ gradient
         decrease = float(-gradient @ step)
         length = 1.0
         # Smaller decreases are lost in rounding, and full Newton steps converge there anyway.

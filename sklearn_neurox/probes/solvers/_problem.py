@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 
 from sklearn_neurox.probes.solvers._certificate import Certificate
-from sklearn_neurox.probes.solvers._column_moments import column_moments
 from sklearn_neurox.probes.solvers._design import ResidentDesign, StandardizedDesign
+from sklearn_neurox.probes.solvers._device_design import DeviceDesign
 from sklearn_neurox.probes.solvers._losses import Target
 from sklearn_neurox.probes.solvers._penalty import ElasticNetPenalty
 from sklearn_neurox.probes.solvers._row_view import RowView
@@ -17,7 +18,7 @@ from sklearn_neurox.probes.solvers._streamed_design import (
 )
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
-# A resident copy may take this share of the free memory of a device.
+# X may take this share of the free memory of a device.
 _DEVICE_SHARE = 0.7
 
 
@@ -149,9 +150,12 @@ class Problem:
         Streaming is slower, but avoids a second copy.
         """
         design = self.design
-        moments = to_numpy(design.mean), to_numpy(design.scale)
-        kind = {"rows": design.rows, "device": design.device, "dtype": torch.float64}
-        fine = StreamedDesign(design.X, weight=None, moments=moments, center=True, **kind)
+        if isinstance(design, DeviceDesign):
+            fine = design.in_double()
+        else:
+            moments = to_numpy(design.mean), to_numpy(design.scale)
+            kind = {"rows": design.rows, "device": design.device, "dtype": torch.float64}
+            fine = StreamedDesign(design.X, weight=None, moments=moments, center=True, **kind)
         rows = to_tensor(design.rows, device=design.exact_device)
         target = self.exact_target[rows].to(design.device, torch.float64)
         return replace(self, design=fine, target=target, is_fine=True, memory={})
@@ -228,14 +232,14 @@ def build_problem(
         Means and scales of the columns; None computes them from X.
 
     is_resident : bool, default=True
-        Whether a working copy is allowed.
+        Whether a working copy in host memory is allowed.
 
     Returns
     -------
     problem : Problem
     """
-    choice, X = _choose_design(X, device) if is_resident else (StreamedDesign, X)
     n_samples = len(X) if samples is None else len(samples)
+    choice, X = _choose_design(X, n_samples, device, is_resident)
     rows = reading_order(X, n_samples, random_state)
     if samples is not None:
         X = RowView(X, samples)
@@ -286,7 +290,7 @@ def build_stacked_problem(X, targets, *, standardize, fit_intercept, random_stat
     unit = design.scale.expand(len(targets), -1)
     if standardize:
         weights = [_tensor(own.moment_weight) for own in targets]
-        scales = [column_moments(X, own, design.exact_device)[1] for own in weights]
+        scales = [design.moments(own)[1] for own in weights]
         unit = design.scale / torch.stack(scales)
     return replace(
         problem,
@@ -302,15 +306,20 @@ def _tensor(weight):
     return None if weight is None else to_tensor(weight)
 
 
-def _choose_design(X, device):
-    """Choose between a working copy and streaming X at every pass."""
-    if is_memory_mapped(X):
+def _choose_design(X, n_samples, device, is_resident):
+    """Choose between a copy and streaming X at every pass."""
+    if device.type == "cuda":
+        n_bytes = n_samples * X.shape[1] * X.dtype.itemsize
+        return partial(DeviceDesign, is_kept=n_bytes <= _DEVICE_SHARE * _free_memory(device)), X
+    if is_memory_mapped(X) or not is_resident:
         return StreamedDesign, X
     if X.dtype.itemsize == 2:
         # In column order, reading single rows would touch every cache line of the matrix.
         return StreamedDesign, X if X.flags.c_contiguous else X.copy(order="C")
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        if X.nbytes > _DEVICE_SHARE * free:
-            return StreamedDesign, X
     return ResidentDesign, X
+
+
+def _free_memory(device):
+    """Return the free bytes of a GPU, including those that torch keeps for later use."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

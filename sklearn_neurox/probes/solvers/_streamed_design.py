@@ -14,9 +14,8 @@ _BLOCK_ROWS = 512
 class StreamedDesign(StandardizedDesign):
     """A design that reads X again at every pass and standardizes one batch at a time.
 
-    Used for memory-mapped matrices, for float16, whose upcast copy would be twice as large, and
-    for matrices that do not fit on the device. The next batch is read and sent to the device
-    during the computations on the current one.
+    Used for memory-mapped matrices, and for float16, whose upcast copy would be twice as large.
+    The next batch is read during the computations on the current one. On CUDA, see `DeviceDesign`.
     """
 
     def gradient(self, residual):
@@ -47,10 +46,7 @@ class StreamedDesign(StandardizedDesign):
         order = np.argsort(rows)
         part = np.empty((len(rows), self.X.shape[1]), dtype=self.X.dtype)
         part[order] = self.X[rows[order]]
-        host = to_tensor(part)
-        if self.device.type == "cuda":
-            host = host.pin_memory()
-        part = host.to(self.device, non_blocking=True).to(self.dtype)
+        part = to_tensor(part, dtype=self.dtype, device=self.device)
         return part.sub_(self.working_mean).div_(self.working_scale)
 
 
@@ -74,20 +70,11 @@ class _StreamedBatches:
                 rows = ahead.result()
                 if position + 1 < len(order):
                     ahead = reader.submit(self._read, order[position + 1])
-                if rows.is_cuda:
-                    rows.record_stream(torch.cuda.current_stream(rows.device))
                 yield batch, rows
 
     def _read(self, batch):
         with torch.inference_mode():
-            if self.design.device.type != "cuda":
-                return self.design._load(self.slices[batch])
-            # A separate stream lets the copy overlap with computations on the main one.
-            stream = torch.cuda.Stream(self.design.device)
-            with torch.cuda.stream(stream):
-                rows = self.design._load(self.slices[batch])
-            stream.synchronize()
-            return rows
+            return self.design._load(self.slices[batch])
 
 
 def reading_order(X, n_samples, random_state):

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import copy
+
+import numpy as np
+import torch
+
+from sklearn_neurox.probes.solvers._column_moments import moments_of_parts, scale_of
+from sklearn_neurox.probes.solvers._design import StandardizedDesign
+from sklearn_neurox.probes.solvers._host_feed import HostFeed
+from sklearn_neurox.utils._torch import to_tensor
+
+# Numbers in one block of a pass: large enough to fill a GPU, small next to its memory.
+_BLOCK_NUMBERS = 2**25
+# Bytes of one block on its way to the device.
+_SENT_BYTES = 2**26
+
+
+class DeviceDesign(StandardizedDesign):
+    """A design on a GPU, which holds X in its own precision or reads it again at every pass.
+
+    Every pass, moments and certificates included, takes blocks of raw values on the device and
+    centers them there. So a float16 matrix takes no more memory than on the host, certificates see
+    X itself, and no pass over a matrix on the device waits for the host.
+
+    Parameters
+    ----------
+    X, weight, moments, center, rows, device, dtype
+        As in `StandardizedDesign`.
+
+    is_kept : bool, default=True
+        Whether the device holds X; otherwise, blocks are sent to it during every pass.
+    """
+
+    def __init__(self, X, *, rows, device, is_kept=True, **options):
+        self.raw = (_KeptRows if is_kept else _SentRows)(X, rows, device)
+        self.order = to_tensor(rows, device=device)
+        super().__init__(X, rows=rows, device=device, **options)
+        self._prepare()
+
+    def _prepare(self):
+        self.inverse = self.working_scale.reciprocal()
+        self.shift = -self.working_mean * self.inverse
+
+    def moments(self, weight):
+        """Compute the mean and scale of every column in float64."""
+        if weight is not None:
+            weight = weight.to(self.device, torch.float64)[self.order]
+        mean, var = moments_of_parts(self._blocks(), weight, torch.float64, self.device)
+        return mean, scale_of(mean, var, len(self.X))
+
+    def scores(self, coef):
+        """Compute ``Z @ coef.T`` in float64, in the order of X."""
+        coef = coef / self.scale
+        out = coef.new_empty((len(self.X), len(coef)))
+        for block, rows in self._blocks():
+            out.index_copy_(0, self.order[block], (rows - self.mean) @ coef.T)
+        return out
+
+    def correlate(self, residual):
+        """Compute ``residual.T @ Z / n_samples`` in float64 for a residual in the order of X."""
+        out = residual.new_zeros((residual.shape[1], self.X.shape[1]))
+        for block, rows in self._blocks():
+            out.addmm_(residual[self.order[block]].T, rows - self.mean)
+        return out.div_(self.scale * len(self.X))
+
+    def product(self, coef):
+        """Compute ``Z @ coef.T`` in the working precision and order."""
+        coef = coef / self.working_scale
+        out = coef.new_empty((len(self.X), len(coef)))
+        for block, rows in self._blocks():
+            torch.mm(rows - self.working_mean, coef.T, out=out[block])
+        return out
+
+    def gradient(self, residual):
+        """Compute ``residual.T @ Z / n_samples`` in the working precision and order."""
+        out = residual.new_zeros((residual.shape[1], self.X.shape[1]))
+        for block, rows in self._blocks():
+            out.addmm_(residual[block].T, rows - self.working_mean)
+        return out.div_(self.working_scale * len(self.X))
+
+    def head(self, n_rows):
+        """Return the first rows."""
+        (rows,) = (self._standardized(part) for part in self.raw.visit([slice(0, n_rows)]))
+        return rows
+
+    def batches(self, n_batches):
+        """Split the working order into batches, which can be visited in any order."""
+        return _DeviceBatches(self, n_batches)
+
+    def in_double(self):
+        """Return the same design with float64 as the working precision."""
+        fine = copy.copy(self)
+        fine.dtype = torch.float64
+        fine.working_mean, fine.working_scale = fine.mean, fine.scale
+        fine._prepare()
+        return fine
+
+    def _blocks(self):
+        """Yield slices of the working order, each with its raw rows."""
+        n_rows = self.raw.rows_per_block
+        starts = range(0, len(self.X), n_rows)
+        blocks = [slice(start, min(start + n_rows, len(self.X))) for start in starts]
+        return zip(blocks, self.raw.visit(blocks), strict=True)
+
+    def _standardized(self, rows):
+        if rows.itemsize == 2:
+            # One operation instead of two; its rounding is far below that of half precision.
+            return torch.addcmul(self.shift, rows, self.inverse)
+        return (rows - self.working_mean).mul_(self.inverse)
+
+
+class _KeptRows:
+    """The rows of X on the device, in the working order."""
+
+    def __init__(self, X, rows, device):
+        feed = HostFeed(X, device)
+        n_samples, n_features = X.shape
+        self.rows_per_block = max(1, _BLOCK_NUMBERS // max(1, n_features))
+        self.values = torch.empty((n_samples, n_features), dtype=feed.dtype, device=device)
+        place = np.empty_like(rows)
+        place[rows] = np.arange(n_samples)
+        place = to_tensor(place, device=device)
+        # The host is read in order and the rows are shuffled on the device, which is faster.
+        n_sent = max(1, _SENT_BYTES // max(1, n_features * X.dtype.itemsize))
+        starts = range(0, n_samples, n_sent)
+        parts = [slice(start, min(start + n_sent, n_samples)) for start in starts]
+        for part, own in zip(parts, feed.visit(parts), strict=True):
+            self.values.index_copy_(0, place[part], own)
+
+    def visit(self, parts):
+        """Yield the raw rows of slices of the working order."""
+        return (self.values[part] for part in parts)
+
+
+class _SentRows:
+    """The rows of X on the host, sent to the device whenever they are visited."""
+
+    def __init__(self, X, rows, device):
+        self.rows = rows
+        self.feed = HostFeed(X, device)
+        self.rows_per_block = max(1, _SENT_BYTES // max(1, X.shape[1] * X.dtype.itemsize))
+
+    def visit(self, parts):
+        """Yield the raw rows of slices of the working order."""
+        return self.feed.visit([self.rows[part] for part in parts])
+
+
+class _DeviceBatches:
+    """Batches of standardized rows."""
+
+    def __init__(self, design, n_batches):
+        self.design = design
+        ends = np.cumsum([len(part) for part in np.array_split(design.rows, n_batches)]).tolist()
+        self.slices = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+
+    def __len__(self):
+        return len(self.slices)
+
+    def visit(self, order):
+        """Yield the number and the rows of each batch, in the given order."""
+        order = [int(batch) for batch in order]
+        raw = self.design.raw.visit([self.slices[batch] for batch in order])
+        for batch, rows in zip(order, raw, strict=True):
+            yield batch, self.design._standardized(rows)

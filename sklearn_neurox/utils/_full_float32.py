@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How torch multiplies float32 matrices: in full precision, or with factors of fewer bits."""
+
+import sys
+from contextlib import contextmanager
+from threading import Lock
+
+_lock = Lock()
+_users, _before = 0, None
+
+
+def lowered_float32():
+    """Return the settings that make float32 products less precise, by the place of the setting.
+
+    Without torch in memory, nobody can have changed them.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    cuda, found = torch.backends.cuda.matmul, {}
+    # The new name can be read whichever name the user has set; the old one then raises an error.
+    if hasattr(cuda, "fp32_precision"):
+        found["cuda"] = cuda.fp32_precision
+    else:
+        found["cuda"] = "tf32" if cuda.allow_tf32 else "ieee"
+    cpu = getattr(torch.backends.mkldnn, "matmul", None)
+    found["cpu"] = getattr(cpu, "fp32_precision", "none")
+    return {name: value for name, value in found.items() if value not in ("none", "ieee")}
+
+
+@contextmanager
+def full_float32(device):
+    """Multiply float32 matrices in full precision on CUDA, whatever the user's setting.
+
+    The setting holds for the process, so the first of several threads saves it and the last one
+    restores it.
+    """
+    global _users, _before
+    if device.type != "cuda":
+        yield
+        return
+    import torch
+
+    matmul = torch.backends.cuda.matmul
+    name, full = "fp32_precision", "ieee"
+    if not hasattr(matmul, name):
+        name, full = "allow_tf32", False
+    with _lock:
+        if not _users:
+            _before = getattr(matmul, name)
+            setattr(matmul, name, full)
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                setattr(matmul, name, _before)

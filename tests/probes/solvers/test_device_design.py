@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The design for GPUs computes the same on the CPU, whichever way it gets its rows."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import KFold
+
+from sklearn_neurox.probes import (
+    ElasticNetProbeClassifier,
+    ElasticNetProbeClassifierCV,
+    ElasticNetProbeRegressor,
+)
+from sklearn_neurox.probes.solvers import _certified, _device_design, _problem
+from sklearn_neurox.probes.solvers._device_design import DeviceDesign
+from sklearn_neurox.probes.solvers._host_feed import HostFeed
+from sklearn_neurox.probes.solvers._row_view import RowView
+from tests.probes.oracles import Problem, classes_data, numbers_data, objective_of
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=["kept", "sent"])
+def on_device(request, monkeypatch):
+    """Make every fit use the design for GPUs, with small blocks and large batches."""
+    design = partial(DeviceDesign, is_kept=request.param == "kept")
+    monkeypatch.setattr(_problem, "_choose_design", lambda X, *_: (design, X))
+    monkeypatch.setattr(_device_design, "_BLOCK_NUMBERS", 5000)
+    monkeypatch.setattr(_device_design, "_SENT_BYTES", 10_000)
+
+
+def layouts(X):
+    mapped = np.asfortranarray(X)
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    return {
+        "rows": X,
+        "columns": mapped,
+        "read-only": frozen,
+        "reversed": X[::-1, ::-1].copy()[::-1, ::-1],
+        "foreign": X.astype(X.dtype.newbyteorder(">")),
+        "view": RowView(np.repeat(X, 2, axis=0), np.arange(0, 2 * len(X), 2)),
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_feed_sends_any_layout_as_it_stands(dtype):
+    X = np.random.RandomState(0).normal(size=(103, 7)).astype(dtype)
+    order = np.random.RandomState(1).permutation(103)
+    for name, matrix in layouts(X).items():
+        feed = HostFeed(matrix, CPU)
+        parts = [slice(0, 40), slice(40, 80), slice(80, 103), order[:50], order[50:51], order[51:]]
+        sent = [rows.numpy().copy() for rows in feed.visit(parts)]
+        for part, rows in zip(parts, sent, strict=True):
+            assert rows.dtype == dtype, name
+            np.testing.assert_array_equal(rows, X[part], err_msg=name)
+
+
+def test_a_large_part_is_gathered_by_several_threads(monkeypatch):
+    monkeypatch.setattr("sklearn_neurox.probes.solvers._host_feed._BYTES_PER_THREAD", 100)
+    feed = HostFeed(np.arange(3000.0).reshape(1000, 3), CPU)
+    feed.n_threads = 3
+    order = np.random.RandomState(0).permutation(1000)
+    (rows,) = feed.visit([order])
+    np.testing.assert_array_equal(rows.numpy(), feed.X[order])
+    assert list(feed.visit([])) == []
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_every_product_is_that_of_the_standardized_matrix(is_kept, weighted, monkeypatch):
+    monkeypatch.setattr(_device_design, "_BLOCK_NUMBERS", 100)
+    monkeypatch.setattr(_device_design, "_SENT_BYTES", 300)
+    rng = np.random.RandomState(0)
+    X = (rng.normal(size=(203, 9)) * np.geomspace(1, 50, 9) + 20).astype(np.float16)
+    X[:, 4] = 3.0
+    rows = rng.permutation(203)
+    weight = rng.uniform(0, 2, 203) if weighted else None
+    design = DeviceDesign(
+        X,
+        weight=None if weight is None else torch.from_numpy(weight),
+        moments=None,
+        center=True,
+        rows=rows,
+        device=CPU,
+        is_kept=is_kept,
+    )
+    exact = X.astype(np.float64)
+    mean = np.average(exact, axis=0, weights=weight)
+    scale = np.sqrt(np.average((exact - mean) ** 2, axis=0, weights=weight))
+    scale[4] = 1.0
+    np.testing.assert_allclose(design.mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(design.scale, scale, rtol=1e-10)
+    Z = (exact - mean) / scale
+    coef, residual = rng.normal(size=(3, 9)), rng.normal(size=(203, 3))
+    np.testing.assert_allclose(design.scores(torch.from_numpy(coef)), Z @ coef.T, rtol=1e-9)
+    gradient = design.correlate(torch.from_numpy(residual))
+    np.testing.assert_allclose(gradient, residual.T @ Z / 203, rtol=1e-9, atol=1e-12)
+    single, close = torch.float32, {"rtol": 1e-4, "atol": 1e-4}
+    product = design.product(torch.from_numpy(coef).to(single))
+    np.testing.assert_allclose(product, Z[rows] @ coef.T, **close)
+    gradient = design.gradient(torch.from_numpy(residual[rows]).to(single))
+    np.testing.assert_allclose(gradient, residual.T @ Z / 203, **close)
+    np.testing.assert_allclose(design.head(50), Z[rows[:50]], **close)
+    batches = design.batches(4)
+    for number, part in batches.visit(np.array([2, 0, 3, 1])):
+        np.testing.assert_allclose(part, Z[rows[batches.slices[number]]], **close)
+    fine = design.in_double().product(torch.from_numpy(coef))
+    np.testing.assert_allclose(fine, Z[rows] @ coef.T, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("kind", [ElasticNetProbeClassifier, ElasticNetProbeRegressor])
+def test_fits_are_certified_and_repeat_bit_for_bit(on_device, kind, dtype):
+    X, y = (classes_data if kind is ElasticNetProbeClassifier else numbers_data)(2500)
+    X = X.astype(dtype)
+    weight = np.random.RandomState(0).uniform(0.5, 2, size=len(X))
+    probe = kind(1e-2, tol=1e-5, standardize=True, random_state=0, max_iter=5000)
+    probe.fit(X, y, sample_weight=weight)
+    best = Problem.of(probe, X, y, sample_weight=weight).optimum()
+    found = objective_of(probe, X, y, sample_weight=weight)
+    assert found - best <= probe.dual_gap_ + 1e-9 * abs(best)
+    assert probe.dual_gap_ <= 1e-5 * found
+    first = probe.coef_
+    np.testing.assert_array_equal(probe.fit(X, y, sample_weight=weight).coef_, first)
+
+
+@pytest.mark.parametrize("solver", ["saga", "svrg", "newton", "fista"])
+def test_every_algorithm_reaches_the_same_optimum(on_device, solver):
+    X, y = classes_data(2500)
+    y = y == y[0]
+    probe = ElasticNetProbeClassifier(1e-2, tol=1e-6, random_state=0, solver=solver)
+    probe.fit(X.astype(np.float32), y)
+    other = ElasticNetProbeClassifier(1e-2, tol=1e-6, random_state=0).fit(X.astype(np.float32), y)
+    np.testing.assert_allclose(probe.coef_, other.coef_, atol=3e-3)
+
+
+def test_a_path_makes_the_same_choice(on_device, monkeypatch):
+    X, y = classes_data(2500)
+    options = {"alphas": 4, "cv": KFold(3), "tol": 1e-5, "random_state": 0, "standardize": True}
+    found = ElasticNetProbeClassifierCV(**options).fit(X, y)
+    monkeypatch.undo()
+    expected = ElasticNetProbeClassifierCV(**options).fit(X, y)
+    assert found.alpha_ == pytest.approx(expected.alpha_)
+    np.testing.assert_allclose(found.scores_, expected.scores_, atol=5e-3)
+
+
+def test_a_float32_fit_that_rounding_stops_goes_on_in_float64(on_device):
+    X, y = numbers_data(2500)
+    X = X.astype(np.float32) * np.geomspace(1, 1e4, X.shape[1], dtype=np.float32)
+    probe = ElasticNetProbeRegressor(1e-3, tol=1e-9, random_state=0, max_iter=3000).fit(X, y)
+    assert probe.dual_gap_ <= 1e-9 * objective_of(probe, X, y)
+
+
+def test_batches_on_a_gpu_grow_with_the_matrix():
+    class Shaped:
+        device = torch.device("cuda")
+
+        def __init__(self, *shape):
+            self.shape = shape
+
+    class Posed:
+        def __init__(self, *shape):
+            self.problem = type("Problem", (), {"design": Shaped(*shape)})
+
+    sizes = [
+        _certified.CertifiedSolver._rows_per_batch(Posed(*shape))
+        for shape in [(3000, 64), (25_000, 2688), (200_000, 4096), (1_000_000, 4096)]
+    ]
+    assert sizes == [128, 128, 781, 2048]
