@@ -53,7 +53,10 @@ def test_kills_at_random_moments(n_writers, n_kills, tiny, texts, tmp_path, fill
     for kill in range(n_kills):
         folder = tmp_path / f"cache-{kill}"
         running = [fillers.start(tiny("bert"), folder, path, 0.003) for path in paths]
-        time.sleep(rng.uniform(0, 0.3))
+        n_shards = int(rng.integers(0, 16))
+        while len(shards_of(folder)) < n_shards and _state(running[0]) not in "ZX":
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.02))
         for pid in rng.permutation(running):
             os.kill(int(pid), signal.SIGKILL)
             time.sleep(rng.uniform(0, 0.02))

@@ -10,6 +10,7 @@ from sklearn_neurox.extraction._cache._cache_folder import (
     FORMAT,
     MARKER,
     SUFFIX,
+    foreign_names,
     is_marked,
     list_folders,
     own_files,
@@ -225,10 +226,13 @@ class ActivationCache:
             # Only ours: `list_folders` and `own_files` return nothing else.
             own = own_files(folder)
             freed += remove(own, own)
-            if not remove_if_empty(folder):
+            if remove_if_empty(folder):
+                continue
+            foreign = foreign_names(folder)
+            if foreign:
                 warn_user(
                     f"ActivationCache.prune keeps {folder}, because ActivationCache has not "
-                    f"written {sorted(path.name for path in folder.iterdir())[:5]} in it.",
+                    f"written {foreign[:5]} in it.",
                 )
         forget_indices()
         return freed

@@ -147,6 +147,13 @@ def own_files(folder):
     return found
 
 
+def foreign_names(folder):
+    """Return what is in the folder of a fingerprint and was not written by a cache."""
+    names, own = _names(folder), own_files(folder)
+    # What a process that writes just now has renamed is not foreign.
+    return sorted(n for n in names if folder / n not in own and os.path.lexists(folder / n))
+
+
 def _format_of(files):
     """Return the format of the shards in a folder whose name does not tell it."""
     for path in files:

@@ -121,14 +121,16 @@ def _where_from(raw):
     return f"it belongs to another model, in the folder {metadata['fingerprint']!r}"
 
 
-def _lay_out(header, start):
+def _lay_out(header, first):
     """Return the tensors of a header, and their end; they follow one another without gaps."""
-    found = {}
+    found, start = {}, first
     for name, entry in header.items():
         dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
         if not all(type(n) is int and n >= 0 for n in shape):
             raise ValueError(f"the shape of {name!r} is {shape}")
         stop = start + prod(shape) * dtype.itemsize
+        if entry["data_offsets"] != [start - first, stop - first]:
+            raise ValueError(f"the place of {name!r} does not follow from the shapes")
         found[name] = Tensor(dtype, shape, start, stop)
         start = stop
     return found, start
