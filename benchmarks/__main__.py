@@ -4,23 +4,40 @@
 import argparse
 import os
 
-from benchmarks import _ablation, _extraction, _gpu, _probes, _ranking, _report, _trace
+from benchmarks import (
+    _ablation,
+    _extraction,
+    _gpu,
+    _memory,
+    _mutation,
+    _probes,
+    _ranking,
+    _report,
+    _trace,
+)
 
 _SUITES = {
     "ablation": _ablation.run,
     "extraction": _extraction.run,
     "gpu": _gpu.run,
+    "memory": _memory.run,
+    "mutation": _mutation.run,
     "probes": _probes.run,
     "ranking": _ranking.run,
     "report": _report.run,
     "trace": _trace.run,
 }
+# Run only when asked for by name: one needs a card, the other hours.
+_ON_REQUEST = {"gpu", "mutation"}
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "suites", nargs="*", metavar="suite", help=f"any of {list(_SUITES)}; all but gpu by default"
+        "suites",
+        nargs="*",
+        metavar="suite",
+        help=f"any of {list(_SUITES)}; all but {sorted(_ON_REQUEST)} by default",
     )
     small = "use small data and few runs"
     parser.add_argument("--quick", "--small", action="store_true", help=small)
@@ -32,7 +49,7 @@ def main():
     if unknown:
         parser.error(f"unknown suite {unknown.pop()!r}; choose from {list(_SUITES)}")
     print(f"{os.cpu_count()} cores; best of alternating runs; ratios are relative to this package")
-    for name in arguments.suites or [name for name in _SUITES if name != "gpu"]:
+    for name in arguments.suites or [name for name in _SUITES if name not in _ON_REQUEST]:
         print(f"\n== {name}")
         options = {"device": arguments.device, "profile": arguments.profile}
         tables = _SUITES[name](quick=arguments.quick, **(options if name == "gpu" else {}))

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Evaluate every ranking with every probe: this suite measures quality, not speed."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -53,24 +51,21 @@ def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
 def _table(H, words, label, quick):
     y = words[label].to_numpy(dtype=str)
     held_out = pd.factorize(words["sentence_id"])[0] % 5 == 0
-    with warnings.catch_warnings():
-        # Some of the bottom neurons have no weight, which is expected here.
-        warnings.filterwarnings("ignore", ".*with zero weight", UserWarning)
-        table = ablation_table(
-            H,
-            y,
-            rankings=rankings(max_neurons=5 if quick else 50),
-            probes={
-                "elastic net": elastic_net(),
-                # Gaussians with a shared covariance; one covariance per class takes minutes.
-                "LDA": LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
-            },
-            fractions=[0.1] if quick else [0.10, 0.15, 0.20],
-            retrain=False,
-            cv=[(np.flatnonzero(~held_out), np.flatnonzero(held_out))],
-            groups=words["text"],
-            random_state=0,
-        )
+    table = ablation_table(
+        H,
+        y,
+        rankings=rankings(max_neurons=5 if quick else 50),
+        probes={
+            "elastic net": elastic_net(),
+            # Gaussians with a shared covariance; one covariance per class takes minutes.
+            "LDA": LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+        },
+        fractions=[0.1] if quick else [0.10, 0.15, 0.20],
+        retrain=False,
+        cv=[(np.flatnonzero(~held_out), np.flatnonzero(held_out))],
+        groups=words["text"],
+        random_state=0,
+    )
     whole = table["which"] == "all"
     scores = table[~whole].pivot_table("score", ["ranking", "which"], ["probe", "fraction"])
     of_all = table[whole].set_index("probe")["score"]

@@ -8,7 +8,10 @@ process. With ``--device cpu --small``, everything runs in a minute without a GP
 import os
 import platform
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+import numpy as np
 import pandas as pd
 import torch
 import transformers
@@ -108,8 +111,21 @@ def measure_ceilings(rows, device, quick):
         found[str(dtype)] = 2 * side**3 / seconds
     host = torch.empty(n, dtype=torch.uint8, pin_memory=device.type == "cuda")
     found["link"] = n / best_seconds(lambda: goal.copy_(host, non_blocking=True), device)
+    source = np.ones(n, dtype=np.uint8)
+    for n_threads in (1, 8, 16):
+        seconds = best_seconds(partial(_copy, source, host.numpy(), n_threads), device)
+        rows.add(
+            f"host to pinned memory, {n_threads} threads", value=f"{n / seconds / 1e9:.3g} GB/s"
+        )
     rows.add("copy on the device, read and write", value=f"{found['memory'] / 1e12:.3g} TB/s")
     rows.add("product, float16", value=f"{found['torch.float16'] / 1e12:.3g} TFLOP/s")
     rows.add("product, float32", value=f"{found['torch.float32'] / 1e12:.3g} TFLOP/s")
     rows.add("pinned memory to device", value=f"{found['link'] / 1e9:.3g} GB/s")
     return found
+
+
+def _copy(source, goal, n_threads):
+    """Copy memory in as many pieces as there are threads."""
+    with ThreadPoolExecutor(n_threads) as pool:
+        pieces = np.array_split(source, n_threads), np.array_split(goal, n_threads)
+        list(pool.map(lambda own, out: np.copyto(out, own), *pieces))

@@ -73,7 +73,7 @@ print(table.groupby(level=["probe", "layer"], sort=False)[columns].mean().round(
 codes = pd.concat(
     {
         (task, layer): online_codelength(
-            probe, H, labels, groups=groups, random_state=0, fractions=[0.05, 0.1, 0.25, 0.5, 1]
+            probe, H, labels, groups=groups, random_state=0, fractions=[0.05, 0.1, 0.25, 0.5, 1.0]
         ).to_frame()
         for task, labels in (("task", y), ("control", control))
         for layer, H in layers.items()

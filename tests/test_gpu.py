@@ -19,6 +19,7 @@ from sklearn.model_selection import KFold
 from sklearn_neurox import ActivationCache, ActivationExtractor, SubwordAggregator
 from sklearn_neurox.ablation import ablate_model, causal_effect
 from sklearn_neurox.datasets import make_planted_neurons, make_tagged_words, make_tiny_model
+from sklearn_neurox.extraction._run._device_copies import DeviceCopies
 from sklearn_neurox.probes import (
     ElasticNetProbeClassifier,
     ElasticNetProbeClassifierCV,
@@ -272,3 +273,30 @@ def test_causal_effects_match_those_of_the_cpu(words):
     )
     numbers = cpu.select_dtypes("number").columns
     np.testing.assert_allclose(gpu[numbers], cpu[numbers], rtol=1e-3, atol=1e-3)
+
+
+def test_copies_to_the_host_arrive_whole():
+    generator = torch.Generator(GPU).manual_seed(0)
+    tensors, found = [], []
+    with DeviceCopies() as copies:
+        for n_rows in [2000, 1, 3000, 500] * 5:
+            tensor = torch.rand(n_rows, 1024, generator=generator, device=GPU)
+            # The copy starts behind work that is still queued.
+            for _ in range(20):
+                tensor = tensor.sin()
+            copies.send(tensor.clone(), lambda host: found.append(host.clone()))
+            tensors.append(tensor.cpu())
+        copies.wait()
+    assert all(map(torch.equal, found, tensors))
+
+
+@pytest.mark.parametrize("strategy", ["first", "last", "mean", "max"])
+def test_pooled_activations_arrive_in_their_rows(words, strategy):
+    folder = make_tiny_model("gpt2", corpus=words["text"].unique(), random_state=0)
+    pooled = [
+        ActivationExtractor(folder, device=device, max_batch_tokens=64)
+        .transform(words)
+        .pool(strategy)
+        for device in ("cpu", GPU)
+    ]
+    np.testing.assert_allclose(*pooled, rtol=1e-3, atol=1e-4)

@@ -86,6 +86,8 @@ class NeuronAblator(BaseNeuronSelector):
            [3., 6., 5.]])
     """
 
+    _set_by_fit = "fill_rows_"
+
     _parameter_constraints: dict = {
         "neurons": ["array-like", None],
         "keep": ["boolean"],

@@ -2,7 +2,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, va
 from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS, check_fills
 from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.extraction._editing._neurons import find_neurons
-from sklearn_neurox.utils._counts import count_neurons
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
 from sklearn_neurox.utils._tqdm import progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
@@ -32,7 +32,7 @@ _WHICH = ("top", "random", "bottom")
         "y": ["array-like"],
         "neurons": ["array-like"],
         "positive": "no_validation",
-        "steps": ["array-like"],
+        "steps": [*COUNT_CONSTRAINTS[:2], "array-like"],
         "which": [StrOptions(set(_WHICH)), "array-like"],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         **FILL_CONSTRAINTS,
@@ -52,7 +52,7 @@ def causal_effect(
     neurons: ArrayLike,
     *,
     positive: object = True,
-    steps: Iterable[int | float] = (0.05, 0.10, 0.20),
+    steps: int | float | Iterable[int | float] = (0.05, 0.10, 0.20),
     which: str | Iterable[str] = _WHICH,
     n_draws: int = 5,
     fill: str | float = "zero",
@@ -95,8 +95,9 @@ def causal_effect(
     positive : object, default=True
         The label of the words that carry the property.
 
-    steps : array-like of int or float, default=(0.05, 0.10, 0.20)
-        How many neurons to ablate: numbers, or fractions in (0, 1) of ``neurons``.
+    steps : int, float or array-like of these, default=(0.05, 0.10, 0.20)
+        How many neurons to ablate: numbers, as ints, or fractions of ``neurons``, as floats in
+        (0, 1]. 1 ablates one neuron, and 1.0 ablates all.
 
     which : {"top", "random", "bottom"} or list of these, default=("top", "random", "bottom")
         Which neurons to ablate: the first ones, random ones, or the last ones.
@@ -300,21 +301,13 @@ def _check_which(which):
 
 def _check_steps(steps, n_neurons):
     counts = []
-    for step in steps:
-        is_count = isinstance(step, Integral) and not isinstance(step, bool) and step >= 1
-        if not is_count and not (isinstance(step, Real) and 0 < step < 1):
-            raise ValueError(
-                "The 'steps' parameter of causal_effect must contain numbers of neurons or "
-                f"fractions in (0, 1). Got {step!r}."
-            )
+    for step in check_counts(steps, caller="causal_effect", parameter="steps"):
         if step > n_neurons:
             raise ValueError(
                 f"The 'steps' parameter of causal_effect contains {step}, but 'neurons' lists only "
                 f"{n_neurons}."
             )
         counts.append(count_neurons(step, n_neurons, caller="causal_effect", parameter="steps"))
-    if not counts:
-        raise ValueError("The 'steps' parameter of causal_effect must contain at least one step.")
     return sorted(set(counts))
 
 

@@ -26,7 +26,7 @@ def ablation_curve(
     y: ArrayLike,
     *,
     ranker: BaseEstimator | None = None,
-    fractions: float | Iterable[float] = (0.10, 0.15, 0.20),
+    fractions: int | float | Iterable[int | float] = (0.10, 0.15, 0.20),
     n_draws: int = 10,
     fill: str | float | Iterable[str | float] = "mean",
     retrain: bool | Iterable[bool] = (False, True),
@@ -64,8 +64,9 @@ def ablation_curve(
         ``ranking_`` works too. None ranks by the weights of the fitted probe:
         ``LCARanker(FrozenEstimator(probe))``.
 
-    fractions : float or array-like of float, default=(0.10, 0.15, 0.20)
-        The fraction or fractions of the neurons to keep, in (0, 1].
+    fractions : float, int or array-like of these, default=(0.10, 0.15, 0.20)
+        How many neurons to keep: fractions of the neurons, as floats in (0, 1], or numbers of
+        neurons, as ints. 1 keeps one neuron, and 1.0 keeps all.
 
     n_draws : int, default=10
         The number of random rankings per fold. Within a draw, the neurons of a smaller fraction are
@@ -117,27 +118,35 @@ def ablation_curve(
     -------
     curve : DataFrame
         One row per measurement, with the columns ``repeat``, ``fold``, ``which`` (``"all"``,
-        ``"top"``, ``"random"`` or ``"bottom"``), ``fraction``, ``n_neurons`` (the number of kept
-        neurons), ``retrained``, ``fill`` (``"drop"`` if retrained), ``draw`` (0 except for random
-        neurons) and ``score``. Each fold has one row for all neurons, with ``fill="none"``.
+        ``"top"``, ``"random"`` or ``"bottom"``), ``fraction`` (as asked for; for a number of
+        neurons, its share of all), ``n_neurons`` (the number of kept neurons), ``retrained``,
+        ``fill`` (``"drop"`` if retrained), ``draw`` (0 except for random neurons) and ``score``.
+        Each fold has one row for all neurons, with ``fill="none"``.
 
     Raises
     ------
     ValueError
-        If a label is missing, a fraction is not in (0, 1], a weight is negative, weights are given
-        but an estimator does not accept them, or ``ranker`` is None and the probe has no ``coef_``.
+        If a label is missing, a fraction is not in (0, 1], there are fewer neurons than asked
+        for, a weight is negative, weights are given but an estimator does not accept them, or
+        ``ranker`` is None and the probe has no ``coef_``.
 
     Warns
     -----
     UserWarning
-        If the indexes of X and y share labels in different orders; if ``cv`` makes folds without
-        ``groups``; or if some of the bottom neurons have no weight at all.
+        If the indexes of X and y share labels in different orders; or if ``cv`` makes folds
+        without ``groups``.
 
     See Also
     --------
     ablation_table : The same for several rankers and probes.
     NeuronAblator : The ablation itself.
     sklearn_neurox.ranking.LCARanker : The default ranker.
+
+    Notes
+    -----
+    A sparse probe gives many neurons no weight at all (`sklearn_neurox.ranking.LCARanker` counts
+    them in ``n_tied_``). The bottom neurons are then among these, in the order in which they would
+    enter the probe.
 
     References
     ----------

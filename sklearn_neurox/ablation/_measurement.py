@@ -12,25 +12,27 @@ from sklearn.ensemble._base import _set_random_states
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.ablation._ablator import NeuronAblator
 from sklearn_neurox.ranking import LCARanker, RandomRanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.utils._constraints import FiniteNumber
-from sklearn_neurox.utils._counts import count_neurons
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
+from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order, check_weight
-from sklearn_neurox.utils._warn_user import warn_user
 
 _LABELS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "fill", "draw"]
 _COLUMNS = ["repeat", "fold", *_LABELS, "score"]
 _FILLS = ("zero", "mean", "resample")
 CONSTRAINTS = {
-    "fractions": [FiniteNumber(), "array-like"],
+    "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
+    "y": ["array-like"],
+    "fractions": [*COUNT_CONSTRAINTS[:2], "array-like"],
     "n_draws": [Interval(Integral, 0, None, closed="left")],
     "fill": [StrOptions(set(_FILLS)), FiniteNumber(), "array-like"],
     "retrain": ["boolean", "array-like"],
@@ -71,6 +73,7 @@ class _Fold(NamedTuple):
     weight: np.ndarray | None
     test_weight: np.ndarray | None
     fillers: dict
+    name: str
 
     def fit(self, estimator, columns=None):
         """Fit an estimator on the training set, or on some of its columns."""
@@ -79,8 +82,9 @@ class _Fold(NamedTuple):
 
     def score(self, scorer, probe, Z_test):
         """Score a probe on an ablated copy or some columns of the test set."""
-        given = {} if self.test_weight is None else {"sample_weight": self.test_weight}
-        return scorer(probe, Z_test, self.y_test, **given)
+        return score_fold(
+            scorer, probe, Z_test, self.y_test, where=self.name, sample_weight=self.test_weight
+        )
 
 
 class _FittedProbe(NamedTuple):
@@ -128,7 +132,7 @@ def measure(
     table : DataFrame with the columns _COLUMNS
     """
     modes, fills = _check_modes(retrain, caller), _check_fills(fill, caller)
-    fractions = _check_fractions(fractions, caller)
+    fractions = check_counts(fractions, caller=caller, parameter="fractions")
     plan = _Plan(probes, rankings, fractions, n_draws, fills, modes, caller)
     check_no_missing_labels(y)
     check_consistent_length(X, y, groups)
@@ -139,7 +143,7 @@ def measure(
     folds = list(folds.split(X, y, groups))
     # Threads share the matrices of the fold, and long fits and scores release the GIL.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    rows, n_tied = [], []
+    rows = []
     total = n_repeats * len(folds) * plan.n_scores()
     with progress_bar(total, verbose, desc="ablating", unit="score") as bar:
         for repeat in range(n_repeats):
@@ -149,24 +153,11 @@ def measure(
                     rankings=_reseeded(rankings, random_state),
                 )
             for number, (train, test) in enumerate(folds):
-                fold = _prepare(features, *data, train, test, fills, random_state)
-                measured, tied = _measure_fold(fold, plan, scoring, parallel, bar, random_state)
+                name = f"Fold {number} of {caller}"
+                fold = _prepare(features, *data, train, test, fills, random_state, name)
+                measured = _measure_fold(fold, plan, scoring, parallel, bar, random_state)
                 rows += [(repeat, number, *row) for row in measured]
-                n_tied += tied
-    _warn_about_weightless(n_tied, fold.Z_train.shape[1], caller)
     return pd.DataFrame(rows, columns=_COLUMNS)
-
-
-def _check_fractions(fractions, caller):
-    fractions = [fractions] if isinstance(fractions, Real) else fractions
-    fractions = [float(fraction) for fraction in fractions]
-    wrong = [fraction for fraction in fractions if not 0 < fraction <= 1]
-    if wrong or not fractions:
-        raise ValueError(
-            f"The 'fractions' parameter of {caller} must contain at least one fraction, all in "
-            f"(0, 1]. Got {wrong[0] if wrong else 'none'}."
-        )
-    return fractions
 
 
 def _check_modes(retrain, caller):
@@ -202,7 +193,7 @@ def _reseeded(estimators, random_state):
     return copies
 
 
-def _prepare(features, X, y, groups, weight, train, test, fills, random_state):
+def _prepare(features, X, y, groups, weight, train, test, fills, random_state, name):
     X_train, X_test = _safe_indexing(X, train), _safe_indexing(X, test)
     y_train, y_test = _safe_indexing(y, train), _safe_indexing(y, test)
     groups = None if groups is None else _safe_indexing(np.asarray(groups), train)
@@ -226,7 +217,7 @@ def _prepare(features, X, y, groups, weight, train, test, fills, random_state):
         fill: NeuronAblator(every, fill=fill, random_state=seed).fit(Z_train, sample_weight=weight)
         for fill in fills
     }
-    return _Fold(Z_train, y_train, Z_test, y_test, groups, weight, test_weight, fillers)
+    return _Fold(Z_train, y_train, Z_test, y_test, groups, weight, test_weight, fillers, name)
 
 
 def _matrix(X):
@@ -244,8 +235,7 @@ def _measure_fold(fold, plan, scoring, parallel, bar, random_state):
     }
     jobs = list(_jobs(fold, plan, probes, orders, random_state))
     scores = parallel(delayed(_score)(fold, probe, *way) for _, probe, way in jobs)
-    rows = [(*label, score) for (label, *_), score in zip(jobs, counted(bar, scores), strict=True)]
-    return rows, [getattr(ranker, "n_tied_", 0) for ranker in rankers]
+    return [(*label, score) for (label, *_), score in zip(jobs, counted(bar, scores), strict=True)]
 
 
 def _fit_probe(template, fold, scoring):
@@ -278,9 +268,14 @@ def _jobs(fold, plan, probes, orders, random_state):
         yield label, probe, (np.arange(n_neurons), "none", False)
         for ranking, which, draw, order in chosen:
             for fraction in plan.fractions:
-                kept = np.sort(order[: count_neurons(fraction, n_neurons, caller=plan.caller)])
+                count = count_neurons(
+                    fraction, n_neurons, caller=plan.caller, parameter="fractions"
+                )
+                kept = np.sort(order[:count])
+                # A count stands in the table as its fraction, so that one column has both.
+                share = count / n_neurons if isinstance(fraction, Integral) else float(fraction)
                 for retrained, fill in ways:
-                    label = (name, ranking, which, fraction, len(kept), retrained, fill, draw)
+                    label = (name, ranking, which, share, count, retrained, fill, draw)
                     yield label, probe, (kept, fill, retrained)
 
 
@@ -304,13 +299,3 @@ def _score(fold, fitted, kept, fill, retrained):
         others = np.delete(np.arange(Z_test.shape[1]), kept)
         Z_test = fold.fillers[fill]._overwrite(Z_test, others)
     return fold.score(fitted.scorer, fitted.probe, Z_test)
-
-
-def _warn_about_weightless(n_tied, n_neurons, caller):
-    if any(n_tied):
-        warn_user(
-            f"The bottom neurons of {caller} include neurons with zero weight in "
-            f"{np.count_nonzero(n_tied)} of {len(n_tied)} rankings (one ranking per fold and "
-            f"ranker), up to {max(n_tied)} of {n_neurons} neurons each. They are tied, and are "
-            "ordered by the gradient of the loss, not by weight."
-        )

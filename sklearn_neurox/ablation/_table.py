@@ -27,7 +27,7 @@ def ablation_table(
     rankings: Mapping[str, BaseEstimator] | Iterable[BaseEstimator],
     probes: Mapping[str, BaseEstimator] | Iterable[BaseEstimator],
     features: BaseEstimator | None = None,
-    fractions: float | Iterable[float] = (0.10, 0.15, 0.20),
+    fractions: int | float | Iterable[int | float] = (0.10, 0.15, 0.20),
     n_draws: int = 10,
     fill: str | float | Iterable[str | float] = "mean",
     retrain: bool | Iterable[bool] = (False, True),
@@ -65,8 +65,9 @@ def ablation_table(
     features : transformer or None, default=None
         Turns X into a matrix of activations; cloned and fitted once per fold. None uses X itself.
 
-    fractions : float or array-like of float, default=(0.10, 0.15, 0.20)
-        The fraction or fractions of the neurons to keep, in (0, 1].
+    fractions : float, int or array-like of these, default=(0.10, 0.15, 0.20)
+        How many neurons to keep: fractions of the neurons, as floats in (0, 1], or numbers of
+        neurons, as ints. 1 keeps one neuron, and 1.0 keeps all.
 
     n_draws : int, default=10
         The number of random rankings per fold. Within a draw, the neurons of a smaller fraction are
@@ -123,14 +124,15 @@ def ablation_table(
     Raises
     ------
     ValueError
-        If a label is missing, a fraction is not in (0, 1], a weight is negative, weights are given
-        but an estimator does not accept them, or there is no ranking or no probe.
+        If a label is missing, a fraction is not in (0, 1], there are fewer neurons than asked
+        for, a weight is negative, weights are given but an estimator does not accept them, or there
+        is no ranking or no probe.
 
     Warns
     -----
     UserWarning
-        If the indexes of X and y share labels in different orders; if ``cv`` makes folds without
-        ``groups``; or if some of the bottom neurons have no weight at all.
+        If the indexes of X and y share labels in different orders; or if ``cv`` makes folds
+        without ``groups``.
 
     See Also
     --------

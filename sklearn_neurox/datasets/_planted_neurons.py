@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import contextlib
 from numbers import Integral, Real
 
 import numpy as np
@@ -148,6 +149,7 @@ def make_planted_neurons(
     True
     """
     _check_counts(n_neurons, n_informative, n_redundant, kind, n_layers)
+    dtype = _check_dtype(dtype)
     rng = check_random_state(random_state)
     effect = _check_effect(effect, n_informative)
     y = _draw_classes(n_samples, n_classes, weights, rng)
@@ -209,6 +211,16 @@ def _check_counts(n_neurons, n_informative, n_redundant, kind, n_layers):
         )
     if n_neurons % n_layers:
         raise ValueError(f"n_layers={n_layers} does not divide n_neurons={n_neurons}.")
+
+
+def _check_dtype(dtype):
+    with contextlib.suppress(TypeError):
+        if dtype is not None and np.issubdtype(np.dtype(dtype), np.floating):
+            return np.dtype(dtype)
+    raise ValueError(
+        "The 'dtype' parameter of make_planted_neurons must be a dtype of floating-point numbers, "
+        f"such as numpy.float32. Got {dtype!r}."
+    )
 
 
 def _check_effect(effect, n_informative):

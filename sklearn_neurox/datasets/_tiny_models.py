@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.datasets._tagged_words import make_tagged_words
+from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._torch import seeded_generator
 from sklearn_neurox.utils._tqdm import tqdm_class
 
@@ -141,7 +142,7 @@ def make_tiny_model(
         raise ValueError(
             f"n_heads={n_heads} must divide hidden_size={hidden_size} into heads of even width."
         )
-    if path is not None and Path(path).is_file():
+    if path is not None and as_path(path, "The 'path' parameter of make_tiny_model").is_file():
         raise ValueError(f"path={str(path)!r} is a file; make_tiny_model needs a folder.")
     rng = check_random_state(random_state)
     make_tokenizer, make_config = FAMILIES[family]

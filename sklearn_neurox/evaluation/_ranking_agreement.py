@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,15 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._order import neuron_order
-from sklearn_neurox.utils._counts import count_neurons
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
+
+_K = {"caller": "ranking_agreement", "parameter": "k"}
 
 
 @validate_params(
     {
-        "k": [Interval(Real, 0, None, closed="neither"), "array-like"],
+        "k": [*COUNT_CONSTRAINTS[:2], "array-like"],
+        "names": ["array-like", None],
         "p": [Interval(Real, 0, 1, closed="neither")],
     },
     prefer_skip_nested_validation=True,
@@ -38,7 +41,8 @@ def ranking_agreement(
         tuples, such as ``("lca", 0)`` for a method and a seed.
 
     k : int, float or sequence of int or float, default=0.1
-        Number of top neurons to compare as sets: an int, or a fraction of all neurons.
+        Number of top neurons to compare as sets: a number, as an int, or a fraction of all
+        neurons, as a float in (0, 1]. 1 is one neuron, and 1.0 is all.
 
     p : float, default=0.98
         Persistence of the rank-biased overlap, in (0, 1): rank d + 1 has p times the weight of
@@ -106,7 +110,7 @@ def ranking_agreement(
             f"neurons; got {len(ranks)} rankings of {sorted(sizes)} neurons."
         )
     n_neurons = sizes.pop()
-    counts = [_count(one, n_neurons) for one in (k if isinstance(k, Iterable) else [k])]
+    counts = [_count(one, n_neurons) for one in check_counts(k, **_K)]
     rows = []
     for first, second in combinations(ranks, 2):
         overlaps = _overlaps(ranks[first], ranks[second])
@@ -134,12 +138,12 @@ def _ranks(ranking, name):
 
 
 def _count(k, n_neurons):
-    if not 0 < k <= (n_neurons if isinstance(k, Integral) else 1):
+    if k > n_neurons:
         raise ValueError(
-            "The 'k' parameter of ranking_agreement must contain ints from 1 to the number of "
-            f"neurons, {n_neurons}, or fractions in (0, 1]; got {k}."
+            f"The 'k' parameter of ranking_agreement contains {k}, but the rankings have only "
+            f"{n_neurons} neurons."
         )
-    return count_neurons(k, n_neurons, caller="ranking_agreement")
+    return count_neurons(k, n_neurons, **_K)
 
 
 def _overlaps(first, second):

@@ -7,7 +7,6 @@ attributes. Scorers without these are supported too, but more slowly.
 
 import inspect
 import warnings
-from copy import copy
 from functools import partial
 
 import numpy as np
@@ -24,6 +23,8 @@ from sklearn.metrics import (
 
 # Private in scikit-learn, but it decides which of several methods a scorer calls.
 from sklearn.utils.validation import _check_response_method
+
+from sklearn_neurox.utils._fold_score import with_classes
 
 # Metrics that are means over rows.
 _ROW_MEANS = (accuracy_score, log_loss, mean_squared_error, mean_absolute_error)
@@ -99,14 +100,11 @@ class RecordedPredictions:
     def __init__(self, responses, y, groups, *, classes, scorer):
         kind = _RecordedRegressor if classes is None else _RecordedClassifier
         self.estimator = kind(responses, classes)
-        self.y, self.groups, self.scorer = y, groups, scorer
+        # A resample may lack a class, but the columns of the probabilities stay the same.
+        self.y, self.groups, self.scorer = y, groups, with_classes(scorer, classes)
         self.by_cells = (
             classes is not None and list(responses) == ["predict"] and self._takes("sample_weight")
         )
-        if list(responses) == ["predict_proba"] and self._takes("labels"):
-            # A resample may lack a class, but the columns of the probabilities stay the same.
-            self.scorer = copy(scorer)
-            self.scorer._kwargs = {**scorer._kwargs, "labels": classes}
 
     def score(self):
         """Score all predictions."""

@@ -111,8 +111,14 @@ class Activations:
             number of names or labels does not match.
         """
         checked = [
-            check_array(array, dtype=[np.float32, np.float64, np.float16], ensure_min_samples=0)
-            for array in arrays
+            check_array(
+                array,
+                dtype=[np.float32, np.float64, np.float16],
+                ensure_min_samples=0,
+                input_name=f"arrays[{number}]",
+                estimator="Activations.from_arrays",
+            )
+            for number, array in enumerate(arrays)
         ]
         if not checked:
             raise ValueError("Found array with 0 sample(s): give at least one array.")

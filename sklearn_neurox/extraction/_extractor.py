@@ -31,6 +31,7 @@ from sklearn_neurox.extraction._text._checks import (
 )
 from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
+from sklearn_neurox.extraction._text._vocabulary import report_unknown
 from sklearn_neurox.extraction._text._windows import make_sequences
 from sklearn_neurox.utils._validation import check_row_order
 
@@ -350,6 +351,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         alignment = align(rows, encodings, special_tokens=request.special_tokens)
         report_dropped(rows, alignment, missing=request.missing)
         report_special(rows, encodings, alignment, split=request.split_special_tokens)
+        report_unknown(rows, encodings, alignment, tokenized.unknown_id)
         check_lengths(rows, encodings, limit, overflow=request.overflow)
         sequences, placement, first_sequence = make_sequences(
             encodings, alignment, limit, causal=tokenized.causal

@@ -2,17 +2,28 @@
 """NeuroX's HDF5 files: one dataset of layers x words x neurons per sentence, read when needed."""
 
 import json
-import os
 import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sklearn_neurox.extraction._run._numpy_pooling import NumpyPooler
+from sklearn_neurox.io._hdf5_checks import (
+    AGAIN,
+    INDEX,
+    LAYERS,
+    activations_of,
+    check_total,
+    open_checked,
+    sentence_texts,
+    stated_layers,
+)
+from sklearn_neurox.io._json import narrow
+from sklearn_neurox.io._not_finite import NotFinite
+from sklearn_neurox.utils._foreign_files import named_errors
 from sklearn_neurox.utils._names import neuron_names
 from sklearn_neurox.utils._optional import require
 
-_INDEX = "sentence_to_index"
 # Reading in batches of this many words bounds the memory used in addition to the result.
 _BATCH_WORDS = 1024
 
@@ -45,6 +56,7 @@ class HDF5Source:
         pooler = NumpyPooler(parts, out, lambda: self.feature_names)
         ends, n = np.cumsum(self.lengths), self.n_units
         cuts = np.flatnonzero(np.diff(ends // _BATCH_WORDS)) + 1
+        problems = NotFinite()
         for batch in np.split(np.arange(len(ends)), cuts):
             if len(batch) == 0:  # no sentence was requested
                 continue
@@ -53,20 +65,32 @@ class HDF5Source:
             for path in dict.fromkeys(path for _, path, _ in self.blocks):
                 inside = {b: p for b, (_, own, p) in enumerate(self.blocks) if own == path}
                 low, high = min(inside.values()), max(inside.values()) + 1
-                values = self._read(path, batch, low, high)
+                values = self._read(path, batch, low, high, problems)
                 pooler.add(found, [
                     (slice(block * n, (block + 1) * n), values[place - low])
                     for block, place in inside.items()
                 ])  # fmt: skip
         pooler.finish()
+        problems.warn()
 
-    def _read(self, path, batch, low, high):
+    def _read(self, path, batch, low, high, problems):
         """Read consecutive layers of some sentences, as layers x words x neurons."""
         ends = np.cumsum(self.lengths[batch]).tolist()
         values = np.empty((high - low, ends[-1], self.n_units), dtype=np.float32)
-        with _open(path) as file:
+        with open_checked(path) as file:
             for start, end, name in zip([0, *ends], ends, self.datasets[batch], strict=False):
-                values[:, start:end] = file[name][low:high]
+                # The file may have been replaced since it was looked at.
+                dataset = activations_of(file, name, path)
+                if dataset.shape[1:] != (end - start, self.n_units) or dataset.shape[0] < high:
+                    raise ValueError(
+                        f"{path}: sentence {name} has the shape {dataset.shape}, and had another "
+                        "when read_neurox read the file. Call read_neurox again."
+                    )
+                where = f"{path}: sentence {name}"
+                with named_errors(where, "cannot be read", AGAIN):
+                    stored = dataset[low:high]
+                values[:, start:end] = narrow(stored, np.dtype(np.float32), where)
+                problems.look(values[:, start:end], where)
         return values
 
 
@@ -83,35 +107,50 @@ def open_hdf5(path):
 
     shape : tuple of int
         The number of layers, and of neurons per layer.
+
+    layers : list of int or None
+        The numbers of the layers, if the file states them.
     """
-    with _open(path) as file:
-        texts = _sentence_texts(file, path)
+    with open_checked(path) as file:
+        texts = sentence_texts(file, path)
         indices = sorted(texts)
-        shapes = [file[str(index)].shape for index in indices]
+        datasets = (activations_of(file, str(index), path) for index in indices)
+        looks = [(each.shape, each.id.get_storage_size()) for each in datasets]
+        layers = stated_layers(file, path)
+    shapes = [shape for shape, _ in looks]
+    check_total(sum(size for _, size in looks), path)
     for index, shape in zip(indices, shapes, strict=True):
-        if len(shape) != 3 or (shape[0], shape[2]) != (shapes[0][0], shapes[0][-1]):
+        if (shape[0], shape[2]) != (shapes[0][0], shapes[0][2]):
             raise ValueError(
                 f"{path}: sentence {index} has the shape {shape}; expected layers x words x "
                 f"neurons, with the layers and neurons of sentence {indices[0]}, which has the "
                 f"shape {shapes[0]}."
             )
+    if layers is not None and len(layers) != shapes[0][0]:
+        raise ValueError(
+            f"{path} states the layers {layers}, but holds {shapes[0][0]} layers. {AGAIN}"
+        )
     words = [
         _split(texts[index], shape[1], path, index)
         for index, shape in zip(indices, shapes, strict=True)
     ]
-    return indices, words, (shapes[0][0], shapes[0][2])
+    return indices, words, (shapes[0][0], shapes[0][2]), layers
 
 
-def write_hdf5(path, sentences, blocks, dtype):
-    """Write sentences, each with its (n_layers, n_words, n_units) activations, as NeuroX does."""
+def write_hdf5(path, sentences, blocks, dtype, layers):
+    """Write sentences, each with its (n_layers, n_words, n_units) activations, as NeuroX does.
+
+    An attribute, which NeuroX does not read, states the numbers of the layers.
+    """
     h5py = require("h5py", caller="write_neurox", extra="hdf5")
     index_of, repeats = {}, {}
     with h5py.File(path, "w") as file:
         for i, (words, values) in enumerate(zip(sentences, blocks, strict=True)):
             file.create_dataset(str(i), data=values, dtype=dtype)
             index_of[_distinct(" ".join(words), index_of, repeats)] = str(i)
-        text = file.create_dataset(_INDEX, (1,), dtype=h5py.string_dtype())
+        text = file.create_dataset(INDEX, (1,), dtype=h5py.string_dtype())
         text[0] = json.dumps(index_of)
+        file.attrs[LAYERS] = np.array(layers, dtype=np.int64)
 
 
 def _distinct(text, taken, repeats):
@@ -123,35 +162,6 @@ def _distinct(text, taken, repeats):
     return key
 
 
-def _open(path):
-    h5py = require("h5py", caller="read_neurox", extra="hdf5")
-    try:
-        return h5py.File(path, "r")
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ValueError(f"{os.fspath(path)} is not a complete HDF5 file: {error}.") from error
-
-
-def _sentence_texts(file, path):
-    """Return the stored words of each sentence by its number."""
-    if _INDEX not in file:
-        raise ValueError(
-            f"{path} has no dataset {_INDEX!r}, so it is not a NeuroX file, or its writer was not "
-            f"closed. It has {list(file)[:5]}."
-        )
-    index_of = json.loads(file[_INDEX][0])
-    texts = {int(index): text for text, index in index_of.items()}
-    stored = {name for name in file if name != _INDEX}
-    lacking = sorted({str(index) for index in texts} ^ stored)
-    if lacking or not texts:
-        raise ValueError(
-            f"{path} lists {len(texts)} sentences but holds {len(stored)}"
-            + (f"; sentence {lacking[0]!r} is missing from one of the two." if lacking else ".")
-        )
-    return texts
-
-
 def _split(text, n_words, path, index):
     """Split a sentence into words, minus NeuroX's mark of repetition, which ``n_words`` reveals."""
     words = text.split(" ")
@@ -160,6 +170,6 @@ def _split(text, n_words, path, index):
     if len(words) != n_words:
         raise ValueError(
             f"{path}: sentence {index} has activations for {n_words} words, but its text has "
-            f"{len(words)}: {text[:60]!r}."
+            f"{len(words)}: {text[:60]!r}. {AGAIN}"
         )
     return words

@@ -7,13 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._run._array_source import ArraySource
 from sklearn_neurox.io._hdf5 import HDF5Source, open_hdf5
 from sklearn_neurox.io._json import read_json
+from sklearn_neurox.io._not_finite import NotFinite
 from sklearn_neurox.io._pt import read_pt
 from sklearn_neurox.io._sentences import match_sentences
+from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._names import neuron_names
 from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.words._frame import words_frame
@@ -22,6 +25,10 @@ _REFUSED = {
     ".acts": "it is a pickle, and loading a pickle can run arbitrary code",
     ".t7": "it is a Lua Torch file, which torch has not supported since 1.0",
 }
+
+
+_LAYER_IN_NAME = r"-layer(\d+)$"
+_LIST_STORED = "list the layers that it holds as stored_layers=."
 
 
 class _Content(NamedTuple):
@@ -34,6 +41,15 @@ class _Content(NamedTuple):
     n_units: int
 
 
+@validate_params(
+    {
+        "path": [str, os.PathLike],
+        "words": [pd.DataFrame, None],
+        "layers": ["array-like", None],
+        "stored_layers": ["array-like", None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def read_neurox(
     path: str | os.PathLike,
     words: pd.DataFrame | None = None,
@@ -58,12 +74,15 @@ def read_neurox(
         (``"play##ing"``) and have no annotations. A ``.pt`` file stores no words.
 
     layers : sequence of int or None, default=None
-        The layers to read, in this order; None reads all layers.
+        The layers to read, in this order; None reads all layers, in ascending order unless
+        `stored_layers` gives another.
 
     stored_layers : sequence of int or None, default=None
-        The layers of the model that the file holds, in file order. None numbers them from 0, which
-        is wrong for files written with NeuroX's options ``filter_layers`` or
-        ``ignore_embeddings``. Files that hold a single layer have its number in their name.
+        The layers of the model that the file holds, in file order. None takes the numbers that the
+        file states (files by `write_neurox`, and JSON files whose ``index`` is not merely the
+        position) or, for a file of one layer, the number in its name (``acts-layer3.hdf5``).
+        Without these it counts from 0, which is wrong for files written with NeuroX's options
+        ``filter_layers`` or ``ignore_embeddings``, since NeuroX does not record the layers.
 
     mismatched : {"error", "drop"}, default="error"
         What to do with sentences whose stored number of words differs from that in `words`: NeuroX
@@ -130,7 +149,8 @@ def read_neurox(
         raise ValueError(f"mismatched must be 'error' or 'drop', got {mismatched!r}.")
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
-    source, indices, stored_words = _open(Path(path), layers, stored_layers, dtype)
+    path = as_path(path, "The 'path' parameter of read_neurox")
+    source, indices, stored_words = _open(path, layers, stored_layers, dtype)
     lengths = source.lengths if isinstance(source, HDF5Source) else np.diff(source.ptr)
     keep = np.arange(len(lengths))
     if words is not None:
@@ -167,16 +187,19 @@ def _open(path, layers, stored_layers, dtype):
         return _open_hdf5(files, layers, stored_layers)
     parts, first = [], None
     for layer, file in files.items():
+        stated = None
         if suffix == ".pt":
             values = read_pt(str(file), dtype)
             indices, stored_words = list(range(len(values))), None
         else:
-            indices, stored_words, values = read_json(str(file), dtype)
+            indices, stored_words, values, stated = read_json(str(file), dtype)
+        _warn_if_not_finite(values, indices, file)
         lengths, (_, n_stored, n_units) = [len(array) for array in values], values[0].shape
         content = _Content(file, indices, stored_words, lengths, n_units)
         first = first or content
         _check_same(content, first)
-        chosen = _places(n_stored, layers, stored_layers, file, own=layer)
+        held = _held(n_stored, stored_layers, stated, file, own=layer)
+        chosen = _places(held, layers, stored_layers, file, own=layer)
         parts.append((_in_order(values, indices, list(chosen.values())), list(chosen)))
     matrix = parts[0][0] if len(parts) == 1 else np.concatenate([p for p, _ in parts], axis=1)
     names = neuron_names([k for _, chosen in parts for k in chosen], first.n_units)
@@ -189,11 +212,12 @@ def _open(path, layers, stored_layers, dtype):
 def _open_hdf5(files, layers, stored_layers):
     blocks, first = [], None
     for layer, file in files.items():
-        indices, words, (n_stored, n_units) = open_hdf5(str(file))
+        indices, words, (n_stored, n_units), stated = open_hdf5(str(file))
         content = _Content(file, indices, words, [len(sentence) for sentence in words], n_units)
         first = first or content
         _check_same(content, first)
-        chosen = _places(n_stored, layers, stored_layers, file, own=layer)
+        held = _held(n_stored, stored_layers, stated, file, own=layer)
+        chosen = _places(held, layers, stored_layers, file, own=layer)
         blocks.extend((number, str(file), place) for number, place in chosen.items())
     datasets = np.array([str(index) for index in first.indices], dtype=object)
     source = HDF5Source(tuple(blocks), datasets, np.array(first.lengths), first.n_units)
@@ -202,7 +226,7 @@ def _open_hdf5(files, layers, stored_layers):
 
 def _layer_files(path, layers, stored_layers):
     """Find the file, or the files of its layers in the requested order, by layer."""
-    if path.exists():
+    if os.path.lexists(path):
         return {None: path}
     form = re.compile(re.escape(path.stem) + r"-layer(\d+)" + re.escape(path.suffix))
     found = {}
@@ -211,7 +235,8 @@ def _layer_files(path, layers, stored_layers):
             found[int(match[1])] = file
     if not found:
         raise FileNotFoundError(
-            f"Neither {path} nor {path.stem}-layer<number>{path.suffix} in its folder exists."
+            f"Neither {path} nor {path.stem}-layer<number>{path.suffix} in its folder exists. "
+            "Check the path."
         )
     if stored_layers is not None:
         raise ValueError(
@@ -223,16 +248,41 @@ def _layer_files(path, layers, stored_layers):
     return {layer: found[layer] for layer in asked}
 
 
-def _places(n_stored, layers, stored_layers, file, *, own):
-    """Return the position in the file of each requested layer."""
-    if own is not None:  # the file holds only this layer, and was found because it was requested
-        layers = stored_layers = [own]
-    held = list(range(n_stored)) if stored_layers is None else list(stored_layers)
-    if len(held) != n_stored or len(set(held)) != len(held):
+def _held(n_stored, stored_layers, stated, file, *, own):
+    """Return the numbers of the layers of a file, in file order.
+
+    In this order of trust: what the user says, what the file states, what its name says (NeuroX
+    counts from 0 in the file, whatever layer it holds), and the positions in the file.
+    """
+    in_name = re.search(_LAYER_IN_NAME, file.stem) if own is None else None
+    named = int(in_name[1]) if in_name else own
+    if stored_layers is not None and own is None:
+        held = list(stored_layers)
+        if len(held) != n_stored or len(set(held)) != len(held):
+            raise ValueError(
+                f"{file} holds {n_stored} layers, but stored_layers is {held}. List each layer "
+                "once."
+            )
+        return held
+    if named is None:
+        return list(range(n_stored)) if stated is None else stated
+    if n_stored != 1 or (stated is not None and stated != [named]):
+        what = f"{n_stored} layers" if stated is None else f"the layers {stated}"
         raise ValueError(
-            f"{file} holds {n_stored} layers, but stored_layers is {held}. List each layer once."
+            f"{file} holds {what}, but its name says that it holds layer {named} alone. "
+            + (f"Rename the file, or {_LIST_STORED}" if own is None else "Extract it again.")
         )
-    asked = held if layers is None else list(layers)
+    return [named]
+
+
+def _places(held, layers, stored_layers, file, *, own):
+    """Return the position in the file of each requested layer."""
+    if own is not None:  # the file was found because its layer was requested
+        asked = held
+    elif layers is None:
+        asked = held if stored_layers is not None else sorted(held)
+    else:
+        asked = list(layers)
     _check_layers(asked, held, file)
     return {layer: held.index(layer) for layer in asked}
 
@@ -263,6 +313,13 @@ def _in_order(values, indices, places):
         matrix[start:stop] = values[i][:, places]
         values[i] = None
     return matrix.reshape(n_words, -1)
+
+
+def _warn_if_not_finite(values, indices, file):
+    problems = NotFinite()
+    for index, array in zip(indices, values, strict=True):
+        problems.look(array, f"{file}: sentence {index}")
+    problems.warn()
 
 
 def _stored_frame(stored_words, indices, path):

@@ -2,6 +2,7 @@
 import os
 from collections.abc import Mapping
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, validate_params
 
 # Private, but it reads the column names of any dataframe library.
 from sklearn.utils.validation import _get_feature_names
@@ -16,6 +18,7 @@ from sklearn.utils.validation import _get_feature_names
 from sklearn_neurox.io._hdf5 import write_hdf5
 from sklearn_neurox.io._json import narrow, write_json
 from sklearn_neurox.io._sentences import sentence_lengths
+from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._names import neuron_layers
 from sklearn_neurox.utils._optional import require
 from sklearn_neurox.utils._output_files import write_whole
@@ -23,6 +26,17 @@ from sklearn_neurox.utils._output_files import write_whole
 _WRITERS = {".hdf5": write_hdf5, ".json": write_json}
 
 
+@validate_params(
+    {
+        "path": [str, os.PathLike],
+        "H": ["array-like"],
+        "words": [pd.DataFrame],
+        "n_layers": [Interval(Integral, 1, None, closed="left"), None],
+        "decompose_layers": ["boolean"],
+        "parallel": [Mapping, None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def write_neurox(
     path: str | os.PathLike,
     H: ArrayLike,
@@ -84,7 +98,8 @@ def write_neurox(
     Notes
     -----
     A file appears only once it is complete. Sentences are numbered from 0; their ``sentence_id``
-    is not stored.
+    is not stored. The numbers of the layers are stored where NeuroX does not look, so that
+    `read_neurox` names the neurons as they were.
 
     Examples
     --------
@@ -99,7 +114,11 @@ def write_neurox(
     array([[2.],
            [4.]], dtype=float32)
     """
-    path = Path(path)
+    path = as_path(path, "The 'path' parameter of write_neurox")
+    texts = {
+        column: as_path(file, f"The file for {column!r} in 'parallel' of write_neurox")
+        for column, file in (parallel or {}).items()
+    }
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
     names = _get_feature_names(H)
@@ -107,14 +126,19 @@ def write_neurox(
     plan = plan_files(path, words, names, values.shape[1], n_layers=n_layers)
     if len(words) != len(values):
         raise ValueError(f"H has {len(values)} rows, but there are {len(words)} words.")
-    columns = {column: _entries(words, column, plan.lengths) for column in parallel or {}}
+    columns = {column: _entries(words, column, plan.lengths) for column in texts}
     write = _WRITERS[path.suffix]
     for file, places in _files(path, plan.layers, decompose_layers):
         blocks = _blocks(values, plan, places, dtype)
-        write_whole(file, lambda to, blocks=blocks: write(to, plan.sentences, blocks, dtype))
-    for column, file in (parallel or {}).items():
+        layers = [plan.layers[place] for place in places]
+
+        def write_to(scratch, blocks=blocks, layers=layers):
+            write(scratch, plan.sentences, blocks, dtype, layers)
+
+        write_whole(file, write_to)
+    for column, file in texts.items():
         content = "".join(" ".join(entries) + "\n" for entries in columns[column]).encode()
-        write_whole(Path(file), lambda to, content=content: Path(to).write_bytes(content))
+        write_whole(file, lambda to, content=content: Path(to).write_bytes(content))
 
 
 class _Plan(NamedTuple):

@@ -43,6 +43,7 @@ class BaseRanker(BaseNeuronSelector):
         "which": [StrOptions({"top", "bottom"})],
     }
 
+    _set_by_fit = "ranks_"
     # Rankers that require labels set this to True.
     _needs_labels = False
 

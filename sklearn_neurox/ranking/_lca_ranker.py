@@ -63,10 +63,13 @@ class LCARanker(BaseRanker):
         Alternative to ``n_neurons``: keep the neurons whose weight in some class is at least this
         fraction of the largest weight of that class, in (0, 1].
 
-    which : {"top", "bottom"}, default="top"
+    which : {"top", "bottom", "smallest"}, default="top"
         Whether ``transform`` keeps the best-ranked or the worst-ranked ``n_neurons``. With ``mass``
-        or ``threshold``, whether it keeps the neurons that meet the criterion or all others. A
-        warning is issued if the bottom neurons include neurons with zero weight.
+        or ``threshold``, whether it keeps the neurons that meet the criterion or all others. With
+        ``mass``, ``"smallest"`` keeps, for each class, the neurons with the smallest weights that
+        together hold this fraction of its weight mass, and so all neurons that are among these for
+        some class: the bottom neurons of the original work. Equal weights are kept together. A
+        warning is issued if only some of the neurons with zero weight are among the bottom ones.
 
     importance : {"standardized", "raw"}, default="standardized"
         How to measure the size of a weight.
@@ -153,6 +156,7 @@ class LCARanker(BaseRanker):
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit"]), None],
         **BaseRanker._parameter_constraints,
+        "which": [StrOptions({"top", "bottom", "smallest"})],
         "mass": [Interval(Real, 0, 1, closed="right"), None],
         "threshold": [Interval(Real, 0, 1, closed="right"), None],
         "importance": [StrOptions({"standardized", "raw"})],
@@ -275,10 +279,17 @@ class LCARanker(BaseRanker):
                 f"LCARanker got {' and '.join(given)}, which are alternative ways to select "
                 "neurons. Set only one of them."
             )
+        if self.which == "smallest" and self.mass is None:
+            raise ValueError(
+                "LCARanker(which='smallest') keeps the neurons with the smallest weights that hold "
+                "a fraction of the weight mass. Set it with mass=, or use which='bottom'."
+            )
         return super()._n_selected()
 
     def _get_support_mask(self):
         support = super()._get_support_mask()
+        if self.which == "smallest":
+            return hold_smallest_mass(self.importances_, self.mass).any(axis=0)
         if self.mass is None and self.threshold is None:
             return support
         if self.mass is not None:
@@ -295,11 +306,11 @@ class LCARanker(BaseRanker):
                 f"{self.n_features_in_} neurons are ordered by the gradient of the loss alone. Fit "
                 "the probe with a weaker penalty.",
             )
-        elif self.n_tied_ and self.which == "bottom" and n_selected < self.n_features_in_:
+        elif self.which == "bottom" and n_selected < self.n_tied_:
             warn_user(
-                f"{min(self.n_tied_, n_selected)} of the {n_selected} bottom neurons are among "
-                f"the {self.n_tied_} (of {self.n_features_in_}) neurons with zero weight. These "
-                "tie, and are ordered by the gradient of the loss, not by weight.",
+                f"All {n_selected} bottom neurons are among the {self.n_tied_} (of "
+                f"{self.n_features_in_}) neurons with zero weight. These tie, so the gradient of "
+                "the loss, not the weight, decides which of them are kept.",
             )
 
 
@@ -307,6 +318,11 @@ def needed_for_mass(scores, mass):
     """Mark the neurons that are needed to make up a fraction of the weight mass."""
     # Rounding must not admit a neuron that comes after the mass is complete.
     return (scores > 0) & (1 - scores < mass - _ROUNDING)
+
+
+def hold_smallest_mass(importances, mass):
+    """Mark the smallest weights in each row that together hold a fraction of its mass."""
+    return np.stack([_smaller_share(row) for row in importances]) < mass - _ROUNDING
 
 
 def reach_threshold(importances, threshold):
@@ -340,6 +356,14 @@ def _linear_coefficients(estimator, n_features):
             "weights per class or output (a single row for two classes), fitted on these columns."
         )
     return coef
+
+
+def _smaller_share(weights):
+    """Return the fraction of the mass that lies strictly below each weight."""
+    values, inverse, counts = np.unique(weights, return_inverse=True, return_counts=True)
+    up_to = np.cumsum(values * counts)
+    below = np.append(0.0, up_to[:-1])
+    return (below / (up_to[-1] or 1.0))[inverse]
 
 
 def _mass_scores(weights):

@@ -6,7 +6,13 @@ import pandas as pd
 from scipy.special import expit, softmax
 from sklearn.base import is_classifier
 
+# Private and without a public counterpart; it takes rows of arrays, lists and frames.
+from sklearn.utils import _safe_indexing as take_rows
+
 from sklearn_neurox.utils._validation import row_blocks
+
+# Linear models of scikit-learn upcast single precision as a whole, so that they get parts of X.
+_BLOCK_BYTES = 32_000_000
 
 
 def loss_gradient(X, residuals, means, deviations):
@@ -31,7 +37,8 @@ def prediction_residuals(estimator, X, y):
     """
     n_samples = len(y)
     if not is_classifier(estimator):
-        return np.reshape(estimator.predict(X), (n_samples, -1)) - y.reshape(n_samples, -1)
+        predicted = _by_blocks(estimator.predict, X)
+        return predicted.reshape(n_samples, -1) - y.reshape(n_samples, -1)
     codes = pd.Index(estimator.classes_).get_indexer(y)
     unseen = codes < 0
     if unseen.any():
@@ -48,8 +55,16 @@ def prediction_residuals(estimator, X, y):
 
 def _probabilities(estimator, X):
     if hasattr(estimator, "predict_proba"):
-        return estimator.predict_proba(X)
-    decisions = estimator.decision_function(X)
+        return _by_blocks(estimator.predict_proba, X)
+    decisions = _by_blocks(estimator.decision_function, X)
     if decisions.ndim == 1:
         return np.column_stack([expit(-decisions), expit(decisions)])
     return softmax(decisions, axis=1)
+
+
+def _by_blocks(method, X):
+    """Call a method of an estimator on blocks of rows, and join the results."""
+    n_samples, n_features = np.shape(X)
+    rows = max(1, _BLOCK_BYTES // (8 * n_features))
+    parts = (slice(start, start + rows) for start in range(0, n_samples, rows))
+    return np.concatenate([np.asarray(method(take_rows(X, part))) for part in parts])

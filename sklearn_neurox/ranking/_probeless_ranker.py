@@ -123,7 +123,7 @@ class ProbelessRanker(BaseRanker):
             If X contains NaN or infinity, a label is missing, a weight is negative, or there is
             only one class.
         """
-        matrix, labels = self._check_fit_input(X, y)
+        matrix, labels = self._check_fit_input(X, y, squares=self.scale)
         check_classification_targets(labels)
         weight = check_weight(sample_weight, matrix)
         if weight is None:

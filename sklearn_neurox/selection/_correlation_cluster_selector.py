@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from sklearn_neurox.selection._average_linkage import bytes_needed, cluster, components
+from sklearn_neurox.selection._linkage import bytes_needed, cluster, components
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._correlations import StandardColumns
 from sklearn_neurox.utils._names import parse_neuron_names
@@ -18,17 +18,27 @@ from sklearn_neurox.utils._validation import check_matrix, check_weight
 class CorrelationClusterSelector(BaseNeuronSelector):
     r"""Keep one neuron from each cluster of correlated neurons.
 
-    Neurons are clustered by average linkage on the distance :math:`1 - |\rho|`, where :math:`\rho`
+    Neurons are clustered hierarchically on the distance :math:`1 - |\rho|`, where :math:`\rho`
     is the Pearson correlation over the rows, and the tree is cut at ``threshold``. The selector
     keeps the medoid of each cluster: the neuron with the largest mean :math:`|\rho|` with the
-    others, or the first of several such neurons.
+    others, or the first of several such neurons. With ``signed=True``, :math:`\rho` takes the
+    place of :math:`|\rho|`.
 
     Parameters
     ----------
     threshold : float, default=0.3
-        Distance at which to cut the tree, in [0, 1]; a larger threshold keeps fewer neurons. Two
-        clusters merge if the mean of :math:`1 - |\rho|` over all pairs between them is at most
+        Distance at which to cut the tree, in [0, 1], or in [0, 2] with ``signed=True``; a larger
+        threshold keeps fewer neurons. Two clusters merge if their distance is at most
         ``threshold``.
+
+    signed : bool, default=False
+        Whether neurons with a strong negative correlation are far apart. By default, the sign of a
+        correlation does not matter, because a linear probe can use a neuron with either sign.
+
+    linkage : {"average", "complete", "single", "weighted"}, default="average"
+        Distance of two clusters: over all pairs of neurons between them, the mean, the largest or
+        the smallest distance. ``"weighted"`` is the mean over the two halves that a cluster was
+        merged from, whatever their sizes.
 
     max_memory : float, default=8.0
         Maximum memory for clustering, in gigabytes (1e9 bytes). A connected component of n neurons
@@ -64,12 +74,13 @@ class CorrelationClusterSelector(BaseNeuronSelector):
     For half- and single-precision input, correlations are computed in single precision within
     blocks of rows, and the blocks are summed in double precision. The result is accurate to about
     seven digits, and a merge that close to the threshold may go either way. If several pairs of
-    clusters are equally distant, average linkage is not unique.
+    clusters are equally distant, the tree is not unique.
 
     Two clusters that merge at or below the threshold contain a pair of neurons at or below it,
-    because a mean cannot be below all its terms. No merge therefore joins two connected components
-    of the graph of all such pairs. The components are found from one block of correlations at a
-    time, and each is clustered separately, with the same result as a single tree over all neurons.
+    because a mean (like a maximum) cannot be below all its terms. No merge therefore joins two
+    connected components of the graph of all such pairs. The components are found from one block of
+    correlations at a time, and each is clustered separately, with the same result as a single tree
+    over all neurons.
 
     References
     ----------
@@ -90,13 +101,26 @@ class CorrelationClusterSelector(BaseNeuronSelector):
     array([0, 1])
     """
 
+    _set_by_fit = "labels_"
+
     _parameter_constraints: dict = {
-        "threshold": [Interval(Real, 0, 1, closed="both")],
+        "threshold": [Interval(Real, 0, 2, closed="both")],
+        "signed": ["boolean"],
+        "linkage": [StrOptions({"average", "complete", "single", "weighted"})],
         "max_memory": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, threshold: float = 0.3, *, max_memory: float = 8.0):
+    def __init__(
+        self,
+        threshold: float = 0.3,
+        *,
+        signed: bool = False,
+        linkage: str = "average",
+        max_memory: float = 8.0,
+    ):
         self.threshold = threshold
+        self.signed = signed
+        self.linkage = linkage
         self.max_memory = max_memory
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -126,7 +150,12 @@ class CorrelationClusterSelector(BaseNeuronSelector):
             If X contains NaN or infinity, a weight is negative, all columns are constant, or a
             connected component at this threshold is too large for ``max_memory``.
         """
-        matrix = check_matrix(self, X, reset=True, ensure_min_samples=2)
+        if self.threshold > 1 and not self.signed:
+            raise ValueError(
+                f"The 'threshold' parameter of {type(self).__name__} is {self.threshold}, but no "
+                "distance exceeds 1 unless signed=True."
+            )
+        matrix = check_matrix(self, X, reset=True, squares=True, ensure_min_samples=2)
         weight = check_weight(sample_weight, matrix)
         dtype = np.promote_types(matrix.dtype, np.float32)
         columns = StandardColumns(matrix, dtype=dtype, weight=weight)
@@ -144,7 +173,7 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         return bytes_needed(n_columns) <= 1e9 * self.max_memory
 
     def _cluster(self, columns):
-        [parts] = components(columns, [self.threshold])
+        [parts] = components(columns, [self.threshold], signed=self.signed)
         sizes = np.bincount(parts)
         if not self._fits(sizes.max()):
             self._refuse(columns.take(np.flatnonzero(parts == sizes.argmax())))
@@ -152,7 +181,9 @@ class CorrelationClusterSelector(BaseNeuronSelector):
         medoids = []
         by_part = np.argsort(parts, kind="stable")
         for own in np.split(by_part, np.cumsum(sizes)[:-1]):
-            own_labels, own_medoids = cluster(columns.take(own), self.threshold)
+            own_labels, own_medoids = cluster(
+                columns.take(own), self.threshold, signed=self.signed, method=self.linkage
+            )
             labels[own] = own_labels + len(medoids)
             medoids.extend(own[own_medoids])
         return labels, np.array(medoids)
@@ -160,7 +191,9 @@ class CorrelationClusterSelector(BaseNeuronSelector):
     def _refuse(self, columns):
         """Raise an error that suggests a threshold at which the largest component fits."""
         lower = [float(f"{self.threshold * tenths / 10:.3g}") for tenths in range(9, 0, -1)]
-        largest = [np.bincount(part).max() for part in components(columns, lower)]
+        largest = [
+            np.bincount(part).max() for part in components(columns, lower, signed=self.signed)
+        ]
         fitting = [limit for limit, size in zip(lower, largest, strict=True) if self._fits(size)]
         needed = bytes_needed(len(columns)) / 1e9
         advice = f"threshold={fitting[0]}, " if fitting else ""

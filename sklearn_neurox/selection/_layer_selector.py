@@ -102,6 +102,8 @@ class LayerSelector(BaseNeuronSelector):
     array([0, 1])
     """
 
+    _set_by_fit = "layers_"
+
     _parameter_constraints: dict = {
         "layers": [Integral, "array-like", StrOptions({"auto"}), None],
         "n_layers": [Interval(Integral, 1, None, closed="left"), None],

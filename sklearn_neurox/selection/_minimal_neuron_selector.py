@@ -14,7 +14,7 @@ from sklearn_neurox.ranking._lca_ranker import LCARanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.selection._probe_search import SEARCH_CONSTRAINTS, FoldScores, check_rows
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
-from sklearn_neurox.utils._counts import count_neurons
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
 from sklearn_neurox.utils._metadata import fit_with_groups
 
 # Percentages of the neurons that the literature tries.
@@ -45,8 +45,9 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         Fraction of the oracle's score that may be lost: a number of neurons suffices if its score
         is at least ``oracle - delta * abs(oracle)``.
 
-    sizes : array-like of int or of float, or None, default=None
-        Numbers of neurons to try: positive ints, or fractions in (0, 1]. They are tried in
+    sizes : int, float, array-like of these, or None, default=None
+        Numbers of neurons to try: numbers, as ints, or fractions of the neurons, as floats in
+        (0, 1]; 1 is one neuron, and 1.0 is all. They are tried in
         ascending order until one suffices; if none does, all neurons are kept. None tries the
         fractions of [1]_: 0.1% to 0.5% in steps of 0.1%, 1% to 10% in steps of 1%, 15% to 50% in
         steps of 5%, and 60%, 70%, 80% and 90%.
@@ -123,9 +124,11 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     3
     """
 
+    _set_by_fit = "order_"
+
     _parameter_constraints: dict = {
         "ranker": [HasMethods(["fit"]), None],
-        "sizes": ["array-like", None],
+        "sizes": [*COUNT_CONSTRAINTS, "array-like"],
         **SEARCH_CONSTRAINTS,
     }
 
@@ -135,7 +138,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         *,
         ranker: BaseEstimator | None = None,
         delta: float = 0.01,
-        sizes: ArrayLike | None = None,
+        sizes: int | float | ArrayLike | None = None,
         cv: int | Iterable | BaseCrossValidator | None = None,
         scoring: str | Callable | None = None,
         n_jobs: int | None = None,
@@ -204,19 +207,10 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         return self
 
     def _check_sizes(self):
-        sizes = np.array(_PERCENTS) / 100 if self.sizes is None else np.asarray(self.sizes)
-        is_count = sizes.dtype.kind in "iu"
-        if sizes.ndim != 1 or sizes.dtype.kind not in "iuf" or not sizes.size:
-            problem = "be a flat list of at least one number"
-        elif not ((sizes > 0) & (is_count | (sizes <= 1))).all():
-            problem = "contain positive ints, or fractions in (0, 1]"
-        else:
-            n_features, caller = self.n_features_in_, type(self).__name__
-            counts = [count_neurons(size, n_features, caller=caller) for size in sizes.tolist()]
-            return np.unique(counts)
-        raise ValueError(
-            f"The 'sizes' parameter of {type(self).__name__} must {problem}; got {self.sizes!r}."
-        )
+        sizes = np.array(_PERCENTS) / 100 if self.sizes is None else self.sizes
+        named = {"caller": type(self).__name__, "parameter": "sizes"}
+        sizes = check_counts(sizes, **named)
+        return np.unique([count_neurons(size, self.n_features_in_, **named) for size in sizes])
 
     def _ranker(self, probe, *, fitted=True):
         if self.ranker is None:

@@ -44,6 +44,8 @@ class NeuronSelector(BaseNeuronSelector):
     array([[1., 3.]])
     """
 
+    _set_by_fit = "neurons_"
+
     _parameter_constraints: dict = {"neurons": ["array-like", None]}
 
     def __init__(self, neurons: ArrayLike | None = None):

@@ -12,6 +12,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_neurox.probes._default_probe import default_probe
+from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._validation import check_matrix, check_weight
@@ -99,15 +100,27 @@ class FoldScores:
         return self._score(probe, self.X[np.ix_(test, columns)], test)
 
     def _score(self, probe, X, test):
-        given = {} if self.weight is None else {"sample_weight": self.weight[test]}
-        return self.scorer(probe, X, self.y[test], **given)
+        (number,) = (fold for fold, (_, rows) in enumerate(self.folds) if rows is test)
+        return score_fold(
+            self.scorer,
+            probe,
+            X,
+            self.y[test],
+            where=f"Fold {number} of {self.caller}",
+            sample_weight=None if self.weight is None else self.weight[test],
+        )
 
     def _checked(self, scores):
         scores = np.array(scores, dtype=np.float64)
         if not np.isfinite(scores).all():
             fold = int(np.flatnonzero(~np.isfinite(scores))[0])
+            lacking = ""
+            if is_classifier(self.estimator) and self.y.ndim == 1:
+                absent = np.setdiff1d(self.y, self.y[self.folds[fold][1]]).tolist()
+                lacking = f" (its test rows lack the classes {absent})" if absent else ""
             raise ValueError(
-                f"The score of the probe in fold {fold} of {self.caller} is {scores[fold]}, so it "
-                "cannot be compared. Use another scoring, or folds that contain all classes."
+                f"The score of the probe in fold {fold} of {self.caller} is {scores[fold]}"
+                f"{lacking}, so it cannot be compared. Use another scoring, or folds that contain "
+                "all classes."
             )
         return scores

@@ -15,6 +15,12 @@ class BaseNeuronSelector(SelectorMixin, BaseEstimator):
     precision and accepts memory-mapped matrices without a copy.
     """
 
+    # An attribute that `fit` sets near its end; an interrupted fit lacks it.
+    _set_by_fit: str
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, self._set_by_fit)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32", "float16"]

@@ -21,7 +21,14 @@ def column_deviations(X, means, sample_weight=None):
     total = np.zeros(X.shape[1])
     for block in row_blocks(X):
         centered = X[block] - means
-        total += shares[block] @ np.square(centered, out=centered)
+        with np.errstate(over="ignore"):
+            total += shares[block] @ np.square(centered, out=centered)
+    if not np.isfinite(total).all():
+        column = int(np.flatnonzero(~np.isfinite(total))[0])
+        raise ValueError(
+            f"The values of column {column} of X are too large: the variance of the column is not "
+            "a finite number. Rescale the column, for example divide it by its largest value."
+        )
     return np.sqrt(total)
 
 

@@ -81,6 +81,14 @@ def to_tensor(array, *, dtype=None, device="cpu"):
     return torch.from_numpy(array).to(device=device, dtype=dtype)
 
 
+def send_behind(array, device):
+    """Turn an array into a tensor on a device, without waiting for the work queued on a GPU."""
+    tensor = to_tensor(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def to_numpy(tensor):
     """Turn a tensor on any device into an array."""
     return tensor.detach().cpu().numpy()

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Input validation that keeps float16 and copes with large matrices."""
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from sklearn_neurox.utils._torch import to_numpy
@@ -11,6 +15,9 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 # Small enough for one block and its upcast to stay in the processor's cache.
 _BLOCK_BYTES = 4_000_000
+# With less to check than this, starting a thread takes longer than it saves.
+_BYTES_PER_THREAD = 64_000_000
+_MOST_THREADS = 16
 
 
 def row_blocks(X):
@@ -20,7 +27,9 @@ def row_blocks(X):
         yield slice(start, min(start + rows, X.shape[0]))
 
 
-def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
+def check_matrix(
+    estimator, X, y="no_validation", *, reset, forget=True, squares=False, **check_params
+):
     """Validate a matrix of activations for an estimator.
 
     scikit-learn's own validation would upcast a float16 matrix as a whole; this keeps float16 and
@@ -41,6 +50,13 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
     reset : bool
         True in ``fit``, False afterwards.
 
+    forget : bool, default=True
+        Whether ``reset`` also removes the attributes of an earlier fit, which ``partial_fit`` must
+        not.
+
+    squares : bool, default=False
+        Whether the estimator computes squares, which must not overflow.
+
     **check_params : dict
         Passed to `sklearn.utils.validation.validate_data`.
 
@@ -52,6 +68,10 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
         Only if ``y`` was given.
     """
     X = _as_readable(X, type(estimator).__name__)
+    if reset:
+        _check_unique_names(X, type(estimator).__name__)
+        if forget:
+            forget_fit(estimator)
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
         check_no_missing_labels(y)
@@ -68,7 +88,20 @@ def check_matrix(estimator, X, y="no_validation", *, reset, **check_params):
     X = checked[0] if has_y else checked
     names = getattr(estimator, "feature_names_in_", None)
     _check_all_finite(X, names, input_name="X", caller=type(estimator).__name__)
+    if squares:
+        _check_squares(X, names, type(estimator).__name__)
     return checked
+
+
+def forget_fit(estimator):
+    """Remove fitted attributes, so that a fit that is interrupted leaves no mixture of two fits.
+
+    With ``warm_start``, the next fit starts from them.
+    """
+    if getattr(estimator, "warm_start", False):
+        return
+    for name in [name for name in vars(estimator) if name.endswith("_") and name[0] != "_"]:
+        delattr(estimator, name)
 
 
 def check_activations(X, *, input_features=None, input_name="X", caller, **check_params):
@@ -98,6 +131,7 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
         None if the columns have no names.
     """
     X = _as_readable(X, caller)
+    _check_unique_names(X, caller)
     names = input_features
     if names is None and isinstance(X, pd.DataFrame):
         names = X.columns
@@ -143,19 +177,36 @@ def _as_readable(X, caller):
 
 
 def _check_all_finite(X, names, *, input_name, caller):
-    for block in row_blocks(X):
-        if _all_finite(X[block]):
-            continue
-        finite = np.isfinite(X[block])
-        row, column = np.argwhere(~finite)[0]
-        value = X[block][row, column]
-        kind = "NaN" if np.isnan(value) else "infinity"
-        where = f"column {column}" if names is None else f"column {names[column]!r}"
-        raise ValueError(
-            f"Input {input_name} contains {kind}: {where}, row {block.start + row} is {value}. "
-            f"{caller} does not accept missing or infinite values. With missing='nan', words that "
-            "the tokenizer dropped are NaN: remove their rows first."
-        )
+    block = _first_not_finite(X)
+    if block is None:
+        return
+    finite = np.isfinite(X[block])
+    row, column = np.argwhere(~finite)[0]
+    value = X[block][row, column]
+    kind = "NaN" if np.isnan(value) else "infinity"
+    where = f"column {column}" if names is None else f"column {names[column]!r}"
+    raise ValueError(
+        f"Input {input_name} contains {kind}: {where}, row {block.start + row} is {value}. "
+        f"{caller} does not accept missing or infinite values. With missing='nan', words that "
+        "the tokenizer dropped are NaN: remove their rows first."
+    )
+
+
+def _first_not_finite(X):
+    """Return the first block of rows with a value that is not finite; None if there is none."""
+    blocks = list(row_blocks(X))
+
+    def first(some):
+        return next((block for block in some if not _all_finite(X[block])), None)
+
+    # Private, but it has no public counterpart: the number of threads that OMP_NUM_THREADS allows.
+    n_threads = min(_MOST_THREADS, _openmp_effective_n_threads(), X.nbytes // _BYTES_PER_THREAD)
+    if n_threads < 2:
+        return first(blocks)
+    with ThreadPoolExecutor(n_threads) as pool:
+        ends = np.linspace(0, len(blocks), n_threads + 1).astype(int).tolist()
+        found = list(pool.map(first, [blocks[a:b] for a, b in pairwise(ends)]))
+    return next((block for block in found if block is not None), None)
 
 
 def _all_finite(rows):
@@ -166,13 +217,44 @@ def _all_finite(rows):
     return not (exponent == 0x7C00).any()
 
 
+def _check_squares(X, names, caller):
+    """Raise an error if a value is too large for sums of its squares."""
+    # With a margin for sums over rows; half precision is squared in single precision.
+    limit = 1e-4 * np.sqrt(np.finfo(np.promote_types(X.dtype, np.float32)).max)
+    if X.dtype == np.float16:
+        return
+    for block in row_blocks(X):
+        if max(X[block].max(initial=0), -X[block].min(initial=0)) <= limit:
+            continue
+        row, column = np.argwhere(np.abs(X[block]) > limit)[0]
+        where = f"column {column}" if names is None else f"column {names[column]!r}"
+        raise ValueError(
+            f"Input X contains a value too large for {X.dtype}: {where}, row {block.start + row} "
+            f"is {X[block][row, column]:.3g}, but {caller} computes with squares, and reads values "
+            f"up to {limit:.1g}. Rescale the column, for example with StandardScaler."
+        )
+
+
+def _check_unique_names(X, caller):
+    columns = getattr(X, "columns", None)
+    if not isinstance(X, pd.DataFrame) or columns.is_unique:
+        return
+    repeated = columns[columns.duplicated()][0]
+    places = np.flatnonzero(columns == repeated).tolist()
+    raise ValueError(
+        f"X of {caller} has several columns named {repeated!r} ({places}), so names cannot tell "
+        "the neurons apart. Rename them, for example with add_prefix before joining frames."
+    )
+
+
 def check_no_missing_labels(y, *, input_name="y"):
-    """Raise an error if any label is None, NaN or ``pd.NA``."""
+    """Raise an error if any label is None, NaN or ``pd.NA``, or if some are str and some not."""
     name = getattr(y, "name", None)
     missing = np.asarray(pd.isna(y if hasattr(y, "dtype") else np.asarray(y, dtype=object)))
     if missing.ndim == 2:
         missing = missing.any(axis=1)
     if not missing.any():
+        _check_kinds_of_labels(y, input_name)
         return
     first = int(np.flatnonzero(missing)[0])
     column = repr(name) if isinstance(name, str) else "<the column of labels>"
@@ -180,6 +262,22 @@ def check_no_missing_labels(y, *, input_name="y"):
         f"Input {input_name} contains NaN: {missing.sum()} of {len(missing)} labels are missing, "
         f"the first at row {first}. Drop the rows without a label before fitting; for a frame of "
         f"words: words = words.dropna(subset=[{column}])"
+    )
+
+
+def _check_kinds_of_labels(y, input_name):
+    labels = y if hasattr(y, "dtype") else np.asarray(y, dtype=object)
+    if labels.dtype != object or np.ndim(labels) != 1:
+        return
+    labels = np.asarray(labels, dtype=object)
+    is_text = np.fromiter((isinstance(label, str) for label in labels), bool, len(labels))
+    if is_text.all() or not is_text.any():
+        return
+    text, other = int(is_text.argmax()), int(is_text.argmin())
+    raise ValueError(
+        f"Input {input_name} mixes str and other labels: row {text} is {labels[text]!r}, and row "
+        f"{other} is {labels[other]!r}, a {type(labels[other]).__name__}. Labels of several types "
+        f"cannot be sorted. Convert them: {input_name}.astype(str)."
     )
 
 

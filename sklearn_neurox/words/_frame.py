@@ -4,6 +4,7 @@ from itertools import chain
 
 import numpy as np
 import pandas as pd
+from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.words._layout import (
     assemble_frame,
@@ -15,6 +16,13 @@ from sklearn_neurox.words._layout import (
 )
 
 
+@validate_params(
+    {
+        "labels": [Iterable, None],
+        "sentence_ids": [Iterable, None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def words_frame(
     words: pd.DataFrame | Iterable[Sequence[str]],
     labels: Mapping[str, Iterable[Sequence]] | Iterable[Sequence] | None = None,

@@ -565,8 +565,9 @@ def test_a_model_without_a_head(words, tmp_path):
     [
         ({"positive": "NOUN"}, r"'positive' .* 'NOUN', but no word .* \[True, False\]"),
         ({"steps": [0]}, "'steps'.*Got 0"),
-        ({"steps": [1.0]}, "'steps'.*Got 1.0"),
-        ({"steps": []}, "at least one step"),
+        ({"steps": [1.5]}, "'steps'.*Got 1.5"),
+        ({"steps": [True]}, "'steps'.*Got True"),
+        ({"steps": []}, "'steps'.*at least one number"),
         ({"steps": [17]}, "contains 17, but 'neurons' lists only 16"),
         ({"which": "middle"}, "'which'"),
         ({"which": ["top", "top"]}, "'which'.*each at most once"),

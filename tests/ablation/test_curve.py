@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import tracemalloc
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -182,18 +181,13 @@ def test_folds_are_contiguous_and_warn_without_groups():
     pd.testing.assert_frame_equal(default, given)
 
 
-def test_bottom_of_a_sparse_probe_warns_once():
+def test_the_bottom_of_a_sparse_probe_needs_no_warning():
     X, y = _planted()
     sparse = LogisticRegression(l1_ratio=1, C=0.05, solver="saga", max_iter=5000, random_state=0)
     pipe = make_pipeline(StandardScaler(), sparse)
     options = {"groups": GROUPS, "n_draws": 1, "retrain": False}
     for ranker in (None, LCARanker(sparse, n_neurons=2, which="bottom")):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            curve = ablation_curve(pipe, X, y, ranker=ranker, **options)
-        assert len(caught) == 1
-        assert "bottom neurons of ablation_curve" in str(caught[0].message)
-        assert caught[0].filename == __file__
+        curve = ablation_curve(pipe, X, y, ranker=ranker, **options)
         assert _means(curve)[False, "top"] > _means(curve)[False, "bottom"] + 0.2
 
 
@@ -229,13 +223,13 @@ def test_bad_input_fails_before_any_work():
     missing[7] = None
     with pytest.raises(ValueError, match=r"1 of 300 labels are missing, the first at row 7"):
         call(y=missing)
-    with pytest.raises(ValueError, match=r"fraction, all in \(0, 1\]. Got 1.5"):
+    with pytest.raises(ValueError, match=r"floats in \(0, 1\]. Got 1.5"):
         call(fractions=[0.1, 1.5])
-    with pytest.raises(ValueError, match=r"fraction, all in \(0, 1\]. Got 30.0"):
-        call(fractions=30)
+    with pytest.raises(ValueError, match="The 'fractions' parameter of ablation_curve must be"):
+        call(fractions=30.0)
     with pytest.raises(ValueError, match="The 'fractions' parameter of ablation_curve must be"):
         call(fractions=True)
-    with pytest.raises(ValueError, match="at least one fraction.*Got none"):
+    with pytest.raises(ValueError, match="at least one number or fraction.*Got none"):
         call(fractions=[])
     with pytest.raises(ValueError, match="'retrain' parameter.*must be a bool"):
         call(retrain=["no"])
@@ -266,7 +260,7 @@ def test_a_single_fraction_needs_no_list():
     X, y = _planted()
     options = {"groups": GROUPS, "n_draws": 1, "random_state": 0}
     tables = {"rankings": [ProbelessRanker()], "probes": [PIPE]}
-    for fraction in (0.2, np.float32(0.25), 1):
+    for fraction in (0.2, np.float32(0.25), 1.0):
         one, listed = (
             ablation_curve(PIPE, X, y, fractions=given, **options)
             for given in (fraction, [fraction])

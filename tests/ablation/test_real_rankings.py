@@ -27,7 +27,6 @@ def H(words):
     return features.fit_transform(words)
 
 
-@pytest.mark.filterwarnings("ignore:.*with zero weight:UserWarning")
 @pytest.mark.parametrize(
     ("label", "scoring"),
     # With few neurons left, a probe predicts the majority value (four words in five) for nearly

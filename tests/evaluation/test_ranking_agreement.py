@@ -108,7 +108,7 @@ def test_fitted_rankers_by_method_and_seed():
         ({"a": [0, 1], "b": [1, 2]}, {}, "The ranking 'b' is neither"),
         ({"a": [0, 1], "b": [0.1, 0.9]}, {}, "The ranking 'b' is neither"),
         ({"a": [0, 1], "b": RandomRanker()}, {}, "The ranking 'b' is neither"),
-        ({"a": [0, 1], "b": [1, 0]}, {"k": 3}, "number of neurons, 2, .*; got 3"),
+        ({"a": [0, 1], "b": [1, 0]}, {"k": 3}, "contains 3, but the rankings have only 2 neurons"),
         ({"a": [0, 1], "b": [1, 0]}, {"k": 1.5}, "'k' parameter"),
         ({"a": [0, 1], "b": [1, 0]}, {"k": 0}, "'k' parameter"),
         ({"a": [0, 1], "b": [1, 0]}, {"k": None}, "'k' parameter"),

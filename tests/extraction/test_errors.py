@@ -229,7 +229,7 @@ def test_a_folder_that_is_not_a_model(tmp_path, words):
         with pytest.raises(ValueError, match=r"The folder exists, but contains only.*notes\.txt"):
             ActivationExtractor(folder).fit(words)
     (tmp_path / "config.json").write_text("{broken")
-    with pytest.raises(ValueError, match="a config could not be loaded"):
+    with pytest.raises(ValueError, match=r"config\.json is not JSON .*Save the model again"):
         ActivationExtractor(tmp_path).fit(words)
     (tmp_path / "config.json").write_text('{"model_type": "no such type"}')
     with pytest.raises(ValueError, match="a config could not be loaded"):
@@ -366,7 +366,7 @@ def test_rows_of_a_filtered_frame_are_named_by_their_label_too(tiny, words):
 
 def test_the_tokenizer_of_a_larger_model_is_refused(tiny, words):
     extractor = ActivationExtractor(tiny("bert"), tokenizer=demo_model_path())
-    with pytest.raises(ValueError, match=r"produces the token id \d+, but the model has only"):
+    with pytest.raises(ValueError, match="has 30522 tokens, and the model has 600"):
         extractor.transform(words)
 
 

@@ -229,12 +229,13 @@ def test_regressors_rank_without_classes():
     assert double.get_support(indices=True).tolist() == [5, 9]
 
 
-def test_bottom_warns_when_it_reaches_the_weightless():
+def test_bottom_warns_when_it_divides_the_weightless():
     weights = [[3, 2, 1, 0, 0, 0]]
-    with pytest.warns(UserWarning, match=r"2 of the 2 bottom neurons.*the 3 \(of 6\)"):
+    with pytest.warns(UserWarning, match=r"All 2 bottom neurons.*the 3 \(of 6\)"):
         _ranked(weights, n_neurons=2, which="bottom")
-    with pytest.warns(UserWarning, match=r"3 of the 4 bottom neurons.*the 3 \(of 6\)"):
-        _ranked(weights, n_neurons=4, which="bottom")
+    # All of those that tie are kept, whatever their order.
+    _ranked(weights, n_neurons=3, which="bottom")
+    _ranked(weights, n_neurons=4, which="bottom")
     _ranked(weights, which="bottom")
     _ranked(weights, n_neurons=4)
     _ranked([[3, 2, 1]], n_neurons=1, which="bottom")

@@ -28,7 +28,7 @@ from sklearn_neurox.selection import (
     LayerSelector,
     MinimalNeuronSelector,
     NeuronSelector,
-    _average_linkage,
+    _linkage,
 )
 from sklearn_neurox.utils import _correlations as column_correlations
 from sklearn_neurox.utils import _validation
@@ -51,6 +51,22 @@ class _Probe(ClassifierMixin, BaseEstimator):
         return self.classes_[(X[:, 0] > 0).astype(int)]
 
 
+def test_a_wide_matrix_is_not_copied_to_rank_by_the_weights_of_a_probe():
+    """scikit-learn's linear models would make a float64 copy of the whole matrix."""
+    X = np.random.RandomState(0).randn(1200, 20_000).astype(np.float32)
+    for n_classes in (2, 3):
+        y = np.arange(len(X)) % n_classes
+        probe = LogisticRegression().fit(X[:, :5], y)
+        probe.coef_ = np.random.RandomState(1).randn(len(probe.coef_), 20_000)
+        probe.coef_[:, ::2], probe.n_features_in_ = 0, 20_000
+        for importance in ("standardized", "raw"):
+            tracemalloc.start()
+            LCARanker(FrozenEstimator(probe), importance=importance).fit(X, y)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert peak < 0.6 * X.nbytes
+
+
 def _frozen(X):
     probe = LogisticRegression()
     probe.classes_, probe.intercept_ = np.arange(3), np.zeros(3)
@@ -66,7 +82,7 @@ def mapped(tmp_path, monkeypatch):
         (_base_detector, "_BLOCK_BYTES", 500_000),
         (_moments, "_BLOCK_BYTES", 200_000),
         (_split, "_CHUNK", 16),
-        (_average_linkage, "_BLOCK_COLUMNS", 64),
+        (_linkage, "_BLOCK_COLUMNS", 64),
         (column_correlations, "_BLOCK_ROWS", 64),
     ]:
         monkeypatch.setattr(module, name, size)

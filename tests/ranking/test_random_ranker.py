@@ -18,3 +18,8 @@ def test_every_neuron_is_equally_likely_to_lead():
     ranker = RandomRanker(random_state=random_state)
     leaders = [ranker.fit(np.zeros((1, 4))).order_[0] for _ in range(400)]
     assert np.bincount(leaders, minlength=4).min() > 70
+
+
+def test_scores_are_equally_spaced_up_to_one():
+    scores = RandomRanker(random_state=0).fit(np.zeros((2, 50))).scores_
+    np.testing.assert_array_equal(np.sort(scores), np.arange(1, 51) / 50)

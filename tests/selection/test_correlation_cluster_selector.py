@@ -9,7 +9,7 @@ from scipy.spatial.distance import squareform
 
 from benchmarks import _peers
 from sklearn_neurox.datasets import make_planted_neurons
-from sklearn_neurox.selection import CorrelationClusterSelector, _average_linkage
+from sklearn_neurox.selection import CorrelationClusterSelector, _linkage
 from sklearn_neurox.utils import _correlations as column_correlations
 
 
@@ -39,7 +39,7 @@ def _by_first_column(labels):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
 def test_components_give_the_clusters_of_one_tree(threshold, dtype, monkeypatch):
-    monkeypatch.setattr(_average_linkage, "_BLOCK_COLUMNS", 32)
+    monkeypatch.setattr(_linkage, "_BLOCK_COLUMNS", 32)
     monkeypatch.setattr(column_correlations, "_BLOCK_ROWS", 100)
     for seed in range(5):
         X = _mixed(seed=seed, dtype=dtype)
@@ -106,7 +106,7 @@ def test_weights_of_rows_are_repetitions(threshold):
 
 
 def test_it_takes_the_memory_of_one_correlation_matrix(monkeypatch):
-    monkeypatch.setattr(_average_linkage, "_BLOCK_COLUMNS", 64)
+    monkeypatch.setattr(_linkage, "_BLOCK_COLUMNS", 64)
     X = np.random.RandomState(0).randn(50, 1500).astype(np.float16)
     X += X[:, :1]  # all hang together
     selector = CorrelationClusterSelector(0.9)

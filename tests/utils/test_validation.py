@@ -8,6 +8,7 @@ import torch
 
 from sklearn_neurox.evaluation import cka
 from sklearn_neurox.ranking import RandomRanker
+from sklearn_neurox.utils import _validation
 from sklearn_neurox.utils._optional import require
 from sklearn_neurox.utils._validation import (
     check_activations,
@@ -71,3 +72,19 @@ def test_the_error_for_a_missing_package_names_caller_extra_and_command(monkeypa
     with pytest.raises(ImportError, match=r'It needs.*pip install "sklearn-neurox\[progress\]"'):
         require("rich", caller="It", extra="progress")
     assert require("json", caller="It", extra="progress").dumps([]) == "[]"
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_the_first_value_that_is_not_finite_is_named(n_threads, dtype, monkeypatch):
+    monkeypatch.setattr(_validation, "_BYTES_PER_THREAD", 1000)
+    monkeypatch.setattr(_validation, "_BLOCK_BYTES", 400)
+    monkeypatch.setattr(_validation, "_openmp_effective_n_threads", lambda: n_threads)
+    whole = np.zeros((1000, 5), dtype=dtype)
+    check_activations(whole, caller="f")
+    for rows, kind in [([0, 999], "NaN"), ([999], "NaN"), ([333, 334], "infinity")]:
+        X = whole.copy()
+        X[rows, 3] = np.nan if kind == "NaN" else np.inf
+        X[rows[1:], 1] = -np.inf
+        with pytest.raises(ValueError, match=f"contains {kind}: column 3, row {rows[0]} is"):
+            check_activations(X, caller="f")

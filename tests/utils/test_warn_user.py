@@ -59,7 +59,7 @@ CALLS = {
     "selectivity_score": lambda: selectivity_score(PROBE, X, y, y, cv=3),
     "leakage_report, no groups": lambda: leakage_report(DISTINCT, cv=2),
     "leakage_report, leaks": lambda: leakage_report(WORDS, KFold(3)),
-    "online_codelength": lambda: online_codelength(PROBE, X, y, fractions=[0.5, 1]),
+    "online_codelength": lambda: online_codelength(PROBE, X, y, fractions=[0.5, 1.0]),
     "baseline_table, no groups": lambda: baseline_table(WORDS, y, cv=3),
     "baseline_table, groups": lambda: baseline_table(WORDS, y, groups=GROUPS, cv=OTHER_WAY),
     "layer_profile": lambda: layer_profile(

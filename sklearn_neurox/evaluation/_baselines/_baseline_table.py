@@ -26,6 +26,7 @@ from sklearn_neurox.evaluation._baselines._type_baseline import (
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
+from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
 
@@ -42,6 +43,7 @@ class _Contender(NamedTuple):
 @validate_params(
     {
         "words": ["array-like"],
+        "y": ["array-like"],
         "estimator": [HasMethods(["fit", "predict"]), None],
         "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"]), None],
         "X_untrained": ["array-like", HasMethods(["shape", "__getitem__"]), None],
@@ -193,9 +195,9 @@ def baseline_table(
     rng = check_random_state(random_state)
     shuffled = [train[rng.permutation(len(train))] for train, _ in folds]
     jobs = [
-        delayed(_score)(contender, labels, groups, train, test, shuffled_train, scoring)
+        delayed(_score)(contender, labels, groups, number, *folds[number], own, scoring)
         for contender in contenders.values()
-        for (train, test), shuffled_train in zip(folds, shuffled, strict=True)
+        for number, own in enumerate(shuffled)
     ]
     scores = run_fits(jobs, n_jobs, verbose)
     by_fold = pd.DataFrame(np.reshape(scores, (len(contenders), len(folds))))
@@ -265,7 +267,8 @@ def _choose(contenders, baselines):
     return {name: contenders[name] for name in contenders if name in set(baselines)}
 
 
-def _score(contender, y, groups, train, test, shuffled_train, scoring):
+def _score(contender, y, groups, number, train, test, shuffled_train, scoring):
     label_rows = shuffled_train if contender.shuffled else train
     probe = fit_on_rows(contender.estimator, contender.X, y, groups, train, label_rows)
-    return as_scorer(probe, scoring)(probe, take_rows(contender.X, test), y[test])
+    scorer, where = as_scorer(probe, scoring), f"Fold {number} of baseline_table"
+    return score_fold(scorer, probe, take_rows(contender.X, test), y[test], where=where)

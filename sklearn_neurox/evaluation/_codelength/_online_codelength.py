@@ -14,6 +14,7 @@ from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -38,8 +39,9 @@ class _Rows(NamedTuple):
 @validate_params(
     {
         "estimator": [HasMethods(["fit"])],
+        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
         "y": ["array-like"],
-        "fractions": ["array-like"],
+        "fractions": [*COUNT_CONSTRAINTS[:2], "array-like"],
         "groups": ["array-like", None],
         "classes": ["array-like", None],
         "shuffle": ["boolean"],
@@ -56,7 +58,7 @@ def online_codelength(
     X: ArrayLike | pd.DataFrame,
     y: ArrayLike,
     *,
-    fractions: Sequence[float] = _FRACTIONS,
+    fractions: Sequence[int | float] = _FRACTIONS,
     groups: ArrayLike | None = None,
     classes: ArrayLike | None = None,
     shuffle: bool = True,
@@ -88,9 +90,10 @@ def online_codelength(
     y : array-like of shape (n_samples,)
         Labels.
 
-    fractions : sequence of float, default=(0.001, 0.002, ..., 0.25, 0.5, 1.0)
-        Fraction of all rows that is encoded by the end of each block, ascending to 1; the default
-        is that of [1]_. A block ends with the group in which the fraction is reached; blocks that
+    fractions : sequence of float or int, default=(0.001, 0.002, ..., 0.25, 0.5, 1.0)
+        How many rows are encoded by the end of each block: fractions of the rows, as floats, or
+        numbers of rows, as ints. They ascend to 1.0 or to the number of all rows; the default is
+        that of [1]_. A block ends with the group in which the fraction is reached; blocks that
         would end with the same group are merged.
 
     groups : array-like of shape (n_samples,) or None, default=None
@@ -193,20 +196,24 @@ def online_codelength(
     check_consistent_length(X, y, groups)
     check_row_order(X, y)
     labels, codes, known = _check_labels(y, classes)
-    order, ends = _blocks(len(labels), groups, _check_fractions(fractions), shuffle, random_state)
+    n_encoded = _check_fractions(fractions, len(labels))
+    order, ends = _blocks(len(labels), groups, n_encoded, shuffle, random_state)
     group_of_row = None if groups is None else np.asarray(groups)
     rows = _Rows(X, labels, codes, known, group_of_row, order)
     costs = _costs(estimator, rows, ends, decompose, n_jobs, verbose)
     return _code(costs, ends, len(known), decompose, units)
 
 
-def _check_fractions(fractions):
-    values = np.asarray(fractions)
-    ascends = values.ndim == 1 and values.dtype.kind in "iuf" and values.size
-    if not ascends or values[0] <= 0 or values[-1] != 1 or not (np.diff(values) > 0).all():
+def _check_fractions(fractions, n_samples):
+    """Return how many rows are encoded by the end of each block, not rounded."""
+    listed = check_counts(fractions, caller="online_codelength", parameter="fractions", of="rows")
+    values = np.array([one if isinstance(one, Integral) else one * n_samples for one in listed])
+    if values[-1] != n_samples or not (np.diff(values) > 0).all():
         raise ValueError(
             "The 'fractions' parameter of online_codelength must contain ascending fractions of "
-            f"the rows that end with 1, such as [0.1, 0.5, 1.0]; got {fractions!r}."
+            f"the rows that end with 1.0, such as [0.1, 0.5, 1.0], or numbers of rows that end "
+            f"with all {n_samples}; got {fractions!r}. The int 1 is one row, and the float 1.0 is "
+            "all rows."
         )
     return values
 
@@ -231,7 +238,7 @@ def _check_labels(y, classes):
     return labels, codes, known
 
 
-def _blocks(n_samples, groups, fractions, shuffle, random_state):
+def _blocks(n_samples, groups, n_encoded, shuffle, random_state):
     """Return the order in which to encode the rows, and where the blocks end."""
     if groups is None:
         warn_user(
@@ -248,7 +255,7 @@ def _blocks(n_samples, groups, fractions, shuffle, random_state):
         order = np.argsort(np.argsort(sequence)[codes], kind="stable")
         stops = np.cumsum(np.bincount(codes)[sequence])
     # Rounding may push a fraction of the rows slightly above a whole number.
-    reached = np.searchsorted(stops, fractions * n_samples * (1 - 1e-12))
+    reached = np.searchsorted(stops, n_encoded * (1 - 1e-12))
     return order, np.unique(stops[reached])
 
 

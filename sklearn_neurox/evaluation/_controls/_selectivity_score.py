@@ -15,12 +15,14 @@ from sklearn.utils.parallel import delayed
 from sklearn_neurox.evaluation._controls._control_task_classifier import check_both_labels
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 
 
 @validate_params(
     {
         "estimator": [HasMethods(["fit", "predict"])],
+        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
         "y": ["array-like"],
         "control_y": ["array-like"],
         "types": ["array-like", None],
@@ -148,8 +150,8 @@ def selectivity_score(
     codes = None if types is None else _type_codes(types, control_y)
     folds = make_folds(cv, X, y, groups, classes=True, caller="selectivity_score")
     jobs = [
-        delayed(_score)(estimator, X, labels, groups, train, test, scoring)
-        for train, test in folds
+        delayed(_score)(estimator, X, labels, groups, number, train, test, scoring)
+        for number, (train, test) in enumerate(folds)
         for labels in (y, control_y)
     ]
     measured = np.array(run_fits(jobs, n_jobs, verbose), dtype=np.float64)
@@ -162,9 +164,10 @@ def selectivity_score(
     return scores
 
 
-def _score(estimator, X, y, groups, train, test, scoring):
+def _score(estimator, X, y, groups, number, train, test, scoring):
     probe = fit_on_rows(estimator, X, y, groups, train)
-    return check_scoring(probe, scoring=scoring)(probe, take_rows(X, test), take_rows(y, test))
+    scorer, where = check_scoring(probe, scoring=scoring), f"Fold {number} of selectivity_score"
+    return score_fold(scorer, probe, take_rows(X, test), take_rows(y, test), where=where)
 
 
 def _type_codes(types, control_y):

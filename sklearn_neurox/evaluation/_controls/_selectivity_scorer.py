@@ -4,9 +4,11 @@ from collections.abc import Callable
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
+from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.metadata_routing import UNUSED
 
 from sklearn_neurox.evaluation._controls._control_task_classifier import ControlTaskClassifier
+from sklearn_neurox.utils._fold_score import score_fold
 
 
 class SelectivityScorer(BaseEstimator):
@@ -99,6 +101,11 @@ class SelectivityScorer(BaseEstimator):
         ValueError
             If there are no control labels.
         """
+        validate_parameter_constraints(
+            {"scoring": [str, callable, None]},
+            {"scoring": self.scoring},
+            caller_name=type(self).__name__,
+        )
         if not hasattr(estimator, "control_estimator_"):
             raise TypeError(
                 "SelectivityScorer can only score a fitted ControlTaskClassifier, got a "
@@ -112,10 +119,16 @@ class SelectivityScorer(BaseEstimator):
                 "control_y: in params={'control_y': ...} of cross_validate, or in fit(..., "
                 "control_y=...) of a search."
             )
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         pairs = (estimator.estimator_, y), (estimator.control_estimator_, control_y)
         task, control = (
-            check_scoring(probe, scoring=self.scoring)(probe, X, labels, **weights)
+            score_fold(
+                check_scoring(probe, scoring=self.scoring),
+                probe,
+                X,
+                labels,
+                where="The test part of SelectivityScorer",
+                sample_weight=sample_weight,
+            )
             for probe, labels in pairs
         )
         return task - control

@@ -93,12 +93,14 @@ class HeldOutBlocks:
         classes, methods = None, list(of_folds[0][1])
         if is_classifier(self.estimator):
             classes = np.unique(np.concatenate([own for own, _ in of_folds]))
-            differ = any(len(own) < len(classes) for own, _ in of_folds)
-            if differ and methods != ["predict"]:
+            absent = [np.setdiff1d(classes, own).tolist() for own, _ in of_folds]
+            if any(absent) and methods != ["predict"]:
+                number, lacking = next((fold, own) for fold, own in enumerate(absent) if own)
                 raise ValueError(
-                    f"The training rows of {self.caller} have different classes in different "
-                    "folds, so their probabilities cannot be scored together. Use folds that all "
-                    "contain every class, or drop the rarest classes."
+                    f"Fold {number} of {self.caller} cannot be scored: the classes {lacking} have "
+                    "no training row, so the probabilities of the folds cannot be scored "
+                    "together. Use folds whose training rows contain every class, or drop the "
+                    "rarest classes."
                 )
         responses = {
             method: np.concatenate([recorded[method] for _, recorded in of_folds])

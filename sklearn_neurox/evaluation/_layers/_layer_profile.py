@@ -28,6 +28,8 @@ from sklearn_neurox.utils._warn_user import warn_user
 @validate_params(
     {
         "estimator": [HasMethods(["fit", "predict"])],
+        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
+        "y": ["array-like"],
         "groups": ["array-like"],
         "features": [HasMethods(["fit_transform", "transform"]), None],
         "input_features": ["array-like", None],

@@ -10,7 +10,10 @@ from sklearn_neurox.evaluation._similarity._paired_rows import (
 )
 
 
-@validate_params({"debiased": ["boolean"]}, prefer_skip_nested_validation=True)
+@validate_params(
+    {"X": ["array-like"], "Y": ["array-like"], "debiased": ["boolean"]},
+    prefer_skip_nested_validation=True,
+)
 def cka(X: ArrayLike, Y: ArrayLike, *, debiased: bool = False) -> float:
     """Compute the linear centered kernel alignment (CKA) of two representations.
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.evaluation._similarity._paired_rows import (
     check_pair,
@@ -9,6 +10,7 @@ from sklearn_neurox.evaluation._similarity._paired_rows import (
 )
 
 
+@validate_params({"X": ["array-like"], "Y": ["array-like"]}, prefer_skip_nested_validation=True)
 def maxcorr(X: ArrayLike, Y: ArrayLike) -> float:
     r"""Compute the mean maximum correlation of the neurons of X with those of Y.
 

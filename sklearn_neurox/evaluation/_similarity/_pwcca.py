@@ -9,7 +9,12 @@ from sklearn_neurox.evaluation._similarity._canonical import canonical_correlati
 
 
 @validate_params(
-    {"variance": [Interval(Real, 0, 1, closed="right")]}, prefer_skip_nested_validation=True
+    {
+        "X": ["array-like"],
+        "Y": ["array-like"],
+        "variance": [Interval(Real, 0, 1, closed="right")],
+    },
+    prefer_skip_nested_validation=True,
 )
 def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     """Compute the projection-weighted canonical correlation (PWCCA) of two representations.

@@ -8,7 +8,12 @@ from sklearn_neurox.evaluation._similarity._canonical import canonical_correlati
 
 
 @validate_params(
-    {"variance": [Interval(Real, 0, 1, closed="right")]}, prefer_skip_nested_validation=True
+    {
+        "X": ["array-like"],
+        "Y": ["array-like"],
+        "variance": [Interval(Real, 0, 1, closed="right")],
+    },
+    prefer_skip_nested_validation=True,
 )
 def svcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 0.99) -> float:
     """Compute the singular vector canonical correlation (SVCCA) of two representations.

@@ -23,6 +23,7 @@ from sklearn_neurox.extraction._cache._shard import DamagedShardError, Shard
 from sklearn_neurox.extraction._cache._shard_header import KEY_BYTES
 from sklearn_neurox.extraction._cache._shard_index import forget_indices, index_of
 from sklearn_neurox.extraction._cache._shard_store import ShardStore
+from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._warn_user import warn_user
 
 _INFO = {
@@ -102,7 +103,7 @@ class ActivationCache:
             raise ValueError(
                 f"ActivationCache: dtype must be 'float32' or 'float16', got {dtype!r}."
             )
-        self._given = Path(folder)
+        self._given = as_path(folder, "The 'folder' parameter of ActivationCache")
         self.layers = layers
         self.dtype = dtype
 

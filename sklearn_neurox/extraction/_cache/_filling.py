@@ -174,6 +174,7 @@ def _compute(source, batches, entries, write, watch, note):
 
     writer = _ShardWriter(source, batches, entries, write, watch)
     with evaluating(load_model(source.spec)):
+        watch.look()  # before the first batch; before the others, `flush` does
         source.run(writer.begin, writer.visit, batches=batches, note=note)
         writer.flush()
 
@@ -219,7 +220,6 @@ class _ShardWriter:
     def begin(self, piece, base):
         if self.batch is None or self._is_complete():
             self.flush()
-            self.watch.look()
             self.batch = next(self.batches)
         self.n_pieces += 1
         lengths = self.entries.length[piece]

@@ -14,6 +14,7 @@ from sklearn_neurox.extraction._text._alignment import align
 from sklearn_neurox.extraction._text._checks import check_lengths, report_special
 from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
+from sklearn_neurox.extraction._text._vocabulary import report_unknown
 from sklearn_neurox.extraction._text._windows import Sequences, make_sequences
 from sklearn_neurox.utils._ragged import ranges
 
@@ -71,6 +72,7 @@ class WordPredictor:
         tokenized = tokenize_texts(request, rows.texts, rows.pairs, contexts)
         of_rows = align(rows, tokenized.encodings, special_tokens=False)
         report_special(rows, tokenized.encodings, of_rows, split=request.split_special_tokens)
+        report_unknown(rows, tokenized.encodings, of_rows, tokenized.unknown_id)
         own = align(asked, tokenized.encodings, special_tokens=False)
         check_lengths(rows, tokenized.encodings, tokenized.limit, overflow=request.overflow)
         sequences, placement, first = make_sequences(

@@ -7,7 +7,10 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sklearn_neurox.extraction._model._model_folder import check_model_folder
+from sklearn_neurox.extraction._model._tokenizer_files import check_tokenizer_files
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.utils._foreign_files import as_path, reason_of
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._tqdm import tqdm_class
 
@@ -100,12 +103,16 @@ def load_config(spec):
                 "model, or an untrained model: AutoModel.from_config(model.config)."
             )
         return spec.model.config
+    key = ("config", *_key(spec), spec.weights)
+    return _kept(_tokenizers, key, _MAX_TOKENIZERS, lambda: _read_config(spec))
+
+
+def _read_config(spec):
+    check_model_folder(spec.model, weights=spec.weights)
     tqdm_class()
     from transformers import AutoConfig
 
-    return _kept(
-        _tokenizers, ("config", *_key(spec)), _MAX_TOKENIZERS, lambda: _fetch(AutoConfig, spec)
-    )
+    return _fetch(AutoConfig, spec)
 
 
 def load_tokenizer(spec):
@@ -130,7 +137,15 @@ def load_tokenizer(spec):
             )
     load_config(spec)  # gives a better message if there is no such model
     key = ("tokenizer", *_key(source))
-    return _kept(_tokenizers, key, _MAX_TOKENIZERS, lambda: _fetch(AutoTokenizer, source))
+    parameter = "model" if spec.tokenizer is None else "tokenizer"
+    return _kept(
+        _tokenizers,
+        key,
+        _MAX_TOKENIZERS,
+        lambda: check_tokenizer_files(
+            _fetch(AutoTokenizer, source), source.model, parameter=parameter
+        ),
+    )
 
 
 def loaded_model(spec):
@@ -235,7 +250,9 @@ def _fetch(auto_class, spec, **options):
                 trust_remote_code=spec.trust_remote_code,
                 **options,
             )
-        except (OSError, ValueError, KeyError) as error:
+        except ImportError:  # it says what to install
+            raise
+        except Exception as error:  # a damaged file makes the libraries raise anything
             raise ValueError(_not_found(auto_class, spec, error)) from error
 
 
@@ -252,14 +269,21 @@ def _not_found(auto_class, spec, error):
     elif path.is_dir():
         files = sorted(file.name for file in path.iterdir())
         advice = f"The folder exists, but contains only {files[:8]}."
-        if what == "weights" and not spec.allow_bin_weights:
+        if what == "a tokenizer" and "tokenizer.json" not in files:
+            advice += (
+                " It lacks tokenizer.json, or the files of an older format. Save the model's "
+                "tokenizer there with tokenizer.save_pretrained(folder), or pass it as tokenizer=."
+            )
+        elif any(name.endswith(".safetensors") for name in files):
+            advice += " If a file is damaged, save the model again with save_pretrained."
+        elif what == "weights" and not spec.allow_bin_weights:
             advice += " For a .bin checkpoint that you trust, pass allow_bin_weights=True."
     else:
         advice = (
             "It is not a local folder, and no model of this name could be downloaded. Check the "
             "spelling and the network, or pass the path of a folder made by save_pretrained."
         )
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = reason_of(error)
     return (
         f"The 'model' parameter of ActivationExtractor is {spec.model!r}, from which {what} could "
         f"not be loaded. {advice} transformers said: {reason}"
@@ -280,7 +304,7 @@ def _check_attached(spec):
 def _key(spec):
     """Return everything a load depends on; a rewritten folder is a different model."""
     stamp = None
-    path = Path(spec.model)
+    path = as_path(spec.model, "The 'model' or 'tokenizer' parameter of ActivationExtractor")
     if path.is_dir():
         files = [f for f in path.iterdir() if f.is_file()]
         stamp = tuple(sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files))

@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 from sklearn_neurox.utils._tqdm import tqdm_class
 
 if TYPE_CHECKING:
     import torch
+
+_CONSTRAINTS: dict = {
+    "module": [callable],
+    "encode": [callable],
+    "forward": [callable, None],
+    "supports_padding": ["boolean"],
+    "pad_token_id": [Interval(Integral, 0, None, closed="left")],
+    "max_length": [Interval(Integral, 1, None, closed="left"), None],
+}
 
 
 class TorchModel:
@@ -81,6 +92,8 @@ class TorchModel:
         max_length: int | None = None,
         fingerprint: str | None = None,
     ):
+        given = {name: value for name, value in locals().items() if name in _CONSTRAINTS}
+        validate_parameter_constraints(_CONSTRAINTS, given, caller_name="TorchModel")
         if not (fingerprint is None or (isinstance(fingerprint, str) and fingerprint)):
             raise ValueError(
                 "The 'fingerprint' parameter of TorchModel must be a non-empty str or None, got "

@@ -53,10 +53,13 @@ class ModelSource:
 
     def pool(self, parts, out):
         """Run the model and pool its activations into the rows of a matrix."""
+        from sklearn_neurox.extraction._run._device_copies import DeviceCopies
         from sklearn_neurox.extraction._run._torch_pooling import TorchPooler
 
-        pooler = TorchPooler(parts, self.block_widths, out, lambda: self.feature_names)
-        self.run(pooler.begin, pooler.visit)
+        with DeviceCopies() as copies:
+            pooler = TorchPooler(parts, self.block_widths, out, lambda: self.feature_names, copies)
+            self.run(pooler.begin, pooler.visit)
+            copies.wait()
         pooler.finish()
 
     def take(self, which):
@@ -135,7 +138,7 @@ class ModelSource:
         ``multiple`` is the minimum number of tokens that the model takes. A decoder reads one extra
         token before the others.
         """
-        from sklearn_neurox.utils._torch import to_tensor
+        from sklearn_neurox.utils._torch import send_behind
 
         read = self.sequences if self.contexts is None else self.contexts
         ids, mask, tokens = self._pad(self.sequences, batch, multiple)
@@ -152,7 +155,7 @@ class ModelSource:
         inputs |= {"input_ids": ids, "attention_mask": mask}
         if read.types is not None:
             inputs["token_type_ids"] = np.where(mask, read.types[tokens], 0)
-        return {name: to_tensor(value, device=device) for name, value in inputs.items()}, width
+        return {name: send_behind(value, device) for name, value in inputs.items()}, width
 
     def _pad(self, sequences, batch, multiple):
         """Pad inputs to one length; return their ids, their mask and the place of each token."""

@@ -2,10 +2,10 @@
 """Allocate the output matrix, in memory or in a file that appears only when complete."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 
+from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._output_files import write_whole
 
 
@@ -20,7 +20,7 @@ def filled_matrix(shape, dtype, path, fill):
         values = np.empty(shape, dtype=dtype)
         fill(values)
         return values
-    path = Path(path).expanduser()
+    path = as_path(path, "The file given as 'memmap'").expanduser()
 
     def write(temporary):
         values = _mapped(temporary, shape, dtype, path)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Pool the states of a running model: one gather per batch and layer, straight into the matrix."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
 from sklearn_neurox.extraction._run._row_parts import merge_split, split_values
 from sklearn_neurox.utils._half_precision import narrowed
 from sklearn_neurox.utils._ragged import pointers
-from sklearn_neurox.utils._torch import to_numpy
+from sklearn_neurox.utils._torch import send_behind, to_numpy
 
 
 class TorchPooler:
@@ -25,63 +27,69 @@ class TorchPooler:
 
     feature_names : callable
         Returns the names of the neurons, for the error about a value beyond float16.
+
+    copies : DeviceCopies
+        Brings pooled states to the host.
     """
 
-    def __init__(self, parts, block_widths, out, feature_names):
+    def __init__(self, parts, block_widths, out, feature_names, copies):
         self.parts, self.out, self.feature_names = parts, out, feature_names
+        self.copies = copies
         self.edges = pointers(block_widths).tolist()
         self.split = split_values(parts, out.shape[1])
 
     def begin(self, batch, base):
         """Find the rows with tokens in a batch."""
         self.batch = self.parts.of_batch(batch, base)
-        self.places = torch.from_numpy(self.batch.places)
-        self.ptr = torch.from_numpy(self.batch.ptr)
-        self.size = torch.from_numpy(self.batch.size)
+        self.on_device = {}
 
     def visit(self, block, states):
         """Pool the states of one block of the batch."""
         columns = slice(self.edges[block], self.edges[block + 1])
-        pooled = self._reduce(states).cpu()
-        n = self.batch.n_whole
-        self._put(pooled[:n], columns)
-        if n < len(pooled):
-            rest = to_numpy(pooled[n:])
-            merge_split(self.split[:, columns], self.batch, rest, self.parts.strategy)
+        self.copies.send(self._reduce(states), partial(self._take, self.batch, columns))
 
     def finish(self):
         """Fill the rows whose tokens are in several inputs."""
         rows = self.parts.split_rows
         self.out[rows] = narrowed(self.split, self.out.dtype, self._name)
 
-    def _put(self, pooled, columns):
-        if self.out.dtype == np.float32:
-            target = torch.from_numpy(self.out)[:, columns]
-            target.index_copy_(0, torch.from_numpy(self.batch.rows), pooled)
-        else:
-            self.out[self.batch.rows, columns] = narrowed(
-                to_numpy(pooled), self.out.dtype, lambda unit: self._name(columns.start + unit)
-            )
+    def _take(self, batch, columns, pooled):
+        """Write the pooled states of a batch to their rows, or merge them."""
+        pooled = to_numpy(pooled)
+        whole, rest = np.split(pooled, [batch.n_whole])
+        whole = narrowed(whole, self.out.dtype, lambda unit: self._name(columns.start + unit))
+
+        def write(some):
+            self.out[batch.rows[some], columns] = whole[some]
+
+        self.copies.by_rows(write, whole)
+        if len(rest):
+            merge_split(self.split[:, columns], batch, rest, self.parts.strategy)
 
     def _name(self, neuron):
         return f"The neuron {self.feature_names()[neuron]}"
 
     def _reduce(self, states):
-        places = self.places.to(states.device)
+        places, ptr = self._indices(states.device)
         if self.parts.strategy in ("first", "last"):
             return states.index_select(0, places)
         if self.parts.strategy == "mean":
-            return torch.nn.functional.embedding_bag(
-                places, states, self.ptr.to(states.device), mode="mean"
-            )
-        return self._maximum(states, places)
+            return torch.nn.functional.embedding_bag(places, states, ptr, mode="mean")
+        return self._maximum(states, places, ptr)
 
-    def _maximum(self, states, places):
+    def _indices(self, device):
+        """Return the places of the batch and where each part begins, sent to a device once."""
+        if device not in self.on_device:
+            arrays = self.batch.places, self.batch.ptr
+            self.on_device[device] = [send_behind(array, device) for array in arrays]
+        return self.on_device[device]
+
+    def _maximum(self, states, places, first):
         """Take the maximum subword by subword, as few words have more than three."""
-        first, size = self.ptr.to(states.device), self.size.to(states.device)
+        size = self.batch.size
         result = states.index_select(0, places[first])
-        for step in range(1, int(self.size.max()) if len(self.size) else 0):
-            longer = torch.nonzero(size > step).squeeze(1)
+        for step in range(1, int(size.max()) if len(size) else 0):
+            longer = send_behind(np.flatnonzero(size > step), states.device)
             more = states.index_select(0, places[first[longer] + step])
             result[longer] = torch.maximum(result[longer], more)
         return result

@@ -13,6 +13,7 @@ from sklearn_neurox.inspection._highlight._input import read_neurons, read_sente
 from sklearn_neurox.inspection._highlight._svg import svg_document
 from sklearn_neurox.inspection._highlight._view import View
 from sklearn_neurox.inspection._palette import fit_color_scale
+from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._output_files import check_writable, write_whole
 
 _DIRECTIONS = ("auto", "ltr", "rtl")
@@ -152,7 +153,7 @@ class Highlight:
         self._write(path, self.to_svg(width=width, font_size=font_size))
 
     def _write(self, path, content):
-        path = Path(path)
+        path = as_path(path, "The path of the highlighted text")
         check_writable(path, "The highlighted text")
         write_whole(path, lambda scratch: Path(scratch).write_text(content, encoding="utf-8"))
 
@@ -250,6 +251,8 @@ def highlight(
     >>> highlight(["The cat sleeps.", "Dogs bark."], model, "hidden.2.5", top_words=1)
     <Highlight of ['hidden.2.5'] in 5 words of 2 sentences>
     """
+    if not isinstance(words, str) and not hasattr(words, "__iter__"):
+        _refuse("words", "a frame of words, a str, or a list of sentences", words)
     _check_parameters(top_words, min_share, unit, direction)
     sentences = read_sentences(words)
     values, names = read_neurons(sentences.frame, activations, neurons, input_features)

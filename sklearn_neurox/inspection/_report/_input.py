@@ -50,6 +50,18 @@ def read_inputs(ranker, X, y, words, probe, input_features):
     return Inputs(X, words, codes, classes, label, names, probe)
 
 
+def check_title(title):
+    """Raise a ValueError if a title cannot be written to a page."""
+    try:
+        title.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"The 'title' parameter of NeuronReport is {title!r}, whose character {error.start} is "
+            "half of a surrogate pair, which no page can contain. Remove it, or read the text that "
+            "the title comes from as UTF-8."
+        ) from None
+
+
 def _own_probe(ranker):
     probe = getattr(ranker, "estimator_", None)
     return probe if hasattr(probe, "coef_") and hasattr(probe, "classes_") else None

@@ -21,15 +21,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.inspection._report._contents import pack_tables, page_data
 from sklearn_neurox.inspection._report._gathering import gather
-from sklearn_neurox.inspection._report._input import read_inputs
+from sklearn_neurox.inspection._report._input import check_title, read_inputs
 from sklearn_neurox.inspection._report._ranking import read_ranking
 from sklearn_neurox.inspection._report._rendering import frame_for_notebook, render
+from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._output_files import check_writable, write_whole
 from sklearn_neurox.utils._warn_user import warn_user
 
 _COUNT = Interval(Integral, 0, None, closed="left")
 _CONSTRAINTS = {
     "ranker": [HasMethods(["fit"])],
+    "X": ["array-like"],
+    "y": ["array-like"],
+    "words": ["array-like"],
     "probe": [HasMethods(["fit"]), None],
     "input_features": ["array-like", None],
     "ablation": [pd.DataFrame, None],
@@ -162,6 +166,7 @@ class NeuronReport:
     ):
         given = {name: value for name, value in locals().items() if name in _CONSTRAINTS}
         validate_parameter_constraints(_CONSTRAINTS, given, caller_name="NeuronReport")
+        check_title(title)
         inputs = read_inputs(ranker, X, y, words, probe, input_features)
         order, ranking = read_ranking(ranker, inputs.probe, inputs.classes)
         detailed = np.sort(order[:n_detailed])
@@ -266,7 +271,7 @@ class NeuronReport:
         OSError
             If the file cannot be written.
         """
-        path = Path(path)
+        path = as_path(path, "The 'path' parameter of NeuronReport.write_html")
         check_writable(path, "The report")
         page = self.to_html().encode("utf-8")
         write_whole(path, lambda scratch: Path(scratch).write_bytes(page))

@@ -177,7 +177,7 @@ def _of_classes(ranker, n_neurons, mass):
             "classes."
         )
     if n_neurons is None and mass is None:
-        if ranker.which == "bottom":
+        if ranker.which != "top":
             raise ValueError(
                 f"{_name(ranker)} keeps the bottom neurons, but counting by class uses top "
                 "neurons. Set their number with n_neurons or mass."

@@ -15,6 +15,7 @@ _WHERE = ("word", "sentence_id", "position", "text", "start", "end")
 @validate_params(
     {
         "estimator": [HasMethods(["predict"])],
+        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
         "words": [pd.DataFrame],
         "y": ["array-like", None],
     },

@@ -14,6 +14,7 @@ from sklearn_neurox.utils._word_columns import check_columns
 
 @validate_params(
     {
+        "X": ["array-like"],
         "words": [pd.DataFrame],
         "neurons": ["array-like", Integral, str, None],
         "n_contexts": [Interval(Integral, 1, None, closed="left")],

@@ -18,6 +18,7 @@ _BLOCK_VALUES = 1_000_000
 
 @validate_params(
     {
+        "X": ["array-like"],
         "words": ["array-like"],
         "neurons": ["array-like", Integral, str, None],
         "n_words": [Interval(Integral, 1, None, closed="left")],

@@ -72,6 +72,10 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
         self.n_iter_ = 1
         return self
 
+    def __sklearn_is_fitted__(self):
+        # An interrupted fit may have set the classes only.
+        return hasattr(self, "coef_")
+
     def _notify_end(self, context, data):
         """Notify callbacks of the end of the fit."""
         fitted = {"coef_": self.coef_, "intercept_": self.intercept_}

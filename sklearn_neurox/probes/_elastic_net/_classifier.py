@@ -272,7 +272,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
                 "sample_weight."
             )
         check_class_weight(self.class_weight)
-        X, y = check_matrix(self, X, y, reset=is_first)
+        X, y = check_matrix(self, X, y, reset=is_first, forget=False, squares=True)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(

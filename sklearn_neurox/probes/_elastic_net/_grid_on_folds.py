@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.callback import CallbackContext
 
 from sklearn_neurox.probes._elastic_net._targets import Targets
+from sklearn_neurox.utils._fold_score import score_fold
 
 
 @dataclass
@@ -103,25 +104,11 @@ class GridOnFolds:
 
     def _score(self, probe, fold):
         test = fold.test
-        weights = {} if self.weight is None else {"sample_weight": self.weight[test]}
-        try:
-            return self.scorer(probe, self.X[test], self.y[test], **weights)
-        except ValueError as error:
-            raise ValueError(self._scorer_message(probe, fold, error)) from error
-
-    def _scorer_message(self, probe, fold, error):
-        """Describe where a scorer failed, and name classes missing from the test rows."""
-        owner = self.owner
-        message = (
-            f"{type(owner).__name__} cannot score fold {fold.number} with scoring={owner.scoring!r}"
+        weight = None if self.weight is None else self.weight[test]
+        where = f"Fold {fold.number} of {type(self.owner).__name__}"
+        return score_fold(
+            self.scorer, probe, self.X[test], self.y[test], where=where, sample_weight=weight
         )
-        absent = np.setdiff1d(getattr(probe, "classes_", []), self.y[fold.test]).tolist()
-        if absent:
-            message += (
-                f", perhaps because the classes {absent} have no test row in this fold; use "
-                "stratified folds"
-            )
-        return f"{message}. The scorer's error: {error}"
 
 
 def _predict(problem, points, alphas):

@@ -13,7 +13,9 @@ class ProbeRegressorMixin(MultiOutputMixin, RegressorMixin):
 
     def _check_numbers(self, X, y, *, reset=True, **check_params):
         """Validate X and y, and return y in float64."""
-        X, y = check_matrix(self, X, y, reset=reset, multi_output=True, **check_params)
+        X, y = check_matrix(
+            self, X, y, reset=reset, squares=True, multi_output=True, **check_params
+        )
         try:
             return X, y.astype(np.float64, copy=False)
         except ValueError as error:

@@ -156,6 +156,10 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
         self.priors = priors
         self.max_memory = max_memory
 
+    def __sklearn_is_fitted__(self):
+        # An interrupted fit may have set the classes only.
+        return hasattr(self, "covariances_")
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
@@ -185,7 +189,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
             ``priors`` are not one valid probability per class, or the covariances would exceed
             ``max_memory``.
         """
-        X, y = check_matrix(self, X, y, reset=True)
+        X, y = check_matrix(self, X, y, reset=True, squares=True)
         check_classification_targets(y)
         weights = check_weight(sample_weight, X)
         weights = np.ones(np.shape(y)) if weights is None else weights

@@ -68,7 +68,7 @@ class DeviceDesign(StandardizedDesign):
         coef = coef / self.working_scale
         out = coef.new_empty((len(self.X), len(coef)))
         for block, rows in self._blocks():
-            torch.mm(rows - self.working_mean, coef.T, out=out[block])
+            out[block] = (rows - self.working_mean) @ coef.T
         return out
 
     def gradient(self, residual):
@@ -96,11 +96,8 @@ class DeviceDesign(StandardizedDesign):
         return fine
 
     def _blocks(self):
-        """Yield slices of the working order, each with its raw rows."""
-        n_rows = self.raw.rows_per_block
-        starts = range(0, len(self.X), n_rows)
-        blocks = [slice(start, min(start + n_rows, len(self.X))) for start in starts]
-        return zip(blocks, self.raw.visit(blocks), strict=True)
+        """Yield places in the working order that cover it, each with its raw rows."""
+        return self.raw.cover()
 
     def _standardized(self, rows):
         if rows.itemsize == 2:
@@ -117,15 +114,17 @@ class _KeptRows:
         n_samples, n_features = X.shape
         self.rows_per_block = max(1, _BLOCK_NUMBERS // max(1, n_features))
         self.values = torch.empty((n_samples, n_features), dtype=feed.dtype, device=device)
-        place = np.empty_like(rows)
-        place[rows] = np.arange(n_samples)
-        place = to_tensor(place, device=device)
+        place = _inverse(rows, device)
         # The host is read in order and the rows are shuffled on the device, which is faster.
         n_sent = max(1, _SENT_BYTES // max(1, n_features * X.dtype.itemsize))
-        starts = range(0, n_samples, n_sent)
-        parts = [slice(start, min(start + n_sent, n_samples)) for start in starts]
+        parts = _slices(n_samples, n_sent)
         for part, own in zip(parts, feed.visit(parts), strict=True):
             self.values.index_copy_(0, place[part], own)
+
+    def cover(self):
+        """Yield slices of the working order, each with its raw rows."""
+        parts = _slices(len(self.values), self.rows_per_block)
+        return zip(parts, self.visit(parts), strict=True)
 
     def visit(self, parts):
         """Yield the raw rows of slices of the working order."""
@@ -139,10 +138,41 @@ class _SentRows:
         self.rows = rows
         self.feed = HostFeed(X, device)
         self.rows_per_block = max(1, _SENT_BYTES // max(1, X.shape[1] * X.dtype.itemsize))
+        self.place = _inverse(rows, device)
+
+    def cover(self):
+        """Yield places in the working order, each with its raw rows, in the order of X.
+
+        Reading the host in order is faster than gathering rows there.
+        """
+        parts = _slices(len(self.rows), self.rows_per_block)
+        places = (self.place[part] for part in parts)
+        return zip(places, self.feed.visit(parts), strict=True)
 
     def visit(self, parts):
-        """Yield the raw rows of slices of the working order."""
-        return self.feed.visit([self.rows[part] for part in parts])
+        """Yield the raw rows of slices of the working order, sent many at a time."""
+        sizes = np.array([part.stop - part.start for part in parts])
+        number = (np.cumsum(sizes) - sizes) // self.rows_per_block
+        starts = np.flatnonzero(np.diff(number, prepend=-1)).tolist()
+        groups = [parts[a:b] for a, b in zip(starts, [*starts[1:], len(parts)], strict=True)]
+        sent = self.feed.visit([np.concatenate([self.rows[own] for own in g]) for g in groups])
+        for group, rows in zip(groups, sent, strict=True):
+            start = 0
+            for part in group:
+                stop = start + part.stop - part.start
+                yield rows[start:stop]
+                start = stop
+
+
+def _slices(n_rows, n_at_once):
+    return [slice(a, min(a + n_at_once, n_rows)) for a in range(0, n_rows, n_at_once)]
+
+
+def _inverse(rows, device):
+    """Return the place of each row of X in the working order."""
+    place = np.empty_like(rows)
+    place[rows] = np.arange(len(rows))
+    return to_tensor(place, device=device)
 
 
 class _DeviceBatches:

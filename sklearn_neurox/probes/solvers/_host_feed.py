@@ -10,8 +10,10 @@ from sklearn_neurox.probes.solvers._row_view import RowView
 # One block is filled while the one before it is on its way.
 _N_BUFFERS = 2
 # A single thread copies memory more slowly than the link to a device carries it.
-_MOST_THREADS = 8
-_BYTES_PER_THREAD = 4_000_000
+_MOST_THREADS = 16
+_BYTES_PER_THREAD = 2_000_000
+# Runs of consecutive rows are copied as a whole, unless they are shorter than this on average.
+_FEWEST_ROWS_PER_RUN = 4
 
 
 class HostFeed:
@@ -85,13 +87,19 @@ class HostFeed:
             part = part[start:end]
         if isinstance(X, RowView):
             X, part = X.X, X.rows[part]
+        goal = host[start:end]
         if isinstance(part, slice):
-            np.copyto(host[start:end], X[part])
+            np.copyto(goal, X[part])
+            return
+        runs = np.flatnonzero(np.diff(part, prepend=-2, append=-2) != 1)
+        if len(part) >= _FEWEST_ROWS_PER_RUN * (len(runs) - 1):
+            for a, b in pairwise(runs.tolist()):
+                np.copyto(goal[a:b], X[part[a] : part[a] + b - a])
         elif X.dtype.isnative:
             # The default mode of `take` makes a copy first, in case an index is out of bounds.
-            np.take(X, part, axis=0, out=host[start:end], mode="clip")
+            np.take(X, part, axis=0, out=goal, mode="clip")
         else:
-            host[start:end] = X[part]
+            goal[...] = X[part]
 
 
 class _Slot:

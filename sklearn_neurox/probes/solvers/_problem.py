@@ -240,7 +240,8 @@ def build_problem(
     """
     n_samples = len(X) if samples is None else len(samples)
     choice, X = _choose_design(X, n_samples, device, is_resident)
-    rows = reading_order(X, n_samples, random_state)
+    is_sent = not getattr(choice, "keywords", {}).get("is_kept", True)
+    rows = reading_order(X, n_samples, random_state, is_sent=is_sent)
     if samples is not None:
         X = RowView(X, samples)
     design = choice(

@@ -9,6 +9,8 @@ from sklearn_neurox.utils._torch import to_tensor
 
 # Rows per block when no batch size is given.
 _BLOCK_ROWS = 512
+# Chunks of a matrix in memory, of which every batch on a GPU has some dozens.
+_FEWEST_CHUNKS = 4096
 
 
 class StreamedDesign(StandardizedDesign):
@@ -77,12 +79,19 @@ class _StreamedBatches:
             return self.design._load(self.slices[batch])
 
 
-def reading_order(X, n_samples, random_state):
-    """Return a permutation of the samples, by chunks if single rows would be slow to read."""
-    if not is_memory_mapped(X):
+def reading_order(X, n_samples, random_state, *, is_sent=False):
+    """Return a permutation of the samples, by chunks if single rows would be slow to read.
+
+    ``is_sent`` says that X is gathered in memory at every pass: chunks are then as long as copying
+    them pays off, and many enough for every batch to have rows from many places.
+    """
+    is_mapped = is_memory_mapped(X)
+    if not (is_mapped or is_sent):
         return random_state.permutation(n_samples)
     # A chunk spans a few pages of the file or, in column order, a few cache lines per column.
     chunk = max(1, 65_536 // max(1, X[:1].nbytes)) if X.flags.c_contiguous else 128
+    if not is_mapped:
+        chunk = max(1, min(chunk, n_samples // _FEWEST_CHUNKS))
     starts = random_state.permutation(np.arange(0, n_samples, chunk))
     rows = (starts[:, None] + np.arange(chunk)).ravel()
     return rows[rows < n_samples]

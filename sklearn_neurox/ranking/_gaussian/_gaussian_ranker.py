@@ -206,7 +206,7 @@ class GaussianRanker(BaseRanker):
             If X contains NaN or infinity, a label is missing, there are fewer than two classes to
             train on or no rows to hold out, or the covariances would not fit into ``max_memory``.
         """
-        matrix, labels = self._check_fit_input(X, y, ensure_min_samples=2)
+        matrix, labels = self._check_fit_input(X, y, squares=True, ensure_min_samples=2)
         check_classification_targets(labels)
         check_consistent_length(matrix, groups)
         caller = type(self).__name__

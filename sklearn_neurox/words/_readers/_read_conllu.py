@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import IO
 
 import numpy as np
 import pandas as pd
+from sklearn.utils._param_validation import HasMethods, validate_params
 
 from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.words._layout import assemble_frame, join_words, string_dtype
@@ -15,6 +16,14 @@ from sklearn_neurox.words._readers._lines import read_lines
 _COLUMNS = ("lemma", "upos", "xpos", "deprel")
 
 
+@validate_params(
+    {
+        "path": [str, os.PathLike, HasMethods(["read"])],
+        "columns": [Iterable, None],
+        "feats": [Iterable, None],
+    },
+    prefer_skip_nested_validation=True,
+)
 def read_conllu(
     path: str | os.PathLike | IO,
     *,

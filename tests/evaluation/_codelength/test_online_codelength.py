@@ -25,7 +25,7 @@ def _random_labels(n_samples, n_classes=4, seed=0):
 def test_the_code_of_class_frequencies_by_hand():
     y = list("ab" + "aaab" + "ab")
     code = online_codelength(
-        PRIOR, np.zeros((8, 1)), y, fractions=[0.25, 0.75, 1], groups=range(8), shuffle=False
+        PRIOR, np.zeros((8, 1)), y, fractions=[0.25, 0.75, 1.0], groups=range(8), shuffle=False
     )
     # Two by the uniform code, four with probability 1/2, and then four of six were "a".
     expected = [2.0, 4.0, -np.log2(4 / 6) - np.log2(2 / 6)]
@@ -46,7 +46,7 @@ def test_each_block_costs_the_log_loss_of_a_probe_on_the_rows_before():
     options = {"groups": groups, "random_state": 3}
     probe = make_pipeline(StandardScaler(), LogisticRegression())
     code = online_codelength(
-        probe, X, y, fractions=[0.1, 0.2, 0.5, 1], decompose=True, n_jobs=2, **options
+        probe, X, y, fractions=[0.1, 0.2, 0.5, 1.0], decompose=True, n_jobs=2, **options
     )
     ends = np.cumsum(code.blocks["n_samples"]).tolist()
     # Encoding order: groups in order of appearance, shuffled by the seed.
@@ -78,7 +78,7 @@ def test_random_labels_cost_n_log2_k_and_a_little():
 def test_deterministic_labels_cost_the_first_block():
     y = np.tile(np.arange(4), 1000)
     X = 50.0 * np.eye(4)[y]
-    fractions = [0.01, 0.1, 1]
+    fractions = [0.01, 0.1, 1.0]
     code = online_codelength(
         LogisticRegression(C=1000), X, y, fractions=fractions, groups=range(4000), random_state=0
     )
@@ -116,7 +116,7 @@ def test_what_any_next_label_costs_makes_a_code(train, probe):
             classes=[0, 1, 2, 3],
             groups=range(len(X)),
             shuffle=False,
-            fractions=[len(train) / len(X), 1],
+            fractions=[len(train) / len(X), 1.0],
         ).blocks["codelength"][1]
         for label in range(4)
     ]
@@ -129,7 +129,7 @@ def test_unseen_labels_share_what_laplace_leaves_them():
         PRIOR,
         np.zeros((8, 1)),
         list("aabbacdb"),
-        fractions=[0.25, 0.5, 1],
+        fractions=[0.25, 0.5, 1.0],
         groups=range(8),
         shuffle=False,
     )
@@ -156,7 +156,7 @@ class Sloppy(ClassifierMixin, BaseEstimator):
 
 def test_probabilities_are_made_to_sum_to_one():
     y = [0, 1] * 4
-    options = {"fractions": [0.5, 1], "groups": range(8), "shuffle": False}
+    options = {"fractions": [0.5, 1.0], "groups": range(8), "shuffle": False}
     assert online_codelength(Sloppy(), np.zeros((8, 1)), y, **options).codelength == 8
     for value in (np.nan, -1):
         with pytest.raises(ValueError, match="Sloppy, fitted to 4 rows, predicted probabilities"):
@@ -255,8 +255,8 @@ def test_a_table_of_several_layers():
         ({"y": [0.1, 0.2, 0.3, 0.5]}, "Unknown label type"),
         ({"classes": ["a", "c"]}, "label 'b' at row 1, which is not in 'classes'"),
         ({"groups": range(3)}, "inconsistent numbers"),
-        ({"fractions": [0.5, 0.2, 1]}, "'fractions' parameter of online_codelength must"),
-        ({"fractions": [0, 1]}, "'fractions' parameter of online_codelength must"),
+        ({"fractions": [0.5, 0.2, 1.0]}, "'fractions' parameter of online_codelength must"),
+        ({"fractions": [0, 1.0]}, "'fractions' parameter of online_codelength must"),
         ({"fractions": [0.5]}, "'fractions' parameter of online_codelength must"),
         ({"fractions": []}, "'fractions' parameter of online_codelength must"),
         ({"fractions": [10, 100]}, "'fractions' parameter of online_codelength must"),

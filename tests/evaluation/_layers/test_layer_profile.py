@@ -276,7 +276,10 @@ def test_resamples_without_a_score_are_counted():
         ({"y": [None, *([0] * 9)]}, "1 of 10 labels are missing, the first at row 0"),
         ({"groups": np.zeros(4)}, "inconsistent numbers of samples"),
         ({"cv": [(np.arange(5), np.array([8, 9]))]}, "there is only one"),
-        ({"scoring": "neg_log_loss", "cv": [([0, 1, 2], [3, 4]), ([0, 1, 3], [9])]}, "different"),
+        (
+            {"scoring": "neg_log_loss", "cv": [([0, 1, 2], [3, 4]), ([0, 1, 3], [9])]},
+            "Fold 1 of layer_profile.*classes \\[2\\] have no training row",
+        ),
         ({"X": np.full((10, 6), np.nan)}, "Input X contains NaN: column 0, row 0"),
     ],
 )

@@ -201,5 +201,5 @@ def test_pairs_and_targets_are_keyed_by_block_too(of, tmp_path, count_forwards):
 def test_every_parameter_of_a_request_is_in_the_key_or_known_to_be_incidental():
     names = {each.name for each in fields(ExtractionRequest)}
     assert names >= _identity._INCIDENTAL
-    keyed = {"split_special_tokens", "max_length"}
+    keyed = {"add_special_tokens", "split_special_tokens", "max_length"}
     assert keyed <= set(_identity._PARAMETERS) == names - _identity._INCIDENTAL

@@ -185,6 +185,33 @@ def test_special_tokens_of_a_long_text_stand_before_the_first_and_after_the_last
     assert close(plan.pool("last")[0], windows.states[-1][2][-1])
 
 
+@pytest.mark.parametrize(
+    ("family", "causal"), [("bert", False), ("roberta", False), ("llama", True)]
+)
+@pytest.mark.parametrize("max_length", [8, 10, 13])
+def test_a_long_text_with_special_tokens_pools_each_from_its_window(
+    family, causal, max_length, tiny
+):
+    """The special tokens come from the outer windows, all others from the one that fits best."""
+    path, text = tiny(family), " ".join(["the old dog saw the man in the house ."] * 4)
+    windows = Windows(path, text, max_length, causal=causal)
+    n, last = len(windows.content), len(windows.bounds) - 1
+    assert last >= 2
+    ends = [windows.states[0][2][i] for i in range(windows.before)]
+    ends += [windows.states[last][2][-i] for i in range(windows.after, 0, -1)]
+    # If two windows tie for a token, either is correct.
+    inner = [[windows.state(w, t, 2) for w in windows.choices(t, t + 1)] for t in range(n)]
+    low = np.array([np.min(states, axis=0) for states in inner] + ends)
+    high = np.array([np.max(states, axis=0) for states in inner] + ends)
+    extractor = ActivationExtractor(path, layers=[2], max_length=max_length, special_tokens=True)
+    plan = extractor.transform([text])
+    assert plan.n_subwords.tolist() == [len(low)]
+    for strategy, pool in (("mean", np.mean), ("max", np.max)):
+        found = plan.pool(strategy)[0]
+        assert (pool(low, axis=0) - 1e-5 <= found).all(), strategy
+        assert (found <= pool(high, axis=0) + 1e-5).all(), strategy
+
+
 def test_a_word_longer_than_the_model(tiny):
     frame = words_frame([["The", "x" * 40, "barked"], ["y" * 25]])
     path = tiny("bert", max_length=12)

@@ -17,6 +17,7 @@ from sklearn_neurox.probes.solvers import _certified, _device_design, _problem
 from sklearn_neurox.probes.solvers._device_design import DeviceDesign
 from sklearn_neurox.probes.solvers._host_feed import HostFeed
 from sklearn_neurox.probes.solvers._row_view import RowView
+from sklearn_neurox.probes.solvers._streamed_design import reading_order
 from tests.probes.oracles import Problem, classes_data, numbers_data, objective_of
 
 CPU = torch.device("cpu")
@@ -52,10 +53,24 @@ def test_a_feed_sends_any_layout_as_it_stands(dtype):
     for name, matrix in layouts(X).items():
         feed = HostFeed(matrix, CPU)
         parts = [slice(0, 40), slice(40, 80), slice(80, 103), order[:50], order[50:51], order[51:]]
+        parts += [np.r_[20:60, 5:9, 60:64, 3], np.r_[0:103]]
         sent = [rows.numpy().copy() for rows in feed.visit(parts)]
         for part, rows in zip(parts, sent, strict=True):
             assert rows.dtype == dtype, name
             np.testing.assert_array_equal(rows, X[part], err_msg=name)
+
+
+def test_rows_that_are_sent_are_shuffled_in_chunks():
+    X = np.zeros((50_000, 4), dtype=np.float16)
+    rows = reading_order(X, 50_000, np.random.RandomState(0), is_sent=True)
+    np.testing.assert_array_equal(np.sort(rows), np.arange(50_000))
+    assert (np.diff(rows) == 1).mean() > 0.9
+    # Every batch of a GPU has rows from all over the matrix.
+    for batch in np.array_split(rows, 64):
+        assert np.unique(batch // 5000).tolist() == list(range(10))
+    assert np.any(
+        np.diff(reading_order(X[:3000], 3000, np.random.RandomState(0), is_sent=True)) < 0
+    )
 
 
 def test_a_large_part_is_gathered_by_several_threads(monkeypatch):
@@ -169,4 +184,4 @@ def test_batches_on_a_gpu_grow_with_the_matrix():
         _certified.CertifiedSolver._rows_per_batch(Posed(*shape))
         for shape in [(3000, 64), (25_000, 2688), (200_000, 4096), (1_000_000, 4096)]
     ]
-    assert sizes == [128, 128, 781, 2048]
+    assert sizes == [128, 390, 3125, 8192]

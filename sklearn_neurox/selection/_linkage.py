@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Average linkage of columns by absolute correlation, cut at a distance, and cluster medoids."""
+"""Hierarchical clusters of columns by correlation, cut at a distance, and their medoids.
+
+The distance of two columns is one minus their correlation, or one minus its absolute value.
+"""
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -20,27 +23,26 @@ def bytes_needed(n_columns):
     return 8 * n_columns * (n_columns - 1)
 
 
-def cluster(columns, threshold):
-    """Cluster columns by average linkage; return their labels and the medoid of each cluster.
+def cluster(columns, threshold, *, signed, method):
+    """Cluster columns; return their labels and the medoid of each cluster.
 
-    Clusters merge while their mean distance, one minus the absolute correlation, is at most the
-    threshold.
+    Clusters merge while their distance is at most the threshold.
     """
     n_columns = len(columns)
     if n_columns == 1:
         return np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.intp)
-    distances = _condensed_distances(columns)
-    labels = fcluster(linkage(distances, "average"), threshold, criterion="distance")
+    distances = _condensed_distances(columns, signed)
+    labels = fcluster(linkage(distances, method), threshold, criterion="distance")
     labels = labels.astype(np.intp) - 1
     by_label = np.argsort(labels, kind="stable")
     members = np.split(by_label, np.cumsum(np.bincount(labels))[:-1])
     return labels, np.array([_medoid(distances, own, n_columns) for own in members])
 
 
-def _condensed_distances(columns):
+def _condensed_distances(columns, signed):
     n_columns = len(columns)
     distances = np.empty(n_columns * (n_columns - 1) // 2)
-    for first, second, block in correlation_blocks(columns):
+    for first, second, block in correlation_blocks(columns, signed=signed):
         np.subtract(1.0, block, out=block)
         for row in range(first.start, first.stop):
             start = max(row + 1, second.start)
@@ -68,17 +70,18 @@ def _medoid(distances, members, n_columns):
     return members[np.argmax(central)]
 
 
-def components(columns, thresholds):
+def components(columns, thresholds, *, signed):
     """Assign labels to sets of columns that no merge at or below a threshold can join.
 
-    The distance between two clusters is the mean over all pairs between them, so two clusters that
-    merge at or below the threshold have a pair at or below it. Draw an edge for each such pair.
-    Merge distances never decrease in average linkage, so columns in different connected components
-    of this graph end up in different clusters, and clustering each component alone gives the same
-    result. Labels have shape (n_thresholds, n_columns).
+    The distance between two clusters is a mean over pairs between them, or the smallest or the
+    largest of these, so two clusters that merge at or below the threshold have a pair at or below
+    it. Draw an edge for each such pair. Merge distances never decrease in these linkages, so
+    columns in different connected components of this graph end up in different clusters, and
+    clustering each component alone gives the same result. Labels have shape
+    (n_thresholds, n_columns).
     """
     labels = np.tile(np.arange(len(columns), dtype=np.int32), (len(thresholds), 1))
-    for first, second, block in correlation_blocks(columns):
+    for first, second, block in correlation_blocks(columns, signed=signed):
         for number, limit in enumerate(thresholds):
             labels[number] = _join(labels[number], first, second, block >= 1 - limit - _EDGE_MARGIN)
     return labels
@@ -91,8 +94,8 @@ def _join(labels, first, second, is_edge):
     return connected_components(graph, directed=False)[1][labels]
 
 
-def correlation_blocks(columns):
-    """Yield the absolute correlations of columns, in blocks on and above the diagonal.
+def correlation_blocks(columns, *, signed=False):
+    """Yield the correlations of columns, absolute unless signed, on and above the diagonal.
 
     Each item is the slice of the rows, the slice of the columns, and the float64 block. None of
     the columns may be constant.
@@ -103,4 +106,6 @@ def correlation_blocks(columns):
     for number, first in enumerate(slices):
         for second, part in zip(slices[number:], parts[number:], strict=True):
             block = correlations(parts[number], part)
-            yield first, second, np.minimum(np.abs(block, out=block), 1.0, out=block)
+            if not signed:
+                np.abs(block, out=block)
+            yield first, second, np.clip(block, -1.0, 1.0, out=block)

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Wrong calls of the whole public API, generated from signatures and parameter constraints.
+
+Every wrong value of every parameter must raise an error of scikit-learn's kind or ours that names
+the parameter. A new public name needs a right call in `_right_calls`; a new estimator, only its
+instance in `tests/instances.py`.
+"""
+
+import functools
+import inspect
+import re
+from importlib import import_module
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils._param_validation import (
+    generate_invalid_param_val,
+    make_constraint,
+)
+
+from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
+from sklearn_neurox.evaluation import ControlTaskClassifier, SelectivityScorer
+from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.ranking import ProbelessRanker
+from tests.instances import numeric_estimators
+from tests.public_names import public_names
+
+
+class _Nothing:
+    """An object that is none of the types that any parameter takes."""
+
+    def __repr__(self):
+        return "<nothing>"
+
+
+# Values that some parameter might take by mistake.
+WRONG = (_Nothing(), "no such option", -1, -0.5, np.nan, np.inf, 2.5, 10**9)
+# Names of classes that their own functions make, not users; and those without parameters.
+MADE_BY_THE_PACKAGE = {
+    "Activations", "Highlight", "OnlineCode", "AblationCurveDisplay", "ClassScoresDisplay",
+    "LayerProfileDisplay", "NeuronDistributionDisplay", "RankingAgreementDisplay",
+    "RegularizationPathDisplay", "SKOPS_TRUSTED", "clear_loaded_models", "demo_model_path",
+}  # fmt: skip
+# Any value may be a label.
+ANY_VALUE = {("annotate", "positive"), ("annotate", "negative")}
+# Other words for a parameter that a message may use.
+ALSO = {"folder": ["PathLike"], "words": ["iterable"]}
+RNG = np.random.RandomState(0)
+X, Y, GROUPS = RNG.randn(60, 8), np.tile(["a", "b", "c"], 20), np.arange(60) // 2
+NAMES = [f"hidden.{layer}.{unit}" for layer in (0, 1) for unit in range(4)]
+
+
+@functools.cache
+def _words():
+    return make_tagged_words(12, random_state=0).head(60).reset_index(drop=True)
+
+
+@functools.cache
+def _right_calls(folder):
+    """Return a right call of every function: its arguments by name."""
+    words, probe, ranker = _words(), LogisticRegression(), ProbelessRanker().fit(X, Y)
+    model = make_tiny_model("bert")
+    folds = {"groups": GROUPS, "cv": 2}
+    fitted = LogisticRegression().fit(X, Y)
+    control = np.where(np.arange(60) % 2, "a", "b")
+    path = str(folder)
+    return {
+        "ablate_model": {"model": model, "neurons": ["hidden.1.0"]},
+        "ablation_curve": {"estimator": probe, "X": X, "y": Y, **folds},
+        "ablation_table": {"X": X, "y": Y, "rankings": [ranker], "probes": [probe], **folds},
+        "causal_effect": {
+            "model": model, "words": words, "y": np.arange(60) < 30, "neurons": ["hidden.1.0"],
+        },
+        "make_planted_neurons": {},
+        "make_tagged_words": {},
+        "make_tiny_model": {},
+
+        "SelectivityScorer": {},
+        "baseline_table": {"words": words, "y": Y, "estimator": probe, "X": X, **folds},
+        "cka": {"X": X, "Y": X},
+        "control_labels": {"words": words, "y": Y},
+        "layer_profile": {"estimator": probe, "X": X, "y": Y, "n_layers": 2, **folds},
+        "leakage_report": {"words": words, **folds},
+        "maxcorr": {"X": X, "Y": X},
+        "online_codelength": {"estimator": probe, "X": X, "y": Y, "groups": GROUPS},
+        "pwcca": {"X": X, "Y": X},
+        "ranking_agreement": {"rankings": {"a": ranker, "b": ranker}},
+        "selectivity_score": {
+            "estimator": probe, "X": X, "y": Y, "control_y": control, **folds
+        },
+        "svcca": {"X": X, "Y": X},
+        "ActivationCache": {"folder": path},
+        "TorchModel": {"module": _module(), "encode": _encode},
+        "NeuronReport": {"ranker": ranker, "X": X, "y": Y, "words": words},
+        "highlight": {"words": words, "activations": X, "neurons": [0]},
+        "neuron_table": {"selection": ranker, "n_neurons": 2, "n_layers": 2},
+        "predictions_frame": {"estimator": fitted, "X": X, "y": Y, "words": words},
+        "top_contexts": {"words": words, "X": X, "neurons": [0]},
+        "top_words": {"words": words, "X": X},
+        "read_neurox": {"path": f"{path}/none.json", "words": words},
+        "write_neurox": {"path": f"{path}/acts.json", "H": X, "words": words, "n_layers": 2},
+        "annotate": {"words": words, "by": "^a"},
+        "read_conllu": {"path": f"{path}/none.conllu"},
+        "read_parallel": {"text": f"{path}/none.txt", "labels": f"{path}/none.txt"},
+        "words_frame": {"words": [["a", "b"], ["c"]]},
+    }  # fmt: skip
+
+
+def _module():
+    import torch
+
+    return torch.nn.Linear(2, 2)
+
+
+def _encode(texts):
+    raise AssertionError("a wrong call should not get this far")
+
+
+def _constraints(function):
+    return getattr(function, "_skl_parameter_constraints", {})
+
+
+def _wrong_values(allowed):
+    """Return values that no constraint of a parameter allows."""
+    if not isinstance(allowed, list):
+        return [_Nothing()]
+    allowed = [make_constraint(one) for one in allowed]
+    values = list(WRONG)
+    for one in allowed:
+        try:
+            values.append(generate_invalid_param_val(one))
+        except NotImplementedError:
+            continue
+    return [value for value in values if not any(one.is_satisfied_by(value) for one in allowed)]
+
+
+def _check(call, parameter, where):
+    names = [parameter, *ALSO.get(parameter, [])]
+    try:
+        call()
+    except (ValueError, TypeError) as error:
+        message = str(error)
+        if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message) for name in names):
+            return None
+        return f"{where}: {type(error).__name__} without {parameter!r}: {message[:150]}"
+    except Exception as error:
+        return f"{where}: raw {type(error).__name__}: {str(error)[:150]}"
+    return f"{where}: no error"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_wrong_parameters_of_functions(tmp_path):
+    faults, count = [], 0
+    calls = _right_calls(tmp_path)
+    for package, name in public_names():
+        function = getattr(import_module(f"sklearn_neurox.{package}"), name)
+        if name in MADE_BY_THE_PACKAGE or hasattr(function, "_parameter_constraints"):
+            continue
+        right, constraints = calls[name], _constraints(function)
+        for parameter in inspect.signature(function).parameters:
+            if (name, parameter) in ANY_VALUE:
+                continue
+            for value in _wrong_values(constraints.get(parameter)):
+                count += 1
+                wrong = {**right, parameter: value}
+                fault = _check(
+                    functools.partial(_use, function, wrong),
+                    parameter,
+                    f"{name}({parameter}={value!r})",
+                )
+                faults += [fault] if fault else []
+    assert not faults, "\n".join(faults)
+    assert count > 150
+
+
+def _use(function, arguments):
+    made = function(**arguments)
+    if isinstance(made, SelectivityScorer):
+        control = np.where(Y == "a", "b", "c")
+        made(ControlTaskClassifier(LogisticRegression()).fit(X, Y, control), X, Y, control)
+    if hasattr(made, "__enter__"):
+        with made:
+            pass
+
+
+def _fits():
+    words = _words()
+    yield ActivationExtractor(make_tiny_model("bert")), {"X": words}
+    yield SubwordAggregator(), {"X": ActivationExtractor(make_tiny_model("bert")).transform(words)}
+    for estimator in numeric_estimators():
+        yield estimator, {"X": X, "y": Y}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_wrong_parameters_of_estimators():
+    faults, count, seen = [], 0, set()
+    for estimator, data in _fits():
+        kind = type(estimator)
+        if kind in seen:
+            continue
+        seen.add(kind)
+        for parameter, allowed in kind._parameter_constraints.items():
+            for value in _wrong_values(allowed):
+                count += 1
+                wrong = clone(estimator).set_params(**{parameter: value})
+                fault = _check(
+                    functools.partial(wrong.fit, **data),
+                    parameter,
+                    f"{kind.__name__}({parameter}={value!r})",
+                )
+                faults += [fault] if fault else []
+    assert not faults, "\n".join(faults)
+    assert count > 150
