@@ -102,6 +102,13 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
     random_state : int, default=0
         Seed of the random weights.
 
+    add_special_tokens : bool or "auto", default="auto"
+        Whether the tokenizer adds its special tokens, such as BOS or ``[CLS]``, around each text.
+        ``"auto"`` adds them unless the text already begins with them, as the output of a chat
+        template does: such a text is read as it stands, and its own first tokens count as the added
+        ones. True adds them to every text, False to none. A text with a ``text_pair`` gets them
+        with ``"auto"``, too.
+
     special_tokens : bool, default=False
         Whether the special tokens that the tokenizer adds around a text count as its subwords, in
         rows that are whole texts.
@@ -111,9 +118,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         characters. Otherwise the model reads the special token, and a warning counts such rows.
 
     missing : {"zero", "nan", "error"}, default="zero"
-        What to do with a row that has no subwords because the tokenizer drops all its characters,
-        such as a lone zero-width joiner: fill it with zeros or NaN, both with a warning that counts
-        such rows, or raise an error.
+        What to do with a row that has no subwords, because the tokenizer drops all its characters,
+        such as a lone zero-width joiner, or because the tokens of its text cannot be matched with
+        its words, which may happen with tokenizers written in Python: fill it with zeros or NaN,
+        both with a warning that counts such rows, or raise an error.
 
     overflow : {"window", "error"}, default="window"
         What to do with a text longer than the model can read: split it into overlapping windows,
@@ -204,6 +212,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         "revision": [str, None],
         "weights": [StrOptions({"pretrained", "random"})],
         "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")],
+        "add_special_tokens": [StrOptions({"auto"}), "boolean"],
         "special_tokens": ["boolean"],
         "split_special_tokens": ["boolean"],
         "missing": [StrOptions({"zero", "nan", "error"})],
@@ -229,6 +238,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         revision: str | None = None,
         weights: str = "pretrained",
         random_state: int = 0,
+        add_special_tokens: bool | str = "auto",
         special_tokens: bool = False,
         split_special_tokens: bool = False,
         missing: str = "zero",
@@ -250,6 +260,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self.revision = revision
         self.weights = weights
         self.random_state = random_state
+        self.add_special_tokens = add_special_tokens
         self.special_tokens = special_tokens
         self.split_special_tokens = split_special_tokens
         self.missing = missing
@@ -325,6 +336,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             texts with the column ``text``; or a list of texts.
 
             Optional columns: ``word`` must equal the characters from ``start`` to ``end``;
+            ``token_index`` names the token that the row is, by its number in the text (from 0,
+            without the special tokens that the tokenizer adds), as in `token_frame`: it tells
+            apart tokens that share their characters;
             ``text_pair`` is a second text that the model reads together with the first. With
             ``stack="decoder"``, ``target`` is the text that the decoder reads while the encoder
             reads ``text``; each row is then the part of the target from ``target_start`` to
@@ -349,7 +363,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         tokenized = recalled or tokenize_texts(request, *texts)
         encodings, limit = tokenized.encodings, tokenized.limit
         alignment = align(rows, encodings, special_tokens=request.special_tokens)
-        report_dropped(rows, alignment, missing=request.missing)
+        report_dropped(rows, tokenized, alignment, missing=request.missing)
         report_special(rows, encodings, alignment, split=request.split_special_tokens)
         report_unknown(rows, encodings, alignment, tokenized.unknown_id)
         check_lengths(rows, encodings, limit, overflow=request.overflow)
@@ -437,6 +451,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             component=check_components(self.component),
             stack=self.stack,
             layers=self.layers,
+            add_special_tokens=(
+                "auto" if self.add_special_tokens == "auto" else bool(self.add_special_tokens)
+            ),
             special_tokens=bool(self.special_tokens),
             split_special_tokens=bool(self.split_special_tokens),
             missing=self.missing,

@@ -13,7 +13,7 @@ from sklearn_neurox.utils._ragged import pointers, ranges
 
 _TOKEN_TABLES = ("role", "start", "end", "flags")
 _STORED_AS_THEY_ARE = ("key", "request", "window", "n_windows", "limit", "start", "end", "flags")
-_SPECIAL_WORD, _MARKER, _CLS = 1, 2, 4
+_SPECIAL_WORD, _SPACE, _CLS = 1, 2, 4
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Entries:
         n_tokens[first_sequence] = np.diff(encodings.ptr)
         flags = (
             _SPECIAL_WORD * encodings.is_special_word
-            + _MARKER * encodings.is_marker
+            + _SPACE * encodings.has_space
             + _CLS * encodings.is_cls
         )
         return cls(
@@ -144,7 +144,7 @@ class Entries:
             end=self.end.astype(np.int64),
             ptr=pointers(self.n_tokens[self.window == 0]),
             is_special_word=(self.flags & _SPECIAL_WORD) > 0,
-            is_marker=(self.flags & _MARKER) > 0,
+            has_space=(self.flags & _SPACE) > 0,
             is_cls=(self.flags & _CLS) > 0,
         )
 

@@ -63,12 +63,15 @@ class WordPredictor:
                 "'target', 'target_start' and 'target_end'), but got whole texts."
             )
         self.rows = rows
+        named = np.full(len(rows), -1) if rows.token_index is None else rows.token_index
         distinct, word_of_row = np.unique(
-            np.column_stack([rows.text_of_row, rows.start, rows.end]), axis=0, return_inverse=True
+            np.column_stack([rows.text_of_row, rows.start, rows.end, named]),
+            axis=0,
+            return_inverse=True,
         )
         self.word_of_row, self.n_words = word_of_row.reshape(-1), len(distinct)
-        text, start, end = distinct.T
-        asked = replace(rows, text_of_row=text, start=start, end=end, index=None)
+        text, start, end, named = distinct.T
+        asked = replace(rows, text_of_row=text, start=start, end=end, index=None, token_index=named)
         tokenized = tokenize_texts(request, rows.texts, rows.pairs, contexts)
         of_rows = align(rows, tokenized.encodings, special_tokens=False)
         report_special(rows, tokenized.encodings, of_rows, split=request.split_special_tokens)

@@ -17,6 +17,7 @@ class ExtractionRequest:
     component: tuple  # of str
     stack: str | None
     layers: object  # int, list of int or None, as given
+    add_special_tokens: bool | str
     special_tokens: bool
     split_special_tokens: bool
     missing: str

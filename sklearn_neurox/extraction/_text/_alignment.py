@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_neurox.extraction._text._tokenization import SPECIAL, TEXT
+from sklearn_neurox.extraction._text._roles import PAIR, SPECIAL, TEXT
 from sklearn_neurox.utils._ragged import pointers, ranges
+
+_OTHER_TOKENIZER = "Tokens and activations must come from the same tokenizer, read in the same way."
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ def align(rows, encodings, *, special_tokens):
     """Find the tokens of each row.
 
     A word owns each token that covers at least one of its characters, so a token that spans two
-    words belongs to both. A whole text owns all tokens of the text and its pair.
+    words belongs to both. A row that names its token owns that token alone. A whole text owns all
+    tokens of the text and its pair.
 
     Parameters
     ----------
@@ -42,20 +45,87 @@ def align(rows, encodings, *, special_tokens):
     Returns
     -------
     alignment : Alignment
+
+    Raises
+    ------
+    ValueError
+        If a row names a token that its text does not have, or that is elsewhere in its text.
     """
     if rows.whole:
         own = np.ones(len(encodings.role), bool) if special_tokens else encodings.role != SPECIAL
         return _rows_of_texts(rows, encodings, np.flatnonzero(own))
-    own = (encodings.role == TEXT) & ~encodings.is_marker & (encodings.end > encodings.start)
-    own = np.flatnonzero(own)
-    text_of_token = np.searchsorted(encodings.ptr, own, side="right") - 1
+    # Special tokens that the text itself spells have characters, added ones have none.
+    own = np.flatnonzero(
+        (encodings.role != PAIR) & ((encodings.end > encodings.start) | encodings.has_space)
+    )
+    text = np.searchsorted(encodings.ptr, own, side="right") - 1
     lengths = np.array([len(text) for text in rows.texts], dtype=np.int64)
     # Offset the characters of all texts into one line, with a gap between texts.
     base = pointers(lengths + 1)[:-1]
-    start = encodings.start[own] + base[text_of_token]
-    end = encodings.end[own] + base[text_of_token]
+    start = encodings.start[own] + base[text]
+    end = encodings.end[own] + base[text]
     row_start = rows.start + base[rows.text_of_row]
     row_end = rows.end + base[rows.text_of_row]
+    found = _align_spans(own, start, end, row_start, row_end)
+    has_space = encodings.has_space[own]
+    if has_space.any() and (blank := rows.are_blank()).any():
+        before = np.maximum(base[text], np.append(0, end[:-1]))
+        start = np.where(has_space, before, start)
+        with_spaces = _align_spans(own, start, end, row_start, row_end)
+        found = _choose(blank, with_spaces, found)
+    if rows.token_index is not None:
+        found = _choose(rows.token_index >= 0, _align_named(rows, encodings), found)
+    return found
+
+
+def own_tokens(encodings):
+    """Find the tokens that a text itself spells, among them those without a character."""
+    has_characters = encodings.end > encodings.start
+    is_own = (encodings.role == TEXT) | ((encodings.role == SPECIAL) & has_characters)
+    return np.flatnonzero(is_own)
+
+
+def _align_named(rows, encodings):
+    """Give each row that names a token, by its number in the text, that token."""
+    own = own_tokens(encodings)
+    ptr = np.searchsorted(own, encodings.ptr)
+    naming = np.flatnonzero(rows.token_index >= 0)
+    number, text = rows.token_index[naming], rows.text_of_row[naming]
+    n_tokens = (ptr[1:] - ptr[:-1])[text]
+    wrong = np.flatnonzero(number >= n_tokens)
+    if len(wrong):
+        first = wrong[0]
+        raise ValueError(
+            f"The 'token_index' of {rows.name(int(naming[first]))} is {number[first]}, but its "
+            f"text has {n_tokens[first]} tokens ({len(wrong)} such rows). {_OTHER_TOKENIZER}"
+        )
+    tokens = own[ptr[:-1][text] + number]
+    start, end = encodings.start[tokens], encodings.end[tokens]
+    # A token without characters of its own stands beside those of its row.
+    apart = (end > start) & ((start >= rows.end[naming]) | (end <= rows.start[naming]))
+    wrong = np.flatnonzero(apart)
+    if len(wrong):
+        first = wrong[0]
+        row = int(naming[first])
+        raise ValueError(
+            f"The 'token_index' of {rows.name(row)} is {number[first]}, a token of the characters "
+            f"{start[first]} to {end[first]} of its text, but the row has the characters "
+            f"{rows.start[row]} to {rows.end[row]} ({len(wrong)} such rows). {_OTHER_TOKENIZER}"
+        )
+    return Alignment(tokens, pointers(rows.token_index >= 0))
+
+
+def _choose(mask, first, second):
+    """Take the rows of one alignment where the mask is true, those of another elsewhere."""
+    tokens = np.concatenate([first.tokens, second.tokens])
+    begin = np.where(mask, first.ptr[:-1], second.ptr[:-1] + len(first.tokens))
+    places, ptr = ranges(begin, np.where(mask, first.counts, second.counts))
+    return Alignment(tokens[places], ptr)
+
+
+def _align_spans(own, start, end, row_start, row_end):
+    filled = end > start
+    own, start, end = own[filled], start[filled], end[filled]
     if (np.diff(start) < 0).any() or (np.diff(end) < 0).any():
         return _align_unordered(own, start, end, row_start, row_end)
     first = np.searchsorted(end, row_start, side="right")

@@ -4,6 +4,7 @@
 import numpy as np
 
 from sklearn_neurox.extraction._model._config import max_tokens, text_config
+from sklearn_neurox.extraction._text._roles import UNALIGNED
 from sklearn_neurox.extraction._text._windows import too_long
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -32,17 +33,35 @@ def limit_tokens(config, tokenizer, stacks, max_length, *, model):
     return max_length
 
 
-def report_dropped(rows, alignment, *, missing):
+def report_dropped(rows, tokenized, alignment, *, missing):
     """Warn about rows without a subword, or raise an error if ``missing`` is ``"error"``."""
-    dropped = np.flatnonzero(alignment.counts == 0)
-    if len(dropped) == 0:
-        return
-    row = int(dropped[0])
-    shown = rows.texts[rows.text_of_row[row]][rows.start[row] : rows.end[row]]
-    found = (
-        f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} rows (the first "
-        f"is {rows.name(row)}, {shown!r})"
-    )
+    dropped = alignment.counts == 0
+    unaligned = np.zeros(len(rows), dtype=bool)
+    if not rows.whole:
+        lost = np.flatnonzero(tokenized.encodings.start == UNALIGNED)
+        lost_texts = np.searchsorted(tokenized.encodings.ptr, lost, side="right") - 1
+        unaligned = dropped & np.isin(rows.text_of_row, lost_texts)
+    if unaligned.any():
+        row = int(np.flatnonzero(unaligned)[0])
+        text = rows.texts[rows.text_of_row[row]]
+        n_texts = len(np.unique(rows.text_of_row[unaligned]))
+        _report_missing(
+            f"The tokens of {tokenized.tokenizer} cannot be matched with the words of {n_texts} "
+            f"of {len(rows.texts)} texts, which have {unaligned.sum()} of {len(rows)} rows (the "
+            f"first is {rows.name(row)}, of the text {_shorten(text, 60)!r})",
+            missing,
+        )
+    dropped = np.flatnonzero(dropped & ~unaligned)
+    if len(dropped):
+        row = int(dropped[0])
+        _report_missing(
+            f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} rows (the first "
+            f"is {rows.name(row)}, {rows.spelled_by(row)!r})",
+            missing,
+        )
+
+
+def _report_missing(found, missing):
     if missing == "error":
         raise ValueError(
             f"{found}. Remove them, or choose how to fill them with missing='zero' or "
@@ -54,6 +73,10 @@ def report_dropped(rows, alignment, *, missing):
     )
 
 
+def _shorten(text, length):
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 def report_special(rows, encodings, alignment, *, split):
     """Warn about rows whose text spells a special token; the advice depends on ``split``."""
     special = np.flatnonzero(encodings.is_special_word[alignment.tokens])
@@ -61,7 +84,6 @@ def report_special(rows, encodings, alignment, *, split):
         return
     affected = np.unique(np.searchsorted(alignment.ptr, special, side="right") - 1)
     row = int(affected[0])
-    shown = rows.texts[rows.text_of_row[row]][rows.start[row] : rows.end[row]]
     remedy = "Pass split_special_tokens=True to read it as ordinary characters."
     if split:
         # Unigram vocabularies contain their special tokens as ordinary pieces.
@@ -69,7 +91,7 @@ def report_special(rows, encodings, alignment, *, split):
     warn_user(
         f"{len(affected)} of {len(rows)} rows contain text that spells a special token, which the "
         f"model reads as that token; the first is {rows.name(row)} "
-        f"({shown if len(shown) < 40 else shown[:37] + '...'!r}). {remedy}",
+        f"({_shorten(rows.spelled_by(row), 40)!r}). {remedy}",
     )
 
 

@@ -24,6 +24,7 @@ class Rows:
     end: np.ndarray
     whole: bool  # rows are whole texts, including special tokens and blank pieces
     index: pd.Index | None
+    token_index: np.ndarray | None = None  # the token that a row names, -1 for none
 
     def __len__(self):
         return len(self.text_of_row)
@@ -31,6 +32,19 @@ class Rows:
     def name(self, row):
         """Return the name of a row for messages."""
         return name_row(self.index, row)
+
+    def spelled_by(self, row):
+        """Return the characters of a row."""
+        return self.texts[self.text_of_row[row]][self.start[row] : self.end[row]]
+
+    def spelled(self):
+        """Return the characters of each row, as a list."""
+        spans = zip(self.text_of_row.tolist(), self.start.tolist(), self.end.tolist(), strict=True)
+        return [self.texts[text][start:end] for text, start, end in spans]
+
+    def are_blank(self):
+        """Return whether each row consists of white space."""
+        return np.array([not shown.strip() for shown in self.spelled()], dtype=bool)
 
 
 def name_row(index, row):
@@ -47,8 +61,8 @@ def read_rows(X, *, caller):
     ----------
     X : DataFrame, or array-like of str, of shape (n_samples,)
         A frame of words with the columns ``text``, ``start`` and ``end`` (and ``word``, which the
-        spans are then checked against); a frame with only ``text``, and perhaps ``text_pair``, for
-        whole texts; or the texts themselves.
+        spans are then checked against; and ``token_index`` for rows that are one token); a frame
+        with only ``text``, and perhaps ``text_pair``, for whole texts; or the texts themselves.
 
     caller : str
         The calling class, for messages.
@@ -111,7 +125,9 @@ def _read_frame(X, caller):
             f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required by "
             f"{caller}."
         )
-    repeated = [name for name in ("text", "start", "end") if (X.columns == name).sum() > 1]
+    repeated = [
+        name for name in ("text", "start", "end", "token_index") if (X.columns == name).sum() > 1
+    ]
     if repeated:
         raise ValueError(f"{caller}: X has several columns named {repeated[0]!r}.")
     spans = [name for name in ("start", "end") if name in X.columns]
@@ -119,6 +135,11 @@ def _read_frame(X, caller):
         raise ValueError(
             f"{caller}: X has the column {spans[0]!r} but not the other of 'start' and 'end'. "
             "Words need both, and whole texts need neither."
+        )
+    if not spans and "token_index" in X.columns:
+        raise ValueError(
+            f"{caller}: X has the column 'token_index', which names a token of each row, but not "
+            "'start' and 'end'. Add them, or drop the column to read whole texts."
         )
     text = X["text"]
     if text.isna().any():
@@ -134,7 +155,10 @@ def _read_frame(X, caller):
     if not spans:
         return _whole_rows(texts, pairs, text_of_row, X.index)
     start, end = (_positions(X[name], name, caller) for name in ("start", "end"))
-    rows = Rows(texts, pairs, text_of_row, start, end, whole=False, index=X.index)
+    named = None
+    if "token_index" in X.columns:
+        named = _token_numbers(X["token_index"], caller)
+    rows = Rows(texts, pairs, text_of_row, start, end, False, X.index, token_index=named)
     _check_spans(rows, X["word"] if "word" in X.columns else None, caller)
     return rows
 
@@ -202,6 +226,20 @@ def _positions(column, name, caller):
     return values.astype(np.int64)
 
 
+def _token_numbers(column, caller):
+    """Read the numbers of the named tokens; -1 stands for a missing one."""
+    missing = column.isna().to_numpy()
+    numbers = _positions(column.where(~missing, -1), "token_index", caller)
+    wrong = np.flatnonzero((numbers < 0) & ~missing)
+    if len(wrong):
+        row = int(wrong[0])
+        raise ValueError(
+            f"{caller}: the 'token_index' of {name_row(column.index, row)} is {numbers[row]}; "
+            "tokens are numbered from 0. Leave it missing to own all tokens of the span."
+        )
+    return numbers
+
+
 def _check_spans(rows, words, caller):
     length = np.array([len(text) for text in rows.texts], dtype=np.int64)[rows.text_of_row]
     outside = (rows.start < 0) | (rows.end > length) | (rows.start >= rows.end)
@@ -214,9 +252,7 @@ def _check_spans(rows, words, caller):
         )
     if words is None:
         return
-    texts = rows.texts
-    triples = zip(rows.text_of_row.tolist(), rows.start.tolist(), rows.end.tolist(), strict=True)
-    found = np.array([texts[text][start:end] for text, start, end in triples], dtype=object)
+    found = np.array(rows.spelled(), dtype=object)
     wrong = found != words.to_numpy(dtype=object)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

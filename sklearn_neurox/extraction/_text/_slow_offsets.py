@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Character offsets for tokenizers that do not report them (the Python-only ones).
 
-Three methods are tried, each of which verifies its result. First, the tokens may spell the text
-character by character or byte by byte. Otherwise the text is cut at white space, and the tokens of
-the pieces must add up to the tokens of the whole; within a piece, the spelling of the tokens is
-matched. If all methods fail, an error is raised; nothing is guessed.
+First, the tokens may spell the text character by character or byte by byte. Otherwise the text is
+cut at white space, and the tokens of the pieces must add up to the tokens of the whole; within a
+piece, the letters of the tokens are matched. If they do not add up, the letters of the whole text
+are matched, and what does not match must lie within one piece. A text for which this fails is not
+guessed: its tokens have no characters.
 """
 
 import contextlib
-import difflib
 import re
-import string
 import threading
-import unicodedata
 import warnings
 from functools import lru_cache
 
 import numpy as np
 
-# Markers of word starts, continuations and word ends in common subword vocabularies.
-_PREFIXES = ("\u2581", "##", "\u0120")
-_SUFFIXES = ("</w>", "@@")
+from sklearn_neurox.extraction._text._letters import match_letters, surface
+from sklearn_neurox.extraction._text._roles import PAIR, SPECIAL, TEXT, UNALIGNED
+
+_MARKERS = "\u2581\u0120"
+# White space, without the control characters that only Python counts as such.
+_SPACES = re.compile(r"[^\S\x1c-\x1f]+|[\u2581\u0120]+")
 
 # Warning filters are global to the process.
 _warnings_lock = threading.Lock()
@@ -32,7 +33,8 @@ class SlowTokenizer:
     def __init__(self, tokenizer, split_special_tokens):
         self.tokenizer = tokenizer
         self.split_special_tokens = split_special_tokens
-        self.specials = frozenset(() if split_special_tokens else tokenizer.all_special_tokens)
+        specials = {*tokenizer.all_special_tokens, *tokenizer.added_tokens_encoder}
+        self.specials = frozenset(() if split_special_tokens else specials)
         self._chunk_offsets = lru_cache(maxsize=100_000)(self._align_chunk)
         self._chunk_tokens = lru_cache(maxsize=100_000)(self._tokenize)
         self.n_before, self.n_after = self._count_added()
@@ -43,36 +45,48 @@ class SlowTokenizer:
         full = self._full(text, pair)
         ids = full["input_ids"]
         own = self.tokenizer.convert_tokens_to_ids(list(tokens))
-        first = slice(self.n_before, self.n_before + len(own))
-        role = np.full(len(ids), -1)
-        role[first] = 0
-        if pair is not None:
-            role[self._place_of_pair(ids, pair)] = 1
-        # ByT5 adds no end token to a text that already ends in one.
-        elif len(ids) - self.n_before - len(own) not in (self.n_after, 0):
-            raise _no_offsets(self.tokenizer, text, "its special tokens vary with the text")
-        if ids[first] != own:
-            raise _no_offsets(self.tokenizer, text, "the tokens of the text are not in one place")
+        role = self._roles(ids, own, pair)
         start, end = (np.zeros(len(ids), dtype=np.int64) for _ in range(2))
-        if own:
-            start[first], end[first] = np.array(self.offsets(text, tokens)).T
+        first = slice(self.n_before, self.n_before + len(own))
+        spans = self.offsets(text, tokens) if ids[first] == own else None
+        if spans is None:
+            start[role == TEXT] = end[role == TEXT] = UNALIGNED
+        elif own:
+            start[first], end[first] = np.array(spans).T
         types = full.get("token_type_ids", [0] * len(ids))
         return {"ids": ids, "types": types, "role": role, "start": start, "end": end}
 
+    def _roles(self, ids, own, pair):
+        role = np.full(len(ids), SPECIAL)
+        if ids[self.n_before : self.n_before + len(own)] != own:
+            role[self.n_before : len(ids) - self.n_after] = TEXT
+            return role
+        role[self.n_before : self.n_before + len(own)] = TEXT
+        if pair is not None:
+            role[self._place_of_pair(ids, pair)] = PAIR
+        return role
+
     def _place_of_pair(self, ids, pair):
         own = self.tokenizer.convert_tokens_to_ids(list(self._tokenize(pair)))
+        # ByT5 adds no end token to a text that already ends in one.
         for end in (len(ids) - self.n_after, len(ids)):
             if ids[end - len(own) : end] == own:
                 return slice(end - len(own), end)
-        raise _no_offsets(self.tokenizer, pair, "the tokens of the pair are not at the end")
+        raise _no_place(self.tokenizer, pair, "the tokens of the pair are not at the end")
 
     def offsets(self, text, tokens):
-        """Return the characters of each token, as pairs (start, end)."""
-        for spelled in (_spell, _spell_bytes):
-            found = spelled(text, tokens, self.specials)
+        """Return the characters of each token, as pairs (start, end), or None."""
+        units = list(text), list(range(len(text)))
+        for pieces in (units, _bytes_of(text)):
+            found = _spell(text, *pieces, tokens, self._spelled(pieces is not units))
             if found is not None:
                 return found
         return self._offsets_by_chunk(text, tokens)
+
+    def _spelled(self, in_bytes):
+        if not in_bytes:
+            return {token: list(token) for token in self.specials}
+        return {token: _bytes_of(token)[0] for token in self.specials}
 
     def _offsets_by_chunk(self, text, tokens):
         # Tokenizers disagree about white space, except for the space character.
@@ -85,12 +99,27 @@ class SlowTokenizer:
                     for (chunk_start, chunk_end), piece in zip(chunks, pieces, strict=True)
                     for start, end in self._chunk_offsets(text[chunk_start:chunk_end], piece)
                 ]
-        return _align_surfaces(text, tokens, self.tokenizer)
+        return self._align_text(text, tokens)
 
     def _align_chunk(self, chunk, tokens):
-        if len(tokens) == 1:
-            return [(0, len(chunk))]
-        return _align_surfaces(chunk, tokens, None)
+        return _fill_gaps(chunk, tokens, match_letters(chunk, tokens, self._silent(chunk))[0])
+
+    def _align_text(self, text, tokens):
+        spans, is_exact = match_letters(text, tokens, self._silent(text))
+        filled = _fill_gaps(text, tokens, spans)
+        if is_exact:
+            return filled
+        # What lies in two pieces, or between them, could belong to either.
+        sure = all(
+            len(text[start:end].split()) == 1
+            for token, (start, end) in zip(tokens, filled, strict=True)
+            if token.strip(_MARKERS)
+        )
+        return filled if sure else None
+
+    def _silent(self, text):
+        """Return the special tokens that the text does not spell, such as the unknown token."""
+        return {token for token in self.specials if token not in text}
 
     def _tokenize(self, text):
         return tuple(self.tokenizer.tokenize(text, split_special_tokens=self.split_special_tokens))
@@ -115,7 +144,7 @@ class SlowTokenizer:
         for before in range(len(full) - len(own) + 1):
             if full[before : before + len(own)] == own:
                 return before, len(full) - len(own) - before
-        raise _no_offsets(self.tokenizer, "a", "the tokens of the text are not in one place")
+        raise _no_place(self.tokenizer, "a", "the tokens of the text are not in one place")
 
 
 @contextlib.contextmanager
@@ -126,7 +155,7 @@ def _end_warnings_silenced():
         yield
 
 
-def _no_offsets(tokenizer, text, reason):
+def _no_place(tokenizer, text, reason):
     shown = text if len(text) <= 60 else text[:57] + "..."
     return ValueError(
         f"The tokens of {type(tokenizer).__name__} cannot be matched with the words of the text "
@@ -135,89 +164,81 @@ def _no_offsets(tokenizer, text, reason):
     )
 
 
-def _spell_bytes(text, tokens, specials):
-    """Spell the text in UTF-8 bytes, one token per byte, as ByT5 and Perceiver do."""
-    raw = text.encode("utf-8", errors="surrogatepass").decode("latin-1")
-    recoded = frozenset(s.encode("utf-8").decode("latin-1") for s in specials)
-    found = _spell(raw, tokens, recoded)
-    if found is None:
-        return None
-    widths = [len(char.encode("utf-8", errors="surrogatepass")) for char in text]
-    char_of_byte = np.repeat(np.arange(len(text)), widths)
-    return [(int(char_of_byte[s]), int(char_of_byte[e - 1]) + 1) for s, e in found]
+def _bytes_of(text):
+    """Return the bytes of UTF-8, each as one character, and the source of each."""
+    units, source = [], []
+    for place, char in enumerate(text):
+        raw = char.encode("utf-8", errors="surrogatepass").decode("latin-1")
+        units += raw
+        source += [place] * len(raw)
+    return units, source
 
 
-def _spell(text, tokens, specials):
-    """Match the tokens with the characters of the text one by one, or return None."""
+def _spell(text, units, source, tokens, specials):
+    """Match the tokens with the units of the text one by one, or return None.
+
+    Special tokens may take in the white space around them.
+    """
     found, place, swallows = [], 0, False
+
+    def skip_space(place):
+        while place < len(units) and text[source[place]].isspace():
+            place += 1
+        return place
+
     for token in tokens:
         is_special = token in specials
-        # Special tokens may include the white space around them.
-        if (is_special or swallows) and not text.startswith(token, place):
-            place = _skip_space(text, place)
-        if (len(token) != 1 and not is_special) or not text.startswith(token, place):
+        wanted = specials[token] if is_special else [token]
+        if (is_special or swallows) and units[place : place + len(wanted)] != wanted:
+            place = skip_space(place)
+        end = place + len(wanted)
+        if units[place:end] != wanted:
             return None
-        found.append((place, place + len(token)))
-        place += len(token)
-        swallows = is_special
-    place = _skip_space(text, place) if swallows else place
-    return found if place == len(text) else None
+        found.append((source[place], source[end - 1] + 1))
+        place, swallows = end, is_special
+    place = skip_space(place) if swallows else place
+    return found if place == len(units) else None
 
 
-def _skip_space(text, place):
-    # ASCII only: in a text of bytes, other white space may be part of a letter.
-    return len(text) - len(text[place:].lstrip(string.whitespace))
+def _fill_gaps(text, tokens, spans):
+    """Assign each token without letters the characters between its neighbors.
 
-
-def _normalized(text):
-    """Return the letters without case, composition and markers, and the source of each."""
-    letters, source = [], []
-    for place, char in enumerate(text):
-        # Decomposed first, because capitals in compatibility forms have no case.
-        plain = unicodedata.normalize("NFKD", char).casefold()
-        for letter in unicodedata.normalize("NFKD", plain):
-            if not letter.isspace():
-                letters.append(letter)
-                source.append(place)
-    return "".join(letters), source
-
-
-def _surface(token):
-    for prefix in _PREFIXES:
-        token = token.removeprefix(prefix)
-    for suffix in _SUFFIXES:
-        token = token.removesuffix(suffix)
-    return _normalized(token)[0]
-
-
-def _align_surfaces(text, tokens, tokenizer):
-    """Match the spelling of the tokens with the text; unmatched tokens get the gaps in between.
-
-    If a tokenizer is given (to be named in the error), everything must match.
+    A lone marker gets only the white space there. Any other token of an empty gap belongs to the
+    character before, such as the last pieces of what a tokenizer wrote for one character.
     """
-    letters, source = _normalized(text)
-    surfaces = [_surface(token) for token in tokens]
-    owner = [i for i, surface in enumerate(surfaces) for _ in surface]
-    matcher = difflib.SequenceMatcher(None, "".join(surfaces), letters, autojunk=False)
-    spans = [None] * len(tokens)
-    matched = 0
-    for block in matcher.get_matching_blocks():
-        matched += block.size
-        for step in range(block.size):
-            token, place = owner[block.a + step], source[block.b + step]
-            low, high = spans[token] or (place, place)
-            spans[token] = (min(low, place), max(high, place))
-    if tokenizer is not None and not matched == len(letters) == len(owner):
-        raise _no_offsets(tokenizer, text, "their spelling does not follow the text")
-    return _fill_gaps([None if s is None else (s[0], s[1] + 1) for s in spans], len(text))
-
-
-def _fill_gaps(spans, length):
-    """Assign each token without a span all characters between its neighbors."""
+    spans = _place_literally(text, tokens, spans)
     ends = np.maximum.accumulate([0] + [0 if s is None else s[1] for s in spans])[:-1]
-    starts = [length if s is None else s[0] for s in spans] + [length]
-    starts = np.minimum.accumulate(starts[::-1])[::-1][1:]
-    return [
-        (int(before), int(after)) if span is None else span
-        for span, before, after in zip(spans, ends, starts, strict=True)
-    ]
+    starts = _starts_after(text, spans)
+    filled = []
+    for token, span, before, after in zip(tokens, spans, ends, starts, strict=True):
+        low, high = int(before), max(int(before), int(after))
+        if span is None and not token.strip(_MARKERS):
+            spaces = _SPACES.search(text, low, high)
+            span = spaces.span() if spaces else (low, low)
+        elif span is None and low < high:
+            inner = text[low:high]
+            # Without the white space around, unless there is nothing else.
+            lead = len(inner) - len(inner.lstrip()) if inner.strip() else 0
+            span = (low + lead, low + (len(inner.rstrip()) or len(inner)))
+        filled.append(span or (max(low - 1, 0), max(low, min(1, len(text)))))
+    return filled
+
+
+def _starts_after(text, spans):
+    """Return where the next token with a span begins, for each token."""
+    starts = [len(text) if s is None else s[0] for s in spans] + [len(text)]
+    return np.minimum.accumulate(starts[::-1])[::-1][1:]
+
+
+def _place_literally(text, tokens, spans):
+    """Place tokens without letters that occur as they are, such as control characters."""
+    found, place = [], 0
+    for token, span, after in zip(tokens, spans, _starts_after(text, spans), strict=True):
+        for spelled in (token, surface(token)) if span is None else ():
+            at = text.find(spelled, place, int(after)) if spelled else -1
+            if at >= 0:
+                span = (at, at + len(spelled))
+                break
+        place = place if span is None else max(place, span[1])
+        found.append(span)
+    return found

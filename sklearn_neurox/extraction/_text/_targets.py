@@ -61,6 +61,8 @@ def read_rows_and_targets(X, *, stack, caller):
     columns = {"text": X["target"], "text_pair": X["text"]}
     if not missing:
         columns |= {"start": X["target_start"], "end": X["target_end"]}
+        if "token_index" in X.columns:
+            columns["token_index"] = X["token_index"]
     # Read the target like any other text, under the usual column names.
     rows = read_rows(pd.DataFrame(columns, index=X.index), caller=f"{caller} (of the target)")
     return replace(rows, pairs=None), rows.pairs
@@ -84,8 +86,13 @@ def tokenize_contexts(request, texts, first_sequence, n_sequences):
     spec = request.spec
     config, tokenizer = load_config(spec), load_tokenizer(spec)
     limit = limit_tokens(config, tokenizer, ["encoder"], None, model=spec.name)
-    split = request.split_special_tokens
-    encodings = encode(tokenizer, texts, None, split_special_tokens=split)
+    encodings = encode(
+        tokenizer,
+        texts,
+        None,
+        split_special_tokens=request.split_special_tokens,
+        add_special_tokens=request.add_special_tokens,
+    )
     long_texts = too_long(encodings, limit)
     if len(long_texts):
         first = int(long_texts[0])

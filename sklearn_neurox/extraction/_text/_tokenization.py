@@ -6,12 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.extraction._text._added_tokens import arrange_added_tokens
+from sklearn_neurox.extraction._text._deleted_characters import (
+    DeletedCharacters,
+    correct_deletions,
+)
+from sklearn_neurox.extraction._text._own_characters import correct_markers, pieces_of
+from sklearn_neurox.extraction._text._roles import SPECIAL, TEXT
 from sklearn_neurox.extraction._text._slow_offsets import SlowTokenizer
 from sklearn_neurox.utils._ragged import pointers
 
-SPECIAL, TEXT, PAIR = -1, 0, 1
-# The space before a word, as written by SentencePiece and byte-level BPE.
-_MARKERS = "\u2581\u0120"
 # Texts tokenized together: tokenizers return about ten kilobytes per text.
 _PORTION = 2048
 
@@ -27,11 +31,11 @@ class Encodings:
     end: np.ndarray
     ptr: np.ndarray
     is_special_word: np.ndarray  # the text itself spells a special token
-    is_marker: np.ndarray  # a lone word-start marker glued to the first character
+    has_space: np.ndarray  # it stands for spaces before its span, too
     is_cls: np.ndarray  # the added token that represents the whole text
 
 
-def encode(tokenizer, texts, pairs, *, split_special_tokens):
+def encode(tokenizer, texts, pairs, *, split_special_tokens, add_special_tokens="auto"):
     """Tokenize texts and find the characters of each token.
 
     Parameters
@@ -48,9 +52,14 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
     split_special_tokens : bool
         Whether text that spells a special token is read as ordinary text.
 
+    add_special_tokens : bool or "auto", default="auto"
+        Whether special tokens are added around each text; ``"auto"`` leaves a text that begins
+        with them as it stands.
+
     Returns
     -------
     encodings : Encodings
+        The tokens of a text that cannot be aligned have the span (-1, -1).
 
     Raises
     ------
@@ -58,14 +67,21 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
         If a text contains a lone surrogate that the tokenizer cannot read.
     """
     if isinstance(tokenizer, TorchModel):
-        return _encode_torch_model(tokenizer, texts, pairs)
+        return _encode_torch_model(tokenizer, texts, pairs, add_special_tokens)
     try:
         flat, lengths = _encode_in_portions(tokenizer, texts, pairs, split_special_tokens)
-    except (TypeError, UnicodeEncodeError):
+    except Exception:
+        # Each library complains about surrogates in its own way.
         _check_surrogates([*texts, *(pairs or ())], tokenizer)
         raise
     ptr = pointers(lengths)
-    surface = _Surfaces(tokenizer, texts, flat, ptr)
+    flat["is_special_word"] = _spelled_specials(tokenizer, texts, flat, ptr)
+    flat["has_space"] = np.zeros(len(flat["ids"]), dtype=bool)
+    if tokenizer.is_fast:
+        flat["has_space"] = correct_markers(tokenizer, texts, flat, ptr)
+    if pairs is None or add_special_tokens is False:
+        renders_chats = getattr(tokenizer, "chat_template", None) is not None
+        flat, ptr = arrange_added_tokens(flat, ptr, add_special_tokens, renders_chats=renders_chats)
     cls_id = -1 if tokenizer.cls_token_id is None else tokenizer.cls_token_id
     return Encodings(
         ids=flat["ids"],
@@ -74,8 +90,8 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens):
         start=flat["start"],
         end=flat["end"],
         ptr=ptr,
-        is_special_word=surface.special_words(),
-        is_marker=surface.markers(),
+        is_special_word=flat["is_special_word"],
+        has_space=flat["has_space"],
         is_cls=(flat["role"] == SPECIAL) & (flat["ids"] == cls_id),
     )
 
@@ -113,6 +129,18 @@ def _flatten(lists):
 
 
 def _encode_fast(tokenizer, texts, pairs, split_special_tokens):
+    deleted = DeletedCharacters(tokenizer).in_texts(texts)
+    parts = _encode_as_reported(tokenizer, texts, pairs, split_special_tokens)
+    if deleted:
+
+        def encode_alone(others):
+            return _encode_as_reported(tokenizer, others, None, split_special_tokens)
+
+        correct_deletions(texts, parts, deleted, encode_alone)
+    return parts
+
+
+def _encode_as_reported(tokenizer, texts, pairs, split_special_tokens):
     encodings = tokenizer(
         texts,
         pairs,
@@ -127,8 +155,8 @@ def _encode_fast(tokenizer, texts, pairs, split_special_tokens):
         "ids": [e.ids for e in encodings],
         "types": [e.type_ids for e in encodings],
         "role": [_fast_roles(e) for e in encodings],
-        "start": [spans[:, 0] for spans in offsets],
-        "end": [spans[:, 1] for spans in offsets],
+        "start": [spans[:, 0].copy() for spans in offsets],
+        "end": [spans[:, 1].copy() for spans in offsets],
     }
 
 
@@ -137,9 +165,14 @@ def _fast_roles(encoding):
     return np.where(encoding.special_tokens_mask, SPECIAL, sequence)
 
 
-def _encode_torch_model(model, texts, pairs):
+def _encode_torch_model(model, texts, pairs, add_special_tokens):
     if pairs is not None:
         raise ValueError(f"{model} reads one text at a time. Drop the column 'text_pair'.")
+    if add_special_tokens != "auto":
+        raise ValueError(
+            f"The 'encode' of {model} decides which special tokens it adds, so "
+            f"add_special_tokens={add_special_tokens!r} has no effect. Leave it at 'auto'."
+        )
     encoded = [model.encode_checked(text) for text in texts]
     ptr = pointers([len(ids) for ids, _ in encoded])
     spans = np.concatenate([spans for _, spans in encoded])
@@ -152,7 +185,7 @@ def _encode_torch_model(model, texts, pairs):
         end=spans[:, 1],
         ptr=ptr,
         is_special_word=none,
-        is_marker=none,
+        has_space=none,
         is_cls=none,
     )
 
@@ -166,39 +199,13 @@ def _encode_slow(tokenizer, texts, pairs, split_special_tokens):
     return {name: [one[name] for one in encoded] for name in names}
 
 
-class _Surfaces:
-    """Compares tokens with the characters they cover."""
-
-    def __init__(self, tokenizer, texts, flat, ptr):
-        self.tokenizer, self.texts, self.flat, self.ptr = tokenizer, texts, flat, ptr
-
-    def special_words(self):
-        ids = np.array(sorted(set(self.tokenizer.all_special_ids)), dtype=np.int64)
-        spelled = dict(zip(ids.tolist(), self._pieces(ids), strict=True))
-        candidates = (self.flat["role"] == TEXT) & np.isin(self.flat["ids"], ids)
-        return self._confirm(
-            candidates, lambda token, text: text.strip() == spelled[self.flat["ids"][token]]
-        )
-
-    def markers(self):
-        distinct, inverse = np.unique(self.flat["ids"], return_inverse=True)
-        blank = np.array(
-            [bool(piece) and not piece.strip(_MARKERS) for piece in self._pieces(distinct)],
-            dtype=bool,
-        )
-        candidates = (self.flat["role"] == TEXT) & blank[inverse]
-        return self._confirm(
-            candidates,
-            lambda _, text: bool(text.strip()) and not any(mark in text for mark in _MARKERS),
-        )
-
-    def _pieces(self, ids):
-        pieces = self.tokenizer.convert_ids_to_tokens([int(i) for i in ids])
-        return ["" if piece is None else str(piece) for piece in pieces]
-
-    def _confirm(self, candidates, matches):
-        for token in np.flatnonzero(candidates):
-            text = self.texts[int(np.searchsorted(self.ptr, token, side="right")) - 1]
-            span = text[self.flat["start"][token] : self.flat["end"][token]]
-            candidates[token] = matches(token, span)
-        return candidates
+def _spelled_specials(tokenizer, texts, flat, ptr):
+    """Find the tokens by which the text itself spells a special token."""
+    ids = sorted(set(tokenizer.all_special_ids))
+    spelled = dict(zip(ids, pieces_of(tokenizer, ids), strict=True))
+    found = (flat["role"] == TEXT) & np.isin(flat["ids"], np.array(ids, dtype=np.int64))
+    for token in np.flatnonzero(found):
+        text = texts[int(np.searchsorted(ptr, token, side="right")) - 1]
+        span = text[flat["start"][token] : flat["end"][token]]
+        found[token] = span.strip() == spelled[int(flat["ids"][token])]
+    return found

@@ -35,7 +35,13 @@ def tokenize_texts(request, texts, pairs, contexts=None):
     available, _ = request.blocks
     stacks = {block.stack for block in available}
     reader = tokenizer if contexts is None else target_tokenizer(tokenizer)
-    encodings = encode(reader, texts, pairs, split_special_tokens=request.split_special_tokens)
+    encodings = encode(
+        reader,
+        texts,
+        pairs,
+        split_special_tokens=request.split_special_tokens,
+        add_special_tokens=request.add_special_tokens,
+    )
     check_vocabulary_size(config, tokenizer)
     check_vocabulary(encodings, config, reader)
     return TokenizedTexts(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_neurox.extraction._text._tokenization import TEXT
+from sklearn_neurox.extraction._text._roles import TEXT
 from sklearn_neurox.utils._ragged import pointers, ranges
 
 
