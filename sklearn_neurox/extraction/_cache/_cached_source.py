@@ -49,6 +49,11 @@ class CachedSource:
         state.pop("_keys", None)
         return state
 
+    @property
+    def spec(self):
+        """The model that fills the cache."""
+        return self.texts.request.spec
+
     def fill(self):
         """Compute what the cache lacks; return the number of texts that the model read."""
         obstacle = find_obstacle(self.texts.request.spec)

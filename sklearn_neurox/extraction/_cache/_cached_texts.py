@@ -36,7 +36,8 @@ class CachedTexts:
 
     def __init__(self, request, texts, pairs=None, contexts=None):
         spec = request.spec
-        if spec.is_torch_model and spec.model.fingerprint is None:
+        unnamed = spec.is_torch_model and spec.model.fingerprint is None
+        if unnamed and spec.fingerprint is None:
             raise ValueError(
                 f"The 'cache' of ActivationExtractor cannot keep the activations of {spec.name}: "
                 "its parameters can be hashed, but not the code of its 'encode' and 'forward'. "

@@ -133,7 +133,7 @@ def _look_elsewhere(spec, stacks):
 
 
 def _look_at(spec, stacks):
-    from sklearn_neurox.extraction._model._forward import traits_of
+    from sklearn_neurox.extraction._model._first_look import traits_of
 
     model = load_model(spec)
     return [traits_of(model, stack) for stack in stacks]

@@ -6,7 +6,8 @@ import threading
 
 from sklearn_neurox.extraction._editing._sites import hidden_sites, site_of
 from sklearn_neurox.extraction._model._eager import uncompiled
-from sklearn_neurox.extraction._model._forward import base_of, traits_of
+from sklearn_neurox.extraction._model._first_look import traits_of
+from sklearn_neurox.extraction._model._forward import base_of
 from sklearn_neurox.extraction._model._hooks import first_of, note_edit
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._warn_user import warn_user

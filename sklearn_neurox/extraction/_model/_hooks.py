@@ -18,7 +18,9 @@ _edits_lock = threading.Lock()
 
 
 class ModuleDidNotRun(RuntimeError):
-    """A hooked module took no part in the forward pass."""
+    """A hooked module took no part in the forward pass; ``names`` lists its taps."""
+
+    names: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,12 @@ def run_tapped(forward, taps, visit, *, stop):
             return None
     if waiting:
         missing = sorted(map(str, waiting))
-        raise ModuleDidNotRun(
+        error = ModuleDidNotRun(
             f"The module of {missing[0]!r} did not run in the forward pass ({len(waiting)} in "
             "total), so its activations cannot be read."
         )
+        error.names = tuple(waiting)
+        raise error
     return output
 
 

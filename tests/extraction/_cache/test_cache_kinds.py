@@ -20,7 +20,10 @@ from sklearn_neurox.extraction._cache._identity import identify
 from sklearn_neurox.words import words_frame
 from tests.extraction.families import TWO_STACKS
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The pickle of this ActivationExtractor:UserWarning"),
+]
 
 
 @pytest.fixture
