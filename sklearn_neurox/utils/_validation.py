@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from sklearn.base import is_regressor
 from sklearn.utils import check_array
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils.validation import _check_sample_weight, validate_data
@@ -76,7 +77,7 @@ def check_matrix(
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
         y = to_pandas(y)
-        check_no_missing_labels(y)
+        check_no_missing_labels(y, may_mix=is_regressor(estimator))
         check_row_order(X, y)
     checked = validate_data(
         estimator,
@@ -250,15 +251,19 @@ def _check_unique_names(X, caller):
     )
 
 
-def check_no_missing_labels(y, *, input_name="y"):
-    """Raise an error if any label is None, NaN or ``pd.NA``, or if some are str and some not."""
+def check_no_missing_labels(y, *, input_name="y", may_mix=False):
+    """Raise an error if any label is None, NaN or ``pd.NA``, or if some are str and some not.
+
+    ``may_mix`` allows the latter: targets of a regression are checked as numbers later.
+    """
     y = to_pandas(y)
     name = getattr(y, "name", None)
     missing = np.asarray(pd.isna(y if hasattr(y, "dtype") else np.asarray(y, dtype=object)))
     if missing.ndim == 2:
         missing = missing.any(axis=1)
     if not missing.any():
-        _check_kinds_of_labels(y, input_name)
+        if not may_mix:
+            _check_kinds_of_labels(y, input_name)
         return
     first = int(np.flatnonzero(missing)[0])
     column = repr(name) if isinstance(name, str) else "<the column of labels>"
