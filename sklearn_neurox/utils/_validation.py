@@ -9,9 +9,9 @@ import pandas as pd
 from sklearn.base import is_regressor
 from sklearn.utils import check_array
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
-from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._containers import describe, to_pandas
 from sklearn_neurox.utils._torch import to_numpy
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -249,6 +249,20 @@ def _check_unique_names(X, caller):
         f"X of {caller} has several columns named {repeated!r} ({places}), so names cannot tell "
         "the neurons apart. Rename them, for example with add_prefix before joining frames."
     )
+
+
+def check_equal_lengths(caller, **rows):
+    """Raise an error if parameters, given by name, lack a length or differ in it; None is ignored.
+
+    scikit-learn's own check does not name the parameter.
+    """
+    for name, values in rows.items():
+        if values is not None and not (hasattr(values, "__len__") or hasattr(values, "shape")):
+            raise TypeError(
+                f"The {name!r} parameter of {caller} needs one entry per sample, but got "
+                f"{describe(values)}."
+            )
+    check_consistent_length(*rows.values())
 
 
 def check_no_missing_labels(y, *, input_name="y", may_mix=False):
