@@ -186,8 +186,8 @@ def baseline_table(
     """
     words, y, X, X_untrained, groups = map(to_pandas, (words, y, X, X_untrained, groups))
     check_no_missing_labels(y)
-    rows = {"words": words, "y": y, "X": X, "X_untrained": X_untrained, "groups": groups}
-    check_equal_lengths("baseline_table", **rows)
+    inputs = {"words": words, "y": y, "X": X, "X_untrained": X_untrained, "groups": groups}
+    check_equal_lengths("baseline_table", **inputs)
     for name, rows in (("words", words), ("X", X), ("X_untrained", X_untrained)):
         check_row_order(rows, y, names=(name, "y"))
     word_forms(words, caller="baseline_table")
