@@ -96,8 +96,11 @@ def test_models_without_sinks_are_read_in_silence(tiny):
 def test_a_cache_that_is_filled_warns_as_well(sunk, tmp_path):
     model, tokenizer = sunk
     extractor = ActivationExtractor(model, tokenizer=tokenizer, cache=tmp_path)
-    (message,) = messages(extractor, TEXTS, "mean")
-    assert message.startswith("3 of 3 rows")
+    for _ in range(2):  # filled, then recalled without a look at the model
+        (message,) = messages(extractor, TEXTS, "mean")
+        assert message.startswith("3 of 3 rows")
+        assert "2 blocks, such as hidden.2" in message
+    assert messages(extractor.set_params(layers=[0, 1]), TEXTS, "mean") == []
 
 
 @pytest.mark.slow
