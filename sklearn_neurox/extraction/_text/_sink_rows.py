@@ -29,6 +29,6 @@ def report_sinks(parts, n_rows, blocks):
         f"{len(rows)} of {n_rows} rows have the first token of the model's input, whose state is "
         f"many times longer than any other in {where} (an attention sink), so that these rows "
         "dominate variances and extremes. Put a token that belongs to no row in front of each "
-        "input with ActivationExtractor(prefix='bos'), or with the text of a token where the "
-        "tokenizer has no BOS."
+        "input, with ActivationExtractor(prefix='bos'), or with prefix='\\n' if the tokenizer has "
+        "no BOS token."
     )

@@ -81,7 +81,7 @@ def score_tokens(
     >>> list(scores.columns[-3:])
     ['token', 'token_index', 'score']
     >>> highlight(scores)
-    <Highlight of ['score'] in 6 words of 1 sentences>
+    <Highlight of ['score'] in 8 words of 1 sentences>
     """
     pipeline = getattr(pipeline, "best_estimator_", pipeline)
     extractor = _extractor_of(pipeline)
