@@ -2,6 +2,7 @@
 """Rows of conversations: the spans of contents, against writers that know each format."""
 
 import itertools
+import os
 import warnings
 
 import numpy as np
@@ -9,8 +10,14 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.pipeline import make_pipeline
+from transformers import AutoModel, AutoTokenizer
 
-from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator, chat_frame
+from sklearn_neurox.extraction import (
+    ActivationExtractor,
+    SubwordAggregator,
+    chat_frame,
+    token_frame,
+)
 from tests.extraction.chat_templates import CHAT_FAMILIES
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
@@ -311,3 +318,53 @@ def test_a_frame_survives_slices_merges_and_files(chat_model, tmp_path):
     read = pd.read_csv(tmp_path / "turns.csv")
     np.testing.assert_array_equal(extractor.fit_transform(read), H)
     np.testing.assert_array_equal(extractor.fit_transform(frame[::-1][:4]), H[::-1][:4])
+
+
+@pytest.mark.slow
+def test_conversations_of_a_real_decoder():
+    """Answer, last token, prompt end and tokens, one text at a time."""
+    folder = os.environ.get("SKLEARN_NEUROX_DECODER")
+    if not folder:
+        pytest.skip("SKLEARN_NEUROX_DECODER does not name a decoder's folder")
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    chats = [
+        [
+            {"role": "system", "content": "Answer briefly."},
+            {"role": "user", "content": "Do dogs bark?"},
+            {"role": "assistant", "content": "Yes, dogs bark loudly."},
+        ],
+        [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hi"}],
+    ]
+    turns, ends = chat_frame(chats, tokenizer), chat_frame(chats, tokenizer, rows="prompt_end")
+    tokens = token_frame(turns["text"], tokenizer)
+    extractor = ActivationExtractor(model, tokenizer=tokenizer, layers=[5, 15, 30])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* attention sink")
+        H = {
+            name: SubwordAggregator(strategy).fit_transform(extractor.transform(rows))
+            for name, rows, strategy in (
+                ("last", turns, "last"),
+                ("mean", turns, "mean"),
+                ("ends", ends, "last"),
+                ("tokens", tokens, "last"),
+            )
+        }
+    for row, chat in enumerate(chats):
+        ids = tokenizer.apply_chat_template(chat)["input_ids"]
+        prompt = tokenizer.apply_chat_template(chat[:-1], add_generation_prompt=True)["input_ids"]
+        assert ids[: len(prompt)] == prompt
+        n_answer = len(tokenizer(chat[-1]["content"])["input_ids"])
+        answer = slice(len(prompt), len(prompt) + n_answer)
+        with torch.no_grad():
+            states = model(torch.tensor([ids]), output_hidden_states=True).hidden_states
+        for k, layer in enumerate((5, 15, 30)):
+            state, own = states[layer][0].numpy(), slice(576 * k, 576 * (k + 1))
+            largest = np.abs(state).max()
+            for name, wanted in (
+                ("last", state[answer][-1]),
+                ("mean", state[answer].mean(axis=0)),
+                ("ends", state[len(prompt) - 1]),
+            ):
+                assert np.abs(H[name][row, own] - wanted).max() < 1e-5 * largest, (name, layer)
+            of_tokens = H["tokens"][tokens["sentence_id"] == row][:, own]
+            assert np.abs(of_tokens - state).max() < 1e-5 * largest
