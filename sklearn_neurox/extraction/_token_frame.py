@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn_neurox.extraction._text._alignment import own_tokens
 from sklearn_neurox.extraction._text._own_characters import pieces_of
 from sklearn_neurox.extraction._text._roles import UNALIGNED
 from sklearn_neurox.extraction._text._tokenization import encode
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._ragged import pointers
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def token_frame(
     Raises
     ------
     TypeError
-        If `texts` is one string, or an item is not a string.
+        If `texts` is one string or a table, or an item is not a string.
 
     ValueError
         If the tokens of a text cannot be matched with its characters.
@@ -131,6 +132,13 @@ def token_frame(
 def _check_texts(texts):
     if isinstance(texts, str):
         raise TypeError("token_frame takes a list of texts, got one string.")
+    texts = to_pandas(texts)
+    # Iterating over either yields the names of the columns, which are strings like texts.
+    if isinstance(texts, pd.DataFrame | Mapping):
+        raise TypeError(
+            "token_frame takes a list of texts, got a table. Pass its texts, each once: "
+            "frame['text'].unique()."
+        )
     texts = list(texts)
     for place, text in enumerate(texts):
         if not isinstance(text, str):

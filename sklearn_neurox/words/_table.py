@@ -145,7 +145,8 @@ def _one_row_per_word(table):
     columns = {"sentence_id": ids.take(of_row).array}
     for name in table.columns.drop("sentence_id", errors="ignore"):
         values = table[name]
-        if is_list(values.iloc[0]):
+        # A missing list in front must not make each word carry the whole list of its sentence.
+        if any(map(is_list, values)):
             columns[name] = flat_labels(name, values, lengths, ids).array
         else:
             columns[name] = values.take(of_row).array

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from sklearn_neurox.extraction import ActivationExtractor, TorchModel, token_frame
+from sklearn_neurox.words import words_frame
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
@@ -134,3 +135,12 @@ def test_a_module_of_ones_own(tiny):
 def test_what_is_not_texts_is_an_error(texts, tiny):
     with pytest.raises((TypeError, ValueError)):
         token_frame(texts, tiny("gpt2"))
+
+
+def test_a_table_is_not_a_list_of_texts(tiny):
+    words = words_frame([["The", "dog"], ["a", "cat"]])
+    for table in (words, words[["text"]], words.to_dict("records"), {"text": ["The dog"]}):
+        with pytest.raises(TypeError, match="got a table. Pass its texts"):
+            token_frame(table, tiny("gpt2"))
+    tokens = token_frame(words["text"].unique(), tiny("gpt2"))
+    assert tokens["text"].unique().tolist() == ["The dog", "a cat"]
