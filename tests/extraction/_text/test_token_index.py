@@ -144,3 +144,26 @@ def test_a_table_is_not_a_list_of_texts(tiny):
             token_frame(table, tiny("gpt2"))
     tokens = token_frame(words["text"].unique(), tiny("gpt2"))
     assert tokens["text"].unique().tolist() == ["The dog", "a cat"]
+
+
+# Each token of the second tokenizer overlaps the token with its number of the first.
+ALMOST_ALIKE = [
+    ("bert", "xlm-roberta", "it sleeps"),
+    ("llama", "bert", "cats bark"),
+    ("bert", "llama", "The dog"),
+    ("xlm-roberta", "bert", "it sleeps"),
+]
+
+
+def test_tokens_of_another_tokenizer_are_refused_even_if_they_overlap(tiny):
+    for one, other, text in ALMOST_ALIKE:
+        tokens = token_frame([text], tiny(one))
+        assert len(ActivationExtractor(tiny(one)).transform(tokens)) == len(tokens)
+        with pytest.raises(ValueError, match="must come from the same tokenizer"):
+            ActivationExtractor(tiny(other)).transform(tokens)
+
+
+def test_rows_that_are_more_than_the_token_that_they_name_are_refused(tiny):
+    words = words_frame([["unbelievably", "so"]]).assign(token_index=[1, None])
+    with pytest.raises(ValueError, match=r"token_index' of row 0 is 1, .* 0 to 12"):
+        ActivationExtractor(tiny("bert")).transform(words)
