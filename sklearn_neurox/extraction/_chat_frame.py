@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import HasMethods, validate_params
 
 from sklearn_neurox.extraction._extractor import ActivationExtractor
 from sklearn_neurox.extraction._model._loading import load_tokenizer
-from sklearn_neurox.extraction._text._alignment import own_tokens
+from sklearn_neurox.extraction._text._alignment import own_tokens, shown_spans
 from sklearn_neurox.extraction._text._chat_spans import NotFoundError, content_of, find_contents
 from sklearn_neurox.extraction._text._own_characters import pieces_of
 from sklearn_neurox.extraction._text._roles import SPECIAL, UNALIGNED
@@ -307,18 +307,16 @@ def _prompt_ends(chats, tokenizer, render, continue_final_message):
     encodings = encode(tokenizer, texts, None, split_special_tokens=False)
     own = own_tokens(encodings)
     ptr = np.searchsorted(own, encodings.ptr)
-    rows = []
-    for text, low, high, (number, *others) in zip(texts, ptr, ptr[1:], found, strict=False):
-        last = own[high - 1] if high > low else None
-        if last is None or encodings.start[last] == UNALIGNED:
-            raise ValueError(
-                f"chat_frame: the last token of the prompt of conversation {number} cannot be "
-                f"matched with its characters, {text[-20:]!r}. Leave this conversation out."
-            )
-        end = max(int(encodings.end[last]), 1)
-        start = min(int(encodings.start[last]), end - 1)
-        rows.append((text, start, end, number, *others))
-    return _frame(rows).assign(token_index=np.diff(ptr) - 1)
+    last = np.append(own, 0)[np.maximum(ptr[1:] - 1, 0)]
+    lost = np.flatnonzero((np.diff(ptr) == 0) | (encodings.start[last] == UNALIGNED))
+    if len(lost):
+        raise ValueError(
+            f"chat_frame: the last token of the prompt of conversation {lost[0]} cannot be matched "
+            f"with its characters, {texts[lost[0]][-20:]!r}. Leave this conversation out."
+        )
+    spans = shown_spans(encodings, last, np.array([len(text) for text in texts]))
+    rows = zip(texts, *(ends.tolist() for ends in spans), *zip(*found, strict=True), strict=True)
+    return _frame(list(rows)).assign(token_index=np.diff(ptr) - 1)
 
 
 def _frame(rows):
