@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_neurox.extraction._text._roles import PAIR, SPECIAL, TEXT, UNALIGNED
+from sklearn_neurox.extraction._text._roles import PAIR, PREFIX, SPECIAL, TEXT, UNALIGNED
 from sklearn_neurox.utils._ragged import pointers, ranges
 
 _OTHER_TOKENIZER = "Tokens and activations must come from the same tokenizer, read in the same way."
@@ -40,7 +40,7 @@ def align(rows, encodings, *, special_tokens):
         The tokens of ``rows.texts``.
 
     special_tokens : bool
-        Whether a whole text also owns the special tokens added around it.
+        Whether a whole text also owns the special tokens added around it, but never a prefix.
 
     Returns
     -------
@@ -52,7 +52,8 @@ def align(rows, encodings, *, special_tokens):
         If a row names a token that its text does not have, or that has other characters.
     """
     if rows.whole:
-        own = np.ones(len(encodings.role), bool) if special_tokens else encodings.role != SPECIAL
+        own = encodings.role != PREFIX
+        own &= special_tokens | (encodings.role != SPECIAL)
         return _rows_of_texts(rows, encodings, np.flatnonzero(own))
     # Special tokens that the text itself spells have characters, added ones have none.
     own = np.flatnonzero(
