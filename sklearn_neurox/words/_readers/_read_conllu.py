@@ -47,9 +47,9 @@ def read_conllu(
     path : str, path-like or file object
         The file, in UTF-8.
 
-    columns : sequence of {"lemma", "upos", "xpos", "head", "deprel", "deps", "misc"}, \
-            default=("upos", "xpos")
-        The annotations to keep, one column each. ``head`` is the number of the word's head in its
+    columns : sequence of str, default=("upos", "xpos")
+        The annotations to keep, one column each, of "lemma", "upos", "xpos", "head", "deprel",
+        "deps" and "misc". ``head`` is the number of the word's head in its
         sentence, from 1, or 0 for the root: the ``position`` of the head, which counts from 0, is
         ``head - 1``. The others are strings.
 
