@@ -56,8 +56,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
     Parameters
     ----------
     model : str, path, PreTrainedModel or TorchModel, default="bert-base-cased"
-        The name of a model, or a folder written by ``save_pretrained``. It is loaded on first use,
-        once per process, in evaluation mode and float32. A model that is already loaded is shared,
+        The name of a model, a folder written by ``save_pretrained``, or a GGUF file or a folder
+        that holds only one, which transformers converts (``pip install "sklearn-neurox[gguf]"``).
+        It is loaded on first use, once per process, in evaluation mode and float32, unless
+        ``dtype`` says otherwise. A model that is already loaded is shared,
         never copied: it keeps its device and its precision (the matrix is float32), and it is left
         out of pickles. `TorchModel` wraps a module that transformers does not know.
 
@@ -144,6 +146,16 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         The device of a model given by name: ``"cpu"``, ``"cuda"`` or ``"mps"``. None or ``"auto"``
         takes CUDA if available.
 
+    dtype : {"auto", "float32", "bfloat16", "float16"}, default="float32"
+        The dtype in which a model given by name is loaded and computes; the matrix is float32.
+        ``"auto"`` takes the one that the model was saved in. bfloat16 and float16 take half the
+        memory of float32 and round every step of the computation, see Notes.
+
+    device_map : str, int, dict or None, default=None
+        Where the parts of a model given by name are put, as in ``from_pretrained``: ``"auto"``
+        spreads a model over all GPUs, then the memory of the CPU, then the disk. It needs
+        accelerate (``pip install "sklearn-neurox[accelerate]"``) and replaces ``device``.
+
     trust_remote_code : bool, default=False
         Whether to run code that comes with the model.
 
@@ -185,8 +197,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
     of distinct texts, so the same set gives bit-identical activations regardless of the order and
     number of its rows. With a different set, a text may end up in a different batch, which changes
     only the last bits: for the demo model, neither this nor a different number of threads changes
-    any value by more than 1e-6 of the layer's largest value. For a loaded copy in bfloat16, the
-    change is up to 2e-2; in float16, up to 4e-3.
+    any value by more than 1e-6 of the layer's largest value. In bfloat16, the change is up to 2e-2;
+    in float16, up to 4e-3.
 
     Columns are ordered by stack, encoder first; within a stack come the embedding, then layer by
     layer the other components in the order given, then the modules.
@@ -237,6 +249,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "max_batch_tokens": [Interval(Integral, 1, None, closed="left")],
         "device": [str, None],
+        "dtype": [StrOptions({"auto", "float32", "bfloat16", "float16"})],
+        "device_map": [str, Integral, dict, None],
         "trust_remote_code": ["boolean"],
         "allow_bin_weights": ["boolean"],
         "cache": [str, os.PathLike, ActivationCache, None],
@@ -264,6 +278,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         max_length: int | None = None,
         max_batch_tokens: int = 2048,
         device: str | None = None,
+        dtype: str = "float32",
+        device_map: str | int | dict | None = None,
         trust_remote_code: bool = False,
         allow_bin_weights: bool = False,
         cache: str | os.PathLike | ActivationCache | None = None,
@@ -287,6 +303,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self.max_length = max_length
         self.max_batch_tokens = max_batch_tokens
         self.device = device
+        self.dtype = dtype
+        self.device_map = device_map
         self.trust_remote_code = trust_remote_code
         self.allow_bin_weights = allow_bin_weights
         self.cache = cache
