@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
 from collections.abc import Iterable, Sequence, Sized
-from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from sklearn_neurox.extraction._text._checks import (
     report_dropped,
     report_special,
 )
+from sklearn_neurox.extraction._text._corpora import portions_of, unrepeated
 from sklearn_neurox.extraction._text._lost_context import (
     report_lost_context,
     report_single_words,
@@ -441,7 +441,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             index=rows.index,
         )
 
-    def fill_cache(self, X: pd.DataFrame | ArrayLike | Iterable[str]) -> int:
+    def fill_cache(
+        self, X: pd.DataFrame | ArrayLike | Iterable[str], *, dry_run: bool = False
+    ) -> int | pd.Series:
         """Compute the activations of all texts that the cache lacks, and store them.
 
         With ``n_jobs``, several processes or the workers of a cluster share the texts, and each
@@ -453,10 +455,20 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             See `transform`. An iterable without a length, such as a generator that reads a file,
             is processed in portions, so that a corpus need not fit into memory.
 
+        dry_run : bool, default=False
+            Whether to only count what would be read and stored. The texts are tokenized, but the
+            model does not run, nor is it loaded (except to measure modules, which have no width
+            before they run).
+
         Returns
         -------
         n_texts : int
             The number of texts that the model read.
+
+        size : Series of int
+            Instead, with ``dry_run``: the number of ``texts`` and of ``tokens`` that the model
+            would read, special tokens included, and of ``bytes`` that their activations would take
+            on the disk. The files need about 10 bytes per token more.
 
         Raises
         ------
@@ -472,12 +484,15 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self._validate_params()
         if self.cache is None:
             raise ValueError("ActivationExtractor.fill_cache needs a folder: set it with cache=.")
-        if not isinstance(X, Iterable) or isinstance(X, Sized):
-            return self._plan(X)._source.fill()
-        n_texts, texts = 0, iter(X)
-        while portion := list(islice(texts, _PORTION)):
-            n_texts += self._plan(portion)._source.fill()
-        return n_texts
+        portions = [X]
+        if isinstance(X, Iterable) and not isinstance(X, Sized):
+            # A filled cache knows the texts of the portions before; a dry run does not fill it.
+            portions = portions_of(unrepeated(X) if dry_run else X, _PORTION)
+        if not dry_run:
+            return sum(self._plan(portion)._source.fill() for portion in portions)
+        sizes = [self._plan(portion)._source.measure() for portion in portions]
+        total = np.array(sizes, dtype=np.int64).reshape(-1, 3).sum(axis=0)
+        return pd.Series(total, index=["texts", "tokens", "bytes"])
 
     def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
         """Return the names of the neurons, in the order of the matrix's columns.

@@ -72,6 +72,14 @@ class CachedSource:
                 "once the model stays as it is."
             ) from error
 
+    def measure(self):
+        """Return how many texts and tokens `fill` would read, and how many bytes it would store."""
+        from sklearn_neurox.extraction._cache._filling import measure
+
+        if not len(self.text) or self._find():
+            return 0, 0, 0
+        return measure(self.texts, np.unique(self.text), [block.name for block in self.blocks])
+
     def pool(self, parts, out):
         """Pool the activations into the rows of a matrix, filling the cache first if needed."""
         while True:
