@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import contextlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -71,6 +72,13 @@ class CachedSource:
                 "before is right; what the model read since is not stored. Fill the cache again "
                 "once the model stays as it is."
             ) from error
+
+    def by_block(self):
+        """Return a source for each block, after filling the cache with all of them at once."""
+        if find_obstacle(self.spec) is None:
+            with contextlib.suppress(ReadOnlyCacheError):  # then pooling computes what is missing
+                self.fill()
+        return [replace(self, blocks=(block,)) for block in self.blocks]
 
     def measure(self):
         """Return how many texts and tokens `fill` would read, and how many bytes it would store."""
