@@ -460,7 +460,8 @@ def test_repeated_reads_and_pickles(words, folder, tmp_path):
             ).fit_transform(words)
 
     live = ActivationExtractor(AutoModel.from_pretrained(folder), tokenizer=_tokenizer(folder))
-    pickled = pickle.dumps(live)
+    with pytest.warns(UserWarning, match="leaves out <a live BertModel>"):
+        pickled = pickle.dumps(live)
     follow(
         [
             Followed(thrice, "a folder with cache=", lambda: thrice(cache=tmp_path / "cache")),
