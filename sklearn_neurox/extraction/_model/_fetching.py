@@ -40,7 +40,22 @@ def draw_weights(config, spec):
 def fetch_weights(auto_class, spec, **options):
     """Load a model with its weights, from a .bin checkpoint only if that is allowed."""
     safe = {} if spec.allow_bin_weights else {"use_safetensors": True}
-    return fetch(auto_class, spec, **safe, **_form(spec), **options)
+    gguf = find_gguf(spec.model)
+    if gguf is None:
+        return fetch(auto_class, spec, **safe, **_form(spec), **options)
+    loaded, info = fetch(auto_class, spec, output_loading_info=True, **_form(spec))
+    _check_complete(gguf, info["missing_keys"])
+    return (loaded, info) if options.get("output_loading_info") else loaded
+
+
+def _check_complete(path, missing):
+    """Raise an error if a GGUF file lacks weights, which would be drawn at random."""
+    if missing:
+        raise ValueError(
+            f"transformers finds no weights for {sorted(missing)[0]!r} in {path} ({len(missing)} "
+            "such parameters in total). Update gguf (pip install -U gguf), or pass the original "
+            "model, in safetensors."
+        )
 
 
 def _form(spec):

@@ -104,3 +104,12 @@ def test_other_weights_come_first(tiny, tmp_path):
     expected = ActivationExtractor(tiny("bert")).transform(TEXTS).pool("last")
     np.testing.assert_array_equal(H, expected)
     assert json.loads((folder / "config.json").read_text())["model_type"] == "bert"
+
+
+def test_a_file_that_lacks_weights(pair, tmp_path, monkeypatch):
+    _, model, tokenizer = pair
+    state = {name: tensor for name, tensor in model.state_dict().items() if "layers.1" not in name}
+    monkeypatch.setattr(model, "state_dict", lambda: state)
+    write_gguf(tmp_path / "half.gguf", model, tokenizer)
+    with pytest.raises(ValueError, match=r"finds no weights for 'layers.1.*\(9 such parameters"):
+        ActivationExtractor(tmp_path).transform(TEXTS).pool("last")

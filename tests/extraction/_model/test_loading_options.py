@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Models given by name: loaded in another dtype, or spread by a device map."""
 
+import copy
 import sys
 
 import numpy as np
@@ -60,7 +61,7 @@ def parameters(extractor):
 
 def test_auto_takes_the_dtype_of_the_file(tiny, tmp_path):
     model, tokenizer = load("llama", tiny(FAMILIES["llama"].tokenizer))
-    model.to(torch.bfloat16).save_pretrained(tmp_path)
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     auto = ActivationExtractor(tmp_path, dtype="auto")
     assert {p.dtype for p in parameters(auto)} == {torch.bfloat16}
