@@ -6,6 +6,7 @@ import os
 
 from benchmarks import (
     _ablation,
+    _decoder,
     _extraction,
     _gpu,
     _memory,
@@ -18,6 +19,7 @@ from benchmarks import (
 
 _SUITES = {
     "ablation": _ablation.run,
+    "decoder": _decoder.run,
     "extraction": _extraction.run,
     "gpu": _gpu.run,
     "memory": _memory.run,

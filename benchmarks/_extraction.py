@@ -161,8 +161,10 @@ def _bare_inputs(activations):
     model = load_model(source.spec)
     lengths = source.sequences.lengths
     plans = plan_batches(lengths, source.max_batch_tokens), np.arange(len(lengths))[:, None]
+    types = source.reads_types(model)
     batches, sentences = (
-        [source.make_inputs(batch, 1, model.device, False)[0] for batch in plan] for plan in plans
+        [source.make_inputs(batch, 1, model.device, False, types)[0] for batch in plan]
+        for plan in plans
     )
     return model, batches, sentences
 

@@ -137,16 +137,8 @@ def _anonymous():
         return 1024 * next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
 
 
-def _measure(name, scale):
-    """Run one case in this process and print its figures as JSON."""
-    import warnings
-
-    from sklearn_neurox import ElasticNetProbeClassifier
-
-    warnings.simplefilter("ignore")
-    # A first fit makes the one-time allocations of the libraries.
-    ElasticNetProbeClassifier().fit(_matrix(300, 20, np.float32), _labels(300, 3))
-    size, call = _CASES[name](scale)
+def peak_growth(call):
+    """Call a function; return how many bytes this process grew meanwhile, and the seconds."""
     before, peak, done = _anonymous(), [0], threading.Event()
 
     def watch():
@@ -157,13 +149,29 @@ def _measure(name, scale):
     thread = threading.Thread(target=watch)
     thread.start()
     started = time.perf_counter()
-    call()
-    took = time.perf_counter() - started
-    done.set()
-    thread.join()
+    try:
+        call()
+    finally:
+        took = time.perf_counter() - started
+        done.set()
+        thread.join()
+    return peak[0] - before, took
+
+
+def _measure(name, scale):
+    """Run one case in this process and print its figures as JSON."""
+    import warnings
+
+    from sklearn_neurox import ElasticNetProbeClassifier
+
+    warnings.simplefilter("ignore")
+    # A first fit makes the one-time allocations of the libraries.
+    ElasticNetProbeClassifier().fit(_matrix(300, 20, np.float32), _labels(300, 3))
+    size, call = _CASES[name](scale)
+    growth, took = peak_growth(call)
     figures = {
         "input, MB": round(size / _MB, 1),
-        "growth, MB": round((peak[0] - before) / _MB, 1),
+        "growth, MB": round(growth / _MB, 1),
         "seconds": round(took, 1),
     }
     print(json.dumps(figures))

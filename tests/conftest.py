@@ -47,6 +47,15 @@ def _nothing_left_behind(request):
 
 
 @pytest.fixture(scope="session")
+def decoder():
+    """Folder of a real decoder, if there is one; tests/decoder.txt says how to make it."""
+    folder = os.environ.get("SKLEARN_NEUROX_DECODER")
+    if not folder:
+        pytest.skip("SKLEARN_NEUROX_DECODER does not name the folder of a decoder")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def treebank():
     """Path of a real treebank, if there is one."""
     path = os.environ.get("SKLEARN_NEUROX_CONLLU")

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import copy
 import numbers
 import os
 from collections.abc import Sequence
@@ -224,6 +225,15 @@ class Activations:
             missing=self._missing,
             index=None if self._index is None else self._index[rows],
         )
+
+    def _by_block(self):
+        """Return the activations of each block alone; fills a cache with all of them first."""
+        split = []
+        for source in self._source.by_block():
+            other = copy.copy(self)
+            other._source = source
+            split.append(other)
+        return split
 
     def get_feature_names(self) -> np.ndarray:
         """Return the names of the neurons, in the order of the matrix's columns.

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
 from collections.abc import Iterable, Sequence, Sized
-from itertools import islice
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from sklearn_neurox.extraction._text._checks import (
     report_dropped,
     report_special,
 )
+from sklearn_neurox.extraction._text._corpora import portions_of, unrepeated
 from sklearn_neurox.extraction._text._lost_context import (
     report_lost_context,
     report_single_words,
@@ -56,8 +56,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
     Parameters
     ----------
     model : str, path, PreTrainedModel or TorchModel, default="bert-base-cased"
-        The name of a model, or a folder written by ``save_pretrained``. It is loaded on first use,
-        once per process, in evaluation mode and float32. A model that is already loaded is shared,
+        The name of a model, a folder written by ``save_pretrained``, or a GGUF file or a folder
+        that holds only one, which transformers converts (``pip install "sklearn-neurox[gguf]"``).
+        It is loaded on first use, once per process, in evaluation mode and float32, unless
+        ``dtype`` says otherwise. A model that is already loaded is shared,
         never copied: it keeps its device and its precision (the matrix is float32), and it is left
         out of pickles. `TorchModel` wraps a module that transformers does not know.
 
@@ -152,6 +154,16 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         The device of a model given by name: ``"cpu"``, ``"cuda"`` or ``"mps"``. None or ``"auto"``
         takes CUDA if available.
 
+    dtype : {"auto", "float32", "bfloat16", "float16"}, default="float32"
+        The dtype in which a model given by name is loaded and computes; the matrix is float32.
+        ``"auto"`` takes the one that the model was saved in. bfloat16 and float16 take half the
+        memory of float32 and round every step of the computation, see Notes.
+
+    device_map : str, int, dict or None, default=None
+        Where the parts of a model given by name are put, as in ``from_pretrained``: ``"auto"``
+        spreads a model over all GPUs, then the memory of the CPU, then the disk. It needs
+        accelerate (``pip install "sklearn-neurox[accelerate]"``) and replaces ``device``.
+
     trust_remote_code : bool, default=False
         Whether to run code that comes with the model.
 
@@ -194,8 +206,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
     of distinct texts, so the same set gives bit-identical activations regardless of the order and
     number of its rows. With a different set, a text may end up in a different batch, which changes
     only the last bits: for the demo model, neither this nor a different number of threads changes
-    any value by more than 1e-6 of the layer's largest value. For a loaded copy in bfloat16, the
-    change is up to 2e-2; in float16, up to 4e-3.
+    any value by more than 1e-6 of the layer's largest value. In bfloat16, the change is up to 2e-2
+    (0.11 for a decoder of 30 layers); in float16, up to 4e-3.
 
     Columns are ordered by stack, encoder first; within a stack come the embedding, then layer by
     layer the other components in the order given, then the modules.
@@ -247,6 +259,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "max_batch_tokens": [Interval(Integral, 1, None, closed="left")],
         "device": [str, None],
+        "dtype": [StrOptions({"auto", "float32", "bfloat16", "float16"})],
+        "device_map": [str, Integral, dict, None],
         "trust_remote_code": ["boolean"],
         "allow_bin_weights": ["boolean"],
         "cache": [str, os.PathLike, ActivationCache, None],
@@ -275,6 +289,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         max_length: int | None = None,
         max_batch_tokens: int = 2048,
         device: str | None = None,
+        dtype: str = "float32",
+        device_map: str | int | dict | None = None,
         trust_remote_code: bool = False,
         allow_bin_weights: bool = False,
         cache: str | os.PathLike | ActivationCache | None = None,
@@ -299,6 +315,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self.max_length = max_length
         self.max_batch_tokens = max_batch_tokens
         self.device = device
+        self.dtype = dtype
+        self.device_map = device_map
         self.trust_remote_code = trust_remote_code
         self.allow_bin_weights = allow_bin_weights
         self.cache = cache
@@ -434,7 +452,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             index=rows.index,
         )
 
-    def fill_cache(self, X: pd.DataFrame | ArrayLike | Iterable[str]) -> int:
+    def fill_cache(
+        self, X: pd.DataFrame | ArrayLike | Iterable[str], *, dry_run: bool = False
+    ) -> int | pd.Series:
         """Compute the activations of all texts that the cache lacks, and store them.
 
         With ``n_jobs``, several processes or the workers of a cluster share the texts, and each
@@ -446,10 +466,20 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             See `transform`. An iterable without a length, such as a generator that reads a file,
             is processed in portions, so that a corpus need not fit into memory.
 
+        dry_run : bool, default=False
+            Whether to only count what would be read and stored. The texts are tokenized, but the
+            model does not run, nor is it loaded (except to measure modules, which have no width
+            before they run).
+
         Returns
         -------
         n_texts : int
             The number of texts that the model read.
+
+        size : Series of int
+            Instead, with ``dry_run``: the number of ``texts`` and of ``tokens`` that the model
+            would read, special tokens included, and of ``bytes`` that their activations would take
+            on the disk. The files need about 10 bytes per token more.
 
         Raises
         ------
@@ -465,12 +495,15 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self._validate_params()
         if self.cache is None:
             raise ValueError("ActivationExtractor.fill_cache needs a folder: set it with cache=.")
-        if not isinstance(X, Iterable) or isinstance(X, Sized):
-            return self._plan(X)._source.fill()
-        n_texts, texts = 0, iter(X)
-        while portion := list(islice(texts, _PORTION)):
-            n_texts += self._plan(portion)._source.fill()
-        return n_texts
+        portions = [X]
+        if isinstance(X, Iterable) and not isinstance(X, Sized):
+            # A filled cache knows the texts of the portions before; a dry run does not fill it.
+            portions = portions_of(unrepeated(X) if dry_run else X, _PORTION)
+        if not dry_run:
+            return sum(self._plan(portion)._source.fill() for portion in portions)
+        sizes = [self._plan(portion)._source.measure() for portion in portions]
+        total = np.array(sizes, dtype=np.int64).reshape(-1, 3).sum(axis=0)
+        return pd.Series(total, index=["texts", "tokens", "bytes"])
 
     def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
         """Return the names of the neurons, in the order of the matrix's columns.

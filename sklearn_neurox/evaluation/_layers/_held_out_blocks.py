@@ -36,6 +36,15 @@ class HeldOutBlocks:
         The bar advances once per block and fold; its total leaves one more step for each block.
         """
         y, groups = np.asarray(y), np.asarray(groups)
+        of_blocks = self._recorded(X, y, groups, folds, bar)
+        tested = np.concatenate([test for _, test in folds])
+        # Groups are numbered by first appearance among all rows, whatever the order of the folds.
+        codes, present = pd.factorize(pd.factorize(groups)[0][tested], sort=True)
+        self.n_groups = len(present)
+        return [self._pool(of_block, y[tested], codes) for of_block in of_blocks]
+
+    def _recorded(self, X, y, groups, folds, bar):
+        """Return, for each block, what `fit_and_record` returns for each fold."""
         matrix = self._matrix(X) if self.features is None else None
         of_folds, self.blocks = [], None
         for train, test in folds:
@@ -47,17 +56,18 @@ class HeldOutBlocks:
             if not of_folds:
                 bar.reset(len(columns) * (len(folds) + 1))
             recorded = self.parallel(
-                delayed(self._fit_and_record)(
-                    submatrix(*of_training, own), y[train], groups[train], submatrix(*of_test, own)
+                delayed(fit_and_record)(
+                    self.estimator,
+                    self.scorer,
+                    submatrix(*of_training, own),
+                    y[train],
+                    groups[train],
+                    submatrix(*of_test, own),
                 )
                 for own in columns
             )
             of_folds.append(counted(bar, recorded))
-        tested = np.concatenate([test for _, test in folds])
-        # Groups are numbered by first appearance among all rows, whatever the order of the folds.
-        codes, present = pd.factorize(pd.factorize(groups)[0][tested], sort=True)
-        self.n_groups = len(present)
-        return [self._pool(of_block, y[tested], codes) for of_block in zip(*of_folds, strict=True)]
+        return zip(*of_folds, strict=True)
 
     def _matrix(self, Z):
         return check_activations(Z, input_features=self.input_features, caller=self.caller)
@@ -85,10 +95,6 @@ class HeldOutBlocks:
         self.blocks = blocks
         return [np.flatnonzero(number == block) for block in range(len(blocks))]
 
-    def _fit_and_record(self, Z_train, y_train, groups_train, Z_test):
-        probe = fit_with_groups(clone(self.estimator), Z_train, y_train, groups_train)
-        return getattr(probe, "classes_", None), record(probe, Z_test, self.scorer)
-
     def _pool(self, of_folds, y, groups):
         classes, methods = None, list(of_folds[0][1])
         if is_classifier(self.estimator):
@@ -107,3 +113,9 @@ class HeldOutBlocks:
             for method in methods
         }
         return RecordedPredictions(responses, y, groups, classes=classes, scorer=self.scorer)
+
+
+def fit_and_record(estimator, scorer, Z_train, y_train, groups_train, Z_test):
+    """Fit a clone of a probe; return its classes and what it predicts for the test rows."""
+    probe = fit_with_groups(clone(estimator), Z_train, y_train, groups_train)
+    return getattr(probe, "classes_", None), record(probe, Z_test, scorer)

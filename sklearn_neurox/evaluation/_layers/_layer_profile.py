@@ -19,6 +19,12 @@ from sklearn_neurox.evaluation._layers._group_bootstrap import (
     percentile_interval,
 )
 from sklearn_neurox.evaluation._layers._held_out_blocks import HeldOutBlocks
+from sklearn_neurox.evaluation._layers._layers_in_turn import (
+    LayersInTurn,
+    read_at_once,
+    reads_layers,
+    split_pipeline,
+)
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._tqdm import counted, progress_bar
@@ -80,10 +86,13 @@ def layer_profile(
     Parameters
     ----------
     estimator : estimator instance
-        The probe, which may be a pipeline; cloned for each fit.
+        The probe, cloned for each fit. It may be a pipeline; one that begins with an
+        `ActivationExtractor` reads words: every step after its `SubwordAggregator` is fitted on
+        each layer alone.
 
     X : array-like of shape (n_samples, n_features), or DataFrame of words
-        Activations of all layers, or the input of ``features``.
+        Activations of all layers, or the input of ``features`` or of a pipeline that begins with
+        an extractor.
 
     y : array-like of shape (n_samples,)
         Labels or targets.
@@ -93,8 +102,9 @@ def layer_profile(
         ``words["text"]``. To resample single rows, pass ``np.arange(len(y))``.
 
     features : transformer or None, default=None
-        Transformer from X to the matrix of activations, cloned and fitted once per fold. None uses
-        X itself.
+        Transformer from X to the matrix of activations, cloned and fitted once per fold, or only
+        once if it is a pipeline of an `ActivationExtractor` and a `SubwordAggregator`. None uses X
+        itself.
 
     input_features : array-like of str or None, default=None
         Names of the columns, such as ``"hidden.3.127"``. None uses those of X, or those that
@@ -121,8 +131,9 @@ def layer_profile(
         Whether to also return the comparison of each pair of layers.
 
     n_jobs : int or None, default=None
-        Number of layers to process in parallel: fits in threads, resampling in processes. Does not
-        change the results.
+        Number of layers to process in parallel: fits in threads, resampling in processes, both on
+        the workers of a cluster in a `joblib.parallel_config` that names one. Does not change the
+        results.
 
     verbose : bool or int, default=False
         Whether to show a progress bar, with one step per layer and fold, and one per layer for the
@@ -152,10 +163,10 @@ def layer_profile(
     Raises
     ------
     ValueError
-        If a label is missing, X is a frame of words but there are no ``features``, the estimator
-        contains an `ActivationExtractor`, the layers of the columns are unknown, the test rows have
-        fewer than two groups, or the scorer uses probabilities and a class is absent from the
-        training rows of a fold.
+        If a label is missing, X is a frame of words but nothing extracts their activations, the
+        estimator contains an `ActivationExtractor` that is not its first step, the layers of the
+        columns are unknown, the test rows have fewer than two groups, or the scorer uses
+        probabilities and a class is absent from the training rows of a fold.
 
     Warns
     -----
@@ -184,6 +195,11 @@ def layer_profile(
 
     A score that averages over classes, such as ``"f1_macro"``, averages over those that occur in
     each resample. A class with few words therefore makes intervals wide and asymmetric.
+
+    With an extractor that has a cache, one layer at a time (``n_jobs`` of them in parallel) is read
+    from the cache, probed and forgotten, so the memory needed is that of one layer: a model of 33
+    layers takes a thirty-third of its whole matrix. The cache is filled first, in one pass. Without
+    a cache, one pass reads all layers into one matrix. The results are the same.
 
     Mean scores (accuracy, log loss, squared and absolute error) take one pass over the groups.
     Scores of predicted labels take a few milliseconds per resample and layer, whatever the number
@@ -222,6 +238,7 @@ def layer_profile(
     check_no_missing_labels(y)
     check_equal_lengths("layer_profile", X=X, y=y, groups=groups)
     check_row_order(X, y)
+    estimator, features = split_pipeline(estimator, features)
     _check_features(estimator, X, features)
     labels = column_or_1d(np.asarray(y))
     classes = is_classifier(estimator)
@@ -230,7 +247,13 @@ def layer_profile(
     rng = check_random_state(random_state)
     scorer = as_scorer(estimator, scoring)
     folds = make_folds(cv, X, labels, groups, classes=classes, caller="layer_profile")
-    held_out = HeldOutBlocks(
+    kind = HeldOutBlocks
+    if reads_layers(features) and input_features is None and n_layers is None:
+        if features[0].cache is not None:
+            kind = LayersInTurn
+        else:
+            (X, input_features), features = read_at_once(features, X, labels), None
+    held_out = kind(
         estimator,
         features=features,
         input_features=input_features,
@@ -262,8 +285,8 @@ def _check_features(estimator, X, features):
         what = "the estimator has an ActivationExtractor" if extracts else "X is a frame of words"
         raise ValueError(
             "layer_profile extracts once per fold with 'features', and fits the estimator on the "
-            f"activations of each layer, but {what}. Split a pipeline that reads words: "
-            "layer_profile(pipe[-1], words, y, features=pipe[:-1], groups=groups)."
+            f"activations of each layer, but {what}. Pass a pipeline that reads words: "
+            "layer_profile(make_pipeline(extractor, aggregator, probe), words, y, groups=groups)."
         )
 
 

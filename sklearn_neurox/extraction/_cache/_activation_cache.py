@@ -70,10 +70,11 @@ class ActivationCache:
         them anyway: a search over layers then runs the model once. ``"asked"`` saves disk space by
         storing only the layers requested; other layers cost another pass.
 
-    dtype : {"float32", "float16"}, default="float32"
-        The dtype of the stored activations. float16 takes half the space and keeps about three
-        digits. A value beyond its range of 65504, which some neurons of large models reach, raises
-        an error.
+    dtype : {"float32", "float16", "bfloat16"}, default="float32"
+        The dtype of the stored activations. float16 and bfloat16 take half the space. float16 keeps
+        about three digits; a value beyond its range of 65504, which some neurons of large models
+        reach, raises an error. bfloat16 has the range of float32 and keeps between two and three
+        digits. It stores what a model in bfloat16 computes without any loss.
 
     See Also
     --------
@@ -99,9 +100,9 @@ class ActivationCache:
     def __init__(self, folder: str | os.PathLike, *, layers: str = "all", dtype: str = "float32"):
         if layers not in ("all", "asked"):
             raise ValueError(f"ActivationCache: layers must be 'all' or 'asked', got {layers!r}.")
-        if dtype not in ("float32", "float16"):
+        if dtype not in ("float32", "float16", "bfloat16"):
             raise ValueError(
-                f"ActivationCache: dtype must be 'float32' or 'float16', got {dtype!r}."
+                f"ActivationCache: dtype must be 'float32', 'float16' or 'bfloat16', got {dtype!r}."
             )
         self._given = as_path(folder, "The 'folder' parameter of ActivationCache")
         self.layers = layers

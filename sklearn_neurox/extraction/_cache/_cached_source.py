@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import contextlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -72,6 +73,21 @@ class CachedSource:
                 "before is right; what the model read since is not stored. Fill the cache again "
                 "once the model stays as it is."
             ) from error
+
+    def by_block(self):
+        """Return a source for each block, after filling the cache with all of them at once."""
+        if find_obstacle(self.spec) is None:
+            with contextlib.suppress(ReadOnlyCacheError):  # then pooling computes what is missing
+                self.fill()
+        return [replace(self, blocks=(block,)) for block in self.blocks]
+
+    def measure(self):
+        """Return how many texts and tokens `fill` would read, and how many bytes it would store."""
+        from sklearn_neurox.extraction._cache._filling import measure
+
+        if not len(self.text) or self._find():
+            return 0, 0, 0
+        return measure(self.texts, np.unique(self.text), [block.name for block in self.blocks])
 
     def pool(self, parts, out):
         """Pool the activations into the rows of a matrix, filling the cache first if needed."""

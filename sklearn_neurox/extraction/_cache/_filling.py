@@ -51,7 +51,7 @@ def fill(texts, chosen, blocks):
         return 0
     facts = facts_of(request, tokenized, everything, jobs[0].traits_by_stack)
     n_tokens = [sum(int(entries.length[batch].sum()) for batch in job.batches) for job in jobs]
-    itemsize = np.dtype(store.dtype).itemsize
+    itemsize = store.itemsize
     n_bytes = sum(
         n * sum(job.source.block_widths) * itemsize for n, job in zip(n_tokens, jobs, strict=True)
     )
@@ -63,6 +63,27 @@ def fill(texts, chosen, blocks):
         job.write_empty(entries, write)
     read = np.concatenate([part for job in jobs for part in (job.empty, *job.batches)])
     return len(np.unique(text[read]))
+
+
+def measure(texts, chosen, blocks):
+    """Count the texts and tokens that `fill` would read, and the bytes it would store."""
+    _, source, entries = texts.lay_out()
+    request, store = texts.request, texts.request.store
+    source = source.every_layer() if store.layers == "all" else source
+    text = np.cumsum(entries.window == 0) - 1
+    own = np.flatnonzero(np.isin(text, chosen))
+    entries, text = entries.take(own), text[own]
+    lacking = np.ones((len(source.blocks), len(own)), dtype=bool)
+    missing = np.ones(len(own), dtype=bool)
+    fingerprint = identify(request)
+    if fingerprint is not None:  # otherwise the model is not on this machine yet
+        index, keys = store.index(fingerprint), entries.keys()
+        lacking = index.missing(keys, source.block_names)
+        missing = index.missing(keys, blocks).any(axis=0)
+    n_values = lacking.T @ np.array(source.block_widths, dtype=np.int64)
+    lengths = entries.length[missing]
+    n_bytes = int((n_values[missing] * lengths).sum()) * store.itemsize
+    return len(np.unique(text[missing])), int(lengths.sum()), n_bytes
 
 
 @dataclass(frozen=True)
@@ -131,7 +152,7 @@ def _traits(source, request):
 
 
 def _look_elsewhere(spec, stacks):
-    return _look_at(replace(spec, device=_own_device(spec.device)), stacks)
+    return _look_at(_own_spec(spec), stacks)
 
 
 def _look_at(spec, stacks):
@@ -166,7 +187,7 @@ def _task(source, entries, batches):
 
 
 def _compute_elsewhere(source, batches, entries, write, watch):
-    spec = replace(source.spec, device=_own_device(source.spec.device))
+    spec = _own_spec(source.spec)
     _compute(replace(source, spec=spec), batches, entries, write, watch.begin_again(spec), "")
     return int(source.sequences.lengths.sum())
 
@@ -184,6 +205,13 @@ def _compute(source, batches, entries, write, watch, note):
 def _n_workers(request):
     """Return the number of processes; a live model stays in this one."""
     return 1 if request.spec.is_live else effective_n_jobs(request.n_jobs)
+
+
+def _own_spec(spec):
+    """Return the spec for a worker process, unless the model is spread over devices anyway."""
+    if spec.device_map is not None:
+        return spec
+    return replace(spec, device=_own_device(spec.device))
 
 
 def _own_device(device):

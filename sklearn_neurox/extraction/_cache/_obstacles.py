@@ -118,8 +118,13 @@ def _stamp(model):
     return (
         count_edits(modules),
         [(id(module), type(module)) for module in modules],
-        [(id(tensor), _version(tensor)) for tensor in tensors if tensor is not None],
+        [(id(tensor), _version(tensor)) for tensor in tensors if _is_in_memory(tensor)],
     )
+
+
+def _is_in_memory(tensor):
+    # What a device map puts on the disk is loaded anew for each batch.
+    return tensor is not None and tensor.device.type != "meta"
 
 
 def _persistent_buffers(module):

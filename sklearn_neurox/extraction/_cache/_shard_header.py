@@ -17,8 +17,18 @@ _MAX_HEADER = 16 << 20
 # The tables are read into memory, the states are not.
 _MAX_TABLES = 1 << 30
 _ALIGNMENT = 64
-_CODES = {"<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "<u4": "U32", "|u1": "U8"}
+# NumPy has no bfloat16, so its bits are unsigned integers; no table has this type.
+_CODES = {
+    "<f4": "F32",
+    "<f2": "F16",
+    "<u2": "BF16",
+    "<i8": "I64",
+    "<i4": "I32",
+    "<u4": "U32",
+    "|u1": "U8",
+}
 _DTYPES = {code: np.dtype(name) for name, code in _CODES.items()}
+_FLOATS = frozenset(["F32", "F16", "BF16"])
 # The dtype and shape of each table, for a number of entries, tokens and blocks.
 _TABLES = {
     "key": ("U8", "entries", KEY_BYTES),
@@ -146,7 +156,7 @@ def _check_shapes(tables, blocks):
         if (tables[name].dtype, tables[name].shape) != expected:
             raise ValueError(f"its table {name!r} does not fit the others")
     rows = {tensor.shape[:1] for tensor in blocks.values()}
-    fits = all(len(t.shape) == 2 and t.dtype.kind == "f" for t in blocks.values())
+    fits = all(len(t.shape) == 2 and _CODES[t.dtype.str] in _FLOATS for t in blocks.values())
     if not fits or len(rows) != 1:
         raise ValueError("its blocks do not fit each other")
     n_bytes = sum(tensor.stop - tensor.start for tensor in tables.values())

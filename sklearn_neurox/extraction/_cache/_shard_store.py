@@ -5,8 +5,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sklearn_neurox.extraction._cache._cache_folder import (
     FORMAT,
     is_folder,
@@ -34,7 +32,12 @@ class ShardStore:
 
     given: Path
     layers: str  # "all" or "asked"
-    dtype: str  # "float32" or "float16"
+    dtype: str  # "float32", "float16" or "bfloat16"
+
+    @property
+    def itemsize(self):
+        """The number of bytes per stored value."""
+        return 4 if self.dtype == "float32" else 2
 
     @property
     def folder(self):
@@ -52,9 +55,10 @@ class ShardStore:
     def write(self, fingerprint, entries, states, *, facts, note=""):
         """Write a shard, which becomes visible when complete; see `write_shard`."""
         if self.dtype != "float32":
-            dtype = np.dtype(self.dtype)
             states = {
-                name: narrowed(values, dtype, lambda unit, name=name: f"The neuron {name}.{unit}")
+                name: narrowed(
+                    values, self.dtype, lambda unit, name=name: f"The neuron {name}.{unit}"
+                )
                 for name, values in states.items()
             }
         for attempt in range(_MAX_TRIES):

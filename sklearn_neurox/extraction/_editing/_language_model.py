@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Load language models with their heads, and run them to predict tokens."""
 
+from functools import partial
+
 import numpy as np
 
 from sklearn_neurox.extraction._model._config import is_causal
-from sklearn_neurox.extraction._model._loading import fetch_weights, load_config, load_once
-from sklearn_neurox.utils._torch import resolve_device
+from sklearn_neurox.extraction._model._fetching import fetch_weights
+from sklearn_neurox.extraction._model._loading import load_config, load_once
 
 _CLASSES = {
     "masked": "AutoModelForMaskedLM",
@@ -38,8 +40,8 @@ def load_language_model(spec, *, caller):
         )
     model = spec.model
     if not spec.is_live:
-        device = resolve_device(spec.device, caller=caller)
-        model = load_once(spec, "language model", device, lambda: _load(spec, auto_class, caller))
+        load = partial(_load, spec, auto_class, caller)
+        model = load_once(spec, "language model", load, caller=caller)
     if kind == "causal":
         _check_causal(model, caller)
     return model

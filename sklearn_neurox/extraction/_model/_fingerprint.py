@@ -11,6 +11,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+from sklearn_neurox.extraction._model._gguf import find_gguf
 from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._torch_model import TorchModel
@@ -35,8 +36,9 @@ def fingerprint(spec, options, memo=None):
     """Return a digest of everything that determines the stored states.
 
     A folder is digested by the contents of its files; a hub model by its commit in the local hub
-    cache; an untrained model by its config, its seed and the versions of the libraries that draw
-    its weights; a live model by its current parameters.
+    cache; an untrained model by its config, its tokenizer's files, its seed and the versions of the
+    libraries that draw its weights; a live model by its current parameters. The dtype in which a
+    model is loaded counts, its device does not.
 
     Parameters
     ----------
@@ -84,10 +86,14 @@ def _of_model(spec, memo):
     if found is None:
         return None
     folder, commit = found
-    if spec.weights == "random":
-        libraries = [version("torch"), version("transformers")]
-        return ["random", _of_config(folder), spec.seed, libraries]
-    return ["commit", commit] if commit else ["files", _of_folder(folder, _SUFFIXES, memo)]
+    form = [] if spec.dtype == "float32" else [spec.dtype]
+    if spec.weights == "pretrained":
+        return [*_of_files_at(folder, commit, _SUFFIXES, memo), *form]
+    libraries = [version("torch"), version("transformers")]
+    # A file that holds everything holds the config, too.
+    config = None if folder.is_file() else _of_config(folder)
+    others = _of_files_at(folder, commit, _SUFFIXES - _WEIGHTS, memo, without="config.json")
+    return ["random", config, others, spec.seed, libraries, *form]
 
 
 def _of_tokenizer(spec, memo):
@@ -105,14 +111,23 @@ def _of_tokenizer(spec, memo):
     found = _located(tokenizer, spec.revision)
     if found is None:
         return None
-    folder, commit = found
+    return _of_files_at(*found, _SUFFIXES - _WEIGHTS, memo)
+
+
+def _of_files_at(place, commit, suffixes, memo, without=None):
     if commit:
         return ["commit", commit]
-    return ["files", _of_folder(folder, _SUFFIXES - _WEIGHTS, memo)]
+    files = [place]
+    if place.is_dir():
+        files = [f for f in place.iterdir() if f.suffix in suffixes and f.is_file()]
+    return ["files", _digest([file for file in sorted(files) if file.name != without], memo)]
 
 
 def _located(name, revision):
-    """Return the folder of a model, and its commit if it is in the hub's cache."""
+    """Return the folder or file of a model, and its commit if it is in the hub's cache."""
+    gguf = find_gguf(name)
+    if gguf is not None:
+        return gguf, None
     if os.path.isdir(name):
         return Path(name), None
     tqdm_class()
@@ -137,8 +152,7 @@ def _of_config(folder):
     return {k: v for k, v in json.loads(text).items() if k not in incidental}
 
 
-def _of_folder(folder, suffixes, memo):
-    files = sorted(f for f in folder.iterdir() if f.suffix in suffixes and f.is_file())
+def _digest(files, memo):
     stamps = tuple(map(stamp, files))
     # A file changed just now may change again with the same times.
     if not stamps or time.time_ns() - max(changed for _, _, changed, *_ in stamps) < _SETTLED_NS:

@@ -102,6 +102,7 @@ class LiveModelMixin:
     def _spec(self):
         is_path = isinstance(self.model, (str, os.PathLike))
         self._check_fingerprint(is_path)
+        self._check_form(is_path)
         tokenizer = self.tokenizer
         return ModelSpec(
             model=os.fspath(self.model) if is_path else self.model,
@@ -113,7 +114,27 @@ class LiveModelMixin:
             trust_remote_code=bool(self.trust_remote_code),
             allow_bin_weights=bool(self.allow_bin_weights),
             fingerprint=self.fingerprint,
+            dtype=self.dtype,
+            device_map=_frozen(self.device_map),
         )
+
+    def _check_form(self, is_path):
+        """Raise an error if dtype or devices are set twice, or for a model that has its own."""
+        if self.device_map is not None and self.device is not None:
+            raise ValueError(
+                f"{type(self).__name__} got both device={self.device!r} and "
+                f"device_map={self.device_map!r}. Use one of them."
+            )
+        if is_path:
+            return
+        for name, default in (("dtype", "float32"), ("device_map", None)):
+            value = getattr(self, name)
+            if value not in (default, "auto") or (name == "device_map" and value is not None):
+                raise ValueError(
+                    f"{name}={value!r} of {type(self).__name__} is for a model given by its name "
+                    "or folder. A loaded model keeps its own dtype and devices: convert or move "
+                    f"it yourself, and leave {name}={default!r}."
+                )
 
     def _check_fingerprint(self, is_path):
         if self.fingerprint is None:
@@ -128,6 +149,11 @@ class LiveModelMixin:
                 f"The 'fingerprint' parameter of {type(self).__name__} must be a non-empty str or "
                 f"None, got {self.fingerprint!r}."
             )
+
+
+def _frozen(device_map):
+    """Return a device map as a value that can be a key."""
+    return tuple(device_map.items()) if isinstance(device_map, dict) else device_map
 
 
 _SAVE = (

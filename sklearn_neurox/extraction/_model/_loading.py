@@ -5,13 +5,18 @@ import contextlib
 import threading
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from sklearn_neurox.extraction._model._fetching import (
+    draw_weights,
+    fetch,
+    fetch_weights,
+    quiet_transformers,
+)
 from sklearn_neurox.extraction._model._model_folder import check_model_folder
 from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._tokenizer_files import check_tokenizer_files
 from sklearn_neurox.extraction._model._torch_model import TorchModel
-from sklearn_neurox.utils._foreign_files import as_path, reason_of
+from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._tqdm import tqdm_class
 
@@ -39,6 +44,8 @@ class ModelSpec:
     trust_remote_code: bool
     allow_bin_weights: bool
     fingerprint: str | None = None  # the user's name for what a live model computes
+    dtype: str = "float32"  # of a model given by name
+    device_map: object = None  # str, int, or a tuple of pairs of module and device
 
     @property
     def is_live(self):
@@ -114,7 +121,7 @@ def _read_config(spec):
     tqdm_class()
     from transformers import AutoConfig
 
-    return _fetch(AutoConfig, spec)
+    return fetch(AutoConfig, spec)
 
 
 def load_tokenizer(spec):
@@ -145,7 +152,7 @@ def load_tokenizer(spec):
         key,
         _MAX_TOKENIZERS,
         lambda: check_tokenizer_files(
-            _fetch(AutoTokenizer, source), source.model, parameter=parameter
+            fetch(AutoTokenizer, source), source.model, parameter=parameter
         ),
     )
 
@@ -156,9 +163,8 @@ def loaded_model(spec):
         return None if isinstance(spec.model, DetachedModel) else spec.model
     if not _models:  # resolving the device would import torch
         return None
-    device = resolve_device(spec.device, caller="ActivationExtractor")
     with _lock:
-        return _models.get(_model_key(spec, device))
+        return _models.get(_model_key(spec))
 
 
 def load_model(spec):
@@ -166,9 +172,7 @@ def load_model(spec):
     _check_attached(spec)
     if spec.is_live:
         return spec.model
-    device = resolve_device(spec.device, caller="ActivationExtractor")
-    key = _model_key(spec, device)
-    return _kept(_models, key, _MAX_MODELS, lambda: _build_model(spec).eval().to(device))
+    return _kept(_models, _model_key(spec), _MAX_MODELS, lambda: _placed(spec, _build_model(spec)))
 
 
 @contextlib.contextmanager
@@ -177,7 +181,7 @@ def kept_loaded(spec):
     if spec.is_live:
         yield load_model(spec)
         return
-    key = _model_key(spec, resolve_device(spec.device, caller="ActivationExtractor"))
+    key = _model_key(spec)
     with _lock:
         _held[key] += 1
     try:
@@ -189,10 +193,10 @@ def kept_loaded(spec):
                 del _held[key]
 
 
-def load_once(spec, what, device, load):
+def load_once(spec, what, load, *, caller):
     """Load a model in a form other than the bare one, unless it is already loaded."""
-    key = (what, *_key(spec), str(device))
-    return _kept(_models, key, _MAX_MODELS, lambda: load().eval().to(device))
+    key = (what, *_key(spec), spec.dtype, _place(spec, caller))
+    return _kept(_models, key, _MAX_MODELS, lambda: _placed(spec, load(), caller))
 
 
 def load_skeleton(spec):
@@ -215,81 +219,32 @@ def _build_skeleton(spec):
         ).eval()
 
 
-def _model_key(spec, device):
-    return ("model", *_key(spec), spec.weights, spec.seed, str(device))
+def _model_key(spec):
+    place = _place(spec)
+    return ("model", *_key(spec), spec.weights, spec.seed, spec.dtype, place)
+
+
+def _place(spec, caller="ActivationExtractor"):
+    """Describe where a model is: on a device, or on those of a device map."""
+    if spec.device_map is not None:
+        return "map", spec.device_map
+    return str(resolve_device(spec.device, caller=caller))
+
+
+def _placed(spec, model, caller="ActivationExtractor"):
+    """Put a loaded model on its device; with a device map, it is there already."""
+    model = model.eval()
+    if spec.device_map is not None:
+        return model
+    return model.to(resolve_device(spec.device, caller=caller))
 
 
 def _build_model(spec):
-    import torch
     from transformers import AutoModel
 
     if spec.weights == "random":
-        config = load_config(spec)
-        # Always on the CPU: other devices draw different numbers.
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            # torch.manual_seed would also seed the GPUs, globally.
-            torch.default_generator.manual_seed(spec.seed)
-            return AutoModel.from_config(
-                config, dtype=torch.float32, trust_remote_code=spec.trust_remote_code
-            )
+        return draw_weights(load_config(spec), spec)
     return fetch_weights(AutoModel, spec)
-
-
-def fetch_weights(auto_class, spec, **options):
-    """Load a model with its weights in float32, from a .bin checkpoint only if that is allowed."""
-    import torch
-
-    safe = {} if spec.allow_bin_weights else {"use_safetensors": True}
-    return _fetch(auto_class, spec, dtype=torch.float32, **safe, **options)
-
-
-def _fetch(auto_class, spec, **options):
-    with quiet_transformers():
-        try:
-            return auto_class.from_pretrained(
-                spec.model,
-                revision=spec.revision or "main",
-                trust_remote_code=spec.trust_remote_code,
-                **options,
-            )
-        except ImportError:  # it says what to install
-            raise
-        except Exception as error:  # a damaged file makes the libraries raise anything
-            raise ValueError(_not_found(auto_class, spec, error)) from error
-
-
-def _not_found(auto_class, spec, error):
-    what = {"AutoConfig": "a config", "AutoTokenizer": "a tokenizer"}.get(
-        auto_class.__name__, "weights"
-    )
-    path = Path(spec.model)
-    if "custom code" in str(error) and not spec.trust_remote_code:
-        advice = (
-            "The model comes with its own code, which runs only if you allow it. Read the code, "
-            "and pass trust_remote_code=True if you trust it."
-        )
-    elif path.is_dir():
-        files = sorted(file.name for file in path.iterdir())
-        advice = f"The folder exists, but contains only {files[:8]}."
-        if what == "a tokenizer" and "tokenizer.json" not in files:
-            advice += (
-                " It lacks tokenizer.json, or the files of an older format. Save the model's "
-                "tokenizer there with tokenizer.save_pretrained(folder), or pass it as tokenizer=."
-            )
-        elif any(name.endswith(".safetensors") for name in files):
-            advice += " If a file is damaged, save the model again with save_pretrained."
-        elif what == "weights" and not spec.allow_bin_weights:
-            advice += " For a .bin checkpoint that you trust, pass allow_bin_weights=True."
-    else:
-        advice = (
-            "It is not a local folder, and no model of this name could be downloaded. Check the "
-            "spelling and the network, or pass the path of a folder made by save_pretrained."
-        )
-    reason = reason_of(error)
-    return (
-        f"The 'model' parameter of ActivationExtractor is {spec.model!r}, from which {what} could "
-        f"not be loaded. {advice} transformers said: {reason}"
-    )
 
 
 def _check_attached(spec):
@@ -309,6 +264,8 @@ def _key(spec):
     path = as_path(spec.model, "The 'model' or 'tokenizer' parameter of ActivationExtractor")
     if path.is_dir():
         stamps = tuple(stamp(f) for f in sorted(path.iterdir()) if f.is_file())
+    elif path.is_file():
+        stamps = stamp(path)
     return spec.model, spec.revision, spec.trust_remote_code, spec.allow_bin_weights, stamps
 
 
@@ -323,20 +280,3 @@ def _kept(store, key, limit, load):
             if other != key:
                 del store[other]
         return store[key]
-
-
-@contextlib.contextmanager
-def quiet_transformers():
-    """Silence the progress bars and log messages of transformers within the context."""
-    from transformers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

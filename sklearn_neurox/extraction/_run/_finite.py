@@ -54,6 +54,6 @@ def advise(model, dtype):
     if dtype == torch.float16:
         return (
             f"{what}, whose largest number is {largest:.0f}, and overflows. Load it with "
-            "dtype=torch.bfloat16 or torch.float32, or convert it: model.float()."
+            "dtype='bfloat16' or dtype='float32', or convert it: model.float()."
         )
     return f"{what}, and divides by zero or overflows on the way."

@@ -4,7 +4,7 @@
 import numpy as np
 
 from sklearn_neurox.extraction._run._row_parts import merge_split, split_values
-from sklearn_neurox.utils._half_precision import narrowed
+from sklearn_neurox.utils._half_precision import narrowed, widened
 
 
 class NumpyPooler:
@@ -61,11 +61,11 @@ class NumpyPooler:
     def _reduce(self, states, steps, size):
         """Reduce the tokens of each part, step by step, in float32."""
         # Faster than indexing.
-        result = states.take(steps[0], axis=0).astype(np.float32, copy=False)
+        result = widened(states.take(steps[0], axis=0))
         merge = np.maximum if self.strategy == "max" else np.add
         for places in steps[1:]:
             longer = result[: len(places)]
-            merge(longer, states.take(places, axis=0), out=longer)
+            merge(longer, widened(states.take(places, axis=0)), out=longer)
         if self.strategy == "mean":
             result += np.float32(0)  # torch sums from 0, which turns -0 into 0
             n = np.count_nonzero(size > 1)

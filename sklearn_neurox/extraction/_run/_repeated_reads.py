@@ -26,7 +26,8 @@ def count_pass(spec, sequences, contexts=None):
     """
     # A live model itself, because another one may get the identity of one that is gone.
     store = _passes_of_live if spec.is_live else _passes
-    key = spec.model if spec.is_live else (spec.model, spec.revision, spec.weights, spec.seed)
+    own = spec.model, spec.revision, spec.weights, spec.seed, spec.dtype
+    key = spec.model if spec.is_live else own
     inputs = _hashes(sequences)
     if contexts is not None:
         inputs = list(map(hash, zip(inputs, _hashes(contexts), strict=True)))

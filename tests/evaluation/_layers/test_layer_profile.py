@@ -205,15 +205,14 @@ def test_words_go_through_the_features(tmp_path):
     given = {"groups": groups, "cv": GroupKFold(2), "n_bootstrap": 20, "random_state": 0}
     probe = LogisticRegression()
     whole = make_pipeline(*features, probe)
-    remedy = r"layer_profile\(pipe\[-1\], words, y, features=pipe\[:-1\], groups=groups\)"
-    for estimator, X, more in (
-        (probe, words, {}),
-        (whole, words, {}),
-        (whole, words["text"].tolist(), {}),
-        (whole, words, {"features": features}),
-    ):
+    remedy = r"layer_profile\(make_pipeline\(extractor, aggregator, probe\), words, y, groups"
+    for estimator in (probe, make_pipeline(StandardScaler(), whole)):
         with pytest.raises(ValueError, match=f"layer_profile extracts once per fold.*{remedy}"):
-            layer_profile(estimator, X, labels, **more, **given)
+            layer_profile(estimator, words, labels, **given)
+    with pytest.raises(ValueError, match="and 'features' as well. Leave out 'features'"):
+        layer_profile(whole, words, labels, features=features, **given)
+    with pytest.raises(ValueError, match="lacks a SubwordAggregator before the probe"):
+        layer_profile(make_pipeline(features[0], probe), words, labels, **given)
     profile = layer_profile(probe, words, labels, features=features, **given)
     assert profile["name"].tolist() == ["hidden.0", "hidden.1", "hidden.2"]
     H = features.fit_transform(words)

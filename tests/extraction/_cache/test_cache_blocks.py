@@ -179,7 +179,7 @@ def test_a_warm_read_of_other_components_needs_no_model(tiny, words, tmp_path, m
     expected = ActivationExtractor(path, component="mlp", layers=1).transform(words).pool("last")
     ActivationExtractor(path, component=["hidden", "mlp"], cache=tmp_path).fill_cache(words)
     clear_loaded_models()
-    monkeypatch.setattr("sklearn_neurox.extraction._model._loading._fetch", None)
+    monkeypatch.setattr("sklearn_neurox.extraction._model._loading.fetch", None)
     extractor = ActivationExtractor(path, component="mlp", layers=1, cache=tmp_path)
     found = extractor.fit(words).transform(words).pool("last")
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)

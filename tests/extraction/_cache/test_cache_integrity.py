@@ -221,7 +221,7 @@ def test_prune_frees_models_and_leftovers(filled, tiny, words):
 def test_parameters_are_checked(tmp_path):
     with pytest.raises(ValueError, match="layers must be 'all' or 'asked'"):
         ActivationCache(tmp_path, layers="some")
-    with pytest.raises(ValueError, match="dtype must be 'float32' or 'float16'"):
+    with pytest.raises(ValueError, match="dtype must be 'float32', 'float16' or 'bfloat16'"):
         ActivationCache(tmp_path, dtype="int8")
     assert repr(ActivationCache("a", dtype="float16")) == "ActivationCache('a', dtype='float16')"
 

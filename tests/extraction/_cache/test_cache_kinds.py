@@ -73,7 +73,7 @@ def test_layers_of_several_components_are_chosen_without_the_model(
     expected, names = extractor.transform(words).pool("last"), extractor.get_feature_names_out()
     ActivationExtractor(tiny("bert"), component=component, cache=folder).fill_cache(words)
     clear_loaded_models()
-    monkeypatch.setattr("sklearn_neurox.extraction._model._loading._fetch", None)
+    monkeypatch.setattr("sklearn_neurox.extraction._model._loading.fetch", None)
     extractor.set_params(cache=folder)
     np.testing.assert_array_equal(extractor.transform(words).pool("last"), expected)
     np.testing.assert_array_equal(extractor.get_feature_names_out(), names)
