@@ -16,6 +16,7 @@ from sklearn_neurox.inspection._palette import fit_color_scale
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._output_files import check_writable, write_whole
+from sklearn_neurox.utils._validation import check_row_order
 
 _DIRECTIONS = ("auto", "ltr", "rtl")
 
@@ -258,6 +259,7 @@ def highlight(
         _refuse("words", "a frame of words, a str, or a list of sentences", words)
     _check_parameters(top_words, min_share, unit, direction)
     sentences = read_sentences(words)
+    check_row_order(words, activations, names=("words", "activations"))
     values, names = read_neurons(sentences.frame, activations, neurons, input_features)
     scales = [
         fit_color_scale(column, center=middle, limit=end)
