@@ -45,7 +45,7 @@ _MACHINERY = tuple(
     "torch._C torch.cuda torch._dynamo torch.distributed".split()
 )
 # Values whose contents only their repr shows.
-_BY_REPR = (np.generic, Enum, str, int, float, bytes, range, bytearray, array)
+_BY_REPR: tuple = (np.generic, Enum, str, int, float, bytes, range, bytearray, array)
 _BY_REPR += (Decimal, date, time, timedelta)
 # These classes add no computation of their own to a model, but hundreds of methods.
 _FRAMES = tuple(
