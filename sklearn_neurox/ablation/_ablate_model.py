@@ -91,8 +91,8 @@ def ablate_model(
     Warns
     -----
     UserWarning
-        When the context exits, if the model ran but a module whose neurons were to be changed did
-        not.
+        When the context exits, if the model did not run, or if it ran but a module whose neurons
+        were to be changed did not.
 
     See Also
     --------
@@ -108,8 +108,10 @@ def ablate_model(
 
     While the context is open, all code that runs the model, in any thread, gets the changed states.
     This includes extraction, which returns the changed activations; no activation cache is read or
-    written in the meantime. Contexts can be nested: the inner one changes what the outer one
-    returned.
+    written in the meantime. Activations are computed when they are pooled, so pool them before the
+    context exits. Other processes have their own copies of the model, which are not changed: with
+    ``n_jobs`` or ``Pipeline(memory=...)``, an error says so. Contexts can be nested: the inner one
+    changes what the outer one returned.
 
     Antverg and Belinkov [1]_ translate with steps that decrease with the rank of the neuron:
     ``step=np.geomspace(8, 1e-3, n_neurons)``, where the neurons are in the order of a ranking and

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._folds import make_splitter
+from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.utils._word_columns import word_forms
 
@@ -101,6 +102,8 @@ def leakage_report(
     y, groups = map(to_pandas, (y, groups))
     forms = word_forms(words, caller="leakage_report")
     check_consistent_length(words, y, groups)
+    check_row_order(words, y, names=("words", "y"))
+    check_row_order(words, groups, names=("words", "groups"))
     splitter = make_splitter(cv, groups, caller="leakage_report")
     texts, types = pd.factorize(words["text"])[0], pd.factorize(forms)[0]
     casefolded = pd.factorize(forms.str.casefold())[0]

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
-from sklearn_neurox.extraction._cache._obstacles import find_obstacle
 from sklearn_neurox.extraction._model._fingerprint import fingerprint
+from sklearn_neurox.extraction._model._obstacle import check_leaves_process, check_memorable
 from sklearn_neurox.extraction._run._array_source import ArraySource
 from sklearn_neurox.extraction._run._output_matrix import filled_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
@@ -170,8 +170,10 @@ class Activations:
         return len(self._ptr) - 1
 
     def __getstate__(self):
-        spec = getattr(self._source, "spec", None)
-        if spec is None or pickled_for() != "hash":
+        spec, purpose = getattr(self._source, "spec", None), pickled_for()
+        if spec is not None and purpose == "worker":
+            check_leaves_process(spec)
+        if spec is None or purpose != "hash":
             return self.__dict__
         # joblib.Memory keeps what is computed from these rows under the hash of this state.
         return {**self.__dict__, "_identity": _identify(spec)}
@@ -309,12 +311,12 @@ class Activations:
 
 def _identify(spec):
     """Return what identifies a model as it is now, for `joblib.Memory`."""
-    obstacle, identity = find_obstacle(spec), fingerprint(spec, {})
-    if obstacle is None and spec.is_live and identity is None:
-        obstacle = f"{spec.name} cannot be identified, as it has no fingerprint"
-    if obstacle is not None:
+    check_memorable(spec, "what is computed from these activations")
+    identity = fingerprint(spec, {})
+    if spec.is_live and identity is None:
         raise ValueError(
-            f"{obstacle}. So memory= of a Pipeline, or another joblib.Memory, cannot keep what is "
-            "computed from these activations: set memory=None."
+            f"{spec.name} cannot be identified, as it has no fingerprint. So memory= of a "
+            "Pipeline, or another joblib.Memory, cannot keep what is computed from these "
+            "activations: set memory=None."
         )
     return identity, lowered_float32()

@@ -37,9 +37,11 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
 
     memmap : str, path or None, default=None
         A ``.npy`` file to which `transform` writes its matrix, for a matrix larger than memory.
-        `transform` then returns a memory map of the file; writing to the map does not change the
-        file. The next `transform` replaces the file, without changing the matrices returned before.
-        None keeps the matrix in memory.
+        `transform` then returns an array that is mapped from the file; writing to the array does
+        not change the file. The next `transform` replaces the file, without changing the matrices
+        returned before. Worker processes get a copy of the array, as it is when they are called;
+        ``np.load(file, mmap_mode="r")`` opens a matrix that they can share without a copy. None
+        keeps the matrix in memory.
 
     Attributes
     ----------

@@ -434,11 +434,12 @@ def test_weights_and_mode_are_not_touched(bert, folder):
     assert all(torch.equal(before[name], value) for name, value in bert.state_dict().items())
 
 
-def test_nothing_happens_before_entering(bert):
+def test_nothing_happens_before_entering(bert, folder):
     context = ablate_model(bert, ["hidden.1.3"])
     assert hooks_of(bert) == []
     with context:
         assert hooks_of(bert)
+        bert(input_ids=ids_of(folder))
     assert hooks_of(bert) == []
 
 

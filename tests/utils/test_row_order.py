@@ -15,13 +15,26 @@ from sklearn_neurox.datasets import demo_model_path, make_tagged_words, make_tin
 from sklearn_neurox.evaluation import (
     ControlTaskClassifier,
     baseline_table,
+    cka,
+    control_labels,
     layer_profile,
+    leakage_report,
+    maxcorr,
     online_codelength,
+    pwcca,
     selectivity_score,
+    svcca,
 )
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
+from sklearn_neurox.inspection import (
+    NeuronReport,
+    highlight,
+    predictions_frame,
+    top_contexts,
+    top_words,
+)
 from sklearn_neurox.probes import ElasticNetProbeClassifier
-from sklearn_neurox.ranking import ProbelessRanker
+from sklearn_neurox.ranking import GaussianRanker, ProbelessRanker
 from sklearn_neurox.utils._validation import check_row_order
 
 FRAME = pd.DataFrame({"x": range(6)}, index=[3, 9, 4, 7, 1, 8])
@@ -194,3 +207,72 @@ def test_all_matrices_and_all_labels_are_checked():
         selectivity_score(PROBE, H, y, y.loc[rows], **given)
     with pytest.warns(UserWarning, match=remedy):
         ControlTaskClassifier(PROBE).fit(H, y, control_y=y.loc[rows])
+
+
+CHECKED = {
+    "ablation_curve, groups": lambda rows, index: ablation_curve(
+        PROBE, H, Y.loc[H.index], fractions=[0.5], n_draws=0, groups=WORDS["text"].loc[index]
+    ),
+    "ablation_curve, sample_weight": lambda rows, index: ablation_curve(
+        PROBE,
+        H,
+        Y.loc[H.index],
+        fractions=[0.5],
+        n_draws=0,
+        groups=WORDS["text"].to_numpy(),
+        sample_weight=pd.Series(1.0, index=index),
+    ),
+    "baseline_table, groups": lambda rows, index: baseline_table(
+        WORDS, Y.loc[H.index], baselines=["majority"], groups=WORDS["text"].loc[index]
+    ),
+    "cka": lambda rows, index: cka(H, H.loc[index]),
+    "control_labels": lambda rows, index: control_labels(rows, WORDS["upos"], random_state=0),
+    "GaussianRanker, groups": lambda rows, index: GaussianRanker(n_neurons=1).fit(
+        H, Y.loc[H.index], groups=WORDS["text"].loc[index]
+    ),
+    "highlight": lambda rows, index: highlight(rows, H, "hidden.0.1"),
+    "layer_profile, groups": lambda rows, index: layer_profile(
+        PROBE, H, Y.loc[H.index], groups=WORDS["text"].loc[index], n_bootstrap=10
+    ),
+    "leakage_report": lambda rows, index: leakage_report(
+        WORDS, 2, y=Y.loc[index], groups=WORDS["text"]
+    ),
+    "leakage_report, groups": lambda rows, index: leakage_report(
+        WORDS, cv=2, groups=WORDS["text"].loc[index]
+    ),
+    "maxcorr": lambda rows, index: maxcorr(H, H.loc[index]),
+    "NeuronReport": lambda rows, index: NeuronReport(
+        ProbelessRanker().fit(H, Y.loc[H.index]), H, Y.loc[H.index], rows
+    ),
+    "NeuronReport, y": lambda rows, index: NeuronReport(
+        ProbelessRanker().fit(H, Y.loc[H.index]), H, Y.loc[index], WORDS
+    ),
+    "online_codelength, groups": lambda rows, index: online_codelength(
+        PROBE, H, Y.loc[H.index], fractions=[0.5, 1.0], groups=WORDS["text"].loc[index]
+    ),
+    "predictions_frame": lambda rows, index: predictions_frame(FITTED, H, rows),
+    "predictions_frame, y": lambda rows, index: predictions_frame(FITTED, H, WORDS, Y.loc[index]),
+    "pwcca": lambda rows, index: pwcca(H, H.loc[index]),
+    "selectivity_score, groups": lambda rows, index: selectivity_score(
+        PROBE, H, Y.loc[H.index], Y.loc[H.index], groups=WORDS["text"].loc[index]
+    ),
+    "svcca": lambda rows, index: svcca(H, H.loc[index]),
+    "top_contexts": lambda rows, index: top_contexts(H, rows, [1]),
+    "top_words": lambda rows, index: top_words(H, rows, [1], min_count=1),
+    "top_words of a column": lambda rows, index: top_words(H, rows["word"], [1], min_count=1),
+}
+FITTED = LogisticRegression(max_iter=5000).fit(H, Y.loc[H.index])
+
+
+def _said(check, index):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check(WORDS.loc[index], index)
+    return any(WARNS in str(warning.message) for warning in caught)
+
+
+def test_whatever_is_paired_by_position_is_checked():
+    """Words, groups, weights and second matrices, not only labels."""
+    wrong = [name for name, check in CHECKED.items() if not _said(check, Y.index)]
+    wrong += [f"{name}, in order" for name, check in CHECKED.items() if _said(check, WORDS.index)]
+    assert not wrong

@@ -197,6 +197,7 @@ def online_codelength(
     X, y, groups = map(to_pandas, (X, y, groups))
     check_consistent_length(X, y, groups)
     check_row_order(X, y)
+    check_row_order(X, groups, names=("X", "groups"))
     labels, codes, known = _check_labels(y, classes)
     n_encoded = _check_fractions(fractions, len(labels))
     order, ends = _blocks(len(labels), groups, n_encoded, shuffle, random_state)

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._unique_in_order import unique_in_order
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 
 
 @validate_params(
@@ -122,6 +122,7 @@ def control_labels(
     keys = _keys(words, kind, case_sensitive)
     if y is not None:
         check_consistent_length(keys, y)
+        check_row_order(words, y, names=("words", "y"))
     classes, probabilities = _classes(y, distribution)
     types, codes = unique_in_order(keys)
     races = -np.log(_uniform(types, classes, random_state)) / probabilities

@@ -18,6 +18,7 @@ from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._unique_in_order import unique_in_order
+from sklearn_neurox.utils._validation import check_row_order
 
 
 @validate_params(
@@ -148,6 +149,8 @@ def selectivity_score(
     """
     X, y, control_y, types, groups = map(to_pandas, (X, y, control_y, types, groups))
     check_consistent_length(X, types, groups)
+    check_row_order(X, types, names=("X", "types"))
+    check_row_order(X, groups, names=("X", "groups"))
     check_both_labels(X, y, control_y)
     codes = None if types is None else _type_codes(types, control_y)
     folds = make_folds(cv, X, y, groups, classes=True, caller="selectivity_score")

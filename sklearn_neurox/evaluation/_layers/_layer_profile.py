@@ -238,6 +238,7 @@ def layer_profile(
     check_no_missing_labels(y)
     check_equal_lengths("layer_profile", X=X, y=y, groups=groups)
     check_row_order(X, y)
+    check_row_order(X, groups, names=("X", "groups"))
     estimator, features = split_pipeline(estimator, features)
     _check_features(estimator, X, features)
     labels = column_or_1d(np.asarray(y))

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from sklearn_neurox.utils._validation import check_activations, row_blocks
+from sklearn_neurox.utils._validation import check_activations, check_row_order, row_blocks
 
 
 class CenteredMatrix:
@@ -47,6 +47,7 @@ def shared_blocks(A, B):
 
 def check_pair(X, Y, *, caller):
     """Validate two matrices whose rows are the same words; return them as CenteredMatrix."""
+    check_row_order(X, Y, names=("X", "Y"))
     pair = []
     for name, matrix in (("X", X), ("Y", Y)):
         matrix, _ = check_activations(matrix, input_name=name, caller=caller, ensure_min_samples=3)

@@ -7,10 +7,11 @@ import numpy as np
 
 from sklearn_neurox.extraction._cache._cached_texts import CachedTexts
 from sklearn_neurox.extraction._cache._facts import stored_layout
-from sklearn_neurox.extraction._cache._obstacles import ModelChangedError, find_obstacle
+from sklearn_neurox.extraction._cache._obstacles import ModelChangedError
 from sklearn_neurox.extraction._cache._shard import DamagedShardError, entry_keys
 from sklearn_neurox.extraction._cache._shard_store import ReadOnlyCacheError
 from sklearn_neurox.extraction._model._block_widths import join_neuron_names
+from sklearn_neurox.extraction._model._obstacle import find_obstacle
 from sklearn_neurox.extraction._run._numpy_pooling import NumpyPooler
 from sklearn_neurox.extraction._text._sink_rows import report_sinks
 from sklearn_neurox.utils._warn_user import warn_user

@@ -3,8 +3,8 @@ import numpy as np
 
 from sklearn_neurox.extraction._cache._entries import Entries, text_keys
 from sklearn_neurox.extraction._cache._identity import identify
-from sklearn_neurox.extraction._cache._obstacles import find_obstacle
 from sklearn_neurox.extraction._cache._shard import entry_keys
+from sklearn_neurox.extraction._model._obstacle import find_obstacle
 from sklearn_neurox.extraction._run._model_source import model_source
 from sklearn_neurox.extraction._text._alignment import Alignment
 from sklearn_neurox.extraction._text._tokenized_texts import TokenizedTexts, tokenize_texts

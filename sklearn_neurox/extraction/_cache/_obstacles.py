@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Find what changes activations without changing the fingerprint, or while a cache is filled."""
+"""Notice that a model changes while a cache is being filled."""
 
-import sys
 from itertools import chain
 
 from sklearn_neurox.extraction._model._loading import loaded_model
-from sklearn_neurox.extraction._model._torch_model import TorchModel
-
-# Their hooks only watch, and only during the call that set them.
-_OURS = ("sklearn_neurox.extraction._model._hooks", "transformers.utils.output_capturing")
+from sklearn_neurox.extraction._model._obstacle import find_obstacle, modules_of
 
 
 class ModelChangedError(RuntimeError):
@@ -60,7 +56,7 @@ class Watch:
         self.stamp = self.stamp or stamp  # of a model that is loaded only now
         if stamp != self.stamp:
             raise ModelChangedError("The model was changed")
-        if any(module.training for module in _modules(model)):
+        if any(module.training for module in modules_of(model)):
             raise ModelChangedError("The model was put into training mode")
 
     def look_closely(self):
@@ -70,47 +66,11 @@ class Watch:
             raise ModelChangedError("The weights of the model were changed")
 
 
-def find_obstacle(spec):
-    """Return why a cache cannot be used for a model at the moment; None if it can."""
-    if _is_autocast():
-        return "Autocast is on, which changes the activations"
-    model = loaded_model(spec)
-    if model is None or not _has_foreign_hooks(model):
-        return None
-    return "The model has hooks that change or watch its activations"
-
-
-def _is_autocast():
-    # A setting of the current thread, which is not part of the fingerprint.
-    torch = sys.modules.get("torch")
-    return torch is not None and any(map(torch.is_autocast_enabled, ("cpu", "cuda", "mps")))
-
-
-def _modules(model):
-    return (model.module if isinstance(model, TorchModel) else model).modules()
-
-
-def _has_foreign_hooks(model):
-    if "torch" not in sys.modules:
-        return False
-    from torch.nn.modules import module as every_module
-
-    hooks = [
-        *every_module._global_forward_hooks.values(),
-        *every_module._global_forward_pre_hooks.values(),
-    ]
-    for module in _modules(model):
-        # Copies, as another thread may be adding hooks.
-        hooks += [*module._forward_hooks.copy().values()]
-        hooks += [*module._forward_pre_hooks.copy().values()]
-    return not all(getattr(hook, "__module__", "").startswith(_OURS) for hook in hooks)
-
-
 def _stamp(model):
     """Describe the tensors of a model, and the edits that it has undergone."""
     from sklearn_neurox.extraction._model._hooks import count_edits
 
-    modules = list(_modules(model))
+    modules = modules_of(model)
     # Models may renew non-persistent buffers while they run; the fingerprint covers their values.
     tensors = chain.from_iterable(
         (*module._parameters.values(), *_persistent_buffers(module)) for module in modules

@@ -66,7 +66,7 @@ class ShardStore:
                 folder = self._prepare(fingerprint)
                 write_shard(folder, entries, states, facts=facts, note=note)
                 return
-            except FileNotFoundError as error:
+            except (FileNotFoundError, FileExistsError) as error:
                 if attempt + 1 == _MAX_TRIES:
                     raise self._cannot_write(error) from error
             except OSError as error:

@@ -41,18 +41,22 @@ def editing(model, changes):
     Warns
     -----
     UserWarning
-        On exit, if the model as a whole ran but a module whose state was to be changed did not.
+        On exit, if the model as a whole ran but a module whose state was to be changed did not, or
+        if the model did not run at all.
     """
     module = model.module if isinstance(model, TorchModel) else model
     _look_before(model)
     edits = [_Edit(model, block, change) for block, change in changes.items()]
-    ran = set()
+    started, ran = set(), set()
     with contextlib.ExitStack() as stack:
         for edit in edits:
             for handle in edit.install():
                 stack.callback(handle.remove)
         watch = module.register_forward_hook(lambda *_: ran.add(True))
         stack.callback(watch.remove)
+        for one in {module, *(edit.base for edit in edits)}:
+            watch = one.register_forward_pre_hook(lambda *_: started.add(True))
+            stack.callback(watch.remove)
         stack.enter_context(uncompiled(module))
         yield model
     idle = [edit.block.name for edit in edits if not edit.has_acted]
@@ -60,6 +64,13 @@ def editing(model, changes):
         warn_user(
             f"The model ran, but not the modules that compute {idle[0]!r} ({len(idle)} such "
             "blocks), so their neurons were not changed.",
+        )
+    elif not started and not any(edit.has_acted for edit in edits):
+        warn_user(
+            "The model did not run while its neurons were changed, so nothing was read with the "
+            "change. Activations run the model only when SubwordAggregator pools them, which must "
+            "happen before the context exits. An extractor runs this model only if it has the "
+            "same parameters: pass the extractor itself to ablate_model.",
         )
 
 

@@ -5,10 +5,23 @@ import contextlib
 import copy
 import hashlib
 import re
+import sys
+from array import array
+from collections import deque
 from collections.abc import Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
 from enum import Enum
 from functools import lru_cache, partial
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 
 import numpy as np
 import torch
@@ -27,9 +40,13 @@ _INCIDENTAL = frozenset(
 _ROTARY = re.compile(r"(\w+_)?(inv_freq|long_inv_freq|max_seq_len_cached|attention_scaling)")
 # Their objects are mere machinery, or have no contents in Python.
 _MACHINERY = tuple(
-    "logging threading _thread weakref contextvars functools re builtins torch._C torch.cuda "
-    "torch._dynamo torch.distributed".split()
+    f"{name}."
+    for name in "logging threading _thread weakref _weakref contextvars _contextvars builtins "
+    "torch._C torch.cuda torch._dynamo torch.distributed".split()
 )
+# Values whose contents only their repr shows.
+_BY_REPR: tuple = (np.generic, Enum, str, int, float, bytes, range, bytearray, array)
+_BY_REPR += (Decimal, date, time, timedelta)
 # These classes add no computation of their own to a model, but hundreds of methods.
 _FRAMES = tuple(
     f"transformers.{name}"
@@ -43,10 +60,12 @@ def describe(module, of_tensor, overwritten=None):
 
     Parameters
     ----------
-    module : torch.nn.Module
+    module : torch.nn.Module or type
+        Of a class, its code.
 
-    of_tensor : callable
-        Called with the name of a module that holds a tensor, and the tensor; returns a str.
+    of_tensor : callable or None
+        Called with the name of a module that holds a tensor, and the tensor; returns a str. None
+        for a class.
 
     overwritten : callable or None, default=None
         Called with a module; returns the names of its attributes that every pass overwrites.
@@ -80,6 +99,7 @@ class _Description:
         self.parts, self.path = [], ""
         # Keeping the objects prevents that another one gets the identity of one that is gone.
         self.seen = {}
+        self.mentioned = set()
         self.defaults, self.copies = {}, []
 
     def add(self, value):
@@ -100,16 +120,22 @@ class _Description:
         elif isinstance(value, Mapping):
             self._open(kind, len(value))
             self._items(value)
-        elif isinstance(value, (list, tuple)):
+        elif isinstance(value, (list, tuple, deque)):
             self._open(kind, len(value))
             for one in value:
                 self.add(one)
+        elif isinstance(value, slice):
+            self.add([value.start, value.stop, value.step])
+        elif isinstance(value, re.Pattern):
+            self.add([value.pattern, value.flags])
         elif isinstance(value, (set, frozenset)):
             self.parts.append(f"{_name(kind)} {sorted(map(repr, value))}")
-        elif isinstance(value, np.ndarray) and value.dtype.kind != "O":
+        elif isinstance(value, np.ndarray) and value.dtype.hasobject:
+            self.add([value.shape, value.tolist()])
+        elif isinstance(value, np.ndarray):
             digest = hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
             self.parts.append(f"array {value.dtype} {value.shape} {digest}")
-        elif isinstance(value, (np.generic, Enum, str, int, float, bytes)):
+        elif isinstance(value, _BY_REPR):
             self.parts.append(f"{_name(kind)} {value!r}")
         elif isinstance(value, type):
             self._class(value)
@@ -144,7 +170,7 @@ class _Description:
 
     def _object(self, value, kind):
         self._open(kind, 0)
-        if kind.__module__.startswith(_MACHINERY):
+        if f"{kind.__module__}.".startswith(_MACHINERY):
             return
         slots = [s for c in kind.__mro__ for s in _as_tuple(vars(c).get("__slots__", ()))]
         held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
@@ -223,15 +249,20 @@ class _Description:
             if own.__module__.startswith(_FRAMES) or not own.__flags__ & _HEAP:
                 continue
             for name, value in sorted(vars(own).items()):
-                function = getattr(value, "__func__", value)
-                if isinstance(function, FunctionType):
+                value = getattr(value, "__func__", value)
+                if isinstance(value, property):
+                    value = value.fget
+                if isinstance(value, FunctionType) or (
+                    _is_users(own.__module__) and _is_setting(name, value, kind)
+                ):
                     self.parts.append(name)
-                    self.add(function)
+                    self.add(value)
 
     def _function(self, function):
         code = function.__code__
         self.parts.append(f"function {function.__qualname__} {_digest_code(code)}")
-        for value in (function.__defaults__, function.__kwdefaults__):
+        attributes = function.__dict__ if _is_users(function.__module__) else None
+        for value in (function.__defaults__, function.__kwdefaults__, attributes or None):
             if value is not None:
                 self.add(value)
         for cell in function.__closure__ or ():
@@ -241,11 +272,23 @@ class _Description:
             if name in function.__globals__:
                 self._mention(function.__globals__[name], function)
 
+    def _module_of_code(self, module, function):
+        """Add what a function of the user takes from another module of the user."""
+        if not _is_users(module.__name__) or (id(module), id(function)) in self.mentioned:
+            return
+        self.mentioned.add((id(module), id(function)))
+        for name in _names_in(function.__code__):
+            if name in vars(module):
+                self.parts.append(f"{module.__name__}.{name}")
+                self._mention(vars(module)[name], function)
+
     def _mention(self, value, function):
         """Add what a function refers to; of a library, only what a user may have replaced."""
         home = function.__module__ or ""
         if home.partition(".")[0] not in _CODE_LIBRARIES:
-            if not isinstance(value, (ModuleType, type)):
+            if isinstance(value, ModuleType):
+                self._module_of_code(value, function)
+            elif not isinstance(value, type) or _is_users(value.__module__):
                 self.add(value)
         elif isinstance(value, FunctionType):
             if not (value.__module__ or "").startswith(("torch.", *_FRAMES)):
@@ -261,6 +304,24 @@ def _defaults_of(kind):
         if not own.__module__.startswith(_FRAMES):
             found |= {n: v for n, v in vars(own).items() if type(v) in _PLAIN and n[:2] != "__"}
     return found
+
+
+def _is_users(name):
+    """Return whether a module, by its name, belongs to the user, not to an installed library."""
+    top = (name or "").partition(".")[0]
+    if not top or top in sys.stdlib_module_names or top in _CODE_LIBRARIES:
+        return top == "__main__"
+    file = getattr(sys.modules.get(name), "__file__", None) or ""
+    return "site-packages" not in file and "dist-packages" not in file
+
+
+def _is_setting(name, value, kind):
+    """Return whether an attribute of a class may change what its methods compute."""
+    if name.startswith("__") or isinstance(value, (type, ModuleType)) or name == "_abc_impl":
+        return False
+    if issubclass(kind, torch.nn.Module) and type(value) in _PLAIN:
+        return False  # see `_defaults_of`
+    return not isinstance(value, (GetSetDescriptorType, MemberDescriptorType))
 
 
 _HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class is made by Python code

@@ -19,7 +19,9 @@ from sklearn_neurox.utils._output_files import write_whole
 from sklearn_neurox.utils._tqdm import tqdm_class
 
 # The files that models and tokenizers are loaded from.
-_SUFFIXES = frozenset(".safetensors .bin .json .txt .model .py .vocab .tiktoken .bpe".split())
+_SUFFIXES = frozenset(
+    ".safetensors .bin .json .txt .model .py .vocab .tiktoken .bpe .spm .codes .tokenizer".split()
+)
 _WEIGHTS = frozenset([".safetensors", ".bin"])
 _CHUNK = 1 << 22
 _WORTH_KEEPING = 32 << 20
@@ -235,8 +237,27 @@ def _of_live_tokenizer(tokenizer):
         parts.append(tokenizer.backend_tokenizer.to_str().partition(',"added_tokens":')[2])
     else:
         parts.append(sorted(tokenizer.get_vocab().items()))
+    parts += [sorted(_rules_of(tokenizer)), _code_of(type(tokenizer))]
     text = json.dumps(parts, sort_keys=True, default=str)
     return "live-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _rules_of(tokenizer):
+    """Yield what a tokenizer written in Python splits words with, besides its vocabulary."""
+    for name, value in vars(tokenizer).items():
+        if hasattr(value, "serialized_model_proto"):  # of sentencepiece
+            yield name, hashlib.sha256(value.serialized_model_proto()).hexdigest()
+        elif name == "bpe_ranks":
+            yield name, hashlib.sha256(repr(sorted(value.items())).encode()).hexdigest()
+
+
+def _code_of(kind):
+    """Digest the code of a tokenizer's class, unless it is a class of transformers."""
+    if kind.__module__.startswith("transformers."):
+        return None
+    from sklearn_neurox.extraction._model._description import describe
+
+    return describe(kind, None)
 
 
 def _is_plain(value):

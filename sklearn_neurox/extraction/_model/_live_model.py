@@ -9,7 +9,9 @@ from sklearn.utils._pprint import _EstimatorPrettyPrinter
 
 from sklearn_neurox.extraction._model._fingerprint import fingerprint, leave_behind
 from sklearn_neurox.extraction._model._loading import DetachedModel, ModelSpec
+from sklearn_neurox.extraction._model._obstacle import check_leaves_process, check_memorable
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.utils._full_float32 import lowered_float32
 from sklearn_neurox.utils._pickling import pickled_for
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -44,6 +46,8 @@ class LiveModelMixin:
         is_live = not isinstance(self.model, (str, os.PathLike, DetachedModel))
         if purpose == "hash":
             return self._state_to_hash(state, is_live)
+        if purpose == "worker":
+            check_leaves_process(self._spec())
         if purpose == "skops":
             self._check_for_skops(is_live)
         if not is_live:
@@ -62,9 +66,11 @@ class LiveModelMixin:
                 "leave the model out. Set memory=None and use cache= of the extractor, or pass the "
                 "path of the model."
             )
+        spec = self._spec()
+        check_memorable(spec, f"the results of this {type(self).__name__}")
         # The files of a model may be other ones next time, under the same name.
-        identity = {"model": fingerprint(self._spec(), {}), "tokenizer": None}
-        return {**state, **identity, "name": self._spec().name}
+        identity = {"model": fingerprint(spec, {}), "tokenizer": None}
+        return {**state, **identity, "name": spec.name, "float32_products": lowered_float32()}
 
     def _check_for_skops(self, is_live):
         held = [self.model] * is_live

@@ -259,14 +259,23 @@ def _check_attached(spec):
 
 
 def _key(spec):
-    """Return everything a load depends on; a rewritten folder is a different model."""
-    stamps = None
+    """Return everything a load depends on.
+
+    A rewritten folder is a different model. The same folder under another name is the same model,
+    so that an ablation acts however its path is spelled.
+    """
     path = as_path(spec.model, "The 'model' or 'tokenizer' parameter of ActivationExtractor")
-    if path.is_dir():
-        stamps = tuple(stamp(f) for f in sorted(path.iterdir()) if f.is_file())
-    elif path.is_file():
-        stamps = stamp(path)
-    return spec.model, spec.revision, spec.trust_remote_code, spec.allow_bin_weights, stamps
+    if path.is_file():
+        file = str(path.resolve())
+        return file, None, spec.trust_remote_code, spec.allow_bin_weights, stamp(path)
+    if not path.is_dir():
+        revision = spec.revision or "main"
+        return spec.model, revision, spec.trust_remote_code, spec.allow_bin_weights, None
+    folder = path.resolve()
+    files = [file for file in sorted(folder.iterdir()) if file.is_file()]
+    # Where there are safetensors, no .bin file is read.
+    may_load_bin = spec.allow_bin_weights and not any(f.suffix == ".safetensors" for f in files)
+    return str(folder), None, spec.trust_remote_code, may_load_bin, tuple(map(stamp, files))
 
 
 def _kept(store, key, limit, load):

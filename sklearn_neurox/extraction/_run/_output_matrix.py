@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Allocate the output matrix, in memory or in a file that appears only when complete."""
 
+import mmap
 import os
 
 import numpy as np
@@ -13,8 +14,9 @@ def filled_matrix(shape, dtype, path, fill):
     """Allocate a matrix in memory or in a ``.npy`` file, call ``fill`` with it, and return it.
 
     A matrix in a file is returned as a map of the file. An existing file is replaced when the new
-    one is complete; matrices mapped from the old one do not change. Raises an OSError if the file
-    cannot be written or does not fit on the disk.
+    one is complete; matrices mapped from the old one do not change, nor do the copies of them that
+    worker processes get. Raises an OSError if the file cannot be written or does not fit on the
+    disk.
     """
     if path is None:
         values = np.empty(shape, dtype=dtype)
@@ -29,7 +31,19 @@ def filled_matrix(shape, dtype, path, fill):
 
     write_whole(path, write)
     # Copy on write: changing the matrix does not change the file.
-    return np.load(path, mmap_mode="c")
+    return _without_name(np.load(path, mmap_mode="c"))
+
+
+def _without_name(values):
+    """Return a memory-mapped matrix as an array that does not name its file.
+
+    joblib has a worker process map the file that a np.memmap names: without changes made in memory
+    and, if the file was replaced meanwhile, with other values.
+    """
+    if not isinstance(values.base, mmap.mmap):
+        return np.asarray(values)
+    offset = values.offset % mmap.ALLOCATIONGRANULARITY
+    return np.ndarray(values.shape, values.dtype, buffer=values.base, offset=offset)
 
 
 def _mapped(temporary, shape, dtype, path):

@@ -16,6 +16,7 @@ from sklearn_neurox.inspection._palette import fit_color_scale
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._output_files import check_writable, write_whole
+from sklearn_neurox.utils._validation import check_row_order
 
 _DIRECTIONS = ("auto", "ltr", "rtl")
 
@@ -266,6 +267,7 @@ def highlight(
     if activations is None:
         values, names = read_scores(sentences.frame, neurons, input_features)
     else:
+        check_row_order(words, activations, names=("words", "activations"))
         values, names = read_neurons(sentences.frame, activations, neurons, input_features)
     scales = [
         fit_color_scale(column, center=middle, limit=end)

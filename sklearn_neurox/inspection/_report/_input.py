@@ -16,7 +16,11 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_neurox.utils._containers import to_pandas
-from sklearn_neurox.utils._validation import check_activations, check_no_missing_labels
+from sklearn_neurox.utils._validation import (
+    check_activations,
+    check_no_missing_labels,
+    check_row_order,
+)
 
 
 class Inputs(NamedTuple):
@@ -40,13 +44,15 @@ def read_inputs(ranker, X, y, words, probe, input_features):
     else:
         check_is_fitted(probe)
     names = _neuron_names(ranker, X, input_features)
+    words = _check_words(words)
+    check_row_order(X, y)
+    check_row_order(X, words, names=("X", "words"))
     X, _ = check_activations(X, caller="NeuronReport")
     if X.shape[1] != len(names):
         raise ValueError(
             f"X has {X.shape[1]} columns, but the ranker was fitted on {len(names)} neurons."
         )
     classes, codes = _encode_labels(y, ranker, probe)
-    words = _check_words(words)
     check_consistent_length(X, codes, words)
     label = str(getattr(y, "name", None) or "label")
     return Inputs(X, words, codes, classes, label, names, probe)
@@ -106,7 +112,8 @@ def _encode_labels(y, ranker, probe):
 def _check_words(words):
     words = to_pandas(words)
     if not isinstance(words, pd.DataFrame):
-        words = pd.DataFrame({"text": list(words)})
+        index = words.index if isinstance(words, pd.Series) else None
+        words = pd.DataFrame({"text": list(words)}, index=index)
     if "text" not in words:
         raise ValueError(
             "The frame of words passed to NeuronReport has no column 'text'; it has "

@@ -7,7 +7,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, validate_params
 
 from sklearn_neurox.utils._containers import read_frame
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 
 _WHERE = ("word", "sentence_id", "position", "text", "start", "end")
 
@@ -73,6 +73,8 @@ def predictions_frame(
        word gold predicted
     3  meow    V         N
     """
+    check_row_order(X, words, names=("X", "words"))
+    check_row_order(words, y, names=("words", "y"))
     words = read_frame(words, ["word"], caller="predictions_frame")
     check_consistent_length(X, words, y)
     predicted = np.asarray(estimator.predict(X))

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn_neurox.inspection._extremes import SIGNS, find_extremes
 from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
 from sklearn_neurox.utils._containers import read_frame
+from sklearn_neurox.utils._validation import check_row_order
 
 
 @validate_params(
@@ -100,6 +101,7 @@ def top_contexts(
     0    +         2.5  Dogs    bark   loudly
     1    -        -3.0         Hello
     """
+    check_row_order(X, words, names=("X", "words"))
     words = read_frame(words, ["text", "start", "end"], caller="top_contexts")
     chosen = choose_neurons(X, words, neurons, input_features=input_features, caller="top_contexts")
     texts = pd.factorize(words["text"])[0] if distinct_texts else None

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 
 from sklearn_neurox.inspection._extremes import SIGNS, find_extremes
 from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
+from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
 
 # The number of values that are upcast at a time.
@@ -121,6 +122,7 @@ def top_words(
     0     x0    +     1  dog   8.5  1.34  0.5      2
     1     x0    -     1    a  -3.0 -1.03  1.0      2
     """
+    check_row_order(X, words, names=("X", "words"))
     forms = word_forms(words, caller="top_words")
     chosen = choose_neurons(X, forms, neurons, input_features=input_features, caller="top_words")
     rows, codes, types, counts = _frequent_types(forms, min_count, case_sensitive)

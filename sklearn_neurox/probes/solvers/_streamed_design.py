@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import mmap
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -103,4 +104,4 @@ def is_memory_mapped(X):
         if isinstance(X, np.memmap):
             return True
         X = X.base
-    return False
+    return isinstance(X, mmap.mmap)

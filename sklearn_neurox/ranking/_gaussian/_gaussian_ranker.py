@@ -14,7 +14,7 @@ from sklearn_neurox.ranking._gaussian._greedy import better_first
 from sklearn_neurox.ranking._gaussian._held_out import held_out_rows
 from sklearn_neurox.ranking._gaussian._split import GaussianSplit
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
-from sklearn_neurox.utils._validation import check_weight
+from sklearn_neurox.utils._validation import check_row_order, check_weight
 
 
 class GaussianRanker(BaseRanker):
@@ -209,6 +209,7 @@ class GaussianRanker(BaseRanker):
         matrix, labels = self._check_fit_input(X, y, squares=True, ensure_min_samples=2)
         check_classification_targets(labels)
         check_consistent_length(matrix, groups)
+        check_row_order(X, groups, names=("X", "groups"))
         caller = type(self).__name__
         weight = check_weight(sample_weight, matrix)
         train, held_out = held_out_rows(

@@ -16,7 +16,11 @@ from sklearn_neurox.extraction._cache import _cache_folder, _shard, _shard_store
 from sklearn_neurox.extraction._cache._shard_index import forget_indices
 from sklearn_neurox.extraction._model import _forward
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
+    # Some ablations begin and end while the model does not run.
+    pytest.mark.filterwarnings("ignore:The model did not run:UserWarning"),
+]
 
 
 def shards_of(folder):

@@ -11,7 +11,11 @@ from sklearn_neurox.ablation import ablate_model
 from sklearn_neurox.extraction import ActivationExtractor
 from tests.extraction.families import FAMILIES, load
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
+    # Some ablations begin and end while the model does not run.
+    pytest.mark.filterwarnings("ignore:The model did not run:UserWarning"),
+]
 
 TEXTS = ["The old dog barked loudly .", "A light rain", "She saw it"]
 

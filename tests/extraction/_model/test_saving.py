@@ -170,8 +170,8 @@ def test_memory_keeps_nothing_of_an_ablated_model(tiny, live, words, tmp_path):
         extractor = ActivationExtractor(held, tokenizer=tokenizer)
         rest = Pipeline(pipeline(held).steps[1:], memory=str(tmp_path))
         with (
-            ablate_model(extractor, ["hidden.1.0"]),
             pytest.raises(ValueError, match="hooks.*set memory=None"),
+            ablate_model(extractor, ["hidden.1.0"]),
         ):
             rest.fit(extractor.transform(words), words["tag"])
 

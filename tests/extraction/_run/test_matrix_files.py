@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Matrices in half precision and in files: same values, no saturation, no partial files."""
 
+import mmap
 import os
 import pickle
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import Parallel, delayed
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -72,7 +74,7 @@ def test_the_file_holds_the_matrix(with_cache, dtype, tiny, words, tmp_path):
     extractor = ActivationExtractor(tiny("bert"), cache=tmp_path / "c" if with_cache else None)
     plan, path = extractor.transform(words), tmp_path / "H.npy"
     H = aggregate(plan, memmap=path, dtype=dtype)
-    assert isinstance(H, np.memmap) and H.dtype == dtype
+    assert isinstance(H.base, mmap.mmap) and H.dtype == dtype
     np.testing.assert_array_equal(H, aggregate(plan, dtype=dtype))
     np.testing.assert_array_equal(np.load(path), H)
     H[0] = 7  # the caller's copy, not the file
@@ -87,6 +89,29 @@ def test_an_older_matrix_stays_when_the_file_is_replaced(tiny, words, tmp_path):
     second = aggregate(extractor.transform(words.iloc[:5]), "max", memmap=str(path))
     np.testing.assert_array_equal(first, kept)
     assert np.load(path).shape == second.shape == (5, 48)
+
+
+def test_worker_processes_get_the_matrix_itself(tiny, words, tmp_path):
+    """Not whatever its file holds by now, and not without the changes made in memory."""
+    extractor, path = ActivationExtractor(tiny("bert")), tmp_path / "H.npy"
+    first = aggregate(extractor.transform(words), memmap=path)
+    first[3] = 7
+    kept = np.array(first)
+    aggregate(extractor.transform(words.iloc[::-1]), memmap=path)
+    views = [first, first[2:5], first[::-1], np.asarray(first.T), pd.DataFrame(first)]
+    expected = [kept, kept[2:5], kept[::-1], kept.T, kept]
+    for backend in ("loky", "multiprocessing"):
+        run = Parallel(n_jobs=2, backend=backend, max_nbytes=1)
+        for got, right in zip(
+            run(delayed(np.array)(view) for view in views), expected, strict=True
+        ):
+            np.testing.assert_array_equal(got, right)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(first)), kept)
+
+
+def test_an_empty_matrix_is_mapped_too(tiny, words, tmp_path):
+    plan = ActivationExtractor(tiny("bert")).transform(words)[:0]
+    assert plan.pool("mean", memmap=tmp_path / "H.npy").shape == (0, 48)
 
 
 def test_cross_validation_and_pandas_take_mapped_matrices(tiny, words, tmp_path):

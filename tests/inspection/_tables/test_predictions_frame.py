@@ -57,7 +57,9 @@ def test_labels_go_by_position_whatever_their_index(words, X):
     probe = LogisticRegression().fit(X, words["label"])
     labels = pd.Series(words["label"].to_numpy(), index=range(5))
     expected = predictions_frame(probe, X, words, words["label"].tolist())
-    pd.testing.assert_frame_equal(predictions_frame(probe, X, words, labels), expected)
+    with pytest.warns(UserWarning, match="paired by position"):
+        frame = predictions_frame(probe, X, words, labels)
+    pd.testing.assert_frame_equal(frame, expected)
     bare = predictions_frame(probe, X, words)
     shown = expected.drop(columns=["gold", "correct", "gold_probability"])
     pd.testing.assert_frame_equal(bare, shown)

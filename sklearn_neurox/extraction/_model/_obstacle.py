@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Find what changes the activations of a model only in this process, for the time being."""
+
+import sys
+
+from sklearn_neurox.extraction._model._loading import loaded_model
+from sklearn_neurox.extraction._model._torch_model import TorchModel
+
+# Their hooks only watch, and only during the call that set them.
+_OURS = ("sklearn_neurox.extraction._model._hooks", "transformers.utils.output_capturing")
+
+
+def find_obstacle(spec):
+    """Return why a cache cannot be used for a model at the moment; None if it can."""
+    if _is_autocast():
+        return "Autocast is on, which changes the activations"
+    model = loaded_model(spec)
+    if model is None or not _has_foreign_hooks(model):
+        return None
+    return "The model has hooks that change or watch its activations"
+
+
+def check_leaves_process(spec):
+    """Raise an error if other processes would read a model without its ablation or other hooks.
+
+    To be called when something that reads the model is pickled for a worker.
+    """
+    obstacle = find_obstacle(spec)
+    if obstacle is not None:
+        raise ValueError(
+            f"{obstacle}, but other processes would read {spec.name} without this. Set "
+            "n_jobs=None, or let threads do the work: "
+            "with joblib.parallel_config(backend='threading')."
+        )
+
+
+def check_memorable(spec, what):
+    """Raise an error if `joblib.Memory` would keep results of an ablation, of hooks or of autocast.
+
+    ``what`` names the results.
+    """
+    obstacle = find_obstacle(spec)
+    if obstacle is not None:
+        raise ValueError(
+            f"{obstacle}. So memory= of a Pipeline, or another joblib.Memory, cannot keep {what}: "
+            "set memory=None."
+        )
+
+
+def modules_of(model):
+    """List the modules of a model."""
+    return list((model.module if isinstance(model, TorchModel) else model).modules())
+
+
+def _is_autocast():
+    # A setting of the current thread, which is not part of the fingerprint.
+    torch = sys.modules.get("torch")
+    return torch is not None and any(map(torch.is_autocast_enabled, ("cpu", "cuda", "mps")))
+
+
+def _has_foreign_hooks(model):
+    if "torch" not in sys.modules:
+        return False
+    from torch.nn.modules import module as every_module
+
+    hooks = [
+        *every_module._global_forward_hooks.values(),
+        *every_module._global_forward_pre_hooks.values(),
+    ]
+    for module in modules_of(model):
+        # Copies, as another thread may be adding hooks.
+        hooks += [*module._forward_hooks.copy().values()]
+        hooks += [*module._forward_pre_hooks.copy().values()]
+    return not all(getattr(hook, "__module__", "").startswith(_OURS) for hook in hooks)
