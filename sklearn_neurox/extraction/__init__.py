@@ -7,12 +7,14 @@ from sklearn_neurox.extraction._cache._activation_cache import ActivationCache
 from sklearn_neurox.extraction._extractor import ActivationExtractor
 from sklearn_neurox.extraction._model._loading import clear_loaded_models
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.extraction._sparse_autoencoder_encoder import SparseAutoencoderEncoder
 from sklearn_neurox.extraction._token_frame import token_frame
 
 __all__ = [
     "ActivationCache",
     "ActivationExtractor",
     "Activations",
+    "SparseAutoencoderEncoder",
     "SubwordAggregator",
     "TorchModel",
     "clear_loaded_models",
