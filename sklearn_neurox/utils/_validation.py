@@ -10,6 +10,7 @@ from sklearn.utils import check_array
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._torch import to_numpy
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -74,6 +75,7 @@ def check_matrix(
             forget_fit(estimator)
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
+        y = to_pandas(y)
         check_no_missing_labels(y)
         check_row_order(X, y)
     checked = validate_data(
@@ -159,6 +161,7 @@ def is_word_frame(X):
 
 
 def _as_readable(X, caller):
+    X = to_pandas(X)
     if is_word_frame(X):
         raise ValueError(
             f"{caller} takes a matrix of activations, but got a frame of words. Extract the "
@@ -249,6 +252,7 @@ def _check_unique_names(X, caller):
 
 def check_no_missing_labels(y, *, input_name="y"):
     """Raise an error if any label is None, NaN or ``pd.NA``, or if some are str and some not."""
+    y = to_pandas(y)
     name = getattr(y, "name", None)
     missing = np.asarray(pd.isna(y if hasattr(y, "dtype") else np.asarray(y, dtype=object)))
     if missing.ndim == 2:
@@ -306,6 +310,8 @@ def check_row_order(X, y, *, names=("X", "y")):
     remedy = f"{other} = {other}.loc[{name}.index]"
     if not y.index.is_unique:
         remedy = f"take both from one frame, because the index of {other} has repeated labels"
+    elif not X.index.isin(y.index).all():
+        remedy = f"take both from one frame, because {other} lacks some labels of {name}"
     warn_user(
         f"The indexes of {name} and {other} share labels, but in different orders, and rows are "
         f"paired by position. The first to differ is row {row}, which is {in_X!r} in {name} and "

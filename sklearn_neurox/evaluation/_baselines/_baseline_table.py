@@ -26,6 +26,7 @@ from sklearn_neurox.evaluation._baselines._type_baseline import (
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
@@ -42,8 +43,8 @@ class _Contender(NamedTuple):
 
 @validate_params(
     {
-        "words": ["array-like"],
         "y": ["array-like"],
+        "words": "no_validation",  # may be a table of any library
         "estimator": [HasMethods(["fit", "predict"]), None],
         "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"]), None],
         "X_untrained": ["array-like", HasMethods(["shape", "__getitem__"]), None],
@@ -81,7 +82,7 @@ def baseline_table(
 
     Parameters
     ----------
-    words : DataFrame with the column ``word``, or array-like of str of shape (n_words,)
+    words : table with the column ``word``, or array-like of str of shape (n_words,)
         The words. Must be a frame of words if ``estimator`` is fitted on words.
 
     y : array-like of shape (n_words,)
@@ -179,6 +180,7 @@ def baseline_table(
     1   word type   0.75  0.04
     2  characters   0.78  0.02
     """
+    words, y, X, X_untrained, groups = map(to_pandas, (words, y, X, X_untrained, groups))
     check_no_missing_labels(y)
     check_consistent_length(words, y, X, X_untrained, groups)
     for name, rows in (("words", words), ("X", X), ("X_untrained", X_untrained)):

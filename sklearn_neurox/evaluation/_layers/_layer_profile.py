@@ -20,6 +20,7 @@ from sklearn_neurox.evaluation._layers._group_bootstrap import (
 )
 from sklearn_neurox.evaluation._layers._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order, is_word_frame
 from sklearn_neurox.utils._warn_user import warn_user
@@ -28,7 +29,7 @@ from sklearn_neurox.utils._warn_user import warn_user
 @validate_params(
     {
         "estimator": [HasMethods(["fit", "predict"])],
-        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
+        "X": "no_validation",  # may be a table of any library
         "y": ["array-like"],
         "groups": ["array-like"],
         "features": [HasMethods(["fit_transform", "transform"]), None],
@@ -212,6 +213,7 @@ def layer_profile(
     1      1   0.93  0.91  0.95      NaN
     2      2   0.52  0.47  0.58      0.0
     """
+    X, y, groups = map(to_pandas, (X, y, groups))
     check_no_missing_labels(y)
     check_row_order(X, y)
     _check_features(estimator, X, features)

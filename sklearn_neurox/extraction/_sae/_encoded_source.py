@@ -21,6 +21,11 @@ class EncodedSource:
     is_sparse = True
 
     @property
+    def spec(self):
+        """The model that is read, if one is."""
+        return getattr(self.source, "spec", None)
+
+    @property
     def block_widths(self):
         """The number of features."""
         return (len(self.feature_names),)

@@ -18,6 +18,7 @@ from sklearn_neurox.utils._foreign_files import (
     parse_json,
     reason_of,
 )
+from sklearn_neurox.utils._pickling import pickled_for
 from sklearn_neurox.utils._torch import to_tensor
 
 CONFIG_FILE, WEIGHTS_FILE = "cfg.json", "sae_weights.safetensors"
@@ -52,9 +53,19 @@ class FolderSae:
 
     def encoder(self, width, device):
         """Load the encoder."""
-        files = _files(self.path)
-        stamps = tuple((str(file.resolve()), os.stat(file).st_mtime_ns) for file in files)
-        return _load_folder(self.path, width, device, stamps)
+        return _load_folder(self.path, width, device, self._stamps())
+
+    def __getstate__(self):
+        if pickled_for() != "hash":
+            return self.__dict__
+        # joblib.Memory keeps what is computed from the codes under the hash of this state.
+        return {**self.__dict__, "stamps": self._stamps()}
+
+    def _stamps(self):
+        return tuple(
+            (str(file.resolve()), os.stat(file).st_mtime_ns, os.stat(file).st_size)
+            for file in _files(self.path)
+        )
 
 
 def _files(path):
