@@ -163,6 +163,9 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         tags.target_tags.required = any(
             get_tags(ranker).target_tags.required for _, ranker, _ in self._voters()
         )
+        tags.input_tags.sparse = all(
+            get_tags(ranker).input_tags.sparse for _, ranker, _ in self._voters()
+        )
         return tags
 
     def get_metadata_routing(self) -> MetadataRouter:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -150,6 +151,8 @@ class ProbelessRanker(BaseRanker):
 
 
 def _class_means(X, one_hot):
+    if issparse(X):
+        return one_hot.T @ _shifted(X) / one_hot.sum(axis=0)[:, np.newaxis]
     # Only differences between means matter, so the first row is subtracted: the means of a constant
     # neuron are then exactly equal.
     # Within a block, sums in single precision round less than the values themselves do.
@@ -161,7 +164,35 @@ def _class_means(X, one_hot):
     return sums / one_hot.sum(axis=0)[:, np.newaxis]
 
 
+def _shifted(X):
+    """Subtract the first row of a CSR matrix at the columns without zeros, in double precision."""
+    is_full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
+    origin = np.zeros(X.shape[1])
+    origin[is_full] = X[[0]][:, is_full].toarray()[0]
+    data = X.data - origin[X.indices]
+    return csr_matrix((data, X.indices, X.indptr), shape=X.shape)
+
+
+def _pooled_deviations_of_sparse(X, codes, means, weight):
+    shifted = _shifted(X)
+    row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    centered = shifted.data - means[codes[row], shifted.indices]
+    squares = np.bincount(
+        X.indices, weights=weight[row] * np.square(centered), minlength=X.shape[1]
+    )
+    for code, own in enumerate(means):
+        members = codes == code
+        stored = (
+            weight[members]
+            @ csr_matrix((np.ones(len(X.data)), X.indices, X.indptr), shape=X.shape)[members]
+        )
+        squares += (weight[members].sum() - stored).clip(min=0) * np.square(own)
+    return np.sqrt(squares / weight.sum())
+
+
 def _pooled_deviations(X, codes, means, weight):
+    if issparse(X):
+        return _pooled_deviations_of_sparse(X, codes, means, weight)
     squares = np.zeros(X.shape[1])
     origin = X[0].astype(np.float64)
     for block in row_blocks(X):

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils.validation import _check_sample_weight, validate_data
@@ -26,6 +27,16 @@ def row_blocks(X):
     rows = max(1, _BLOCK_BYTES // max(1, X.shape[1] * 8))
     for start in range(0, X.shape[0], rows):
         yield slice(start, min(start + rows, X.shape[0]))
+
+
+def refuse_sparse(X, why, *, caller):
+    """Raise an error if X is sparse, which ``why`` says that a method cannot take."""
+    if issparse(X):
+        raise TypeError(
+            f"Sparse data was passed for X, but {caller} takes a dense array: {why}. If a few "
+            "columns suffice, choose them first, for example with ProbelessRanker(n_neurons=500), "
+            "and call toarray()."
+        )
 
 
 def check_matrix(
@@ -59,11 +70,13 @@ def check_matrix(
         Whether the estimator computes squares, which must not overflow.
 
     **check_params : dict
-        Passed to `sklearn.utils.validation.validate_data`.
+        Passed to `sklearn.utils.validation.validate_data`. With ``accept_sparse="csr"``, sparse
+        matrices are converted to CSR without repeated entries.
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features), dtype float64, float32 or float16
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Of float64, float32 or, if it is dense, float16.
 
     y : ndarray of shape (n_samples,)
         Only if ``y`` was given.
@@ -83,10 +96,12 @@ def check_matrix(
         X,
         *((y,) if has_y else ()),
         reset=reset,
-        dtype=[np.float64, np.float32, np.float16],
+        dtype=_dtypes_for(X),
         ensure_all_finite=False,
         **check_params,
     )
+    if issparse(checked[0] if has_y else checked):
+        checked = (_canonical(checked[0]), checked[1]) if has_y else _canonical(checked)
     X = checked[0] if has_y else checked
     names = getattr(estimator, "feature_names_in_", None)
     _check_all_finite(X, names, input_name="X", caller=type(estimator).__name__)
@@ -127,7 +142,8 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features), dtype float64, float32 or float16
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Of float64, float32 or, if it is dense, float16.
 
     names : ndarray of shape (n_features,), dtype=object, or None
         None if the columns have no names.
@@ -140,12 +156,13 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
     names = None if names is None else np.asarray(names, dtype=object)
     X = check_array(
         X,
-        dtype=[np.float64, np.float32, np.float16],
+        dtype=_dtypes_for(X),
         ensure_all_finite=False,
         input_name=input_name,
         estimator=caller,
         **check_params,
     )
+    X = _canonical(X) if issparse(X) else X
     if names is not None and len(names) != X.shape[1]:
         raise ValueError(
             f"The 'input_features' parameter of {caller} has {len(names)} names, but there are "
@@ -153,6 +170,20 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
         )
     _check_all_finite(X, names, input_name=input_name, caller=caller)
     return X, names
+
+
+def _dtypes_for(X):
+    # SciPy does not multiply sparse matrices of float16.
+    return [np.float64, np.float32] if issparse(X) else [np.float64, np.float32, np.float16]
+
+
+def _canonical(X):
+    """Return a CSR matrix that stores every entry once, sorted by column; X itself if it does."""
+    if X.has_canonical_format:
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    return X
 
 
 def is_word_frame(X):
@@ -180,19 +211,29 @@ def _as_readable(X, caller):
 
 
 def _check_all_finite(X, names, *, input_name, caller):
-    block = _first_not_finite(X)
-    if block is None:
-        return
-    finite = np.isfinite(X[block])
-    row, column = np.argwhere(~finite)[0]
-    value = X[block][row, column]
+    if issparse(X):
+        wrong = None if np.isfinite(X.data).all() else int(np.isfinite(X.data).argmin())
+        if wrong is None:
+            return
+        row, column, value = *_place_of(X, wrong), X.data[wrong]
+    else:
+        block = _first_not_finite(X)
+        if block is None:
+            return
+        row, column = np.argwhere(~np.isfinite(X[block]))[0]
+        value, row = X[block][row, column], block.start + row
     kind = "NaN" if np.isnan(value) else "infinity"
     where = f"column {column}" if names is None else f"column {names[column]!r}"
     raise ValueError(
-        f"Input {input_name} contains {kind}: {where}, row {block.start + row} is {value}. "
+        f"Input {input_name} contains {kind}: {where}, row {row} is {value}. "
         f"{caller} does not accept missing or infinite values. With missing='nan', words that "
         "the tokenizer dropped are NaN: remove their rows first."
     )
+
+
+def _place_of(X, entry):
+    """Return the row and the column of a stored entry of a CSR matrix."""
+    return int(np.searchsorted(X.indptr, entry, side="right")) - 1, int(X.indices[entry])
 
 
 def _first_not_finite(X):
@@ -226,16 +267,27 @@ def _check_squares(X, names, caller):
     limit = 1e-4 * np.sqrt(np.finfo(np.promote_types(X.dtype, np.float32)).max)
     if X.dtype == np.float16:
         return
-    for block in row_blocks(X):
-        if max(X[block].max(initial=0), -X[block].min(initial=0)) <= limit:
-            continue
-        row, column = np.argwhere(np.abs(X[block]) > limit)[0]
+    found = _first_beyond(X, limit)
+    if found is not None:
+        row, column, value = found
         where = f"column {column}" if names is None else f"column {names[column]!r}"
         raise ValueError(
-            f"Input X contains a value too large for {X.dtype}: {where}, row {block.start + row} "
-            f"is {X[block][row, column]:.3g}, but {caller} computes with squares, and reads values "
-            f"up to {limit:.1g}. Rescale the column, for example with StandardScaler."
+            f"Input X contains a value too large for {X.dtype}: {where}, row {row} is {value:.3g}, "
+            f"but {caller} computes with squares, and reads values up to {limit:.1g}. Rescale the "
+            "column, for example with StandardScaler."
         )
+
+
+def _first_beyond(X, limit):
+    """Return row, column and value of the first entry beyond a limit; None if there is none."""
+    if issparse(X):
+        beyond = np.flatnonzero(np.abs(X.data) > limit)
+        return (*_place_of(X, beyond[0]), X.data[beyond[0]]) if len(beyond) else None
+    for block in row_blocks(X):
+        if max(X[block].max(initial=0), -X[block].min(initial=0)) > limit:
+            row, column = np.argwhere(np.abs(X[block]) > limit)[0]
+            return block.start + row, column, X[block][row, column]
+    return None
 
 
 def _check_unique_names(X, caller):

@@ -23,6 +23,7 @@ from sklearn_neurox.utils._validation import (
     check_no_missing_labels,
     check_weight,
     encode_classes,
+    refuse_sparse,
 )
 
 
@@ -189,6 +190,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
             ``priors`` are not one valid probability per class, or the covariances would exceed
             ``max_memory``.
         """
+        refuse_sparse(X, "a Gaussian has a dense covariance", caller=type(self).__name__)
         X, y = check_matrix(self, X, y, reset=True, squares=True)
         check_classification_targets(y)
         weights = check_weight(sample_weight, X)
