@@ -208,7 +208,8 @@ class NeuronAblator(BaseNeuronSelector):
         """Copy a CSR matrix with the ablated columns overwritten, if that leaves it sparse."""
         kept = np.ones(X.shape[1], dtype=X.dtype)
         kept[self.ablated_] = 0
-        filled = type(X)((X.data * kept[X.indices], X.indices, X.indptr), shape=X.shape)
+        filled = X.copy()
+        filled.data *= kept[X.indices]
         filled.eliminate_zeros()
         fills = self.fill_rows_
         # Columns of the fills at their places in X.

@@ -6,6 +6,7 @@ from sklearn.base import _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
+from sklearn_neurox.utils._moments import sparse_origin
 from sklearn_neurox.utils._validation import check_weight, encode_classes, row_blocks
 
 
@@ -166,11 +167,7 @@ def _class_means(X, one_hot):
 
 def _shifted(X):
     """Subtract the first row of a CSR matrix at the columns without zeros, in double precision."""
-    is_full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
-    origin = np.zeros(X.shape[1])
-    origin[is_full] = X[[0]][:, is_full].toarray()[0]
-    data = X.data - origin[X.indices]
-    return csr_matrix((data, X.indices, X.indptr), shape=X.shape)
+    return csr_matrix((X.data - sparse_origin(X)[X.indices], X.indices, X.indptr), shape=X.shape)
 
 
 def _pooled_deviations_of_sparse(X, codes, means, weight):

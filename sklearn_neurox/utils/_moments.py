@@ -12,7 +12,8 @@ def column_means(X, sample_weight=None):
     """
     shares = _shares(X, sample_weight)
     if issparse(X):
-        return _column_sums(X, X.data, shares)
+        origin = sparse_origin(X, sample_weight)
+        return origin + _column_sums(X, X.data - origin[X.indices], shares)
     # Differences from a row of positive weight make the mean of a constant column exact.
     origin = X[np.argmax(shares > 0)].astype(np.float64)
     total = np.zeros(X.shape[1])
@@ -51,13 +52,31 @@ def _variances_of_dense(X, means, shares):
 
 def _variances_of_sparse(X, means, shares):
     # Zeros are at distance ``means``; those of a column without any must not add rounding errors.
-    counts = np.bincount(X.indices, minlength=X.shape[1])
     share_of_zeros = 1 - _column_sums(X, np.ones(len(X.data)), shares)
-    share_of_zeros[counts == np.count_nonzero(shares)] = 0
+    share_of_zeros[_has_no_zeros(X, shares)] = 0
     with np.errstate(over="ignore"):
         squares = np.square(X.data - means[X.indices])
         zeros = share_of_zeros.clip(min=0) * np.square(means)
         return _column_sums(X, squares, shares) + zeros
+
+
+def sparse_origin(X, sample_weight=None):
+    """Return a row to subtract from the stored values of a CSR matrix, in double precision.
+
+    It is zero, except in the columns without zeros, where it is a row of positive weight: constant
+    columns are then exactly zero, as `column_means` makes them in a dense matrix.
+    """
+    shares, origin = _shares(X, sample_weight), np.zeros(X.shape[1])
+    full = np.flatnonzero(_has_no_zeros(X, shares))
+    if len(full):
+        origin[full] = X[[int(np.argmax(shares > 0))]][:, full].toarray()[0]
+    return origin
+
+
+def _has_no_zeros(X, shares):
+    """Mark the columns of a CSR matrix that store a value in each row of positive weight."""
+    counts = _column_sums(X, np.ones(len(X.data)), (shares > 0).astype(np.float64))
+    return counts == np.count_nonzero(shares)
 
 
 def _column_sums(X, data, shares):
