@@ -119,7 +119,7 @@ class NeuronAblator(BaseNeuronSelector):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             The activations.
 
         y : Ignored
@@ -173,7 +173,7 @@ class NeuronAblator(BaseNeuronSelector):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             The activations.
 
         Returns

@@ -191,7 +191,7 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         y : array-like of shape (n_samples,) or None, default=None

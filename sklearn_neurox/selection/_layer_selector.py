@@ -146,7 +146,7 @@ class LayerSelector(BaseNeuronSelector):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None

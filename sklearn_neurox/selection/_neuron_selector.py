@@ -56,7 +56,7 @@ class NeuronSelector(BaseNeuronSelector):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         y : Ignored

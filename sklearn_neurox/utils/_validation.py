@@ -215,7 +215,8 @@ def _check_all_finite(X, names, *, input_name, caller):
         wrong = None if np.isfinite(X.data).all() else int(np.isfinite(X.data).argmin())
         if wrong is None:
             return
-        row, column, value = *_place_of(X, wrong), X.data[wrong]
+        row, column = _place_of(X, wrong)
+        value = X.data[wrong]
     else:
         block = _first_not_finite(X)
         if block is None:

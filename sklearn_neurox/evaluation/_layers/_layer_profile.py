@@ -77,7 +77,7 @@ def layer_profile(
     estimator : estimator instance
         The probe, which may be a pipeline; cloned for each fit.
 
-    X : array-like of shape (n_samples, n_features), or DataFrame of words
+    X : array-like or sparse matrix of shape (n_samples, n_features), or DataFrame of words
         Activations of all layers, or the input of ``features``.
 
     y : array-like of shape (n_samples,)

@@ -149,7 +149,7 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations, of float16, float32 or float64; never modified.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
