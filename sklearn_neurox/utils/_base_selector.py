@@ -5,7 +5,8 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.utils._validation import check_matrix, refuse_sparse
+from sklearn_neurox.utils._sparse import refuse_sparse
+from sklearn_neurox.utils._validation import check_matrix
 
 
 class BaseNeuronSelector(SelectorMixin, BaseEstimator):

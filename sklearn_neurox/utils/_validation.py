@@ -7,11 +7,13 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
+from sklearn.base import is_regressor
 from sklearn.utils import check_array
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
-from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._containers import describe, to_pandas
+from sklearn_neurox.utils._sparse import canonical, dtypes_for, place_of
 from sklearn_neurox.utils._torch import to_numpy
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -27,16 +29,6 @@ def row_blocks(X):
     rows = max(1, _BLOCK_BYTES // max(1, X.shape[1] * 8))
     for start in range(0, X.shape[0], rows):
         yield slice(start, min(start + rows, X.shape[0]))
-
-
-def refuse_sparse(X, why, *, caller):
-    """Raise an error if X is sparse, which ``why`` says that a method cannot take."""
-    if issparse(X):
-        raise TypeError(
-            f"Sparse data was passed for X, but {caller} takes a dense array: {why}. If a few "
-            "columns suffice, choose them first, for example with ProbelessRanker(n_neurons=500), "
-            "and call toarray()."
-        )
 
 
 def check_matrix(
@@ -89,19 +81,19 @@ def check_matrix(
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
         y = to_pandas(y)
-        check_no_missing_labels(y)
+        check_no_missing_labels(y, may_mix=is_regressor(estimator))
         check_row_order(X, y)
     checked = validate_data(
         estimator,
         X,
         *((y,) if has_y else ()),
         reset=reset,
-        dtype=_dtypes_for(X),
+        dtype=dtypes_for(X),
         ensure_all_finite=False,
         **check_params,
     )
     if issparse(checked[0] if has_y else checked):
-        checked = (_canonical(checked[0]), checked[1]) if has_y else _canonical(checked)
+        checked = (canonical(checked[0]), checked[1]) if has_y else canonical(checked)
     X = checked[0] if has_y else checked
     names = getattr(estimator, "feature_names_in_", None)
     _check_all_finite(X, names, input_name="X", caller=type(estimator).__name__)
@@ -156,13 +148,13 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
     names = None if names is None else np.asarray(names, dtype=object)
     X = check_array(
         X,
-        dtype=_dtypes_for(X),
+        dtype=dtypes_for(X),
         ensure_all_finite=False,
         input_name=input_name,
         estimator=caller,
         **check_params,
     )
-    X = _canonical(X) if issparse(X) else X
+    X = canonical(X) if issparse(X) else X
     if names is not None and len(names) != X.shape[1]:
         raise ValueError(
             f"The 'input_features' parameter of {caller} has {len(names)} names, but there are "
@@ -170,20 +162,6 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
         )
     _check_all_finite(X, names, input_name=input_name, caller=caller)
     return X, names
-
-
-def _dtypes_for(X):
-    # SciPy does not multiply sparse matrices of float16.
-    return [np.float64, np.float32] if issparse(X) else [np.float64, np.float32, np.float16]
-
-
-def _canonical(X):
-    """Return a CSR matrix that stores every entry once, sorted by column; X itself if it does."""
-    if X.has_canonical_format:
-        return X
-    X = X.copy()
-    X.sum_duplicates()
-    return X
 
 
 def is_word_frame(X):
@@ -215,7 +193,7 @@ def _check_all_finite(X, names, *, input_name, caller):
         wrong = None if np.isfinite(X.data).all() else int(np.isfinite(X.data).argmin())
         if wrong is None:
             return
-        row, column = _place_of(X, wrong)
+        row, column = place_of(X, wrong)
         value = X.data[wrong]
     else:
         block = _first_not_finite(X)
@@ -230,11 +208,6 @@ def _check_all_finite(X, names, *, input_name, caller):
         f"{caller} does not accept missing or infinite values. With missing='nan', words that "
         "the tokenizer dropped are NaN: remove their rows first."
     )
-
-
-def _place_of(X, entry):
-    """Return the row and the column of a stored entry of a CSR matrix."""
-    return int(np.searchsorted(X.indptr, entry, side="right")) - 1, int(X.indices[entry])
 
 
 def _first_not_finite(X):
@@ -283,7 +256,7 @@ def _first_beyond(X, limit):
     """Return row, column and value of the first entry beyond a limit; None if there is none."""
     if issparse(X):
         beyond = np.flatnonzero(np.abs(X.data) > limit)
-        return (*_place_of(X, beyond[0]), X.data[beyond[0]]) if len(beyond) else None
+        return (*place_of(X, beyond[0]), X.data[beyond[0]]) if len(beyond) else None
     for block in row_blocks(X):
         if max(X[block].max(initial=0), -X[block].min(initial=0)) > limit:
             row, column = np.argwhere(np.abs(X[block]) > limit)[0]
@@ -303,15 +276,33 @@ def _check_unique_names(X, caller):
     )
 
 
-def check_no_missing_labels(y, *, input_name="y"):
-    """Raise an error if any label is None, NaN or ``pd.NA``, or if some are str and some not."""
+def check_equal_lengths(caller, **rows):
+    """Raise an error if parameters, given by name, lack a length or differ in it; None is ignored.
+
+    scikit-learn's own check does not name the parameter.
+    """
+    for name, values in rows.items():
+        if values is not None and not (hasattr(values, "__len__") or hasattr(values, "shape")):
+            raise TypeError(
+                f"The {name!r} parameter of {caller} needs one entry per sample, but got "
+                f"{describe(values)}."
+            )
+    check_consistent_length(*rows.values())
+
+
+def check_no_missing_labels(y, *, input_name="y", may_mix=False):
+    """Raise an error if any label is None, NaN or ``pd.NA``, or if some are str and some not.
+
+    ``may_mix`` allows the latter: targets of a regression are checked as numbers later.
+    """
     y = to_pandas(y)
     name = getattr(y, "name", None)
     missing = np.asarray(pd.isna(y if hasattr(y, "dtype") else np.asarray(y, dtype=object)))
     if missing.ndim == 2:
         missing = missing.any(axis=1)
     if not missing.any():
-        _check_kinds_of_labels(y, input_name)
+        if not may_mix:
+            _check_kinds_of_labels(y, input_name)
         return
     first = int(np.flatnonzero(missing)[0])
     column = repr(name) if isinstance(name, str) else "<the column of labels>"
