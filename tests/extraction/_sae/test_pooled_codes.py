@@ -10,8 +10,11 @@ import torch
 from scipy.sparse import csr_array, issparse
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
 
+from sklearn_neurox.evaluation import layer_profile
 from sklearn_neurox.extraction import (
     ActivationCache,
     ActivationExtractor,
@@ -21,6 +24,8 @@ from sklearn_neurox.extraction import (
 )
 from sklearn_neurox.extraction._run._repeated_reads import forget_passes
 from sklearn_neurox.extraction._sae import _encoder
+from sklearn_neurox.probes import ElasticNetProbeClassifier
+from tests.extraction.test_estimator_checks import DATA_FREE
 
 REDUCE = {
     "first": lambda codes: codes[0],
@@ -135,6 +140,23 @@ def test_cls_and_names_and_pickles(tiny, words, signed):
     assert clone(pipe)[1].sae is pipe[1].sae
 
 
+def test_the_whole_way_from_texts_to_scores(tiny, words, signed, tmp_path):
+    """Folds slice the encoded plan; every layer profile and search reads CSR."""
+    encoder = SparseAutoencoderEncoder({"W_enc": signed, "b_enc": np.zeros(40)})
+    extractor = ActivationExtractor(tiny("bert"), layers=[1], cache=ActivationCache(tmp_path))
+    probe = ElasticNetProbeClassifier(0.05, random_state=0)
+    pipe = make_pipeline(extractor, encoder, SubwordAggregator("max"), probe)
+    options = {"groups": words["text"], "cv": GroupKFold(3)}
+    scores = cross_val_score(pipe, words, words["tag"], **options)
+    plan = extractor.transform(words)
+    sliced = cross_val_score(pipe[1:], plan, words["tag"], **options)
+    np.testing.assert_allclose(sliced, scores)
+    profile = layer_profile(
+        probe, words, words["tag"], features=pipe[:-1], n_bootstrap=5, random_state=0, **options
+    )
+    assert profile["name"].tolist() == ["sae.1"]
+
+
 def test_codes_are_never_dense_as_a_whole():
     """4000 tokens x 8192 features would take 131 MB."""
     rng = np.random.RandomState(0)
@@ -206,3 +228,11 @@ def test_a_sae_of_another_block_is_named(signed):
             continue
         with pytest.warns(UserWarning, match=r"which is 'hidden\.4' here.*encodes 'hidden\.3'"):
             encoder.fit(plan)
+
+
+def test_checks_without_data(signed):
+    for sae in ("sae/", {"W_enc": signed}, Signed(signed)):
+        for check in DATA_FREE:
+            estimator = SparseAutoencoderEncoder(sae)
+            getattr(estimator_checks, check)("SparseAutoencoderEncoder", estimator)
+    assert set(SparseAutoencoderEncoder._parameter_constraints) == set(estimator.get_params())

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -94,9 +95,16 @@ def test_damaged_weights(copy):
 def test_new_weights_in_the_same_folder_are_read(copy):
     expected = load_file(copy / "expected.safetensors")
     before = encode(copy, expected["tokens"])
+    names = [f"hidden.2.{i}" for i in range(6)]
+    plan = Activations.from_arrays([expected["tokens"]], feature_names=names)
+    plan = SparseAutoencoderEncoder(copy).fit_transform(plan)
+    hash_before = joblib.hash(plan)
+    assert joblib.hash(plan) == hash_before
     weights = load_file(copy / "sae_weights.safetensors")
     save_file(weights | {"b_enc": weights["b_enc"] + 5}, copy / "sae_weights.safetensors")
     assert (encode(copy, expected["tokens"]) != before).any()
+    # Otherwise, joblib.Memory would return what it keeps of the old weights.
+    assert joblib.hash(plan) != hash_before
 
 
 def test_configs_from_before_version_6(copy):
