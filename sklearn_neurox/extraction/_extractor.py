@@ -362,7 +362,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             Optional columns: ``word`` must equal the characters from ``start`` to ``end``;
             ``token_index`` names the token that the row is, by its number in the text (from 0,
             without the special tokens that the tokenizer adds), as in `token_frame`: it tells
-            apart tokens that share their characters;
+            apart tokens that share their characters, and the row must have exactly these;
             ``text_pair`` is a second text that the model reads together with the first. With
             ``stack="decoder"``, ``target`` is the text that the decoder reads while the encoder
             reads ``text``; each row is then the part of the target from ``target_start`` to
