@@ -50,8 +50,8 @@ def read_conllu(
     columns : sequence of {"lemma", "upos", "xpos", "head", "deprel", "deps", "misc"}, \
             default=("upos", "xpos")
         The annotations to keep, one column each. ``head`` is the number of the word's head in its
-        sentence, from 1, or 0 for the root, so that the head of a word is at ``position`` ``head``
-        - 1; the others are strings.
+        sentence, from 1, or 0 for the root: the ``position`` of the head, which counts from 0, is
+        ``head - 1``. The others are strings.
 
     feats : sequence of str or "all", default=()
         The morphological features to keep, one column each, named as in the file (for example
