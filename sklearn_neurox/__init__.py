@@ -14,6 +14,7 @@ from sklearn_neurox.extraction import (
     ActivationCache,
     ActivationExtractor,
     Activations,
+    SparseAutoencoderEncoder,
     SubwordAggregator,
 )
 from sklearn_neurox.inspection import NeuronReport, highlight, top_words
@@ -52,6 +53,7 @@ __all__ = [
     "NeuronSelector",
     "ProbelessRanker",
     "RandomRanker",
+    "SparseAutoencoderEncoder",
     "SubwordAggregator",
     "__version__",
     "ablate_model",

@@ -34,7 +34,7 @@ _MAY_IMPORT = {
 }
 
 # The rungs of the ladder inside `extraction`, lowest first; the public steps stand above them.
-_EXTRACTION = [{"_model"}, {"_text"}, {"_run"}, {"_cache", "_editing"}]
+_EXTRACTION = [{"_model"}, {"_text"}, {"_run"}, {"_cache", "_editing", "_sae"}]
 
 
 class _Import(NamedTuple):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import _fit_context
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import StrOptions
@@ -10,9 +11,11 @@ from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._moments import column_means
 from sklearn_neurox.utils._names import seen_neuron_indices
-from sklearn_neurox.utils._validation import check_matrix, check_weight, row_blocks
+from sklearn_neurox.utils._validation import check_weight, row_blocks
 
 _MAX_STORED_ROWS = 1000
+# A fill other than zero may make a sparse matrix this many times larger.
+_MOST_GROWTH = 4
 
 
 class NeuronAblator(BaseNeuronSelector):
@@ -116,7 +119,7 @@ class NeuronAblator(BaseNeuronSelector):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             The activations.
 
         y : Ignored
@@ -136,7 +139,7 @@ class NeuronAblator(BaseNeuronSelector):
             If an index is out of range, a name is unknown, a neuron is given twice, a mask has the
             wrong length, or a weight is negative.
         """
-        activations: np.ndarray = check_matrix(self, X, reset=True)
+        activations = self._check(X, reset=True)
         weight = check_weight(sample_weight, activations)
         columns, chosen = np.arange(activations.shape[1]), seen_neuron_indices(self, self.neurons)
         invert = self.keep and self.neurons is not None
@@ -150,7 +153,7 @@ class NeuronAblator(BaseNeuronSelector):
         if self.fill == "drop":
             return None
         if self.fill == "resample":
-            return X[np.ix_(_rows_to_store(len(X), weight, random_state), self.ablated_)]
+            return X[np.ix_(_rows_to_store(X.shape[0], weight, random_state), self.ablated_)]
         if self.fill == "mean":
             return column_means(X, weight)[np.newaxis, self.ablated_]
         value = 0.0 if self.fill == "zero" else float(self.fill)
@@ -170,7 +173,7 @@ class NeuronAblator(BaseNeuronSelector):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             The activations.
 
         Returns
@@ -181,24 +184,51 @@ class NeuronAblator(BaseNeuronSelector):
         check_is_fitted(self)
         if self.fill_rows_ is None:
             return super().transform(X)
-        X = check_matrix(self, X, reset=False)
-        return self._overwrite(X)
+        X = self._check(X, reset=False)
+        return self._overwrite_sparse(X) if issparse(X) else self._overwrite(X)
 
     def _overwrite(self, X, places=slice(None)):
         """Copy X with the ablated columns, or only those at ``places`` among them, overwritten.
 
         Apart from the copy, this needs memory for only a few rows.
         """
-        columns, filled = self.ablated_[places], np.array(X)
-        if len(self.fill_rows_) == 1:
+        columns, filled, fills = self.ablated_[places], np.array(X), self.fill_rows_
+        fills = fills.toarray() if issparse(fills) else fills
+        if len(fills) == 1:
             is_filled, row = np.zeros(X.shape[1], dtype=bool), np.zeros(X.shape[1], dtype=X.dtype)
-            is_filled[columns], row[columns] = True, self.fill_rows_[0, places]
+            is_filled[columns], row[columns] = True, fills[0, places]
             np.copyto(filled, row, where=is_filled)
             return filled
-        draws = np.random.RandomState(self._draw_seed).randint(len(self.fill_rows_), size=len(X))
+        draws = np.random.RandomState(self._draw_seed).randint(len(fills), size=len(X))
         for block in row_blocks(X):
-            filled[block, columns] = self.fill_rows_[draws[block]][:, places]
+            filled[block, columns] = fills[draws[block]][:, places]
         return filled
+
+    def _overwrite_sparse(self, X):
+        """Copy a CSR matrix with the ablated columns overwritten, if that leaves it sparse."""
+        kept = np.ones(X.shape[1], dtype=X.dtype)
+        kept[self.ablated_] = 0
+        filled = X.copy()
+        filled.data *= kept[X.indices]
+        filled.eliminate_zeros()
+        fills = self.fill_rows_
+        # Columns of the fills at their places in X.
+        places = csr_matrix(
+            (np.ones(len(self.ablated_), X.dtype), (np.arange(len(self.ablated_)), self.ablated_)),
+            shape=(len(self.ablated_), X.shape[1]),
+        )
+        fills = type(X)(csr_matrix(fills).astype(X.dtype) @ places)
+        draws = np.zeros(X.shape[0], dtype=np.intp)
+        if fills.shape[0] > 1:
+            draws = np.random.RandomState(self._draw_seed).randint(fills.shape[0], size=len(draws))
+        n_new, n_old = int(np.diff(fills.indptr)[draws].sum()), X.nnz
+        if n_new > _MOST_GROWTH * (n_old + X.shape[0]):
+            raise ValueError(
+                f"{type(self).__name__}(fill={self.fill!r}) would store {n_new} values in a sparse "
+                f"matrix that has {n_old}. Use fill='zero', 'drop' or 'resample', ablate fewer "
+                "neurons, or pass a dense matrix."
+            )
+        return filled + fills[draws]
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Put the dropped columns back, as zeros.
@@ -214,7 +244,9 @@ class NeuronAblator(BaseNeuronSelector):
             X itself if the ablated columns were filled, as their original values are lost.
         """
         check_is_fitted(self)
-        return super().inverse_transform(X) if self.fill_rows_ is None else check_array(X)
+        if self.fill_rows_ is None:
+            return super().inverse_transform(X)
+        return check_array(X, accept_sparse="csr")
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the columns that ``transform`` outputs.

@@ -8,12 +8,14 @@ from sklearn_neurox.extraction._chat_frame import chat_frame
 from sklearn_neurox.extraction._extractor import ActivationExtractor
 from sklearn_neurox.extraction._model._loading import clear_loaded_models
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.extraction._sparse_autoencoder_encoder import SparseAutoencoderEncoder
 from sklearn_neurox.extraction._token_frame import token_frame
 
 __all__ = [
     "ActivationCache",
     "ActivationExtractor",
     "Activations",
+    "SparseAutoencoderEncoder",
     "SubwordAggregator",
     "TorchModel",
     "chat_frame",

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array, csr_matrix
+from sklearn import get_config
 from sklearn.utils import check_array
 
 from sklearn_neurox.extraction._model._fingerprint import fingerprint
@@ -15,8 +17,10 @@ from sklearn_neurox.extraction._run._array_source import ArraySource
 from sklearn_neurox.extraction._run._output_matrix import filled_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
 from sklearn_neurox.utils._full_float32 import lowered_float32
+from sklearn_neurox.utils._half_precision import narrowed
 from sklearn_neurox.utils._pickling import pickled_for
 from sklearn_neurox.utils._ragged import pointers, ranges
+from sklearn_neurox.utils._validation import row_blocks
 
 
 class Activations:
@@ -57,6 +61,9 @@ class Activations:
 
     n_subwords : ndarray of shape (n_samples,)
         The number of subwords per row; 0 for rows whose characters the tokenizer dropped.
+
+    is_sparse : bool
+        Whether the activations are sparse features, from a `SparseAutoencoderEncoder`.
 
     See Also
     --------
@@ -166,6 +173,11 @@ class Activations:
         """The number of subwords per row."""
         return np.diff(self._ptr)
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the activations are sparse features, from a `SparseAutoencoderEncoder`."""
+        return getattr(self._source, "is_sparse", False)
+
     def __len__(self):
         return len(self._ptr) - 1
 
@@ -262,7 +274,8 @@ class Activations:
         *,
         dtype: str = "float32",
         memmap: str | os.PathLike | None = None,
-    ) -> np.ndarray:
+        sparse: bool = False,
+    ) -> np.ndarray | csr_matrix | csr_array:
         """Compute the activations and pool them into one vector per row.
 
         Parameters
@@ -276,15 +289,19 @@ class Activations:
         memmap : str, path or None, default=None
             See `SubwordAggregator`.
 
+        sparse : bool, default=False
+            Whether to return a CSR matrix, of float32.
+
         Returns
         -------
-        H : ndarray of shape (n_samples, n_neurons)
+        H : ndarray or CSR matrix of shape (n_samples, n_neurons)
 
         Raises
         ------
         ValueError
             If ``strategy="cls"`` but the rows are words, or the model has no token that represents
-            the whole text.
+            the whole text; or if ``sparse`` is True, and ``dtype`` or ``memmap`` ask for another
+            matrix than CSR of float32 in memory, or NaN would fill rows without subwords.
 
         OverflowError
             If a value is beyond the range of float16.
@@ -298,15 +315,50 @@ class Activations:
                 )
             sequence, position = self._first_token.T
             ptr, strategy = np.arange(len(self) + 1), "first"
-        parts = Parts(sequence, position, ptr, strategy)
+        if sparse:
+            self._check_sparse(ptr, dtype, memmap)
+        if self.is_sparse:
+            codes = self._source.pool_sparse(sequence, position, ptr, strategy)
+            if sparse:
+                return _in_configured_form(codes)
         shape = (len(self), sum(self._source.block_widths))
-        empty = np.nan if self._missing == "nan" else 0.0
 
         def fill(H):
-            H[np.diff(ptr) == 0] = empty
-            self._source.pool(parts, H)
+            H[np.diff(ptr) == 0] = np.nan if self._missing == "nan" else 0.0
+            if not self.is_sparse:
+                self._source.pool(Parts(sequence, position, ptr, strategy), H)
+                return
+            for block in row_blocks(H):
+                filled = np.diff(ptr)[block] > 0
+                values = codes[block].toarray()[filled]
+                H[block][filled] = narrowed(values, H.dtype, lambda i: f"The feature sae.{i}")
 
-        return filled_matrix(shape, np.dtype(dtype), memmap, fill)
+        H = filled_matrix(shape, np.dtype(dtype), memmap, fill)
+        return _in_configured_form(csr_matrix(H)) if sparse else H
+
+    def _check_sparse(self, ptr, dtype, memmap):
+        problem = None
+        if dtype != "float32":
+            problem = f"CSR matrices are of float32, but dtype={dtype!r}"
+        elif memmap is not None:
+            problem = f"a file of the matrix (memmap={str(memmap)!r}) is never CSR"
+        if problem is not None:
+            raise ValueError(
+                f"SubwordAggregator: {problem}. Omit the parameter, or use sparse_output=False."
+            )
+        n_empty = int((np.diff(ptr) == 0).sum())
+        if self._missing == "nan" and n_empty:
+            first = int((np.diff(ptr) == 0).argmax())
+            raise ValueError(
+                f"{n_empty} rows have no subwords (the first is row {first}), and missing='nan' "
+                "would fill every column of them, which no sparse matrix can hold. Use "
+                "missing='zero', or drop the rows whose n_subwords is 0."
+            )
+
+
+def _in_configured_form(H):
+    """Return a CSR matrix, or an array if scikit-learn is configured for sparse arrays."""
+    return csr_array(H) if get_config().get("sparse_interface") == "sparray" else H
 
 
 def _identify(spec):

@@ -4,6 +4,7 @@ import os
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
@@ -43,6 +44,11 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         ``np.load(file, mmap_mode="r")`` opens a matrix that they can share without a copy. None
         keeps the matrix in memory.
 
+    sparse_output : {"auto"} or bool, default="auto"
+        Whether `transform` returns a CSR matrix, which needs ``dtype="float32"``, no ``memmap`` and
+        the default output container. ``"auto"`` returns one if and only if a
+        `SparseAutoencoderEncoder` precedes this transformer.
+
     Attributes
     ----------
     feature_names_ : ndarray of str of shape (n_neurons,)
@@ -54,6 +60,7 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
     See Also
     --------
     ActivationExtractor : Extracts the activations.
+    SparseAutoencoderEncoder : Encodes the activations of every token as sparse features.
     Activations : The input of this transformer.
 
     Examples
@@ -70,6 +77,7 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         "strategy": [StrOptions({"first", "last", "mean", "max", "cls"})],
         "dtype": [StrOptions({"float32", "float16"})],
         "memmap": [str, os.PathLike, None],
+        "sparse_output": [StrOptions({"auto"}), "boolean"],
     }
 
     def __init__(
@@ -78,10 +86,12 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         *,
         dtype: str = "float32",
         memmap: str | os.PathLike | None = None,
+        sparse_output: str | bool = "auto",
     ):
         self.strategy = strategy
         self.dtype = dtype
         self.memmap = memmap
+        self.sparse_output = sparse_output
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Activations, y: None = None) -> "SubwordAggregator":
@@ -103,7 +113,7 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         self.n_features_out_ = len(self.feature_names_)
         return self
 
-    def transform(self, X: Activations) -> np.ndarray | pd.DataFrame:
+    def transform(self, X: Activations) -> np.ndarray | pd.DataFrame | csr_matrix | csr_array:
         """Compute the activations and pool them into one row per sample.
 
         Parameters
@@ -114,12 +124,14 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         H : ndarray of shape (n_samples, n_neurons), dtype=float32 or float16
-            Or a DataFrame, if set with `set_output`, with the index of the frame of words.
+            Or a CSR matrix of float32, as set by ``sparse_output``; or a DataFrame, if set with
+            `set_output`, with the index of the frame of words.
 
         Raises
         ------
         ValueError
-            If the neurons differ from those in `fit`.
+            If the neurons differ from those in `fit`, or if other parameters or the output
+            container contradict ``sparse_output``.
 
         OverflowError
             If a value is beyond the range of float16.
@@ -132,8 +144,15 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
                 f"({self.feature_names_[0]!r} to {self.feature_names_[-1]!r}), but X has "
                 f"{len(names)} ({names[0]!r} to {names[-1]!r}). Fit it again."
             )
-        H = X.pool(self.strategy, dtype=self.dtype, memmap=self.memmap)
         container = _get_output_config("transform", self)["dense"]
+        sparse = X.is_sparse if self.sparse_output == "auto" else bool(self.sparse_output)
+        if sparse and container != "default":
+            raise ValueError(
+                f"SubwordAggregator cannot put a CSR matrix into a {container} container. Set "
+                "sparse_output=False, which makes the matrix dense, or set_output("
+                "transform='default')."
+            )
+        H = X.pool(self.strategy, dtype=self.dtype, memmap=self.memmap, sparse=sparse)
         if container == "default":
             return H
         adapter = ADAPTERS_MANAGER.adapters[container]

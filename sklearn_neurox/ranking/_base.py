@@ -10,7 +10,6 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, count_neurons
 from sklearn_neurox.utils._names import parse_neuron_names
-from sklearn_neurox.utils._validation import check_matrix
 
 
 class BaseRanker(BaseNeuronSelector):
@@ -61,7 +60,7 @@ class BaseRanker(BaseNeuronSelector):
         """Rank the columns of X."""
 
     def _check_fit_input(self, X, y="no_validation", **check_params):
-        checked = check_matrix(self, X, y, reset=True, **check_params)
+        checked = self._check(X, y, reset=True, **check_params)
         self._n_selected()
         return checked
 

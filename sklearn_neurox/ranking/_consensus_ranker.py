@@ -163,6 +163,9 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         tags.target_tags.required = any(
             get_tags(ranker).target_tags.required for _, ranker, _ in self._voters()
         )
+        tags.input_tags.sparse = all(
+            get_tags(ranker).input_tags.sparse for _, ranker, _ in self._voters()
+        )
         return tags
 
     def get_metadata_routing(self) -> MetadataRouter:
@@ -188,7 +191,7 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         y : array-like of shape (n_samples,) or None, default=None

@@ -117,6 +117,8 @@ class CrossModelRanker(BaseRanker):
         **BaseRanker._parameter_constraints,
     }
 
+    _why_dense = "the correlations of all pairs of columns are a dense matrix"
+
     def __init__(
         self,
         criterion: str = "maxcorr",

@@ -4,6 +4,7 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -180,6 +181,12 @@ class LCARanker(BaseRanker):
         self.threshold = threshold
         self.importance = importance
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if self.estimator is not None:
+            tags.input_tags.sparse = get_tags(self.estimator).input_tags.sparse
+        return tags
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -192,7 +199,7 @@ class LCARanker(BaseRanker):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from scipy.special import expit, softmax
 from sklearn.base import is_classifier
 
@@ -21,9 +22,12 @@ def loss_gradient(X, residuals, means, deviations):
     ``residuals``, of shape (n_samples, n_rows), are prediction minus truth for each row of
     coefficients; the gradient has shape (n_rows, n_features) and is zero where the deviation is.
     """
-    gradient = np.zeros((residuals.shape[1], X.shape[1]))
-    for block in row_blocks(X):
-        gradient += residuals[block].T @ (X[block] - means)
+    if issparse(X):
+        gradient = residuals.T @ X - np.outer(residuals.sum(axis=0), means)
+    else:
+        gradient = np.zeros((residuals.shape[1], X.shape[1]))
+        for block in row_blocks(X):
+            gradient += residuals[block].T @ (X[block] - means)
     gradient /= X.shape[0]
     return np.divide(gradient, deviations, out=np.zeros_like(gradient), where=deviations > 0)
 
@@ -64,6 +68,8 @@ def _probabilities(estimator, X):
 
 def _by_blocks(method, X):
     """Call a method of an estimator on blocks of rows, and join the results."""
+    if issparse(X):
+        return np.asarray(method(X))
     n_samples, n_features = np.shape(X)
     rows = max(1, _BLOCK_BYTES // (8 * n_features))
     parts = (slice(start, start + rows) for start in range(0, n_samples, rows))

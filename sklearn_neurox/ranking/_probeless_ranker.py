@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
+from sklearn_neurox.utils._moments import sparse_origin
 from sklearn_neurox.utils._validation import check_weight, encode_classes, row_blocks
 
 
@@ -104,7 +106,7 @@ class ProbelessRanker(BaseRanker):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         y : array-like of shape (n_samples,)
@@ -150,6 +152,8 @@ class ProbelessRanker(BaseRanker):
 
 
 def _class_means(X, one_hot):
+    if issparse(X):
+        return one_hot.T @ _shifted(X) / one_hot.sum(axis=0)[:, np.newaxis]
     # Only differences between means matter, so the first row is subtracted: the means of a constant
     # neuron are then exactly equal.
     # Within a block, sums in single precision round less than the values themselves do.
@@ -161,7 +165,31 @@ def _class_means(X, one_hot):
     return sums / one_hot.sum(axis=0)[:, np.newaxis]
 
 
+def _shifted(X):
+    """Subtract the first row of a CSR matrix at the columns without zeros, in double precision."""
+    return csr_matrix((X.data - sparse_origin(X)[X.indices], X.indices, X.indptr), shape=X.shape)
+
+
+def _pooled_deviations_of_sparse(X, codes, means, weight):
+    shifted = _shifted(X)
+    row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    centered = shifted.data - means[codes[row], shifted.indices]
+    squares = np.bincount(
+        X.indices, weights=weight[row] * np.square(centered), minlength=X.shape[1]
+    )
+    for code, own in enumerate(means):
+        members = codes == code
+        stored = (
+            weight[members]
+            @ csr_matrix((np.ones(len(X.data)), X.indices, X.indptr), shape=X.shape)[members]
+        )
+        squares += (weight[members].sum() - stored).clip(min=0) * np.square(own)
+    return np.sqrt(squares / weight.sum())
+
+
 def _pooled_deviations(X, codes, means, weight):
+    if issparse(X):
+        return _pooled_deviations_of_sparse(X, codes, means, weight)
     squares = np.zeros(X.shape[1])
     origin = X[0].astype(np.float64)
     for block in row_blocks(X):

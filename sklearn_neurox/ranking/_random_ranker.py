@@ -75,7 +75,7 @@ class RandomRanker(BaseRanker):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations; only the number of columns is used.
 
         y : Ignored

@@ -12,7 +12,7 @@ from sklearn_neurox.selection._linkage import bytes_needed, cluster, components
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._correlations import StandardColumns
 from sklearn_neurox.utils._names import parse_neuron_names
-from sklearn_neurox.utils._validation import check_matrix, check_weight
+from sklearn_neurox.utils._validation import check_weight
 
 
 class CorrelationClusterSelector(BaseNeuronSelector):
@@ -101,6 +101,7 @@ class CorrelationClusterSelector(BaseNeuronSelector):
     array([0, 1])
     """
 
+    _why_dense = "the correlations of all pairs of columns are a dense matrix"
     _set_by_fit = "labels_"
 
     _parameter_constraints: dict = {
@@ -155,7 +156,7 @@ class CorrelationClusterSelector(BaseNeuronSelector):
                 f"The 'threshold' parameter of {type(self).__name__} is {self.threshold}, but no "
                 "distance exceeds 1 unless signed=True."
             )
-        matrix = check_matrix(self, X, reset=True, squares=True, ensure_min_samples=2)
+        matrix = self._check(X, reset=True, squares=True, ensure_min_samples=2)
         weight = check_weight(sample_weight, matrix)
         dtype = np.promote_types(matrix.dtype, np.float32)
         columns = StandardColumns(matrix, dtype=dtype, weight=weight)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_neurox.selection._probe_search import SEARCH_CONSTRAINTS, FoldScores, check_rows
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._names import neuron_layers
-from sklearn_neurox.utils._validation import check_matrix, check_weight
+from sklearn_neurox.utils._validation import check_weight
 
 
 class LayerSelector(BaseNeuronSelector):
@@ -146,7 +146,7 @@ class LayerSelector(BaseNeuronSelector):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
@@ -176,7 +176,7 @@ class LayerSelector(BaseNeuronSelector):
         if is_auto:
             matrix, y = check_rows(self, X, y)
         else:
-            matrix = check_matrix(self, X, reset=True)
+            matrix = self._check(X, reset=True)
         check_weight(sample_weight, matrix)
         if self.layers is None:
             self.layers_ = np.empty(0, dtype=np.intp)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
@@ -154,6 +155,11 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        tags.input_tags.sparse = all(
+            get_tags(part).input_tags.sparse
+            for part in (self.estimator, self.ranker)
+            if part is not None
+        )
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -168,7 +174,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)

@@ -6,7 +6,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._names import seen_neuron_indices
-from sklearn_neurox.utils._validation import check_matrix
 
 
 class NeuronSelector(BaseNeuronSelector):
@@ -57,7 +56,7 @@ class NeuronSelector(BaseNeuronSelector):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         y : Ignored
@@ -73,7 +72,7 @@ class NeuronSelector(BaseNeuronSelector):
             If an index is out of range, a name is unknown, a neuron is given twice, a mask has the
             wrong length, or no neuron is selected.
         """
-        check_matrix(self, X, reset=True)
+        self._check(X, reset=True)
         if self.neurons is None:
             self.neurons_ = np.arange(self.n_features_in_)
             return self

@@ -15,7 +15,7 @@ from sklearn_neurox.probes._default_probe import default_probe
 from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import fit_with_groups
-from sklearn_neurox.utils._validation import check_matrix, check_weight
+from sklearn_neurox.utils._validation import check_weight
 
 # Constraints on the parameters that these selectors share.
 SEARCH_CONSTRAINTS: dict = {
@@ -30,7 +30,7 @@ SEARCH_CONSTRAINTS: dict = {
 def check_rows(selector, X, y):
     """Validate X and y; y may have several outputs if the selector's probe is a regressor."""
     multi_output = selector.estimator is not None and is_regressor(selector.estimator)
-    return check_matrix(selector, X, y, reset=True, multi_output=multi_output)
+    return selector._check(X, y, reset=True, multi_output=multi_output)
 
 
 class FoldScores:

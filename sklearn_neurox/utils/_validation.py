@@ -6,12 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.base import is_regressor
 from sklearn.utils import check_array
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
 from sklearn_neurox.utils._containers import describe, to_pandas
+from sklearn_neurox.utils._sparse import canonical, dtypes_for, place_of
 from sklearn_neurox.utils._torch import to_numpy
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -60,11 +62,13 @@ def check_matrix(
         Whether the estimator computes squares, which must not overflow.
 
     **check_params : dict
-        Passed to `sklearn.utils.validation.validate_data`.
+        Passed to `sklearn.utils.validation.validate_data`. With ``accept_sparse="csr"``, sparse
+        matrices are converted to CSR without repeated entries.
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features), dtype float64, float32 or float16
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Of float64, float32 or, if it is dense, float16.
 
     y : ndarray of shape (n_samples,)
         Only if ``y`` was given.
@@ -84,10 +88,12 @@ def check_matrix(
         X,
         *((y,) if has_y else ()),
         reset=reset,
-        dtype=[np.float64, np.float32, np.float16],
+        dtype=dtypes_for(X),
         ensure_all_finite=False,
         **check_params,
     )
+    if issparse(checked[0] if has_y else checked):
+        checked = (canonical(checked[0]), checked[1]) if has_y else canonical(checked)
     X = checked[0] if has_y else checked
     names = getattr(estimator, "feature_names_in_", None)
     _check_all_finite(X, names, input_name="X", caller=type(estimator).__name__)
@@ -128,7 +134,8 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features), dtype float64, float32 or float16
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Of float64, float32 or, if it is dense, float16.
 
     names : ndarray of shape (n_features,), dtype=object, or None
         None if the columns have no names.
@@ -141,12 +148,13 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
     names = None if names is None else np.asarray(names, dtype=object)
     X = check_array(
         X,
-        dtype=[np.float64, np.float32, np.float16],
+        dtype=dtypes_for(X),
         ensure_all_finite=False,
         input_name=input_name,
         estimator=caller,
         **check_params,
     )
+    X = canonical(X) if issparse(X) else X
     if names is not None and len(names) != X.shape[1]:
         raise ValueError(
             f"The 'input_features' parameter of {caller} has {len(names)} names, but there are "
@@ -181,16 +189,22 @@ def _as_readable(X, caller):
 
 
 def _check_all_finite(X, names, *, input_name, caller):
-    block = _first_not_finite(X)
-    if block is None:
-        return
-    finite = np.isfinite(X[block])
-    row, column = np.argwhere(~finite)[0]
-    value = X[block][row, column]
+    if issparse(X):
+        wrong = None if np.isfinite(X.data).all() else int(np.isfinite(X.data).argmin())
+        if wrong is None:
+            return
+        row, column = place_of(X, wrong)
+        value = X.data[wrong]
+    else:
+        block = _first_not_finite(X)
+        if block is None:
+            return
+        row, column = np.argwhere(~np.isfinite(X[block]))[0]
+        value, row = X[block][row, column], block.start + row
     kind = "NaN" if np.isnan(value) else "infinity"
     where = f"column {column}" if names is None else f"column {names[column]!r}"
     raise ValueError(
-        f"Input {input_name} contains {kind}: {where}, row {block.start + row} is {value}. "
+        f"Input {input_name} contains {kind}: {where}, row {row} is {value}. "
         f"{caller} does not accept missing or infinite values. With missing='nan', words that "
         "the tokenizer dropped are NaN: remove their rows first."
     )
@@ -227,16 +241,27 @@ def _check_squares(X, names, caller):
     limit = 1e-4 * np.sqrt(np.finfo(np.promote_types(X.dtype, np.float32)).max)
     if X.dtype == np.float16:
         return
-    for block in row_blocks(X):
-        if max(X[block].max(initial=0), -X[block].min(initial=0)) <= limit:
-            continue
-        row, column = np.argwhere(np.abs(X[block]) > limit)[0]
+    found = _first_beyond(X, limit)
+    if found is not None:
+        row, column, value = found
         where = f"column {column}" if names is None else f"column {names[column]!r}"
         raise ValueError(
-            f"Input X contains a value too large for {X.dtype}: {where}, row {block.start + row} "
-            f"is {X[block][row, column]:.3g}, but {caller} computes with squares, and reads values "
-            f"up to {limit:.1g}. Rescale the column, for example with StandardScaler."
+            f"Input X contains a value too large for {X.dtype}: {where}, row {row} is {value:.3g}, "
+            f"but {caller} computes with squares, and reads values up to {limit:.1g}. Rescale the "
+            "column, for example with StandardScaler."
         )
+
+
+def _first_beyond(X, limit):
+    """Return row, column and value of the first entry beyond a limit; None if there is none."""
+    if issparse(X):
+        beyond = np.flatnonzero(np.abs(X.data) > limit)
+        return (*place_of(X, beyond[0]), X.data[beyond[0]]) if len(beyond) else None
+    for block in row_blocks(X):
+        if max(X[block].max(initial=0), -X[block].min(initial=0)) > limit:
+            row, column = np.argwhere(np.abs(X[block]) > limit)[0]
+            return block.start + row, column, X[block][row, column]
+    return None
 
 
 def _check_unique_names(X, caller):

@@ -70,7 +70,8 @@ class HeldOutBlocks:
         return zip(*of_folds, strict=True)
 
     def _matrix(self, Z):
-        return check_activations(Z, input_features=self.input_features, caller=self.caller)
+        options = {"input_features": self.input_features, "accept_sparse": "csr"}
+        return check_activations(Z, **options, caller=self.caller)
 
     def _extract(self, X, y, train, test):
         features = clone(self.features)

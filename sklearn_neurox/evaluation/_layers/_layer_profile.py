@@ -90,7 +90,7 @@ def layer_profile(
         `ActivationExtractor` reads words: every step after its `SubwordAggregator` is fitted on
         each layer alone.
 
-    X : array-like of shape (n_samples, n_features), or DataFrame of words
+    X : array-like or sparse matrix of shape (n_samples, n_features), or DataFrame of words
         Activations of all layers, or the input of ``features`` or of a pipeline that begins with
         an extractor.
 

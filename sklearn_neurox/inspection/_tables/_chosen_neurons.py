@@ -4,6 +4,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_consistent_length
 
 from sklearn_neurox.utils._moments import column_deviations, column_means
@@ -16,7 +17,7 @@ from sklearn_neurox.utils._warn_user import warn_user
 class ChosenNeurons(NamedTuple):
     """Some columns of a matrix."""
 
-    X: np.ndarray  # float16 is kept
+    X: np.ndarray  # or CSR; float16 is kept
     columns: np.ndarray  # in the requested order
     names: np.ndarray
     means: np.ndarray  # over all words
@@ -30,7 +31,8 @@ class ChosenNeurons(NamedTuple):
 
     def read(self, rows, block):
         """Return some rows of a slice of the neurons, in the dtype of X; possibly a view."""
-        return submatrix(self.X, rows, self.columns[block])
+        part = submatrix(self.X, rows, self.columns[block])
+        return part.toarray() if issparse(part) else part
 
 
 _VALUES = 8_000_000
@@ -42,7 +44,8 @@ def choose_neurons(X, words, neurons, *, input_features, caller):
     None chooses all neurons that are not constant, with a warning about the others. An empty
     choice or a constant neuron that was chosen is an error.
     """
-    X, names = check_activations(X, input_features=input_features, caller=caller)
+    options = {"input_features": input_features, "accept_sparse": "csr"}
+    X, names = check_activations(X, **options, caller=caller)
     check_consistent_length(X, words)
     every = neurons is None
     if not every:

@@ -15,7 +15,7 @@ from sklearn_neurox.utils._validation import check_row_order
 
 @validate_params(
     {
-        "X": ["array-like"],
+        "X": ["array-like", "sparse matrix"],
         "words": "no_validation",  # may be a table of any library
         "neurons": ["array-like", Integral, str, None],
         "n_contexts": [Interval(Integral, 1, None, closed="left")],
@@ -41,7 +41,7 @@ def top_contexts(
 
     Parameters
     ----------
-    X : array-like of shape (n_words, n_features)
+    X : array-like or sparse matrix of shape (n_words, n_features)
         The activations. float16 and memory-mapped arrays are upcast in blocks.
 
     words : table with the columns ``text``, ``start``, ``end``, of shape (n_words, n_columns)

@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_neurox.inspection._extremes import SIGNS, find_extremes
@@ -19,7 +19,7 @@ _BLOCK_VALUES = 1_000_000
 
 @validate_params(
     {
-        "X": ["array-like"],
+        "X": ["array-like", "sparse matrix"],
         "words": "no_validation",  # may be a table of any library
         "neurons": ["array-like", Integral, str, None],
         "n_words": [Interval(Integral, 1, None, closed="left")],
@@ -53,8 +53,9 @@ def top_words(
 
     Parameters
     ----------
-    X : array-like of shape (n_words, n_features)
-        The activations. float16 and memory-mapped arrays are upcast in blocks.
+    X : array-like or sparse matrix of shape (n_words, n_features)
+        The activations. float16 and memory-mapped arrays are upcast in blocks, and sparse features
+        stay sparse.
 
     words : table with the column ``word``, or array-like of str, of shape (n_words,)
         The word of each row.
@@ -166,8 +167,22 @@ def _frequent_types(forms, min_count, case_sensitive):
 
 def _moments_of_types(chosen, block, rows, codes, counts):
     """Return the mean of each type, minus that of the neuron, and its standard deviation."""
+    # Subtracting the means of neurons first would make sparse columns dense.
+    is_sparse = issparse(chosen.X)
+    sums_of = _sums_of_sparse if is_sparse else _sums
+    sums, squares = sums_of(chosen, block, rows, codes, len(counts))
+    counts = counts[:, np.newaxis]
+    means = sums / counts
+    variances = squares / counts - np.square(means)
+    if is_sparse:
+        means -= chosen.means[block]
+    return means, np.sqrt(np.maximum(variances, 0, out=variances))
+
+
+def _sums(chosen, block, rows, codes, n_types):
+    """Sum the differences from the neurons' means, and their squares, over each type."""
     width = len(chosen.means[block])
-    sums, squares = np.zeros((2, len(counts), width))
+    sums, squares = np.zeros((2, n_types, width))
     n_rows = max(1, _BLOCK_VALUES // width)
     for start in range(0, len(rows), n_rows):
         part = slice(start, start + n_rows)
@@ -179,7 +194,14 @@ def _moments_of_types(chosen, block, rows, codes, counts):
         indicator = csr_array((np.ones(len(centered)), places), shape=shape)
         sums[present] += indicator @ centered
         squares[present] += indicator @ np.square(centered, out=centered)
-    counts = counts[:, np.newaxis]
-    means = sums / counts
-    variances = squares / counts - np.square(means)
-    return means, np.sqrt(np.maximum(variances, 0, out=variances))
+    return sums, squares
+
+
+def _sums_of_sparse(chosen, block, rows, codes, n_types):
+    """Sum the activations and their squares over each type."""
+    columns = chosen.columns[block]
+    activations = csr_array(chosen.X)[:, columns].astype(np.float64)
+    indicator = csr_array((np.ones(len(rows)), (codes, rows)), shape=(n_types, chosen.X.shape[0]))
+    squares = activations.copy()
+    np.square(squares.data, out=squares.data)
+    return (indicator @ activations).toarray(), (indicator @ squares).toarray()

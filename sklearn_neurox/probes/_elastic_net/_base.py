@@ -4,6 +4,7 @@
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -72,6 +73,11 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
         self.n_iter_ = 1
         return self
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def __sklearn_is_fitted__(self):
         # An interrupted fit may have set the classes only.
         return hasattr(self, "coef_")
@@ -87,6 +93,11 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
         """Build the problem without a penalty; for a list of targets, the stacked problem."""
         from sklearn_neurox.probes.solvers._problem import build_problem, build_stacked_problem
 
+        if issparse(X) and self.solver in ("saga", "svrg"):
+            raise ValueError(
+                f"{type(self).__name__}(solver={self.solver!r}) reads batches of standardized "
+                "rows, which are dense, but X is sparse. Use solver='auto'."
+            )
         build = build_stacked_problem if isinstance(targets, list) else build_problem
         return build(
             X,
@@ -169,10 +180,12 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
     def _scores(self, X):
         """Compute the linear scores, of shape (n_samples, n_rows of coefficients)."""
         check_is_fitted(self)
-        X = check_matrix(self, X, reset=False)
+        X = check_matrix(self, X, reset=False, accept_sparse="csr")
         dtype = np.result_type(X.dtype, np.float32)
         coef = np.atleast_2d(self.coef_).T.astype(dtype)
         intercept = np.atleast_1d(self.intercept_).astype(dtype)
+        if issparse(X):
+            return X @ coef + intercept
         scores = np.empty((len(X), len(intercept)), dtype=dtype)
         for block in row_blocks(X):
             scores[block] = X[block].astype(dtype, copy=False) @ coef

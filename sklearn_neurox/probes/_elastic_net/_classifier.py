@@ -123,7 +123,8 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
 
     A matrix in memory is copied once, standardized and shuffled. A memory-mapped or float16
     matrix is not copied: batches are read and upcast as needed. On CUDA, the device holds a matrix
-    in its own precision if it fits into 70% of the free memory.
+    in its own precision if it fits into 70% of the free memory. A sparse matrix stays sparse: its
+    columns are centered and scaled implicitly, on the CPU, by "fista" or "newton".
 
     Callbacks are notified of every epoch; see `sklearn.callback`.
 
@@ -194,7 +195,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations, of float16, float32 or float64; never modified.
 
         y : array-like of shape (n_samples,)

@@ -204,7 +204,7 @@ class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations, of float16, float32 or float64; never modified.
 
         y : array-like of shape (n_samples,)

@@ -93,7 +93,7 @@ class GridOnFolds:
     def _masked_targets(self, fold):
         """Encode the targets of all samples, with weight zero for the held-out ones."""
         # A splitter may repeat training rows, as a bootstrap does.
-        weight = np.bincount(fold.train, minlength=len(self.X)).astype(np.float64)
+        weight = np.bincount(fold.train, minlength=self.X.shape[0]).astype(np.float64)
         if self.weight is not None:
             weight *= self.weight
         return self.owner._targets(self.y, weight / weight.mean())

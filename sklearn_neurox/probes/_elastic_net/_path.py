@@ -6,6 +6,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_consistent_length, check_random_state
@@ -61,7 +62,7 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
         random_state = check_random_state(self.random_state)
         grid = GridOnFolds(self, X, y, sample_weight, l1_ratios, alphas, scorer)
         folds = grid.describe(folds, context)
-        groups = self._group(folds, len(X))
+        groups = self._group(folds, X)
         seeds = random_state.randint(_MAX_INT, size=len(groups))
         # Threads suffice and share X: the solvers release the GIL while they compute.
         found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
@@ -111,9 +112,9 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
             )
         return np.array([np.geomspace(top, top * self.eps, self.alphas) for top in tops])
 
-    def _group(self, folds, n_samples):
-        """Decide which folds are solved together; with few samples, Newton steps are faster."""
-        is_small = n_samples < _FEWEST_SAMPLES
+    def _group(self, folds, X):
+        """Decide which folds are solved together, by stochastic epochs on many dense samples."""
+        is_small = X.shape[0] < _FEWEST_SAMPLES or issparse(X)
         whole = all(fold.targets.is_whole for fold in folds)
         if is_small or not whole or self.solver == "newton":
             return [[fold] for fold in folds]

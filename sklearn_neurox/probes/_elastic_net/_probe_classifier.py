@@ -15,7 +15,8 @@ class ProbeClassifierMixin(ClassifierMixin):
 
     def _check_labels(self, X, y):
         """Validate X and y, set ``classes_``, and encode the labels."""
-        X, y = check_matrix(self, X, y, reset=True, squares=True, ensure_min_samples=2)
+        options = {"accept_sparse": "csr", "ensure_min_samples": 2}
+        X, y = check_matrix(self, X, y, reset=True, squares=True, **options)
         check_classification_targets(y)
         classes, codes = encode_classes(y, slice(None), caller=type(self).__name__)
         if self.solver == "newton" and len(classes) > 2:
@@ -34,7 +35,7 @@ class ProbeClassifierMixin(ClassifierMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         Returns
@@ -50,7 +51,7 @@ class ProbeClassifierMixin(ClassifierMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         Returns
@@ -67,7 +68,7 @@ class ProbeClassifierMixin(ClassifierMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         Returns
@@ -87,7 +88,7 @@ class ProbeClassifierMixin(ClassifierMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         Returns

@@ -29,7 +29,7 @@ class ProbeRegressorMixin(MultiOutputMixin, RegressorMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         Returns

@@ -149,7 +149,7 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations, of float16, float32 or float64; never modified.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -168,7 +168,7 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
         ValueError
             If X or y contains NaN or infinity, or a weight is negative.
         """
-        X, y = self._check_numbers(X, y)
+        X, y = self._check_numbers(X, y, accept_sparse="csr")
         weight = mean_one_weight(sample_weight, X)
         center = center_of(y, weight, fit_intercept=self.fit_intercept)
         targets = number_targets(y, weight, center)

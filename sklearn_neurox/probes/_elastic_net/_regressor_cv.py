@@ -185,7 +185,7 @@ class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations, of float16, float32 or float64; never modified.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
@@ -208,7 +208,7 @@ class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
             If X or y contains NaN or infinity, a weight is negative, or the scorer does not return
             a finite number.
         """
-        X, y = self._check_numbers(X, y, ensure_min_samples=2)
+        X, y = self._check_numbers(X, y, accept_sparse="csr", ensure_min_samples=2)
         weight = mean_one_weight(sample_weight, X)
         # Folds may be solved together, so they must share one center.
         self._center = center_of(y, weight, fit_intercept=self.fit_intercept)

@@ -18,6 +18,7 @@ from sklearn_neurox.probes._gaussian._density import (
 from sklearn_neurox.probes._gaussian._moments import map_covariances
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
 from sklearn_neurox.utils._names import seen_neuron_indices
+from sklearn_neurox.utils._sparse import refuse_sparse
 from sklearn_neurox.utils._validation import (
     check_matrix,
     check_no_missing_labels,
@@ -189,6 +190,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
             ``priors`` are not one valid probability per class, or the covariances would exceed
             ``max_memory``.
         """
+        refuse_sparse(X, "a Gaussian has a dense covariance", caller=type(self).__name__)
         X, y = check_matrix(self, X, y, reset=True, squares=True)
         check_classification_targets(y)
         weights = check_weight(sample_weight, X)

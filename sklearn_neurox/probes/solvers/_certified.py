@@ -9,6 +9,7 @@ from sklearn_neurox.probes.solvers._certificate import Certificate
 from sklearn_neurox.probes.solvers._fista import RestartedFISTA
 from sklearn_neurox.probes.solvers._momentum_svrg import MomentumSVRG
 from sklearn_neurox.probes.solvers._saga import ProximalSAGA
+from sklearn_neurox.probes.solvers._sparse_design import SparseDesign
 from sklearn_neurox.probes.solvers._threads import thread_limit
 from sklearn_neurox.utils._full_float32 import full_float32
 
@@ -145,6 +146,11 @@ class CertifiedSolver:
         """Return the largest gradient over the l1 penalty; up to one, zero is the solution."""
         return float((zero.gradient.abs() / self.problem.penalty.l1).nan_to_num(0.0).amax())
 
+    @property
+    def is_sparse(self):
+        """Whether X is sparse, so that batches of standardized rows would be too wide."""
+        return isinstance(self.problem.design, SparseDesign)
+
     def _first(self):
         """Choose the first algorithm."""
         if self.solver != "auto":
@@ -155,7 +161,7 @@ class CertifiedSolver:
             has_l1 = bool(self.problem.penalty.l1.any())
             if has_l1 or n_features <= _MOST_COLUMNS:
                 return "newton"
-        return "fista" if is_small else "saga"
+        return "fista" if is_small or self.is_sparse else "saga"
 
     def _take_up(self, name, point):
         """Continue from a point with the named algorithm."""
@@ -237,7 +243,7 @@ class CertifiedSolver:
                 is_coupled = self.problem.loss.is_coupled
                 return self._take_up("fista" if is_coupled else "newton", point)
             if self.name == "newton" and self.algorithm.n_active > _MOST_COLUMNS:
-                return self._take_up("saga", point)
+                return self._take_up("fista" if self.is_sparse else "saga", point)
         return self.algorithm.refresh(point)
 
     def _has_stalled(self, passes, gap):

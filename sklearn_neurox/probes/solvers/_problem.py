@@ -2,7 +2,9 @@
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import numpy as np
 import torch
+from scipy.sparse import issparse
 
 from sklearn_neurox.probes.solvers._certificate import Certificate
 from sklearn_neurox.probes.solvers._design import ResidentDesign, StandardizedDesign
@@ -10,6 +12,7 @@ from sklearn_neurox.probes.solvers._device_design import DeviceDesign
 from sklearn_neurox.probes.solvers._losses import Target
 from sklearn_neurox.probes.solvers._penalty import ElasticNetPenalty
 from sklearn_neurox.probes.solvers._row_view import RowView
+from sklearn_neurox.probes.solvers._sparse_design import SparseDesign
 from sklearn_neurox.probes.solvers._stacked_loss import StackedLoss, StackedTarget
 from sklearn_neurox.probes.solvers._streamed_design import (
     StreamedDesign,
@@ -150,7 +153,7 @@ class Problem:
         Streaming is slower, but avoids a second copy.
         """
         design = self.design
-        if isinstance(design, DeviceDesign):
+        if isinstance(design, (DeviceDesign, SparseDesign)):
             fine = design.in_double()
         else:
             moments = to_numpy(design.mean), to_numpy(design.scale)
@@ -178,6 +181,10 @@ class Problem:
         return eigenvalue, eigenvalue + longest / batch_size
 
     def _smoothness(self, n_rows=2048, n_iter=20):
+        if isinstance(self.design, SparseDesign):
+            weight = self.target.weight
+            weight = weight.amax(1) if weight is not None and weight.ndim == 2 else weight
+            return self.design.largest_eigenvalue(weight), 0.0
         part = self.design.head(n_rows)
         weight = self.target[: len(part)].weight
         if weight is not None and weight.ndim == 2:
@@ -238,12 +245,15 @@ def build_problem(
     -------
     problem : Problem
     """
-    n_samples = len(X) if samples is None else len(samples)
+    n_samples = X.shape[0] if samples is None else len(samples)
     choice, X = _choose_design(X, n_samples, device, is_resident)
-    is_sent = not getattr(choice, "keywords", {}).get("is_kept", True)
-    rows = reading_order(X, n_samples, random_state, is_sent=is_sent)
-    if samples is not None:
-        X = RowView(X, samples)
+    if choice is SparseDesign:
+        device = torch.device("cpu")
+        rows, X = np.arange(n_samples), X if samples is None else X[samples]
+    else:
+        is_sent = not getattr(choice, "keywords", {}).get("is_kept", True)
+        rows = reading_order(X, n_samples, random_state, is_sent=is_sent)
+        X = X if samples is None else RowView(X, samples)
     design = choice(
         X,
         weight=_tensor(targets.moment_weight),
@@ -308,7 +318,9 @@ def _tensor(weight):
 
 
 def _choose_design(X, n_samples, device, is_resident):
-    """Choose between a copy and streaming X at every pass."""
+    """Choose between a copy and streaming X at every pass; a CSR matrix has its own design."""
+    if issparse(X):
+        return SparseDesign, X
     if device.type == "cuda":
         n_bytes = n_samples * X.shape[1] * X.dtype.itemsize
         return partial(DeviceDesign, is_kept=n_bytes <= _DEVICE_SHARE * _free_memory(device)), X

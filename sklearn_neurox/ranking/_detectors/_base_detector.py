@@ -5,6 +5,7 @@ from numbers import Integral
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
@@ -52,7 +53,7 @@ class BaseDetectorRanker(BaseRanker):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Activations.
 
         y : array-like of shape (n_samples,)
@@ -77,7 +78,9 @@ class BaseDetectorRanker(BaseRanker):
         rows, labels, weight = _rows_that_count(matrix, labels, sample_weight)
         self.classes_, codes = encode_classes(labels, slice(None), caller=type(self).__name__)
         counter = ClassCounter(codes, weight)
-        width = max(1, _BLOCK_BYTES // (_widened(matrix).itemsize * len(matrix)))
+        width = max(1, _BLOCK_BYTES // (_widened(matrix).itemsize * matrix.shape[0]))
+        # Columns are read one block at a time, and most of a CSR matrix's are read alike.
+        matrix = matrix.tocsc() if issparse(matrix) else matrix
         blocks = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             delayed(self._score_block)(_columns(matrix, rows, start, width), counter)
             for start in range(0, matrix.shape[1], width)
@@ -113,4 +116,6 @@ def _widened(X):
 
 
 def _columns(X, rows, start, width):
-    return np.ascontiguousarray(X[:, start : start + width][rows].T, dtype=_widened(X))
+    block = X[:, start : start + width]
+    block = block.toarray() if issparse(block) else block
+    return np.ascontiguousarray(block[rows].T, dtype=_widened(X))

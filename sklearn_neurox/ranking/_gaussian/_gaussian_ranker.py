@@ -149,6 +149,7 @@ class GaussianRanker(BaseRanker):
     }
 
     _needs_labels = True
+    _why_dense = "a Gaussian has a dense covariance, and no mode at zero"
 
     def __init__(
         self,

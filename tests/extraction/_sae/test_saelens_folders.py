@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Folders that SAELens wrote are encoded as SAELens encodes them; see ``write_saelens.py``."""
+
+import json
+import shutil
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from sklearn_neurox.extraction import Activations, SparseAutoencoderEncoder, SubwordAggregator
+
+FOLDERS = sorted((Path(__file__).parent / "saelens").iterdir())
+
+
+def encode(sae, tokens):
+    """Encode each token as a row of its own."""
+    names = [f"hidden.2.{i}" for i in range(tokens.shape[1])]
+    plan = Activations.from_arrays([token[None] for token in tokens], feature_names=names)
+    encoder = SparseAutoencoderEncoder(sae, device="cpu")
+    return SubwordAggregator("last").fit_transform(encoder.fit_transform(plan)).toarray()
+
+
+def test_codes_are_those_of_saelens():
+    assert len(FOLDERS) == 24
+    for folder in FOLDERS:
+        expected = load_file(folder / "expected.safetensors")
+        codes = encode(folder, expected["tokens"])
+        largest = np.abs(expected["codes"]).max()
+        assert largest > 0
+        np.testing.assert_allclose(
+            codes, expected["codes"], atol=1e-5 * largest, err_msg=folder.name
+        )
+        np.testing.assert_array_equal(codes != 0, expected["codes"] != 0, err_msg=folder.name)
+
+
+def _change(config, **settings):
+    return {**config, **settings}
+
+
+WRONG_CONFIGS = [
+    (lambda c: [c], "holds a list, not an object"),
+    (lambda c: _change(c, architecture="other"), "'other', which .* does not know"),
+    (lambda c: _change(c, architecture="temporal"), "depends on the tokens before it"),
+    (lambda c: _change(c, d_in=None), "lacks 'd_in'"),
+    (lambda c: _change(c, d_sae="16"), "d_sae = '16', of the wrong type"),
+    (lambda c: _change(c, d_sae=0), "d_sae = 0, which must be positive"),
+    (lambda c: _change(c, d_sae=10**9), "'W_enc' of shape"),
+    (lambda c: _change(c, d_in=7), "reads 7 neurons, but the block in X has 6"),
+    (lambda c: _change(c, dtype="int8"), "dtype = 'int8'"),
+    (lambda c: _change(c, normalize_activations="batch"), "'batch', which"),
+    (lambda c: _change(c, activation_fn="tanh-relu"), "activation function 'tanh-relu'"),
+    (lambda c: _change(c, architecture="gated"), "lacks the weight 'b_gate'"),
+    (lambda c: _change(c, architecture="topk"), "lacks 'k'"),
+]
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Copy the folder of a standard SAE, to be damaged."""
+    folder = next(folder for folder in FOLDERS if folder.name == "standard")
+    return Path(shutil.copytree(folder, tmp_path / "sae"))
+
+
+def test_wrong_configs(copy):
+    tokens = load_file(copy / "expected.safetensors")["tokens"]
+    config = json.loads((copy / "cfg.json").read_text())
+    for change, message in WRONG_CONFIGS:
+        (copy / "cfg.json").write_text(json.dumps(change(config)))
+        with pytest.raises(ValueError, match=message):
+            encode(copy, tokens)
+    (copy / "cfg.json").write_text("{")
+    with pytest.raises(ValueError, match="cfg.json is not JSON"):
+        encode(copy, tokens)
+
+
+def test_damaged_weights(copy):
+    tokens = load_file(copy / "expected.safetensors")["tokens"]
+    file = copy / "sae_weights.safetensors"
+    content = file.read_bytes()
+    for damaged in (content[:-40], b"\xff" * 100, content[:5]):
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match="not a complete safetensors file.*Save the SAE again"):
+            encode(copy, tokens)
+    file.write_bytes(b"")
+    with pytest.raises(ValueError, match="is empty"):
+        encode(copy, tokens)
+    file.unlink()
+    with pytest.raises(FileNotFoundError, match="has no sae_weights.safetensors; it holds"):
+        encode(copy, tokens)
+
+
+def test_new_weights_in_the_same_folder_are_read(copy):
+    expected = load_file(copy / "expected.safetensors")
+    before = encode(copy, expected["tokens"])
+    names = [f"hidden.2.{i}" for i in range(6)]
+    plan = Activations.from_arrays([expected["tokens"]], feature_names=names)
+    plan = SparseAutoencoderEncoder(copy).fit_transform(plan)
+    hash_before = joblib.hash(plan)
+    assert joblib.hash(plan) == hash_before
+    weights = load_file(copy / "sae_weights.safetensors")
+    save_file(weights | {"b_enc": weights["b_enc"] + 5}, copy / "sae_weights.safetensors")
+    assert (encode(copy, expected["tokens"]) != before).any()
+    # Otherwise, joblib.Memory would return what it keeps of the old weights.
+    assert joblib.hash(plan) != hash_before
+
+
+def test_configs_from_before_version_6(copy):
+    expected = load_file(copy / "expected.safetensors")
+    config = json.loads((copy / "cfg.json").read_text())
+    old = {key: config[key] for key in ("d_in", "d_sae", "dtype")}
+    old |= {"hook_point": "blocks.1.hook_resid_post", "activation_fn_str": "relu"}
+    (copy / "cfg.json").write_text(json.dumps(old))
+    np.testing.assert_allclose(encode(copy, expected["tokens"]), expected["codes"], atol=1e-5)
+    old |= {"activation_fn_str": "topk", "activation_fn_kwargs": {"k": 2}}
+    (copy / "cfg.json").write_text(json.dumps(old))
+    assert ((encode(copy, expected["tokens"]) != 0).sum(axis=1) <= 2).all()
+    # Nothing is scaled, as in SAELens, but not in silence.
+    old |= {"activation_fn_str": "relu", "normalize_activations": True}
+    (copy / "cfg.json").write_text(json.dumps(old))
+    with pytest.warns(UserWarning, match="'expected_average_only_in', which was to be folded"):
+        codes = encode(copy, expected["tokens"])
+    np.testing.assert_allclose(codes, expected["codes"], atol=1e-5)
