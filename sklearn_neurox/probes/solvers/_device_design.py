@@ -32,6 +32,7 @@ class DeviceDesign(StandardizedDesign):
     """
 
     def __init__(self, X, *, rows, device, is_kept=True, **options):
+        self.is_kept = is_kept
         self.raw = (_KeptRows if is_kept else _SentRows)(X, rows, device)
         self.order = to_tensor(rows, device=device)
         super().__init__(X, rows=rows, device=device, **options)

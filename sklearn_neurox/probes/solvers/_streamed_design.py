@@ -9,7 +9,11 @@ from sklearn_neurox.utils._torch import to_tensor
 
 # Rows per block when no batch size is given.
 _BLOCK_ROWS = 512
-# Chunks of a matrix in memory, of which every batch on a GPU has some dozens.
+# Bytes of one chunk of consecutive rows: of a file, and of a matrix of short rows in memory.
+_MAPPED_CHUNK = 2**16
+_SENT_CHUNK = 2**18
+_LONG_ROW = 2**12
+# Chunks of a matrix in memory, of which every batch on a GPU has a dozen or more.
 _FEWEST_CHUNKS = 4096
 
 
@@ -82,16 +86,18 @@ class _StreamedBatches:
 def reading_order(X, n_samples, random_state, *, is_sent=False):
     """Return a permutation of the samples, by chunks if single rows would be slow to read.
 
-    ``is_sent`` says that X is gathered in memory at every pass: chunks are then as long as copying
-    them pays off, and many enough for every batch to have rows from many places.
+    ``is_sent`` says that X is gathered in memory at every pass: rows that are long enough are then
+    gathered one by one, and shorter ones in chunks.
     """
-    is_mapped = is_memory_mapped(X)
-    if not (is_mapped or is_sent):
+    row_bytes = max(1, X[:1].nbytes)
+    if is_memory_mapped(X):
+        # A chunk spans a few pages of the file or, in column order, a few cache lines per column.
+        chunk = max(1, _MAPPED_CHUNK // row_bytes) if X.flags.c_contiguous else 128
+    elif is_sent and row_bytes < _LONG_ROW:
+        # Enough of them for every batch to have rows from many places.
+        chunk = max(1, min(_SENT_CHUNK // row_bytes, n_samples // _FEWEST_CHUNKS))
+    else:
         return random_state.permutation(n_samples)
-    # A chunk spans a few pages of the file or, in column order, a few cache lines per column.
-    chunk = max(1, 65_536 // max(1, X[:1].nbytes)) if X.flags.c_contiguous else 128
-    if not is_mapped:
-        chunk = max(1, min(chunk, n_samples // _FEWEST_CHUNKS))
     starts = random_state.permutation(np.arange(0, n_samples, chunk))
     rows = (starts[:, None] + np.arange(chunk)).ravel()
     return rows[rows < n_samples]
