@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, va
 from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS, check_fills
 from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.extraction._editing._neurons import find_neurons
+from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
 from sklearn_neurox.utils._tqdm import progress_bar
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
@@ -28,7 +29,7 @@ _WHICH = ("top", "random", "bottom")
 @validate_params(
     {
         "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), ActivationExtractor],
-        "words": [pd.DataFrame],
+        "words": "no_validation",  # may be a table of any library
         "y": ["array-like"],
         "neurons": ["array-like"],
         "positive": "no_validation",
@@ -79,7 +80,7 @@ def causal_effect(
         stands for the model that it reads and determines how texts are read, for example with which
         ``tokenizer``; its layers and components are ignored.
 
-    words : DataFrame of shape (n_words, n_columns)
+    words : table of shape (n_words, n_columns)
         One row per word, with the columns ``text``, ``start`` and ``end``. An encoder-decoder model
         also needs ``target``, ``target_start`` and ``target_end`` if the decoder should produce
         something other than the text, such as its translation.
@@ -227,6 +228,7 @@ def causal_effect(
     from sklearn_neurox.extraction._editing._word_predictions import WordPredictor
 
     caller = "causal_effect"
+    words, y = read_frame(words, caller=caller), to_pandas(y)
     carries = _check_labels(words, y, positive)
     which = _check_which(which)
     extractor = _reader(

@@ -19,6 +19,7 @@ from sklearn_neurox.ablation._ablator import NeuronAblator
 from sklearn_neurox.ranking import LCARanker, RandomRanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.utils._constraints import FiniteNumber
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
 from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter
@@ -134,6 +135,7 @@ def measure(
     modes, fills = _check_modes(retrain, caller), _check_fills(fill, caller)
     fractions = check_counts(fractions, caller=caller, parameter="fractions")
     plan = _Plan(probes, rankings, fractions, n_draws, fills, modes, caller)
+    X, y, groups = map(to_pandas, (X, y, groups))
     check_no_missing_labels(y)
     check_consistent_length(X, y, groups)
     check_row_order(X, y)

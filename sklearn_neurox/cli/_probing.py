@@ -13,6 +13,7 @@ from sklearn_neurox.evaluation import baseline_table, layer_profile
 from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.probes import ElasticNetProbeClassifier
 from sklearn_neurox.words import read_conllu
+from sklearn_neurox.words._readers._read_conllu import COLUMNS
 
 
 def add_probing_options(add):
@@ -20,8 +21,8 @@ def add_probing_options(add):
     add(
         "--label",
         default="upos",
-        help="the annotation to predict: upos, xpos or a feature such as Number "
-        "(default: %(default)s)",
+        help="the annotation to predict: a column such as upos or deprel, or a feature such as "
+        "Number (default: %(default)s)",
     )
     add("--model", help="the name or folder of a model (default: the demo model)")
     add(
@@ -74,13 +75,14 @@ def read_labeled_words(data, label):
     if data is None:
         words = make_tagged_words(1000, random_state=0)
         column = label.lower()
-    elif label in ("upos", "xpos"):
+    elif label in COLUMNS:
         words = read_conllu(data, columns=[label])
     else:
         words = read_conllu(data, columns=(), feats=[label])
     if column not in words:
         raise ValueError(f"--label {label}: generated sentences have only upos, number and tense.")
     words = words.rename(columns={column: "label"})
+    words["label"] = words["label"].astype(words["word"].dtype)  # heads are numbers
     labeled = words.dropna(subset=["label"]).reset_index(drop=True)
     print(f"{len(words):,} words of {words['sentence_id'].nunique():,} sentences, ", end="")
     print(f"{len(labeled):,} of them with a label")

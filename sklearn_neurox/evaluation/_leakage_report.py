@@ -8,14 +8,15 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import validate_params
 
+from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._warn_user import warn_user
-from sklearn_neurox.utils._word_columns import check_columns, word_forms
+from sklearn_neurox.utils._word_columns import word_forms
 
 
 @validate_params(
     {
-        "words": [pd.DataFrame],
+        "words": "no_validation",  # may be a table of any library
         "cv": ["cv_object"],
         "y": ["array-like", None],
         "groups": ["array-like", None],
@@ -38,7 +39,7 @@ def leakage_report(
 
     Parameters
     ----------
-    words : DataFrame with the columns ``text`` and ``word``
+    words : DataFrame, or another table, with the columns ``text`` and ``word``
         A frame of words.
 
     cv : int, cross-validation generator, iterable or None, default=None
@@ -96,7 +97,8 @@ def leakage_report(
     1               0              0.0                       0.5
     2               0              0.5                       1.0
     """
-    check_columns(words, ["text", "word"], caller="leakage_report")
+    words = read_frame(words, ["text", "word"], caller="leakage_report")
+    y, groups = map(to_pandas, (y, groups))
     forms = word_forms(words, caller="leakage_report")
     check_consistent_length(words, y, groups)
     splitter = make_splitter(cv, groups, caller="leakage_report")

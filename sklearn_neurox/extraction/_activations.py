@@ -8,9 +8,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
+from sklearn_neurox.extraction._cache._obstacles import find_obstacle
+from sklearn_neurox.extraction._model._fingerprint import fingerprint
 from sklearn_neurox.extraction._run._array_source import ArraySource
 from sklearn_neurox.extraction._run._output_matrix import filled_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
+from sklearn_neurox.utils._full_float32 import lowered_float32
+from sklearn_neurox.utils._pickling import pickled_for
 from sklearn_neurox.utils._ragged import pointers, ranges
 
 
@@ -164,6 +168,13 @@ class Activations:
     def __len__(self):
         return len(self._ptr) - 1
 
+    def __getstate__(self):
+        spec = getattr(self._source, "spec", None)
+        if spec is None or pickled_for() != "hash":
+            return self.__dict__
+        # joblib.Memory keeps what is computed from these rows under the hash of this state.
+        return {**self.__dict__, "_identity": _identify(spec)}
+
     def __repr__(self):
         n_neurons = sum(self._source.block_widths)
         return (
@@ -284,3 +295,16 @@ class Activations:
             self._source.pool(parts, H)
 
         return filled_matrix(shape, np.dtype(dtype), memmap, fill)
+
+
+def _identify(spec):
+    """Return what identifies a model as it is now, for `joblib.Memory`."""
+    obstacle, identity = find_obstacle(spec), fingerprint(spec, {})
+    if obstacle is None and spec.is_live and identity is None:
+        obstacle = f"{spec.name} cannot be identified, as it has no fingerprint"
+    if obstacle is not None:
+        raise ValueError(
+            f"{obstacle}. So memory= of a Pipeline, or another joblib.Memory, cannot keep what is "
+            "computed from these activations: set memory=None."
+        )
+    return identity, lowered_float32()

@@ -29,6 +29,10 @@ from sklearn_neurox.extraction._text._checks import (
     report_dropped,
     report_special,
 )
+from sklearn_neurox.extraction._text._lost_context import (
+    report_lost_context,
+    report_single_words,
+)
 from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._vocabulary import report_unknown
@@ -128,8 +132,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         and take each word from the window with the most context, or raise an error.
 
     max_length : int or None, default=None
-        The maximum number of tokens read at once, including special tokens; None takes the limit of
-        the model.
+        The maximum number of tokens read at once, including special tokens; None takes the number
+        that the model's config and tokenizer state. A larger number is allowed for models that
+        compute their positions, such as rotary or relative ones, but not for models that look them
+        up in a table.
 
     max_batch_tokens : int, default=2048
         The maximum number of tokens per batch. Texts of similar length share a batch.
@@ -147,8 +153,17 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
 
     cache : str, path, ActivationCache or None, default=None
         A folder that stores the activations of every text, for all layers, so that the model reads
-        each text only once for all folds, layers, aggregations and processes. `ActivationCache`
-        has options for what is stored. A `TorchModel` needs a ``fingerprint`` to be cached.
+        each text only once for all folds, layers, aggregations and processes. What a read-only
+        folder lacks is computed without being stored, with a warning. `ActivationCache` has
+        options for what is stored. A `TorchModel` needs a ``fingerprint`` to be cached.
+
+    fingerprint : str or None, default=None
+        Your own name for what a loaded model computes, by which the cache finds its activations.
+        None derives it from the model as it is now: its weights, buffers, settings, the types and
+        attributes of its modules, and their code. That reads all weights at every call, at several
+        gigabytes per second. Change the name whenever the model changes; under an old name, the
+        cache returns old activations. A model given by name is identified by its files, and does
+        not take this parameter.
 
     n_jobs : int or None, default=None
         The number of processes that compute the texts missing from the cache. Ignored without a
@@ -176,6 +191,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
 
     Columns are ordered by stack, encoder first; within a stack come the embedding, then layer by
     layer the other components in the order given, then the modules.
+
+    Use ``cache`` rather than ``Pipeline(memory=...)``, which keeps results per split of the data.
+    ``memory`` works with a model given by name, also when its files change; with a loaded model it
+    is an error, because it stores pickles, which leave the model out.
 
     When the decoder reads a text that the encoder has also read, its states may carry information
     about later words, through cross-attention. Give the decoder a text of its own with the column
@@ -222,6 +241,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         "trust_remote_code": ["boolean"],
         "allow_bin_weights": ["boolean"],
         "cache": [str, os.PathLike, ActivationCache, None],
+        "fingerprint": [str, None],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
@@ -248,6 +268,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         trust_remote_code: bool = False,
         allow_bin_weights: bool = False,
         cache: str | os.PathLike | ActivationCache | None = None,
+        fingerprint: str | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
     ):
@@ -270,6 +291,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self.trust_remote_code = trust_remote_code
         self.allow_bin_weights = allow_bin_weights
         self.cache = cache
+        self.fingerprint = fingerprint
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -294,14 +316,16 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             See `transform`.
 
         y : None
-            Ignored, except for a warning if its index has the labels of X in another order.
+            Ignored, except for two warnings: if its index has the labels of X in another order,
+            and if equal whole texts have different labels.
 
         Returns
         -------
         self : object
         """
         check_row_order(X, y)
-        read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
+        rows, _ = read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
+        report_lost_context(rows, X, y)
         self._blocks(self._request())
         return self
 
@@ -315,7 +339,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             See `transform`.
 
         y : None
-            Ignored, except for the warning of `fit`.
+            Ignored, except for the warnings of `fit`.
 
         Returns
         -------
@@ -323,7 +347,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             See `transform`.
         """
         check_row_order(X, y)
-        return self.transform(X)
+        return self._plan(X, lambda rows: report_lost_context(rows, X, y))
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
         """Tokenize the texts and find the subwords of every row.
@@ -332,7 +356,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         ----------
         X : DataFrame, or array-like of str, of shape (n_samples,)
             A frame of words with the columns ``text``, ``start`` and ``end``; a frame of whole
-            texts with the column ``text``; or a list of texts.
+            texts with the column ``text``; or a list of texts. A frame may also be a table of
+            another library, see `sklearn_neurox.words.words_frame`.
 
             Optional columns: ``word`` must equal the characters from ``start`` to ``end``;
             ``token_index`` names the token that the row is, by its number in the text (from 0,
@@ -352,10 +377,24 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         ------
         ValueError
             If rows are malformed, if a text is too long under ``overflow="error"``, if the
-            tokenizer drops a word under ``missing="error"``, or if the model cannot be loaded.
+            tokenizer drops a word under ``missing="error"``, if the model cannot be loaded, or if
+            its config does not state how many layers it has. Pooling the activations raises one if
+            they are NaN or infinite.
+
+        Warns
+        -----
+        UserWarning
+            If rows that are read as whole texts look like words without their sentences, because
+            nearly all are single words.
         """
+        return self._plan(X, lambda rows: report_single_words(rows, X))
+
+    def _plan(self, X, check_rows=None):
+        """Return the activations of `transform`, after a further check of the rows."""
         self._validate_params()
         rows, contexts = read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
+        if check_rows is not None:
+            check_rows(rows)
         request, texts = self._request(), (rows.texts, rows.pairs, contexts)
         cached = None if request.store is None else CachedTexts(request, *texts)
         recalled = None if cached is None else cached.recall()
@@ -408,15 +447,18 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
 
         OSError
             If the cache cannot be written, or if the disk has no room for the activations.
+
+        RuntimeError
+            If the model changes meanwhile; what it read before is stored.
         """
         self._validate_params()
         if self.cache is None:
             raise ValueError("ActivationExtractor.fill_cache needs a folder: set it with cache=.")
         if not isinstance(X, Iterable) or isinstance(X, Sized):
-            return self.transform(X)._source.fill()
+            return self._plan(X)._source.fill()
         n_texts, texts = 0, iter(X)
         while portion := list(islice(texts, _PORTION)):
-            n_texts += self.transform(portion)._source.fill()
+            n_texts += self._plan(portion)._source.fill()
         return n_texts
 
     def get_feature_names_out(self, input_features: None = None) -> np.ndarray:

@@ -16,6 +16,7 @@ from sklearn_neurox.io._json import read_json
 from sklearn_neurox.io._not_finite import NotFinite
 from sklearn_neurox.io._pt import read_pt
 from sklearn_neurox.io._sentences import match_sentences
+from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._names import neuron_names
 from sklearn_neurox.utils._ragged import pointers
@@ -44,7 +45,7 @@ class _Content(NamedTuple):
 @validate_params(
     {
         "path": [str, os.PathLike],
-        "words": [pd.DataFrame, None],
+        "words": "no_validation",  # may be a table of any library
         "layers": ["array-like", None],
         "stored_layers": ["array-like", None],
     },
@@ -68,7 +69,7 @@ def read_neurox(
         for it. If ``acts.hdf5`` does not exist but ``acts-layer0.hdf5``, ``acts-layer1.hdf5``, ...
         do, as written by NeuroX's option ``decompose_layers``, all of these are read.
 
-    words : DataFrame of shape (n_words, n_columns) or None, default=None
+    words : table of shape (n_words, n_columns) or None, default=None
         The words that were extracted, from `read_parallel`, `read_conllu` or `words_frame`. None
         takes the words stored in the file, which are spelled as the tokenizer splits them
         (``"play##ing"``) and have no annotations. A ``.pt`` file stores no words.
@@ -150,6 +151,8 @@ def read_neurox(
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
     path = as_path(path, "The 'path' parameter of read_neurox")
+    if words is not None:
+        words = read_frame(words, ["sentence_id", "word"], caller="read_neurox")
     source, indices, stored_words = _open(path, layers, stored_layers, dtype)
     lengths = source.lengths if isinstance(source, HDF5Source) else np.diff(source.ptr)
     keep = np.arange(len(lengths))

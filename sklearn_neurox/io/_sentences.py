@@ -2,7 +2,6 @@
 """Sentences in a frame of words, and how stored sentences are matched with them."""
 
 import numpy as np
-import pandas as pd
 
 from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.words._layout import sentence_runs
@@ -11,20 +10,8 @@ from sklearn_neurox.words._layout import sentence_runs
 def sentence_lengths(words):
     """Return the ids of the sentences in a frame of words and their numbers of words.
 
-    Raise a TypeError if `words` is not a frame, and a ValueError if columns are missing or the rows
-    of a sentence are not contiguous.
+    Raise a ValueError if there are no rows, or the rows of a sentence are not contiguous.
     """
-    if not isinstance(words, pd.DataFrame):
-        raise TypeError(
-            f"The words must be a frame of words, got a {type(words).__name__}. Turn lists of "
-            "words into a frame with words_frame(sentences)."
-        )
-    lacking = [name for name in ("sentence_id", "word") if name not in words.columns]
-    if lacking:
-        raise ValueError(
-            f"The frame of words has no column {lacking[0]!r}. Create the frame with words_frame, "
-            "read_conllu or read_parallel."
-        )
     if words.empty:
         raise ValueError("The frame of words has no rows.")
     ids, first, lengths = sentence_runs(words["sentence_id"])
@@ -32,8 +19,10 @@ def sentence_lengths(words):
         again = int(ids.duplicated().argmax())
         raise ValueError(
             f"Sentence {ids.tolist()[again]!r} continues at row {first[again]}, after another "
-            "sentence, but NeuroX files hold whole sentences. Sort the rows, for example with "
-            "sort_values(['sentence_id', 'position'], kind='stable')."
+            "sentence, but NeuroX files hold whole sentences. To read one, pass the words in the "
+            "order in which they were extracted. To write one, sort the words and the rows of H "
+            "alike: order = words.reset_index(drop=True).sort_values(['sentence_id', 'position'])"
+            ".index, then words.iloc[order] and H[order] (H.iloc[order] for a DataFrame)."
         )
     return ids.tolist(), lengths
 

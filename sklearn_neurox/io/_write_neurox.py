@@ -18,6 +18,7 @@ from sklearn.utils.validation import _get_feature_names
 from sklearn_neurox.io._hdf5 import write_hdf5
 from sklearn_neurox.io._json import narrow, write_json
 from sklearn_neurox.io._sentences import sentence_lengths
+from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._names import neuron_layers
 from sklearn_neurox.utils._optional import require
@@ -30,7 +31,7 @@ _WRITERS = {".hdf5": write_hdf5, ".json": write_json}
     {
         "path": [str, os.PathLike],
         "H": ["array-like"],
-        "words": [pd.DataFrame],
+        "words": "no_validation",  # may be a table of any library
         "n_layers": [Interval(Integral, 1, None, closed="left"), None],
         "decompose_layers": ["boolean"],
         "parallel": [Mapping, None],
@@ -59,7 +60,7 @@ def write_neurox(
         column names of a DataFrame give the layers. A memory-mapped array is never read into memory
         as a whole.
 
-    words : DataFrame of shape (n_words, n_columns)
+    words : table of shape (n_words, n_columns)
         The words of the rows, sentence by sentence.
 
     n_layers : int or None, default=None
@@ -121,6 +122,7 @@ def write_neurox(
     }
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
+    words, H = read_frame(words, ["sentence_id", "word"], caller="write_neurox"), to_pandas(H)
     names = _get_feature_names(H)
     values = check_array(H, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
     plan = plan_files(path, words, names, values.shape[1], n_layers=n_layers)

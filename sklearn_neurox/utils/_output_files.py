@@ -4,9 +4,12 @@
 import os
 import uuid
 
+from sklearn_neurox.utils._foreign_files import as_path
+
 
 def check_writable(path, what):
     """Raise an OSError if a file cannot be written; ``what`` begins the message ("The report")."""
+    as_path(path, "The path of the output")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder. Name a file in it.")
     if not path.parent.is_dir():
@@ -23,9 +26,12 @@ def check_writable(path, what):
 
 def write_whole(file, write):
     """Call ``write`` with a temporary file name, then rename, so ``file`` is never incomplete."""
+    as_path(file, "The path of the output")
     scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     try:
         write(str(scratch))
+        # Only the file that the caller names; a link of this name is replaced, not followed.
         scratch.replace(file)
     finally:
+        # Only ours: its name is random, and ``write`` has just created it.
         scratch.unlink(missing_ok=True)

@@ -3,16 +3,9 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.utils._param_validation import InvalidParameterError
 
-
-def check_columns(words, columns, *, caller):
-    """Raise an error that names the first missing column, if a frame of words lacks any."""
-    missing = [column for column in columns if column not in words.columns]
-    if missing:
-        raise ValueError(
-            f"{caller} reads the column {missing[0]!r} of the frame of words, which has only "
-            f"{list(words.columns)}. Make the frame with words_frame or read_conllu."
-        )
+from sklearn_neurox.utils._containers import describe, read_frame, to_pandas
 
 
 def word_forms(words, *, caller):
@@ -20,10 +13,16 @@ def word_forms(words, *, caller):
 
     Raise an error if the column is absent or a word is missing.
     """
+    words = to_pandas(words)
     if isinstance(words, pd.DataFrame):
-        check_columns(words, ["word"], caller=caller)
-        words = words["word"]
-    forms = pd.Series(np.asarray(words, dtype=object), dtype=object)
+        words = read_frame(words, ["word"], caller=caller)["word"]
+    values = np.asarray(words, dtype=object)
+    if values.ndim != 1:
+        raise InvalidParameterError(
+            f"The 'words' parameter of {caller} must be a frame of words or a flat list of words, "
+            f"got {describe(words)}."
+        )
+    forms = pd.Series(values, dtype=object)
     missing = forms.isna()
     if missing.any():
         raise ValueError(

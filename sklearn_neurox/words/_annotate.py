@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions, validate_params
 
+from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.words._layout import check_column_names, string_dtype
 
 
 @validate_params(
     {
-        "words": [pd.DataFrame],
+        "words": "no_validation",  # may be a table of any library
         "name": [str],
         "on": [str, None],
         "match": [StrOptions({"fullmatch", "search"})],
@@ -35,7 +36,8 @@ def annotate(
     Parameters
     ----------
     words : DataFrame of shape (n_words, n_columns)
-        One row per word, as returned by `words_frame` or `read_conllu`; it is not modified.
+        One row per word, as returned by `words_frame` or `read_conllu`; it is not modified. A table
+        of another library (see `words_frame`) becomes a DataFrame.
 
     by : collection of str, str, re.Pattern or callable
         What makes a word positive:
@@ -75,8 +77,9 @@ def annotate(
         If `by` has none of these types.
 
     ValueError
-        If a class is empty; if the frame already has a column `name`, or has no column `on`; or if
-        a function does not return a bool (the message names the first such row).
+        If a regular expression is invalid; if a class is empty; if the frame already has a column
+        `name`, or has no column `on`; or if a function does not return a bool (the message names
+        the first such row).
 
     See Also
     --------
@@ -109,6 +112,7 @@ def annotate(
     >>> late["late"].tolist()
     ['negative', 'negative', 'negative', 'positive']
     """
+    words = read_frame(words, caller="annotate")
     _check_names(words, name, on)
     if positive == negative:
         raise ValueError(
@@ -150,7 +154,7 @@ def _test(by, match, case_sensitive):
     """Return a function that tests one value, for any kind of ``by``."""
     if isinstance(by, str | re.Pattern):
         flags = 0 if case_sensitive else re.IGNORECASE
-        pattern = by if isinstance(by, re.Pattern) else re.compile(by)
+        pattern = by if isinstance(by, re.Pattern) else _compiled(by)
         # Adding a flag to a compiled expression requires recompiling it.
         pattern = re.compile(pattern.pattern, pattern.flags | flags) if flags else pattern
         if isinstance(pattern.pattern, bytes):
@@ -175,6 +179,17 @@ def _test(by, match, case_sensitive):
         )
     chosen = {_folded(value, case_sensitive) for value in by}
     return lambda value: _folded(value, case_sensitive) in chosen
+
+
+def _compiled(expression):
+    try:
+        return re.compile(expression)
+    except re.error as error:
+        raise ValueError(
+            f"The 'by' parameter of annotate is {expression!r}, which is not a valid regular "
+            f"expression: {error}. If it is a word, pass it in a set, {{{expression!r}}}; to match "
+            "its characters inside words, pass re.escape(...) of it with match='search'."
+        ) from None
 
 
 def _folded(value, case_sensitive):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.utils._one_type import check_one_type
 from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 
@@ -78,7 +79,10 @@ def join_words(
     after = np.fromiter(map(len, gaps), dtype=np.int64, count=n_words)
     stop = np.cumsum(sizes + after) - after
     begin = stop - sizes
-    everything = "".join([word + gap for word, gap in zip(words, gaps, strict=True)])
+    # Adding each gap to its word would make as many new strings.
+    pieces = [""] * (2 * n_words)
+    pieces[::2], pieces[1::2] = words, gaps
+    everything = "".join(pieces)
     first = first_rows(lengths)
     bounds = zip(begin[first].tolist(), stop[first + lengths - 1].tolist(), strict=True)
     texts = [everything[left:right] for left, right in bounds]
@@ -98,6 +102,8 @@ def assemble_frame(
 ) -> pd.DataFrame:
     """Build the frame from a text and id per sentence, and a span, word and annotations per row."""
     check_column_names(annotations)
+    for name, column in annotations.items():
+        check_one_type(column, f"The annotation {name!r}")
     distinct, text_codes = unique_in_order(texts)
     categories = pd.Index(distinct, dtype=string_dtype())
     of_row = np.repeat(np.arange(len(texts)), lengths)

@@ -252,9 +252,9 @@ def test_float16_halves_the_file_and_never_saturates(tmp_path, H, words):
 
 def test_words_are_a_frame(tmp_path, H):
     sentences = [["a", "b"], ["c"]]
-    with pytest.raises(TypeError, match=r"got a list.*words_frame\(sentences\)"):
+    with pytest.raises(TypeError, match=r"of type list.*words_frame\(sentences\)"):
         read_neurox(by_hand(tmp_path / "acts.json", H), sentences)
-    with pytest.raises(TypeError, match=r"got a list.*words_frame\(sentences\)"):
+    with pytest.raises(TypeError, match=r"of type list.*words_frame\(sentences\)"):
         write_neurox(tmp_path / "acts.hdf5", H, sentences, n_layers=N_LAYERS)
 
 

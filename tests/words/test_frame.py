@@ -127,7 +127,10 @@ def test_neighboring_categorical_sentence_ids():
     ("arguments", "message"),
     [
         ({"words": []}, "contains no sentences"),
-        ({"words": "The cat"}, "must be a list of sentences, each a list of words, or a DataFrame"),
+        (
+            {"words": "The cat"},
+            "must be a list of sentences, .*or a table of words .*of type str",
+        ),
         ({"words": ["The cat"]}, "Sentence 0 is 'The cat', not a list of words"),
         ({"words": [["a"], 3]}, "Sentence 1 is 3, not a list of words"),
         ({"words": [["a"], []]}, "There are no words in sentence 1"),
@@ -174,20 +177,20 @@ def test_neighboring_categorical_sentence_ids():
         ({"words": [["a"]], "text": "natural"}, "Pass the words as a DataFrame"),
         ({"words": long_frame(), "labels": []}, "holds its labels in its columns"),
         ({"words": long_frame(), "sentence_ids": []}, "holds its sentence_ids in its columns"),
-        ({"words": long_frame()[["word"]]}, r"no column 'sentence_id'.*but has \['word'\]"),
+        ({"words": long_frame()[["word"]]}, r"no column 'sentence_id'.*It has \['word'\]"),
         (
             {"words": pd.DataFrame({"id": [0], "tokens": [["Dogs", "bark"]]})},
-            r"no column 'sentence_id'.*row per sentence, pass.*words_frame\(frame\['tokens'\]",
+            r"no column 'word', but only \['id', 'tokens'\].*words_frame\(frame, word='tokens'\)",
         ),
         ({"words": long_frame()[:0]}, "has no rows"),
         ({"words": long_frame(start=0)}, "called 'start', which is one of the columns"),
         (
             {"words": pd.concat([long_frame(x=0), long_frame(x=0)[["x"]]], axis=1)},
-            "two annotations called 'x'",
+            "2 columns called 'x'",
         ),
         (
             {"words": pd.concat([long_frame(), long_frame()[["word"]]], axis=1)},
-            "two columns called 'word'",
+            "2 columns called 'word'",
         ),
         ({"words": long_frame(word=["a", "b", None])}, r"position 0 of sentence 1 .*'a'.* missing"),
         ({"words": long_frame(sentence_id=["a", None, "b"])}, "sentence_id of row 1 is missing"),

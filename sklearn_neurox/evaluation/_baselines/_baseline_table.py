@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import delayed
@@ -26,8 +26,13 @@ from sklearn_neurox.evaluation._baselines._type_baseline import (
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._fold_score import score_fold
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
+from sklearn_neurox.utils._validation import (
+    check_equal_lengths,
+    check_no_missing_labels,
+    check_row_order,
+)
 from sklearn_neurox.utils._word_columns import word_forms
 
 _FROM_WORDS = ("majority", "word type", "characters")
@@ -42,8 +47,8 @@ class _Contender(NamedTuple):
 
 @validate_params(
     {
-        "words": ["array-like"],
         "y": ["array-like"],
+        "words": "no_validation",  # may be a table of any library
         "estimator": [HasMethods(["fit", "predict"]), None],
         "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"]), None],
         "X_untrained": ["array-like", HasMethods(["shape", "__getitem__"]), None],
@@ -81,7 +86,7 @@ def baseline_table(
 
     Parameters
     ----------
-    words : DataFrame with the column ``word``, or array-like of str of shape (n_words,)
+    words : table with the column ``word``, or array-like of str of shape (n_words,)
         The words. Must be a frame of words if ``estimator`` is fitted on words.
 
     y : array-like of shape (n_words,)
@@ -179,8 +184,10 @@ def baseline_table(
     1   word type   0.75  0.04
     2  characters   0.78  0.02
     """
+    words, y, X, X_untrained, groups = map(to_pandas, (words, y, X, X_untrained, groups))
     check_no_missing_labels(y)
-    check_consistent_length(words, y, X, X_untrained, groups)
+    inputs = {"words": words, "y": y, "X": X, "X_untrained": X_untrained, "groups": groups}
+    check_equal_lengths("baseline_table", **inputs)
     for name, rows in (("words", words), ("X", X), ("X_untrained", X_untrained)):
         check_row_order(rows, y, names=(name, "y"))
     word_forms(words, caller="baseline_table")

@@ -14,6 +14,7 @@ from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
@@ -193,6 +194,7 @@ def online_codelength(
             "'predict_proba'. Use a probe that has it, or wrap this one in "
             "CalibratedClassifierCV."
         )
+    X, y, groups = map(to_pandas, (X, y, groups))
     check_consistent_length(X, y, groups)
     check_row_order(X, y)
     labels, codes, known = _check_labels(y, classes)

@@ -10,13 +10,14 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 from sklearn_neurox.utils._validation import check_no_missing_labels
 
 
 @validate_params(
     {
-        "words": ["array-like"],
+        "words": "no_validation",  # may be a table of any library
         "y": ["array-like", None],
         "kind": [StrOptions({"type", "position"})],
         "distribution": [StrOptions({"empirical", "uniform"}), Mapping, pd.Series],
@@ -46,7 +47,7 @@ def control_labels(
 
     Parameters
     ----------
-    words : DataFrame of words or array-like of shape (n_words,)
+    words : table of words or array-like of shape (n_words,)
         A frame of words, whose column ``word`` (or ``position``) is used; or the types themselves,
         such as ``words["lemma"]``, or the positions themselves.
 
@@ -117,6 +118,7 @@ def control_labels(
     >>> control_labels(["the", "dog", "saw", "the", "cat"], y).tolist()
     ['VERB', 'DET', 'DET', 'VERB', 'NOUN']
     """
+    words, y = to_pandas(words), to_pandas(y)
     keys = _keys(words, kind, case_sensitive)
     if y is not None:
         check_consistent_length(keys, y)
@@ -136,7 +138,7 @@ def _keys(words, kind, case_sensitive):
                 f"control_labels(kind={kind!r}) needs the column {column!r}, but the frame has "
                 f"{list(words.columns)}. Pass the column to use instead of the frame."
             )
-        words = words[column]
+        words = read_frame(words, caller="control_labels")[column]
     values = np.asarray(words, dtype=object)
     if values.ndim != 1:
         raise ValueError(

@@ -12,13 +12,14 @@ from sklearn.utils.multiclass import check_classification_targets
 # Private, but scikit-learn's own meta-estimators delegate methods with it.
 from sklearn.utils.validation import _estimator_has, check_is_fitted
 
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
 
 
 def check_both_labels(X, y, control_y):
     """Check that task and control labels are present, one per row, and in the order of X."""
     check_consistent_length(X, y, control_y)
-    for labels, name in ((y, "y"), (control_y, "control_y")):
+    for labels, name in ((to_pandas(y), "y"), (to_pandas(control_y), "control_y")):
         check_no_missing_labels(labels, input_name=name)
         assert_all_finite(labels, input_name=name)
         check_classification_targets(labels)

@@ -15,6 +15,7 @@ from sklearn.utils.parallel import delayed
 from sklearn_neurox.evaluation._controls._control_task_classifier import check_both_labels
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 
@@ -145,6 +146,7 @@ def selectivity_score(
     0     0   1.0      0.6          0.4   1.0      1.0
     1     1   1.0      0.6          0.4   1.0      1.0
     """
+    X, y, control_y, types, groups = map(to_pandas, (X, y, control_y, types, groups))
     check_consistent_length(X, types, groups)
     check_both_labels(X, y, control_y)
     codes = None if types is None else _type_codes(types, control_y)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
@@ -20,15 +20,21 @@ from sklearn_neurox.evaluation._layers._group_bootstrap import (
 )
 from sklearn_neurox.evaluation._layers._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order, is_word_frame
+from sklearn_neurox.utils._validation import (
+    check_equal_lengths,
+    check_no_missing_labels,
+    check_row_order,
+    is_word_frame,
+)
 from sklearn_neurox.utils._warn_user import warn_user
 
 
 @validate_params(
     {
         "estimator": [HasMethods(["fit", "predict"])],
-        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
+        "X": "no_validation",  # may be a table of any library
         "y": ["array-like"],
         "groups": ["array-like"],
         "features": [HasMethods(["fit_transform", "transform"]), None],
@@ -212,11 +218,12 @@ def layer_profile(
     1      1   0.93  0.91  0.95      NaN
     2      2   0.52  0.47  0.58      0.0
     """
+    X, y, groups = map(to_pandas, (X, y, groups))
     check_no_missing_labels(y)
+    check_equal_lengths("layer_profile", X=X, y=y, groups=groups)
     check_row_order(X, y)
     _check_features(estimator, X, features)
     labels = column_or_1d(np.asarray(y))
-    check_consistent_length(X, labels, groups)
     classes = is_classifier(estimator)
     if classes:
         check_classification_targets(labels)

@@ -106,11 +106,17 @@ def predict_tokens(model, inputs, places, targets):
 
     top1 : ndarray of shape (n_places,)
         The most likely tokens.
+
+    Raises
+    ------
+    ValueError
+        If a prediction is NaN.
     """
     import torch
 
     from sklearn_neurox.extraction._model._forward import accepted_by, options_of
     from sklearn_neurox.extraction._model._hooks import at_places
+    from sklearn_neurox.extraction._run._finite import advise
     from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
     inputs = {name: inputs[name] for name in accepted_by(model, inputs)}
@@ -122,7 +128,13 @@ def predict_tokens(model, inputs, places, targets):
         logits = output.logits if hasattr(output, "logits") else output.prediction_logits
         if not head.ran:  # the head has no module of its own
             logits = logits.reshape(-1, logits.shape[-1])[chosen]
+        dtype = logits.dtype
         logits = logits.reshape(len(places), -1).float()
         wanted = to_tensor(targets, device=logits.device)[:, None]
         loss = logits.logsumexp(-1) - logits.gather(-1, wanted)[:, 0]
+        if loss.isnan().any():
+            raise ValueError(
+                f"The predictions of {int(loss.isnan().sum())} of {len(loss)} subwords are NaN. "
+                f"{advise(model, dtype)}"
+            )
         return to_numpy(loss).astype(np.float64), to_numpy(logits.argmax(-1))

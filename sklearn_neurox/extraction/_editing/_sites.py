@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sklearn_neurox.extraction._model._first_look import traits_of
 from sklearn_neurox.extraction._model._forward import (
     are_close,
     base_of,
@@ -14,10 +15,11 @@ from sklearn_neurox.extraction._model._forward import (
     forward_of,
     hidden_states_of,
     probe_inputs,
-    traits_of,
+    run_once,
 )
 from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
 from sklearn_neurox.extraction._model._projections import block_modules
+from sklearn_neurox.extraction._model._remembered import remembered
 
 _hidden_sites: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
@@ -59,22 +61,22 @@ def hidden_sites(model, stack):
 
     Layers whose site was not found are missing.
     """
-    # Cached by the stack, which a model with a head shares with the model without it.
-    base = base_of(model, stack)
-    if base not in _hidden_sites:
+    # Remembered by the stack, which a model with a head shares with the model without it.
+    known = remembered(_hidden_sites, base_of(model, stack), run_once)
+    if stack not in known:
         traits = traits_of(model, stack)
         with evaluating(model), torch.inference_mode():
-            _hidden_sites[base] = _find(model, stack, traits)
-    return _hidden_sites[base]
+            known[stack] = _find(model, stack, traits)
+    return known[stack]
 
 
 def _find(model, stack, traits):
     base, inputs = base_of(model, stack), probe_inputs(model, stack)
-    expected = hidden_states_of(base, inputs)
+    expected = hidden_states_of(model, stack, inputs)
     candidates, blocks = _candidates(model, base, stack, traits)
     found = {}
     seen = _matching(
-        forward_of(model, base, inputs),
+        forward_of(model, stack, inputs),
         {(layer, site): (site.tap(base), expected[layer]) for layer, site in candidates},
     )
     for layer, site in candidates:
@@ -82,7 +84,7 @@ def _find(model, stack, traits):
             found.setdefault(layer, site)
     last = len(expected) - 1
     if last not in found:
-        found[last] = _producer(model, base, inputs, blocks, expected[last])
+        found[last] = _producer(model, stack, inputs, blocks, expected[last])
     return found
 
 
@@ -120,7 +122,7 @@ def _shares_blocks(model, stack):
     return any(call for _, call in blocks.values())
 
 
-def _producer(model, base, inputs, blocks, expected):
+def _producer(model, stack, inputs, blocks, expected):
     """Find the first module outside the blocks whose output is the last state: the final norm.
 
     The stack as a whole does not work: some heads call its parts, and poolers run before its end.
@@ -128,8 +130,8 @@ def _producer(model, base, inputs, blocks, expected):
     inside = tuple(f"{path}." for path in blocks)
     taps = {
         path: (Tap(module, "output"), expected)
-        for path, module in base.named_modules()
+        for path, module in base_of(model, stack).named_modules()
         if path and path not in blocks and not path.startswith(inside)
     }
-    found = _matching(forward_of(model, base, inputs), taps)
+    found = _matching(forward_of(model, stack, inputs), taps)
     return Site(found[0] if found else "", "output")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklearn_neurox.extraction._editing._language_model import kind_of, predict_tokens
-from sklearn_neurox.extraction._model._forward import evaluating, input_device, traits_of
+from sklearn_neurox.extraction._model._first_look import traits_of
+from sklearn_neurox.extraction._model._forward import evaluating, input_device
 from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
 from sklearn_neurox.extraction._run._batching import run_in_halves
 from sklearn_neurox.extraction._run._model_source import model_source
@@ -133,8 +134,10 @@ class WordPredictor:
         multiple = max(traits_of(model, stack).multiple for stack in self.source.stacks)
         loss, top1 = np.zeros(len(self.word)), np.full(len(self.word), -1)
 
+        types = self.source.reads_types(model)
+
         def run(batch, done):
-            asked, prediction = self._predict_batch(model, multiple, batch)
+            asked, prediction = self._predict_batch(model, multiple, types, batch)
             loss[asked], top1[asked] = prediction
 
         with evaluating(model):
@@ -148,10 +151,11 @@ class WordPredictor:
             top1=top1,
         )
 
-    def _predict_batch(self, model, multiple, batch):
+    def _predict_batch(self, model, multiple, types, batch):
         """Return the subwords that a batch predicts, with their losses and most likely tokens."""
         has_decoder = self.kind == "seq2seq"
-        inputs, width = self.source.make_inputs(batch, multiple, input_device(model), has_decoder)
+        device = input_device(model)
+        inputs, width = self.source.make_inputs(batch, multiple, device, has_decoder, types)
         low = np.searchsorted(self._ordered, batch, side="left")
         counts = np.searchsorted(self._ordered, batch, side="right") - low
         asked = self._by_sequence[ranges(low, counts)[0]]

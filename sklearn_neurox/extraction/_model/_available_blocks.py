@@ -7,6 +7,8 @@ from sklearn_neurox.extraction._model import _config
 from sklearn_neurox.extraction._model._blocks import MODULE, Block
 from sklearn_neurox.extraction._model._loading import load_skeleton
 
+_LAYERED = ("hidden", "mlp", "attention")
+
 
 def list_blocks(spec, config, components, stacks):
     """List all blocks of some components, by stack and then by component.
@@ -15,6 +17,8 @@ def list_blocks(spec, config, components, stacks):
     """
     found = []
     for stack in stacks:
+        if not spec.is_torch_model and not set(components).isdisjoint(_LAYERED):
+            _check_layers(spec, config, stack)
         for component in components:
             if component == "hidden" and not spec.is_torch_model:
                 # The config is enough; this needs neither torch nor the modules.
@@ -27,6 +31,30 @@ def list_blocks(spec, config, components, stacks):
                 found += _blocks_of_modules(spec, config, component, stack)
     _check_modules_found(spec, components, stacks, found)
     return tuple(dict.fromkeys(found))  # two globs may match one module
+
+
+def _check_layers(spec, config, stack):
+    """Raise an error if the config describes a stack whose layers are not known, or are others."""
+    if not _config.n_blocks(config, stack):
+        raise ValueError(
+            f"ActivationExtractor cannot read the layers of {spec.name}: its config "
+            f"({config.model_type}) does not state the number of layers of one stack that reads "
+            "text. Load the model yourself and pass the part that reads text, such as "
+            "model.text_model, or name modules with component='module:<glob>'."
+        )
+    if not spec.is_live:
+        return
+    from sklearn_neurox.extraction._model._first_look import traits_of
+
+    stated = _config.hidden_layers(config, stack)[-1]
+    n_layers = traits_of(spec.model, stack).n_layers
+    if stated != n_layers:
+        raise ValueError(
+            f"The config of {spec.name} states {stated} layers, but the model returns the states "
+            f"of {n_layers}. If you removed or added layers, tell the config: set "
+            f"model.config.num_hidden_layers = {n_layers} (or its name in this config). Otherwise, "
+            "name modules with component='module:<glob>'."
+        )
 
 
 def _blocks_of_modules(spec, config, component, stack):

@@ -2,7 +2,6 @@
 """Identify a model and its tokenizer without loading them."""
 
 import contextlib
-import copy
 import hashlib
 import json
 import os
@@ -13,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sklearn_neurox.extraction._model._loading import DetachedModel
+from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._output_files import write_whole
 from sklearn_neurox.utils._tqdm import tqdm_class
@@ -24,9 +24,11 @@ _CHUNK = 1 << 22
 _WORTH_KEEPING = 32 << 20
 _SETTLED_NS = 2_000_000_000
 _THE_MODELS = "the model's"
-_ADAPTERS = ("disable_adapters", "active_adapters", "merged_adapters", "scaling")
 # Settings of a live tokenizer that do not change how it tokenizes.
-_INCIDENTAL = ("name_or_path", "tokenizer_file", "vocab_file", "merges_file")
+_INCIDENTAL = frozenset(
+    "name_or_path tokenizer_file vocab_file merges_file padding_side truncation_side verbose "
+    "chat_template clean_up_tokenization_spaces".split()
+)
 
 
 def fingerprint(spec, options, memo=None):
@@ -65,14 +67,16 @@ def leave_behind(spec, *, with_digests):
     name = type(spec.model).__name__
     if not with_digests:
         return DetachedModel(name)
+    model = _of_model(spec, None)
     if spec.is_torch_model:
-        return DetachedModel(name, _of_live(spec.model), _THE_MODELS)
+        return DetachedModel(name, model, _THE_MODELS)
     own = spec.tokenizer is None and spec.model.config.name_or_path
-    tokenizer = _of_tokenizer(spec, None) if own else None
-    return DetachedModel(name, _of_live(spec.model), tokenizer)
+    return DetachedModel(name, model, _of_tokenizer(spec, None) if own else None)
 
 
 def _of_model(spec, memo):
+    if spec.fingerprint is not None:
+        return ["named", spec.fingerprint]
     if spec.is_live:
         is_detached = isinstance(spec.model, DetachedModel)
         return spec.model.fingerprint if is_detached else _of_live(spec.model)
@@ -135,8 +139,10 @@ def _of_config(folder):
 
 def _of_folder(folder, suffixes, memo):
     files = sorted(f for f in folder.iterdir() if f.suffix in suffixes and f.is_file())
-    stats = [(os.path.abspath(f), f.stat()) for f in files]
-    stamps = tuple((path, s.st_size, s.st_mtime_ns, s.st_ino) for path, s in stats)
+    stamps = tuple(map(stamp, files))
+    # A file changed just now may change again with the same times.
+    if not stamps or time.time_ns() - max(changed for _, _, changed, *_ in stamps) < _SETTLED_NS:
+        return _of_files.__wrapped__(stamps)
     if memo is None or sum(size for _, size, *_ in stamps) < _WORTH_KEEPING:
         return _of_files(stamps)
     stored = memo / ".digests" / hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]
@@ -145,11 +151,9 @@ def _of_folder(folder, suffixes, memo):
         if re.fullmatch("[0-9a-f]{32}", digest):
             return digest
     digest = _of_files(stamps)
-    # A file changed just now may change again with the same timestamp.
-    if time.time_ns() - max(modified for _, _, modified, _ in stamps) > _SETTLED_NS:
-        with contextlib.suppress(OSError):  # if it cannot be stored, it is computed again
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(stored, lambda name: Path(name).write_text(digest, "ascii"))
+    with contextlib.suppress(OSError):  # if it cannot be stored, it is computed again
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(stored, lambda name: Path(name).write_text(digest, "ascii"))
     return digest
 
 
@@ -165,89 +169,63 @@ def _of_files(stamps):
 
 
 def _of_live(model):
-    """Digest a live model: its architecture and its current parameters."""
+    """Digest a live model as it is now: tensors, attributes, types and code of its modules."""
+    from sklearn_neurox.extraction._model._checksum import checksum
+    from sklearn_neurox.extraction._model._description import describe
+    from sklearn_neurox.extraction._model._forward import run_once
+    from sklearn_neurox.extraction._model._overwritten import overwritten_by
+
+    settings, module = [version("transformers")], model
     if isinstance(model, TorchModel):
         if model.fingerprint is None:
             return None
         module = model.module
-        kinds = [(name, type(part).__name__) for name, part in module.named_modules()]
         settings = [
-            kinds,
             model.fingerprint,
             model.supports_padding,
             model.pad_token_id,
             model.max_length,
         ]
-    else:
-        module = model
-        settings = {k: v for k, v in model.config.to_dict().items() if not k.startswith("_")}
-    digest = hashlib.sha256(type(module).__name__.encode())
-    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, value in _state_of(module):
-        digest.update(f"{name}:".encode())
-        _add(digest, value, name)
+    _check_in_memory(module)
+    of_tensor = lambda path, tensor: hashlib.sha256(checksum(tensor)).hexdigest()  # noqa: E731
+    parts = [settings, describe(module, of_tensor, overwritten_by(model, run_once))]
+    digest = hashlib.sha256(json.dumps(parts).encode())
     return "live-" + digest.hexdigest()[:32]
 
 
-def _state_of(module):
-    """Yield the contents of ``state_dict`` and the active adapters, without changing the model."""
-    import torch
-
-    plainly = torch.nn.Module._save_to_state_dict
-    for path, part in module.named_modules(remove_duplicate=False):
-        prefix, found = f"{path}." if path else "", {}
-        own = part
-        if type(part)._save_to_state_dict is not plainly and not any(part.children()):
-            # bitsandbytes 4-bit layers repack lossily, so a copy is digested where possible.
-            with contextlib.suppress(RuntimeError, TypeError, NotImplementedError):
-                own = copy.deepcopy(part)
-        own._save_to_state_dict(found, prefix, keep_vars=False)
-        yield from found.items()  # may share memory with the copy
-        # In peft layers these are attributes; models have methods of the same names.
-        if isinstance(getattr(part, "disable_adapters", None), bool):
-            yield f"{prefix}adapters", [getattr(part, name, None) for name in _ADAPTERS]
-
-
-def _add(digest, value, name):
-    """Add a parameter to a digest; quantized ones consist of several parts."""
-    import torch
-
-    from sklearn_neurox.utils._torch import to_numpy
-
-    if isinstance(value, (tuple, list)):
-        for part in value:
-            _add(digest, part, name)
-        return
-    if not isinstance(value, torch.Tensor):
-        digest.update(repr(value).encode())
-        return
-    digest.update(f"{tuple(value.shape)}:{value.dtype}".encode())
-    if value.device.type == "meta":
-        raise ValueError(
-            "The 'cache' of ActivationExtractor cannot identify this live model, because its "
-            f"{name!r} is offloaded, not in memory. Pass the path of the model, or cache=None."
-        )
-    if hasattr(value, "__tensor_flatten__"):  # a tensor subclass made of several tensors
-        names, context = value.__tensor_flatten__()
-        _add(digest, [context, *(getattr(value, part) for part in names)], name)
-    elif value.is_quantized and value.qscheme() == torch.per_tensor_affine:
-        _add(digest, [value.int_repr(), value.q_scale(), value.q_zero_point()], name)
-    elif value.is_quantized:
-        scales = value.q_per_channel_scales(), value.q_per_channel_zero_points()
-        _add(digest, [value.int_repr(), *scales], name)
-    else:
-        digest.update(to_numpy(value.contiguous().reshape(-1).view(torch.uint8)).data)
+def _check_in_memory(module):
+    for name, value in (*module.named_parameters(), *module.named_buffers()):
+        if value.device.type == "meta":
+            raise ValueError(
+                "The 'cache' of ActivationExtractor cannot identify this live model, because its "
+                f"{name!r} is offloaded, not in memory. Pass the path of the model, or cache=None, "
+                "or name the model with fingerprint=."
+            )
 
 
 def _of_live_tokenizer(tokenizer):
-    settings = {k: v for k, v in tokenizer.init_kwargs.items() if k not in _INCIDENTAL}
+    own = {name: value for name, value in vars(tokenizer).items() if _is_plain(value)}
+    held = {**tokenizer.init_kwargs, **own}
+    settings = {name: value for name, value in held.items() if name not in _INCIDENTAL}
     settings["model_max_length"] = tokenizer.model_max_length
-    parts = [type(tokenizer).__name__, settings, sorted(tokenizer.get_added_vocab().items())]
+    parts = [
+        type(tokenizer).__name__,
+        settings,
+        tokenizer.special_tokens_map,
+        list(tokenizer.model_input_names),
+        sorted(tokenizer.get_added_vocab().items()),
+    ]
     if tokenizer.is_fast:
-        rules = json.loads(tokenizer.backend_tokenizer.to_str())
-        # These two are left by the last call, and the next call overrides them.
-        parts.append({k: v for k, v in rules.items() if k not in ("truncation", "padding")})
+        # What comes before are settings of the last call, which the next call overrides. Reading
+        # the rules as JSON would take ten times as long as writing them.
+        parts.append(tokenizer.backend_tokenizer.to_str().partition(',"added_tokens":')[2])
     else:
         parts.append(sorted(tokenizer.get_vocab().items()))
     text = json.dumps(parts, sort_keys=True, default=str)
     return "live-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _is_plain(value):
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))

@@ -5,25 +5,24 @@ import contextlib
 import inspect
 import threading
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 
+from sklearn_neurox.extraction._model import _families
 from sklearn_neurox.extraction._model._config import max_positions
 from sklearn_neurox.extraction._model._eager import uncompiled
-from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, run_tapped
+from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, first_of, run_tapped
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 
-_traits: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
-_widths: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 # The number of open contexts per model, and its modules that were in training mode before.
 _in_evaluation: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _modes_lock = threading.Lock()
 
-_PROBE_LENGTH = 12
-_PROBE_PADDING = 4
-_PROBE_TEXTS = 8
+# A prime number shows whether a model pads itself, whatever its window.
+PROBE_LENGTH = 13
+PROBE_PADDING = 4
 
 
 @dataclass(frozen=True)
@@ -35,55 +34,30 @@ class StackTraits:
     supports_padding: bool  # whether padding leaves the states unchanged
     batch_dependent: bool  # whether the states of a text depend on the rest of its batch
     multiple: int  # shorter inputs are padded to this length
+    pads_itself: bool = False  # whether modules see padding at the end that the model adds
+    time_first: tuple = ()  # the components that have the tokens before the texts
+    problem: str | None = None  # why the hidden states cannot be read
+    repeated: frozenset = frozenset()  # paths of projections that run several times in a block
 
 
 def base_of(model, stack=None):
     """Return the part of a model that computes the states: one stack, without heads."""
     if isinstance(model, TorchModel):
         return model.module
+    text = getattr(model.base_model, "language_model", None) if stack else None
+    if text is not None and text.config.is_encoder_decoder:
+        model = text
     if stack == "decoder":
         return model.get_decoder()
     return model.get_encoder() if stack else model.base_model
 
 
-def traits_of(model, stack=None):
-    """Return the traits of a stack, which test runs determine the first time."""
-    known = _traits.setdefault(model, {})
-    if stack not in known:
-        if isinstance(model, TorchModel):
-            known[stack] = StackTraits(None, 0, model.supports_padding, False, 1)
-        else:
-            with evaluating(model), torch.inference_mode():
-                known[stack] = _examine(model, stack)
-    return known[stack]
-
-
-def _examine(model, stack):
-    base = base_of(model, stack)
-    multiple = getattr(base.config, "downsampling_rate", 1)
-    inputs = probe_inputs(model, stack)
-    length = inputs["input_ids"].shape[1]
-    expected = hidden_states_of(base, inputs)
-    n_layers = len(expected) - 1
-    padded = hidden_states_of(base, probe_inputs(model, stack, padding=_PROBE_PADDING))
-    supports_padding = all(
-        are_close(short, long[:, :length])
-        for short, long in zip(expected, padded, strict=True)
-        if short.shape[1] == length
-    )
-    # Quantizing a batch by its extremes makes each text's rounding depend on the others, and
-    # experts with limited capacity may drop tokens that come after those of other texts.
-    together = hidden_states_of(base, probe_inputs(model, stack, n_texts=_PROBE_TEXTS))
-    batch_dependent = not all(
-        are_close(alone, beside[:1]) for alone, beside in zip(expected, together, strict=True)
-    )
-    unknown = StackTraits(None, n_layers, supports_padding, batch_dependent, multiple)
-    for name, module in list(base.named_modules()):
-        if isinstance(module, torch.nn.ModuleList) and len(module) == n_layers:
-            traits = replace(unknown, blocks=name)
-            if _tapped_equals(base, traits, inputs, expected):
-                return traits
-    return unknown
+def run_once(model):
+    """Run all stacks of a model on a few tokens."""
+    two = not isinstance(model, TorchModel) and model.config.is_encoder_decoder
+    with evaluating(model), torch.inference_mode():
+        for stack in ("encoder", "decoder") if two else (None,):
+            forward_of(model, stack, probe_inputs(model, stack))()
 
 
 def probe_inputs(model, stack, *, padding=0, n_texts=1):
@@ -95,12 +69,11 @@ def probe_inputs(model, stack, *, padding=0, n_texts=1):
         ids = model.encode_checked("A few words .")[0][: model.max_length]
         ids = torch.from_numpy(ids).to(input_device(model)).repeat(n_texts, 1)
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    base = base_of(model, stack)
     # From the config, because a model that hashes characters has no single embedding table.
-    size = getattr(base.config.get_text_config(), "vocab_size", 128)
+    size = getattr(model.config.get_text_config(), "vocab_size", None) or 128
     first = min(5, size - 1)
-    room = max_positions(base.config) or _PROBE_LENGTH + _PROBE_PADDING
-    length = min(_PROBE_LENGTH, room - _PROBE_PADDING)
+    room = max_positions(model.config, stack) or PROBE_LENGTH + PROBE_PADDING
+    length = min(PROBE_LENGTH, room - PROBE_PADDING)
     places = torch.arange(n_texts * length).reshape(n_texts, length)
     ids = first + places % max(1, min(size - first, 50))
     mask = torch.ones_like(ids)
@@ -109,12 +82,19 @@ def probe_inputs(model, stack, *, padding=0, n_texts=1):
         "attention_mask": torch.nn.functional.pad(mask, (0, padding)),
     }
     inputs = {name: value.to(input_device(model)) for name, value in inputs.items()}
+    base = base_of(model, stack)
+    if runs_whole(base):
+        return inputs | {f"decoder_{name}": value for name, value in inputs.items()}
     if stack == "decoder":
-        encoder = base_of(model, "encoder")
-        output = encoder(**inputs, **options_of(encoder))
+        output = forward_of(model, "encoder", inputs)()
         inputs["encoder_hidden_states"] = output.last_hidden_state
         inputs["encoder_attention_mask"] = inputs["attention_mask"]
     return inputs
+
+
+def runs_whole(base):
+    """Return whether a stack runs only as part of its model, as FSMT's do."""
+    return not hasattr(base, "config") and not hasattr(base, "_orig_mod")
 
 
 def input_device(model):
@@ -124,16 +104,29 @@ def input_device(model):
     return next((device for device in devices if device.type != "meta"), torch.device("cpu"))
 
 
-def hidden_states_of(base, inputs):
+def hidden_states_of(model, stack, inputs):
     """Run a stack and return all its hidden states, as transformers reports them."""
-    return base(**inputs, **options_of(base), output_hidden_states=True).hidden_states
+    return states_in(forward_of(model, stack, inputs)(output_hidden_states=True), model, stack)
+
+
+def states_in(output, model, stack):
+    """Return the hidden states of a stack in the output of a forward pass."""
+    whole = runs_whole(base_of(model, stack))
+    states = getattr(output, f"{stack}_hidden_states" if whole else "hidden_states", None)
+    if states is None:
+        what = f"a {type(output).__name__} without hidden states"
+        raise ValueError(_families.does_not_run(model, TypeError(f"the output is {what}")))
+    return [first_of(state) for state in states]
 
 
 def options_of(base):
     """Return the keyword options to call a model or stack with."""
     options = dict.fromkeys(accepted_by(base, ["use_cache"]), False)
-    # The config of a live model may set return_dict to False.
-    return options if getattr(base.config, "return_dict", True) else options | {"return_dict": True}
+    parameters = inspect.signature(getattr(base, "_orig_mod", base).forward).parameters
+    # The config of a live model may set return_dict to False, and DPR does unless it is told.
+    if "return_dict" in parameters or not getattr(base.config, "return_dict", True):
+        options["return_dict"] = True
+    return options
 
 
 def accepted_by(base, names):
@@ -153,21 +146,19 @@ def are_close(ours, theirs):
     return bool(((ours - theirs).abs().max() / scale) < tolerance)
 
 
-def _tapped_equals(base, traits, inputs, expected):
-    seen = {}
-    taps = {layer: _hidden_tap(base, traits, layer) for layer in range(traits.n_layers)}
-    try:
-        forward = partial(base, **inputs, **options_of(base))
-        output = run_tapped(forward, taps, seen.__setitem__, stop=False)
-    except ModuleDidNotRun:  # some modules of the list do not run
-        return False
-    seen[traits.n_layers] = output.last_hidden_state
-    return all(are_close(seen[layer], state) for layer, state in enumerate(expected))
-
-
-def _hidden_tap(base, traits, layer):
+def hidden_tap(base, traits, layer):
+    """Return the tap that reads a hidden layer other than the last."""
     blocks = base.get_submodule(traits.blocks)
     return Tap(blocks[layer - 1], "output") if layer else Tap(blocks[0], "input")
+
+
+def text_first(state, traits, component, shape):
+    """Return states as (n_texts, n_tokens, n_units), without the padding that a model adds."""
+    if component in traits.time_first and state.ndim > 2:
+        state = state.transpose(0, 1)
+    if traits.pads_itself and state.ndim == 2 and len(state) % shape[0] == 0:
+        state = state.reshape(shape[0], -1, state.shape[-1])
+    return state[:, : shape[1]] if traits.pads_itself and state.ndim > 2 else state
 
 
 def run_hidden(model, traits_by_stack, inputs, blocks, visit):
@@ -178,7 +169,7 @@ def run_hidden(model, traits_by_stack, inputs, blocks, visit):
     model : PreTrainedModel or TorchModel
 
     traits_by_stack : dict of (str or None) to StackTraits
-        The traits of each stack that has to run, from `traits_of`.
+        The traits of each stack that has to run.
 
     inputs : dict of str to Tensor
         ``input_ids``, ``attention_mask`` and perhaps ``token_type_ids``; for a decoder also
@@ -189,15 +180,36 @@ def run_hidden(model, traits_by_stack, inputs, blocks, visit):
 
     visit : callable
         Called with (index of the block, tensor of shape (n_sequences, n_tokens, n_units)).
+
+    Raises
+    ------
+    ValueError
+        If the model does not have one state per token of a requested block.
     """
-    decoder_inputs = {
-        name.removeprefix("decoder_"): value
-        for name, value in inputs.items()
-        if name.startswith("decoder_")
-    }
-    inputs = {name: value for name, value in inputs.items() if not name.startswith("decoder_")}
-    output = None
+    _check_blocks(model, traits_by_stack, blocks)
+    try:
+        _run_stacks(model, traits_by_stack, inputs, blocks, visit)
+    except ModuleDidNotRun as error:
+        missing = blocks[min(error.names)].name
+        raise ValueError(
+            f"ActivationExtractor cannot read {missing!r} of {type(model).__name__}, because the "
+            f"module that computes it does not run for text alone ({len(error.names)} blocks in "
+            "total). Choose other layers with layers=, or other components."
+        ) from error
+
+
+def _run_stacks(model, traits_by_stack, inputs, blocks, visit):
     with torch.inference_mode():
+        if any(runs_whole(base_of(model, stack)) for stack in traits_by_stack if stack):
+            _run_whole(model, traits_by_stack, inputs, blocks, visit)
+            return
+        decoder_inputs = {
+            name.removeprefix("decoder_"): value
+            for name, value in inputs.items()
+            if name.startswith("decoder_")
+        }
+        inputs = {name: value for name, value in inputs.items() if not name.startswith("decoder_")}
+        output = None
         for stack, traits in traits_by_stack.items():
             wanted = {n: block for n, block in enumerate(blocks) if block.stack == stack}
             if stack == "decoder":
@@ -208,24 +220,68 @@ def run_hidden(model, traits_by_stack, inputs, blocks, visit):
             output = _run_stack(model, stack, traits, inputs, wanted, visit, whole=whole)
 
 
+def _check_blocks(model, traits_by_stack, blocks):
+    for block in blocks:
+        traits = traits_by_stack[block.stack]
+        problem = traits.problem if block.component == "hidden" else None
+        if block.component in ("mlp", "attention") and block.path in traits.repeated:
+            problem = f"its module {block.path!r} runs more than once in a block"
+        if problem:
+            raise ValueError(
+                f"ActivationExtractor cannot read {block.name!r} of {type(model).__name__}: "
+                f"{problem}. Read other components, or modules with component='module:<glob>'."
+            )
+
+
 def _run_stack(model, stack, traits, inputs, wanted, visit, *, whole):
-    base = base_of(model, stack)
-    forward = forward_of(model, base, inputs)
+    shape = inputs["input_ids"].shape
+
+    def hand_over(n, state):
+        visit(n, text_first(state, traits, wanted[n].component, shape))
+
+    base, forward = base_of(model, stack), forward_of(model, stack, inputs)
     hidden = {block.layer: n for n, block in wanted.items() if block.component == "hidden"}
     taps = {n: _tap(base, block) for n, block in wanted.items() if block.component != "hidden"}
     if hidden and traits.blocks is None:
-        output = run_tapped(partial(forward, output_hidden_states=True), taps, visit, stop=False)
+        forward = partial(forward, output_hidden_states=True)
+        output = run_tapped(forward, taps, hand_over, stop=False)
+        states = states_in(output, model, stack)
         for layer, n in hidden.items():
-            visit(n, output.hidden_states[layer])
+            visit(n, states[layer][:, : shape[1]] if traits.pads_itself else states[layer])
         return output
     last = hidden.pop(traits.n_layers, None)
     for layer, n in hidden.items():
-        taps[n] = _hidden_tap(base, traits, layer)
+        taps[n] = hidden_tap(base, traits, layer)
     stop = last is None and not whole
-    output = run_tapped(forward, taps, visit, stop=stop) if taps or not stop else None
+    output = run_tapped(forward, taps, hand_over, stop=stop) if taps or not stop else None
     if last is not None:
         visit(last, output.last_hidden_state)
     return output
+
+
+def _run_whole(model, traits_by_stack, inputs, blocks, visit):
+    """Run both stacks in one pass of the model."""
+    shapes = {"encoder": inputs["input_ids"].shape}
+    if "decoder" in traits_by_stack:
+        shapes["decoder"] = inputs["decoder_input_ids"].shape
+    else:  # it runs all the same
+        inputs = inputs | {"decoder_input_ids": inputs["input_ids"][:, :1]}
+
+    def hand_over(n, state):
+        block = blocks[n]
+        shape = shapes[block.stack]
+        visit(n, text_first(state, traits_by_stack[block.stack], block.component, shape))
+
+    hidden = [n for n, block in enumerate(blocks) if block.component == "hidden"]
+    taps = {
+        n: _tap(base_of(model, block.stack), block)
+        for n, block in enumerate(blocks)
+        if n not in hidden
+    }
+    forward = partial(forward_of(model, blocks[0].stack, inputs), output_hidden_states=bool(hidden))
+    output = run_tapped(forward, taps, hand_over, stop=not hidden)
+    for n in hidden:
+        visit(n, states_in(output, model, blocks[n].stack)[blocks[n].layer])
 
 
 def _tap(base, block):
@@ -233,66 +289,23 @@ def _tap(base, block):
     return Tap(base.get_submodule(block.path), side, block.call)
 
 
-def forward_of(model, base, inputs):
+def forward_of(model, stack, inputs):
     """Return a function that runs a stack; its keywords select what the output contains."""
+    base = base_of(model, stack)
     if isinstance(model, TorchModel):
         arguments = [inputs["input_ids"]]
         if model.forward is None:
             return partial(base, *arguments)
         return partial(model.forward, base, *arguments, inputs["attention_mask"])
+    if runs_whole(base):
+        base = model.base_model
     known = {name: inputs[name] for name in accepted_by(base, inputs)}
-    return partial(base, **known, **options_of(base))
+    return partial(_run_unchanged, base, **known, **options_of(base))
 
 
-def module_widths(model, stack, paths):
-    """Run a model on a few tokens and return the number of units of each module.
-
-    Raises
-    ------
-    ValueError
-        If a module does not return one state per token, or does not run exactly once.
-    """
-    known = _widths.setdefault(model, {})
-    new = [path for path in paths if (stack, path) not in known]
-    if new:
-        with evaluating(model), torch.inference_mode():
-            found = _watch(model, stack, new)
-        for path in new:
-            known[stack, path] = _width(path, *found.get(path, (0, None, None)))
-    return {path: known[stack, path] for path in paths}
-
-
-def _watch(model, stack, paths):
-    """Run two texts through a stack and return how often each module ran, and on which shapes."""
-    base, found = base_of(model, stack), {}
-    inputs = probe_inputs(model, stack, n_texts=2)
-    calls = [(path, call) for path in paths for call in (0, 1)]
-    taps = {(path, call): Tap(base.get_submodule(path), "output", call) for path, call in calls}
-
-    def visit(tap, state):
-        path, call = tap
-        found[path] = call + 1, getattr(state, "shape", ()), inputs["input_ids"].shape
-
-    with contextlib.suppress(ModuleDidNotRun):  # which modules run is the question here
-        run_tapped(forward_of(model, base, inputs), taps, visit, stop=False)
-    return found
-
-
-def _width(path, n_calls, shape, expected):
-    problem = None
-    if n_calls != 1:
-        problem = "runs more than once" if n_calls else "does not run"
-        problem += " in a forward pass"
-    elif tuple(shape[:-1]) not in (tuple(expected), (expected.numel(),)):
-        problem = (
-            f"does not return one state per token: {tuple(shape)} for {tuple(expected)} tokens"
-        )
-    if problem:
-        raise ValueError(
-            f"ActivationExtractor cannot read the module {path!r}: it {problem}. Choose "
-            "other modules with component='module:<glob>'."
-        )
-    return int(shape[-1])
+def _run_unchanged(base, **inputs):
+    with _families.undoing(base):
+        return base(**inputs)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 """Hooks that read modules while a model runs, and are always removed afterwards."""
 
 import contextlib
+import threading
+import weakref
 from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -10,10 +12,15 @@ import torch
 
 # Hooks are set on a shared model, but must act only within the call that set them.
 _current_call: ContextVar = ContextVar("sklearn_neurox_call", default=None)
+# How often each module was edited, ever: a short edit may begin and end within a forward pass.
+_edits: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_edits_lock = threading.Lock()
 
 
 class ModuleDidNotRun(RuntimeError):
-    """A hooked module took no part in the forward pass."""
+    """A hooked module took no part in the forward pass; ``names`` lists its taps."""
+
+    names: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -80,10 +87,12 @@ def run_tapped(forward, taps, visit, *, stop):
             return None
     if waiting:
         missing = sorted(map(str, waiting))
-        raise ModuleDidNotRun(
+        error = ModuleDidNotRun(
             f"The module of {missing[0]!r} did not run in the forward pass ({len(waiting)} in "
             "total), so its activations cannot be read."
         )
+        error.names = tuple(waiting)
+        raise error
     return output
 
 
@@ -137,3 +146,15 @@ def at_places(module, places):
     finally:
         handle.remove()
         _current_call.reset(token)
+
+
+def note_edit(module):
+    """Count an edit of a module that is about to begin."""
+    with _edits_lock:
+        _edits[module] = _edits.get(module, 0) + 1
+
+
+def count_edits(modules):
+    """Return how many edits of some modules have begun so far."""
+    with _edits_lock:
+        return sum(_edits.get(module, 0) for module in modules) if _edits else 0

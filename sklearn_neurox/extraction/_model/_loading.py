@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sklearn_neurox.extraction._model._model_folder import check_model_folder
+from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._tokenizer_files import check_tokenizer_files
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._foreign_files import as_path, reason_of
@@ -37,6 +38,7 @@ class ModelSpec:
     device: str | None
     trust_remote_code: bool
     allow_bin_weights: bool
+    fingerprint: str | None = None  # the user's name for what a live model computes
 
     @property
     def is_live(self):
@@ -303,12 +305,11 @@ def _check_attached(spec):
 
 def _key(spec):
     """Return everything a load depends on; a rewritten folder is a different model."""
-    stamp = None
+    stamps = None
     path = as_path(spec.model, "The 'model' or 'tokenizer' parameter of ActivationExtractor")
     if path.is_dir():
-        files = [f for f in path.iterdir() if f.is_file()]
-        stamp = tuple(sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files))
-    return spec.model, spec.revision, spec.trust_remote_code, spec.allow_bin_weights, stamp
+        stamps = tuple(stamp(f) for f in sorted(path.iterdir()) if f.is_file())
+    return spec.model, spec.revision, spec.trust_remote_code, spec.allow_bin_weights, stamps
 
 
 def _kept(store, key, limit, load):

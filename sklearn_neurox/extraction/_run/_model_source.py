@@ -97,12 +97,14 @@ class ModelSource:
         note : str, default=""
             Additional text for the progress bar.
         """
-        from sklearn_neurox.extraction._model._forward import evaluating, input_device, traits_of
+        from sklearn_neurox.extraction._model._first_look import traits_of
+        from sklearn_neurox.extraction._model._forward import evaluating, input_device
         from sklearn_neurox.extraction._model._loading import load_model
         from sklearn_neurox.extraction._run._progress import progress
 
         model = load_model(self.spec)
         traits_by_stack = {stack: traits_of(model, stack) for stack in self.stacks}
+        self._check_unchanged(traits_by_stack)
         lengths = self.sequences.lengths
         if batches is None:
             batches = self.plan(lengths, list(traits_by_stack.values()))
@@ -111,32 +113,58 @@ class ModelSource:
             count_pass(self.spec, run.sequences, run.contexts)
         total = sum(int(lengths[batch].sum()) for batch in batches)
         device = input_device(model)
-        run_batch = partial(self._run_batch, model, device, traits_by_stack, begin, visit)
+        types = self.reads_types(model)
+        run_batch = partial(self._run_batch, model, device, types, traits_by_stack, begin, visit)
         with evaluating(model), progress(total, self.verbose, note) as bar:
             for batch in batches:
                 run_in_halves(run_batch, batch)
                 bar.update(int(lengths[batch].sum()))
 
-    def _run_batch(self, model, device, traits_by_stack, begin, visit, batch, visited):
+    def _check_unchanged(self, traits_by_stack):
+        """Raise an error if the model lost or got layers since the rows were transformed."""
+        for stack, traits in traits_by_stack.items():
+            own = [b for b in self.available if b.stack == stack and b.component == "hidden"]
+            if own and own[-1].layer != traits.n_layers:
+                raise ValueError(
+                    f"{self.spec.name} had {own[-1].layer} layers when the rows were transformed, "
+                    f"and has {traits.n_layers} now. Transform the rows again."
+                )
+
+    def reads_types(self, model):
+        """Return whether the model is to be given the token types of its tokenizer."""
+        from sklearn_neurox.extraction._model._token_types import reads_token_types
+
+        read = self.sequences if self.contexts is None else self.contexts
+        return reads_token_types(model, self.stacks[0], read.types)
+
+    def _run_batch(self, model, device, types, traits_by_stack, begin, visit, batch, visited):
         """Run a batch, and add each block to ``visited`` once it has been handed over."""
         from sklearn_neurox.extraction._model._forward import run_hidden
+        from sklearn_neurox.extraction._run._finite import check_finite
 
         multiple = max([traits.multiple for traits in traits_by_stack.values()])
-        inputs, width = self.make_inputs(batch, multiple, device, "decoder" in traits_by_stack)
+        has_decoder = "decoder" in traits_by_stack
+        inputs, width = self.make_inputs(batch, multiple, device, has_decoder, types)
+
+        def is_token():
+            return (np.arange(width) < self.sequences.lengths[batch][:, None]).ravel()
 
         def hand_over(n, state):
             if n not in visited:
-                visit(n, _flatten(self.blocks[n], state, len(batch), len(batch) * width))
+                block, module = self.blocks[n], getattr(model, "module", model)
+                flat = _flatten(block, state, len(batch), len(batch) * width)
+                check_finite(flat, is_token, block.name, module, state.dtype)
+                visit(n, flat)
                 visited.add(n)
 
         begin(batch, np.arange(len(batch)) * width)
         run_hidden(model, traits_by_stack, inputs, self.blocks, hand_over)
 
-    def make_inputs(self, batch, multiple, device, has_decoder):
+    def make_inputs(self, batch, multiple, device, has_decoder, with_types):
         """Make the arguments of the model for one batch, and count the tokens per padded input.
 
         ``multiple`` is the minimum number of tokens that the model takes. A decoder reads one extra
-        token before the others.
+        token before the others. ``with_types`` is what `reads_types` returns.
         """
         from sklearn_neurox.utils._torch import send_behind
 
@@ -153,7 +181,7 @@ class ModelSource:
         if self.contexts is not None:
             ids, mask, tokens = self._pad(self.contexts, batch, multiple)
         inputs |= {"input_ids": ids, "attention_mask": mask}
-        if read.types is not None:
+        if with_types:
             inputs["token_type_ids"] = np.where(mask, read.types[tokens], 0)
         return {name: send_behind(value, device) for name, value in inputs.items()}, width
 
@@ -193,9 +221,11 @@ def _flatten(block, state, n_inputs, n_places):
     """Flatten the states of a batch to one row per place, without a decoder's first token."""
     if block.stack == "decoder":
         state = state.reshape(n_inputs, -1, state.shape[-1])[:, 1:]
-    if state.shape[:-1].numel() != n_places:
-        raise RuntimeError(
-            f"The states of {block.name!r} have the shape {tuple(state.shape)}, which is not one "
-            f"state for each of {n_places} tokens."
+    is_flat = state.ndim == 2 and len(state) == n_places
+    if not is_flat and state.shape[:-1] != (n_inputs, n_places // n_inputs):
+        raise ValueError(
+            f"ActivationExtractor cannot read {block.name!r}: its states have the shape "
+            f"{tuple(state.shape)}, which is not one state for each token of {n_inputs} texts of "
+            f"{n_places // n_inputs} tokens. Read other components."
         )
     return state.reshape(n_places, state.shape[-1]).float()

@@ -2,6 +2,7 @@
 """Warn when the same model reads the same texts again and again."""
 
 import threading
+import weakref
 from collections import Counter
 from itertools import pairwise
 
@@ -12,7 +13,9 @@ _MAX_SEQUENCES = 500_000
 _TOO_OFTEN = 3
 
 _passes: dict = {}
-_warned: set = set()
+_passes_of_live: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+# Counted among the inputs of a model that a warning has been given for.
+_WARNED = "warned"
 _lock = threading.Lock()
 
 
@@ -21,19 +24,23 @@ def count_pass(spec, sequences, contexts=None):
 
     ``contexts`` are the encoder's inputs, if the decoder reads the ``sequences``.
     """
-    key = (id(spec.model) if spec.is_live else spec.model, spec.revision, spec.weights, spec.seed)
+    # A live model itself, because another one may get the identity of one that is gone.
+    store = _passes_of_live if spec.is_live else _passes
+    key = spec.model if spec.is_live else (spec.model, spec.revision, spec.weights, spec.seed)
     inputs = _hashes(sequences)
     if contexts is not None:
         inputs = list(map(hash, zip(inputs, _hashes(contexts), strict=True)))
     with _lock:
-        counts = _passes.setdefault(key, Counter())
+        counts = store.setdefault(key, Counter())
         if len(counts) > _MAX_SEQUENCES:
+            warned = counts[_WARNED]
             counts.clear()
+            counts[_WARNED] = warned
         counts.update(inputs)
         repeated = sum(counts[i] >= _TOO_OFTEN for i in inputs)
-        if key in _warned or 2 * repeated <= len(inputs):
+        if counts[_WARNED] or 2 * repeated <= len(inputs):
             return
-        _warned.add(key)
+        counts[_WARNED] = 1
     warn_user(
         f"{spec.name} reads {repeated} of {len(inputs)} texts for the third time in this process. "
         "Give ActivationExtractor a folder with cache= to read every text only once, for all "
@@ -50,4 +57,4 @@ def forget_passes():
     """Reset the counts."""
     with _lock:
         _passes.clear()
-        _warned.clear()
+        _passes_of_live.clear()

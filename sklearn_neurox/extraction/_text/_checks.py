@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from sklearn_neurox.extraction._model._config import max_tokens, text_config
+from sklearn_neurox.extraction._model._config import hard_limit, max_tokens, text_config
 from sklearn_neurox.extraction._text._roles import UNALIGNED
 from sklearn_neurox.extraction._text._windows import too_long
 from sklearn_neurox.utils._warn_user import warn_user
@@ -11,7 +11,9 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 def check_vocabulary(encodings, config, tokenizer):
     """Raise an error if a token has no embedding: the tokenizer then belongs to another model."""
-    n_tokens = getattr(text_config(config), "vocab_size", None)
+    own = text_config(config)
+    # FSMT's vocab_size is that of the target.
+    n_tokens = getattr(own, "src_vocab_size", getattr(own, "vocab_size", None))
     largest = int(encodings.ids.max(initial=-1))
     if n_tokens is not None and largest >= n_tokens:
         raise ValueError(
@@ -21,10 +23,15 @@ def check_vocabulary(encodings, config, tokenizer):
 
 
 def limit_tokens(config, tokenizer, stacks, max_length, *, model):
-    """Return how many tokens may be read at once, and check that ``max_length`` is not more."""
-    limit = max_tokens(config, tokenizer, stacks)
+    """Return how many tokens to read at once, and check that the model can read ``max_length``.
+
+    The default is what config and tokenizer state. Models that compute their positions can read
+    more, if asked to.
+    """
     if max_length is None:
-        return np.iinfo(np.int64).max if limit is None else limit
+        stated = max_tokens(config, tokenizer, stacks)
+        return np.iinfo(np.int64).max if stated is None else stated
+    limit = hard_limit(config, tokenizer, stacks)
     if limit is not None and max_length > limit:
         raise ValueError(
             f"The 'max_length' parameter of ActivationExtractor is {max_length}, but {model} reads "
@@ -69,7 +76,8 @@ def _report_missing(found, missing):
         )
     filled = {"zero": "zeros", "nan": "NaN"}[missing]
     warn_user(
-        f"{found}; they are filled with {filled}. Set missing='zero', 'nan' or 'error' to choose.",
+        f"{found}; they are filled with {filled}. Remove them if that is not what you want. "
+        "Setting missing= to 'zero', 'nan' or 'error' fills them in another way or stops here.",
     )
 
 

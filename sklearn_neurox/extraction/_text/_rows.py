@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._unique_in_order import unique_in_order
+
+_READ = ["text", "start", "end", "word", "text_pair", "token_index"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ def read_rows(X, *, caller):
         If the input is of another kind, texts are missing, or a span is empty, out of range or
         different from the row's word.
     """
+    X = to_pandas(X)
     if isinstance(X, pd.DataFrame):
         return _read_frame(X, caller)
     return _read_texts(X, caller)
@@ -125,11 +129,11 @@ def _read_frame(X, caller):
             f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required by "
             f"{caller}."
         )
-    repeated = [
-        name for name in ("text", "start", "end", "token_index") if (X.columns == name).sum() > 1
-    ]
-    if repeated:
-        raise ValueError(f"{caller}: X has several columns named {repeated[0]!r}.")
+    repeated = X.columns[X.columns.duplicated()].intersection(_READ)
+    if len(repeated):
+        raise ValueError(
+            f"{caller}: X has several columns named {repeated[0]!r}. Rename or drop one."
+        )
     spans = [name for name in ("start", "end") if name in X.columns]
     if len(spans) == 1:
         raise ValueError(

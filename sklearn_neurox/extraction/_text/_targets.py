@@ -12,6 +12,7 @@ from sklearn_neurox.extraction._text._checks import limit_tokens
 from sklearn_neurox.extraction._text._rows import read_rows
 from sklearn_neurox.extraction._text._tokenization import encode
 from sklearn_neurox.extraction._text._windows import Sequences, too_long
+from sklearn_neurox.utils._containers import to_pandas
 
 
 def read_rows_and_targets(X, *, stack, caller):
@@ -39,6 +40,7 @@ def read_rows_and_targets(X, *, stack, caller):
     ValueError
         As in `read_rows`, and if words lack their positions in the target.
     """
+    X = to_pandas(X)
     if stack not in ("decoder", "both") or not (
         isinstance(X, pd.DataFrame) and "target" in X.columns
     ):

@@ -12,11 +12,11 @@ from sklearn_neurox.ablation import ablation_curve
 from sklearn_neurox.inspection._displays._drawing import (
     COLORS,
     GRAY,
-    check_columns,
     draw_band,
     finish_axes,
     legend_above,
     open_axes,
+    read_columns,
     score_name,
     style,
 )
@@ -242,7 +242,9 @@ class AblationCurveDisplay:
             If a column is missing, or the frame holds several probes or rankings.
         """
         caller = f"{cls.__name__}.from_frame"
-        check_columns(frame, ["which", "fraction", "retrained", "fill", "score"], caller=caller)
+        frame = read_columns(
+            frame, ["which", "fraction", "retrained", "fill", "score"], caller=caller
+        )
         if band not in ("std", "range"):
             raise ValueError(
                 f"The 'band' parameter of {caller} must be 'std' or 'range', got {band!r}."

@@ -2,12 +2,12 @@
 """Code shared by the displays: axes, colors, legends, and labels that fit a one-column figure."""
 
 import numpy as np
-import pandas as pd
 from sklearn.base import is_classifier
 
 # Private, but nothing public resolves matplotlib's aliases for every kind of artist.
 from sklearn.utils._plotting import _validate_style_kwargs
 
+from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._optional import require
 
 # Okabe and Ito's colors, distinguishable with every common kind of color blindness.
@@ -25,10 +25,9 @@ _LEGEND_STYLE = {
 }
 
 
-def check_columns(frame, columns, *, caller):
-    """Raise an error if the user's frame is not a DataFrame, lacks columns or has no rows."""
-    if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"{caller} takes a DataFrame, got {type(frame).__name__}.")
+def read_columns(frame, columns, *, caller):
+    """Return the user's frame as a DataFrame; raise an error if it lacks columns or has no rows."""
+    frame = read_frame(frame, caller=caller, name="frame")
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise ValueError(
@@ -37,6 +36,7 @@ def check_columns(frame, columns, *, caller):
         )
     if frame.empty:
         raise ValueError(f"{caller} got a frame without rows, so there is nothing to draw.")
+    return frame
 
 
 def check_unique(frame, columns, *, caller):

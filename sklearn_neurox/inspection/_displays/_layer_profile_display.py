@@ -7,13 +7,13 @@ from sklearn.base import BaseEstimator
 
 from sklearn_neurox.evaluation import layer_profile
 from sklearn_neurox.inspection._displays._drawing import (
-    check_columns,
     check_unique,
     draw_band,
     finish_axes,
     integer_ticks,
     legend_above,
     open_axes,
+    read_columns,
     score_name,
     series_style,
     style,
@@ -183,9 +183,9 @@ class LayerProfileDisplay:
             If a column is missing, or a layer occurs twice.
         """
         caller = f"{cls.__name__}.from_frame"
-        check_columns(frame, ["layer", "score"], caller=caller)
+        frame = read_columns(frame, ["layer", "score"], caller=caller)
         if ("low" in frame) != ("high" in frame):
-            check_columns(frame, ["low", "high"], caller=caller)
+            read_columns(frame, ["low", "high"], caller=caller)
         columns = [c for c in ("component", "layer", "score", "low", "high") if c in frame]
         # With `n_layers`, layers have a number but no component.
         if "component" in columns and frame["component"].isna().all():

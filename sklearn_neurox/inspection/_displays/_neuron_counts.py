@@ -4,7 +4,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_neurox.inspection._displays._drawing import check_columns, check_option
+from sklearn_neurox.inspection._displays._drawing import check_option, read_columns
 from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 
 GROUPS = ("component", "class")
@@ -15,14 +15,14 @@ def count_rows(frame, by, *, caller):
 
     The columns are all layers from the first to the last; the index is named after ``by``.
     """
-    check_columns(frame, [], caller=caller)
+    frame = read_columns(frame, [], caller=caller)
     if by is None:
         by = "class" if "class" in frame else "component"
     check_option("by", by, GROUPS, caller=caller)
     if "layer" not in frame:
-        check_columns(frame, ["neuron"], caller=f"{caller} (without the column 'layer')")
+        read_columns(frame, ["neuron"], caller=f"{caller} (without the column 'layer')")
     if by == "class":
-        check_columns(frame, ["class"], caller=caller)
+        read_columns(frame, ["class"], caller=caller)
     groups = frame["class"] if by == "class" else _components(frame)
     counts = frame["n_selected"] if "n_selected" in frame else np.ones(len(frame), dtype=int)
     return _count(np.asarray(groups), _layers(frame, caller), np.asarray(counts), by)

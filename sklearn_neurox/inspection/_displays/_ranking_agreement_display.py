@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from sklearn_neurox.evaluation import ranking_agreement
 from sklearn_neurox.inspection._displays._drawing import (
     annotate_cells,
-    check_columns,
     label_ticks,
     open_axes,
+    read_columns,
     style,
 )
 from sklearn_neurox.ranking._base import BaseRanker
@@ -176,14 +176,14 @@ class RankingAgreementDisplay:
             If a column is missing, or a pair occurs twice.
         """
         caller = f"{cls.__name__}.from_frame"
-        check_columns(frame, [], caller=caller)
+        frame = read_columns(frame, [], caller=caller)
         firsts = [c for c in map(str, frame.columns) if c == _FIRST or c.endswith("_" + _FIRST)]
         seconds = [c.removesuffix(_FIRST) + _SECOND for c in firsts] or [_SECOND]
-        check_columns(frame, (firsts or [_FIRST]) + seconds, caller=caller)
+        read_columns(frame, (firsts or [_FIRST]) + seconds, caller=caller)
         if measure is None:
             measures = [column for column in frame.columns if column not in firsts + seconds]
             measure = measures[0] if measures else "jaccard"
-        check_columns(frame, [measure], caller=caller)
+        read_columns(frame, [measure], caller=caller)
         matrix = _matrix(_names(frame, firsts), _names(frame, seconds), frame[measure], caller)
         return cls(matrix, measure=measure).plot(ax=ax, **plot_params)
 

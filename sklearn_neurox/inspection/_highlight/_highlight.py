@@ -13,6 +13,7 @@ from sklearn_neurox.inspection._highlight._input import read_neurons, read_sente
 from sklearn_neurox.inspection._highlight._svg import svg_document
 from sklearn_neurox.inspection._highlight._view import View
 from sklearn_neurox.inspection._palette import fit_color_scale
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._output_files import check_writable, write_whole
 
@@ -179,7 +180,7 @@ def highlight(
 
     Parameters
     ----------
-    words : DataFrame of shape (n_words, n_columns), str, or sequence of str or of sequences of str
+    words : table of shape (n_words, n_columns), str, or sequence of str or of sequences of str
         A frame of words with the columns ``text``, ``start`` and ``end``, as created by
         `words_frame` and `read_conllu`. Texts are shown in the order of the frame, once per
         ``sentence_id`` if there is such a column. Sentences can also be given as lists of words, or
@@ -230,8 +231,9 @@ def highlight(
     Raises
     ------
     ValueError
-        If the numbers of rows and words differ, a neuron is unknown, spans overlap partially or do
-        not match the word of their row, or a parameter is out of range.
+        If the numbers of rows and words differ, a neuron is unknown, an activation is infinite,
+        spans overlap partially or do not match the word of their row, or a parameter is out of
+        range.
 
     See Also
     --------
@@ -251,6 +253,7 @@ def highlight(
     >>> highlight(["The cat sleeps.", "Dogs bark."], model, "hidden.2.5", top_words=1)
     <Highlight of ['hidden.2.5'] in 5 words of 2 sentences>
     """
+    words = to_pandas(words)
     if not isinstance(words, str) and not hasattr(words, "__iter__"):
         _refuse("words", "a frame of words, a str, or a list of sentences", words)
     _check_parameters(top_words, min_share, unit, direction)

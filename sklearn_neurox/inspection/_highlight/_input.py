@@ -22,6 +22,7 @@ from sklearn_neurox.extraction import (
 )
 from sklearn_neurox.extraction._text._rows import read_rows
 from sklearn_neurox.inspection._highlight._text_pieces import text_pieces
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._names import neuron_indices, parse_neuron_names
 from sklearn_neurox.words import words_frame
 
@@ -39,6 +40,7 @@ class Sentences(NamedTuple):
 
 def read_sentences(words):
     """Turn the `words` of `highlight` into `Sentences`."""
+    words = to_pandas(words)
     frame = words if isinstance(words, pd.DataFrame) else _frame_of(words)
     rows = read_rows(frame, caller=_CALLER)
     # Not groupby, which compares strings only up to their first NUL character.
@@ -87,7 +89,7 @@ def read_neurons(frame, activations, neurons, input_features):
     """Return the (n_words, n_chosen) float64 values of the chosen neurons and their names."""
     if isinstance(neurons, (str, int, np.integer)) and not isinstance(neurons, bool):
         neurons = [neurons]
-    H, names = _matrix(frame, activations, neurons)
+    H, names = _matrix(frame, to_pandas(activations), neurons)
     if len(H.shape) != 2 or H.shape[0] != len(frame):
         raise ValueError(
             f"{_CALLER} needs activations of shape (n_words, n_neurons), one row for each of the "
@@ -106,7 +108,16 @@ def read_neurons(frame, activations, neurons, input_features):
     # Upcast only the chosen columns: the matrix can be float16 and memory-mapped.
     values = H.iloc[:, columns].to_numpy() if hasattr(H, "iloc") else H[:, columns]
     shown = [f"x{column}" for column in columns] if names is None else names[columns]
-    return np.asarray(values, dtype=np.float64), [str(name) for name in shown]
+    values = np.asarray(values, dtype=np.float64)
+    infinite = np.isinf(values)
+    if infinite.any():
+        row, place = np.argwhere(infinite)[0]
+        raise ValueError(
+            f"{_CALLER} cannot color infinite activations: {shown[place]!s} is "
+            f"{values[row, place]} in row {row} ({infinite.sum()} of {infinite.size} values). A "
+            "model in float16 may have overflowed: extract in bfloat16 or float32."
+        )
+    return values, [str(name) for name in shown]
 
 
 def _matrix(frame, activations, neurons):

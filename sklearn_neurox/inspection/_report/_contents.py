@@ -14,6 +14,7 @@ from sklearn_neurox.inspection._report._packing import (
     pack_scaled,
 )
 from sklearn_neurox.utils._blocks import neuron_blocks
+from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._names import parse_neuron_names
 
 _EXACT = ("mean", "deviation", "range")
@@ -66,9 +67,11 @@ def pack_tables(ablation, layer_profile):
     """
     tables = {}
     if ablation is not None:
-        tables["ablation"] = pack_frame(_mean_scores(ablation))
+        curve = read_frame(ablation, caller="NeuronReport", name="ablation")
+        tables["ablation"] = pack_frame(_mean_scores(curve))
     if layer_profile is not None:
-        tables["layer_profile"] = pack_frame(layer_profile)
+        profile = read_frame(layer_profile, caller="NeuronReport", name="layer_profile")
+        tables["layer_profile"] = pack_frame(profile)
     return tables
 
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._validation import check_activations, check_no_missing_labels
 
 
@@ -32,6 +33,7 @@ class Inputs(NamedTuple):
 
 def read_inputs(ranker, X, y, words, probe, input_features):
     """Check the parameters of `NeuronReport`."""
+    X, y = to_pandas(X), to_pandas(y)
     check_is_fitted(ranker)
     if probe is None:
         probe = _own_probe(ranker)
@@ -102,6 +104,7 @@ def _encode_labels(y, ranker, probe):
 
 
 def _check_words(words):
+    words = to_pandas(words)
     if not isinstance(words, pd.DataFrame):
         words = pd.DataFrame({"text": list(words)})
     if "text" not in words:

@@ -33,11 +33,11 @@ _CONSTRAINTS = {
     "ranker": [HasMethods(["fit"])],
     "X": ["array-like"],
     "y": ["array-like"],
-    "words": ["array-like"],
+    "words": "no_validation",  # may be a table of any library
     "probe": [HasMethods(["fit"]), None],
     "input_features": ["array-like", None],
-    "ablation": [pd.DataFrame, None],
-    "layer_profile": [pd.DataFrame, None],
+    "ablation": "no_validation",  # may be a table of any library
+    "layer_profile": "no_validation",
     "title": [str],
     "n_detailed": [_COUNT, None],
     "n_top_words": [_COUNT],
@@ -72,7 +72,7 @@ class NeuronReport:
     y : array-like of shape (n_samples,)
         The label of each row.
 
-    words : DataFrame of n_samples rows, or sequence of str
+    words : table of n_samples rows, or sequence of str
         The words of the rows, in the format of `sklearn_neurox.words.words_frame`, with the
         columns ``text``, ``start`` and ``end``; or texts, if each row is a whole text. The rows
         can be in any order.

@@ -6,8 +6,8 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, validate_params
 
+from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._validation import check_no_missing_labels
-from sklearn_neurox.utils._word_columns import check_columns
 
 _WHERE = ("word", "sentence_id", "position", "text", "start", "end")
 
@@ -16,7 +16,7 @@ _WHERE = ("word", "sentence_id", "position", "text", "start", "end")
     {
         "estimator": [HasMethods(["predict"])],
         "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
-        "words": [pd.DataFrame],
+        "words": "no_validation",  # may be a table of any library
         "y": ["array-like", None],
     },
     prefer_skip_nested_validation=True,
@@ -34,7 +34,7 @@ def predictions_frame(
     X : array-like of shape (n_words, n_features), or DataFrame of words
         The input of the estimator, such as the activations of test words.
 
-    words : DataFrame with the column ``word``, of shape (n_words, n_columns)
+    words : table with the column ``word``, of shape (n_words, n_columns)
         The words of the rows of X.
 
     y : array-like of shape (n_words,) or None, default=None
@@ -73,7 +73,7 @@ def predictions_frame(
        word gold predicted
     3  meow    V         N
     """
-    check_columns(words, ["word"], caller="predictions_frame")
+    words = read_frame(words, ["word"], caller="predictions_frame")
     check_consistent_length(X, words, y)
     predicted = np.asarray(estimator.predict(X))
     if predicted.ndim != 1:

@@ -9,13 +9,13 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 
 from sklearn_neurox.inspection._extremes import SIGNS, find_extremes
 from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
-from sklearn_neurox.utils._word_columns import check_columns
+from sklearn_neurox.utils._containers import read_frame
 
 
 @validate_params(
     {
         "X": ["array-like"],
-        "words": [pd.DataFrame],
+        "words": "no_validation",  # may be a table of any library
         "neurons": ["array-like", Integral, str, None],
         "n_contexts": [Interval(Integral, 1, None, closed="left")],
         "sign": [StrOptions(set(SIGNS))],
@@ -43,7 +43,7 @@ def top_contexts(
     X : array-like of shape (n_words, n_features)
         The activations. float16 and memory-mapped arrays are upcast in blocks.
 
-    words : DataFrame with the columns ``text``, ``start``, ``end``, of shape (n_words, n_columns)
+    words : table with the columns ``text``, ``start``, ``end``, of shape (n_words, n_columns)
         A frame of words, with one row per row of X.
 
     neurons : int, str, array-like of these or of bool, or None
@@ -100,7 +100,7 @@ def top_contexts(
     0    +         2.5  Dogs    bark   loudly
     1    -        -3.0         Hello
     """
-    check_columns(words, ["text", "start", "end"], caller="top_contexts")
+    words = read_frame(words, ["text", "start", "end"], caller="top_contexts")
     chosen = choose_neurons(X, words, neurons, input_features=input_features, caller="top_contexts")
     texts = pd.factorize(words["text"])[0] if distinct_texts else None
     parts = []

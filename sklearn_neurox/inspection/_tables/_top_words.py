@@ -19,7 +19,7 @@ _BLOCK_VALUES = 1_000_000
 @validate_params(
     {
         "X": ["array-like"],
-        "words": ["array-like"],
+        "words": "no_validation",  # may be a table of any library
         "neurons": ["array-like", Integral, str, None],
         "n_words": [Interval(Integral, 1, None, closed="left")],
         "min_count": [Interval(Integral, 1, None, closed="left")],
@@ -55,7 +55,7 @@ def top_words(
     X : array-like of shape (n_words, n_features)
         The activations. float16 and memory-mapped arrays are upcast in blocks.
 
-    words : DataFrame with the column ``word``, or array-like of str, of shape (n_words,)
+    words : table with the column ``word``, or array-like of str, of shape (n_words,)
         The word of each row.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
@@ -121,8 +121,8 @@ def top_words(
     0     x0    +     1  dog   8.5  1.34  0.5      2
     1     x0    -     1    a  -3.0 -1.03  1.0      2
     """
-    chosen = choose_neurons(X, words, neurons, input_features=input_features, caller="top_words")
     forms = word_forms(words, caller="top_words")
+    chosen = choose_neurons(X, forms, neurons, input_features=input_features, caller="top_words")
     rows, codes, types, counts = _frequent_types(forms, min_count, case_sensitive)
     parts = []
     for block in chosen.blocks(len(types)):

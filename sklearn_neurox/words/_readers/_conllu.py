@@ -5,12 +5,29 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
+from typing import NamedTuple
 
 FIELDS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+
+NO_HEAD = -1
 
 _SENT_ID = re.compile(r"#\s*sent_id\s*=\s*(\S.*?)\s*$")
 _RANGE = re.compile(r"([1-9][0-9]*)-([1-9][0-9]*)")
 _EMPTY_NODE = re.compile(r"(0|[1-9][0-9]*)\.([1-9][0-9]*)")
+# How UDPipe writes white space in MISC (https://ufal.mff.cuni.cz/udpipe/1/users-manual).
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.?)", re.S)
+_ESCAPES = {"s": " ", "t": "\t", "r": "\r", "n": "\n", "p": "|", "\\": "\\"}
+
+
+class SurfaceToken(NamedTuple):
+    """A token as written in the text."""
+
+    before: str  # what precedes it, besides what follows the token before
+    form: str
+    after: str
+    # The part of the form that belongs to each word. The words of a multi-word token divide it if
+    # they spell it out exactly ("do" and "n't" in "don't"); otherwise each gets the whole form.
+    pieces: list[tuple[int, int]]
 
 
 @dataclass
@@ -103,30 +120,63 @@ class ConlluSentence:
                 line,
             )
 
-    def surface(self) -> Iterator[tuple[str, bool, list[tuple[int, int]]]]:
-        """Yield the tokens of the natural text, and the spans of their words.
+    def heads(self) -> list[int]:
+        """Return the head of each word: its number, 0 for the root, or `NO_HEAD`."""
+        heads = []
+        for row, line in zip(self.words, self.lines, strict=True):
+            text = row[6]
+            is_number = text.isascii() and text.isdigit()
+            if not is_number and text != "_":
+                raise self.error(f"the HEAD {text!r} is not a number or '_'", line)
+            head = int(text) if is_number else NO_HEAD
+            if head > len(self.words):
+                raise self.error(
+                    f"the HEAD {text} is not a word of this sentence, which has {len(self.words)}",
+                    line,
+                )
+            heads.append(head)
+        return heads
 
-        Yields
-        ------
-        form : str
-            The token as written in the text.
-
-        space_after : bool
-            Whether a space follows.
-
-        pieces : list of (int, int)
-            The part of the form that belongs to each word. The words of a multi-word token divide
-            it if they spell it out exactly ("do" and "n't" in "don't"); otherwise each gets the
-            whole form ("de" and "el" in "del").
-        """
-        ranges = {first: (last, fields) for first, last, fields, _ in self.tokens}
+    def surface(self) -> Iterator[SurfaceToken]:
+        """Yield the tokens of the natural text."""
+        ranges = {first: (last, fields, line) for first, last, fields, line in self.tokens}
         position = 1
         while position <= len(self.words):
-            last, token = ranges.get(position, (position, self.words[position - 1]))
-            form, misc = token[1], token[9]
+            own = position, self.words[position - 1], self.lines[position - 1]
+            last, token, line = ranges.get(position, own)
+            before, after, form = self._spacing(token, line)
             parts = [word[1] for word in self.words[position - 1 : last]]
-            yield form, "SpaceAfter=No" not in misc.split("|"), _pieces(form, parts)
+            yield SurfaceToken(before, form, after, _pieces(form, parts))
             position = last + 1
+
+    def _spacing(self, token, line):
+        """Return what precedes and follows a token, and its form with the spaces inside it."""
+        if "Space" not in token[9]:
+            return "", " ", token[1]
+        found = dict(pair.split("=", 1) for pair in token[9].split("|") if "=" in pair)
+        after = "" if found.get("SpaceAfter") == "No" else " "
+        # "SpacesAfter=No" is a common slip for "SpaceAfter=No".
+        if found.get("SpacesAfter", "No") != "No":
+            after = self._unescaped(found["SpacesAfter"], line)
+        elif "SpacesAfter" in found:
+            after = ""
+        form = self._unescaped(found.get("SpacesInToken", ""), line) or token[1]
+        return self._unescaped(found.get("SpacesBefore", ""), line), after, form
+
+    def _unescaped(self, value, line):
+        def character(match):
+            code = match[1]
+            if len(code) == 5:
+                return chr(int(code[1:], 16))
+            if code not in _ESCAPES:
+                raise self.error(
+                    f"the escape {match[0]!r} in {value!r} is unknown. Write white space in MISC "
+                    "as \\s, \\t, \\n or \\r, and '|' as \\p",
+                    line,
+                )
+            return _ESCAPES[code]
+
+        return _ESCAPE.sub(character, value)
 
 
 def _pieces(form, parts):
@@ -136,16 +186,15 @@ def _pieces(form, parts):
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
-def parse_conllu(lines: Iterable[str], source: str) -> list[ConlluSentence]:
+def parse_conllu(lines: Iterable[str], source: str) -> Iterator[ConlluSentence]:
     """Parse the lines of a file into sentences; errors name ``source`` and the line."""
-    sentences = []
     current = None
     # A blank line ends a sentence, and the last one may lack it.
     for number, text in enumerate(chain(lines, [""]), start=1):
-        if not text:
+        if not text or text.isspace():
             if current is not None:
                 current.close()
-                sentences.append(current)
+                yield current
             current = None
             continue
         if current is None:
@@ -154,9 +203,6 @@ def parse_conllu(lines: Iterable[str], source: str) -> list[ConlluSentence]:
             current.add_comment(text, number)
         else:
             current.add_line(text, number)
-    if not sentences:
-        raise ValueError(f"{source}: no sentences in this file.")
-    return sentences
 
 
 def parse_features(text: str) -> dict[str, str]:

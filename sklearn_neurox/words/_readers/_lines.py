@@ -4,13 +4,13 @@
 import os
 from pathlib import Path
 
+from sklearn_neurox.utils._foreign_files import as_path
+
 
 def read_lines(path, *, encoding):
     r"""Return the lines of a file and its name; only ``\n`` and ``\r\n`` end a line."""
-    if hasattr(path, "read"):
-        content, source = path.read(), str(getattr(path, "name", "<file object>"))
-    else:
-        content, source = Path(path).read_bytes(), os.fspath(path)
+    source = name_source(path)
+    content = path.read() if hasattr(path, "read") else Path(os.fsdecode(path)).read_bytes()
     if isinstance(content, bytes):
         try:
             content = content.decode(encoding)
@@ -28,13 +28,29 @@ def iterate_lines(path, *, encoding):
 
     In ``encoding``, no other character may contain the byte of ``\n``.
     """
+    if hasattr(path, "read"):
+        lines = path if hasattr(path, "__iter__") else read_lines(path, encoding=encoding)[0]
+        yield from _decoded(lines, name_source(path), encoding)
+        return
     with open(path, "rb") as file:
-        for number, raw in enumerate(file, start=1):
+        yield from _decoded(file, name_source(path), encoding)
+
+
+def name_source(path):
+    """Return the name of a path or file object for messages; refuse what is neither."""
+    if hasattr(path, "read"):
+        return str(getattr(path, "name", "<file object>"))
+    return str(as_path(path, "The path of the file"))
+
+
+def _decoded(lines, source, encoding):
+    for number, line in enumerate(lines, start=1):
+        if isinstance(line, bytes):
             try:
-                line = raw.decode(encoding)
+                line = line.decode(encoding)
             except UnicodeDecodeError as error:
                 raise ValueError(
-                    f"{path}:{number}: this file is not {encoding} ({error})."
+                    f"{source}:{number}: this file is not {encoding} ({error})."
                 ) from None
-            line = line.removeprefix("\ufeff") if number == 1 else line
-            yield line.removesuffix("\n").removesuffix("\r")
+        line = line.removeprefix("\ufeff") if number == 1 else line
+        yield line.removesuffix("\n").removesuffix("\r")

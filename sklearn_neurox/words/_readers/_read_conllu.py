@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
+from array import array
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import IO
 
 import numpy as np
@@ -10,10 +11,15 @@ from sklearn.utils._param_validation import HasMethods, validate_params
 
 from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.words._layout import assemble_frame, join_words, string_dtype
-from sklearn_neurox.words._readers._conllu import FIELDS, parse_conllu, parse_features
-from sklearn_neurox.words._readers._lines import read_lines
+from sklearn_neurox.words._readers._conllu import (
+    FIELDS,
+    NO_HEAD,
+    parse_conllu,
+    parse_features,
+)
+from sklearn_neurox.words._readers._lines import iterate_lines, name_source
 
-_COLUMNS = ("lemma", "upos", "xpos", "deprel")
+COLUMNS = ("lemma", "upos", "xpos", "head", "deprel", "deps", "misc")
 
 
 @validate_params(
@@ -41,8 +47,11 @@ def read_conllu(
     path : str, path-like or file object
         The file, in UTF-8.
 
-    columns : sequence of {"lemma", "upos", "xpos", "deprel"}, default=("upos", "xpos")
-        The annotations to keep, one column each.
+    columns : sequence of {"lemma", "upos", "xpos", "head", "deprel", "deps", "misc"}, \
+            default=("upos", "xpos")
+        The annotations to keep, one column each. ``head`` is the number of the word's head in its
+        sentence, from 1, or 0 for the root, so that the head of a word is at ``position`` ``head``
+        - 1; the others are strings.
 
     feats : sequence of str or "all", default=()
         The morphological features to keep, one column each, named as in the file (for example
@@ -51,7 +60,9 @@ def read_conllu(
     text : {"joined", "natural"}, default="joined"
         The text that the model reads. "joined" puts one space between all words, as most probing
         papers do, and ignores the surface forms of multi-word tokens. "natural" rebuilds the text
-        as it was written, from ``SpaceAfter=No`` and those surface forms. In that case ``word`` is
+        as it was written, from those surface forms, ``SpaceAfter=No``, and what UDPipe records as
+        ``SpacesAfter``, ``SpacesBefore`` and ``SpacesInToken`` (such as ``SpacesAfter=\s\n``);
+        white space at the ends of a sentence is not part of its text. In that case ``word`` is
         the text that the span covers, and a column ``form`` holds the syntactic word: words that
         spell out their multi-word token get their part of it ("do" and "n't" of "don't"); words
         that do not ("de" and "el" of "del") each get the whole token.
@@ -68,7 +79,8 @@ def read_conllu(
     ------
     ValueError
         If a line is malformed (the message names the file and line), if a ``sent_id`` occurs twice,
-        or if all words are ``_``, as in a treebank distributed without its texts.
+        if a head is not a word of its sentence (only if ``head`` is requested), or if all words are
+        ``_``, as in a treebank distributed without its texts.
 
     Warns
     -----
@@ -104,96 +116,144 @@ def read_conllu(
     """
     if text not in ("joined", "natural"):
         raise ValueError(f"The 'text' parameter must be 'joined' or 'natural', got {text!r}.")
-    if isinstance(columns, str) or not set(columns) <= set(_COLUMNS):
+    if isinstance(columns, str) or not set(columns) <= set(COLUMNS):
         raise ValueError(
-            f"The 'columns' parameter must be a list of names from {list(_COLUMNS)}, got "
+            f"The 'columns' parameter must be a list of names from {list(COLUMNS)}, got "
             f"{columns!r}."
         )
     if isinstance(feats, str) and feats != "all":
         raise ValueError(f"The 'feats' parameter must be a list, such as [{feats!r}], or 'all'.")
-    lines, source = read_lines(path, encoding="utf-8")
-    sentences = parse_conllu(lines, source)
-    rows = list(chain.from_iterable(sentence.words for sentence in sentences))
-    if len(rows) > 1 and all(row[1] == "_" for row in rows):
-        raise ValueError(
-            f"{source}: every word of this file is '_': the treebank was distributed without its "
-            "texts. See its documentation for how to restore them."
-        )
-    annotations = {name: _field(rows, name) for name in columns}
-    annotations |= _features(sentences, feats, source)
-    return _lay_out(sentences, rows, annotations, natural=text == "natural")
+    source = name_source(path)
+    sentences = parse_conllu(iterate_lines(path, encoding="utf-8"), source)
+    content = _Content(columns, keeps_features=len(feats) > 0, natural=text == "natural")
+    for sentence in sentences:
+        content.add(sentence)
+    content.check(source)
+    annotations = {name: content.column(name) for name in columns}
+    return content.to_frame(annotations | _features(content, feats, source))
 
 
-def _lay_out(sentences, rows, annotations, *, natural):
-    """Build the frame of the words of a treebank."""
-    lengths = np.array([len(sentence.words) for sentence in sentences], dtype=np.int64)
-    forms = [row[1] for row in rows]
-    if natural:
-        texts, start, end = _natural_text(sentences)
-        row_texts = np.repeat(np.array(texts, dtype=object), lengths)
-        spans = zip(row_texts, start.tolist(), end.tolist(), strict=True)
-        words = [row_text[left:right] for row_text, left, right in spans]
-        annotations = {"form": _strings(forms)} | annotations
-    else:
-        texts, start, end = join_words(forms, [" "] * len(forms), lengths)
-        words = forms
-    ids = _sentence_ids(sentences)
-    return assemble_frame(
-        texts, start, end, lengths=lengths, words=words, sentence_ids=ids, annotations=annotations
-    )
+class _Content:
+    """What is kept of a treebank while it is read, sentence by sentence.
 
+    Repeated strings are stored once, so that a large treebank needs little more memory than its
+    frame.
+    """
 
-def _natural_text(sentences):
-    """Return the text of each sentence and the span of each word in it."""
-    tokens = [list(sentence.surface()) for sentence in sentences]
-    counts = np.array([len(sentence) for sentence in tokens], dtype=np.int64)
-    flat = list(chain.from_iterable(tokens))
-    forms = [form for form, _, _ in flat]
-    gaps = [" " if space_after else "" for _, space_after, _ in flat]
-    texts, token_start, _ = join_words(forms, gaps, counts)
-    pieces = np.array(list(chain.from_iterable(pieces for _, _, pieces in flat)), dtype=np.int64)
-    shift = np.repeat(token_start, [len(pieces) for _, _, pieces in flat])
-    return texts, pieces[:, 0] + shift, pieces[:, 1] + shift
+    def __init__(self, columns, *, keeps_features, natural):
+        self.natural = natural
+        self.forms = []
+        self.fields = {name: [] for name in columns if name != "head"}
+        self.heads = array("q") if "head" in columns else None
+        self.features = [] if keeps_features else None
+        self.known_features = {}
+        self.lengths = array("q")
+        self.line_of_id = {}
+        self.texts, self.start, self.end = [], array("q"), array("q")
+        self._strings = {}
 
+    def add(self, sentence):
+        """Add a sentence that was read."""
+        self._add_id(sentence)
+        self.lengths.append(len(sentence.words))
+        share = self._strings.setdefault
+        self.forms += [share(row[1], row[1]) for row in sentence.words]
+        for name, values in self.fields.items():
+            i, literal = FIELDS.index(name), "_" if name == "lemma" else None
+            values += [
+                share(row[i], row[i]) if row[i] != "_" or row[1] == literal else None
+                for row in sentence.words
+            ]
+        if self.heads is not None:
+            self.heads.extend(sentence.heads())
+        if self.features is not None:
+            self._add_features(sentence)
+        if self.natural:
+            self._add_natural_text(sentence)
 
-def _sentence_ids(sentences):
-    """Return the sentence ids, using running numbers where they are missing."""
-    lines = {}
-    for i, sentence in enumerate(sentences):
-        name = str(i) if sentence.sent_id is None else sentence.sent_id
-        if name in lines:
+    def _add_id(self, sentence):
+        name = str(len(self.lengths)) if sentence.sent_id is None else sentence.sent_id
+        if name in self.line_of_id:
             kind = "running number" if sentence.sent_id is None else "sent_id"
             raise sentence.error(
-                f"this sentence has the {kind} {name!r}, like the one at line {lines[name]}. "
-                "Give each sentence its own"
+                f"this sentence has the {kind} {name!r}, like the one at line "
+                f"{self.line_of_id[name]}. Give each sentence its own"
             )
-        lines[name] = sentence.line
-    return _strings(list(lines))
+        self.line_of_id[name] = sentence.line
+
+    def _add_features(self, sentence):
+        for row, line in zip(sentence.words, sentence.lines, strict=True):
+            if row[5] not in self.known_features:
+                try:
+                    self.known_features[row[5]] = parse_features(row[5])
+                except ValueError as error:
+                    raise sentence.error(str(error), line) from None
+            self.features.append(self._strings.setdefault(row[5], row[5]))
+
+    def _add_natural_text(self, sentence):
+        parts, length, after = [], 0, ""
+        for token in sentence.surface():
+            gap = after + token.before if parts else ""
+            length += len(gap)
+            for left, right in token.pieces:
+                self.start.append(length + left)
+                self.end.append(length + right)
+            parts += [gap, token.form]
+            length += len(token.form)
+            after = token.after
+        self.texts.append("".join(parts))
+
+    def check(self, source):
+        """Raise an error if the file has no sentences or no words."""
+        if not self.lengths:
+            raise ValueError(f"{source}: no sentences in this file.")
+        if len(self.forms) > 1 and all(form == "_" for form in self.forms):
+            raise ValueError(
+                f"{source}: every word of this file is '_': the treebank was distributed without "
+                "its texts. See its documentation for how to restore them."
+            )
+
+    def column(self, name):
+        """Return an annotation of all words."""
+        if name != "head":
+            return _strings(self.fields.pop(name))
+        heads = pd.Series(np.array(self.heads))
+        absent = heads == NO_HEAD
+        return heads.astype("Int64").mask(absent) if absent.any() else heads
+
+    def to_frame(self, annotations):
+        """Build the frame of the words."""
+        lengths, words = np.array(self.lengths), self.forms
+        if self.natural:
+            texts, start, end = self.texts, np.array(self.start), np.array(self.end)
+            row_texts = chain.from_iterable(
+                repeat(text, n) for text, n in zip(texts, lengths.tolist(), strict=True)
+            )
+            spans = zip(row_texts, self.start, self.end, strict=True)
+            words = [text[left:right] for text, left, right in spans]
+            annotations = {"form": _strings(self.forms)} | annotations
+        else:
+            texts, start, end = join_words(words, [" "] * len(words), lengths)
+        return assemble_frame(
+            texts,
+            start,
+            end,
+            lengths=lengths,
+            words=words,
+            sentence_ids=_strings(list(self.line_of_id)),
+            annotations=annotations,
+        )
 
 
 def _strings(values):
     return pd.Series(values, dtype=string_dtype())
 
 
-def _field(rows, name):
-    """Return a column of the file, with underscores as missing values."""
-    i = FIELDS.index(name)
-    literal = "_" if name == "lemma" else None
-    return _strings([row[i] if row[i] != "_" or row[1] == literal else None for row in rows])
-
-
-def _features(sentences, feats, source):
+def _features(content, feats, source):
     """Return one column per morphological feature, with missing values where a word lacks it."""
     if not len(feats):
         return {}
-    known = {}
-    for sentence in sentences:
-        for row, line in zip(sentence.words, sentence.lines, strict=True):
-            if row[5] not in known:
-                try:
-                    known[row[5]] = parse_features(row[5])
-                except ValueError as error:
-                    raise sentence.error(str(error), line) from None
+    known = content.known_features
     present = sorted(set(chain.from_iterable(known.values())))
     names = present if isinstance(feats, str) else list(feats)
     absent = [name for name in names if name not in present]
@@ -202,5 +262,6 @@ def _features(sentences, feats, source):
             f"{source}: no word has the feature {absent[0]!r}, so its column is entirely missing. "
             f"The features of this file are {present}."
         )
-    rows = [known[row[5]] for sentence in sentences for row in sentence.words]
-    return {name: _strings([row.get(name) for row in rows]) for name in names}
+    return {
+        name: _strings([known[feature].get(name) for feature in content.features]) for name in names
+    }

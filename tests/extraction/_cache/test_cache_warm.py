@@ -12,7 +12,10 @@ import pytest
 
 from sklearn_neurox.extraction import ActivationCache, ActivationExtractor, clear_loaded_models
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The pickle of this ActivationExtractor:UserWarning"),
+]
 
 STRATEGIES = ["first", "last", "mean", "max"]
 FAMILIES = ["bert", "bert-uncased", "gpt2", "llama", "xlm-roberta", "canine", "byt5", "marian"]

@@ -11,8 +11,9 @@ from torch.ao import quantization
 
 from sklearn_neurox.ablation import ablate_model
 from sklearn_neurox.extraction import ActivationCache, ActivationExtractor
-from sklearn_neurox.extraction._model._fingerprint import _of_live, _state_of
-from sklearn_neurox.extraction._model._forward import traits_of
+from sklearn_neurox.extraction._model._description import describe
+from sklearn_neurox.extraction._model._fingerprint import _of_live
+from sklearn_neurox.extraction._model._first_look import traits_of
 from tests.extraction.families import FAMILIES, load
 
 pytestmark = [
@@ -168,9 +169,8 @@ class Repacking(torch.nn.Linear):
 def test_a_fingerprint_leaves_the_model_as_it_is():
     model = torch.nn.Sequential(Repacking(3, 4), torch.nn.Linear(4, 2))
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    state = dict(_state_of(model))
+    state = describe(model, lambda path, tensor: str(tensor.tolist()))
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
-    saved = model.state_dict()
-    assert list(state) == list(saved)
-    assert all(torch.equal(state[name], saved[name]) for name in saved)
+    assert describe(model, lambda path, tensor: str(tensor.tolist())) == state
+    model.state_dict()
     assert not torch.equal(model[0].weight, before[0])  # packing is lossy

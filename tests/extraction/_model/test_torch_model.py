@@ -11,7 +11,10 @@ from sklearn.base import clone
 
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator, TorchModel
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The pickle of this ActivationExtractor:UserWarning"),
+]
 
 
 class Reader(torch.nn.Module):

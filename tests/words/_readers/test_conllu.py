@@ -32,7 +32,7 @@ ONE = line("1")
         ),
         (ONE + "2\tb\n", "bank.conllu:2: 2 tab-separated columns instead of 10"),
         (ONE + line("2", misc="_\t_"), "bank.conllu:2: 11 tab-separated columns"),
-        (ONE + "   \n" + line("2"), "bank.conllu:2: 1 tab-separated columns"),
+        (ONE + "   \n" + line("2"), "bank.conllu:3: word 2 where word 1 was expected"),
         (ONE + line("2", form=""), "bank.conllu:2: the column FORM is empty"),
         (ONE + line("2", misc=""), "bank.conllu:2: the column MISC is empty"),
         (ONE + line("x"), "bank.conllu:2: 'x' is not an ID"),

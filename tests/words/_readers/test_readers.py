@@ -95,7 +95,7 @@ def test_an_absent_feature_warns_and_is_missing():
     [
         ({"text": "raw"}, "'text' parameter must be 'joined' or 'natural', got 'raw'"),
         ({"columns": "upos"}, "'columns' parameter must be a list of names .* got 'upos'"),
-        ({"columns": ["head"]}, r"'columns' parameter must be .* got \['head'\]"),
+        ({"columns": ["form"]}, r"'columns' parameter must be .* got \['form'\]"),
         ({"feats": "Number"}, r"'feats' parameter must be a list, such as \['Number'\], or 'all'"),
         ({"feats": ["word"]}, "called 'word', which is one of the columns"),
     ],

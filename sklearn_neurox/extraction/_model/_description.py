@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Describe everything in a live model that determines its numbers."""
+
+import contextlib
+import copy
+import hashlib
+import re
+from collections.abc import Mapping
+from enum import Enum
+from functools import lru_cache, partial
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+
+import numpy as np
+import torch
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.Size)
+# What every module has: tensors and children are described separately, hooks and the training
+# mode do not change what extraction reads.
+_OF_EVERY_MODULE = frozenset(vars(torch.nn.Module()))
+_INCIDENTAL = frozenset(
+    "name_or_path _is_hf_initialized warnings_issued generation_config gradient_checkpointing "
+    "_gradient_checkpointing_func _compiled_call_impl _hf_hook _old_forward _commit_hash "
+    "_name_or_path transformers_version architectures hf_device_map _device_mesh "
+    "_output_capturing_hooks_installed".split()
+)
+# Rotary embeddings that depend on the length of the input overwrite these at every pass.
+_ROTARY = re.compile(r"(\w+_)?(inv_freq|long_inv_freq|max_seq_len_cached|attention_scaling)")
+# Their objects are mere machinery, or have no contents in Python.
+_MACHINERY = tuple(
+    "logging threading _thread weakref contextvars functools re builtins torch._C torch.cuda "
+    "torch._dynamo torch.distributed".split()
+)
+# These classes add no computation of their own to a model, but hundreds of methods.
+_FRAMES = tuple(
+    f"transformers.{name}"
+    for name in ("modeling_utils", "generation", "utils", "integrations", "cache_utils")
+)
+_CODE_LIBRARIES = ("torch", "transformers", "numpy", "accelerate", "peft")
+
+
+def describe(module, of_tensor, overwritten=None):
+    """Describe a module: the types of its parts, their tensors, attributes and code.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+
+    of_tensor : callable
+        Called with the name of a module that holds a tensor, and the tensor; returns a str.
+
+    overwritten : callable or None, default=None
+        Called with a module; returns the names of its attributes that every pass overwrites.
+
+    Returns
+    -------
+    digest : str
+        Equal for equal models in all processes, if ``of_tensor`` is.
+    """
+    description = _Description(of_tensor, overwritten)
+    description.add(module)
+    text = "\n".join(description.parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def attributes_of(module):
+    """Return the attributes of a module that are not those of every module."""
+    return {name: v for name, v in vars(module).items() if name not in _OF_EVERY_MODULE}
+
+
+def bare(module):
+    """Return a module without the wrapper of `torch.compile`."""
+    return module._orig_mod if type(module).__name__ == "OptimizedModule" else module
+
+
+class _Description:
+    """Collects the description of one value after the other in ``parts``."""
+
+    def __init__(self, of_tensor, overwritten):
+        self.of_tensor, self.overwritten = of_tensor, overwritten or (lambda module: ())
+        self.parts, self.path = [], ""
+        # Keeping the objects prevents that another one gets the identity of one that is gone.
+        self.seen = {}
+        self.defaults, self.copies = {}, []
+
+    def add(self, value):
+        kind = type(value)
+        if kind in _PLAIN:
+            self.parts.append(repr(value))
+        elif id(value) in self.seen:
+            self.parts.append(f"#{self.seen[id(value)][0]}")
+        else:
+            self.seen[id(value)] = len(self.seen), value
+            self._add_new(value, kind)
+
+    def _add_new(self, value, kind):
+        if isinstance(value, torch.nn.Module):
+            self._module(bare(value))
+        elif isinstance(value, torch.Tensor):
+            self._tensor(value)
+        elif isinstance(value, Mapping):
+            self._open(kind, len(value))
+            self._items(value)
+        elif isinstance(value, (list, tuple)):
+            self._open(kind, len(value))
+            for one in value:
+                self.add(one)
+        elif isinstance(value, (set, frozenset)):
+            self.parts.append(f"{_name(kind)} {sorted(map(repr, value))}")
+        elif isinstance(value, np.ndarray) and value.dtype.kind != "O":
+            digest = hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
+            self.parts.append(f"array {value.dtype} {value.shape} {digest}")
+        elif isinstance(value, (np.generic, Enum, str, int, float, bytes)):
+            self.parts.append(f"{_name(kind)} {value!r}")
+        elif isinstance(value, type):
+            self._class(value)
+        else:
+            self._callable_or_object(value, kind)
+
+    def _callable_or_object(self, value, kind):
+        compiled = getattr(value, "_torchdynamo_orig_callable", None)
+        if compiled is not None:
+            self.add(compiled)
+        elif isinstance(value, FunctionType):
+            self._function(value)
+        elif isinstance(value, MethodType):
+            self.add(value.__func__)
+            self.add(value.__self__)
+        elif isinstance(value, partial):
+            for one in (value.func, value.args, value.keywords):
+                self.add(one)
+        elif isinstance(value, (BuiltinFunctionType, ModuleType)):
+            self.parts.append(f"{getattr(value, '__module__', '')} {value.__name__}")
+        else:
+            self._object(value, kind)
+
+    def _open(self, kind, size):
+        self.parts.append(f"{_name(kind)} of {size}")
+
+    def _items(self, mapping, skip=frozenset()):
+        for name in sorted(mapping, key=repr):
+            if name not in skip:
+                self.parts.append(repr(name) if type(name) in _PLAIN else str(name))
+                self.add(mapping[name])
+
+    def _object(self, value, kind):
+        self._open(kind, 0)
+        if kind.__module__.startswith(_MACHINERY):
+            return
+        slots = [s for c in kind.__mro__ for s in _as_tuple(vars(c).get("__slots__", ()))]
+        held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+        # Flags for one call of the model, and what the library records about itself.
+        self._items({**held, **getattr(value, "__dict__", {})}, _INCIDENTAL | {"__dict__"})
+        if callable(value):
+            self._class(kind)
+
+    # Modules
+
+    def _module(self, module):
+        kind = type(module)
+        self.add(kind)
+        if kind not in self.defaults:
+            self.defaults[kind] = _defaults_of(kind)
+        held = {**self.defaults[kind], **attributes_of(module)}
+        skip = _INCIDENTAL | frozenset(self.overwritten(module))
+        if _follows_length(module):
+            skip |= {n for n in (*held, *module._buffers) if _ROTARY.fullmatch(n)}
+        if "_hf_hook" in held:  # accelerate moves tensors to the device of the computation
+            skip |= {"forward"}
+            if getattr(held.get("_old_forward"), "__func__", None) is not kind.forward:
+                self.add(held.get("_old_forward"))
+        if _is_own(held.get("forward"), module):
+            skip |= {"forward"}
+        self._items(held, skip)
+        for name, tensor in self._tensors_of(module):
+            if name not in skip:
+                self.parts.append(name)
+                self.add(tensor)
+        outer = self.path
+        for name, child in module._modules.items():
+            self.path = f"{outer}.{name}" if outer else name
+            self.parts.append(f"module {self.path}")
+            self.add(child)
+        self.path = outer
+
+    def _tensors_of(self, module):
+        """Return the parameters and buffers of a module, packed ones too, without changing it."""
+        found = {**module._parameters, **module._buffers}
+        plainly = torch.nn.Module._save_to_state_dict
+        if type(module)._save_to_state_dict is not plainly and not module._modules:
+            own = module
+            # bitsandbytes 4-bit layers repack lossily, so a copy is saved where possible.
+            with contextlib.suppress(RuntimeError, TypeError, NotImplementedError):
+                own = copy.deepcopy(module)
+            own._save_to_state_dict(found, "", keep_vars=False)
+            self.copies.append(own)  # what is found may share its memory
+        return found.items()
+
+    def _tensor(self, value):
+        """Add a tensor; quantized ones consist of several parts."""
+        self.parts.append(f"tensor {tuple(value.shape)} {value.dtype}")
+        if value.device.type == "meta":
+            self.parts.append(self.of_tensor(self.path, value))
+        elif hasattr(value, "__tensor_flatten__"):  # a subclass made of several tensors
+            names, context = value.__tensor_flatten__()
+            self.add([context, *(getattr(value, part) for part in names)])
+        elif value.is_quantized and value.qscheme() == torch.per_tensor_affine:
+            self.add([value.int_repr(), value.q_scale(), value.q_zero_point()])
+        elif value.is_quantized:
+            scales = value.q_per_channel_scales(), value.q_per_channel_zero_points()
+            self.add([value.int_repr(), *scales])
+        else:
+            self.parts.append(self.of_tensor(self.path, value))
+
+    # Code
+
+    def _class(self, kind):
+        """Add the code of a class, which may have been edited or replaced."""
+        for own in kind.__mro__:
+            name = f"{own.__module__}.{own.__qualname__}"
+            self.parts.append(f"class {name}")
+            if own is torch.nn.Module:
+                return
+            if own.__module__.startswith(_FRAMES) or not own.__flags__ & _HEAP:
+                continue
+            for name, value in sorted(vars(own).items()):
+                function = getattr(value, "__func__", value)
+                if isinstance(function, FunctionType):
+                    self.parts.append(name)
+                    self.add(function)
+
+    def _function(self, function):
+        code = function.__code__
+        self.parts.append(f"function {function.__qualname__} {_digest_code(code)}")
+        for value in (function.__defaults__, function.__kwdefaults__):
+            if value is not None:
+                self.add(value)
+        for cell in function.__closure__ or ():
+            with contextlib.suppress(ValueError):  # an empty cell
+                self._mention(cell.cell_contents, function)
+        for name in _names_in(code):
+            if name in function.__globals__:
+                self._mention(function.__globals__[name], function)
+
+    def _mention(self, value, function):
+        """Add what a function refers to; of a library, only what a user may have replaced."""
+        home = function.__module__ or ""
+        if home.partition(".")[0] not in _CODE_LIBRARIES:
+            if not isinstance(value, (ModuleType, type)):
+                self.add(value)
+        elif isinstance(value, FunctionType):
+            if not (value.__module__ or "").startswith(("torch.", *_FRAMES)):
+                self.add(value)
+        elif type(value) in _PLAIN or isinstance(value, (torch.Tensor, torch.nn.Module)):
+            self.add(value)
+
+
+def _defaults_of(kind):
+    """Return the plain class attributes of a module, which its own attributes override."""
+    found = {}
+    for own in reversed(kind.__mro__[: kind.__mro__.index(torch.nn.Module)]):
+        if not own.__module__.startswith(_FRAMES):
+            found |= {n: v for n, v in vars(own).items() if type(v) in _PLAIN and n[:2] != "__"}
+    return found
+
+
+_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class is made by Python code
+
+
+def _name(kind):
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _as_tuple(slots):
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _is_own(forward, module):
+    """Return whether a forward set on a module is the method that its class gives it anyway."""
+    forward = getattr(forward, "_torchdynamo_orig_callable", forward)
+    return (
+        isinstance(forward, MethodType)
+        and forward.__self__ is module
+        and forward.__func__ is type(module).forward
+    )
+
+
+def _follows_length(module):
+    kinds = getattr(module, "rope_type", ())
+    kinds = kinds.values() if isinstance(kinds, dict) else [kinds]
+    return any(isinstance(k, str) and ("dynamic" in k or k == "longrope") for k in kinds)
+
+
+@lru_cache(maxsize=4096)
+def _digest_code(code):
+    digest = hashlib.sha256(code.co_code)
+    for value in (code.co_names, code.co_varnames, code.co_freevars):
+        digest.update(repr(value).encode())
+    for constant in code.co_consts:
+        is_code = isinstance(constant, CodeType)
+        digest.update((_digest_code(constant) if is_code else repr(constant)).encode())
+    return digest.hexdigest()[:32]
+
+
+@lru_cache(maxsize=4096)
+def _names_in(code):
+    """Return the names by which a function and those within it refer to globals."""
+    names = dict.fromkeys(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= dict.fromkeys(_names_in(constant))
+    return tuple(names)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Find the attributes that a model overwrites whenever it runs, such as the last attention map.
+
+They are results, not part of what the model is.
+"""
+
+import contextlib
+import weakref
+from collections.abc import Mapping, Set
+
+import torch
+
+from sklearn_neurox.extraction._model._description import attributes_of
+from sklearn_neurox.extraction._model._torch_model import TorchModel
+
+_names: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def overwritten_by(model, run):
+    """Return a function from a module of a model to the names that a pass overwrites in it.
+
+    A model with modules that have not been seen before runs once: ``run`` is called with it.
+    """
+    module = model.module if isinstance(model, TorchModel) else model
+    new = [part for part in module.modules() if part not in _names]
+    if new:
+        before = {part: _snapshot(part) for part in new}
+        # A model that cannot run like this says so when it is read.
+        with contextlib.suppress(Exception):
+            run(model)
+        for part in new:
+            after = _snapshot(part)
+            _names[part] = frozenset(
+                name for name in after if _identity_of(before[part], name) != after[name][0]
+            )
+    return lambda part: _names.get(part, frozenset())
+
+
+def _identity_of(snapshot, name):
+    return snapshot[name][0] if name in snapshot else None
+
+
+def _snapshot(part):
+    """Return an identity of each attribute and buffer of a module, and what it identifies.
+
+    Keeping the objects prevents that their identities are given to others.
+    """
+    held = {name: value for name, value in part._buffers.items() if value is not None}
+    return {name: _identify(value) for name, value in {**attributes_of(part), **held}.items()}
+
+
+def _identify(value):
+    if isinstance(value, torch.Tensor):
+        return (id(value), None if value.is_inference() else value._version), value
+    inside = ()
+    if isinstance(value, Mapping):
+        inside = [*value.keys(), *value.values()]
+    elif isinstance(value, (list, tuple, Set)):
+        inside = list(value)
+    elif not isinstance(value, type):
+        inside = list(getattr(value, "__dict__", {}).values())
+    return (id(value), tuple(map(id, inside))), (value, inside)
