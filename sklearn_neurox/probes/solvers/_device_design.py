@@ -80,9 +80,8 @@ class DeviceDesign(StandardizedDesign):
         return out.div_(self.working_scale * len(self.X))
 
     def head(self, n_rows):
-        """Return the first rows."""
-        (rows,) = (self._standardized(part) for part in self.raw.visit([slice(0, n_rows)]))
-        return rows
+        """Return the first rows, as a list of blocks."""
+        return [self._standardized(part) for part in self.raw.visit([slice(0, n_rows)])]
 
     def batches(self, n_batches):
         """Split the working order into batches, which can be visited in any order."""
