@@ -45,8 +45,9 @@ class Certificate:
 def _best_dual(of_loss, penalty, gradient):
     """Find the largest dual value on the segment from zero to the residual.
 
-    ``of_loss`` maps a place on it to the share of the loss. Every point is feasible. With little l2, a slightly shrunk residual is much better,
-    because the conjugate penalizes the excess over l1 at a rate of one over l2.
+    ``of_loss`` maps a place on it to the share of the loss. Every point is feasible. With little
+    l2, a slightly shrunk residual is much better, because the conjugate penalizes the excess over
+    l1 at a rate of one over l2.
     """
 
     def dual(shrink):
