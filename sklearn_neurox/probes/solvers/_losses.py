@@ -73,6 +73,8 @@ class MultinomialLoss:
     boldness = 2.0
     # Whether the Hessian couples the rows of coefficients.
     is_coupled = True
+    # Whether the Hessian is the same everywhere, and for all rows of coefficients.
+    is_quadratic = False
 
     def __init__(self, n_classes):
         self.n_rows = n_classes
@@ -150,6 +152,7 @@ class BinaryLoss:
     curvature = 0.25
     boldness = 2.0
     is_coupled = False
+    is_quadratic = False
     n_rows = 1
 
     def encode(self, y):
@@ -210,6 +213,7 @@ class SquaredLoss:
     # Unlike the other losses, this one has its full curvature everywhere.
     boldness = 0.5
     is_coupled = False
+    is_quadratic = True
 
     def __init__(self, n_outputs):
         self.n_rows = n_outputs

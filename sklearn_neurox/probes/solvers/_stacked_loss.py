@@ -28,6 +28,7 @@ class StackedLoss:
 
     # The weights differ between tasks, so no two rows share a Hessian.
     is_coupled = True
+    is_quadratic = False
 
     def __init__(self, loss, n_tasks):
         self.loss = loss
