@@ -875,8 +875,8 @@ def test_probes_and_rankers(words, H):
             ),
             Followed(
                 lambda: ranking.ProbelessRanker(n_neurons=99).fit(values, y),
-                "or for all with n_neurons=None",
-                lambda: ranking.ProbelessRanker(n_neurons=None).fit(values, y).get_support().all(),
+                "or for all with n_neurons=1.0",
+                lambda: ranking.ProbelessRanker(n_neurons=1.0).fit(values, y).get_support().all(),
                 True,
             ),
             Followed(
