@@ -68,7 +68,7 @@ def _many_classes(scale):
 
     n_rows, n_classes = 16_000 // scale, 1_000 // scale
     X, y = _matrix(n_rows, 128, np.float32), _labels(n_rows, n_classes)
-    probe = ElasticNetProbeClassifier(alpha=0.1, max_iter=5, random_state=0)
+    probe = ElasticNetProbeClassifier(alpha=1e-3, max_iter=5, random_state=0)
     return X.nbytes, lambda: probe.fit(X, y)
 
 

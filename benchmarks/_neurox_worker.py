@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run one NeuroX call in the interpreter of `peer_python`: ``worker.py TASK IN.npz OUT.npz``.
+"""Call a peer in the interpreter of `peer_python`: ``worker.py TASK IN.npz OUT.npz``.
 
 ``worker.py serve`` reads such calls from standard input, one per line with tab-separated fields,
 and answers each with "done". Arrays and parameters are passed through npz files, because NeuroX
@@ -232,7 +232,28 @@ def _read(*, path, **parameters):
     }
 
 
+def _cyanure(X, y, *, kind, alpha, l1_ratio, tol):
+    from cyanure.estimators import Classifier, Regression
+
+    penalty = {"penalty": "elasticnet", "lambda_1": alpha * l1_ratio}
+    penalty["lambda_2"] = alpha * (1 - l1_ratio)
+    if not l1_ratio:
+        penalty = {"penalty": "l2", "lambda_1": alpha}
+    options = {"tol": tol, "max_iter": 500, "random_state": 0, "verbose": False, **penalty}
+    if kind == "regression":
+        model = Regression(**options)
+    else:
+        multi_class = "multinomial" if kind == "multinomial" else "auto"
+        model = Classifier(loss="logistic", multi_class=multi_class, **options)
+    _, seconds = _timed(model.fit, X, y)
+    coef = np.asarray(model.coef_).reshape(-1, X.shape[1])
+    if coef.shape[0] > 1 and np.shape(model.coef_)[0] == X.shape[1]:
+        coef = np.asarray(model.coef_).T
+    return {"coef": coef, "intercept": np.ravel(model.intercept_), "seconds": seconds}
+
+
 _TASKS = {
+    "cyanure": _cyanure,
     "train": _train,
     "order": _order,
     "top": _top,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Call NeuroX 1.0.9 in a separate environment; every result includes the ``seconds`` it took.
+"""Call NeuroX 1.0.9 and cyanure in a separate environment; every result has its ``seconds``.
 
 Functions with a ``timeout`` raise TimeoutError once the call itself has run for that many seconds.
 """
@@ -118,6 +118,19 @@ def neurox_train_regression(
         seed=seed,
         trace=trace,
     )
+
+
+def cyanure_fit(
+    X: ArrayLike, y: ArrayLike, *, kind: str, alpha: float, l1_ratio: float, tol: float
+) -> dict:
+    """Fit cyanure's penalized linear model: ``coef``, ``intercept``, ``seconds``.
+
+    ``kind`` is "multinomial", "binary" or "regression"; the objective is that of the probes.
+    """
+    y = np.asarray(y)
+    y = y.astype(np.float32) if kind == "regression" else np.unique(y, return_inverse=True)[1]
+    parameters = {"kind": kind, "alpha": alpha, "l1_ratio": l1_ratio, "tol": tol}
+    return _call("cyanure", {"X": _single(X), "y": y}, None, **parameters)
 
 
 def neurox_order(

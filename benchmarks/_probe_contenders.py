@@ -39,6 +39,7 @@ def peers(problem: Problem) -> dict[str, tuple[Callable[[float], Fit], Iterator[
         skglm = _skglm_binary if problem.kind == "binary" else None
     if skglm is not None and problem.l1_ratio:
         found["skglm"] = (lambda tol: skglm(problem, tol), tolerances)
+    found["cyanure"] = (lambda tol: _cyanure(problem, tol), tolerances[:6])
     return found
 
 
@@ -99,6 +100,13 @@ def _elastic_net(problem, tol):
 
 def _ridge(problem):
     return _timed(Ridge(problem.alpha * len(problem.X)), problem.X, problem.y.astype(np.float32))
+
+
+def _cyanure(problem, tol):
+    """Fit in the environment of the peers, where it runs with the threads of OMP_NUM_THREADS."""
+    penalty = {"alpha": problem.alpha, "l1_ratio": problem.l1_ratio}
+    fit = _peers.cyanure_fit(problem.X, problem.y, kind=problem.kind, tol=tol, **penalty)
+    return fit["seconds"], fit["coef"], fit["intercept"]
 
 
 def _skglm_binary(problem, tol):

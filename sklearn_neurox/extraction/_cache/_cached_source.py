@@ -104,7 +104,7 @@ class CachedSource:
             try:
                 index, groups = self._filled()
                 self._pool_stored(groups, parts, out)
-                report_sinks(parts, len(out), index.facts.sinks(self.blocks))
+                report_sinks(parts, out.shape[0], index.facts.sinks(self.blocks))
                 return
             except _ObstacleBegan:
                 continue

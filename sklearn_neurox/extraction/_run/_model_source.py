@@ -62,7 +62,7 @@ class ModelSource:
             self.run(pooler.begin, pooler.visit)
             copies.wait()
         pooler.finish()
-        report_sinks(parts, len(out), self.sinks())
+        report_sinks(parts, out.shape[0], self.sinks())
 
     def sinks(self):
         """Return the names of the blocks in which the first token of an input is a sink."""

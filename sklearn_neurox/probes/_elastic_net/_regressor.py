@@ -45,8 +45,8 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
     solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
         Algorithm to use. All of them solve the same problem to the same tolerance.
 
-        - "auto" starts with "saga" (with fewer than 2,048 samples: "newton") and switches to
-          another one if progress is slow;
+        - "auto" starts with "saga" (with fewer than 2,048 samples, or with a ridge penalty and up
+          to 1,024 columns: "newton") and switches to another one if progress is slow;
         - "saga" suits many samples and a penalty strong enough for the probe to generalize;
         - "svrg", with momentum, suits many samples and a weak penalty;
         - "newton" computes the Gram matrix of the informative columns, and suits few samples or a

@@ -28,7 +28,7 @@ class ActiveSetNewton(Algorithm):
 
     def __init__(self, problem):
         self.problem = problem
-        self.is_quadratic = not hasattr(problem.loss, "hessian")
+        self.is_quadratic = problem.loss.is_quadratic
         self.columns, self.gram = problem.memory.get("gram", (None, None))
 
     def start(self, point):
@@ -84,12 +84,15 @@ class ActiveSetNewton(Algorithm):
         curvature = target.weigh(problem.loss.second_derivative(point.predictions)[:, :1])
         root = curvature.to(design.device, design.dtype).sqrt()
         columns = self.columns.to(design.device)
+        has_weights = not (self.is_quadratic and target.weight is None)
         gram, sums = 0.0, 0.0
         n_samples = design.shape[0]
         batches = design.batches(-(-n_samples // _BLOCK_ROWS))
         roots = root.tensor_split(len(batches))
         for batch, rows in batches.visit(range(len(batches))):
-            part = rows[:, columns] * roots[batch]
+            part = rows if len(columns) == rows.shape[1] else rows[:, columns]
+            if has_weights:
+                part = part * roots[batch]
             sums += (part.T @ roots[batch]).double()
             gram += _inner(part)
         self.gram = (gram if isinstance(gram, np.ndarray) else to_numpy(gram)) / n_samples

@@ -36,23 +36,22 @@ class Certificate:
         """Return the same point with its objective and gap under a penalty."""
 
         def find_dual():
-            residual = loss.residual(self.predictions, target)
-            return _best_dual(loss, penalty, residual, target, self.gradient)
+            return _best_dual(loss.dual(self.predictions, target), penalty, self.gradient)
 
         objective = float(loss.value(self.scores, target)) + float(penalty.value(self.coef))
         return replace(self, objective=objective, find_dual=find_dual)
 
 
-def _best_dual(loss, penalty, residual, target, gradient):
+def _best_dual(of_loss, penalty, gradient):
     """Find the largest dual value on the segment from zero to the residual.
 
-    Every point of it is feasible. With little l2, a slightly shrunk residual is much better,
-    because the conjugate penalizes the excess over l1 at a rate of one over l2.
+    ``of_loss`` maps a place on it to the share of the loss. Every point is feasible. With little
+    l2, a slightly shrunk residual is much better, because the conjugate penalizes the excess over
+    l1 at a rate of one over l2.
     """
 
     def dual(shrink):
-        entropy = loss.dual(residual, target, shrink)
-        return float(entropy) - float(penalty.conjugate(gradient, shrink))
+        return float(of_loss(shrink)) - float(penalty.conjugate(gradient, shrink))
 
     largest = penalty.largest_shrink(gradient)
     best = dual(largest)

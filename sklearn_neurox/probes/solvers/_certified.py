@@ -16,15 +16,19 @@ from sklearn_neurox.utils._full_float32 import full_float32
 # Rows per batch, and the number of batches below which stochastic epochs do not pay off.
 _BATCH_SIZE = 128
 _FEWEST_BATCHES = 16
-# A GPU waits for the next launch if a batch holds fewer numbers than this, and starting a step
-# takes so long that more steps per epoch than this do not pay off while batches are smaller: a
-# quarter of the steps takes a quarter more epochs (measured on correlated columns).
+# Starting a step takes a GPU so long that more steps per epoch than this do not pay off while it
+# has work for batches of this many numbers. Fewer take more epochs (on correlated columns: 64
+# steps twice as many as 256, 128 a quarter more, 192 as many), which cost most if X is sent.
 _DEVICE_NUMBERS = 2**25
-_DEVICE_STEPS = 64
+_DEVICE_STEPS = {"kept": 192, "sent": 256}
 # Within this factor, the working precision cannot decide whether zero is the solution.
 _NEARLY_ONE = 1.01
 # With more columns than this, a Gram matrix costs more than the epochs it saves.
 _MOST_COLUMNS = 8192
+# A Gram matrix of p columns costs about as much as p / 64 passes, because a product of matrices
+# uses a processor so much better than one of a matrix and a vector. With more columns than this,
+# the passes over planted data that a ridge penalty needs are cheaper.
+_GRAM_COLUMNS = 1024
 # If SAGA needs more epochs than this at its current rate, switch to momentum.
 _PATIENCE = 25
 # Epochs in which SAGA may adapt its step size before it is judged.
@@ -157,10 +161,13 @@ class CertifiedSolver:
             return self.solver
         n_samples, n_features = self.problem.design.shape
         is_small = n_samples < _BATCH_SIZE * _FEWEST_BATCHES
+        has_l1 = bool(self.problem.penalty.l1.any())
         if is_small and not self.problem.loss.is_coupled:
-            has_l1 = bool(self.problem.penalty.l1.any())
             if has_l1 or n_features <= _MOST_COLUMNS:
                 return "newton"
+        is_linear = self.problem.loss.is_quadratic and self.penalized and not has_l1
+        if is_linear and not self.is_sparse and n_features <= _GRAM_COLUMNS:
+            return "newton"
         return "fista" if is_small or self.is_sparse else "saga"
 
     def _take_up(self, name, point):
@@ -185,7 +192,8 @@ class CertifiedSolver:
         if design.device.type != "cuda":
             return _BATCH_SIZE
         n_samples, n_features = design.shape
-        return max(_BATCH_SIZE, min(n_samples // _DEVICE_STEPS, _DEVICE_NUMBERS // n_features))
+        n_steps = _DEVICE_STEPS["kept" if design.is_kept else "sent"]
+        return max(_BATCH_SIZE, min(n_samples // n_steps, _DEVICE_NUMBERS // n_features))
 
     def _run(self, point, wait):
         passes, gap, margin = 0, self._gap(point)[0], 1.0

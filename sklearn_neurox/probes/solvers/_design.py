@@ -129,8 +129,8 @@ class ResidentDesign(StandardizedDesign):
         return residual.T @ self.working / len(self.working)
 
     def head(self, n_rows):
-        """Return the first rows."""
-        return self.working[:n_rows]
+        """Return the first rows, as a list of blocks."""
+        return [self.working[:n_rows]]
 
     def blocks(self):
         """Yield slices of the working order, each with its rows."""

@@ -32,6 +32,7 @@ class DeviceDesign(StandardizedDesign):
     """
 
     def __init__(self, X, *, rows, device, is_kept=True, **options):
+        self.is_kept = is_kept
         self.raw = (_KeptRows if is_kept else _SentRows)(X, rows, device)
         self.order = to_tensor(rows, device=device)
         super().__init__(X, rows=rows, device=device, **options)
@@ -79,9 +80,8 @@ class DeviceDesign(StandardizedDesign):
         return out.div_(self.working_scale * len(self.X))
 
     def head(self, n_rows):
-        """Return the first rows."""
-        (rows,) = (self._standardized(part) for part in self.raw.visit([slice(0, n_rows)]))
-        return rows
+        """Return the first rows, as a list of blocks."""
+        return [self._standardized(part) for part in self.raw.visit([slice(0, n_rows)])]
 
     def batches(self, n_batches):
         """Split the working order into batches, which can be visited in any order."""

@@ -12,8 +12,6 @@ _N_BUFFERS = 2
 # A single thread copies memory more slowly than the link to a device carries it.
 _MOST_THREADS = 16
 _BYTES_PER_THREAD = 2_000_000
-# Runs of consecutive rows are copied as a whole, unless they are shorter than this on average.
-_FEWEST_ROWS_PER_RUN = 4
 
 
 class HostFeed:
@@ -35,6 +33,7 @@ class HostFeed:
         self.X = X
         self.device = device
         self.dtype = getattr(torch, X.dtype.newbyteorder("=").name)
+        self.source = _shared(X.X if isinstance(X, RowView) else X)
         self.n_threads = min(_MOST_THREADS, torch.get_num_threads())
 
     def visit(self, parts):
@@ -69,37 +68,48 @@ class HostFeed:
 
     def _send(self, part, slot, pool):
         n_rows = _length(part)
-        with torch.inference_mode():
-            host = slot.host()[:n_rows].numpy()
-            n_pieces = max(1, min(self.n_threads, host.nbytes // _BYTES_PER_THREAD))
-            ends = np.linspace(0, n_rows, n_pieces + 1).astype(int).tolist()
-            pieces = [pool.submit(self._gather, part, a, b, host) for a, b in pairwise(ends)]
-            for piece in pieces:
-                piece.result()
-            return slot.send(n_rows)
-
-    def _gather(self, part, start, end, host):
-        """Copy rows ``start`` to ``end`` of a part into the buffer."""
         X = self.X
-        if isinstance(part, slice):
-            part = slice(part.start + start, part.start + end)
-        else:
-            part = part[start:end]
         if isinstance(X, RowView):
             X, part = X.X, X.rows[part]
-        goal = host[start:end]
-        if isinstance(part, slice):
-            np.copyto(goal, X[part])
-            return
-        runs = np.flatnonzero(np.diff(part, prepend=-2, append=-2) != 1)
-        if len(part) >= _FEWEST_ROWS_PER_RUN * (len(runs) - 1):
-            for a, b in pairwise(runs.tolist()):
-                np.copyto(goal[a:b], X[part[a] : part[a] + b - a])
-        elif X.dtype.isnative:
-            # The default mode of `take` makes a copy first, in case an index is out of bounds.
-            np.take(X, part, axis=0, out=goal, mode="clip")
-        else:
-            goal[...] = X[part]
+        with torch.inference_mode():
+            host = slot.host()[:n_rows]
+            if self.source is None or isinstance(part, slice):
+                self._copy(X, part, host.numpy(), pool)
+            else:
+                # Threads of torch's own, because those of Python wait for each other at every row.
+                torch.index_select(self.source, 0, torch.from_numpy(part), out=host)
+            return slot.send(n_rows)
+
+    def _copy(self, X, part, host, pool):
+        """Copy rows into a buffer by a few large pieces, one per thread."""
+        n_pieces = max(1, min(self.n_threads, host.nbytes // _BYTES_PER_THREAD))
+        ends = np.linspace(0, len(host), n_pieces + 1).astype(int).tolist()
+
+        def copy(start, end):
+            if isinstance(part, slice):
+                rows = slice(part.start + start, part.start + end)
+            else:
+                rows = part[start:end]
+            np.copyto(host[start:end], X[rows])
+
+        for piece in [pool.submit(copy, a, b) for a, b in pairwise(ends)]:
+            piece.result()
+
+
+class _Writable:
+    """The memory of an array, declared writable so that torch reads it without a warning."""
+
+    def __init__(self, array):
+        self.array = array
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
+
+
+def _shared(X):
+    """Return a tensor that shares the memory of an array; None if torch cannot read it."""
+    if not X.dtype.isnative or min(X.strides) < 0:
+        return None
+    return torch.from_numpy(np.asarray(X if X.flags.writeable else _Writable(X)))
 
 
 class _Slot:

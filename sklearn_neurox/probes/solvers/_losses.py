@@ -3,14 +3,18 @@
 
 Scores and predictions have one column per row of coefficients. Sample weights have mean one, so a
 weighted mean is a sum divided by the number of samples; None stands for equal weights.
+
+With many classes, a table of predictions may be larger than X, so means are computed by blocks.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch.special import entr
 
 from sklearn_neurox.probes.solvers._intercept import newton_intercept
+from sklearn_neurox.probes.solvers._row_parts import mean_by_parts, row_parts
 
 # From this many classes on, logsumexp is as fast along rows as along columns.
 _LONG_ROW = 32
@@ -55,6 +59,11 @@ def _holds_where_weighted(holds, target):
     return bool((holds if target.weight is None else holds | (target.weight == 0)).all())
 
 
+def _entropy_of_share(shrink, total, entropy):
+    """Compute ``sum(entr(shrink * p))`` from the sum and the entropy of ``p``."""
+    return shrink * entropy - (shrink * math.log(shrink) if shrink else 0.0) * total
+
+
 class MultinomialLoss:
     """Softmax cross-entropy of several classes."""
 
@@ -64,6 +73,8 @@ class MultinomialLoss:
     boldness = 2.0
     # Whether the Hessian couples the rows of coefficients.
     is_coupled = True
+    # Whether the Hessian is the same everywhere, and for all rows of coefficients.
+    is_quadratic = False
 
     def __init__(self, n_classes):
         self.n_rows = n_classes
@@ -77,8 +88,12 @@ class MultinomialLoss:
         if scores.is_cuda:
             return torch.softmax(scores, dim=1)
         # torch vectorizes the exponentials along columns, but hardly along rows.
-        return torch.softmax(scores.T, dim=0).T.contiguous()
+        predictions = scores.new_empty(scores.shape)
+        for _, part, own in row_parts(scores, predictions):
+            own.copy_(torch.softmax(part.T, dim=0).T)
+        return predictions
 
+    @mean_by_parts
     def value(self, scores, target):
         """Compute the mean loss."""
         y = target.y
@@ -106,11 +121,18 @@ class MultinomialLoss:
         minus = predictions.new_full((len(target), 1), -1.0)
         return predictions.clone().scatter_add_(1, target.y[:, None], minus)
 
-    def dual(self, residual, target, shrink):
-        """Compute minus the mean conjugate of the loss at ``shrink * residual``."""
-        one = residual.new_ones(len(target), 1)
-        mixture = (residual * shrink).scatter_add_(1, target.y[:, None], one)
-        return target.mean(entr(mixture.clamp_(0, 1)).sum(1))
+    def dual(self, predictions, target):
+        """Return a function of ``shrink``: minus the mean conjugate at ``shrink * residual``."""
+        wrong = 1 - predictions.gather(1, target.y[:, None])[:, 0]
+        entropy, others = 0.0, 0.0
+        for share, part, own in row_parts(predictions, target):
+            rest = part.scatter(1, own.y[:, None], 0.0)
+            others += share * own.mean(rest.sum(1))
+            entropy += share * own.mean(entr(rest).sum(1))
+        return lambda shrink: (
+            _entropy_of_share(shrink, others, entropy)
+            + target.mean(entr((1 - shrink * wrong).clamp_(0, 1)))
+        )
 
     def best_intercept(self, scores, target, start):
         """Minimize the mean loss over the intercepts; return the solution of mean zero."""
@@ -130,6 +152,7 @@ class BinaryLoss:
     curvature = 0.25
     boldness = 2.0
     is_coupled = False
+    is_quadratic = False
     n_rows = 1
 
     def encode(self, y):
@@ -161,10 +184,14 @@ class BinaryLoss:
         """Compute the unweighted gradient of each sample's loss in its score."""
         return predictions - target.y
 
-    def dual(self, residual, target, shrink):
-        """Compute minus the mean conjugate of the loss at ``shrink * residual``."""
-        mixture = (residual * shrink).abs_().clamp_(0, 1)
-        return target.mean((entr(mixture) + entr(1 - mixture))[:, 0])
+    def dual(self, predictions, target):
+        """Return a function of ``shrink``: minus the mean conjugate at ``shrink * residual``."""
+        wrong = self.residual(predictions, target).abs_()[:, 0]
+        others, entropy = target.mean(wrong), target.mean(entr(wrong))
+        return lambda shrink: (
+            _entropy_of_share(shrink, others, entropy)
+            + target.mean(entr((1 - shrink * wrong).clamp_(0, 1)))
+        )
 
     def best_intercept(self, scores, target, start):
         """Minimize the mean loss over the intercept."""
@@ -186,6 +213,7 @@ class SquaredLoss:
     # Unlike the other losses, this one has its full curvature everywhere.
     boldness = 0.5
     is_coupled = False
+    is_quadratic = True
 
     def __init__(self, n_outputs):
         self.n_rows = n_outputs
@@ -212,10 +240,12 @@ class SquaredLoss:
         """Compute the unweighted gradient of each sample's loss in its scores."""
         return predictions - target.y
 
-    def dual(self, residual, target, shrink):
-        """Compute minus the mean conjugate of the loss at ``shrink * residual``."""
-        shrunk = residual * shrink
-        return -target.mean((shrunk.square() / 2 + shrunk * target.y).sum(1))
+    def dual(self, predictions, target):
+        """Return a function of ``shrink``: minus the mean conjugate at ``shrink * residual``."""
+        residual = self.residual(predictions, target)
+        squares = target.mean(residual.square().sum(1))
+        products = target.mean((residual * target.y).sum(1))
+        return lambda shrink: -shrink * (shrink * squares / 2 + products)
 
     def best_intercept(self, scores, target, start):
         """Return the mean residual, which is the optimal intercept."""

@@ -20,6 +20,7 @@ from sklearn_neurox.probes.solvers._streamed_design import (
     reading_order,
 )
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
+from sklearn_neurox.utils._validation import row_blocks
 
 # X may take this share of the free memory of a device.
 _DEVICE_SHARE = 0.7
@@ -90,7 +91,11 @@ class Problem:
         if "zero" not in self.memory:
             shape = self.design.shape[0], self.loss.n_rows
             scores = torch.zeros(shape, dtype=self.design.dtype, device=self.design.device)
-            self.memory["zero"] = self._estimate(*self.zeros(), scores)
+            zero = self._estimate(*self.zeros(), scores)
+            # All samples have the same predictions, of which one row is enough.
+            tables = {name: getattr(zero, name)[:1] for name in ("scores", "predictions")}
+            tables = {name: row.clone().expand(shape) for name, row in tables.items()}
+            self.memory["zero"] = replace(zero, **tables, find_dual=None)
         return self.reprice(self.memory["zero"])
 
     def reprice(self, point):
@@ -127,7 +132,7 @@ class Problem:
         return self.design.gradient(residual).to(self.design.exact_device).double()
 
     def _certify(self, coef, start, scores, target, correlate):
-        """Certify a point, in the precision of its scores, which are without intercepts.
+        """Certify a point, in the precision of its scores, to which intercepts are added in place.
 
         ``start`` is where the search for the optimal intercepts starts; ``correlate`` maps a
         residual of shape (n_samples, n_rows) to ``residual.T @ Z / n_samples`` in float64.
@@ -136,7 +141,7 @@ class Problem:
         intercept = start.to(device=scores.device, dtype=scores.dtype)
         if self.fit_intercept:
             intercept = loss.best_intercept(scores, target, intercept)
-        scores = scores + intercept
+        scores = scores.add_(intercept)
         predictions = loss.predict(scores)
         gradient = correlate(target.weigh(loss.residual(predictions, target)))
         point = Certificate(coef, intercept, scores, predictions, gradient)
@@ -185,22 +190,32 @@ class Problem:
             weight = self.target.weight
             weight = weight.amax(1) if weight is not None and weight.ndim == 2 else weight
             return self.design.largest_eigenvalue(weight), 0.0
-        part = self.design.head(n_rows)
-        weight = self.target[: len(part)].weight
+        parts = self.design.head(n_rows)
+        weight = self.target[:n_rows].weight
         if weight is not None and weight.ndim == 2:
             weight = weight.amax(1)
-        longest = part.square().sum(1)
-        if weight is not None:
-            longest = longest * weight
-            part = part * weight.sqrt()[:, None]
-        vector = torch.ones(part.shape[1], dtype=part.dtype, device=part.device)
+        longest, ends = 0.0, []
+        for part in parts:
+            start = ends[-1].stop if ends else 0
+            ends.append(slice(start, start + len(part)))
+            for block in row_blocks(part):
+                squares = part[block].square().sum(1)
+                if weight is not None:
+                    squares *= weight[ends[-1]][block]
+                longest = max(longest, float(squares.max()))
+        vector = part.new_ones(part.shape[1])
         norm = vector.norm()
         for _ in range(n_iter):
-            vector = part.T @ (part @ (vector / norm)) / len(part)
+            direction, vector = vector / norm, torch.zeros_like(vector)
+            for own, part in zip(ends, parts, strict=True):
+                scores = part @ direction
+                if weight is not None:
+                    scores *= weight[own]
+                vector += part.T @ scores / ends[-1].stop
             norm = vector.norm()
             if norm == 0:
                 return 1.0, 0.0
-        return float(norm), float(longest.max())
+        return float(norm), longest
 
 
 def build_problem(

@@ -28,6 +28,7 @@ class StackedLoss:
 
     # The weights differ between tasks, so no two rows share a Hessian.
     is_coupled = True
+    is_quadratic = False
 
     def __init__(self, loss, n_tasks):
         self.loss = loss
@@ -48,9 +49,10 @@ class StackedLoss:
         """Sum the mean losses of the tasks, from stored predictions."""
         return self._sum(self.loss.table_value, predictions, target)
 
-    def dual(self, residual, target, shrink):
-        """Sum the dual values of the tasks."""
-        return self._sum(lambda part, own: self.loss.dual(part, own, shrink), residual, target)
+    def dual(self, predictions, target):
+        """Return a function that sums the dual values of the tasks."""
+        duals = [self.loss.dual(part, own) for part, own in self._tasks(predictions, target)]
+        return lambda shrink: sum(dual(shrink) for dual in duals)
 
     def residual(self, predictions, target):
         """Compute the unweighted gradients of each sample's losses in its scores."""

@@ -8,9 +8,16 @@ import torch
 from sklearn_neurox.probes.solvers._design import StandardizedDesign
 from sklearn_neurox.utils._torch import to_tensor
 
-# Rows per block when no batch size is given.
+# Rows and numbers per block when no batch size is given.
 _BLOCK_ROWS = 512
-# Chunks of a matrix in memory, of which every batch on a GPU has some dozens.
+_BLOCK_NUMBERS = 2**21
+# Numbers of the first rows that are kept: 2,048 rows of 4,096 columns.
+_HEAD_NUMBERS = 2**23
+# Bytes of one chunk of consecutive rows: of a file, and of a matrix of short rows in memory.
+_MAPPED_CHUNK = 2**16
+_SENT_CHUNK = 2**18
+_LONG_ROW = 2**12
+# Chunks of a matrix in memory, of which every batch on a GPU has a dozen or more.
 _FEWEST_CHUNKS = 4096
 
 
@@ -29,28 +36,36 @@ class StreamedDesign(StandardizedDesign):
         return out.div_(len(self.X))
 
     def head(self, n_rows):
-        """Return the first rows."""
-        return self._load(slice(0, n_rows))
+        """Return the first rows, as blocks that are read again whenever they are iterated over."""
+        return _Head(self, min(n_rows, len(self.X)))
 
     def blocks(self):
         """Yield slices of the working order, each with its rows."""
-        n_blocks = -(-len(self.X) // _BLOCK_ROWS)
+        n_blocks = -(-len(self.X) // self._rows_per_block())
         batches = self.batches(n_blocks)
         for batch, rows in batches.visit(range(n_blocks)):
             yield batches.slices[batch], rows
+
+    def _rows_per_block(self):
+        return max(1, min(_BLOCK_ROWS, _BLOCK_NUMBERS // max(1, self.X.shape[1])))
 
     def batches(self, n_batches):
         """Split the working order into batches, which can be visited in any order."""
         return _StreamedBatches(self, n_batches)
 
-    def _load(self, block):
+    def _buffer(self, n_rows):
+        shape = n_rows, self.X.shape[1]
+        return torch.empty(shape, dtype=self.dtype, device=self.device)
+
+    def _load(self, block, buffer):
+        """Read the rows of a block into a buffer, standardized."""
         rows = self.rows[block]
         # Sorting reads a batch in the order in which it is stored on disk.
         order = np.argsort(rows)
         part = np.empty((len(rows), self.X.shape[1]), dtype=self.X.dtype)
         part[order] = self.X[rows[order]]
-        part = to_tensor(part, dtype=self.dtype, device=self.device)
-        return part.sub_(self.working_mean).div_(self.working_scale)
+        buffer = buffer[: len(rows)].copy_(to_tensor(part))
+        return buffer.sub_(self.working_mean).div_(self.working_scale)
 
 
 class _StreamedBatches:
@@ -65,34 +80,60 @@ class _StreamedBatches:
         return len(self.slices)
 
     def visit(self, order):
-        """Yield the number and the rows of each batch, in the given order."""
+        """Yield the number and the rows of each batch, in the given order.
+
+        Rows are valid until the next batch is asked for.
+        """
         order = list(order)
+        # The first batch is as long as any.
+        buffers = [self.design._buffer(self.slices[0].stop) for _ in range(2)]
         with ThreadPoolExecutor(max_workers=1) as reader:
-            ahead = reader.submit(self._read, order[0])
+            ahead = reader.submit(self._read, order[0], buffers[0])
             for position, batch in enumerate(order):
                 rows = ahead.result()
                 if position + 1 < len(order):
-                    ahead = reader.submit(self._read, order[position + 1])
+                    buffers.reverse()
+                    ahead = reader.submit(self._read, order[position + 1], buffers[0])
                 yield batch, rows
 
-    def _read(self, batch):
+    def _read(self, batch, buffer):
         with torch.inference_mode():
-            return self.design._load(self.slices[batch])
+            return self.design._load(self.slices[batch], buffer)
+
+
+class _Head:
+    """The first rows as blocks: kept if they are few numbers, else read again at every visit."""
+
+    def __init__(self, design, n_rows):
+        self.design = design
+        self.is_kept = n_rows * design.X.shape[1] <= _HEAD_NUMBERS
+        n_at_once = n_rows if self.is_kept else design._rows_per_block()
+        self.slices = [slice(a, min(a + n_at_once, n_rows)) for a in range(0, n_rows, n_at_once)]
+        self.buffer = design._buffer(n_at_once)
+        if self.is_kept:
+            design._load(self.slices[0], self.buffer)
+
+    def __iter__(self):
+        if self.is_kept:
+            return iter([self.buffer])
+        return (self.design._load(block, self.buffer) for block in self.slices)
 
 
 def reading_order(X, n_samples, random_state, *, is_sent=False):
     """Return a permutation of the samples, by chunks if single rows would be slow to read.
 
-    ``is_sent`` says that X is gathered in memory at every pass: chunks are then as long as copying
-    them pays off, and many enough for every batch to have rows from many places.
+    ``is_sent`` says that X is gathered in memory at every pass: rows that are long enough are then
+    gathered one by one, and shorter ones in chunks.
     """
-    is_mapped = is_memory_mapped(X)
-    if not (is_mapped or is_sent):
+    row_bytes = max(1, X[:1].nbytes)
+    if is_memory_mapped(X):
+        # A chunk spans a few pages of the file or, in column order, a few cache lines per column.
+        chunk = max(1, _MAPPED_CHUNK // row_bytes) if X.flags.c_contiguous else 128
+    elif is_sent and row_bytes < _LONG_ROW:
+        # Enough of them for every batch to have rows from many places.
+        chunk = max(1, min(_SENT_CHUNK // row_bytes, n_samples // _FEWEST_CHUNKS))
+    else:
         return random_state.permutation(n_samples)
-    # A chunk spans a few pages of the file or, in column order, a few cache lines per column.
-    chunk = max(1, 65_536 // max(1, X[:1].nbytes)) if X.flags.c_contiguous else 128
-    if not is_mapped:
-        chunk = max(1, min(chunk, n_samples // _FEWEST_CHUNKS))
     starts = random_state.permutation(np.arange(0, n_samples, chunk))
     rows = (starts[:, None] + np.arange(chunk)).ravel()
     return rows[rows < n_samples]

@@ -125,3 +125,16 @@ def test_without_penalty_the_gradient_is_small(kind, solver):
     assert found == pytest.approx(probe.dual_gap_, rel=1e-3, abs=1e-9)
     assert found <= 1.001e-5
     assert problem.objective(coef, intercept) == pytest.approx(problem.optimum(), rel=1e-6)
+
+
+def test_ridge_regression_on_few_columns_solves_the_normal_equations():
+    X, y = numbers_data(2500, n_outputs=2)
+    for weight in (None, np.random.RandomState(0).uniform(0.5, 2, size=len(X))):
+        probe = ElasticNetProbeRegressor(1e-2, 0.0, random_state=0).fit(X, y, sample_weight=weight)
+        assert probe.n_iter_ == 1
+        w = np.ones(len(X)) if weight is None else weight / weight.mean()
+        Z = X - np.average(X, axis=0, weights=w)
+        centered = y - np.average(y, axis=0, weights=w)
+        hessian = Z.T @ (w[:, None] * Z) / len(X) + 1e-2 * np.eye(X.shape[1])
+        expected = np.linalg.solve(hessian, Z.T @ (w[:, None] * centered) / len(X))
+        np.testing.assert_allclose(probe.coef_, expected.T, rtol=1e-6, atol=1e-9)

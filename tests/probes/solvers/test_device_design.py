@@ -60,27 +60,44 @@ def test_a_feed_sends_any_layout_as_it_stands(dtype):
             np.testing.assert_array_equal(rows, X[part], err_msg=name)
 
 
-def test_rows_that_are_sent_are_shuffled_in_chunks():
-    X = np.zeros((50_000, 4), dtype=np.float16)
-    rows = reading_order(X, 50_000, np.random.RandomState(0), is_sent=True)
-    np.testing.assert_array_equal(np.sort(rows), np.arange(50_000))
+def test_short_rows_that_are_sent_are_shuffled_in_chunks():
+    def order(n_samples, n_features):
+        X = np.zeros((n_samples, n_features), dtype=np.float16)
+        rows = reading_order(X, n_samples, np.random.RandomState(0), is_sent=True)
+        np.testing.assert_array_equal(np.sort(rows), np.arange(n_samples))
+        return rows
+
+    rows = order(50_000, 4)
     assert (np.diff(rows) == 1).mean() > 0.9
-    # Every batch of a GPU has rows from all over the matrix.
-    for batch in np.array_split(rows, 64):
-        assert np.unique(batch // 5000).tolist() == list(range(10))
-    assert np.any(
-        np.diff(reading_order(X[:3000], 3000, np.random.RandomState(0), is_sent=True)) < 0
-    )
+    # Every batch of a GPU has rows from both halves of the matrix.
+    for batch in np.array_split(rows, 256):
+        assert np.unique(batch // 25_000).tolist() == [0, 1]
+    assert np.any(np.diff(order(3000, 4)) < 0)
+    # Rows of four kilobytes are gathered one by one.
+    assert (np.diff(order(20_000, 2048)) == 1).mean() < 0.01
+    assert (np.diff(order(20_000, 2047)) == 1).mean() > 0.5
 
 
-def test_a_large_part_is_gathered_by_several_threads(monkeypatch):
+def test_a_large_part_is_copied_by_several_threads(monkeypatch):
     monkeypatch.setattr("sklearn_neurox.probes.solvers._host_feed._BYTES_PER_THREAD", 100)
-    feed = HostFeed(np.arange(3000.0).reshape(1000, 3), CPU)
-    feed.n_threads = 3
+    X = np.arange(3000.0).reshape(1000, 3)
     order = np.random.RandomState(0).permutation(1000)
-    (rows,) = feed.visit([order])
-    np.testing.assert_array_equal(rows.numpy(), feed.X[order])
-    assert list(feed.visit([])) == []
+    # torch cannot read the second matrix, so that its rows are gathered by NumPy.
+    for matrix in (X, X.astype(">f8")):
+        feed = HostFeed(matrix, CPU)
+        feed.n_threads = 3
+        for part in (slice(0, 1000), order):
+            (rows,) = feed.visit([part])
+            np.testing.assert_array_equal(rows.numpy(), X[part])
+        assert list(feed.visit([])) == []
+
+
+def test_a_feed_does_not_copy_a_read_only_matrix(recwarn):
+    X = np.zeros((10, 3))
+    X.flags.writeable = False
+    feed = HostFeed(X, CPU)
+    assert feed.source.data_ptr() == X.ctypes.data
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -118,7 +135,7 @@ def test_every_product_is_that_of_the_standardized_matrix(is_kept, weighted, mon
     np.testing.assert_allclose(product, Z[rows] @ coef.T, **close)
     gradient = design.gradient(torch.from_numpy(residual[rows]).to(single))
     np.testing.assert_allclose(gradient, residual.T @ Z / 203, **close)
-    np.testing.assert_allclose(design.head(50), Z[rows[:50]], **close)
+    np.testing.assert_allclose(design.head(50)[0], Z[rows[:50]], **close)
     batches = design.batches(4)
     for number, part in batches.visit(np.array([2, 0, 3, 1])):
         np.testing.assert_allclose(part, Z[rows[batches.slices[number]]], **close)
@@ -173,15 +190,16 @@ def test_batches_on_a_gpu_grow_with_the_matrix():
     class Shaped:
         device = torch.device("cuda")
 
-        def __init__(self, *shape):
-            self.shape = shape
+        def __init__(self, is_kept, *shape):
+            self.is_kept, self.shape = is_kept, shape
 
     class Posed:
-        def __init__(self, *shape):
-            self.problem = type("Problem", (), {"design": Shaped(*shape)})
+        def __init__(self, *design):
+            self.problem = type("Problem", (), {"design": Shaped(*design)})
 
-    sizes = [
-        _certified.CertifiedSolver._rows_per_batch(Posed(*shape))
-        for shape in [(3000, 64), (25_000, 2688), (200_000, 4096), (1_000_000, 4096)]
-    ]
-    assert sizes == [128, 390, 3125, 8192]
+    shapes = [(3000, 64), (200_000, 4096), (1_000_000, 4096), (4_000_000, 4096)]
+    sizes = {
+        is_kept: [_certified.CertifiedSolver._rows_per_batch(Posed(is_kept, *s)) for s in shapes]
+        for is_kept in (True, False)
+    }
+    assert sizes == {True: [128, 1041, 5208, 8192], False: [128, 781, 3906, 8192]}
