@@ -21,6 +21,7 @@ from sklearn_neurox.probes import (
     ElasticNetProbeRegressor,
     ElasticNetProbeRegressorCV,
     GaussianProbeClassifier,
+    MeanDifferenceProbeClassifier,
 )
 from sklearn_neurox.ranking import (
     AveragePrecisionRanker,
@@ -69,6 +70,9 @@ def numeric_estimators():
         ElasticNetProbeRegressor(0.1, 0.0, standardize=True),
         ElasticNetProbeRegressorCV(alphas=2, eps=0.1, cv=KFold(2)),
         GaussianProbeClassifier(0.9, covariance_prior="mode"),
+        MeanDifferenceProbeClassifier(),
+        MeanDifferenceProbeClassifier(0.1),
+        MeanDifferenceProbeClassifier("auto"),
         _ControlTaskClassifierOfReversal(ElasticNetProbeClassifier()),
         AveragePrecisionRanker(n_neurons=0.5, two_sided=False, average="weighted", n_jobs=2),
         ConsensusRanker([("a", ProbelessRanker()), ("b", SelectKBest(k="all"))], weights=[1, 2]),
