@@ -66,11 +66,11 @@ def check_varies(columns, weights, *, caller):
     for place, column in enumerate(columns):
         values = column.values if weights is None else column.values[weights > 0]
         if len(values) and (values == values[0]).all():
-            value = values[0] if column.classes is None else column.classes[values[0]]
+            labels = values if column.classes is None else column.classes[values[:1]]
             where = f"column {place} of the concept" if len(columns) > 1 else "the concept"
             raise ValueError(
-                f"{caller} needs at least two classes, but {where} has only 1 class: {value!r}. "
-                "There is nothing to erase."
+                f"{caller} needs at least two classes, but {where} has only 1 class: "
+                f"{labels.tolist()[0]!r}. There is nothing to erase."
             )
 
 

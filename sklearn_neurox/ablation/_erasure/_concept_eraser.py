@@ -35,6 +35,7 @@ from sklearn_neurox.utils._validation import (
     forget_fit,
     row_blocks,
 )
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 def _can_stream(estimator):
@@ -88,7 +89,7 @@ class ConceptEraser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Attributes
     ----------
     directions_ : ndarray of shape (n_removed, n_features)
-        Orthonormal directions along which rows are moved.
+        Directions of unit length along which rows are moved; orthonormal, except for ``"leace"``.
 
     readouts_ : ndarray of shape (n_removed, n_features)
         Linear functions of the rows, in the order of ``directions_``, which tell how far they are
@@ -241,6 +242,11 @@ class ConceptEraser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             If X contains NaN or infinity, a label is missing, a column of the concept has only one
             value, or more directions are asked for than there are columns.
+
+        Warns
+        -----
+        UserWarning
+            If all directions of X are removed, so that nothing is left.
         """
         X, columns, weights = self._check_input(X, y, concept, sample_weight, reset=True)
         check_varies(columns, weights, caller=type(self).__name__)
@@ -374,6 +380,13 @@ class ConceptEraser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _set_subspace(self, moments, directions, readouts, n_rounds=1):
         self._is_erased = erased_columns(moments, directions, readouts)
         self.n_iter_, self.directions_, self.readouts_ = n_rounds, directions, readouts
+        if len(directions) == self.n_features_in_ and self.n_directions is None:
+            warn_user(
+                f"ConceptEraser removes all {len(directions)} directions of X, so each row becomes "
+                "the mean. The concept has at least as many classes as X has columns, or its "
+                "probes never came down to chance. If its labels are numbers, use "
+                "target_type='numbers'; otherwise limit n_directions."
+            )
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Erase the concept.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an eraser removes: rows of orthonormal directions, and what it reads to remove them.
+"""What an eraser removes: rows of directions of unit length, and what it reads to remove them.
 
 A row x with mean m becomes ``x - D' R (x - m)`` with directions D and readouts R, where R D' is the
 identity, so that erasing twice is erasing once.
@@ -32,7 +32,7 @@ def leace_subspace(moments, n_directions):
     if n_directions is None or n_directions >= len(sizes):
         directions, readouts = span, np.linalg.solve((inner + inner.T) / 2, read.T)
     else:
-        # The directions of the largest canonical correlations.
+        # The largest singular values of the covariance of whitened rows with the concept.
         values, vectors = np.linalg.eigh(sizes[:, np.newaxis] * inner * sizes)
         kept = np.argsort(values)[::-1][:n_directions]
         weights = sizes[:, np.newaxis] * vectors[:, kept]
@@ -40,8 +40,9 @@ def leace_subspace(moments, n_directions):
     directions, readouts = directions * scale[:, np.newaxis], readouts / scale
     # Repeats the division to remove the error of the first one.
     readouts = np.linalg.solve(readouts @ directions, readouts)
-    basis, triangle = qr(directions, mode="economic")
-    return basis.T, triangle @ readouts
+    # Orthonormal directions would mix columns of different scales, and lose the smaller ones.
+    length = np.linalg.norm(directions, axis=0)
+    return (directions / length).T, readouts * length[:, np.newaxis]
 
 
 def _whitened(covariance, scale, span):
@@ -60,7 +61,7 @@ def mean_subspace(moments, n_directions):
     span, sizes, scale = _span(moments)
     basis, triangle = qr(scale[:, np.newaxis] * span * sizes, mode="economic")
     order, _, _ = np.linalg.svd(triangle)
-    directions = (basis @ order).T[:n_directions]
+    directions = (basis @ order).T[:n_directions] * (_variances(moments) > 0)
     return directions, directions
 
 
@@ -75,14 +76,14 @@ def erased_columns(moments, directions, readouts):
     """Return a mask of the columns that vary, but do not after the erasure."""
     if moments.scatter.ndim == 1:  # orthogonal projections
         share = 1 - np.square(directions).sum(axis=0)
-        return (share < _LEAST_SHARE) & (moments.scatter > 0)
+        return (share < _LEAST_SHARE) & (_variances(moments) > 0)
     scale = moments.deviations()
     moved, read = (directions / scale).T, readouts * scale
     correlations = moments.scatter / moments.count / scale[:, np.newaxis] / scale
     product = read @ correlations
     share = np.diag(correlations) - 2 * np.einsum("ij,ji->i", moved, product)
     share += np.einsum("ij,jk,ik->i", moved, product @ read.T, moved, optimize=True)
-    return (share < _LEAST_SHARE) & (np.diag(moments.scatter) > 0)
+    return (share < _LEAST_SHARE) & (_variances(moments) > 0)
 
 
 def concept_rank(moments):
@@ -95,4 +96,11 @@ def _span(moments):
     correlations, scale, _ = moments.correlations()
     basis, sizes, _ = np.linalg.svd(correlations, full_matrices=False)
     rank = int((sizes > _LEAST_CORRELATION * max(1.0, sizes[0])).sum())
+    # Rounding errors would make a constant column vary with the concept.
+    basis *= (_variances(moments) > 0)[:, np.newaxis]
     return basis[:, :rank], sizes[:rank], scale
+
+
+def _variances(moments):
+    """Return the diagonal of the scatter, which is exactly zero for a constant column."""
+    return moments.scatter if moments.scatter.ndim == 1 else np.diag(moments.scatter)
