@@ -222,7 +222,12 @@ def erasure_table(
 
 def _named_erasers(erasers):
     if not isinstance(erasers, dict):
-        erasers = {_name(eraser): eraser for eraser in erasers}
+        names = [_name(eraser) for eraser in erasers]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(
+                f"{_CALLER} was given several erasers named {min(repeated)!r}. Pass them in a dict."
+            )
+        erasers = dict(zip(names, erasers, strict=True))
     erasers = {
         name: ConceptEraser(eraser) if isinstance(eraser, str) else eraser
         for name, eraser in erasers.items()
