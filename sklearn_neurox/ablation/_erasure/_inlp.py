@@ -12,12 +12,13 @@ from sklearn_neurox.utils._validation import row_blocks
 _HELD_OUT = 0.2
 # Directions below this share of the largest coefficients are rounding errors of the solver.
 _LEAST_SIZE = 1e-4
+_LEAST_DEVIATION = 1e-5
 
 
 def inlp_subspace(X, moments, columns, weights, *, estimator, n_directions):
     """Remove the coefficients of probes until none beats chance on held-out rows.
 
-    The probes see standardized columns, but the directions are orthonormal in units of X. Returns
+    The probes see projected and standardized columns, but the directions are orthonormal in units of X. Returns
     the directions, and the number of rounds in which some were removed.
     """
     n_features = X.shape[1]
@@ -27,12 +28,12 @@ def inlp_subspace(X, moments, columns, weights, *, estimator, n_directions):
     values = np.empty(X.shape, dtype=np.result_type(X.dtype, np.float32))
     scale = moments.deviations()
     while len(directions) < most:
-        _project(X, moments.mean, scale, directions, values)
+        units = _project(X, moments.mean, scale, directions, values)
         found = [
             _coefficients(values, column, split, weights, estimator)
             for column, split in zip(columns, splits, strict=True)
         ]
-        new = np.vstack([rows for rows in found if rows is not None] or [directions[:0]]) / scale
+        new = np.vstack([rows for rows in found if rows is not None] or [directions[:0]]) / units
         # Twice, because the first projection leaves rounding errors.
         for _ in range(2):
             new = new - (new @ directions.T) @ directions
@@ -59,10 +60,20 @@ def _split(column):
 
 
 def _project(X, mean, scale, directions, values):
+    """Fill ``values`` with projected, standardized rows, and return the units of its columns."""
+    total = np.zeros(X.shape[1])
     for block in row_blocks(X):
         rows = X[block] - mean
         rows -= (rows @ directions.T) @ directions
-        values[block] = rows / scale
+        rows /= scale
+        values[block] = rows
+        total += np.square(rows, out=rows).sum(axis=0)
+    deviations = np.sqrt(total / len(X))
+    # What is left of a column that is projected out is due to rounding.
+    deviations[deviations < _LEAST_DEVIATION] = 1.0
+    for block in row_blocks(X):
+        values[block] /= deviations
+    return scale * deviations
 
 
 def _coefficients(values, column, held_out, weights, estimator):
