@@ -18,8 +18,8 @@ _LEAST_DEVIATION = 1e-5
 def inlp_subspace(X, moments, columns, weights, *, estimator, n_directions):
     """Remove the coefficients of probes until none beats chance on held-out rows.
 
-    The probes see projected and standardized columns, but the directions are orthonormal in units of X. Returns
-    the directions, and the number of rounds in which some were removed.
+    The probes see projected and standardized columns, but the directions are orthonormal in units
+    of X. Returns the directions, and the number of rounds in which some were removed.
     """
     n_features = X.shape[1]
     most = n_features if n_directions is None else n_directions
@@ -77,19 +77,26 @@ def _project(X, mean, scale, directions, values):
 
 
 def _coefficients(values, column, held_out, weights, estimator):
-    """Fit a probe and return its coefficients; None if it is at chance on the held-out rows."""
-    target = column.values if column.classes is None else column.classes[column.values]
-    weight = None if weights is None else weights[~held_out]
+    """Fit a probe to all rows and return its coefficients.
+
+    None if a probe that is fitted to the other rows is at chance on the held-out ones.
+    """
     is_number = column.classes is None
-    probe = ridge_probe(is_number=is_number) if estimator is None else clone(estimator)
-    fit_with_groups(probe, values[~held_out], target[~held_out], None, weight)
-    test_weight = np.ones(held_out.sum()) if weights is None else weights[held_out]
-    predicted = probe.predict(values[held_out])
+    target = column.values if is_number else column.classes[column.values]
+    weights = np.ones(len(target)) if weights is None else weights
+    is_given = not (weights == 1).all()
+
+    def fitted(rows):
+        probe = ridge_probe(is_number=is_number) if estimator is None else clone(estimator)
+        weight = weights[rows] if is_given else None
+        return fit_with_groups(probe, values[rows], target[rows], None, weight)
+
+    predicted = fitted(~held_out).predict(values[held_out])
     is_chance = _is_r2_at_chance if is_number else _is_accuracy_at_chance
-    weight = np.ones((~held_out).sum()) if weight is None else weight
-    if is_chance(predicted, target[held_out], test_weight, target[~held_out], weight):
+    parts = target[held_out], weights[held_out], target[~held_out], weights[~held_out]
+    if is_chance(predicted, *parts):
         return None
-    return np.atleast_2d(probe.coef_)
+    return np.atleast_2d(fitted(slice(None)).coef_)
 
 
 def _is_accuracy_at_chance(predicted, target, weight, trained, trained_weight):
