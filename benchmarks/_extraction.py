@@ -30,7 +30,6 @@ from benchmarks._neurox_session import NeuroxSession
 from benchmarks._words import benchmark_words
 from sklearn_neurox import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.datasets import demo_model_path, make_tiny_model
-from sklearn_neurox.extraction._cache import _shard
 from sklearn_neurox.extraction._cache._shard_index import forget_indices
 from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._batching import plan_batches
@@ -222,7 +221,6 @@ def _time(function):
 def _time_off_disk(folder, function):
     """Time reading files that neither this process nor the operating system has in memory."""
     forget_indices()
-    _shard._maps.clear()
     os.sync()
     for path in folder.rglob("*.safetensors"):
         with open(path, "rb") as file:

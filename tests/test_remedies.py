@@ -460,7 +460,8 @@ def test_repeated_reads_and_pickles(words, folder, tmp_path):
             ).fit_transform(words)
 
     live = ActivationExtractor(AutoModel.from_pretrained(folder), tokenizer=_tokenizer(folder))
-    pickled = pickle.dumps(live)
+    with pytest.warns(UserWarning, match="leaves out <a live BertModel>"):
+        pickled = pickle.dumps(live)
     follow(
         [
             Followed(thrice, "a folder with cache=", lambda: thrice(cache=tmp_path / "cache")),
@@ -874,8 +875,8 @@ def test_probes_and_rankers(words, H):
             ),
             Followed(
                 lambda: ranking.ProbelessRanker(n_neurons=99).fit(values, y),
-                "or for all with n_neurons=None",
-                lambda: ranking.ProbelessRanker(n_neurons=None).fit(values, y).get_support().all(),
+                "or for all with n_neurons=1.0",
+                lambda: ranking.ProbelessRanker(n_neurons=1.0).fit(values, y).get_support().all(),
                 True,
             ),
             Followed(

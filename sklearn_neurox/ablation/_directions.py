@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_neurox.utils._containers import to_pandas
+
 
 class Directions(NamedTuple):
     """Directions over neurons.
@@ -54,6 +56,7 @@ def as_directions(source, *, caller, parameter="direction"):
         If neurons have no names or repeated ones, the width of a direction is not the number of
         names, or a direction is zero or not finite.
     """
+    source = to_pandas(source)
     where = f"The '{parameter}' parameter of {caller}"
     if isinstance(source, pd.Series):
         source = source.to_frame(0 if source.name is None else source.name).T

@@ -167,6 +167,7 @@ def _default_corpus():
 
 def _temporary_folder(family):
     folder = tempfile.mkdtemp(prefix=f"tiny-{family}-")
+    # Only ours: mkdtemp has just created it. rmtree follows no links.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 

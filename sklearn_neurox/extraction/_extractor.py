@@ -153,8 +153,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
 
     cache : str, path, ActivationCache or None, default=None
         A folder that stores the activations of every text, for all layers, so that the model reads
-        each text only once for all folds, layers, aggregations and processes. `ActivationCache`
-        has options for what is stored. A `TorchModel` needs a ``fingerprint`` to be cached.
+        each text only once for all folds, layers, aggregations and processes. What a read-only
+        folder lacks is computed without being stored, with a warning. `ActivationCache` has
+        options for what is stored. A `TorchModel` needs a ``fingerprint`` to be cached.
 
     fingerprint : str or None, default=None
         Your own name for what a loaded model computes, by which the cache finds its activations.
@@ -446,6 +447,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
 
         OSError
             If the cache cannot be written, or if the disk has no room for the activations.
+
+        RuntimeError
+            If the model changes meanwhile; what it read before is stored.
         """
         self._validate_params()
         if self.cache is None:

@@ -151,11 +151,12 @@ def read_neurox(
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
     path = as_path(path, "The 'path' parameter of read_neurox")
+    if words is not None:
+        words = read_frame(words, ["sentence_id", "word"], caller="read_neurox")
     source, indices, stored_words = _open(path, layers, stored_layers, dtype)
     lengths = source.lengths if isinstance(source, HDF5Source) else np.diff(source.ptr)
     keep = np.arange(len(lengths))
     if words is not None:
-        words = read_frame(words, ["sentence_id", "word"], caller="read_neurox")
         keep, words = match_sentences(words, lengths, str(path), mismatched=mismatched)
     else:
         words = _stored_frame(stored_words, indices, path)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, RealNotInt
 
 
 class _Count(Interval):
@@ -23,11 +23,12 @@ class _Fraction(Interval):
     """A number in (0, 1] of a float type, of Python or NumPy."""
 
     def __init__(self):
-        super().__init__(Real, 0, 1, closed="right")
+        super().__init__(RealNotInt, 0, 1, closed="right")
 
     def is_satisfied_by(self, val):
         """Return whether a value is such a number."""
-        return not isinstance(val, (Integral, np.bool_)) and super().is_satisfied_by(val)
+        # `RealNotInt` knows float, but not the other float types of NumPy.
+        return isinstance(val, Real) and not isinstance(val, (Integral, np.bool_)) and val in self
 
 
 # Constraints for parameters that `count_neurons` interprets.

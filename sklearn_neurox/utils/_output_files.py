@@ -30,6 +30,8 @@ def write_whole(file, write):
     scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     try:
         write(str(scratch))
+        # Only the file that the caller names; a link of this name is replaced, not followed.
         scratch.replace(file)
     finally:
+        # Only ours: its name is random, and ``write`` has just created it.
         scratch.unlink(missing_ok=True)

@@ -7,11 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
+from sklearn.base import is_regressor
 from sklearn.utils import check_array
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
-from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._containers import describe, to_pandas
 from sklearn_neurox.utils._torch import to_numpy
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -90,7 +91,7 @@ def check_matrix(
     has_y = not (isinstance(y, str) and y == "no_validation")
     if has_y and y is not None:
         y = to_pandas(y)
-        check_no_missing_labels(y)
+        check_no_missing_labels(y, may_mix=is_regressor(estimator))
         check_row_order(X, y)
     checked = validate_data(
         estimator,
@@ -283,15 +284,33 @@ def _check_unique_names(X, caller):
     )
 
 
-def check_no_missing_labels(y, *, input_name="y"):
-    """Raise an error if any label is None, NaN or ``pd.NA``, or if some are str and some not."""
+def check_equal_lengths(caller, **rows):
+    """Raise an error if parameters, given by name, lack a length or differ in it; None is ignored.
+
+    scikit-learn's own check does not name the parameter.
+    """
+    for name, values in rows.items():
+        if values is not None and not (hasattr(values, "__len__") or hasattr(values, "shape")):
+            raise TypeError(
+                f"The {name!r} parameter of {caller} needs one entry per sample, but got "
+                f"{describe(values)}."
+            )
+    check_consistent_length(*rows.values())
+
+
+def check_no_missing_labels(y, *, input_name="y", may_mix=False):
+    """Raise an error if any label is None, NaN or ``pd.NA``, or if some are str and some not.
+
+    ``may_mix`` allows the latter: targets of a regression are checked as numbers later.
+    """
     y = to_pandas(y)
     name = getattr(y, "name", None)
     missing = np.asarray(pd.isna(y if hasattr(y, "dtype") else np.asarray(y, dtype=object)))
     if missing.ndim == 2:
         missing = missing.any(axis=1)
     if not missing.any():
-        _check_kinds_of_labels(y, input_name)
+        if not may_mix:
+            _check_kinds_of_labels(y, input_name)
         return
     first = int(np.flatnonzero(missing)[0])
     column = repr(name) if isinstance(name, str) else "<the column of labels>"

@@ -92,6 +92,7 @@ def _right_calls(folder):
         },
         "svcca": {"X": X, "Y": X},
         "ActivationCache": {"folder": path},
+        "token_frame": {"texts": ["One text", "Another"], "tokenizer": model},
         "TorchModel": {"module": _module(), "encode": _encode},
         "NeuronReport": {"ranker": ranker, "X": X, "y": Y, "words": words},
         "highlight": {"words": words, "activations": X, "neurons": [0]},

@@ -81,7 +81,7 @@ CALLS = {
     "a probe": lambda: TOO_STRONG.fit(X, y),
     "a probe in a pipeline": lambda: make_pipeline(ProbelessRanker(), TOO_STRONG).fit(X, y),
     "a probe in folds": lambda: cross_val_score(TOO_STRONG, X, y, cv=2),
-    "a ranker": lambda: LCARanker(SPARSE, which="bottom", n_neurons=0.9).fit(WITH_CONSTANT, y),
+    "a ranker": lambda: LCARanker(SPARSE, which="bottom", n_neurons=1).fit(WITH_CONSTANT, y),
     "a ranker that holds out": lambda: GaussianRanker().fit(X, y),
     "a selector": lambda: LayerSelector("auto", estimator=PROBE, n_layers=2).fit(X, y),
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._validation import check_no_missing_labels
 
 
@@ -37,7 +38,7 @@ def concept_columns(concept, target_type, *, caller, name="y"):
 
     ``target_type`` is that of `ConceptEraser`, or a list with one per column.
     """
-    check_no_missing_labels(concept, input_name=name)
+    concept = to_pandas(concept)
     if isinstance(concept, pd.DataFrame):
         columns = [concept.iloc[:, place].to_numpy() for place in range(concept.shape[1])]
     else:
@@ -75,6 +76,7 @@ def check_varies(columns, weights, *, caller):
 
 
 def _column(values, kind, caller, name):
+    check_no_missing_labels(values, input_name=name)
     if values.dtype == object:
         values = pd.Series(values).infer_objects().to_numpy()
     if kind == "auto":

@@ -9,7 +9,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -28,7 +28,9 @@ from sklearn_neurox.ablation._erasure._subspaces import (
     mean_subspace,
     random_subspace,
 )
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._validation import (
+    check_equal_lengths,
     check_matrix,
     check_row_order,
     check_weight,
@@ -318,11 +320,11 @@ class ConceptEraser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             vars(self).pop("_moments", None)
             vars(self).pop("_classes", None)
         name = "y" if concept is None else "concept"
-        concept = y if concept is None else concept
+        concept = to_pandas(y if concept is None else concept)
         # Without a concept, scikit-learn raises its own error.
         given = (None,) if concept is None else ()
         X = check_matrix(self, X, *given, reset=reset, forget=False, squares=True)
-        check_consistent_length(X, concept)
+        check_equal_lengths(caller, X=X, **{name: concept})
         check_row_order(X, concept, names=("X", name))
         kinds = self.target_type
         if hasattr(self, "_classes"):

@@ -10,18 +10,24 @@ from sklearn.base import BaseEstimator, clone, is_regressor
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.ablation._erasure._concept import concept_columns
 from sklearn_neurox.ablation._erasure._concept_eraser import ConceptEraser
 from sklearn_neurox.ablation._erasure._ridge_probe import ridge_probe
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import check_activations, check_row_order, row_blocks
+from sklearn_neurox.utils._validation import (
+    check_activations,
+    check_equal_lengths,
+    check_row_order,
+    row_blocks,
+)
 
 _CALLER = "erasure_table"
 _COLUMNS = [
@@ -189,11 +195,13 @@ def erasure_table(
     none   0                 1.0           0.9
     random 2                 1.0           0.9
     """
+    X, concept, others, groups = map(to_pandas, (X, concept, others, groups))
     check_row_order(X, concept, names=("X", "concept"))
     X, _ = check_activations(X, caller=_CALLER)
     erasers = _named_erasers(erasers)
     targets = _all_targets(concept, others, probe)
-    check_consistent_length(X, groups, *(target.values for target in targets))
+    named = {target.name: target.values for target in targets}
+    check_equal_lengths(_CALLER, X=X, groups=groups, **named)
     # The eraser decides by itself what the columns of the concept are.
     concept = concept if isinstance(concept, pd.DataFrame) else np.asarray(concept)
     random_state = check_random_state(random_state)

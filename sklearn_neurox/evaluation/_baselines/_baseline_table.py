@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import delayed
@@ -28,7 +28,11 @@ from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._fold_score import score_fold
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
+from sklearn_neurox.utils._validation import (
+    check_equal_lengths,
+    check_no_missing_labels,
+    check_row_order,
+)
 from sklearn_neurox.utils._word_columns import word_forms
 
 _FROM_WORDS = ("majority", "word type", "characters")
@@ -182,7 +186,8 @@ def baseline_table(
     """
     words, y, X, X_untrained, groups = map(to_pandas, (words, y, X, X_untrained, groups))
     check_no_missing_labels(y)
-    check_consistent_length(words, y, X, X_untrained, groups)
+    inputs = {"words": words, "y": y, "X": X, "X_untrained": X_untrained, "groups": groups}
+    check_equal_lengths("baseline_table", **inputs)
     for name, rows in (("words", words), ("X", X), ("X_untrained", X_untrained)):
         check_row_order(rows, y, names=(name, "y"))
     word_forms(words, caller="baseline_table")

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
@@ -22,7 +22,12 @@ from sklearn_neurox.evaluation._layers._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order, is_word_frame
+from sklearn_neurox.utils._validation import (
+    check_equal_lengths,
+    check_no_missing_labels,
+    check_row_order,
+    is_word_frame,
+)
 from sklearn_neurox.utils._warn_user import warn_user
 
 
@@ -215,10 +220,10 @@ def layer_profile(
     """
     X, y, groups = map(to_pandas, (X, y, groups))
     check_no_missing_labels(y)
+    check_equal_lengths("layer_profile", X=X, y=y, groups=groups)
     check_row_order(X, y)
     _check_features(estimator, X, features)
     labels = column_or_1d(np.asarray(y))
-    check_consistent_length(X, labels, groups)
     classes = is_classifier(estimator)
     if classes:
         check_classification_targets(labels)

@@ -1,18 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import contextlib
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.extraction._cache._cache_folder import (
+    FORMAT,
+    MARKER,
+    SUFFIX,
+    foreign_names,
+    is_marked,
+    list_folders,
+    own_files,
+    remove,
+    remove_if_empty,
+    remove_stale,
+)
 from sklearn_neurox.extraction._cache._compaction import compact_folder, superseded
-from sklearn_neurox.extraction._cache._shard import KEY_BYTES, SUFFIX, DamagedShardError, Shard
-from sklearn_neurox.extraction._cache._shard_index import forget_indices, index_of, sweep
+from sklearn_neurox.extraction._cache._shard import DamagedShardError, Shard
+from sklearn_neurox.extraction._cache._shard_header import KEY_BYTES
+from sklearn_neurox.extraction._cache._shard_index import forget_indices, index_of
 from sklearn_neurox.extraction._cache._shard_store import ShardStore
 from sklearn_neurox.utils._foreign_files import as_path
+from sklearn_neurox.utils._warn_user import warn_user
 
 _INFO = {
     "fingerprint": str,
@@ -23,22 +35,27 @@ _INFO = {
     "dtype": str,
     "shards": np.int64,
     "bytes": np.int64,
+    "format": np.int64,
 }
 
 
 class ActivationCache:
     """A folder that stores activations, so that a model reads every sentence only once.
 
-    The folder has one subfolder per fingerprint, a digest of model, tokenizer, component, and
-    whatever else changes the activations. Its shards are immutable safetensors files, one per
-    batch. They hold every layer, digests of the sentences, and the characters of each token, so
-    reading a cached sentence needs neither model nor tokenizer: torch is not even imported.
+    The folder has one subfolder per fingerprint, a digest of model, tokenizer, and whatever else
+    changes the activations. Its shards are immutable safetensors files, one per batch. They hold
+    blocks of activations, every layer of the requested components, digests of the sentences, and
+    the characters of each token, so reading a cached sentence needs neither model nor tokenizer:
+    torch is not even imported. Blocks are found by their names, whichever components and layers
+    were requested together.
 
     Processes and machines can share the folder without locks: a shard is written under a temporary
     name, flushed to the disk, and renamed when complete. An interrupted run loses only the current
     batch; the same request then resumes, with bit-identical results. Checksums cover every byte
-    that is read. A damaged shard is reported by name, and its activations are computed again.
-    Deleting the folder, or anything in it, is always safe.
+    that is read. A damaged shard is reported by name, and its activations are computed again. A
+    shard that belongs to another model or format, and anything that is not a regular file, is
+    reported and passed over. If the folder can only be read, what it lacks is computed in memory,
+    with a warning. Deleting the folder, or anything in it, is always safe.
 
     In float32, the size in bytes is 4 x tokens x layers x units: about 1.2 GB for 25,000 words and
     BERT-base.
@@ -115,9 +132,12 @@ class ActivationCache:
         info : DataFrame
             One row per fingerprint: ``fingerprint`` (the name of its folder), ``model``,
             ``sentences`` and ``tokens`` (including special tokens), each counted once, ``layers``
-            (blocks of neurons), ``dtype``, ``shards`` (files) and ``bytes``.
+            (blocks of neurons), ``dtype``, ``shards`` (files), ``bytes`` and ``format`` (4 for this
+            version). Folders in another format are not read, so only their shards and bytes are
+            counted.
         """
-        rows = [self._describe(path) for path in self._store.folders()]
+        folders = list_folders(self.folder).items()
+        rows = [(*self._describe(path, version), version) for path, version in folders]
         return pd.DataFrame(rows, columns=list(_INFO)).astype(_INFO)
 
     def verify(self) -> pd.DataFrame:
@@ -126,8 +146,9 @@ class ActivationCache:
         Returns
         -------
         damage : DataFrame
-            One row per damaged shard, with its ``path`` and ``problem``; no rows if there are none.
-            `prune` removes these shards.
+            One row per file that cannot be used, with its ``path`` and ``problem``; no rows if
+            there are none. `prune` removes the damaged shards among them, but not what
+            `ActivationCache` has not written.
         """
         damage = [
             (str(path), problem)
@@ -151,19 +172,28 @@ class ActivationCache:
         -------
         n_removed : int
             The decrease in the number of files.
+
+        Raises
+        ------
+        ValueError
+            If the folder is not marked as a cache; see `prune`.
         """
+        self._check_marked("compact")
         folders = self._store.folders()
         return sum(compact_folder(folder, index_of(folder), max_bytes) for folder in folders)
 
     def prune(self, fingerprints: Iterable[str] | None = None) -> int:
         """Remove useless files, or all activations of given models.
 
+        Removes only what `ActivationCache` has written: regular files, in a folder named by a
+        fingerprint, with the name and the first bytes of a shard. Anything else stays.
+
         Parameters
         ----------
         fingerprints : iterable of str or None, default=None
             The fingerprints of the models whose activations to remove, as listed by `info`. None
             removes only damaged shards, shards whose sentences are all in other shards too, and
-            temporary files of interrupted runs.
+            temporary files of interrupted runs, all of the current format.
 
         Returns
         -------
@@ -173,11 +203,18 @@ class ActivationCache:
         Raises
         ------
         ValueError
-            If a fingerprint is not in the cache; nothing is removed in that case.
+            If a fingerprint is not in the cache, or if the folder is not marked as a cache by its
+            file ``sklearn-neurox-cache.txt``; nothing is removed in these cases.
+
+        Warns
+        -----
+        UserWarning
+            If the folder of a fingerprint stays because it holds something else.
         """
+        self._check_marked("prune")
         if fingerprints is None:
             return sum(self._prune_folder(folder) for folder in self._store.folders())
-        known = {folder.name: folder for folder in self._store.folders()}
+        known = {folder.name: folder for folder in list_folders(self.folder)}
         chosen = [fingerprints] if isinstance(fingerprints, str) else list(fingerprints)
         unknown = [name for name in chosen if name not in known]
         if unknown:
@@ -186,42 +223,61 @@ class ActivationCache:
                 f"it holds {sorted(known)}."
             )
         freed = 0
-        for folder in {known[name] for name in chosen}:
-            freed += sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-            shutil.rmtree(folder)
+        for folder in [known[name] for name in dict.fromkeys(chosen)]:
+            # Only ours: `list_folders` and `own_files` return nothing else.
+            own = own_files(folder)
+            freed += remove(own, own)
+            if remove_if_empty(folder):
+                continue
+            foreign = foreign_names(folder)
+            if foreign:
+                warn_user(
+                    f"ActivationCache.prune keeps {folder}, because ActivationCache has not "
+                    f"written {foreign[:5]} in it.",
+                )
         forget_indices()
         return freed
 
-    def _describe(self, folder):
+    def _check_marked(self, method):
+        if is_marked(self.folder) or not self.folder.is_dir() or not any(self.folder.iterdir()):
+            return
+        raise ValueError(
+            f"ActivationCache.{method}: {str(self.folder)!r} is not marked as a cache, as it lacks "
+            f"the file {MARKER!r} that ActivationCache writes into its folder. Check the path. If "
+            "it is a cache from an earlier version, or its marker was lost, fill_cache with a new "
+            "text marks it again."
+        )
+
+    def _describe(self, folder, version):
+        if version != FORMAT:
+            own = own_files(folder)
+            n_shards = sum(path.name.endswith(SUFFIX) for path in own)
+            return folder.name, "", 0, 0, 0, "", n_shards, sum(own.values())
         index = index_of(folder)
         lengths, blocks = {}, set()
         for shard in index.shards:
             lengths.update(zip(shard.keys, np.diff(shard.ptr).tolist(), strict=True))
             blocks.update(shard.blocks)
-        metadata = index.metadata or {}
+        facts = index.facts
         return (
             folder.name,
-            metadata.get("model", ""),
+            "" if facts is None else facts.model,
             len({key[:KEY_BYTES] for key in lengths}),
             sum(lengths.values()),
             len(blocks),
-            metadata.get("dtype", ""),
+            "" if facts is None else facts.dtype,
             len(index.shards),
             sum(shard.n_bytes for shard in index.shards),
         )
 
     def _prune_folder(self, folder):
-        freed = sweep(folder)
-        useless = set(_damage(folder))
-        useless |= superseded([s for s in index_of(folder).shards if s.path not in useless])
-        for path in useless:
-            with contextlib.suppress(FileNotFoundError):
-                size = path.stat().st_size
-                path.unlink()
-                freed += size
+        freed = remove_stale(folder)
+        damaged = _damage(folder)
+        intact = [shard for shard in index_of(folder).shards if shard.path not in damaged]
+        # Only ours: `remove` ignores what is not in `own_files`.
+        freed += remove({*damaged, *superseded(intact)}, own_files(folder))
         index_of(folder)
-        with contextlib.suppress(OSError):  # not empty
-            folder.rmdir()
+        remove_if_empty(folder)
         return freed
 
 
@@ -233,13 +289,13 @@ def store_of(cache):
 
 
 def _damage(folder):
-    """Read all shards of a folder; return the path and the problem of each damaged one."""
+    """Read all shards of a folder; return the path and the problem of each that is unusable."""
     found = {}
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
+    for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
         try:
             shard = Shard(path)
             shard.states(shard.blocks)
         except DamagedShardError as error:
-            if path.exists():  # otherwise it was compacted meanwhile
+            if os.path.lexists(path):  # otherwise it was compacted meanwhile
                 found[path] = error.reason
     return found

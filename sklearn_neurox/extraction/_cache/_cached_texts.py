@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from dataclasses import replace
-
 import numpy as np
 
 from sklearn_neurox.extraction._cache._entries import Entries, text_keys
+from sklearn_neurox.extraction._cache._identity import identify
 from sklearn_neurox.extraction._cache._obstacles import find_obstacle
 from sklearn_neurox.extraction._cache._shard import entry_keys
-from sklearn_neurox.extraction._cache._stored_blocks import read_layout
-from sklearn_neurox.extraction._model._blocks import choose_blocks
-from sklearn_neurox.extraction._model._fingerprint import fingerprint
-from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._model_source import model_source
 from sklearn_neurox.extraction._text._alignment import Alignment
 from sklearn_neurox.extraction._text._tokenized_texts import TokenizedTexts, tokenize_texts
 from sklearn_neurox.extraction._text._windows import make_sequences
-from sklearn_neurox.utils._full_float32 import lowered_float32
 
 
 class CachedTexts:
@@ -63,81 +57,70 @@ class CachedTexts:
         taken = (None if own is None else [own[i] for i in which] for own in lists)
         return CachedTexts(self.request, *taken)
 
-    def fingerprint(self, *, load=False):
-        """Return the name of the folder of these activations, for the current weights.
-
-        None if the model is not on this machine yet, unless ``load`` allows loading it.
-        """
-        request, store = self.request, self.request.store
-        options = {  # parameters that change the activations
-            "component": list(request.component),
-            "stack": request.stack or "encoder",  # the meaning of None with two stacks
-            "add_special_tokens": request.add_special_tokens,
-            "split_special_tokens": request.split_special_tokens,
-            "max_length": request.max_length,
-            "dtype": store.dtype,
-        }
-        if lowered := lowered_float32():
-            options["float32_products"] = lowered
-        name = fingerprint(request.spec, options, store.folder)
-        if name is None and load:
-            model = load_model(request.spec)
-            name = fingerprint(request.spec, options)
-            name = name or fingerprint(replace(request.spec, model=model), options)
-        return name
-
     def index(self):
         """Return the index of the shards of these activations; None if the folder is unknown."""
-        name = self.fingerprint()
+        name = identify(self.request)
         return None if name is None else self.request.store.index(name)
 
     def known_blocks(self):
         """Return the requested blocks; None if the cache does not know the model."""
-        return self._choose(self.index())
-
-    def _choose(self, index):
-        if index is None or index.metadata is None:
-            return None
-        layout = read_layout(index.metadata["layout"])
-        # A model with one stack has no "encoder" to ask for.
-        if self.request.stack is not None and any(block.stack is None for block in layout):
-            return None
-        return choose_blocks(layout, self.request.layers, model=self.request.spec.name)
+        index = self.index()
+        found = None if index is None or index.facts is None else index.facts.choose(self.request)
+        return None if found is None else found[0]
 
     def recall(self):
         """Return the tokenized texts; None unless all texts are cached, in all requested blocks."""
         index = None if find_obstacle(self.request.spec) else self.index()
-        blocks = self._choose(index)
-        if blocks is None:
+        facts = None if index is None else index.facts
+        found = None if facts is None else facts.choose(self.request)
+        if found is None:
             return None
-        first = np.zeros(len(self.keys), dtype=np.int64)
-        places = index.locate(entry_keys(self.keys, first))
-        if places.is_missing.any():
+        blocks, limit = found
+        entries = self._first_entries(index, limit)
+        if entries is None:
             return None
-        order, found = [], []
-        for shard, inputs, slots in places.by_shard():
-            order.append(inputs)
-            found.append(Entries.of_shard(shard).take(slots))
-        entries = Entries.join(found).take(np.argsort(np.concatenate(order)))
         text = np.repeat(np.arange(len(entries)), entries.n_windows)
         window = np.arange(len(text)) - (np.cumsum(entries.n_windows) - entries.n_windows)[text]
-        keys = entry_keys(self.keys[text], window)
+        keys = entry_keys(self.keys[text], window, entries.limit[text])
         if index.find(keys, blocks) is None:
             return None
-        metadata = index.metadata
         return TokenizedTexts(
             encodings=entries.to_encodings(),
-            limit=np.iinfo(np.int64).max if metadata["limit"] is None else metadata["limit"],
-            causal=metadata["causal"],
-            tokenizer=metadata["tokenizer"],
-            has_cls=metadata["cls"],
+            limit=limit,
+            causal=facts.causal,
+            tokenizer=facts.tokenizer,
+            has_cls=facts.cls,
             blocks=blocks,
         )
+
+    def _first_entries(self, index, limit):
+        """Return the first entry of each text, as cut by the limit; None if any is missing."""
+        first = np.zeros(len(self.keys), dtype=np.int64)
+        whole = index.locate(entry_keys(self.keys, first, first))
+        order, found = _read_entries(whole)
+        # A text in one piece may be longer than the limit if another stack reads more tokens.
+        fits = np.zeros(len(self.keys), dtype=bool)
+        fits[order] = found.n_tokens <= limit
+        kept = fits[order]
+        order, found, cut = order[kept], found.take(np.flatnonzero(kept)), np.flatnonzero(~fits)
+        if len(cut):
+            if limit > np.iinfo(np.int32).max:
+                return None
+            windows = index.locate(entry_keys(self.keys[cut], first[cut], first[cut] + limit))
+            if windows.is_missing.any():
+                return None
+            rest, more = _read_entries(windows)
+            order, found = np.concatenate([order, cut[rest]]), Entries.join([found, more])
+        return found.take(np.argsort(order))
 
     def keep_layout(self, tokenized, source, first_sequence):
         """Keep the model inputs of all texts, so that filling the cache can use them."""
         entries = Entries.of_encodings(
-            tokenized.encodings, self.keys, first_sequence, source.sequences.lengths
+            tokenized.encodings,
+            self.keys,
+            first_sequence,
+            source.sequences.lengths,
+            tokenized.limit,
         )
         self.laid_out = tokenized, source, entries
 
@@ -155,3 +138,12 @@ class CachedTexts:
             source = model_source(self.request, tokenized, self.contexts, sequences, first_sequence)
             self.keep_layout(tokenized, source, first_sequence)
         return self.laid_out
+
+
+def _read_entries(places):
+    """Return which inputs are there, and their entries."""
+    order, found = [np.empty(0, dtype=np.int64)], [Entries.empty()]
+    for shard, inputs, slots in places.by_shard():
+        order.append(inputs)
+        found.append(Entries.of_shard(shard).take(slots))
+    return np.concatenate(order), Entries.join(found)

@@ -2,11 +2,14 @@
 """Merge small shards into larger ones, while other processes read and write."""
 
 from collections import Counter
+from functools import reduce
 from itertools import chain
 
 import numpy as np
 
+from sklearn_neurox.extraction._cache._cache_folder import own_files, remove
 from sklearn_neurox.extraction._cache._entries import Entries
+from sklearn_neurox.extraction._cache._facts import Facts
 from sklearn_neurox.extraction._cache._shard import DamagedShardError, write_shard
 
 
@@ -15,10 +18,10 @@ def compact_folder(folder, index, max_bytes):
 
     Returns the decrease in the number of files.
     """
-    removed = 0
-    for path in superseded(index.shards):
-        path.unlink(missing_ok=True)
-        removed += 1
+    # Only ours: the index holds shards of this folder alone, and `remove` checks each again.
+    useless = superseded(index.shards)
+    remove(useless, own_files(folder))
+    removed = len(useless)
     index.refresh()
     for group in _groups(index.shards, max_bytes):
         try:
@@ -26,11 +29,9 @@ def compact_folder(folder, index, max_bytes):
         except DamagedShardError as error:
             index.discard(error)  # warns; the group stays unmerged
             continue
-        for shard in group:
-            if shard.path != merged:
-                shard.path.unlink(missing_ok=True)
-                removed += 1
-        removed -= 1
+        old = {shard.path for shard in group} - {merged}
+        remove(old, own_files(folder))
+        removed += len(old) - 1
     index.refresh()
     return removed
 
@@ -79,7 +80,8 @@ def _merge(folder, shards):
         for block in shards[0].blocks
     }
     notes = "; ".join(dict.fromkeys(shard.note for shard in shards if shard.note))
-    return write_shard(folder, entries, states, metadata=shards[0].metadata, note=notes)
+    facts = reduce(Facts.join, [shard.facts for shard in shards])
+    return write_shard(folder, entries, states, facts=facts, note=notes)
 
 
 def _rows(shard, block, entries):

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_neurox.extraction._cache._shard import KEY_BYTES
+from sklearn_neurox.extraction._cache._shard import entry_keys
+from sklearn_neurox.extraction._cache._shard_header import KEY_BYTES
 from sklearn_neurox.extraction._text._tokenization import Encodings
 from sklearn_neurox.utils._ragged import pointers, ranges
 
 _TOKEN_TABLES = ("role", "start", "end", "flags")
-_STORED_AS_THEY_ARE = ("key", "request", "window", "n_windows", "start", "end", "flags")
+_STORED_AS_THEY_ARE = ("key", "request", "window", "n_windows", "limit", "start", "end", "flags")
 _SPECIAL_WORD, _SPACE, _CLS = 1, 2, 4
 
 
@@ -26,6 +27,7 @@ class Entries:
     request: np.ndarray  # (n, KEY_BYTES), the digest of the plan in which it was computed
     window: np.ndarray
     n_windows: np.ndarray
+    limit: np.ndarray  # the most tokens per window; 0 for a text that is in one piece
     length: np.ndarray  # tokens of the input, and rows of its states
     n_tokens: np.ndarray  # tokens of the text; 0 except for the first window
     role: np.ndarray
@@ -43,6 +45,7 @@ class Entries:
             "request": self.request,
             "window": self.window.astype(np.int32),
             "n_windows": self.n_windows.astype(np.int32),
+            "limit": self.limit.astype(np.int32),
             "ptr": pointers(self.length),
             "token_ptr": pointers(self.n_tokens),
             "role": (self.role + 1).astype(np.uint8),
@@ -51,6 +54,10 @@ class Entries:
             "flags": self.flags,
         }
 
+    def keys(self):
+        """Return the key of each entry, by which the index finds it."""
+        return entry_keys(self.key, self.window, self.limit)
+
     def take(self, which):
         """Return the given entries, in the order given."""
         tokens, _ = ranges(pointers(self.n_tokens)[:-1][which], self.n_tokens[which])
@@ -58,6 +65,14 @@ class Entries:
         for name, values in self.__dict__.items():
             kept[name] = values[tokens if name in _TOKEN_TABLES else which]
         return Entries(**kept)
+
+    @staticmethod
+    def empty():
+        """Return no entries, to which others can be joined."""
+        nothing = np.empty(0, dtype=np.int64)
+        keys = np.empty((0, KEY_BYTES), dtype=np.uint8)
+        fields = dict.fromkeys(Entries.__dataclass_fields__, nothing)
+        return Entries(**fields | {"key": keys, "request": keys, "flags": keys[:, 0]})
 
     @staticmethod
     def join(parts):
@@ -77,7 +92,7 @@ class Entries:
         )
 
     @classmethod
-    def of_encodings(cls, encodings, keys, first_sequence, lengths):
+    def of_encodings(cls, encodings, keys, first_sequence, lengths, limit):
         """Make the entries of tokenized texts.
 
         Parameters
@@ -92,6 +107,9 @@ class Entries:
 
         lengths : ndarray of shape (n_sequences,)
             The number of tokens per input.
+
+        limit : int
+            The most tokens per input; longer texts have several inputs.
         """
         n_windows = np.diff(np.append(first_sequence, len(lengths)))
         text = np.repeat(np.arange(len(keys)), n_windows)
@@ -107,6 +125,7 @@ class Entries:
             request=np.zeros((len(text), KEY_BYTES), dtype=np.uint8),
             window=np.arange(len(text)) - first_sequence[text],
             n_windows=n_windows[text],
+            limit=np.where(n_windows > 1, limit, 0)[text],
             length=lengths,
             n_tokens=n_tokens,
             role=encodings.role,

@@ -11,16 +11,17 @@ import hashlib
 import multiprocessing
 import re
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_neurox.extraction._cache._shard import KEY_BYTES, entry_keys
-from sklearn_neurox.extraction._cache._stored_blocks import layout_of, write_layout
+from sklearn_neurox.extraction._cache._facts import facts_of
+from sklearn_neurox.extraction._cache._identity import identify
+from sklearn_neurox.extraction._cache._obstacles import Watch
+from sklearn_neurox.extraction._cache._shard_header import KEY_BYTES
 from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._progress import progress
 
@@ -28,86 +29,95 @@ from sklearn_neurox.extraction._run._progress import progress
 _TASKS_PER_WORKER = 4
 
 
-def fill(texts, chosen, blocks, fingerprint=None):
+def fill(texts, chosen, blocks):
     """Compute and store the missing activations of the chosen texts, in the given blocks at least.
 
-    Returns the number of texts that the model read. ``fingerprint`` is that of the current weights;
-    None if the model must be loaded to find out.
+    Returns the number of texts that the model read. Raises a ModelChangedError if the model changes
+    meanwhile; what it read before is stored.
     """
-    if texts.laid_out is None:
-        fingerprint = None  # the weights may change while the texts are tokenized
     tokenized, source, entries = texts.lay_out()
-    fingerprint = fingerprint or texts.fingerprint(load=True)
     request, store = texts.request, texts.request.store
+    watch = Watch(request.spec, partial(identify, request, load=True))
+    fingerprint = watch.identify_model()
     everything = source.every_layer()
-    metadata = _metadata(tokenized, everything, store)
+    facts = facts_of(request, tokenized, everything)
     text = np.cumsum(entries.window == 0) - 1
     own = np.flatnonzero(np.isin(text, chosen))
     source = (everything if store.layers == "all" else source).take(own)
     entries, text = entries.take(own), text[own]
     plan = _digest_plan(entries, source)
     entries = replace(entries, request=np.tile(plan, (len(entries), 1)))
-    index = store.index(fingerprint)
-    keys = entry_keys(entries.key, entries.window)
-    missing = _missing(index, keys, blocks)
-    if not missing.any():
+    jobs = _plan_jobs(source, entries, store.index(fingerprint), blocks, plan, request)
+    if not jobs:
         return 0
-    before = ~_missing(index, keys, blocks, outside=plan.tobytes())
-    batches = _to_run(source, missing, before, request)
-    n_tokens = sum([int(entries.length[batch].sum()) for batch in batches])
-    n_bytes = n_tokens * sum(source.block_widths) * np.dtype(store.dtype).itemsize
+    n_tokens = [sum(int(entries.length[batch].sum()) for batch in job.batches) for job in jobs]
+    itemsize = np.dtype(store.dtype).itemsize
+    n_bytes = sum(
+        n * sum(job.source.block_widths) * itemsize for n, job in zip(n_tokens, jobs, strict=True)
+    )
     store.make_room(fingerprint, n_bytes)
-    write = partial(store.write, fingerprint, metadata=metadata)
+    write = partial(store.write, fingerprint, facts=facts)
     note = f"{n_bytes / 1e9:.2f} GB to the cache"
-    _run(source, batches, entries, write, request, n_tokens, note)
-    empty = np.flatnonzero(missing & (entries.length == 0))
-    if len(empty):
-        write(entries.take(empty), {
-            name: np.zeros((0, width), dtype=np.float32)
-            for name, width in zip(source.block_names, source.block_widths, strict=True)
-        })  # fmt: skip
-    return len(np.unique(text[np.concatenate([empty, *batches])]))
+    _run(jobs, entries, write, watch, request, sum(n_tokens), note)
+    for job in jobs:
+        job.write_empty(entries, write)
+    read = np.concatenate([part for job in jobs for part in (job.empty, *job.batches)])
+    return len(np.unique(text[read]))
 
 
-def _metadata(tokenized, everything, store):
-    """Collect what a reader of the shards must know about the model and the tokenizer."""
-    name = everything.spec.name
-    return {
-        "model": Path(name).name if Path(name).is_dir() else name,
-        "dtype": store.dtype,
-        "limit": None if tokenized.limit == np.iinfo(np.int64).max else int(tokenized.limit),
-        "causal": bool(tokenized.causal),
-        "tokenizer": tokenized.tokenizer,
-        "cls": bool(tokenized.has_cls),
-        "layout": write_layout(layout_of(everything)),
-    }
+@dataclass(frozen=True)
+class _Job:
+    """Inputs that lack the same blocks."""
+
+    source: object  # a ModelSource with these blocks
+    batches: list
+    empty: np.ndarray  # inputs without tokens, which the model need not read
+
+    def write_empty(self, entries, write):
+        """Store the inputs without tokens."""
+        if len(self.empty):
+            names, widths = self.source.block_names, self.source.block_widths
+            nothing = [np.zeros((0, width), dtype=np.float32) for width in widths]
+            write(entries.take(self.empty), dict(zip(names, nothing, strict=True)))
 
 
 def _digest_plan(entries, source):
     digest = hashlib.blake2b(digest_size=KEY_BYTES)
-    for part in (entries.key, np.asarray(entries.window, dtype="<i8")):
+    numbers = np.stack([entries.window, entries.limit]).astype("<i8")
+    for part in (entries.key, numbers):
         digest.update(np.ascontiguousarray(part).data)
     digest.update(repr((source.max_batch_tokens, source.block_names)).encode())
     return np.frombuffer(digest.digest(), dtype=np.uint8)
 
 
-def _missing(index, keys, blocks, **where):
-    return np.any([index.locate(keys, block, **where).is_missing for block in blocks], axis=0)
+def _plan_jobs(source, entries, index, blocks, plan, request):
+    """Plan which blocks of which inputs to compute, in which batches.
 
-
-def _to_run(source, missing, before, request):
-    """Choose the batches to run.
-
-    After an interruption, these are batches of the interrupted plan. If that plan does not explain
-    what is missing, the missing inputs get a plan of their own.
+    After an interruption, the batches are those of the interrupted plan. If that plan does not
+    explain what is missing, the missing inputs get a plan of their own.
     """
+    keys, names = entries.keys(), source.block_names
+    missing = index.missing(keys, blocks).any(axis=0)
+    if not missing.any():
+        return []
+    # What was missing when the plan began: its own shards do not count.
+    lacking = index.missing(keys, names, outside=plan.tobytes())
+    begun = lacking[[names.index(block) for block in blocks]].any(axis=0)
     traits_by_stack = _traits(source, request)
-    lengths = source.sequences.lengths
-    begun = source.plan(np.where(before, 0, lengths), traits_by_stack)
-    left = [batch for batch in begun if missing[batch].any()]
-    if all(missing[batch].all() for batch in left):
-        return left
-    return source.plan(np.where(missing, lengths, 0), traits_by_stack)
+    lengths = entries.length
+    jobs = []
+    for lacked in np.unique(lacking[:, begun], axis=1).T:
+        own = begun & (lacking == lacked[:, None]).all(axis=0)
+        chosen = tuple(block for block, lacks in zip(source.blocks, lacked, strict=True) if lacks)
+        part = replace(source, blocks=chosen)
+        batches = part.plan(np.where(own, lengths, 0), traits_by_stack)
+        batches = [batch for batch in batches if missing[batch].any()]
+        if not all(missing[batch].all() for batch in batches):
+            batches = part.plan(np.where(own & missing, lengths, 0), traits_by_stack)
+        empty = np.flatnonzero(own & missing & (lengths == 0))
+        if batches or len(empty):
+            jobs.append(_Job(part, batches, empty))
+    return jobs
 
 
 def _traits(source, request):
@@ -129,18 +139,20 @@ def _look_at(spec, stacks):
     return [traits_of(model, stack) for stack in stacks]
 
 
-def _run(source, batches, entries, write, request, n_tokens, note):
-    if not batches:
-        return
+def _run(jobs, entries, write, watch, request, n_tokens, note):
+    jobs = [job for job in jobs if job.batches]
     workers = _n_workers(request)
     if workers == 1:
-        _compute(source, batches, entries, write, note)
+        for job in jobs:
+            _compute(job.source, job.batches, entries, write, watch, note)
         return
-    n_tasks = min(len(batches), _TASKS_PER_WORKER * workers)
-    tasks = [_task(source, entries, batches[i::n_tasks]) for i in range(n_tasks)]
+    tasks = []
+    for job in jobs:
+        n_tasks = min(len(job.batches), _TASKS_PER_WORKER * workers)
+        tasks += [_task(job.source, entries, job.batches[i::n_tasks]) for i in range(n_tasks)]
     run = Parallel(n_jobs=request.n_jobs, return_as="generator_unordered")
-    with progress(n_tokens, source.verbose, note) as bar:
-        for n_done in run(delayed(_compute_elsewhere)(*task, write) for task in tasks):
+    with progress(n_tokens, jobs[0].source.verbose if jobs else 0, note) as bar:
+        for n_done in run(delayed(_compute_elsewhere)(*task, write, watch) for task in tasks):
             bar.update(n_done)
 
 
@@ -151,16 +163,20 @@ def _task(source, entries, batches):
     return replace(source.take(used), verbose=0), batches, entries.take(used)
 
 
-def _compute_elsewhere(source, batches, entries, write):
+def _compute_elsewhere(source, batches, entries, write, watch):
     spec = replace(source.spec, device=_own_device(source.spec.device))
-    _compute(replace(source, spec=spec), batches, entries, write, "")
+    _compute(replace(source, spec=spec), batches, entries, write, watch.begin_again(spec), "")
     return int(source.sequences.lengths.sum())
 
 
-def _compute(source, batches, entries, write, note):
-    writer = _ShardWriter(source, batches, entries, write)
-    source.run(writer.begin, writer.visit, batches=batches, note=note)
-    writer.flush()
+def _compute(source, batches, entries, write, watch, note):
+    from sklearn_neurox.extraction._model._forward import evaluating
+
+    writer = _ShardWriter(source, batches, entries, write, watch)
+    with evaluating(load_model(source.spec)):
+        watch.look()  # before the first batch; before the others, `flush` does
+        source.run(writer.begin, writer.visit, batches=batches, note=note)
+        writer.flush()
 
 
 def _n_workers(request):
@@ -195,8 +211,9 @@ class _ShardWriter:
     A batch that did not fit into memory comes in pieces, in the same order.
     """
 
-    def __init__(self, source, batches, entries, write):
+    def __init__(self, source, batches, entries, write, watch):
         self.names, self.entries, self.write = source.block_names, entries, write
+        self.watch = watch
         self.batches = iter(batches)
         self.batch, self.states, self.n_pieces = None, {}, 0
 
@@ -226,6 +243,7 @@ class _ShardWriter:
         states = {
             self.names[block]: np.concatenate(self.states[block]) for block in sorted(self.states)
         }
+        self.watch.look_closely()
         note = "not in one piece, which was too large for the memory" * (self.n_pieces > 1)
         self.write(self.entries.take(self.batch), states, note=note)
         self.batch, self.states, self.n_pieces = None, {}, 0

@@ -1,53 +1,45 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One file of a cache: safetensors, mapped into memory, with checksums for every byte.
 
-The name of a file is a digest of its header. The header holds checksums of the small tables, and
-one of these tables holds a checksum of every text's states in every block. So truncated, corrupted
-or foreign data is detected on reading, and reading a few rows touches only a few pages.
+The name of a file is a digest of its header. The header names the fingerprint, and so the folder
+that the file belongs to, and holds checksums of the small tables; one of these tables holds a
+checksum of every text's states in every block. So truncated, corrupted or foreign data is detected
+on reading, and reading a few rows touches only a few pages.
 """
 
-import hashlib
-import json
+import mmap
 import os
-import threading
 import zlib
-from collections import OrderedDict
 
 import numpy as np
 
+from sklearn_neurox.extraction._cache._cache_folder import (
+    NotRegularError,
+    descriptor_of_regular,
+    first_bytes,
+    open_regular,
+)
+from sklearn_neurox.extraction._cache._shard_header import TABLE, read_header, write_header
 from sklearn_neurox.utils._output_files import write_whole
 
-FORMAT = "sklearn-neurox 3"
-SUFFIX = ".safetensors"
-KEY_BYTES = 16
-# Each map holds a file descriptor, and a process may have only about a thousand.
-_MAX_MAPS = 128
-_MAX_HEADER = 100 << 20
-_ALIGNMENT = 64
-
-_CODES = {"<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "<u4": "U32", "|u1": "U8"}
-_DTYPES = {code: np.dtype(name) for name, code in _CODES.items()}
-_TABLE = "table."
-
-_maps: OrderedDict = OrderedDict()
-_maps_lock = threading.Lock()
+_MALFORMED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 class DamagedShardError(ValueError):
-    """A file of a cache is gone, or does not hold what was written."""
+    """A file of a cache is gone, does not hold what was written, or was not written by a cache."""
 
     def __init__(self, path, reason):
         super().__init__(f"{path}: {reason}")
         self.path, self.reason = path, reason
 
 
-def write_shard(folder, entries, states, *, metadata, note=""):
+def write_shard(folder, entries, states, *, facts, note=""):
     """Write one file under a temporary name, rename it when it is complete, and return its path.
 
     Parameters
     ----------
     folder : Path
-        An existing folder.
+        An existing folder, whose name is the fingerprint.
 
     entries : Entries
         The texts, or windows of texts, of these states.
@@ -55,7 +47,7 @@ def write_shard(folder, entries, states, *, metadata, note=""):
     states : dict of str to ndarray of shape (n_tokens, n_units)
         The states of each block.
 
-    metadata : dict
+    facts : Facts
         The properties of the model and the tokenizer that a reader needs.
 
     note : str, default=""
@@ -66,23 +58,23 @@ def write_shard(folder, entries, states, *, metadata, note=""):
     tables["checksum"] = np.array(
         [_row_checksums(values, ptr) for values in states.values()], dtype=np.uint32
     ).reshape(len(states), len(ptr) - 1)
-    tensors = {_TABLE + name: table for name, table in tables.items() if table.itemsize > 1}
+    tensors = {TABLE + name: table for name, table in tables.items() if table.itemsize > 1}
     tensors |= states
-    tensors |= {_TABLE + name: table for name, table in tables.items() if table.itemsize == 1}
+    tensors |= {TABLE + name: table for name, table in tables.items() if table.itemsize == 1}
     tensors = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
-    checks = {name: zlib.crc32(tensors[_TABLE + name].data) for name in tables}
-    metadata = {
-        "format": FORMAT,
-        "facts": json.dumps(metadata, sort_keys=True),
-        "checks": json.dumps(checks, sort_keys=True),
-        "note": note,
-    }
-    header = _header(tensors, metadata)
-    path = folder / (_digest(header) + SUFFIX)
+    checks = {name: zlib.crc32(tensors[TABLE + name].data) for name in tables}
+    while True:
+        header, name = write_header(
+            tensors, fingerprint=folder.name, facts=facts, checks=checks, note=note
+        )
+        path = folder / name
+        if not os.path.lexists(path) or path.is_file() and not path.is_symlink():
+            break
+        note += " (its first name was taken)"  # by a folder or a link, which we must not replace
 
-    def write(name):
-        with open(name, "xb") as file:
-            file.write(len(header).to_bytes(8, "little") + header)
+    def write(scratch):
+        with open(scratch, "xb") as file:
+            file.write(header)
             for values in tensors.values():
                 file.write(values.data)
             file.flush()
@@ -92,87 +84,61 @@ def write_shard(folder, entries, states, *, metadata, note=""):
     return path
 
 
-def _header(tensors, metadata):
-    header, offset = {"__metadata__": metadata}, 0
-    for name, values in tensors.items():
-        header[name] = {
-            "dtype": _CODES[values.dtype.newbyteorder("<").str],
-            "shape": list(values.shape),
-            "data_offsets": [offset, offset + values.nbytes],
-        }
-        offset += values.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
-    return text + b" " * (-(len(text) + 8) % _ALIGNMENT)
-
-
-def _digest(header):
-    return hashlib.sha256(header).hexdigest()[:32]
-
-
 def _row_checksums(values, ptr):
     values = np.ascontiguousarray(values)
     return [zlib.crc32(values[a:b].data) for a, b in zip(ptr[:-1], ptr[1:], strict=True)]
 
 
-def entry_keys(key, window):
-    """Join the digest of each text and the number of its window into a key of bytes."""
-    numbers = np.ascontiguousarray(window, dtype="<i4").view(np.uint8).reshape(len(key), 4)
+def entry_keys(key, window, limit):
+    """Join the digest of each text, the number of its window and the limit of tokens into bytes.
+
+    The limit is 0 for a text that is in one piece, whatever the limit was.
+    """
+    numbers = np.stack([window, limit], axis=1).astype("<i4").view(np.uint8).reshape(len(key), 8)
     joined = np.ascontiguousarray(np.hstack([key, numbers]))
     raw, width = joined.tobytes(), joined.shape[1]
     return [raw[i : i + width] for i in range(0, len(raw), width)]
 
 
 class Shard:
-    """An opened file: its tables are in memory, its states are mapped on demand.
+    """An opened file: its tables are in memory, its states are mapped while they are used.
 
-    Raises a DamagedShardError if it is not a complete file of this format under its own name.
+    Raises a DamagedShardError if it is not a complete file of this format under its own name, in
+    the folder of its fingerprint.
     """
 
     def __init__(self, path):
         self.path = path
         try:
-            with open(path, "rb") as file:
+            with open_regular(path) as file:
                 self.n_bytes = os.fstat(file.fileno()).st_size
-                self._read_header(file)
+                self._header = read_header(file, self.n_bytes, path)
                 self.tables = self._read_tables(file)
-            self.ptr = self.tables["ptr"]
-            self.keys = entry_keys(self.tables["key"], self.tables["window"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self._check_tables()
+        except _MALFORMED as error:
             raise DamagedShardError(path, str(error) or type(error).__name__) from error
+        self.facts, self.note = self._header.facts, self._header.note
+        self.blocks = list(self._header.blocks)
+        self.ptr = self.tables["ptr"]
+        self.keys = entry_keys(*(self.tables[name] for name in ("key", "window", "limit")))
         self._checked = np.zeros(self.tables["checksum"].shape, dtype=bool)
-
-    def _read_header(self, file):
-        size = int.from_bytes(file.read(8), "little")
-        if self.n_bytes < 8 or size > min(_MAX_HEADER, self.n_bytes - 8):
-            raise ValueError("it is truncated, or not a safetensors file")
-        raw = file.read(size)
-        if _digest(raw) != self.path.stem:
-            raise ValueError("its name does not match its header: it was renamed or changed")
-        self._start = 8 + size
-        header = json.loads(raw)
-        metadata = header.pop("__metadata__")
-        if metadata["format"] != FORMAT:
-            raise ValueError(f"its format is {metadata['format']!r}, not {FORMAT!r}")
-        self.metadata, self.note = json.loads(metadata["facts"]), metadata["note"]
-        self._checks = json.loads(metadata["checks"])
-        self._tensors = header
-        end = max(tensor["data_offsets"][1] for tensor in header.values())
-        if self.n_bytes != self._start + end:
-            raise ValueError(f"it has {self.n_bytes} bytes, not {self._start + end}")
-        self.blocks = [name for name in header if not name.startswith(_TABLE)]
 
     def _read_tables(self, file):
         tables = {}
-        for name, checksum in self._checks.items():
-            tensor = self._tensors[_TABLE + name]
-            low, high = tensor["data_offsets"]
-            file.seek(self._start + low)
-            raw = file.read(high - low)
-            if zlib.crc32(raw) != checksum:
+        for name, tensor in self._header.tables.items():
+            file.seek(tensor.start)
+            raw = file.read(tensor.stop - tensor.start)
+            if zlib.crc32(raw) != self._header.checks[name]:
                 raise ValueError(f"the checksum of its table {name!r} does not match")
-            values = np.frombuffer(raw, dtype=_DTYPES[tensor["dtype"]])
-            tables[name] = values.reshape(tensor["shape"])
+            tables[name] = tensor.view(raw)
         return tables
+
+    def _check_tables(self):
+        n_rows = next(iter(self._header.blocks.values())).shape[0]
+        for name, total in (("ptr", n_rows), ("token_ptr", len(self.tables["role"]))):
+            ptr = self.tables[name]
+            if ptr[0] != 0 or ptr[-1] != total or (np.diff(ptr) < 0).any():
+                raise ValueError(f"its table {name!r} does not fit the others")
 
     def __len__(self):
         return len(self.tables["key"])
@@ -180,17 +146,31 @@ class Shard:
     def states(self, blocks, entries=None):
         """Map the states of some blocks, each as a read-only array of shape (n_tokens, n_units).
 
-        Raises a DamagedShardError if the states of the given entries (None for all) do not match
-        their checksums.
+        The file is open as long as these arrays exist. Raises a DamagedShardError if the states of
+        the given entries (None for all) do not match their checksums.
         """
         entries = np.arange(len(self)) if entries is None else np.unique(entries)
-        raw = _mapped(self)
+        raw = self._map()
         return [self._checked_states(raw, block, entries) for block in blocks]
 
+    def _map(self):
+        header = self._header.raw
+        try:
+            descriptor = descriptor_of_regular(self.path)
+            try:
+                n_bytes = os.fstat(descriptor).st_size
+                raw = mmap.mmap(descriptor, n_bytes, access=mmap.ACCESS_READ)
+            finally:
+                os.close(descriptor)
+            if n_bytes != self.n_bytes or raw[8 : 8 + len(header)] != header:
+                raise ValueError(f"it has changed, and has {n_bytes} bytes now")
+            return memoryview(raw)
+        except (OSError, ValueError) as error:
+            raise DamagedShardError(self.path, str(error)) from error
+
     def _checked_states(self, raw, block, entries):
-        tensor = self._tensors[block]
-        low, high = (self._start + offset for offset in tensor["data_offsets"])
-        states = raw[low:high].view(_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+        tensor = self._header.blocks[block]
+        states = tensor.view(raw[tensor.start : tensor.stop])
         place = self.blocks.index(block)
         expected = self.tables["checksum"][place]
         for entry in entries[~self._checked[place, entries]].tolist():
@@ -203,16 +183,32 @@ class Shard:
         return states
 
 
-def _mapped(shard):
-    with _maps_lock:
-        if shard not in _maps:
-            try:
-                _maps[shard] = np.memmap(shard.path, dtype=np.uint8, mode="r")
-            except (OSError, ValueError) as error:
-                raise DamagedShardError(shard.path, str(error)) from error
-            if len(_maps[shard]) != shard.n_bytes:
-                raise DamagedShardError(shard.path, f"it now has {len(_maps.pop(shard))} bytes")
-        _maps.move_to_end(shard)
-        while len(_maps) > _MAX_MAPS:
-            _maps.popitem(last=False)
-        return _maps[shard].view(np.ndarray)
+def advice_about(error):
+    """Say what follows from a file that cannot be used, and what to do about it."""
+    path, reason = error.path, error.reason
+    if isinstance(error.__cause__, NotRegularError):
+        return (
+            f"The cache passes over {path}: {reason}. ActivationCache has not written it, so "
+            "prune() leaves it. Move or delete it yourself."
+        )
+    if isinstance(error.__cause__, OSError):
+        return (
+            f"The cache shard {path} cannot be read ({error.__cause__.strerror}); its activations "
+            "are computed again."
+        )
+    try:
+        with open_regular(path) as file:
+            start = file.read(4096)[8:]
+    except (OSError, NotRegularError):
+        start = b""
+    is_ours = start.startswith(first_bytes(path.parent.name))
+    remedy = "ActivationCache.prune() removes it if it was not replaced."
+    if not is_ours:
+        remedy = (
+            "It does not begin like a shard of this folder, so ActivationCache.prune() leaves it. "
+            "Move or delete it yourself if it was not replaced."
+        )
+    return (
+        f"The cache shard {path} is damaged ({reason}); its activations are computed again. "
+        f"{remedy}"
+    )

@@ -3,19 +3,20 @@
 
 import contextlib
 import os
+import stat
 import threading
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
-from sklearn_neurox.extraction._cache._shard import SUFFIX, DamagedShardError, Shard
+from sklearn_neurox.extraction._cache._cache_folder import SUFFIX, is_folder, is_shard_name
+from sklearn_neurox.extraction._cache._facts import Facts
+from sklearn_neurox.extraction._cache._shard import DamagedShardError, Shard, advice_about
 from sklearn_neurox.utils._warn_user import warn_user
 
 _MAX_FOLDERS = 16
-# A live writer keeps modifying its temporary file; if one is this old, its writer is dead.
-_STALE_SECONDS = 3600
 
 _indices: OrderedDict = OrderedDict()
 _lock = threading.RLock()
@@ -51,36 +52,37 @@ class ShardIndex:
 
     def __init__(self, folder):
         self.folder = folder
-        self._shards = {}  # path -> stamp and shard, or None if it is damaged
+        self._shards = {}  # name -> stamp and shard, or None if it is damaged
         self._places = {}  # entry key -> pairs of the number of a shard and a slot in it
         self._numbered = []
+        self._facts = None  # of all shards
 
     def refresh(self):
         """Open the new shards of the folder, and forget those that are gone."""
         with _lock:
             found = _list_shards(self.folder)
-            gone = [p for p, (stamp, _) in self._shards.items() if found.get(p) != stamp]
-            for path in gone:
-                del self._shards[path]
+            gone = [n for n, (stamp, _) in self._shards.items() if found.get(n) != stamp]
+            for name in gone:
+                del self._shards[name]
             if gone:
-                self._places, self._numbered = {}, []
+                self._places, self._numbered, self._facts = {}, [], None
                 for _, shard in self._shards.values():
                     self._add(shard)
-            for path in sorted(found.keys() - self._shards.keys()):
-                shard = _open(path)
-                self._shards[path] = found[path], shard
+            for name in sorted(found.keys() - self._shards.keys()):
+                shard = _open(self.folder / name)
+                self._shards[name] = found[name], shard
                 self._add(shard)
         return self
 
     def discard(self, error):
         """Warn about a damaged shard, and ignore it from now on."""
         with _lock:
-            if not error.path.exists():  # compacted or removed meanwhile
+            if not os.path.lexists(error.path):  # compacted or removed meanwhile
                 return
-            _warn(error)
-            stamp, _ = self._shards.get(error.path, (None, None))
-            self._shards[error.path] = stamp, None
-            self._places, self._numbered = {}, []
+            warn_user(advice_about(error))
+            stamp, _ = self._shards.get(error.path.name, (None, None))
+            self._shards[error.path.name] = stamp, None
+            self._places, self._numbered, self._facts = {}, [], None
             for _, shard in self._shards.values():
                 self._add(shard)
 
@@ -89,6 +91,7 @@ class ShardIndex:
             return
         number = len(self._numbered)
         self._numbered.append(shard)
+        self._facts = None
         for slot, key in enumerate(shard.keys):
             self._places.setdefault(key, []).append((number, slot))
 
@@ -99,10 +102,12 @@ class ShardIndex:
             return list(self._numbered)
 
     @property
-    def metadata(self):
-        """The metadata of the model and the tokenizer; None if there is no shard."""
-        shards = self.shards
-        return shards[0].metadata if shards else None
+    def facts(self):
+        """The facts about the model and the tokenizer in all shards; None if there is no shard."""
+        with _lock:
+            if self._facts is None and self._numbered:
+                self._facts = reduce(Facts.join, [shard.facts for shard in self._numbered])
+            return self._facts
 
     def locate(self, keys, block=None, *, outside=None):
         """Return the places of model inputs, given by their `entry_keys`.
@@ -123,6 +128,19 @@ class ShardIndex:
                         found[i] = number, slot
                         break
         return Places(shards, found[:, 0], found[:, 1])
+
+    def missing(self, keys, names, *, outside=None):
+        """Return whether each model input is missing in each block: (n_blocks, n_inputs).
+
+        Ignores entries computed in the plan ``outside``.
+        """
+        shards, found, known = self.shards, [], {}
+        for name in names:
+            holders = frozenset(i for i, shard in enumerate(shards) if name in shard.blocks)
+            if holders not in known:  # most blocks are in the same shards
+                known[holders] = self.locate(keys, name, outside=outside).is_missing
+            found.append(known[holders])
+        return np.array(found).reshape(len(found), len(keys))
 
     def find(self, keys, blocks):
         """Return the places of model inputs in several blocks; None if any is missing.
@@ -162,42 +180,33 @@ def forget_indices():
         _indices.clear()
 
 
-def sweep(folder):
-    """Remove temporary files whose writers must be dead; return the number of bytes freed."""
-    freed = 0
-    for path in folder.glob("*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            stat = path.stat()
-            if time.time() - stat.st_mtime > _STALE_SECONDS:
-                path.unlink()
-                freed += stat.st_size
-    return freed
-
-
 def _list_shards(folder):
-    try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
+    """Return a stamp of every entry of a folder that might be taken for a shard, by its name."""
     found = {}
-    for path in [folder / name for name in names if name.endswith(SUFFIX)]:
-        with contextlib.suppress(FileNotFoundError):  # compacted meanwhile
-            stat = path.stat()
-            found[path] = stat.st_size, stat.st_mtime_ns, stat.st_ino
+    # Removed meanwhile, or another user's: then there is nothing to read.
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        if not is_folder(folder):
+            return found
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
+                    with contextlib.suppress(FileNotFoundError):
+                        found[entry.name] = _stamp(entry.stat(follow_symlinks=False))
     return found
+
+
+def _stamp(found):
+    is_file = stat.S_ISREG(found.st_mode)
+    content = (found.st_size, found.st_mtime_ns, found.st_ctime_ns) if is_file else ()
+    return (stat.S_IFMT(found.st_mode), found.st_ino, *content)
 
 
 def _open(path):
     try:
+        if not is_shard_name(path.name):
+            raise DamagedShardError(path, "its name is not that of a shard")
         return Shard(path)
     except DamagedShardError as error:
-        if path.exists():
-            _warn(error)
+        if os.path.lexists(path):
+            warn_user(advice_about(error))
         return None
-
-
-def _warn(error):
-    warn_user(
-        f"The cache shard {error.path} is damaged ({error.reason}); its activations are computed "
-        "again. ActivationCache.prune() removes it if it was not replaced.",
-    )

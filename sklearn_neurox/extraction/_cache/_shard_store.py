@@ -1,14 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import errno
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sklearn_neurox.extraction._cache._shard import SUFFIX, write_shard
-from sklearn_neurox.extraction._cache._shard_index import index_of, sweep
+from sklearn_neurox.extraction._cache._cache_folder import (
+    FORMAT,
+    is_folder,
+    list_folders,
+    mark,
+    remove_stale,
+)
+from sklearn_neurox.extraction._cache._shard import write_shard
+from sklearn_neurox.extraction._cache._shard_index import index_of
 from sklearn_neurox.utils._half_precision import narrowed
+
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+# Someone may remove the folder, or the temporary file, while a shard is being written.
+_MAX_TRIES = 3
+
+
+class ReadOnlyCacheError(PermissionError):
+    """The cache can be read, but this user must not write to it."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +42,14 @@ class ShardStore:
         return self.given.expanduser()
 
     def folders(self):
-        """List the folders of all fingerprints."""
-        if not self.folder.is_dir():
-            return []
-        found = {path.parent for path in self.folder.glob(f"*/*{SUFFIX}")}
-        found |= {path.parent for path in self.folder.glob("*/*.tmp")}
-        return sorted(found)
+        """List the folders of all fingerprints, in the current format."""
+        return [path for path, version in list_folders(self.folder).items() if version == FORMAT]
 
     def index(self, fingerprint):
         """Return the up-to-date index of the shards of a fingerprint."""
         return index_of(self.folder / fingerprint)
 
-    def write(self, fingerprint, entries, states, *, metadata, note=""):
+    def write(self, fingerprint, entries, states, *, facts, note=""):
         """Write a shard, which becomes visible when complete; see `write_shard`."""
         if self.dtype != "float32":
             dtype = np.dtype(self.dtype)
@@ -44,27 +57,44 @@ class ShardStore:
                 name: narrowed(values, dtype, lambda unit, name=name: f"The neuron {name}.{unit}")
                 for name, values in states.items()
             }
+        for attempt in range(_MAX_TRIES):
+            try:
+                folder = self._prepare(fingerprint)
+                write_shard(folder, entries, states, facts=facts, note=note)
+                return
+            except FileNotFoundError as error:
+                if attempt + 1 == _MAX_TRIES:
+                    raise self._cannot_write(error) from error
+            except OSError as error:
+                raise self._cannot_write(error) from error
+
+    def _prepare(self, fingerprint):
         folder = self.folder / fingerprint
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_shard(folder, entries, states, metadata=metadata, note=note)
-        except OSError as error:
-            raise OSError(error.errno, self._cannot_write(error)) from error
+        folder.mkdir(parents=True, exist_ok=True)
+        if not is_folder(folder):
+            raise OSError(errno.ELOOP, "it is a link, which is not followed", str(folder))
+        mark(self.folder)
+        return folder
 
     def _cannot_write(self, error):
-        is_full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-        advice = "Free some space and run this again" if is_full else "Choose another with cache="
-        return (
+        kind, advice = OSError, "Choose another with cache="
+        if error.errno in _FULL:
+            advice = "Free some space and run this again"
+        elif error.errno in _READ_ONLY:
+            kind = ReadOnlyCacheError
+        return kind(
+            error.errno,
             f"The cache folder {str(self.folder)!r} cannot be created or written to ({error}). "
-            f"{advice}; the shards already written stay valid."
+            f"{advice}; the shards already written stay valid.",
         )
 
     def make_room(self, fingerprint, n_bytes):
-        """Remove leftovers of interrupted runs, and check for free space on the disk."""
-        sweep(self.folder / fingerprint)
-        folder = self.folder.absolute()
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        free = shutil.disk_usage(existing).free
+        """Create the folder, remove leftovers of interrupted runs, and check for free space.
+
+        Raises an OSError if the folder cannot be written to, or if its disk is too full.
+        """
+        self.check_writable(fingerprint)
+        free = shutil.disk_usage(_existing(self.folder)).free
         if n_bytes > free:
             raise OSError(
                 errno.ENOSPC,
@@ -72,3 +102,17 @@ class ShardStore:
                 f"sentences, but its disk has {free / 1e9:.2f} GB left. Choose another folder with "
                 "cache=, or store less with ActivationCache(..., layers='asked', dtype='float16').",
             )
+        remove_stale(self.folder / fingerprint)
+
+    def check_writable(self, fingerprint):
+        """Raise an OSError if shards of a fingerprint could not be written."""
+        folder = _existing(self.folder / fingerprint)
+        if not os.access(folder, os.W_OK | os.X_OK) and folder.is_dir():
+            error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+            raise self._cannot_write(error)
+
+
+def _existing(folder):
+    """Return the folder, or the nearest one above it that exists."""
+    folder = folder.absolute()
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))

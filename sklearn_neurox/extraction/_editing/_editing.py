@@ -8,7 +8,7 @@ from sklearn_neurox.extraction._editing._sites import hidden_sites, site_of
 from sklearn_neurox.extraction._model._eager import uncompiled
 from sklearn_neurox.extraction._model._first_look import traits_of
 from sklearn_neurox.extraction._model._forward import base_of
-from sklearn_neurox.extraction._model._hooks import first_of
+from sklearn_neurox.extraction._model._hooks import first_of, note_edit
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -88,6 +88,7 @@ class _Edit:
     def install(self):
         """Register the hooks, yielding each handle at once so that it is always removed."""
         module = self.base.get_submodule(self.site.path)
+        note_edit(module)
         if self.site.call is not None:
             yield self.base.register_forward_pre_hook(_Restart(self))
         if self.site.side == "output":

@@ -2,6 +2,8 @@
 """Hooks that read modules while a model runs, and are always removed afterwards."""
 
 import contextlib
+import threading
+import weakref
 from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -10,6 +12,9 @@ import torch
 
 # Hooks are set on a shared model, but must act only within the call that set them.
 _current_call: ContextVar = ContextVar("sklearn_neurox_call", default=None)
+# How often each module was edited, ever: a short edit may begin and end within a forward pass.
+_edits: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_edits_lock = threading.Lock()
 
 
 class ModuleDidNotRun(RuntimeError):
@@ -141,3 +146,15 @@ def at_places(module, places):
     finally:
         handle.remove()
         _current_call.reset(token)
+
+
+def note_edit(module):
+    """Count an edit of a module that is about to begin."""
+    with _edits_lock:
+        _edits[module] = _edits.get(module, 0) + 1
+
+
+def count_edits(modules):
+    """Return how many edits of some modules have begun so far."""
+    with _edits_lock:
+        return sum(_edits.get(module, 0) for module in modules) if _edits else 0

@@ -60,11 +60,12 @@ class NumpyPooler:
 
     def _reduce(self, states, steps, size):
         """Reduce the tokens of each part, step by step, in float32."""
-        result = states[steps[0]].astype(np.float32, copy=False)
+        # Faster than indexing.
+        result = states.take(steps[0], axis=0).astype(np.float32, copy=False)
         merge = np.maximum if self.strategy == "max" else np.add
         for places in steps[1:]:
             longer = result[: len(places)]
-            merge(longer, states[places], out=longer)
+            merge(longer, states.take(places, axis=0), out=longer)
         if self.strategy == "mean":
             result += np.float32(0)  # torch sums from 0, which turns -0 into 0
             n = np.count_nonzero(size > 1)

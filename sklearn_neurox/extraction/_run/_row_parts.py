@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Find the tokens of each row in the model inputs."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,17 @@ class Parts:
         self.split_rows = np.unique(self.row[self.is_split])
         self.by_sequence = np.argsort(self.sequence, kind="stable")
         self.strategy = strategy
+
+    def take(self, inputs):
+        """Return the parts in some inputs, given in order; a row must be in them wholly or not."""
+        kept = np.isin(self.sequence, inputs)
+        other = copy.copy(self)
+        for name in ("first", "size", "row", "sequence", "total", "is_split"):
+            setattr(other, name, getattr(self, name)[kept])
+        other.sequence = np.searchsorted(inputs, other.sequence)
+        other.split_rows = np.unique(other.row[other.is_split])
+        other.by_sequence = np.argsort(other.sequence, kind="stable")
+        return other
 
     def of_batch(self, batch, base):
         """Gather the parts in the inputs of a batch, those of unsplit rows first.

@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sklearn
 from sklearn.dummy import DummyClassifier
@@ -374,6 +375,17 @@ def test_a_concept_other_than_y_is_routed_to_the_eraser():
     assert search.best_score_ > 0.8
 
 
+def test_tables_of_other_libraries_are_those_of_pandas():
+    X, y = _data()
+    frame = pd.DataFrame({"word": np.array(list("abc"))[y], "number": X[:, 0] + 0.1})
+    expected = ConceptEraser().fit(X, frame).projection_
+    records = frame.to_dict("records")
+    for same in (pa.Table.from_pandas(frame), records):
+        np.testing.assert_allclose(ConceptEraser().fit(X, same).projection_, expected, atol=1e-12)
+    one = ConceptEraser().fit(X, pa.array(frame["word"])).projection_
+    np.testing.assert_allclose(one, ConceptEraser().fit(X, frame["word"]).projection_)
+
+
 def test_bad_input_is_named():
     X, y = _data()
     eraser = ConceptEraser()
@@ -391,6 +403,9 @@ def test_bad_input_is_named():
         eraser.fit(X, np.where(np.arange(len(y)) == 4, np.inf, y + 0.5))
     with pytest.raises(ValueError, match="labels are missing, the first at row 4"):
         eraser.fit(X, np.where(np.arange(len(y)) == 4, np.nan, y + 0.5))
+    mixed = pd.DataFrame({"a": y, "b": np.where(y == 1, "x", y.astype(object))})
+    with pytest.raises(ValueError, match="Input y mixes str and other labels"):
+        eraser.fit(X, mixed)
     with pytest.raises(ValueError, match=r"Got shape \(400, 1, 1\)"):
         eraser.fit(X, y[:, np.newaxis, np.newaxis])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):

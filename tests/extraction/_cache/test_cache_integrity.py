@@ -64,9 +64,9 @@ def test_only_the_requested_layers_are_read(filled, tiny, words):
     cache, H = filled
     for path in shards_of(cache):
         shard = Shard(path)
-        low, high = (shard._start + place for place in shard._tensors["hidden.2"]["data_offsets"])
+        place = shard._header.blocks["hidden.2"]
         stored = bytearray(path.read_bytes())
-        stored[low:high] = bytes(high - low)
+        stored[place.start : place.stop] = bytes(place.stop - place.start)
         path.write_bytes(stored)
     forget_indices()
     with warnings.catch_warnings():
@@ -205,9 +205,10 @@ def test_prune_frees_models_and_leftovers(filled, tiny, words):
     assert len(cache.info()) == 2
     assert cache.prune([gpt2["fingerprint"]]) == gpt2["bytes"]
     assert cache.info()["model"].tolist() == [os.path.basename(tiny("bert"))]
-    old, young = (cache.folder / cache.info()["fingerprint"][0] / f"{n}.tmp" for n in "ab")
+    shard = shards_of(cache)[0]
+    old, young = (shard.with_name(f".{shard.name}.{n * 32}.tmp") for n in "ab")
     for path in (old, young):
-        path.write_bytes(b"x" * 100)
+        path.write_bytes(shard.read_bytes()[:100])
     os.utime(old, (0, 0))
     assert cache.prune() == 100
     assert young.exists() and not old.exists()
@@ -330,13 +331,3 @@ def test_a_request_too_large_for_the_disk_is_refused_before_the_model_runs(
 def test_the_size_is_announced(tiny, words, tmp_path, capfd):
     ActivationExtractor(tiny("bert"), cache=tmp_path, verbose=1).transform(words).pool("last")
     assert "GB to the cache" in capfd.readouterr().err
-
-
-def test_a_folder_in_the_older_format_is_ignored(tiny, words, tmp_path):
-    """Its name is in the old format, so nothing in it is read."""
-    old = tmp_path / "files-0123456789abcdef0123456789abcdef"
-    old.mkdir()
-    (old / "0.safetensors").write_bytes(b"older")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert np.isfinite(pool(tiny("bert"), words, ActivationCache(tmp_path))).all()

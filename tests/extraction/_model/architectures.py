@@ -195,8 +195,8 @@ def draw_ids(lengths, seed=0):
     return [rng.integers(SPECIAL, SPECIAL + WORDS, n).tolist() for n in lengths]
 
 
-def run_alone(model, ids, **options):
-    """Run a whole model on one text, as its documentation says."""
+def run_alone(model, ids, target=None, **options):
+    """Run a whole model on one text, as its documentation says; the decoder reads it too."""
     accepted = inspect.signature(model.forward).parameters
     inputs = {"input_ids": torch.tensor([ids])}
     if "attention_mask" in accepted:
@@ -209,7 +209,7 @@ def run_alone(model, ids, **options):
         start = model.config.decoder_start_token_id
         if model.config.model_type in ("mbart", "plbart"):  # they rotate the target
             start = ids[-1]
-        inputs["decoder_input_ids"] = torch.tensor([[start, *ids]])
+        inputs["decoder_input_ids"] = torch.tensor([[start, *(ids if target is None else target)]])
     try:
         with torch.no_grad():
             return model(**inputs, **options)

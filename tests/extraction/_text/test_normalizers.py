@@ -212,7 +212,7 @@ def test_every_normalizer_keeps_words_and_vectors_together(model, rules):
 @pytest.mark.slow
 def test_every_normalizer_at_length(model, rules):
     for seed, (name, normalizer) in enumerate(every_normalizer(rules).items()):
-        check_normalizer(name, model, make_tokenizer(normalizer), 300, seed)
+        check_normalizer(name, model, make_tokenizer(normalizer), 60, seed)
 
 
 def test_deleted_characters_leave_the_vectors_of_the_clean_text(model, rules):

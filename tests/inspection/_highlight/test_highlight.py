@@ -195,13 +195,13 @@ def test_model_extractor_pipeline_and_matrix_agree(model):
 
 def test_only_the_layers_asked_for_are_extracted(model, monkeypatch):
     asked = []
-    transform = ActivationExtractor.transform
+    plan = ActivationExtractor._plan
 
-    def spy(self, X):
+    def spy(self, *rows):
         asked.append((self.layers, self.component, self.stack))
-        return transform(self, X)
+        return plan(self, *rows)
 
-    monkeypatch.setattr(ActivationExtractor, "transform", spy)
+    monkeypatch.setattr(ActivationExtractor, "_plan", spy)
     highlight("Dogs bark", model, ["mlp.1.3", "hidden.1.0"])
     highlight("Dogs bark", model, "embedding.0.2")
     assert asked == [([1], ["mlp", "hidden"], None), (None, ["embedding"], None)]
