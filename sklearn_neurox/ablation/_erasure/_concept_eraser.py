@@ -137,9 +137,10 @@ class ConceptEraser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Moments are computed in double precision, in one pass over blocks of rows. ``"leace"`` needs
     memory for a matrix of ``8e-9 * n_features ** 2`` GB; ``"inlp"`` holds a copy of X.
 
-    The last fifth of the rows of each class is held out by ``"inlp"``. With classes of very
-    different sizes, its stopping rule is lenient, because accuracy at the rate of the most frequent
-    class does not mean that nothing can be read.
+    The last fifth of the rows of each class is held out by ``"inlp"``, and has no part in the
+    directions. Its stopping rule is that of [2]_. It is lenient: a probe that is fitted to other
+    rows may still do better than chance, and with classes of very different sizes, accuracy at the
+    rate of the most frequent class does not mean that nothing can be read.
 
     References
     ----------

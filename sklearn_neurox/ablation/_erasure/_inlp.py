@@ -77,26 +77,21 @@ def _project(X, mean, scale, directions, values):
 
 
 def _coefficients(values, column, held_out, weights, estimator):
-    """Fit a probe to all rows and return its coefficients.
+    """Fit a probe and return its coefficients; None if it is at chance on the held-out rows.
 
-    None if a probe that is fitted to the other rows is at chance on the held-out ones.
+    Held-out rows must have no part in the directions: those that have look as if nothing were left.
     """
     is_number = column.classes is None
     target = column.values if is_number else column.classes[column.values]
+    train, given = ~held_out, None if weights is None else weights[~held_out]
+    probe = ridge_probe(is_number=is_number) if estimator is None else clone(estimator)
+    fit_with_groups(probe, values[train], target[train], None, given)
+    predicted = probe.predict(values[held_out])
     weights = np.ones(len(target)) if weights is None else weights
-    is_given = not (weights == 1).all()
-
-    def fitted(rows):
-        probe = ridge_probe(is_number=is_number) if estimator is None else clone(estimator)
-        weight = weights[rows] if is_given else None
-        return fit_with_groups(probe, values[rows], target[rows], None, weight)
-
-    predicted = fitted(~held_out).predict(values[held_out])
     is_chance = _is_r2_at_chance if is_number else _is_accuracy_at_chance
-    parts = target[held_out], weights[held_out], target[~held_out], weights[~held_out]
-    if is_chance(predicted, *parts):
+    if is_chance(predicted, target[held_out], weights[held_out], target[train], weights[train]):
         return None
-    return np.atleast_2d(fitted(slice(None)).coef_)
+    return np.atleast_2d(probe.coef_)
 
 
 def _is_accuracy_at_chance(predicted, target, weight, trained, trained_weight):

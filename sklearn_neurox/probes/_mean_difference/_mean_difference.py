@@ -179,10 +179,8 @@ class MeanDifferenceProbeClassifier(ProbeClassifierMixin, BaseEstimator):
             than two classes, a weight is negative, or ``shrinkage`` is given but X is constant
             within every class.
         """
-        X, y = self._check_input(X, y, reset=True)
+        X, y, weights = self._check_input(X, y, sample_weight, reset=True)
         check_classification_targets(y)
-        weights = check_weight(sample_weight, X)
-        weights = np.ones(X.shape[0]) if weights is None else weights
         self.classes_, codes = encode_classes(y, weights > 0, caller=type(self).__name__)
         moments = self._updated(self._start(), X, codes, weights)
         if self.shrinkage is not None and not moments.total_within():
@@ -236,15 +234,13 @@ class MeanDifferenceProbeClassifier(ProbeClassifierMixin, BaseEstimator):
         is_first = not hasattr(self, "classes_")
         # Private, but it has no public counterpart; scikit-learn's `partial_fit` methods use it.
         _check_partial_fit_first_call(self, classes)
-        X, y = self._check_input(X, y, reset=is_first, forget=False)
+        X, y, weights = self._check_input(X, y, sample_weight, reset=is_first, forget=False)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(
                 f"y contains the labels {unknown.tolist()}, which are not in classes. In the "
                 "first call of partial_fit, set classes to all labels that can occur."
             )
-        weights = check_weight(sample_weight, X)
-        weights = np.ones(X.shape[0]) if weights is None else weights
         moments = self._start()
         if hasattr(self, "_moments"):
             moments = ClassMoments(**self._moments)
@@ -256,8 +252,10 @@ class MeanDifferenceProbeClassifier(ProbeClassifierMixin, BaseEstimator):
         self._set_solution(self._updated(moments, X, np.searchsorted(self.classes_, y), weights))
         return self
 
-    def _check_input(self, X, y, **params):
-        return check_matrix(self, X, y, accept_sparse="csr", all_finite=False, **params)
+    def _check_input(self, X, y, sample_weight, **params):
+        X, y = check_matrix(self, X, y, accept_sparse="csr", all_finite=False, **params)
+        weights = check_weight(sample_weight, X)
+        return X, y, np.ones(X.shape[0]) if weights is None else weights
 
     def _start(self):
         shape = len(self.classes_), self.n_features_in_
