@@ -40,7 +40,9 @@ def concept_columns(concept, target_type, *, caller, name="y"):
     """
     concept = to_pandas(concept)
     if isinstance(concept, pd.DataFrame):
-        columns = [concept.iloc[:, place].to_numpy() for place in range(concept.shape[1])]
+        columns = [concept.iloc[:, place] for place in range(concept.shape[1])]
+    elif isinstance(concept, pd.Series):
+        columns = [concept]
     else:
         values = np.asarray(concept)
         if values.ndim not in (1, 2):
@@ -77,6 +79,7 @@ def check_varies(columns, weights, *, caller):
 
 def _column(values, kind, caller, name):
     check_no_missing_labels(values, input_name=name)
+    values = np.asarray(values)
     if values.dtype == object:
         values = pd.Series(values).infer_objects().to_numpy()
     if kind == "auto":

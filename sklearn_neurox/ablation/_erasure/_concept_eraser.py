@@ -325,12 +325,12 @@ class ConceptEraser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         # Without a concept, scikit-learn raises its own error.
         given = (None,) if concept is None else ()
         X = check_matrix(self, X, *given, reset=reset, forget=False, squares=True)
-        check_equal_lengths(caller, X=X, **{name: concept})
         check_row_order(X, concept, names=("X", name))
         kinds = self.target_type
         if hasattr(self, "_classes"):
             kinds = ["numbers" if classes is None else "classes" for classes in self._classes]
         columns = concept_columns(concept, kinds, caller=caller, name=name)
+        check_equal_lengths(caller, X=X, **{name: columns[0].values})
         if self.n_directions is not None and self.n_directions > X.shape[1]:
             raise ValueError(
                 f"The 'n_directions' parameter of {caller} is {self.n_directions}, but X has only "
@@ -406,10 +406,10 @@ class ConceptEraser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             digits for an erased concept to stay unreadable.
         """
         check_is_fitted(self)
-        X = check_matrix(self, X, reset=False)
-        erased = np.empty(X.shape, dtype=np.result_type(X.dtype, np.float32))
-        for block in row_blocks(X):
-            rows = X[block].astype(np.float64)
+        matrix: np.ndarray = check_matrix(self, X, reset=False)
+        erased = np.empty(matrix.shape, dtype=np.result_type(matrix.dtype, np.float32))
+        for block in row_blocks(matrix):
+            rows = matrix[block].astype(np.float64)
             rows -= (rows - self.mean_) @ self.readouts_.T @ self.directions_
             # What rounding leaves of a column could be scaled up again, and read.
             erased[block] = np.where(self._is_erased, self.mean_, rows)

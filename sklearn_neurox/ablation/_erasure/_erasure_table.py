@@ -197,23 +197,28 @@ def erasure_table(
     """
     X, concept, others, groups = map(to_pandas, (X, concept, others, groups))
     check_row_order(X, concept, names=("X", "concept"))
-    X, _ = check_activations(X, caller=_CALLER)
-    erasers = _named_erasers(erasers)
+    matrix, _ = check_activations(X, caller=_CALLER)
+    named_erasers = _named_erasers(erasers)
     targets = _all_targets(concept, others, probe)
     named = {target.name: target.values for target in targets}
-    check_equal_lengths(_CALLER, X=X, groups=groups, **named)
+    check_equal_lengths(_CALLER, X=matrix, groups=groups, **named)
     # The eraser decides by itself what the columns of the concept are.
     concept = concept if isinstance(concept, pd.DataFrame) else np.asarray(concept)
     random_state = check_random_state(random_state)
     splitter = make_splitter(cv, groups, caller=_CALLER)
-    folds = list(splitter.split(X, targets[0].values, groups))
+    folds = list(splitter.split(matrix, targets[0].values, groups))
     # Threads share X, and long numerical work releases the interpreter lock.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     rows = []
-    with progress_bar(len(folds) * (1 + len(erasers)), verbose, desc="erasing", unit="fit") as bar:
+    with progress_bar(
+        len(folds) * (1 + len(named_erasers)), verbose, desc="erasing", unit="fit"
+    ) as bar:
         for number, (train, test) in enumerate(folds):
-            fold = _Fold(number, X, concept, _indices(train), _indices(test), groups, targets)
-            jobs = [("none", 0, None), *((name, 0, eraser) for name, eraser in erasers.items())]
+            fold = _Fold(number, matrix, concept, _indices(train), _indices(test), groups, targets)
+            jobs = [
+                ("none", 0, None),
+                *((name, 0, eraser) for name, eraser in named_erasers.items()),
+            ]
             found = parallel(delayed(_measure)(fold, *job, probe, scoring) for job in jobs)
             measured = list(counted(bar, found))
             ranks = {part[0][3] for part in measured} - {0, None}
