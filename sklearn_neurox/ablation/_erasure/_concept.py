@@ -44,7 +44,9 @@ def concept_columns(concept, target_type, *, caller, name="y"):
     elif isinstance(concept, pd.Series):
         columns = [concept]
     else:
-        values = np.asarray(concept)
+        # NumPy would turn a list of strings and numbers into strings.
+        values = concept if hasattr(concept, "dtype") else np.asarray(concept, dtype=object)
+        values = np.asarray(values)
         if values.ndim not in (1, 2):
             raise ValueError(
                 f"The concept given to {caller} must have shape (n_samples,) or (n_samples, "

@@ -382,6 +382,8 @@ def test_tables_of_other_libraries_are_those_of_pandas():
     records = frame.to_dict("records")
     for same in (pa.Table.from_pandas(frame), records):
         np.testing.assert_allclose(ConceptEraser().fit(X, same).projection_, expected, atol=1e-12)
+    rows = frame.to_numpy().tolist()
+    np.testing.assert_allclose(ConceptEraser().fit(X, rows).projection_, expected, atol=1e-12)
     one = ConceptEraser().fit(X, pa.array(frame["word"])).projection_
     np.testing.assert_allclose(one, ConceptEraser().fit(X, frame["word"]).projection_)
 
