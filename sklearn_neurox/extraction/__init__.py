@@ -4,6 +4,7 @@
 from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._aggregator import SubwordAggregator
 from sklearn_neurox.extraction._cache._activation_cache import ActivationCache
+from sklearn_neurox.extraction._chat_frame import chat_frame
 from sklearn_neurox.extraction._extractor import ActivationExtractor
 from sklearn_neurox.extraction._model._loading import clear_loaded_models
 from sklearn_neurox.extraction._model._torch_model import TorchModel
@@ -15,6 +16,7 @@ __all__ = [
     "Activations",
     "SubwordAggregator",
     "TorchModel",
+    "chat_frame",
     "clear_loaded_models",
     "token_frame",
 ]

@@ -113,6 +113,14 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         ones. True adds them to every text, False to none. A text with a ``text_pair`` gets them
         with ``"auto"``, too.
 
+    prefix : "bos", str or None, default=None
+        A token or text in front of every input, and of every window of a long text, that belongs to
+        no row. ``"bos"`` is the tokenizer's BOS token, where an input does not begin with it
+        anyway. Any other text is tokenized on its own and follows the special tokens that are added
+        at the beginning. The spans of the rows do not move. Most decoders give the first token of
+        an input a state many times longer than all others (an attention sink); with a prefix, no
+        word is that token.
+
     special_tokens : bool, default=False
         Whether the special tokens that the tokenizer adds around a text count as its subwords, in
         rows that are whole texts.
@@ -231,6 +239,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         "weights": [StrOptions({"pretrained", "random"})],
         "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")],
         "add_special_tokens": [StrOptions({"auto"}), "boolean"],
+        "prefix": [str, None],
         "special_tokens": ["boolean"],
         "split_special_tokens": ["boolean"],
         "missing": [StrOptions({"zero", "nan", "error"})],
@@ -258,6 +267,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         weights: str = "pretrained",
         random_state: int = 0,
         add_special_tokens: bool | str = "auto",
+        prefix: str | None = None,
         special_tokens: bool = False,
         split_special_tokens: bool = False,
         missing: str = "zero",
@@ -281,6 +291,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self.weights = weights
         self.random_state = random_state
         self.add_special_tokens = add_special_tokens
+        self.prefix = prefix
         self.special_tokens = special_tokens
         self.split_special_tokens = split_special_tokens
         self.missing = missing
@@ -362,7 +373,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             Optional columns: ``word`` must equal the characters from ``start`` to ``end``;
             ``token_index`` names the token that the row is, by its number in the text (from 0,
             without the special tokens that the tokenizer adds), as in `token_frame`: it tells
-            apart tokens that share their characters;
+            apart tokens that share their characters, and the row must have exactly these;
             ``text_pair`` is a second text that the model reads together with the first. With
             ``stack="decoder"``, ``target`` is the text that the decoder reads while the encoder
             reads ``text``; each row is then the part of the target from ``target_start`` to
@@ -492,6 +503,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             add_special_tokens=(
                 "auto" if self.add_special_tokens == "auto" else bool(self.add_special_tokens)
             ),
+            prefix=None if self.prefix is None else str(self.prefix),
             special_tokens=bool(self.special_tokens),
             split_special_tokens=bool(self.split_special_tokens),
             missing=self.missing,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,10 +10,11 @@ from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn_neurox.extraction._extractor import ActivationExtractor
 from sklearn_neurox.extraction._model._loading import load_tokenizer
 from sklearn_neurox.extraction._model._torch_model import TorchModel
-from sklearn_neurox.extraction._text._alignment import own_tokens
+from sklearn_neurox.extraction._text._alignment import own_tokens, shown_spans
 from sklearn_neurox.extraction._text._own_characters import pieces_of
 from sklearn_neurox.extraction._text._roles import UNALIGNED
 from sklearn_neurox.extraction._text._tokenization import encode
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._ragged import pointers
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def token_frame(
     Raises
     ------
     TypeError
-        If `texts` is one string, or an item is not a string.
+        If `texts` is one string or a table, or an item is not a string.
 
     ValueError
         If the tokens of a text cannot be matched with its characters.
@@ -97,8 +98,7 @@ def token_frame(
     own = own_tokens(encodings)
     ptr = np.searchsorted(own, encodings.ptr)
     text_of_row = np.repeat(np.arange(len(checked)), np.diff(ptr))
-    start, end = encodings.start[own], encodings.end[own]
-    lost = np.flatnonzero(start == UNALIGNED)
+    lost = np.flatnonzero(encodings.start[own] == UNALIGNED)
     if len(lost):
         raise ValueError(
             f"token_frame: the tokens of {type(tokenizer).__name__} cannot be matched with the "
@@ -106,8 +106,7 @@ def token_frame(
             f"({len(np.unique(text_of_row[lost]))} such texts). Leave these texts out."
         )
     lengths = np.array([len(text) for text in checked], dtype=np.int64)[text_of_row]
-    start = np.where(end > start, start, np.minimum(start, lengths - 1))
-    end = np.maximum(end, start + 1)
+    start, end = shown_spans(encodings, own, lengths)
     position = np.arange(len(own)) - np.repeat(pointers(np.diff(ptr))[:-1], np.diff(ptr))
     spans = zip(text_of_row.tolist(), start.tolist(), end.tolist(), strict=True)
     if isinstance(tokenizer, TorchModel):
@@ -131,6 +130,13 @@ def token_frame(
 def _check_texts(texts):
     if isinstance(texts, str):
         raise TypeError("token_frame takes a list of texts, got one string.")
+    texts = to_pandas(texts)
+    # Iterating over either yields the names of the columns, which are strings like texts.
+    if isinstance(texts, pd.DataFrame | Mapping):
+        raise TypeError(
+            "token_frame takes a list of texts, got a table. Pass its texts, each once: "
+            "frame['text'].unique()."
+        )
     texts = list(texts)
     for place, text in enumerate(texts):
         if not isinstance(text, str):

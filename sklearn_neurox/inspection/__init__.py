@@ -15,6 +15,7 @@ from sklearn_neurox.inspection._highlight._highlight import Highlight, highlight
 from sklearn_neurox.inspection._report._neuron_report import NeuronReport
 from sklearn_neurox.inspection._tables._neuron_table import neuron_table
 from sklearn_neurox.inspection._tables._predictions_frame import predictions_frame
+from sklearn_neurox.inspection._tables._score_tokens import score_tokens
 from sklearn_neurox.inspection._tables._top_contexts import top_contexts
 from sklearn_neurox.inspection._tables._top_words import top_words
 
@@ -30,6 +31,7 @@ __all__ = [
     "highlight",
     "neuron_table",
     "predictions_frame",
+    "score_tokens",
     "top_contexts",
     "top_words",
 ]

@@ -15,7 +15,7 @@ from sklearn_neurox.io._hdf5 import HDF5Source, open_hdf5
 from sklearn_neurox.io._json import read_json
 from sklearn_neurox.io._not_finite import NotFinite
 from sklearn_neurox.io._pt import read_pt
-from sklearn_neurox.io._sentences import match_sentences
+from sklearn_neurox.io._sentences import check_positions, check_spelling, match_sentences
 from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._names import neuron_names
@@ -108,14 +108,16 @@ def read_neurox(
         If `path` is an HDF5 file and h5py is not installed.
 
     ValueError
-        If the number of sentences, or of words in a sentence, differs from `words`; if a layer does
-        not exist; if a file is not in its format; or if it is an ``.acts`` file, which cannot be
+        If the number of sentences, or of words in a sentence, differs from `words`; if the file
+        stores no words and the column ``position`` of `words` is out of order; if a layer does not
+        exist; if a file is not in its format; or if it is an ``.acts`` file, which cannot be
         read safely, or a ``.t7`` file, which torch no longer reads.
 
     Warns
     -----
     UserWarning
-        If sentences are dropped.
+        If sentences are dropped; or if plain words are spelled differently in the file, which
+        usually means that `words` are in another order.
 
     See Also
     --------
@@ -158,6 +160,10 @@ def read_neurox(
     keep = np.arange(len(lengths))
     if words is not None:
         keep, words = match_sentences(words, lengths, str(path), mismatched=mismatched)
+        if stored_words is None:
+            check_positions(words, path)
+        else:
+            check_spelling(words, [stored_words[i] for i in keep], path)
     else:
         words = _stored_frame(stored_words, indices, path)
     if len(keep) < len(lengths):

@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Sentences in a frame of words, and how stored sentences are matched with them."""
 
+import re
+from itertools import chain
+
 import numpy as np
+import pandas as pd
 
 from sklearn_neurox.utils._warn_user import warn_user
-from sklearn_neurox.words._layout import sentence_runs
+from sklearn_neurox.words._layout import first_rows, sentence_runs
+
+# What tokenizers write between and around the pieces of a word.
+_MARKS = re.compile("##|@@|</w>|[\u2581\u0120]")
 
 
 def sentence_lengths(words):
@@ -76,3 +83,50 @@ def match_sentences(words, stored, source, *, mismatched):
     warn_user(f"{what}. They are dropped.")
     matches = lengths == stored
     return np.flatnonzero(matches), words[np.repeat(matches, lengths)]
+
+
+def check_spelling(words, stored_words, source):
+    """Warn if words are spelled differently in the file, as those of another order are.
+
+    Only words of ASCII letters and digits are compared, without case: tokenizers change others.
+    """
+    differs = [
+        (row, stored)
+        for row, (word, stored) in enumerate(
+            zip(words["word"].tolist(), chain.from_iterable(stored_words), strict=True)
+        )
+        if _plain(word) != _plain(stored) and _plain(word) and _plain(stored)
+    ]
+    if differs:
+        row, stored = differs[0]
+        warn_user(
+            f"{source}: {len(differs)} of {len(words)} words are spelled differently in the file; "
+            f"the first is row {row}, {words['word'].iloc[row]!r}, for which the file has "
+            f"{stored!r}. Rows and activations are paired by position, so the words must be those "
+            "that were extracted, in the same order. If you changed their spelling, ignore this."
+        )
+
+
+def check_positions(words, source):
+    """Raise an error if the rows of a sentence are not in the order of their positions."""
+    if "position" not in words.columns:
+        return
+    _, lengths = sentence_lengths(words)
+    position = pd.to_numeric(words["position"], errors="coerce").to_numpy(np.float64, na_value=0)
+    wrong = np.diff(position, prepend=0) != 1
+    wrong[first_rows(lengths)] = False
+    if wrong.any():
+        row = int(wrong.argmax())
+        i = int(np.searchsorted(first_rows(lengths), row, "right")) - 1
+        raise ValueError(
+            f"{source} stores no words, and the rows of sentence {i} in the frame are not in the "
+            f"order of their positions: row {row} has position {position[row]:g}, the row before "
+            f"it {position[row - 1]:g}. Rows and activations are paired in order, so pass the "
+            "words as they were extracted. If 'position' is something else, rename or drop it."
+        )
+
+
+def _plain(word):
+    """Return a word of ASCII letters and digits in lower case, and nothing for any other."""
+    word = _MARKS.sub("", word) if isinstance(word, str) else ""
+    return word.lower() if word.isascii() and word.isalnum() else ""

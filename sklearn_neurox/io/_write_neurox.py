@@ -20,9 +20,10 @@ from sklearn_neurox.io._json import narrow, write_json
 from sklearn_neurox.io._sentences import sentence_lengths
 from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._foreign_files import as_path
-from sklearn_neurox.utils._names import neuron_layers
+from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 from sklearn_neurox.utils._optional import require
 from sklearn_neurox.utils._output_files import write_whole
+from sklearn_neurox.utils._validation import check_row_order
 
 _WRITERS = {".hdf5": write_hdf5, ".json": write_json}
 
@@ -89,8 +90,14 @@ def write_neurox(
 
     ValueError
         If the numbers of rows of H and `words` differ; if values are not finite or too large for
-        `dtype`; if the columns of H are not equal consecutive layers; if the rows of a sentence
-        are not contiguous; or if a word contains white space, which would split it.
+        `dtype`; if the columns of H are not equal consecutive layers, each with all neurons of one
+        component in order; if the rows of a sentence are not contiguous; or if a word contains
+        white space, which would split it.
+
+    Warns
+    -----
+    UserWarning
+        If the indexes of H and `words` share labels in different orders.
 
     See Also
     --------
@@ -100,7 +107,8 @@ def write_neurox(
     -----
     A file appears only once it is complete. Sentences are numbered from 0; their ``sentence_id``
     is not stored. The numbers of the layers are stored where NeuroX does not look, so that
-    `read_neurox` names the neurons as they were.
+    `read_neurox` gives the neurons of hidden states their names; those of other components are
+    called ``hidden``, too.
 
     Examples
     --------
@@ -124,6 +132,7 @@ def write_neurox(
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
     words, H = read_frame(words, ["sentence_id", "word"], caller="write_neurox"), to_pandas(H)
     names = _get_feature_names(H)
+    check_row_order(words, H, names=("words", "H"))
     values = check_array(H, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
     plan = plan_files(path, words, names, values.shape[1], n_layers=n_layers)
     if len(words) != len(values):
@@ -178,7 +187,35 @@ def _layers(names, n_features, n_layers):
             f"{sizes[0]} of layer {layers[0]}, followed by {sizes[1:4].tolist()} of the layers "
             f"{layers[1:4]}. Write one component, with all its neurons."
         )
+    if n_layers is None:
+        _check_units(parse_neuron_names(names), int(sizes[0]))
     return layers, int(sizes[0])
+
+
+def _check_units(parts, n_units):
+    """Raise an error if a file, which only counts the neurons of a layer, would rename some."""
+    heads = parts["head"].fillna(0).to_numpy(dtype=np.int64)
+    units = parts["unit"].to_numpy(dtype=np.int64)
+    width = n_units // (heads.max() + 1)
+    place = np.arange(len(parts)) % n_units
+    wrong = (heads * width + units != place) | (units >= max(width, 1))
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise ValueError(
+            "NeuroX files only count the neurons of a layer, so the columns of H must hold all of "
+            f"them in order, but column {at} is {parts['neuron'][at]!r} at place {place[at]} of "
+            "its layer. Write one component, with all its neurons in their order."
+        )
+    kinds = parts["stack"].fillna("") + parts["component"].where(
+        ~parts["component"].str.startswith("module:"), "module"
+    )
+    other = kinds.ne(kinds[0]).to_numpy()
+    if other.any():
+        raise ValueError(
+            "NeuroX files do not tell components apart, but the columns of H hold "
+            f"{parts['neuron'][0]!r} and {parts['neuron'][int(other.argmax())]!r}. Write one "
+            "component of one stack to each file."
+        )
 
 
 def _files(path, layers, decompose_layers):

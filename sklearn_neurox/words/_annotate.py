@@ -166,6 +166,11 @@ def _test(by, match, case_sensitive):
     if callable(by):
         _refuse_case(case_sensitive)
         return by
+    if hasattr(type(by), "columns"):
+        raise TypeError(
+            "The 'by' parameter of annotate must be a set of words, a regular expression or a "
+            "function, got a table. Pass one of its columns, such as table['word']."
+        )
     if isinstance(by, Mapping):
         raise TypeError(
             "The 'by' parameter of annotate must be a set of words, a regular expression or a "

@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.utils._containers import describe, to_pandas
+from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.words._layout import assemble_frame, check_column_names, join_words
 from sklearn_neurox.words._table import read_table, sentence_order, spaces_after
 from sklearn_neurox.words._word_checks import check_words, flat_labels, is_list, no_words
@@ -102,7 +103,8 @@ def words_frame(
     Warns
     -----
     UserWarning
-        If the index of a table shows that the rows of a sentence were reordered.
+        If the index of a table shows that the rows of a sentence were reordered, or if words and
+        labels are Series whose indexes share labels in different orders.
 
     See Also
     --------
@@ -156,6 +158,10 @@ def words_frame(
                 f"The {role!r} parameter of words_frame names a column of a table, but the words "
                 "are lists. Pass labels as labels={'name': ...} and ids as sentence_ids=."
             )
+    for name, column in _named_labels(labels).items():
+        of_labels = "labels" if name == "label" else f"labels[{name!r}]"
+        check_row_order(words, column, names=("words", of_labels))
+    check_row_order(words, to_pandas(sentence_ids), names=("words", "sentence_ids"))
     return _from_lists(table, labels, sentence_ids, joiner=joiner)
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A user's table of words: its columns, its sentences, and the order of their words."""
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -11,6 +13,7 @@ from sklearn_neurox.words._layout import check_column_names, sentence_runs
 from sklearn_neurox.words._word_checks import flat_labels, is_list, name_sentence, no_words
 
 _ROLES = ("word", "sentence_id", "position", "label")
+_WRITTEN_LIST = re.compile(r"""\s*[\[(]\s*['"].*['"],?\s*[\])]\s*$""", re.S)
 
 
 def read_table(frame, names):
@@ -37,6 +40,8 @@ def read_table(frame, names):
         raise ValueError("The frame of words has no rows.")
     if is_list(table["word"].iloc[0]):
         table = _one_row_per_word(table)
+    else:
+        _check_not_written_lists(table["word"])
     if "sentence_id" not in table.columns:
         raise ValueError(
             "The frame of words has no column 'sentence_id', which tells where a sentence begins. "
@@ -107,6 +112,16 @@ def _renamed(frame, names):
     return frame.rename(columns=chosen)
 
 
+def _check_not_written_lists(words):
+    """Raise an error if all words are lists in writing, as a CSV file makes of lists."""
+    if all(isinstance(word, str) and _WRITTEN_LIST.match(word) for word in words):
+        raise ValueError(
+            f"The words are lists that were turned into text, such as {words.iloc[0][:60]!r}. CSV "
+            "files do so. Save the table in a format that keeps lists, such as Parquet or JSON, or "
+            "turn the text into lists again."
+        )
+
+
 def _likely_words(frame):
     """Return the name of the first column of lists, or else of strings, for the advice."""
     for test in (is_list, lambda value: isinstance(value, str)):
@@ -145,7 +160,8 @@ def _one_row_per_word(table):
     columns = {"sentence_id": ids.take(of_row).array}
     for name in table.columns.drop("sentence_id", errors="ignore"):
         values = table[name]
-        if is_list(values.iloc[0]):
+        # A missing list in front must not make each word carry the whole list of its sentence.
+        if any(map(is_list, values)):
             columns[name] = flat_labels(name, values, lengths, ids).array
         else:
             columns[name] = values.take(of_row).array
@@ -199,18 +215,22 @@ def _scattered(name, row, index):
 
 
 def _warn_about_order(index, lengths, ids):
-    if not pd.api.types.is_integer_dtype(index.dtype) or index.is_monotonic_increasing:
+    levels = index.levels if isinstance(index, pd.MultiIndex) else [index]
+    counts = all(pd.api.types.is_integer_dtype(level.dtype) for level in levels)
+    if not counts or index.is_monotonic_increasing or not index.is_unique:
         return
     first = np.cumsum(lengths) - lengths
-    backwards = np.diff(index.to_numpy(), prepend=index[0]) < 0
+    place = np.argsort(index.argsort())
+    backwards = np.diff(place, prepend=place[0]) < 0
     backwards[first] = False
-    if not backwards.any() or not index.is_unique:
+    if not backwards.any():
         return
     row = int(backwards.argmax())
     i = int(np.searchsorted(first, row, "right")) - 1
+    before, after = index[[row - 1, row]].tolist()
     warn_user(
         f"The index of the frame runs backwards inside {name_sentence(i, ids)}: from "
-        f"{index[row - 1]} to {index[row]} at row {row}. The words of this sentence may be in "
+        f"{before} to {after} at row {row}. The words of this sentence may be in "
         "disorder, and so may its text. If the rows were shuffled, restore their order with "
         "frame.sort_index(). If their order is right, pass frame.reset_index(drop=True)."
     )

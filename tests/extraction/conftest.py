@@ -5,11 +5,13 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.words import words_frame
+from tests.extraction.chat_templates import CHAT_FAMILIES
 from tests.extraction.families import FAMILIES, load
 
 
@@ -118,3 +120,22 @@ def features(extractor):
 @pytest.fixture
 def activations(extractor, words):
     return extractor.transform(words)
+
+
+@pytest.fixture(scope="session")
+def chat_model(tiny):
+    """Return a tiny model and tokenizer with the chat template of a family, built once."""
+    from transformers import AutoModel, AutoTokenizer
+
+    @cache
+    def make(name):
+        family = CHAT_FAMILIES[name]
+        tokenizer = AutoTokenizer.from_pretrained(tiny(family.tokenizer))
+        tokenizer.add_special_tokens({"additional_special_tokens": list(family.special)})
+        tokenizer.chat_template = family.template
+        model = AutoModel.from_pretrained(tiny(family.tokenizer)).eval()
+        torch.manual_seed(0)
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        return model, tokenizer
+
+    return make

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy.sparse import csr_array
 
@@ -109,6 +110,9 @@ BAD_ROWS = {
     "a number": (lambda w: 3, TypeError, "at least 1 dimension"),
     "None": (lambda w: None, TypeError, "at least 1 dimension"),
     "numbers": (lambda w: [1.0, 2.0], ValueError, "."),
+    "an iterator": (lambda w: iter(["Dogs"]), TypeError, "has no length. Pass list"),
+    "a dict of columns": (lambda w: w.to_dict("list"), TypeError, "pass pandas.DataFrame"),
+    "a lazy frame": (lambda w: pl.from_pandas(w).lazy(), TypeError, "not computed yet.*collect"),
     "a matrix of numbers": (lambda w: np.ones((3, 2)), ValueError, "Pass the DataFrame"),
     "sparse": (lambda w: csr_array(np.eye(2)), (TypeError, ValueError), "[Ss]parse"),
     "a list with a number": (lambda w: ["Dogs", 3], ValueError, "item 1 is int, not str"),

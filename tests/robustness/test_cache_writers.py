@@ -159,7 +159,6 @@ def test_a_race_with_removals(tiny, texts, tmp_path):
     expected = ActivationExtractor(tiny("bert")).transform(texts).pool("mean")
     folder = tmp_path / "cache"
     extractor = ActivationExtractor(tiny("bert"), cache=folder, max_batch_tokens=60)
-    n_read = 0
 
     def remove(rng):
         kind = rng.integers(4)
@@ -180,10 +179,8 @@ def test_a_race_with_removals(tiny, texts, tmp_path):
         for _ in range(60):
             try:
                 close(extractor.transform(texts).pool("mean"), expected)
-                n_read += 1
             except (RuntimeError, OSError) as error:
                 assert "cache" in str(error), error
-    assert n_read > 0  # the more often it is removed, the less often it is read
     close(extractor.transform(texts).pool("mean"), expected)
     assert ActivationCache(folder).verify().empty
 

@@ -11,6 +11,7 @@ from sklearn_neurox.extraction._cache._shard import DamagedShardError, entry_key
 from sklearn_neurox.extraction._cache._shard_store import ReadOnlyCacheError
 from sklearn_neurox.extraction._model._block_widths import join_neuron_names
 from sklearn_neurox.extraction._run._numpy_pooling import NumpyPooler
+from sklearn_neurox.extraction._text._sink_rows import report_sinks
 from sklearn_neurox.utils._warn_user import warn_user
 
 # Once is enough, unless a shard turns out to be damaged or is removed meanwhile.
@@ -86,6 +87,7 @@ class CachedSource:
             try:
                 index, groups = self._filled()
                 self._pool_stored(groups, parts, out)
+                report_sinks(parts, len(out), index.facts.sinks(self.blocks))
                 return
             except _ObstacleBegan:
                 continue

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn_neurox.extraction._model._blocks import Block, choose_blocks
 from sklearn_neurox.extraction._model._config import choose_stacks
 from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
+from sklearn_neurox.extraction._model._sinks import is_sink
 from sklearn_neurox.extraction._text._checks import limit_tokens
 
 _TYPES = {"model": str, "dtype": str, "tokenizer": str, "causal": bool, "cls": bool, "stacks": dict}
@@ -23,6 +24,7 @@ class StackFacts:
 
     limit: int  # the most tokens per input
     components: dict  # component, as it was asked for -> tuple of all its Blocks, of any layer
+    sinks: frozenset  # layers in which the first token of an input is an attention sink
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,17 @@ class Facts:
         chosen = choose_blocks(available, request.layers, model=request.spec.name)
         return chosen, min(self.stacks[block.stack or ""].limit for block in available)
 
+    def sinks(self, blocks):
+        """Return the names of the blocks in which the first token of an input is a sink."""
+        layers = {name: stack.sinks for name, stack in self.stacks.items()}
+        return tuple([b.name for b in blocks if is_sink(b, layers[b.stack or ""])])
+
     def to_json(self):
         """Return these facts as a dict of JSON types."""
         stacks = {
             name: {
                 "limit": None if stack.limit == _NO_LIMIT else stack.limit,
+                "sinks": sorted(stack.sinks),
                 "components": {
                     component: [list(astuple(block)[:5]) for block in blocks]
                     for component, blocks in stack.components.items()
@@ -91,9 +99,10 @@ class Facts:
 def _read_stack(stored):
     limit = _NO_LIMIT if stored["limit"] is None else stored["limit"]
     components = {name: tuple(map(_read_block, own)) for name, own in stored["components"].items()}
-    if not isinstance(limit, int):
+    sinks = stored.get("sinks", [])
+    if not all(isinstance(number, int) for number in (limit, *sinks)):
         raise ValueError("it does not describe its model")
-    return StackFacts(limit, components)
+    return StackFacts(limit, components, frozenset(sinks))
 
 
 def _read_block(stored):
@@ -114,7 +123,7 @@ def _find(components, name):
     return tuple(same[:1]) or None
 
 
-def facts_of(request, tokenized, source):
+def facts_of(request, tokenized, source, traits_by_stack):
     """Return the facts about a model, given a `ModelSource` with all layers."""
     spec = request.spec
     config, tokenizer = load_config(spec), load_tokenizer(spec)
@@ -127,6 +136,7 @@ def facts_of(request, tokenized, source):
                 asked: tuple(b for b in own if fnmatchcase(b.component, asked))
                 for asked in request.component
             },
+            sinks=traits_by_stack[name].sinks,
         )
     return Facts(
         model=Path(spec.name).name if Path(spec.name).is_dir() else spec.name,

@@ -40,7 +40,6 @@ def fill(texts, chosen, blocks):
     watch = Watch(request.spec, partial(identify, request, load=True))
     fingerprint = watch.identify_model()
     everything = source.every_layer()
-    facts = facts_of(request, tokenized, everything)
     text = np.cumsum(entries.window == 0) - 1
     own = np.flatnonzero(np.isin(text, chosen))
     source = (everything if store.layers == "all" else source).take(own)
@@ -50,6 +49,7 @@ def fill(texts, chosen, blocks):
     jobs = _plan_jobs(source, entries, store.index(fingerprint), blocks, plan, request)
     if not jobs:
         return 0
+    facts = facts_of(request, tokenized, everything, jobs[0].traits_by_stack)
     n_tokens = [sum(int(entries.length[batch].sum()) for batch in job.batches) for job in jobs]
     itemsize = np.dtype(store.dtype).itemsize
     n_bytes = sum(
@@ -71,6 +71,7 @@ class _Job:
 
     source: object  # a ModelSource with these blocks
     batches: list
+    traits_by_stack: dict
     empty: np.ndarray  # inputs without tokens, which the model need not read
 
     def write_empty(self, entries, write):
@@ -103,20 +104,21 @@ def _plan_jobs(source, entries, index, blocks, plan, request):
     # What was missing when the plan began: its own shards do not count.
     lacking = index.missing(keys, names, outside=plan.tobytes())
     begun = lacking[[names.index(block) for block in blocks]].any(axis=0)
-    traits_by_stack = _traits(source, request)
+    traits = _traits(source, request)
+    traits_by_stack = dict(zip(source.stacks, traits, strict=True))
     lengths = entries.length
     jobs = []
     for lacked in np.unique(lacking[:, begun], axis=1).T:
         own = begun & (lacking == lacked[:, None]).all(axis=0)
         chosen = tuple(block for block, lacks in zip(source.blocks, lacked, strict=True) if lacks)
         part = replace(source, blocks=chosen)
-        batches = part.plan(np.where(own, lengths, 0), traits_by_stack)
+        batches = part.plan(np.where(own, lengths, 0), traits)
         batches = [batch for batch in batches if missing[batch].any()]
         if not all(missing[batch].all() for batch in batches):
-            batches = part.plan(np.where(own & missing, lengths, 0), traits_by_stack)
+            batches = part.plan(np.where(own & missing, lengths, 0), traits)
         empty = np.flatnonzero(own & missing & (lengths == 0))
         if batches or len(empty):
-            jobs.append(_Job(part, batches, empty))
+            jobs.append(_Job(part, batches, traits_by_stack, empty))
     return jobs
 
 

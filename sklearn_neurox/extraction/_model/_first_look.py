@@ -33,6 +33,7 @@ from sklearn_neurox.extraction._model._projections import (
     lists_of_length,
 )
 from sklearn_neurox.extraction._model._remembered import remembered
+from sklearn_neurox.extraction._model._sinks import sink_layers
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._torch import is_out_of_memory
 
@@ -87,6 +88,7 @@ def _examine(model, stack):
         time_first=_time_first(model, stack, many),
         problem=_problem(model, stack, expected, shape),
         repeated=_repeated(model, stack, inputs),
+        sinks=sink_layers(expected),
     )
     if unknown.problem or runs_whole(base):
         return unknown

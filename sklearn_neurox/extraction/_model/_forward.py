@@ -38,6 +38,7 @@ class StackTraits:
     time_first: tuple = ()  # the components that have the tokens before the texts
     problem: str | None = None  # why the hidden states cannot be read
     repeated: frozenset = frozenset()  # paths of projections that run several times in a block
+    sinks: frozenset = frozenset()  # layers in which the first token's state dwarfs the others
 
 
 def base_of(model, stack=None):

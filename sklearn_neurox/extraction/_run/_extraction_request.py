@@ -18,6 +18,7 @@ class ExtractionRequest:
     stack: str | None
     layers: object  # int, list of int or None, as given
     add_special_tokens: bool | str
+    prefix: str | None
     special_tokens: bool
     split_special_tokens: bool
     missing: str

@@ -8,6 +8,7 @@ from sklearn_neurox.extraction._model._block_widths import join_neuron_names, wi
 from sklearn_neurox.extraction._model._blocks import choose_blocks
 from sklearn_neurox.extraction._run._batching import plan_batches, run_in_halves
 from sklearn_neurox.extraction._run._repeated_reads import count_pass
+from sklearn_neurox.extraction._text._sink_rows import report_sinks
 from sklearn_neurox.extraction._text._targets import tokenize_contexts
 from sklearn_neurox.extraction._text._windows import Sequences
 
@@ -61,6 +62,17 @@ class ModelSource:
             self.run(pooler.begin, pooler.visit)
             copies.wait()
         pooler.finish()
+        report_sinks(parts, len(out), self.sinks())
+
+    def sinks(self):
+        """Return the names of the blocks in which the first token of an input is a sink."""
+        from sklearn_neurox.extraction._model._first_look import traits_of
+        from sklearn_neurox.extraction._model._loading import load_model
+        from sklearn_neurox.extraction._model._sinks import is_sink
+
+        model = load_model(self.spec)
+        layers = {stack: traits_of(model, stack).sinks for stack in self.stacks}
+        return tuple([block.name for block in self.blocks if is_sink(block, layers[block.stack])])
 
     def take(self, which):
         """Return a source with only the given inputs."""

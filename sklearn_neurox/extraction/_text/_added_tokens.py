@@ -24,8 +24,8 @@ def arrange_added_tokens(flat, ptr, add_special_tokens, *, renders_chats):
     add_special_tokens : bool or "auto"
 
     renders_chats : bool
-        Whether the tokenizer has a chat template, which then wrote the special tokens of such
-        texts, so that nobody is to be warned of them.
+        Whether the tokenizer has a chat template, which then wrote the special tokens of texts that
+        begin with one, so that nobody is to be warned of them.
 
     Returns
     -------
@@ -35,20 +35,29 @@ def arrange_added_tokens(flat, ptr, add_special_tokens, *, renders_chats):
     ptr : ndarray of shape (n_texts + 1,)
     """
     role = flat["role"]
-    if add_special_tokens is False:
-        keep = role != SPECIAL
-    elif add_special_tokens is True:
-        return flat, ptr
-    else:
-        keep = np.ones(len(role), dtype=bool)
-        for first, last, n in _complete_texts(flat, ptr):
-            keep[first:last] = role[first:last] != SPECIAL
-            role[first + n : first + 2 * n] = SPECIAL
-            flat["is_special_word"][first : last if renders_chats else first + 2 * n] = False
+    complete = _complete_texts(flat, ptr) if add_special_tokens == "auto" else []
+    if renders_chats:
+        _trust_template(flat, ptr)
+    keep = (role != SPECIAL) | (add_special_tokens is not False)
+    for first, last, n in complete:
+        keep[first:last] = role[first:last] != SPECIAL
+        role[first + n : first + 2 * n] = SPECIAL
+        flat["is_special_word"][first + n : first + 2 * n] = False
     if keep.all():
         return flat, ptr
     kept = {name: values[keep] for name, values in flat.items()}
     return kept, pointers(keep)[ptr]
+
+
+def _trust_template(flat, ptr):
+    """Forget that a text spells special tokens, if it begins with one, in place.
+
+    A chat template wrote them then, also where the tokenizer itself adds none.
+    """
+    is_special = flat["is_special_word"]
+    begins = np.flatnonzero(is_special & (flat["start"] == 0) & (flat["end"] > 0))
+    for text in np.unique(np.searchsorted(ptr, begins, side="right") - 1):
+        is_special[ptr[text] : ptr[text + 1]] = False
 
 
 def _complete_texts(flat, ptr):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklearn_neurox.extraction._text._roles import PAIR, SPECIAL, TEXT
+from sklearn_neurox.extraction._text._roles import PAIR, PREFIX, SPECIAL, TEXT, UNALIGNED
 from sklearn_neurox.utils._ragged import pointers, ranges
 
 _OTHER_TOKENIZER = "Tokens and activations must come from the same tokenizer, read in the same way."
@@ -40,7 +40,7 @@ def align(rows, encodings, *, special_tokens):
         The tokens of ``rows.texts``.
 
     special_tokens : bool
-        Whether a whole text also owns the special tokens added around it.
+        Whether a whole text also owns the special tokens added around it, but never a prefix.
 
     Returns
     -------
@@ -49,10 +49,11 @@ def align(rows, encodings, *, special_tokens):
     Raises
     ------
     ValueError
-        If a row names a token that its text does not have, or that is elsewhere in its text.
+        If a row names a token that its text does not have, or that has other characters.
     """
     if rows.whole:
-        own = np.ones(len(encodings.role), bool) if special_tokens else encodings.role != SPECIAL
+        own = encodings.role != PREFIX
+        own &= special_tokens | (encodings.role != SPECIAL)
         return _rows_of_texts(rows, encodings, np.flatnonzero(own))
     # Special tokens that the text itself spells have characters, added ones have none.
     own = np.flatnonzero(
@@ -85,6 +86,16 @@ def own_tokens(encodings):
     return np.flatnonzero(is_own)
 
 
+def shown_spans(encodings, tokens, lengths):
+    """Return the characters that stand for tokens of texts of the given lengths.
+
+    A token without characters of its own is shown by the character after it, or the last one.
+    """
+    start, end = encodings.start[tokens], encodings.end[tokens]
+    start = np.where(end > start, start, np.minimum(start, lengths - 1))
+    return start, np.maximum(end, start + 1)
+
+
 def _align_named(rows, encodings):
     """Give each row that names a token, by its number in the text, that token."""
     own = own_tokens(encodings)
@@ -100,10 +111,10 @@ def _align_named(rows, encodings):
             f"text has {n_tokens[first]} tokens ({len(wrong)} such rows). {_OTHER_TOKENIZER}"
         )
     tokens = own[ptr[:-1][text] + number]
-    start, end = encodings.start[tokens], encodings.end[tokens]
-    # A token without characters of its own stands beside those of its row.
-    apart = (end > start) & ((start >= rows.end[naming]) | (end <= rows.start[naming]))
-    wrong = np.flatnonzero(apart)
+    lengths = np.array([len(text) for text in rows.texts], dtype=np.int64)
+    start, end = shown_spans(encodings, tokens, lengths[text])
+    differs = (start != rows.start[naming]) | (end != rows.end[naming])
+    wrong = np.flatnonzero(differs & (encodings.start[tokens] != UNALIGNED))
     if len(wrong):
         first = wrong[0]
         row = int(naming[first])

@@ -4,7 +4,7 @@
 import numpy as np
 
 from sklearn_neurox.extraction._model._config import hard_limit, max_tokens, text_config
-from sklearn_neurox.extraction._text._roles import UNALIGNED
+from sklearn_neurox.extraction._text._roles import TEXT, UNALIGNED
 from sklearn_neurox.extraction._text._windows import too_long
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -125,7 +125,7 @@ def check_lengths(rows, encodings, limit, *, overflow):
             f"ActivationExtractor: {where} together with its pair ({len(long_texts)} such "
             "texts). Pairs cannot be read in windows. Shorten them."
         )
-    n_special = int((role < 0).sum())
+    n_special = int((role != TEXT).sum())
     if limit <= n_special:
         raise ValueError(
             f"The 'max_length' parameter of ActivationExtractor is {limit}, which leaves no "

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Read the extractor's input: the text of each row, and the span within it."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
-from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._containers import describe, to_pandas
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 
 _READ = ["text", "start", "end", "word", "text_pair", "token_index"]
@@ -95,6 +96,9 @@ def _read_texts(X, caller):
             "sentences given as lists of words, use words_frame(sentences). For the rows of a "
             "frame, pass the frame itself."
         )
+    is_stream = isinstance(X, Iterable) and not hasattr(X, "__len__")
+    if isinstance(X, Mapping) or hasattr(X, "collect") or is_stream:
+        raise TypeError(f"{caller} takes a frame of words or a list of texts, got {describe(X)}.")
     index = X.index if isinstance(X, pd.Series) else None
     values = np.asarray(X, dtype=object)
     if values.ndim == 2:

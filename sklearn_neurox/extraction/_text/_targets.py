@@ -9,6 +9,7 @@ import pandas as pd
 
 from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
 from sklearn_neurox.extraction._text._checks import limit_tokens
+from sklearn_neurox.extraction._text._prefix import with_prefix
 from sklearn_neurox.extraction._text._rows import read_rows
 from sklearn_neurox.extraction._text._tokenization import encode
 from sklearn_neurox.extraction._text._windows import Sequences, too_long
@@ -95,6 +96,7 @@ def tokenize_contexts(request, texts, first_sequence, n_sequences):
         split_special_tokens=request.split_special_tokens,
         add_special_tokens=request.add_special_tokens,
     )
+    encodings = with_prefix(encodings, tokenizer, request)
     long_texts = too_long(encodings, limit)
     if len(long_texts):
         first = int(long_texts[0])

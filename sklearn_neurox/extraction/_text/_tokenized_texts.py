@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from sklearn_neurox.extraction._model import _config
 from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
 from sklearn_neurox.extraction._text._checks import check_vocabulary, limit_tokens
+from sklearn_neurox.extraction._text._prefix import with_prefix
 from sklearn_neurox.extraction._text._targets import target_tokenizer
 from sklearn_neurox.extraction._text._tokenization import Encodings, encode
 from sklearn_neurox.extraction._text._vocabulary import check_vocabulary_size, unknown_token
@@ -42,6 +43,7 @@ def tokenize_texts(request, texts, pairs, contexts=None):
         split_special_tokens=request.split_special_tokens,
         add_special_tokens=request.add_special_tokens,
     )
+    encodings = with_prefix(encodings, reader, request)
     check_vocabulary_size(config, tokenizer)
     check_vocabulary(encodings, config, reader)
     return TokenizedTexts(

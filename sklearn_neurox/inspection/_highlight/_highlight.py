@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sklearn_neurox.inspection._highlight._html import html_fragment, html_page
-from sklearn_neurox.inspection._highlight._input import read_neurons, read_sentences
+from sklearn_neurox.inspection._highlight._input import read_neurons, read_scores, read_sentences
 from sklearn_neurox.inspection._highlight._svg import svg_document
 from sklearn_neurox.inspection._highlight._view import View
 from sklearn_neurox.inspection._palette import fit_color_scale
@@ -161,8 +161,8 @@ class Highlight:
 
 def highlight(
     words: pd.DataFrame | str | Sequence[str] | Sequence[Sequence[str]],
-    activations: object,
-    neurons: int | str | ArrayLike,
+    activations: object = None,
+    neurons: int | str | ArrayLike | None = None,
     *,
     input_features: ArrayLike | None = None,
     center: float | str | ArrayLike = 0.0,
@@ -186,16 +186,18 @@ def highlight(
         ``sentence_id`` if there is such a column. Sentences can also be given as lists of words, or
         as strings that are split into words at white space.
 
-    activations : array-like of shape (n_words, n_neurons), model or transformer
+    activations : array-like of shape (n_words, n_neurons), model, transformer or None, default=None
         The stored activations of the words, as a matrix, a frame or `Activations`; or the source of
         the activations: a model, given as its name, its folder or the model itself; an
         `ActivationExtractor`; or a pipeline that starts with one, which is fitted on the words
-        unless it is already fitted.
+        unless it is already fitted. None shows the scores that ``words`` has, a frame of
+        `score_tokens`.
 
-    neurons : int, str, or array-like of these
+    neurons : int, str, array-like of these or None, default=None
         The neurons to show, as column numbers or names. For a model, names such as
         ``"mlp.3.127"`` determine which layers and components are extracted, and column numbers
-        refer to all of its hidden layers.
+        refer to all of its hidden layers. Without activations, these are columns of ``words``, and
+        None shows all columns of scores.
 
     input_features : array-like of str of shape (n_neurons,) or None, default=None
         The names of all columns; None takes those of ``activations``.
@@ -239,11 +241,14 @@ def highlight(
     --------
     sklearn_neurox.words.words_frame : Create a frame of words.
     sklearn_neurox.extraction.ActivationExtractor : Extract activations.
+    score_tokens : Compute the score of a probe on every token of texts.
 
     Notes
     -----
     Words with a missing activation (NaN) are not colored and do not affect the center and the
     limit. A span that is repeated in a sentence is shown once, with the value of its first row.
+    Where tokens (rows with a column ``token_index``) share characters, these have the color of the
+    last one.
 
     Examples
     --------
@@ -258,7 +263,10 @@ def highlight(
         _refuse("words", "a frame of words, a str, or a list of sentences", words)
     _check_parameters(top_words, min_share, unit, direction)
     sentences = read_sentences(words)
-    values, names = read_neurons(sentences.frame, activations, neurons, input_features)
+    if activations is None:
+        values, names = read_scores(sentences.frame, neurons, input_features)
+    else:
+        values, names = read_neurons(sentences.frame, activations, neurons, input_features)
     scales = [
         fit_color_scale(column, center=middle, limit=end)
         for column, middle, end in zip(

@@ -51,13 +51,25 @@ def read_sentences(words):
     pieces, sentence_of_word = [], np.empty(len(frame), dtype=np.intp)
     for number, ((_, text), of_sentence) in enumerate(members.items()):
         sentence_of_word[of_sentence] = number
-        cut = text_pieces(
-            rows.texts[text], rows.start[of_sentence], rows.end[of_sentence], caller=_CALLER
-        )
+        of_sentence = np.array(of_sentence)
+        if rows.token_index is not None:
+            of_sentence, start, end = _visible_tokens(rows, of_sentence)
+        else:
+            start, end = rows.start[of_sentence], rows.end[of_sentence]
+        cut = text_pieces(rows.texts[text], start, end, caller=_CALLER)
         pieces.append([p if p.row is None else p._replace(row=of_sentence[p.row]) for p in cut])
     spans = zip(rows.text_of_row.tolist(), rows.start.tolist(), rows.end.tolist(), strict=True)
     shown = [rows.texts[text][start:end] for text, start, end in spans]
     return Sentences(frame, shown, pieces, sentence_of_word)
+
+
+def _visible_tokens(rows, own):
+    """Cut the spans of tokens that share characters, which then belong to the last of them."""
+    order = own[np.lexsort((rows.token_index[own], rows.start[own]))]
+    start, end = rows.start[order], rows.end[order].copy()
+    end[:-1] = np.minimum(end[:-1], start[1:])
+    shown = end > start
+    return order[shown], start[shown], end[shown]
 
 
 def _frame_of(words):
@@ -85,8 +97,28 @@ def _frame_of(words):
     return pd.DataFrame(rows, columns=["text", "start", "end", "sentence_id"])
 
 
+def read_scores(frame, neurons, input_features):
+    """Return the (n_words, n_chosen) float64 scores that a frame has, and their names."""
+    found = [name for name in frame.columns if re.fullmatch("score(_.*)?", str(name), re.DOTALL)]
+    chosen = found if neurons is None else [neurons] if isinstance(neurons, str) else list(neurons)
+    if not chosen or input_features is not None:
+        raise ValueError(
+            f"{_CALLER} got no activations, and a frame without scores. Pass activations and "
+            "neurons, or the frame that score_tokens(pipeline, texts) returns."
+        )
+    unknown = [name for name in chosen if name not in found]
+    if unknown:
+        raise ValueError(
+            f"{_CALLER} got no activations, and {unknown[0]!r} is not a column of scores, which "
+            f"are {found}. Pass activations, or choose among these."
+        )
+    return frame[chosen].to_numpy(dtype=np.float64), [str(name) for name in chosen]
+
+
 def read_neurons(frame, activations, neurons, input_features):
     """Return the (n_words, n_chosen) float64 values of the chosen neurons and their names."""
+    if neurons is None:
+        raise ValueError(f"The 'neurons' parameter of {_CALLER} must say which neurons to show.")
     if isinstance(neurons, (str, int, np.integer)) and not isinstance(neurons, bool):
         neurons = [neurons]
     H, names = _matrix(frame, to_pandas(activations), neurons)
@@ -134,7 +166,8 @@ def _matrix(frame, activations, neurons):
     if hasattr(activations, "predict"):
         raise ValueError(
             f"{_CALLER}: a {type(activations).__name__} that ends with a predictor returns no "
-            "matrix of words and neurons. Leave the probe out: pipeline[:-1]."
+            "matrix of words and neurons. Leave the probe out: pipeline[:-1]. To show the scores "
+            "of the probe, pass score_tokens(pipeline, texts) as words, without activations."
         )
     H = activations if hasattr(activations, "shape") else np.asarray(activations)
     return H, _get_feature_names(H)

@@ -17,6 +17,11 @@ def read_lines(path, *, encoding):
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             raise ValueError(f"{source}:{line}: this file is not {encoding} ({error}).") from None
+    if "\r" in content and "\n" not in content:
+        raise ValueError(
+            f"{source}: the lines of this file end with a carriage return alone, as on very old "
+            "systems. Replace each '\\r' by '\\n'."
+        )
     lines = content.removeprefix("\ufeff").split("\n")
     if not lines[-1]:
         lines.pop()

@@ -25,8 +25,8 @@ COLUMNS = ("lemma", "upos", "xpos", "head", "deprel", "deps", "misc")
 @validate_params(
     {
         "path": [str, os.PathLike, HasMethods(["read"])],
-        "columns": [Iterable, None],
-        "feats": [Iterable, None],
+        "columns": [Iterable],
+        "feats": [Iterable],
     },
     prefer_skip_nested_validation=True,
 )
@@ -50,8 +50,8 @@ def read_conllu(
     columns : sequence of {"lemma", "upos", "xpos", "head", "deprel", "deps", "misc"}, \
             default=("upos", "xpos")
         The annotations to keep, one column each. ``head`` is the number of the word's head in its
-        sentence, from 1, or 0 for the root, so that the head of a word is at ``position`` ``head``
-        - 1; the others are strings.
+        sentence, from 1, or 0 for the root: the ``position`` of the head, which counts from 0, is
+        ``head - 1``. The others are strings.
 
     feats : sequence of str or "all", default=()
         The morphological features to keep, one column each, named as in the file (for example
@@ -79,8 +79,9 @@ def read_conllu(
     ------
     ValueError
         If a line is malformed (the message names the file and line), if a ``sent_id`` occurs twice,
-        if a head is not a word of its sentence (only if ``head`` is requested), or if all words are
-        ``_``, as in a treebank distributed without its texts.
+        if a head is not a word of its sentence (only if ``head`` is requested), if a feature has
+        the name of another column, or if all words are ``_``, as in a treebank distributed without
+        its texts.
 
     Warns
     -----
@@ -116,13 +117,17 @@ def read_conllu(
     """
     if text not in ("joined", "natural"):
         raise ValueError(f"The 'text' parameter must be 'joined' or 'natural', got {text!r}.")
-    if isinstance(columns, str) or not set(columns) <= set(COLUMNS):
+    # Iterators can be read only once.
+    columns = columns if isinstance(columns, str) else list(columns)
+    is_distinct = len(set(columns)) == len(columns)
+    if isinstance(columns, str) or not set(columns) <= set(COLUMNS) or not is_distinct:
         raise ValueError(
-            f"The 'columns' parameter must be a list of names from {list(COLUMNS)}, got "
+            f"The 'columns' parameter must be a list of different names from {list(COLUMNS)}, got "
             f"{columns!r}."
         )
     if isinstance(feats, str) and feats != "all":
         raise ValueError(f"The 'feats' parameter must be a list, such as [{feats!r}], or 'all'.")
+    feats = feats if isinstance(feats, str) else list(feats)
     source = name_source(path)
     sentences = parse_conllu(iterate_lines(path, encoding="utf-8"), source)
     content = _Content(columns, keeps_features=len(feats) > 0, natural=text == "natural")
@@ -130,7 +135,14 @@ def read_conllu(
         content.add(sentence)
     content.check(source)
     annotations = {name: content.column(name) for name in columns}
-    return content.to_frame(annotations | _features(content, feats, source))
+    features = _features(content, feats, source)
+    taken = set(annotations) | ({"form"} if content.natural else set())
+    if clash := sorted(taken & set(features)):
+        raise ValueError(
+            f"{source}: the feature {clash[0]!r} has the name of another column of the frame. "
+            "Leave one of them out: list the others in 'columns' or 'feats'."
+        )
+    return content.to_frame(annotations | features)
 
 
 class _Content:

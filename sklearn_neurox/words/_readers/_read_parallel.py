@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
 from sklearn_neurox.words._frame import words_frame
+from sklearn_neurox.words._layout import check_column_names
 from sklearn_neurox.words._readers._lines import read_lines
 
 
@@ -67,7 +68,8 @@ def read_parallel(
     ValueError
         If the files differ in their number of lines, if a line has different numbers of words and
         labels (the message names the file and line), or if a line has no words. With
-        ``rows="texts"`` also if a line has no label.
+        ``rows="texts"`` also if a line has no label. Also if an annotation has the name of a column
+        of the frame of words.
 
     See Also
     --------
@@ -110,6 +112,7 @@ def read_parallel(
 
 
 def _read_texts(text, named, encoding):
+    check_column_names(named)
     texts, source = _read_filled_lines(text, encoding)
     columns = {"text": texts, "sentence_id": range(len(texts))}
     for label_name, path in named.items():

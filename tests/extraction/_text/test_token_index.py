@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from sklearn_neurox.extraction import ActivationExtractor, TorchModel, token_frame
+from sklearn_neurox.words import words_frame
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
@@ -134,3 +135,35 @@ def test_a_module_of_ones_own(tiny):
 def test_what_is_not_texts_is_an_error(texts, tiny):
     with pytest.raises((TypeError, ValueError)):
         token_frame(texts, tiny("gpt2"))
+
+
+def test_a_table_is_not_a_list_of_texts(tiny):
+    words = words_frame([["The", "dog"], ["a", "cat"]])
+    for table in (words, words[["text"]], words.to_dict("records"), {"text": ["The dog"]}):
+        with pytest.raises(TypeError, match="got a table. Pass its texts"):
+            token_frame(table, tiny("gpt2"))
+    tokens = token_frame(words["text"].unique(), tiny("gpt2"))
+    assert tokens["text"].unique().tolist() == ["The dog", "a cat"]
+
+
+# Each token of the second tokenizer overlaps the token with its number of the first.
+ALMOST_ALIKE = [
+    ("bert", "xlm-roberta", "it sleeps"),
+    ("llama", "bert", "cats bark"),
+    ("bert", "llama", "The dog"),
+    ("xlm-roberta", "bert", "it sleeps"),
+]
+
+
+def test_tokens_of_another_tokenizer_are_refused_even_if_they_overlap(tiny):
+    for one, other, text in ALMOST_ALIKE:
+        tokens = token_frame([text], tiny(one))
+        assert len(ActivationExtractor(tiny(one)).transform(tokens)) == len(tokens)
+        with pytest.raises(ValueError, match="must come from the same tokenizer"):
+            ActivationExtractor(tiny(other)).transform(tokens)
+
+
+def test_rows_that_are_more_than_the_token_that_they_name_are_refused(tiny):
+    words = words_frame([["unbelievably", "so"]]).assign(token_index=[1, None])
+    with pytest.raises(ValueError, match=r"token_index' of row 0 is 1, .* 0 to 12"):
+        ActivationExtractor(tiny("bert")).transform(words)

@@ -94,7 +94,10 @@ def test_an_absent_feature_warns_and_is_missing():
     ("parameters", "message"),
     [
         ({"text": "raw"}, "'text' parameter must be 'joined' or 'natural', got 'raw'"),
-        ({"columns": "upos"}, "'columns' parameter must be a list of names .* got 'upos'"),
+        (
+            {"columns": "upos"},
+            "'columns' parameter must be a list of different .* got 'upos'",
+        ),
         ({"columns": ["form"]}, r"'columns' parameter must be .* got \['form'\]"),
         ({"feats": "Number"}, r"'feats' parameter must be a list, such as \['Number'\], or 'all'"),
         ({"feats": ["word"]}, "called 'word', which is one of the columns"),
@@ -192,6 +195,8 @@ def test_parallel_files_lose_nothing(sentences):
         ("a\n\n", "X\n\n", "w.txt:2: a line without words"),
         ("", "", "w.txt: this file is empty"),
         ("a\n", "", "l.txt: this file is empty"),
+        ("a b\rc\r", "X Y\rZ\r", "w.txt: the lines of this file end with a carriage return"),
+        ("a b\nc\n", "X Y\rZ\r", "l.txt: the lines of this file end with a carriage return"),
     ],
 )
 def test_parallel_files_that_do_not_fit(words, labels, message):

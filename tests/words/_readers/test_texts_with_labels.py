@@ -62,3 +62,11 @@ def test_the_rows_are_whole_texts_of_a_model():
 def test_what_does_not_fit_is_named(text, labels, options, message):
     with pytest.raises(ValueError, match=message):
         _read(text, labels, **options)
+
+
+@pytest.mark.parametrize("name", ["text", "sentence_id", "start"])
+def test_labels_do_not_take_the_place_of_the_text(name):
+    with pytest.raises(ValueError, match=f"called '{name}', which is one of the columns"):
+        _read("a b\nc\n", {name: "1\n2\n"}, rows="texts")
+    with pytest.raises(ValueError, match=f"called '{name}', which is one of the columns"):
+        _read("a b\nc\n", "1\n2\n", rows="texts", name=name)

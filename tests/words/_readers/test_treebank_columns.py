@@ -168,3 +168,22 @@ def test_memory_is_a_small_multiple_of_the_frame():
 def test_what_is_no_path(path, message):
     with pytest.raises((TypeError, ValueError), match=message):
         read_conllu(path)
+
+
+def test_columns_and_features_may_come_from_iterators():
+    content = line(1, "a").replace("\tX\t_\t_\t", "\tX\t_\tNumber=Sing\t")
+    frame = read_conllu(io.StringIO(content), columns=iter(["upos"]), feats=iter(["Number"]))
+    assert frame["upos"].tolist() == ["X"] and frame["Number"].tolist() == ["Sing"]
+    assert "upos" in read_conllu(io.StringIO(content), columns={"upos": 1})
+
+
+def test_no_column_takes_the_place_of_another():
+    content = line(1, "a").replace("\tX\t_\t_\t", "\tX\t_\tform=Sing|upos=Y\t")
+    with pytest.raises(ValueError, match="list of different names"):
+        read_conllu(io.StringIO(content), columns=["upos", "upos"])
+    with pytest.raises(ValueError, match="the feature 'upos' has the name of another column"):
+        read_conllu(io.StringIO(content), feats="all")
+    with pytest.raises(ValueError, match="the feature 'form' has the name of another column"):
+        read_conllu(io.StringIO(content), columns=[], feats=["form"], text="natural")
+    frame = read_conllu(io.StringIO(content), columns=[], feats="all")
+    assert frame["form"].tolist() == ["Sing"] and frame["upos"].tolist() == ["Y"]

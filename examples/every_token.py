@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+A probe on every token of running text
+======================================
+
+A probe that was fitted on labeled words scores every token of texts that nobody has labeled. You
+learn to score and color tokens, what a prefix changes for the first token of a text, and which
+texts a probe finds most noteworthy.
+"""
+
+import os
+from pathlib import Path
+
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from sklearn_neurox import ActivationExtractor, ElasticNetProbeClassifier, SubwordAggregator
+from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
+from sklearn_neurox.extraction import token_frame
+from sklearn_neurox.inspection import highlight, score_tokens
+
+# %%
+# Words of generated sentences, labeled by whether they are verbs. With `prefix`, no word is the
+# first token that the model reads, which trained decoders treat as an attention sink.
+folder = os.environ.get("SKLEARN_NEUROX_DECODER") or make_tiny_model("gpt2", hidden_size=64)
+words = make_tagged_words(200, random_state=0)
+is_verb, groups = words["upos"] == "VERB", words["text"]
+features = make_pipeline(
+    ActivationExtractor(folder, layers=[1], prefix="bos"), SubwordAggregator("last")
+)
+probe = ElasticNetProbeClassifier(alpha=3e-3, l1_ratio=0.2, random_state=0)
+H = features.fit_transform(words)
+accuracy = cross_val_score(probe, H, is_verb, groups=groups, cv=GroupKFold(3)).mean()
+print(f"accuracy on words {accuracy:.2f}, share of other words {1 - is_verb.mean():.2f}")
+pipe = make_pipeline(*features, probe).fit(words, is_verb)
+
+# %%
+# Scores above zero speak for a verb.
+texts = make_tagged_words(100, random_state=1)["text"].astype(str).unique().tolist()
+scores = score_tokens(pipe, texts)
+print(scores.nlargest(8, "score")[["token", "word", "sentence_id", "score"]].to_string(index=False))
+
+# %%
+# One row per text: its highest score, and where.
+best = scores.loc[scores.groupby("sentence_id")["score"].idxmax()]
+print(best.nlargest(3, "score")[["text", "word", "score"]].to_string(index=False))
+
+# %%
+# In a notebook, the last line of a cell shows the colored text by itself.
+shown = highlight(scores[scores["sentence_id"] < 3], neurons=None)
+shown.write_html("verbs.html")
+print(shown, Path("verbs.html").stat().st_size > 1000)
+Path("verbs.html").unlink()
+
+# %%
+# A frame of tokens is an ordinary frame of rows: a probe may be fitted on tokens, too.
+tokens = token_frame(texts, folder)
+H = features.transform(tokens)
+print(f"{len(tokens)} tokens of {len(texts)} texts: {H.shape}")
