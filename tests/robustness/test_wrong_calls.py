@@ -73,6 +73,7 @@ def _right_calls(folder):
         "causal_effect": {
             "model": model, "words": words, "y": np.arange(60) < 30, "neurons": ["hidden.1.0"],
         },
+        "erasure_table": {"X": X, "concept": Y, "probe": probe, "n_draws": 1, **folds},
         "make_planted_neurons": {},
         "make_tagged_words": {},
         "make_tiny_model": {},
