@@ -3,11 +3,13 @@
 
 from sklearn_neurox._version import __version__
 from sklearn_neurox.ablation import (
+    ConceptEraser,
     NeuronAblator,
     ablate_model,
     ablation_curve,
     ablation_table,
     causal_effect,
+    erasure_table,
 )
 from sklearn_neurox.evaluation import control_labels, layer_profile, selectivity_score
 from sklearn_neurox.extraction import (
@@ -24,6 +26,7 @@ from sklearn_neurox.probes import (
     ElasticNetProbeRegressor,
     ElasticNetProbeRegressorCV,
     GaussianProbeClassifier,
+    MeanDifferenceProbeClassifier,
 )
 from sklearn_neurox.ranking import GaussianRanker, LCARanker, ProbelessRanker, RandomRanker
 from sklearn_neurox.selection import (
@@ -38,6 +41,7 @@ __all__ = [
     "ActivationCache",
     "ActivationExtractor",
     "Activations",
+    "ConceptEraser",
     "CorrelationClusterSelector",
     "ElasticNetProbeClassifier",
     "ElasticNetProbeClassifierCV",
@@ -47,6 +51,7 @@ __all__ = [
     "GaussianRanker",
     "LCARanker",
     "LayerSelector",
+    "MeanDifferenceProbeClassifier",
     "MinimalNeuronSelector",
     "NeuronAblator",
     "NeuronReport",
@@ -62,6 +67,7 @@ __all__ = [
     "annotate",
     "causal_effect",
     "control_labels",
+    "erasure_table",
     "highlight",
     "layer_profile",
     "read_conllu",

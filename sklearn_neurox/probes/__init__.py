@@ -6,6 +6,7 @@ from sklearn_neurox.probes._elastic_net._classifier_cv import ElasticNetProbeCla
 from sklearn_neurox.probes._elastic_net._regressor import ElasticNetProbeRegressor
 from sklearn_neurox.probes._elastic_net._regressor_cv import ElasticNetProbeRegressorCV
 from sklearn_neurox.probes._gaussian._gaussian import GaussianProbeClassifier
+from sklearn_neurox.probes._mean_difference._mean_difference import MeanDifferenceProbeClassifier
 
 __all__ = [
     "ElasticNetProbeClassifier",
@@ -13,4 +14,5 @@ __all__ = [
     "ElasticNetProbeRegressor",
     "ElasticNetProbeRegressorCV",
     "GaussianProbeClassifier",
+    "MeanDifferenceProbeClassifier",
 ]

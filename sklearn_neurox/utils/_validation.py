@@ -32,7 +32,15 @@ def row_blocks(X):
 
 
 def check_matrix(
-    estimator, X, y="no_validation", *, reset, forget=True, squares=False, **check_params
+    estimator,
+    X,
+    y="no_validation",
+    *,
+    reset,
+    forget=True,
+    all_finite=True,
+    squares=False,
+    **check_params,
 ):
     """Validate a matrix of activations for an estimator.
 
@@ -57,6 +65,10 @@ def check_matrix(
     forget : bool, default=True
         Whether ``reset`` also removes the attributes of an earlier fit, which ``partial_fit`` must
         not.
+
+    all_finite : bool, default=True
+        Whether to check for NaN and infinity, which reads all of X once. If False, the caller must
+        call `check_all_finite` when its sums over the rows are not finite.
 
     squares : bool, default=False
         Whether the estimator computes squares, which must not overflow.
@@ -96,7 +108,8 @@ def check_matrix(
         checked = (canonical(checked[0]), checked[1]) if has_y else canonical(checked)
     X = checked[0] if has_y else checked
     names = getattr(estimator, "feature_names_in_", None)
-    _check_all_finite(X, names, input_name="X", caller=type(estimator).__name__)
+    if all_finite:
+        check_all_finite(X, names, caller=type(estimator).__name__)
     if squares:
         _check_squares(X, names, type(estimator).__name__)
     return checked
@@ -160,7 +173,7 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
             f"The 'input_features' parameter of {caller} has {len(names)} names, but there are "
             f"{X.shape[1]} columns."
         )
-    _check_all_finite(X, names, input_name=input_name, caller=caller)
+    check_all_finite(X, names, input_name=input_name, caller=caller)
     return X, names
 
 
@@ -188,19 +201,12 @@ def _as_readable(X, caller):
     return to_numpy(X)
 
 
-def _check_all_finite(X, names, *, input_name, caller):
-    if issparse(X):
-        wrong = None if np.isfinite(X.data).all() else int(np.isfinite(X.data).argmin())
-        if wrong is None:
-            return
-        row, column = place_of(X, wrong)
-        value = X.data[wrong]
-    else:
-        block = _first_not_finite(X)
-        if block is None:
-            return
-        row, column = np.argwhere(~np.isfinite(X[block]))[0]
-        value, row = X[block][row, column], block.start + row
+def check_all_finite(X, names, *, input_name="X", caller):
+    """Raise an error that names the first row and column with NaN or infinity, if there is one."""
+    place = _place_in_csr(X) if issparse(X) else _place_in_array(X)
+    if place is None:
+        return
+    row, column, value = place
     kind = "NaN" if np.isnan(value) else "infinity"
     where = f"column {column}" if names is None else f"column {names[column]!r}"
     raise ValueError(
@@ -208,6 +214,24 @@ def _check_all_finite(X, names, *, input_name, caller):
         f"{caller} does not accept missing or infinite values. With missing='nan', words that "
         "the tokenizer dropped are NaN: remove their rows first."
     )
+
+
+def _place_in_csr(X):
+    """Return the row, the column and the value of the first stored value that is not finite."""
+    wrong = ~np.isfinite(X.data)
+    if not wrong.any():
+        return None
+    first = int(wrong.argmax())
+    return (*place_of(X, first), X.data[first])
+
+
+def _place_in_array(X):
+    """Return the row, the column and the value of the first value that is not finite."""
+    block = _first_not_finite(X)
+    if block is None:
+        return None
+    row, column = np.argwhere(~np.isfinite(X[block]))[0]
+    return block.start + row, column, X[block][row, column]
 
 
 def _first_not_finite(X):

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.utils._param_validation import (
     generate_invalid_param_val,
     make_constraint,
 )
+from transformers import AutoTokenizer
 
 from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 from sklearn_neurox.evaluation import ControlTaskClassifier, SelectivityScorer
@@ -66,6 +68,10 @@ def _right_calls(folder):
     fitted = LogisticRegression().fit(X, Y)
     control = np.where(np.arange(60) % 2, "a", "b")
     path = str(folder)
+    chat = AutoTokenizer.from_pretrained(model)
+    chat.chat_template = (
+        "{% for turn in messages %}{{ turn.role }}: {{ turn.content }} {% endfor %}"
+    )
     return {
         "ablate_model": {"model": model, "neurons": ["hidden.1.0"]},
         "ablation_curve": {"estimator": probe, "X": X, "y": Y, **folds},
@@ -73,6 +79,7 @@ def _right_calls(folder):
         "causal_effect": {
             "model": model, "words": words, "y": np.arange(60) < 30, "neurons": ["hidden.1.0"],
         },
+        "erasure_table": {"X": X, "concept": Y, "probe": probe, "n_draws": 1, **folds},
         "make_planted_neurons": {},
         "make_tagged_words": {},
         "make_tiny_model": {},
@@ -92,6 +99,8 @@ def _right_calls(folder):
         },
         "svcca": {"X": X, "Y": X},
         "ActivationCache": {"folder": path},
+        "chat_frame": {"chats": [[{"role": "assistant", "content": "One"}]], "tokenizer": chat},
+        "score_tokens": {"pipeline": _scored(model, words), "texts": ["One text", "Another"]},
         "token_frame": {"texts": ["One text", "Another"], "tokenizer": model},
         "TorchModel": {"module": _module(), "encode": _encode},
         "NeuronReport": {"ranker": ranker, "X": X, "y": Y, "words": words},
@@ -107,6 +116,11 @@ def _right_calls(folder):
         "read_parallel": {"text": f"{path}/none.txt", "labels": f"{path}/none.txt"},
         "words_frame": {"words": [["a", "b"], ["c"]]},
     }  # fmt: skip
+
+
+def _scored(model, words):
+    probe = make_pipeline(ActivationExtractor(model), SubwordAggregator(), LogisticRegression())
+    return probe.fit(words, words["upos"])
 
 
 def _module():

@@ -46,6 +46,10 @@ class ProbeClassifierMixin(ClassifierMixin):
         scores = self._scores(X)
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
+    def _log_odds(self, X):
+        """Compute the scores that are log-odds, up to a constant per row for several classes."""
+        return self.decision_function(X)
+
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the class of every row.
 
@@ -76,7 +80,7 @@ class ProbeClassifierMixin(ClassifierMixin):
         probabilities : ndarray of shape (n_samples, n_classes)
             Rows sum to one; columns follow ``classes_``.
         """
-        scores = self.decision_function(X)
+        scores = self._log_odds(X)
         if scores.ndim == 2:
             return softmax(scores, axis=1)
         return np.column_stack([expit(-scores), expit(scores)])
@@ -97,7 +101,7 @@ class ProbeClassifierMixin(ClassifierMixin):
             In nats; columns follow ``classes_``. Minus infinity for a class without any training
             row of positive weight.
         """
-        scores = self.decision_function(X)
+        scores = self._log_odds(X)
         if scores.ndim == 2:
             return log_softmax(scores, axis=1)
         return np.column_stack([log_expit(-scores), log_expit(scores)])
