@@ -69,9 +69,8 @@ def _right_calls(folder):
     control = np.where(np.arange(60) % 2, "a", "b")
     path = str(folder)
     chat = AutoTokenizer.from_pretrained(model)
-    chat.chat_template = (
-        "{% for turn in messages %}{{ turn.role }}: {{ turn.content }} {% endfor %}"
-    )
+    turns = "{% for turn in messages %}{{ turn.role }}: {{ turn.content }} {% endfor %}"
+    chat.chat_template = turns
     return {
         "ablate_model": {"model": model, "neurons": ["hidden.1.0"]},
         "ablation_curve": {"estimator": probe, "X": X, "y": Y, **folds},

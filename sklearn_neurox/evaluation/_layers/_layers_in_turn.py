@@ -40,7 +40,8 @@ def _fit_layer(layer, pooling, estimator, scorer, y, groups, folds):
     pooling = clone(pooling)
     H = pooling.fit_transform(layer, y)
     names = pooling.get_feature_names_out()
-    H, _ = check_activations(H, input_features=names, caller="layer_profile")
+    options = {"input_features": names, "accept_sparse": "csr"}
+    H, _ = check_activations(H, **options, caller="layer_profile")
     recorded = [
         fit_and_record(estimator, scorer, H[train], y[train], groups[train], H[test])
         for train, test in folds

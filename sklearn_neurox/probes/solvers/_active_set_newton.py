@@ -90,7 +90,9 @@ class ActiveSetNewton(Algorithm):
         batches = design.batches(-(-n_samples // _BLOCK_ROWS))
         roots = root.tensor_split(len(batches))
         for batch, rows in batches.visit(range(len(batches))):
-            part = rows if len(columns) == rows.shape[1] else rows[:, columns]
+            # Rows of a sparse matrix become dense only in the columns asked for.
+            is_whole = isinstance(rows, torch.Tensor) and len(columns) == rows.shape[1]
+            part = rows if is_whole else rows[:, columns]
             if has_weights:
                 part = part * roots[batch]
             sums += (part.T @ roots[batch]).double()
