@@ -163,8 +163,8 @@ def chat_frame(
 def _check_chats(chats):
     if isinstance(chats, str | Mapping) or not isinstance(chats, Iterable):
         raise TypeError(
-            f"chat_frame takes a list of conversations, got {type(chats).__name__}. A conversation "
-            "is a list of dicts with 'role' and 'content'."
+            "The 'chats' parameter of chat_frame must be a list of conversations, got "
+            f"{type(chats).__name__}. A conversation is a list of dicts with 'role' and 'content'."
         )
     checked = []
     for n, chat in enumerate(chats):

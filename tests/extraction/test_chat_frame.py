@@ -273,8 +273,8 @@ def test_bad_input_is_named(tiny, chat_model):
     chat = [{"role": "user", "content": "Dogs"}, {"role": "assistant", "content": "bark"}]
     for bad, error, match in (
         (chat, TypeError, r"messages of a single one.*chat_frame\(\[chat\]"),
-        ("Dogs", TypeError, "takes a list of conversations, got str"),
-        ({"messages": chat}, TypeError, "takes a list of conversations, got dict"),
+        ("Dogs", TypeError, "must be a list of conversations, got str"),
+        ({"messages": chat}, TypeError, "must be a list of conversations, got dict"),
         ([{"messages": chat}], TypeError, "conversation 0 is dict"),
         ([chat, []], ValueError, "conversation 1 has no messages"),
         ([], ValueError, "no conversations"),

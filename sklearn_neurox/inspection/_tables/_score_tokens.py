@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, is_classifier
@@ -6,7 +8,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions, validate_par
 
 from sklearn_neurox.extraction import ActivationExtractor, token_frame
 from sklearn_neurox.extraction._model._loading import load_tokenizer
-from sklearn_neurox.utils._containers import read_frame, to_pandas
+from sklearn_neurox.utils._containers import describe, read_frame, to_pandas
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 
 _METHODS = ("decision_function", "predict_proba", "predict")
@@ -117,6 +119,11 @@ def _extractor_of(pipeline):
 def _read_texts(texts):
     texts = to_pandas(texts)
     if not isinstance(texts, pd.DataFrame):
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            raise TypeError(
+                f"The 'texts' parameter of score_tokens must be a list of texts, got "
+                f"{describe(texts)}."
+            )
         return texts
     texts = read_frame(texts, ["text"], caller="score_tokens", name="texts")["text"]
     return unique_in_order(texts.to_numpy(dtype=object))[0]
