@@ -119,7 +119,7 @@ def _extractor_of(pipeline):
 def _read_texts(texts):
     texts = to_pandas(texts)
     if not isinstance(texts, pd.DataFrame):
-        if isinstance(texts, str) or not isinstance(texts, Iterable):
+        if not isinstance(texts, Iterable):
             raise TypeError(
                 f"The 'texts' parameter of score_tokens must be a list of texts, got "
                 f"{describe(texts)}."
