@@ -17,6 +17,7 @@ from sklearn_neurox.words import words_frame
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*an attention sink:UserWarning"),
 ]
 
 COMPONENTS = ["embedding", "hidden", "mlp", "attention"]
