@@ -111,6 +111,7 @@ def try_to_fill(extractor, texts, n_times):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The model did not run:UserWarning")
 def test_a_race_with_ablations(live, texts, tmp_path):
     model, tokenizer = live("bert")
     expected = ActivationExtractor(model, tokenizer=tokenizer).transform(texts).pool("mean")
