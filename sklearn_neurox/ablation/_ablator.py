@@ -11,7 +11,8 @@ from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._moments import column_means
 from sklearn_neurox.utils._names import seen_neuron_indices
-from sklearn_neurox.utils._validation import check_weight, row_blocks
+from sklearn_neurox.utils._row_blocks import row_blocks
+from sklearn_neurox.utils._validation import check_weight
 
 _MAX_STORED_ROWS = 1000
 # A fill other than zero may make a sparse matrix this many times larger.

@@ -16,8 +16,9 @@ from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.extraction._editing._neurons import find_neurons
 from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
+from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._tqdm import progress_bar
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
+from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
 if TYPE_CHECKING:

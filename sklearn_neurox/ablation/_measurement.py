@@ -23,9 +23,10 @@ from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
 from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter
+from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order, check_weight
+from sklearn_neurox.utils._validation import check_row_order, check_weight
 
 _LABELS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "fill", "draw"]
 _COLUMNS = ["repeat", "fold", *_LABELS, "score"]

@@ -20,7 +20,7 @@ from sklearn_neurox.utils._full_float32 import lowered_float32
 from sklearn_neurox.utils._half_precision import narrowed
 from sklearn_neurox.utils._pickling import pickled_for
 from sklearn_neurox.utils._ragged import pointers, ranges
-from sklearn_neurox.utils._validation import row_blocks
+from sklearn_neurox.utils._row_blocks import row_blocks
 
 
 class Activations:

@@ -11,9 +11,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn_neurox.probes._default_probe import default_probe
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._loss_gradient import loss_gradient, prediction_residuals
+from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._moments import column_deviations, column_means
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_weight
+from sklearn_neurox.utils._validation import check_weight
 from sklearn_neurox.utils._warn_user import warn_user
 
 # Tolerance for the rounding error of cumulative sums in double precision.

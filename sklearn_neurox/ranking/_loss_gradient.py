@@ -10,7 +10,7 @@ from sklearn.base import is_classifier
 # Private and without a public counterpart; it takes rows of arrays, lists and frames.
 from sklearn.utils import _safe_indexing as take_rows
 
-from sklearn_neurox.utils._validation import row_blocks
+from sklearn_neurox.utils._row_blocks import row_blocks
 
 # Linear models of scikit-learn upcast single precision as a whole, so that they get parts of X.
 _BLOCK_BYTES = 32_000_000

@@ -6,8 +6,10 @@ from sklearn.base import _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
+from sklearn_neurox.utils._labels import encode_classes
 from sklearn_neurox.utils._moments import sparse_origin
-from sklearn_neurox.utils._validation import check_weight, encode_classes, row_blocks
+from sklearn_neurox.utils._row_blocks import row_blocks
+from sklearn_neurox.utils._validation import check_weight
 
 
 class ProbelessRanker(BaseRanker):

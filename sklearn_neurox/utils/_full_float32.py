@@ -2,11 +2,9 @@
 """How torch multiplies float32 matrices: in full precision, or with factors of fewer bits."""
 
 import sys
-from contextlib import contextmanager
-from threading import Lock
+from contextlib import contextmanager, nullcontext
 
-_lock = Lock()
-_users, _before = 0, None
+from sklearn_neurox.utils._shared_scope import SharedScope
 
 
 def lowered_float32():
@@ -28,32 +26,25 @@ def lowered_float32():
     return {name: value for name, value in found.items() if value not in ("none", "ieee")}
 
 
-@contextmanager
 def full_float32(device):
-    """Multiply float32 matrices in full precision on CUDA, whatever the user's setting.
+    """Multiply float32 matrices in full precision on CUDA, whatever the user's setting."""
+    return _in_full() if device.type == "cuda" else nullcontext()
 
-    The setting holds for the process, so the first of several threads saves it and the last one
-    restores it.
-    """
-    global _users, _before
-    if device.type != "cuda":
-        yield
-        return
+
+@contextmanager
+def _without_tf32():
     import torch
 
     matmul = torch.backends.cuda.matmul
     name, full = "fp32_precision", "ieee"
     if not hasattr(matmul, name):
         name, full = "allow_tf32", False
-    with _lock:
-        if not _users:
-            _before = getattr(matmul, name)
-            setattr(matmul, name, full)
-        _users += 1
+    before = getattr(matmul, name)
+    setattr(matmul, name, full)
     try:
         yield
     finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                setattr(matmul, name, _before)
+        setattr(matmul, name, before)
+
+
+_in_full = SharedScope(_without_tf32)

@@ -2,7 +2,7 @@
 import numpy as np
 from scipy.sparse import issparse
 
-from sklearn_neurox.utils._validation import row_blocks
+from sklearn_neurox.utils._row_blocks import row_blocks
 
 
 def column_means(X, sample_weight=None):

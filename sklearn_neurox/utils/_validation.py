@@ -1,34 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Input validation that keeps float16 and copes with large matrices."""
 
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
 from sklearn.base import is_regressor
 from sklearn.utils import check_array
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
 
 from sklearn_neurox.utils._containers import describe, to_pandas
-from sklearn_neurox.utils._sparse import canonical, dtypes_for, place_of
+from sklearn_neurox.utils._finite import check_all_finite, check_squares
+from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._sparse import canonical, dtypes_for
 from sklearn_neurox.utils._torch import to_numpy
 from sklearn_neurox.utils._warn_user import warn_user
-
-# Small enough for one block and its upcast to stay in the processor's cache.
-_BLOCK_BYTES = 4_000_000
-# With less to check than this, starting a thread takes longer than it saves.
-_BYTES_PER_THREAD = 64_000_000
-_MOST_THREADS = 16
-
-
-def row_blocks(X):
-    """Yield slices that split the rows of a matrix into blocks of a few megabytes."""
-    rows = max(1, _BLOCK_BYTES // max(1, X.shape[1] * 8))
-    for start in range(0, X.shape[0], rows):
-        yield slice(start, min(start + rows, X.shape[0]))
 
 
 def check_matrix(
@@ -111,7 +96,7 @@ def check_matrix(
     if all_finite:
         check_all_finite(X, names, caller=type(estimator).__name__)
     if squares:
-        _check_squares(X, names, type(estimator).__name__)
+        check_squares(X, names, type(estimator).__name__)
     return checked
 
 
@@ -201,93 +186,6 @@ def _as_readable(X, caller):
     return to_numpy(X)
 
 
-def check_all_finite(X, names, *, input_name="X", caller):
-    """Raise an error that names the first row and column with NaN or infinity, if there is one."""
-    place = _place_in_csr(X) if issparse(X) else _place_in_array(X)
-    if place is None:
-        return
-    row, column, value = place
-    kind = "NaN" if np.isnan(value) else "infinity"
-    where = f"column {column}" if names is None else f"column {names[column]!r}"
-    raise ValueError(
-        f"Input {input_name} contains {kind}: {where}, row {row} is {value}. "
-        f"{caller} does not accept missing or infinite values. With missing='nan', words that "
-        "the tokenizer dropped are NaN: remove their rows first."
-    )
-
-
-def _place_in_csr(X):
-    """Return the row, the column and the value of the first stored value that is not finite."""
-    wrong = ~np.isfinite(X.data)
-    if not wrong.any():
-        return None
-    first = int(wrong.argmax())
-    return (*place_of(X, first), X.data[first])
-
-
-def _place_in_array(X):
-    """Return the row, the column and the value of the first value that is not finite."""
-    block = _first_not_finite(X)
-    if block is None:
-        return None
-    row, column = np.argwhere(~np.isfinite(X[block]))[0]
-    return block.start + row, column, X[block][row, column]
-
-
-def _first_not_finite(X):
-    """Return the first block of rows with a value that is not finite; None if there is none."""
-    blocks = list(row_blocks(X))
-
-    def first(some):
-        return next((block for block in some if not _all_finite(X[block])), None)
-
-    # Private, but it has no public counterpart: the number of threads that OMP_NUM_THREADS allows.
-    n_threads = min(_MOST_THREADS, _openmp_effective_n_threads(), X.nbytes // _BYTES_PER_THREAD)
-    if n_threads < 2:
-        return first(blocks)
-    with ThreadPoolExecutor(n_threads) as pool:
-        ends = np.linspace(0, len(blocks), n_threads + 1).astype(int).tolist()
-        found = list(pool.map(first, [blocks[a:b] for a, b in pairwise(ends)]))
-    return next((block for block in found if block is not None), None)
-
-
-def _all_finite(rows):
-    if rows.dtype != np.float16:
-        return bool(np.isfinite(rows).all())
-    # All bits of the exponent are set; ten times as fast as `isfinite`, which converts to float32.
-    exponent = rows.view(np.uint16) & 0x7C00
-    return not (exponent == 0x7C00).any()
-
-
-def _check_squares(X, names, caller):
-    """Raise an error if a value is too large for sums of its squares."""
-    # With a margin for sums over rows; half precision is squared in single precision.
-    limit = 1e-4 * np.sqrt(np.finfo(np.promote_types(X.dtype, np.float32)).max)
-    if X.dtype == np.float16:
-        return
-    found = _first_beyond(X, limit)
-    if found is not None:
-        row, column, value = found
-        where = f"column {column}" if names is None else f"column {names[column]!r}"
-        raise ValueError(
-            f"Input X contains a value too large for {X.dtype}: {where}, row {row} is {value:.3g}, "
-            f"but {caller} computes with squares, and reads values up to {limit:.1g}. Rescale the "
-            "column, for example with StandardScaler."
-        )
-
-
-def _first_beyond(X, limit):
-    """Return row, column and value of the first entry beyond a limit; None if there is none."""
-    if issparse(X):
-        beyond = np.flatnonzero(np.abs(X.data) > limit)
-        return (*place_of(X, beyond[0]), X.data[beyond[0]]) if len(beyond) else None
-    for block in row_blocks(X):
-        if max(X[block].max(initial=0), -X[block].min(initial=0)) > limit:
-            row, column = np.argwhere(np.abs(X[block]) > limit)[0]
-            return block.start + row, column, X[block][row, column]
-    return None
-
-
 def _check_unique_names(X, caller):
     columns = getattr(X, "columns", None)
     if not isinstance(X, pd.DataFrame) or columns.is_unique:
@@ -312,45 +210,6 @@ def check_equal_lengths(caller, **rows):
                 f"{describe(values)}."
             )
     check_consistent_length(*rows.values())
-
-
-def check_no_missing_labels(y, *, input_name="y", may_mix=False):
-    """Raise an error if any label is None, NaN or ``pd.NA``, or if some are str and some not.
-
-    ``may_mix`` allows the latter: targets of a regression are checked as numbers later.
-    """
-    y = to_pandas(y)
-    name = getattr(y, "name", None)
-    missing = np.asarray(pd.isna(y if hasattr(y, "dtype") else np.asarray(y, dtype=object)))
-    if missing.ndim == 2:
-        missing = missing.any(axis=1)
-    if not missing.any():
-        if not may_mix:
-            _check_kinds_of_labels(y, input_name)
-        return
-    first = int(np.flatnonzero(missing)[0])
-    column = repr(name) if isinstance(name, str) else "<the column of labels>"
-    raise ValueError(
-        f"Input {input_name} contains NaN: {missing.sum()} of {len(missing)} labels are missing, "
-        f"the first at row {first}. Drop the rows without a label before fitting; for a frame of "
-        f"words: words = words.dropna(subset=[{column}])"
-    )
-
-
-def _check_kinds_of_labels(y, input_name):
-    labels = y if hasattr(y, "dtype") else np.asarray(y, dtype=object)
-    if labels.dtype != object or np.ndim(labels) != 1:
-        return
-    labels = np.asarray(labels, dtype=object)
-    is_text = np.fromiter((isinstance(label, str) for label in labels), bool, len(labels))
-    if is_text.all() or not is_text.any():
-        return
-    text, other = int(is_text.argmax()), int(is_text.argmin())
-    raise ValueError(
-        f"Input {input_name} mixes str and other labels: row {text} is {labels[text]!r}, and row "
-        f"{other} is {labels[other]!r}, a {type(labels[other]).__name__}. Labels of several types "
-        f"cannot be sorted. Convert them: {input_name}.astype(str)."
-    )
 
 
 def check_row_order(X, y, *, names=("X", "y")):
@@ -386,21 +245,6 @@ def check_row_order(X, y, *, names=("X", "y")):
         f"{in_y!r} in {other} ({differ.sum()} of {len(X)} rows). To pair rows by label: {remedy}. "
         f"If the positions are right: {other} = {other}.set_axis({name}.index)."
     )
-
-
-def encode_classes(y, counting, *, caller):
-    """Find the classes in the rows selected by a mask or slice, and encode all rows by them.
-
-    A row that is not selected gets an arbitrary code if its label is not among these classes.
-    Raise an error if there are fewer than two classes.
-    """
-    classes = np.unique(y[counting])
-    if len(classes) < 2:
-        raise ValueError(
-            f"{caller} needs at least two classes, but the rows of positive weight have only "
-            f"1 class: {classes.tolist()[0]!r}. Give it rows of another class as well."
-        )
-    return classes, np.searchsorted(classes, y).clip(max=len(classes) - 1)
 
 
 def check_weight(sample_weight, X):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from sklearn_neurox.utils._one_type import check_one_type
+from sklearn_neurox.utils._labels import check_one_type
 from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 

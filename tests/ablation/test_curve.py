@@ -333,7 +333,7 @@ def test_wrong_fills_are_named():
 
 @pytest.mark.parametrize("fill", [["zero", "mean", "resample", -2.5, 1.0], "resample"])
 def test_however_many_fills_there_is_one_working_copy(fill, monkeypatch):
-    monkeypatch.setattr("sklearn_neurox.utils._validation._BLOCK_BYTES", 200_000)
+    monkeypatch.setattr("sklearn_neurox.utils._row_blocks._BLOCK_BYTES", 200_000)
     rng = np.random.RandomState(0)
     X, y = rng.randn(6000, 200).astype(np.float32), rng.randint(2, size=6000)
     split = [(np.arange(600), np.arange(600, 6000))]

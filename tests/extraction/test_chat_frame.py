@@ -2,7 +2,6 @@
 """Rows of conversations: the spans of contents, against writers that know each format."""
 
 import itertools
-import os
 import warnings
 
 import numpy as np
@@ -321,12 +320,9 @@ def test_a_frame_survives_slices_merges_and_files(chat_model, tmp_path):
 
 
 @pytest.mark.slow
-def test_conversations_of_a_real_decoder():
+def test_conversations_of_a_real_decoder(decoder):
     """Answer, last token, prompt end and tokens, one text at a time."""
-    folder = os.environ.get("SKLEARN_NEUROX_DECODER")
-    if not folder:
-        pytest.skip("SKLEARN_NEUROX_DECODER does not name a decoder's folder")
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    tokenizer, model = AutoTokenizer.from_pretrained(decoder), AutoModel.from_pretrained(decoder)
     chats = [
         [
             {"role": "system", "content": "Answer briefly."},

@@ -31,7 +31,7 @@ from sklearn_neurox.selection import (
     _linkage,
 )
 from sklearn_neurox.utils import _correlations as column_correlations
-from sklearn_neurox.utils import _validation
+from sklearn_neurox.utils import _row_blocks
 
 # Large matrices.
 pytestmark = pytest.mark.slow
@@ -78,7 +78,7 @@ def _frozen(X):
 def mapped(tmp_path, monkeypatch):
     """A half-precision file, and block sizes that are small relative to it."""
     for module, name, size in [
-        (_validation, "_BLOCK_BYTES", 200_000),
+        (_row_blocks, "_BLOCK_BYTES", 200_000),
         (_base_detector, "_BLOCK_BYTES", 500_000),
         (_moments, "_BLOCK_BYTES", 200_000),
         (_split, "_CHUNK", 16),

@@ -8,13 +8,11 @@ import torch
 
 from sklearn_neurox.evaluation import cka
 from sklearn_neurox.ranking import RandomRanker
-from sklearn_neurox.utils import _validation
+from sklearn_neurox.utils import _finite, _row_blocks
+from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._optional import require
-from sklearn_neurox.utils._validation import (
-    check_activations,
-    check_no_missing_labels,
-    row_blocks,
-)
+from sklearn_neurox.utils._row_blocks import row_blocks
+from sklearn_neurox.utils._validation import check_activations
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (10, 3), (100_000, 7), (3, 2_000_000), (5, 0)])
@@ -77,9 +75,9 @@ def test_the_error_for_a_missing_package_names_caller_extra_and_command(monkeypa
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_the_first_value_that_is_not_finite_is_named(n_threads, dtype, monkeypatch):
-    monkeypatch.setattr(_validation, "_BYTES_PER_THREAD", 1000)
-    monkeypatch.setattr(_validation, "_BLOCK_BYTES", 400)
-    monkeypatch.setattr(_validation, "_openmp_effective_n_threads", lambda: n_threads)
+    monkeypatch.setattr(_finite, "_BYTES_PER_THREAD", 1000)
+    monkeypatch.setattr(_row_blocks, "_BLOCK_BYTES", 400)
+    monkeypatch.setattr(_finite, "_openmp_effective_n_threads", lambda: n_threads)
     whole = np.zeros((1000, 5), dtype=dtype)
     check_activations(whole, caller="f")
     for rows, kind in [([0, 999], "NaN"), ([999], "NaN"), ([333, 334], "infinity")]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_neurox.utils._containers import to_pandas
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_no_missing_labels
 
 
 @dataclass

@@ -29,13 +29,13 @@ from sklearn_neurox.ablation._erasure._subspaces import (
     random_subspace,
 )
 from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._validation import (
     check_equal_lengths,
     check_matrix,
     check_row_order,
     check_weight,
     forget_fit,
-    row_blocks,
 )
 from sklearn_neurox.utils._warn_user import warn_user
 

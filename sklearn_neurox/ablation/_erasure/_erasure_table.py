@@ -21,13 +21,9 @@ from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import fit_with_groups
+from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import (
-    check_activations,
-    check_equal_lengths,
-    check_row_order,
-    row_blocks,
-)
+from sklearn_neurox.utils._validation import check_activations, check_equal_lengths, check_row_order
 
 _CALLER = "erasure_table"
 _COLUMNS = [

@@ -6,7 +6,7 @@ from sklearn.base import clone
 
 from sklearn_neurox.ablation._erasure._ridge_probe import ridge_probe
 from sklearn_neurox.utils._metadata import fit_with_groups
-from sklearn_neurox.utils._validation import row_blocks
+from sklearn_neurox.utils._row_blocks import row_blocks
 
 # Share of the rows on which the probes are scored.
 _HELD_OUT = 0.2

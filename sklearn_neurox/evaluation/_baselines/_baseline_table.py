@@ -28,11 +28,8 @@ from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._fold_score import score_fold
-from sklearn_neurox.utils._validation import (
-    check_equal_lengths,
-    check_no_missing_labels,
-    check_row_order,
-)
+from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_equal_lengths, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
 
 _FROM_WORDS = ("majority", "word type", "characters")

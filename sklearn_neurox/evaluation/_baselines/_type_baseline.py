@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._word_columns import word_forms
 
 

@@ -16,7 +16,8 @@ from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
+from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
 # The fractions used in the paper.

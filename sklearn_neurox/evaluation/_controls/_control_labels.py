@@ -11,8 +11,9 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.utils._containers import read_frame, to_pandas
+from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._unique_in_order import unique_in_order
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
+from sklearn_neurox.utils._validation import check_row_order
 
 
 @validate_params(

@@ -13,7 +13,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _estimator_has, check_is_fitted
 
 from sklearn_neurox.utils._containers import to_pandas
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
+from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_row_order
 
 
 def check_both_labels(X, y, control_y):

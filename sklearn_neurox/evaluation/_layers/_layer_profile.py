@@ -27,13 +27,9 @@ from sklearn_neurox.evaluation._layers._layers_in_turn import (
 )
 from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import (
-    check_equal_lengths,
-    check_no_missing_labels,
-    check_row_order,
-    is_word_frame,
-)
+from sklearn_neurox.utils._validation import check_equal_lengths, check_row_order, is_word_frame
 from sklearn_neurox.utils._warn_user import warn_user
 
 

@@ -3,7 +3,8 @@
 
 import numpy as np
 
-from sklearn_neurox.utils._validation import check_activations, check_row_order, row_blocks
+from sklearn_neurox.utils._row_blocks import row_blocks
+from sklearn_neurox.utils._validation import check_activations, check_row_order
 
 
 class CenteredMatrix:

@@ -3,34 +3,17 @@
 
 import contextlib
 import sys
-import threading
 
 import torch
 
-_lock = threading.Lock()
-# How many contexts are open; the first one sets the stance and the last one resets it.
-_users = 0
-_stance = None
+from sklearn_neurox.utils._shared_scope import SharedScope
+
+_eagerly = SharedScope(lambda: torch.compiler.set_stance("force_eager"))
 
 
-@contextlib.contextmanager
 def uncompiled(model):
     """Run a model eagerly within the context, if it or any part of it was compiled."""
-    global _users, _stance
-    if not _is_compiled(model):
-        yield
-        return
-    with _lock:
-        if not _users:
-            _stance = torch.compiler.set_stance("force_eager")
-        _users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                _stance.__exit__(None, None, None)
+    return _eagerly() if _is_compiled(model) else contextlib.nullcontext()
 
 
 def _is_compiled(model):

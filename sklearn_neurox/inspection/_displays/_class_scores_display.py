@@ -18,7 +18,7 @@ from sklearn_neurox.inspection._displays._drawing import (
     series_style,
     style,
 )
-from sklearn_neurox.utils._validation import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_no_missing_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,11 +16,8 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_neurox.utils._containers import to_pandas
-from sklearn_neurox.utils._validation import (
-    check_activations,
-    check_no_missing_labels,
-    check_row_order,
-)
+from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_activations, check_row_order
 
 
 class Inputs(NamedTuple):

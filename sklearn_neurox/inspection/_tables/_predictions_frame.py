@@ -7,7 +7,8 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, validate_params
 
 from sklearn_neurox.utils._containers import read_frame
-from sklearn_neurox.utils._validation import check_no_missing_labels, check_row_order
+from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._validation import check_row_order
 
 _WHERE = ("word", "sentence_id", "position", "text", "start", "end")
 

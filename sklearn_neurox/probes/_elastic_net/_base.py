@@ -13,8 +13,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.probes._elastic_net._epoch_callbacks import EpochWatch
+from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._torch import resolve_device
-from sklearn_neurox.utils._validation import check_matrix, row_blocks
+from sklearn_neurox.utils._validation import check_matrix
 from sklearn_neurox.utils._warn_user import warn_user
 
 

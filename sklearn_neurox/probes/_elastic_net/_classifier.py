@@ -15,6 +15,7 @@ from sklearn_neurox.probes._elastic_net._targets import (
     class_targets,
     mean_one_weight,
 )
+from sklearn_neurox.utils._labels import encode_known
 from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
@@ -274,13 +275,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
             )
         check_class_weight(self.class_weight)
         X, y = check_matrix(self, X, y, reset=is_first, forget=False, squares=True)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"y contains the labels {unknown.tolist()}, which are not in classes. In the "
-                "first call of partial_fit, set classes to all labels that can occur."
-            )
-        codes = np.searchsorted(self.classes_, y)
+        codes = encode_known(y, self.classes_)
         weight = check_weight(sample_weight, X)
         stream, weight = extend_stream(getattr(self, "_stream", None), X, weight)
         if isinstance(self.class_weight, dict):

@@ -7,7 +7,8 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from sklearn_neurox.utils._validation import check_matrix, encode_classes
+from sklearn_neurox.utils._labels import encode_classes
+from sklearn_neurox.utils._validation import check_matrix
 
 
 class ProbeClassifierMixin(ClassifierMixin):

@@ -6,7 +6,7 @@ import copy
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_neurox.utils._validation import row_blocks
+from sklearn_neurox.utils._row_blocks import row_blocks
 
 
 def extend_stream(stream, X, weight):

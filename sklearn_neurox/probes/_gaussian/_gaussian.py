@@ -17,14 +17,10 @@ from sklearn_neurox.probes._gaussian._density import (
 )
 from sklearn_neurox.probes._gaussian._moments import map_covariances
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
+from sklearn_neurox.utils._labels import check_no_missing_labels, encode_classes
 from sklearn_neurox.utils._names import seen_neuron_indices
 from sklearn_neurox.utils._sparse import refuse_sparse
-from sklearn_neurox.utils._validation import (
-    check_matrix,
-    check_no_missing_labels,
-    check_weight,
-    encode_classes,
-)
+from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
 class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):

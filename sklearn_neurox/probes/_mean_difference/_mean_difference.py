@@ -14,14 +14,11 @@ from sklearn_neurox.probes._mean_difference._class_moments import (
     ClassMoments,
     ledoit_wolf_covariance,
 )
+from sklearn_neurox.utils._finite import check_all_finite
+from sklearn_neurox.utils._labels import encode_classes, encode_known
+from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._solve import solve_covariance
-from sklearn_neurox.utils._validation import (
-    check_all_finite,
-    check_matrix,
-    check_weight,
-    encode_classes,
-    row_blocks,
-)
+from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 # A variance within classes below this share of the total is due to rounding.
 _ROUNDING = 1e-20
@@ -235,12 +232,7 @@ class MeanDifferenceProbeClassifier(ProbeClassifierMixin, BaseEstimator):
         # Private, but it has no public counterpart; scikit-learn's `partial_fit` methods use it.
         _check_partial_fit_first_call(self, classes)
         X, y, weights = self._check_input(X, y, sample_weight, reset=is_first, forget=False)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"y contains the labels {unknown.tolist()}, which are not in classes. In the "
-                "first call of partial_fit, set classes to all labels that can occur."
-            )
+        codes = encode_known(y, self.classes_)
         moments = self._start()
         if hasattr(self, "_moments"):
             moments = ClassMoments(**self._moments)
@@ -249,7 +241,7 @@ class MeanDifferenceProbeClassifier(ProbeClassifierMixin, BaseEstimator):
                 f"The 'shrinkage' parameter of {type(self).__name__} was set to {self.shrinkage} "
                 "after rows were read without it, so their covariance is unknown. Call fit."
             )
-        self._set_solution(self._updated(moments, X, np.searchsorted(self.classes_, y), weights))
+        self._set_solution(self._updated(moments, X, codes, weights))
         return self
 
     def _check_input(self, X, y, sample_weight, **params):

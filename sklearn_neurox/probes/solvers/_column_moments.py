@@ -2,8 +2,8 @@
 import numpy as np
 import torch
 
+from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
-from sklearn_neurox.utils._validation import row_blocks
 
 # Variances in this range neither overflow float32 nor lose digits when squared.
 _SMALLEST, _LARGEST = 1e-30, 1e30

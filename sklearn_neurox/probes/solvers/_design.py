@@ -3,8 +3,8 @@ import torch
 
 from sklearn_neurox.probes.solvers._column_moments import column_moments
 from sklearn_neurox.probes.solvers._linear_scores import linear_scores
+from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
-from sklearn_neurox.utils._validation import row_blocks
 
 
 class StandardizedDesign:

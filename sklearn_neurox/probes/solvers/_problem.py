@@ -19,8 +19,8 @@ from sklearn_neurox.probes.solvers._streamed_design import (
     is_memory_mapped,
     reading_order,
 )
+from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
-from sklearn_neurox.utils._validation import row_blocks
 
 # X may take this share of the free memory of a device.
 _DEVICE_SHARE = 0.7

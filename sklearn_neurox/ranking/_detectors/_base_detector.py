@@ -12,7 +12,8 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._detectors._class_counts import ClassCounter
-from sklearn_neurox.utils._validation import check_weight, encode_classes
+from sklearn_neurox.utils._labels import encode_classes
+from sklearn_neurox.utils._validation import check_weight
 
 # Each thread copies columns in blocks of at most this size.
 _BLOCK_BYTES = 32_000_000

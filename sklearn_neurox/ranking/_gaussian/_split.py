@@ -13,7 +13,7 @@ from sklearn_neurox.probes._gaussian._moments import (
 )
 from sklearn_neurox.ranking._gaussian._conditional_scores import column_weights, conditional_scores
 from sklearn_neurox.ranking._gaussian._greedy import GreedySelection, row_means
-from sklearn_neurox.utils._validation import encode_classes
+from sklearn_neurox.utils._labels import encode_classes
 
 # Number of columns that are read or scored at a time.
 _CHUNK = 128

@@ -406,7 +406,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="labels are missing, the first at row 4"):
         eraser.fit(X, np.where(np.arange(len(y)) == 4, np.nan, y + 0.5))
     mixed = pd.DataFrame({"a": y, "b": np.where(y == 1, "x", y.astype(object))})
-    with pytest.raises(ValueError, match="Input y mixes str and other labels"):
+    with pytest.raises(ValueError, match="Input y mixes strings and other types"):
         eraser.fit(X, mixed)
     with pytest.raises(ValueError, match=r"Got shape \(400, 1, 1\)"):
         eraser.fit(X, y[:, np.newaxis, np.newaxis])

@@ -177,7 +177,7 @@ def test_blocks_of_a_memory_mapped_half_precision_file(
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     expected = similarity(X.astype(np.float64), Y.astype(np.float64))
-    monkeypatch.setattr("sklearn_neurox.utils._validation._BLOCK_BYTES", 1000)
+    monkeypatch.setattr("sklearn_neurox.utils._row_blocks._BLOCK_BYTES", 1000)
     assert similarity(mapped, Y) == pytest.approx(expected)
 
 
@@ -190,7 +190,7 @@ def test_rows_are_upcast_a_block_at_a_time(rng, monkeypatch):
             widest.append(np.size(part))
             return np.asarray(part)
 
-    monkeypatch.setattr("sklearn_neurox.utils._validation._BLOCK_BYTES", 80 * 10)
+    monkeypatch.setattr("sklearn_neurox.utils._row_blocks._BLOCK_BYTES", 80 * 10)
     A = CenteredMatrix(rng.normal(size=(500, 10)).astype(np.float16).view(Watched))
     cross_product(A.rows, A.rows, shared_blocks(A, A))
     assert max(widest) == 100

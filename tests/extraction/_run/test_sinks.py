@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A warning that counts the rows on the first token of an input, where that is a sink."""
 
-import os
 import warnings
 
 import numpy as np
@@ -104,13 +103,10 @@ def test_a_cache_that_is_filled_warns_as_well(sunk, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_first_words_of_a_real_decoder_are_sinks():
-    folder = os.environ.get("SKLEARN_NEUROX_DECODER")
-    if not folder:
-        pytest.skip("SKLEARN_NEUROX_DECODER does not name a decoder's folder")
+def test_the_first_words_of_a_real_decoder_are_sinks(decoder):
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    tokenizer, model = AutoTokenizer.from_pretrained(decoder), AutoModel.from_pretrained(decoder)
     extractor = ActivationExtractor(model, tokenizer=tokenizer, layers=[0, 15, 30])
     (message,) = messages(extractor, TEXTS, "mean")
     assert message.startswith("3 of 3 rows") and "in hidden.15 (" in message
