@@ -258,6 +258,11 @@ def _check_attached(spec):
             )
 
 
+def files_of(spec):
+    """Return what changes with the files of a model and its tokenizer; None for a live model."""
+    return None if spec.is_live else _key(spec)
+
+
 def _key(spec):
     """Return everything a load depends on.
 

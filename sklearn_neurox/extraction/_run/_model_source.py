@@ -6,6 +6,7 @@ import numpy as np
 
 from sklearn_neurox.extraction._model._block_widths import join_neuron_names, widths_of
 from sklearn_neurox.extraction._model._blocks import choose_blocks
+from sklearn_neurox.extraction._model._loading import files_of
 from sklearn_neurox.extraction._run._batching import plan_batches, run_in_halves
 from sklearn_neurox.extraction._run._repeated_reads import count_pass
 from sklearn_neurox.extraction._text._sink_rows import report_sinks
@@ -26,6 +27,14 @@ class ModelSource:
     start_id: int | None  # a decoder's first token; if None, the last token of its text
     max_batch_tokens: int
     verbose: int
+    files: tuple | None = None  # those the texts were tokenized with, see `files_of`
+
+    def __getstate__(self):
+        # Files look different elsewhere, and pickles hold no resolved paths.
+        return vars(self) | {"files": None}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
 
     @cached_property
     def block_names(self):
@@ -114,6 +123,7 @@ class ModelSource:
         from sklearn_neurox.extraction._model._loading import load_model
         from sklearn_neurox.extraction._run._progress import progress
 
+        self._check_files()
         model = load_model(self.spec)
         traits_by_stack = {stack: traits_of(model, stack) for stack in self.stacks}
         self._check_unchanged(traits_by_stack)
@@ -131,6 +141,15 @@ class ModelSource:
             for batch in batches:
                 run_in_halves(run_batch, batch)
                 bar.update(int(lengths[batch].sum()))
+
+    def _check_files(self):
+        """Raise an error if the model's files are not those that the rows were transformed with."""
+        if self.files is not None and files_of(self.spec) != self.files:
+            raise ValueError(
+                f"The files of {self.spec.name} have changed, or are no longer at this path, since "
+                "the rows were transformed, so their tokens may not be those of the model. "
+                "Transform the rows again."
+            )
 
     def _check_unchanged(self, traits_by_stack):
         """Raise an error if the model lost or got layers since the rows were transformed."""
@@ -226,6 +245,7 @@ def model_source(request, tokenized, contexts, sequences, first_sequence):
         start_id=tokenized.start_id,
         max_batch_tokens=request.max_batch_tokens,
         verbose=request.verbose,
+        files=tokenized.files,
     )
 
 

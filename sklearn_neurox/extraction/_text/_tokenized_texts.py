@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 
 from sklearn_neurox.extraction._model import _config
-from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
+from sklearn_neurox.extraction._model._loading import files_of, load_config, load_tokenizer
 from sklearn_neurox.extraction._text._checks import check_vocabulary, limit_tokens
 from sklearn_neurox.extraction._text._prefix import with_prefix
 from sklearn_neurox.extraction._text._targets import target_tokenizer
@@ -23,6 +23,7 @@ class TokenizedTexts:
     start_id: int | None = None  # a decoder's first token, None for the last token of its text
     unknown_id: int | None = None  # of the unknown token; None if there is none, or from a cache
     blocks: tuple | None = None  # the requested ones, if a cache recalled the texts
+    files: tuple | None = None  # see `files_of`; None from a cache, which identifies the model
 
 
 def tokenize_texts(request, texts, pairs, contexts=None):
@@ -31,7 +32,7 @@ def tokenize_texts(request, texts, pairs, contexts=None):
     Raises a ValueError if config or tokenizer cannot be loaded, or do not fit each other or the
     parameters of the request.
     """
-    spec = request.spec
+    spec, files = request.spec, files_of(request.spec)
     config, tokenizer = load_config(spec), load_tokenizer(spec)
     available, _ = request.blocks
     stacks = {block.stack for block in available}
@@ -55,4 +56,5 @@ def tokenize_texts(request, texts, pairs, contexts=None):
         has_cls=tokenizer.cls_token_id is not None,
         pad_id=0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id),
         start_id=_config.decoder_start(config, stacks, model=spec.name),
+        files=files,
     )
