@@ -56,7 +56,7 @@ def _classes(probe):
 
 
 def _lacking(classes, y):
-    """Say which classes the training rows and the test rows lack."""
+    """Name the classes that the training rows or the test rows lack, for a message."""
     if classes is None:
         return ""
     labels = np.unique(np.asarray(y))

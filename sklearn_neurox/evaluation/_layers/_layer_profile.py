@@ -230,14 +230,9 @@ def layer_profile(
     1      1   0.93  0.91  0.95      NaN
     2      2   0.52  0.47  0.58      0.0
     """
-    X, y, groups = map(to_pandas, (X, y, groups))
-    check_no_missing_labels(y)
-    check_equal_lengths("layer_profile", X=X, y=y, groups=groups)
-    check_row_order(X, y)
-    check_row_order(X, groups, names=("X", "groups"))
+    X, labels, groups = _read_rows(X, y, groups)
     estimator, features = split_pipeline(estimator, features)
     _check_features(estimator, X, features)
-    labels = column_or_1d(np.asarray(y))
     classes = is_classifier(estimator)
     if classes:
         check_classification_targets(labels)
@@ -270,6 +265,16 @@ def layer_profile(
     profile, pairs = _tables(held_out.blocks, scores, replicates, n_groups, confidence)
     profile = profile.assign(n_words=len(predictions[0].y), n_groups=n_groups)
     return (profile, pairs) if return_pairs else profile
+
+
+def _read_rows(X, y, groups):
+    """Convert tables of other libraries, and check that the rows belong together."""
+    X, y, groups = map(to_pandas, (X, y, groups))
+    check_no_missing_labels(y)
+    check_equal_lengths("layer_profile", X=X, y=y, groups=groups)
+    check_row_order(X, y)
+    check_row_order(X, groups, names=("X", "groups"))
+    return X, column_or_1d(np.asarray(y)), groups
 
 
 def _check_features(estimator, X, features):

@@ -184,7 +184,7 @@ class Shard:
 
 
 def advice_about(error):
-    """Say what follows from a file that cannot be used, and what to do about it."""
+    """Return the consequence of a file that cannot be used, and what to do about it."""
     path, reason = error.path, error.reason
     if isinstance(error.__cause__, NotRegularError):
         return (

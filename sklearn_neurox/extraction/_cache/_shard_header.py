@@ -124,7 +124,7 @@ def read_header(file, n_bytes, path):
 
 
 def _where_from(raw):
-    """Say where a shard with another beginning comes from."""
+    """Return the origin of a shard whose header begins differently, for a message."""
     metadata = json.loads(raw)["__metadata__"]
     if metadata["format"] != f"sklearn-neurox {FORMAT}":
         return f"its format is {metadata['format']!r}, not 'sklearn-neurox {FORMAT}'"

@@ -97,7 +97,7 @@ def shown_spans(encodings, tokens, lengths):
 
 
 def _align_named(rows, encodings):
-    """Give each row that names a token, by its number in the text, that token."""
+    """Align the rows that name a token by its number in the text with that token."""
     own = own_tokens(encodings)
     ptr = np.searchsorted(own, encodings.ptr)
     naming = np.flatnonzero(rows.token_index >= 0)

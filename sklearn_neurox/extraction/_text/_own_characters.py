@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Give each token the characters that it is made of, where tokenizers report others."""
+"""Assign tokens the characters that they are made of, where tokenizers report others."""
 
 import numpy as np
 
