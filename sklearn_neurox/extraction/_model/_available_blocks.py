@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from sklearn_neurox.extraction._model import _config
 from sklearn_neurox.extraction._model._blocks import MODULE, Block
-from sklearn_neurox.extraction._model._loading import load_skeleton
+from sklearn_neurox.extraction._model._loading import build_skeleton, load_skeleton
 
 _LAYERED = ("hidden", "mlp", "attention")
 
@@ -48,13 +48,25 @@ def _check_layers(spec, config, stack):
 
     stated = _config.hidden_layers(config, stack)[-1]
     n_layers = traits_of(spec.model, stack).n_layers
-    if stated != n_layers:
+    # Some architectures return other states than their layers', which is said when they are read.
+    if stated != n_layers and was_rebuilt(spec, stack):
         raise ValueError(
-            f"The config of {spec.name} states {stated} layers, but the model returns the states "
-            f"of {n_layers}. If you removed or added layers, tell the config: set "
-            f"model.config.num_hidden_layers = {n_layers} (or its name in this config). Otherwise, "
-            "name modules with component='module:<glob>'."
+            f"ActivationExtractor cannot read the layers of {spec.name}: its config states "
+            f"{stated} layers, but the model returns the states of {n_layers}, so layers were "
+            "removed or added. Tell the config, too: model.config.num_hidden_layers = "
+            f"{n_layers} (or its name in this config)."
         )
+
+
+def was_rebuilt(spec, stack):
+    """Return whether a live model has other modules than its config describes."""
+    from sklearn_neurox.extraction._model._forward import base_of
+
+    present, described = (
+        {name for name, _ in base_of(model, stack).named_modules()}
+        for model in (spec.model, build_skeleton(spec))
+    )
+    return present != described
 
 
 def _blocks_of_modules(spec, config, component, stack):

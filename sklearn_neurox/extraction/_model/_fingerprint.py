@@ -2,6 +2,7 @@
 """Identify a model and its tokenizer without loading them."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -78,6 +79,12 @@ def leave_behind(spec, *, with_digests):
     return DetachedModel(name, model, _of_tokenizer(spec, None) if own else None)
 
 
+@functools.cache
+def _version(package):
+    # Reading it searches the path, where a process that gives up its rights may not look.
+    return version(package)
+
+
 def _of_model(spec, memo):
     if spec.fingerprint is not None:
         return ["named", spec.fingerprint]
@@ -91,7 +98,7 @@ def _of_model(spec, memo):
     form = [] if spec.dtype == "float32" else [spec.dtype]
     if spec.weights == "pretrained":
         return [*_of_files_at(folder, commit, _SUFFIXES, memo), *form]
-    libraries = [version("torch"), version("transformers")]
+    libraries = [_version("torch"), _version("transformers")]
     # A file that holds everything holds the config, too.
     config = None if folder.is_file() else _of_config(folder)
     others = _of_files_at(folder, commit, _SUFFIXES - _WEIGHTS, memo, without="config.json")
@@ -191,7 +198,7 @@ def _of_live(model):
     from sklearn_neurox.extraction._model._forward import run_once
     from sklearn_neurox.extraction._model._overwritten import overwritten_by
 
-    settings, module = [version("transformers")], model
+    settings, module = [_version("transformers")], model
     if isinstance(model, TorchModel):
         if model.fingerprint is None:
             return None

@@ -206,10 +206,11 @@ def load_skeleton(spec):
     if model is not None:
         return model
     key = ("skeleton", *_key(spec))
-    return _kept(_tokenizers, key, _MAX_TOKENIZERS, lambda: _build_skeleton(spec))
+    return _kept(_tokenizers, key, _MAX_TOKENIZERS, lambda: build_skeleton(spec))
 
 
-def _build_skeleton(spec):
+def build_skeleton(spec):
+    """Build the modules that the config of a model describes, without weights."""
     import torch
     from transformers import AutoModel
 

@@ -4,8 +4,10 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from sklearn_neurox.extraction._model._available_blocks import was_rebuilt
 from sklearn_neurox.extraction._model._block_widths import join_neuron_names, widths_of
 from sklearn_neurox.extraction._model._blocks import choose_blocks
+from sklearn_neurox.extraction._model._config import hidden_layers
 from sklearn_neurox.extraction._model._loading import files_of
 from sklearn_neurox.extraction._run._batching import plan_batches, run_in_halves
 from sklearn_neurox.extraction._run._repeated_reads import count_pass
@@ -155,11 +157,18 @@ class ModelSource:
         """Raise an error if the model lost or got layers since the rows were transformed."""
         for stack, traits in traits_by_stack.items():
             own = [b for b in self.available if b.stack == stack and b.component == "hidden"]
-            if own and own[-1].layer != traits.n_layers:
+            if own and own[-1].layer != traits.n_layers and self._was_changed(stack, own[-1]):
                 raise ValueError(
                     f"{self.spec.name} had {own[-1].layer} layers when the rows were transformed, "
                     f"and has {traits.n_layers} now. Transform the rows again."
                 )
+
+    def _was_changed(self, stack, last):
+        """Return whether a live model or its config was changed; some always have other states."""
+        if not self.spec.is_live:
+            return False
+        stated = hidden_layers(self.spec.model.config, stack)[-1]
+        return stated != last.layer or was_rebuilt(self.spec, stack)
 
     def reads_types(self, model):
         """Return whether the model is to be given the token types of its tokenizer."""

@@ -149,9 +149,10 @@ def documented():
 
 
 @pytest.mark.slow
-def test_every_architecture_is_read_as_it_runs_alone_or_refused_by_name():
+@pytest.mark.parametrize("part", range(4))  # which several processes can share
+def test_every_architecture_is_read_as_it_runs_alone_or_refused_by_name(part):
     wrong, counts, said = [], Counter(), documented()
-    for name in architectures():
+    for name in architectures()[part::4]:
         try:
             with limited(90):
                 found = outcome(name)
@@ -164,4 +165,4 @@ def test_every_architecture_is_read_as_it_runs_alone_or_refused_by_name():
         if "not built" not in found.get("model", "") and said.get(name, ()) != missing_of(found):
             wrong.append(f"{name}: the page says {said.get(name, ())}, but: {found}")
     assert not wrong, "\n".join(wrong)
-    assert counts["read"] > 800
+    assert counts["read"] > 200

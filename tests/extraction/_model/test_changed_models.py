@@ -117,7 +117,7 @@ def test_a_config_that_does_not_know_of_the_change(tiny):
             with pytest.raises(ValueError, match=r"3 layers when .* has 2 now.*again"):
                 plan.pool("mean")
             model.config.num_hidden_layers = 3
-            message = r"states 3 layers, but .* of 2\. .*config\.num_hidden_layers = 2"
+            message = r"states 3 layers, but .* of 2, .*config\.num_hidden_layers = 2"
             for component in ("hidden", "mlp"):
                 with pytest.raises(ValueError, match=message):
                     extractor.set_params(component=component).transform(TEXTS)
