@@ -540,7 +540,7 @@ def test_labels_and_order(words, H, features):
             ),
             Followed(
                 lambda: ranker().fit(values, mixed),
-                r"row 3 is 7, a int.*y.astype\(str\)",
+                r"7 at row 3 is of type int.* y.astype\(str\)",
                 lambda: ranker().fit(values, mixed.astype(str)).classes_,
                 ["7", "DET", "NOUN", "VERB"],
             ),

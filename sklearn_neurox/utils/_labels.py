@@ -20,7 +20,7 @@ def check_no_missing_labels(y, *, input_name="y", may_mix=False):
         missing = missing.any(axis=1)
     if not missing.any():
         if not may_mix:
-            check_one_type(labels, f"Input {input_name}")
+            check_one_type(labels, f"Input {input_name}", f"{input_name}.astype(str)")
         return
     first = int(np.flatnonzero(missing)[0])
     column = repr(name) if isinstance(name, str) else "<the column of labels>"
@@ -31,7 +31,7 @@ def check_no_missing_labels(y, *, input_name="y", may_mix=False):
     )
 
 
-def check_one_type(labels, what):
+def check_one_type(labels, what, remedy):
     """Raise an error if some labels are strings and others are not; missing ones are ignored."""
     if not pd.api.types.is_object_dtype(labels):
         return
@@ -44,7 +44,7 @@ def check_one_type(labels, what):
     raise ValueError(
         f"{what} mixes strings and other types: {values[row]!r} at row {row} is a string, but "
         f"{values[other_row]!r} at row {other_row} is of type {type(values[other_row]).__name__}. "
-        "Convert all of them to one type, for example to strings with str()."
+        f"Convert all of them to one type, for example to strings with {remedy}."
     )
 
 

@@ -103,7 +103,7 @@ def assemble_frame(
     """Build the frame from a text and id per sentence, and a span, word and annotations per row."""
     check_column_names(annotations)
     for name, column in annotations.items():
-        check_one_type(column, f"The annotation {name!r}")
+        check_one_type(column, f"The annotation {name!r}", "str()")
     distinct, text_codes = unique_in_order(texts)
     categories = pd.Index(distinct, dtype=string_dtype())
     of_row = np.repeat(np.arange(len(texts)), lengths)
