@@ -14,6 +14,7 @@ from benchmarks import (
     _probes,
     _ranking,
     _report,
+    _subset,
     _trace,
 )
 
@@ -27,6 +28,7 @@ _SUITES = {
     "probes": _probes.run,
     "ranking": _ranking.run,
     "report": _report.run,
+    "subset": _subset.run,
     "trace": _trace.run,
 }
 # Run only when asked for by name: one needs a card, the other hours.
