@@ -15,6 +15,7 @@ from sklearn_neurox.evaluation._similarity._cka import cka
 from sklearn_neurox.evaluation._similarity._maxcorr import maxcorr
 from sklearn_neurox.evaluation._similarity._pwcca import pwcca
 from sklearn_neurox.evaluation._similarity._svcca import svcca
+from sklearn_neurox.evaluation._sparse_probing_curve import sparse_probing_curve
 
 __all__ = [
     "ControlTaskClassifier",
@@ -30,5 +31,6 @@ __all__ = [
     "pwcca",
     "ranking_agreement",
     "selectivity_score",
+    "sparse_probing_curve",
     "svcca",
 ]
