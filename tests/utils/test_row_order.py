@@ -29,6 +29,7 @@ from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.inspection import (
     NeuronReport,
     highlight,
+    neuron_summary,
     predictions_frame,
     top_contexts,
     top_words,
@@ -246,6 +247,12 @@ CHECKED = {
     ),
     "NeuronReport, y": lambda rows, index: NeuronReport(
         ProbelessRanker().fit(H, Y.loc[H.index]), H, Y.loc[index], WORDS
+    ),
+    "neuron_summary": lambda rows, index: neuron_summary(
+        ProbelessRanker().fit(H, Y.loc[H.index]), H, Y.loc[H.index], words=rows, min_count=1
+    ),
+    "neuron_summary, y": lambda rows, index: neuron_summary(
+        ProbelessRanker().fit(H, Y.loc[H.index]), H, Y.loc[index]
     ),
     "online_codelength, groups": lambda rows, index: online_codelength(
         PROBE, H, Y.loc[H.index], fractions=[0.5, 1.0], groups=WORDS["text"].loc[index]
