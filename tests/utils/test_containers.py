@@ -169,6 +169,7 @@ def calls_on_matrix(words, H):
     }
 
 
+@pytest.mark.slow
 def test_frames_of_words(words, H, features, tmp_path):
     calls = calls_on_words(words, H, features, tmp_path)
     for name, call in calls.items():
@@ -177,6 +178,7 @@ def test_frames_of_words(words, H, features, tmp_path):
             assert_same(call(convert(words)), expected, (name, kind))
 
 
+@pytest.mark.slow
 def test_matrices_with_names(words, H):
     for name, call in calls_on_matrix(words, H).items():
         expected = call(H)
@@ -184,6 +186,7 @@ def test_matrices_with_names(words, H):
             assert_same(call(FRAMES[kind](H)), expected, (name, kind))
 
 
+@pytest.mark.slow
 def test_columns(words, H):
     probe, values = GaussianNB(), H.to_numpy()
     y, groups, control = words["upos"], words["text"], control_labels(words, words["upos"])
@@ -253,6 +256,7 @@ def test_causal_effect(words):
         assert_same(found, call(own, own["upos"]), kind)
 
 
+@pytest.mark.slow
 def test_displays(H, words):
     import matplotlib.pyplot as plt
 

@@ -141,6 +141,7 @@ def test_a_matrix_with_the_index_of_the_words(estimator):
     estimator.fit(H, y.sort_index().to_numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_folds", [2, 5])
 def test_parts_of_a_split_share_only_some_labels(n_folds):
     words = make_tagged_words(20, random_state=0)
@@ -196,6 +197,7 @@ def test_functions_warn_too(name):
     assert not any(WARNS in str(warning.message) for warning in caught)
 
 
+@pytest.mark.slow
 def test_all_matrices_and_all_labels_are_checked():
     y, rows = Y.loc[WORDS.index], WORDS.index[::-1]
     given = {"groups": WORDS["text"].to_numpy()}
@@ -278,6 +280,7 @@ def _said(check, index):
     return any(WARNS in str(warning.message) for warning in caught)
 
 
+@pytest.mark.slow
 def test_whatever_is_paired_by_position_is_checked():
     """Words, groups, weights and second matrices, not only labels."""
     wrong = [name for name, check in CHECKED.items() if not _said(check, Y.index)]
