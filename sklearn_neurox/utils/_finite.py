@@ -125,8 +125,9 @@ def _first_tiny(X, least):
         np.maximum.at(largest, X.indices, np.abs(X.data))
     else:
         for block in row_blocks(X):
-            np.maximum(largest, X[block].max(axis=0), out=largest)
-            np.maximum(largest, -X[block].min(axis=0), out=largest)
+            with np.errstate(invalid="ignore"):
+                np.maximum(largest, X[block].max(axis=0), out=largest)
+                np.maximum(largest, -X[block].min(axis=0), out=largest)
     columns = np.flatnonzero((largest > 0) & (largest < least))
     if not len(columns):
         return None
