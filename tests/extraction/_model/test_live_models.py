@@ -170,6 +170,7 @@ def test_a_config_that_asks_for_tuples(family, live, words):
     np.testing.assert_array_equal(extractor.transform(words).pool("last"), expected)
 
 
+@pytest.mark.slow
 def test_an_adapter_that_is_switched_off_is_another_model(live, words, tmp_path):
     """For example, peft layers keep their parameters when they are switched off."""
     import torch
