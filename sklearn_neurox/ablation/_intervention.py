@@ -10,7 +10,6 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn_neurox.ablation._direction_fills import check_directions, is_direction
 from sklearn_neurox.ablation._fills import check_fills
 from sklearn_neurox.ablation._interchange import check_interchange
-from sklearn_neurox.extraction._editing._check_positions import check_positions
 from sklearn_neurox.extraction._editing._neurons import find_neurons
 from sklearn_neurox.utils._containers import to_pandas
 
@@ -96,6 +95,8 @@ def plan_intervention(extractor, fills, positions, values, *, model, caller):
     -------
     intervention : Intervention
     """
+    from sklearn_neurox.extraction._editing._check_positions import check_positions
+
     is_interchange = fills.fill == "interchange"
     if is_interchange and isinstance(positions, str):
         raise ValueError(
