@@ -2,7 +2,7 @@
 """An intervention in a model: what is changed, how, and where."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, StrOptions
@@ -30,13 +30,15 @@ class Intervention:
         """Change a model within the context; ``places`` chooses neurons or directions."""
         from sklearn_neurox.extraction._editing._editing import editing
 
-        with editing(model, self.changes(places), self.positions):
+        changes = self.prepared().fills.changes(places)
+        with editing(model, changes, self.positions):
             yield model
 
-    def changes(self, places=None):
-        """Return the changes for `editing`, after the other rows were read, if there are any."""
-        fills = self.fills if self.read is None else self.fills.with_states(self.read())
-        return fills.changes(places)
+    def prepared(self):
+        """Return an intervention that has read the other rows, if it inserts their states."""
+        if self.read is None:
+            return self
+        return replace(self, fills=self.fills.with_states(self.read()), read=None)
 
 
 def check_what(spec, what, fill, values, step, *, caller, parameter="neurons"):
