@@ -25,7 +25,7 @@ from tests.ablation.hooks import (
     not_first_of,
     sites,
 )
-from tests.extraction.families import FAMILIES
+from tests.extraction.families import FAMILIES, OTHERS, TWO_STACKS, load
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
@@ -510,3 +510,47 @@ def test_a_real_decoder(decoder):
             assert torch.equal(found.sequences, expected.sequences)
             for ours, theirs in zip(found.logits, expected.logits, strict=True):
                 torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def _padding_itself():
+    """Build a model that pads its inputs to its window."""
+    from transformers import LongformerConfig, LongformerModel
+
+    config = LongformerConfig(
+        vocab_size=600, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=24, attention_window=4, max_position_embeddings=64, pad_token_id=1,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return LongformerModel(config).eval()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [*FAMILIES, *OTHERS, "longformer"])
+def test_words_of_each_family(family, tmp_path):
+    kind = {**FAMILIES, **OTHERS}[family].tokenizer if family != "longformer" else "roberta"
+    folder = make_tiny_model(kind, path=tmp_path, hidden_size=16, n_heads=2)
+    if family == "longformer":
+        model, tokenizer = _padding_itself(), AutoTokenizer.from_pretrained(folder)
+    else:
+        model, tokenizer = load(family, folder)
+    stack = "decoder" if family in TWO_STACKS else None
+    prefix = f"{stack}." if stack else ""
+    for component in ("hidden", "mlp", "attention"):
+        if (family, component) in (("mixtral", "mlp"),):
+            continue
+        extractor = ActivationExtractor(
+            model, tokenizer=tokenizer, layers=[2], component=component, stack=stack
+        )
+        plain = extractor.transform(WORDS).pool("mean")
+        for positions, gone in ((ROWS, CHOSEN), ("not_first", None)):
+            with ablate_model(extractor, f"{prefix}{component}.2.*", positions=positions):
+                changed = extractor.transform(WORDS).pool("mean")
+            zero = ~changed.any(axis=1)
+            if gone is not None:
+                own = np.isin(np.arange(len(WORDS)), gone)
+                assert (zero == own).all(), component
+                np.testing.assert_allclose(changed[~own], plain[~own], atol=1e-5)
+            else:
+                # Only the first word of a text may own the first token.
+                assert zero[WORDS["position"].to_numpy() > 0].all()
