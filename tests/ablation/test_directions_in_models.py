@@ -61,6 +61,7 @@ def frame(matrix):
     return pd.DataFrame(np.atleast_2d(matrix), columns=NAMES)
 
 
+@pytest.mark.slow
 def test_fills_along_one_direction_equal_formulas_by_hand(loaded):
     model, tokenizer = loaded
     unit = torch.tensor(ONE / np.linalg.norm(ONE), dtype=torch.float32)
@@ -85,6 +86,14 @@ def test_fills_along_one_direction_equal_formulas_by_hand(loaded):
         for what in (frame(ONE), pd.Series(ONE, index=NAMES), frame(ONE)[NAMES[::-1]]):
             found = ours(model, tokenizer, what, **options)
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5, msg=str(options))
+
+
+def test_projecting_out_equals_a_hook_by_hand(loaded):
+    model, tokenizer = loaded
+    unit = torch.tensor(ONE / np.linalg.norm(ONE), dtype=torch.float32)
+    expected = by_hand(model, tokenizer, lambda h: h - (h @ unit)[:, None] * unit)
+    found = ours(model, tokenizer, frame(ONE))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_several_directions_are_removed_together(loaded):
