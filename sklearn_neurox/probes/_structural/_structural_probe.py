@@ -36,8 +36,8 @@ class StructuralProbe(RegressorMixin, BaseEstimator):
         Strength of the ridge penalty on B. 0 is the objective of [1]_. A penalty helps if there are
         only a few hundred sentences. It does not depend on the units of X or y.
 
-    tol : float, default=1e-4
-        The solver stops if a step decreases the objective by at most this share.
+    tol : float, default=3e-5
+        The solver stops if a step decreases the objective by at most ``tol`` times the mean target.
 
     max_iter : int, default=500
         Maximum number of steps, in each of the two stages.
@@ -96,7 +96,7 @@ class StructuralProbe(RegressorMixin, BaseEstimator):
     References
     ----------
     .. [1] J. Hewitt, C. D. Manning, "A Structural Probe for Finding Syntax in Word
-       Representations", NAACL 2019, equation 1 and section 2.2.
+       Representations", NAACL 2019.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class StructuralProbe(RegressorMixin, BaseEstimator):
         rank: int | None = 64,
         *,
         alpha: float = 0.0,
-        tol: float = 1e-4,
+        tol: float = 3e-5,
         max_iter: int = 500,
         device: str = "auto",
     ):
@@ -186,28 +186,23 @@ class StructuralProbe(RegressorMixin, BaseEstimator):
                 "distances, which are never negative; pass the number of arcs between two words."
             )
         weight = check_weight(sample_weight, X)
-        if weight is not None and not weight.any():
-            raise ValueError(f"{caller} was given no row of positive weight.")
-        loss = DistanceLoss(X, y, weight, resolve_device(self.device, caller=caller))
-        components, self.n_iter_ = self._minimize(loss)
-        self.loss_ = loss.absolute(components * loss.scale)
-        self.components_ = components
+        # Distances in units of their mean: the stopping rule of L-BFGS has no unit.
+        unit = np.average(y, weights=weight) or 1.0
+        loss = DistanceLoss(X, y / unit, weight, resolve_device(self.device, caller=caller))
+        point, self.n_iter_ = self._minimize(loss)
+        self.loss_ = float(unit * loss.absolute(point))
+        self.components_ = _rotated(np.sqrt(unit) * point / loss.scale)
         return self
 
     def _minimize(self, loss):
-        """Return the components, in units of X, and the number of steps."""
-        n_features = len(loss.scale)
-        rank = n_features if self.rank is None else min(self.rank, n_features)
-        # `start` and `smoothed` take components in units of the scaled columns.
+        """Return the components, which act on scaled columns, and the number of steps."""
+        rank = len(loss.scale) if self.rank is None else min(self.rank, len(loss.scale))
         point, n_iter = loss.start(rank), 0
-        unit = loss.weight @ loss.y
-        if not unit:
-            return np.zeros((rank, n_features)), 0
         for width in _WIDTHS:
             found = minimize(
                 self._objective,
                 point.ravel(),
-                args=(loss, point.shape, width * unit),
+                args=(loss, point.shape, width),
                 jac=True,
                 method="L-BFGS-B",
                 # The gradient is not tested: its norm has a unit.
@@ -217,11 +212,11 @@ class StructuralProbe(RegressorMixin, BaseEstimator):
         if found.nit >= self.max_iter:
             warn_user(
                 f"{type(self).__name__} stopped after max_iter={self.max_iter} steps, when the "
-                "objective still decreased by more than tol per step. Raise max_iter or tol, or "
+                "objective still decreased by more than tol times the mean target. Raise max_iter or tol, or "
                 "choose a larger alpha.",
                 ConvergenceWarning,
             )
-        return _rotated(point / loss.scale), n_iter
+        return point, n_iter
 
     def _objective(self, point, loss, shape, width):
         components = point.reshape(shape)
