@@ -212,8 +212,8 @@ class StructuralProbe(RegressorMixin, BaseEstimator):
         if found.nit >= self.max_iter:
             warn_user(
                 f"{type(self).__name__} stopped after max_iter={self.max_iter} steps, when the "
-                "objective still decreased by more than tol times the mean target. Raise max_iter or tol, or "
-                "choose a larger alpha.",
+                "objective still decreased by more than tol times the mean target. Raise max_iter "
+                "or tol, or choose a larger alpha.",
                 ConvergenceWarning,
             )
         return point, n_iter

@@ -132,6 +132,7 @@ def _embedded_trees(n_features=10, noise=3.0):
     return sentences
 
 
+@pytest.mark.slow
 def test_trees_embedded_under_noise_are_recovered():
     sentences = _embedded_trees()
     X, y, weight = _pairs(sentences)
