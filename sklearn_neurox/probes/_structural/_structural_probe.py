@@ -174,6 +174,9 @@ class StructuralProbe(RegressorMixin, BaseEstimator):
         ConvergenceWarning
             If the solver stops at ``max_iter``.
         """
+        return self._fit(X, y, sample_weight)
+
+    def _fit(self, X, y, sample_weight):
         from sklearn_neurox.probes._structural._distance_loss import DistanceLoss
 
         caller = type(self).__name__
@@ -237,6 +240,9 @@ class StructuralProbe(RegressorMixin, BaseEstimator):
         distances : ndarray of shape (n_pairs,)
             Predicted tree distances, which are not negative.
         """
+        return self._distances(X)
+
+    def _distances(self, X):
         check_is_fitted(self)
         X = check_matrix(self, X, reset=False)
         dtype = np.result_type(X.dtype, np.float32)
