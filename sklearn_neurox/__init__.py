@@ -27,6 +27,7 @@ from sklearn_neurox.probes import (
     ElasticNetProbeRegressorCV,
     GaussianProbeClassifier,
     MeanDifferenceProbeClassifier,
+    StructuralProbe,
 )
 from sklearn_neurox.ranking import GaussianRanker, LCARanker, ProbelessRanker, RandomRanker
 from sklearn_neurox.selection import (
@@ -59,6 +60,7 @@ __all__ = [
     "ProbelessRanker",
     "RandomRanker",
     "SparseAutoencoderEncoder",
+    "StructuralProbe",
     "SubwordAggregator",
     "__version__",
     "ablate_model",
