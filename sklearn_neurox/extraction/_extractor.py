@@ -450,7 +450,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             first_token=find_first_tokens(rows, tokenized, first_sequence),
             missing=request.missing,
             # A view, since joblib.Memory hashes an object that labels share unlike an equal one.
-            index=rows.index.view(),
+            index=None if rows.index is None else rows.index.view(),
         )
 
     def fill_cache(
