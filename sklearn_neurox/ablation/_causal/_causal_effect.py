@@ -1,30 +1,34 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from numbers import Integral
+from functools import partial
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 
+from sklearn_neurox.ablation._causal._choices import UNCHANGED, choose
+from sklearn_neurox.ablation._causal._effect_table import Scored
+from sklearn_neurox.ablation._causal._inputs import (
+    check_groups,
+    check_labels,
+    checked_metric,
+    reader_of,
+    report_unscored,
+)
 from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS, check_fills
 from sklearn_neurox.extraction import ActivationExtractor
-from sklearn_neurox.extraction._editing._neurons import find_neurons
 from sklearn_neurox.utils._containers import read_frame, to_pandas
-from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
-from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
 from sklearn_neurox.utils._tqdm import progress_bar
-from sklearn_neurox.utils._validation import check_row_order
-from sklearn_neurox.utils._warn_user import warn_user
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-_WHICH = ("top", "random", "bottom")
 
 
 @validate_params(
@@ -32,12 +36,17 @@ _WHICH = ("top", "random", "bottom")
         "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), ActivationExtractor],
         "words": "no_validation",  # may be a table of any library
         "y": ["array-like"],
-        "neurons": ["array-like"],
+        "neurons": ["array-like", dict],
         "positive": "no_validation",
+        "by": [StrOptions({"neuron", "head", "layer"})],
         "steps": [*COUNT_CONSTRAINTS[:2], "array-like"],
-        "which": [StrOptions(set(_WHICH)), "array-like"],
+        "which": [str, "array-like", None],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         **FILL_CONSTRAINTS,
+        "metric": [callable, None],
+        "groups": ["array-like", None],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "return_words": ["boolean"],
         "tokenizer": [str, os.PathLike, HasMethods(["convert_ids_to_tokens"]), None],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "max_batch_tokens": [Interval(Integral, 1, None, closed="left")],
@@ -51,22 +60,27 @@ def causal_effect(
     model: "str | os.PathLike | PreTrainedModel | ActivationExtractor",
     words: pd.DataFrame,
     y: ArrayLike,
-    neurons: ArrayLike,
+    neurons: ArrayLike | Mapping,
     *,
     positive: object = True,
+    by: str = "neuron",
     steps: int | float | Iterable[int | float] = (0.05, 0.10, 0.20),
-    which: str | Iterable[str] = _WHICH,
+    which: str | Iterable[str] | None = None,
     n_draws: int = 5,
     fill: str | float = "zero",
     values: float | ArrayLike | None = None,
     step: float | ArrayLike = 1.0,
+    metric: Callable | None = None,
+    groups: ArrayLike | None = None,
+    confidence: float = 0.95,
+    return_words: bool = False,
     tokenizer: "str | os.PathLike | PreTrainedTokenizerBase | None" = None,
     max_length: int | None = None,
     max_batch_tokens: int = 2048,
     device: str | None = None,
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Measure how a language model's predictions change when neurons inside it are ablated.
 
     A ranking shows which neurons *carry* a property. To learn whether the model *uses* them, ablate
@@ -230,9 +244,8 @@ def causal_effect(
 
     caller = "causal_effect"
     words, y = read_frame(words, caller=caller), to_pandas(y)
-    carries = _check_labels(words, y, positive)
-    which = _check_which(which)
-    extractor = _reader(
+    carries = check_labels(words, y, positive)
+    extractor = reader_of(
         model,
         tokenizer=tokenizer,
         max_length=max_length,
@@ -241,133 +254,38 @@ def causal_effect(
     )
     request = extractor._request()
     model = load_language_model(request.spec, caller=caller)
-    found = find_neurons(replace(request.spec, model=model), neurons, caller=caller)
+    found, choices = choose(
+        replace(request.spec, model=model),
+        neurons,
+        by=by,
+        steps=steps,
+        which=which,
+        n_draws=n_draws,
+        random_state=check_random_state(random_state),
+    )
     fills = check_fills(fill, values, step, found, caller=caller)
-    counts = _check_steps(steps, len(found))
     predictor = WordPredictor(request, words, caller=caller)
-    is_scored = _report_unscored(predictor, len(words))
-    choices = _choices(len(found), counts, which, n_draws, check_random_state(random_state))
-    return _measure(model, predictor, fills, list(choices), carries, is_scored, verbose)
+    is_scored = report_unscored(predictor, len(words))
+    scored = Scored(predictor, carries, is_scored, check_groups(words, groups))
+    metric = checked_metric(metric, words)
+    runs = _run(model, predictor, fills, choices, metric, verbose)
+    of_choices = [
+        (choice.labels, scored.of_rows(after, runs[0]))
+        for choice, after in zip([UNCHANGED, *choices], runs, strict=True)
+    ]
+    effect = pd.DataFrame(
+        {**labels, **numbers}
+        for labels, rows in of_choices
+        for numbers in scored.summary(rows, confidence if labels["which"] != "none" else None)
+    )
+    return (effect, scored.words_frame(of_choices, words.index)) if return_words else effect
 
 
-def _check_labels(words, y, positive):
-    check_no_missing_labels(y)
-    check_consistent_length(words, y)
-    check_row_order(words, y, names=("words", "y"))
-    carries = np.asarray(y, dtype=object) == positive
-    if np.shape(carries) != (len(words),):
-        raise ValueError(
-            "The 'y' parameter of causal_effect must contain one label per word, comparable with "
-            f"'positive'. Got labels of shape {np.shape(y)} and positive={positive!r}."
-        )
-    if not carries.any():
-        present = pd.unique(np.asarray(y, dtype=object))
-        raise ValueError(
-            f"The 'positive' parameter of causal_effect is {positive!r}, but no word has this "
-            f"label. The labels are {list(present[:10])}."
-        )
-    return carries.astype(bool)
-
-
-def _reader(model, **reading):
-    """Return an extractor that determines how texts are read, for a layer that every model has."""
-    if not isinstance(model, ActivationExtractor):
-        return ActivationExtractor(model, layers=0, **reading)
-    model._validate_params()
-    default = ActivationExtractor()
-    twice = [name for name, value in reading.items() if value != getattr(default, name)]
-    if twice:
-        raise ValueError(
-            f"The {twice[0]!r} parameter of causal_effect does not apply to a model given as an "
-            "ActivationExtractor. Set it on the extractor with set_params, and omit it here."
-        )
-    if model.weights == "random":
-        raise ValueError(
-            "The 'model' parameter of causal_effect is an ActivationExtractor with "
-            "weights='random', which has learned nothing to ablate. Use weights='pretrained'."
-        )
-    own = model._shallow_copy()
-    own.layers, own.component, own.stack, own.cache = 0, "hidden", None, None
-    return own
-
-
-def _check_which(which):
-    which = [which] if isinstance(which, str) else list(which)
-    wrong = [one for one in which if one not in _WHICH]
-    if wrong or not which or len(set(which)) < len(which):
-        raise ValueError(
-            f"The 'which' parameter of causal_effect must contain at least one of "
-            f"{', '.join(_WHICH)}, each at most once. Got {wrong[0] if wrong else which!r}."
-        )
-    return which
-
-
-def _check_steps(steps, n_neurons):
-    counts = []
-    for step in check_counts(steps, caller="causal_effect", parameter="steps"):
-        if step > n_neurons:
-            raise ValueError(
-                f"The 'steps' parameter of causal_effect contains {step}, but 'neurons' lists only "
-                f"{n_neurons}."
-            )
-        counts.append(count_neurons(step, n_neurons, caller="causal_effect", parameter="steps"))
-    return sorted(set(counts))
-
-
-def _choices(n_neurons, counts, which, n_draws, random_state):
-    """Yield the labels of each ablation and the places of its neurons in the ranking."""
-    ranking = np.arange(n_neurons)
-    orders = {
-        "top": [ranking],
-        "random": [random_state.permutation(n_neurons) for _ in range(n_draws)],
-        "bottom": [ranking[::-1]],
-    }
-    for one in which:
-        for draw, order in enumerate(orders[one]):
-            for count in counts:
-                yield {"which": one, "n_neurons": count, "draw": draw}, order[:count]
-
-
-def _report_unscored(predictor, n_rows):
-    is_scored = np.ones(n_rows, dtype=bool)
-    for why, rows in predictor.unscored.items():
-        is_scored[rows] = False
-        if len(rows):
-            warn_user(
-                f"causal_effect cannot score {len(rows)} of {n_rows} words, because {why}; the "
-                f"first is {predictor.rows.name(int(rows[0]))}. They are excluded from all means "
-                "and counted in the column 'n_unscored'."
-            )
-    return is_scored
-
-
-def _measure(model, predictor, fills, choices, carries, is_scored, verbose):
+def _run(model, predictor, fills, choices, metric, verbose):
+    """Predict the words with the model as it is, and with each choice of neurons changed."""
     from sklearn_neurox.extraction._editing._editing import editing
 
-    batches = predictor.batches(model)
-    n_tokens = sum(int(predictor.source.sequences.lengths[batch].sum()) for batch in batches)
-    total = n_tokens * (1 + len(choices))
-    groups = [(True, carries & is_scored), (False, ~carries & is_scored)]
-    n_unscored = {label: int((~is_scored & (carries == label)).sum()) for label, _ in groups}
+    variants = [partial(editing, model, fills.changes(choice.places)) for choice in choices]
+    total = predictor.n_tokens(model) * (1 + len(variants))
     with progress_bar(total, verbose, desc="ablating", unit="token", unit_scale=True) as bar:
-        before = predictor.predict(model, batches, bar)
-        rows = []
-        unchanged = {"which": "none", "n_neurons": 0, "draw": 0}
-        for labels, places in [(unchanged, None), *choices]:
-            after = before
-            if places is not None:
-                with editing(model, fills.changes(places)):
-                    after = predictor.predict(model, batches, bar)
-            of_word = pd.DataFrame(
-                {
-                    "loss": after.loss,
-                    "loss_change": after.loss - before.loss,
-                    "top1_accuracy": after.is_right.astype(float),
-                    "top1_changed": predictor.changed(before, after).astype(float),
-                }
-            )
-            for label, own in groups:
-                sizes = {"n_words": int(own.sum()), "n_unscored": n_unscored[label]}
-                means = of_word.iloc[predictor.word_of_row[own]].mean()
-                rows.append({**labels, "carries": label, **sizes, **means})
-    return pd.DataFrame(rows)
+        return predictor.predict(model, variants, bar, metric)
