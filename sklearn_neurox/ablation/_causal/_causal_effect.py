@@ -2,17 +2,17 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 
-from sklearn_neurox.ablation._causal._choices import UNCHANGED, choose
+from sklearn_neurox.ablation._causal._choices import UNCHANGED
 from sklearn_neurox.ablation._causal._effect_table import Scored
 from sklearn_neurox.ablation._causal._inputs import (
     check_groups,
@@ -21,11 +21,13 @@ from sklearn_neurox.ablation._causal._inputs import (
     reader_of,
     report_unscored,
 )
-from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS, check_fills
+from sklearn_neurox.ablation._causal._plan import Plan, choose
+from sklearn_neurox.ablation._causal._spread import report_spread
+from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS
+from sklearn_neurox.ablation._intervention import POSITIONS_CONSTRAINTS, WHAT_CONSTRAINTS
 from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
-from sklearn_neurox.utils._tqdm import progress_bar
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -36,13 +38,15 @@ if TYPE_CHECKING:
         "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), ActivationExtractor],
         "words": "no_validation",  # may be a table of any library
         "y": ["array-like"],
-        "neurons": ["array-like", dict],
+        "neurons": [*WHAT_CONSTRAINTS, dict],
         "positive": "no_validation",
         "by": [StrOptions({"neuron", "head", "layer"})],
         "steps": [*COUNT_CONSTRAINTS[:2], "array-like"],
         "which": [str, "array-like", None],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
         **FILL_CONSTRAINTS,
+        "fill": [*FILL_CONSTRAINTS["fill"], StrOptions({"interchange"})],
+        "positions": POSITIONS_CONSTRAINTS,
         "metric": [callable, None],
         "groups": ["array-like", None],
         "confidence": [Interval(Real, 0, 1, closed="neither")],
@@ -60,7 +64,7 @@ def causal_effect(
     model: "str | os.PathLike | PreTrainedModel | ActivationExtractor",
     words: pd.DataFrame,
     y: ArrayLike,
-    neurons: ArrayLike | Mapping,
+    neurons: ArrayLike | Mapping | pd.DataFrame | BaseEstimator,
     *,
     positive: object = True,
     by: str = "neuron",
@@ -68,8 +72,9 @@ def causal_effect(
     which: str | Iterable[str] | None = None,
     n_draws: int = 5,
     fill: str | float = "zero",
-    values: float | ArrayLike | None = None,
+    values: float | ArrayLike | pd.DataFrame | None = None,
     step: float | ArrayLike = 1.0,
+    positions: str | ArrayLike | pd.DataFrame = "all",
     metric: Callable | None = None,
     groups: ArrayLike | None = None,
     confidence: float = 0.95,
@@ -254,38 +259,32 @@ def causal_effect(
     )
     request = extractor._request()
     model = load_language_model(request.spec, caller=caller)
-    found, choices = choose(
+    fills, choices = choose(
         replace(request.spec, model=model),
         neurons,
+        {"fill": fill, "values": values, "step": step},
+        (words, y, carries),
         by=by,
         steps=steps,
         which=which,
         n_draws=n_draws,
         random_state=check_random_state(random_state),
     )
-    fills = check_fills(fill, values, step, found, caller=caller)
     predictor = WordPredictor(request, words, caller=caller)
     is_scored = report_unscored(predictor, len(words))
     scored = Scored(predictor, carries, is_scored, check_groups(words, groups))
     metric = checked_metric(metric, words)
-    runs = _run(model, predictor, fills, choices, metric, verbose)
+    plan = Plan(extractor, fills, positions, values, model=model)
+    runs = plan.run(predictor, choices, metric, verbose)
     of_choices = [
         (choice.labels, scored.of_rows(after, runs[0]))
         for choice, after in zip([UNCHANGED, *choices], runs, strict=True)
     ]
+    if plan.changes_first:
+        report_spread(model, fills.blocks, of_choices)
     effect = pd.DataFrame(
         {**labels, **numbers}
         for labels, rows in of_choices
         for numbers in scored.summary(rows, confidence if labels["which"] != "none" else None)
     )
     return (effect, scored.words_frame(of_choices, words.index)) if return_words else effect
-
-
-def _run(model, predictor, fills, choices, metric, verbose):
-    """Predict the words with the model as it is, and with each choice of neurons changed."""
-    from sklearn_neurox.extraction._editing._editing import editing
-
-    variants = [partial(editing, model, fills.changes(choice.places)) for choice in choices]
-    total = predictor.n_tokens(model) * (1 + len(variants))
-    with progress_bar(total, verbose, desc="ablating", unit="token", unit_scale=True) as bar:
-        return predictor.predict(model, variants, bar, metric)

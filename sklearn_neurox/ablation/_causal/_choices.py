@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which units to change in each run: the first ones, random ones, each one, or groups."""
+"""Which neurons to change in each run: the first units, random ones, each one, or groups."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from sklearn_neurox.ablation._causal._units import divide, kinds_of, read_groups, with_controls
+from sklearn_neurox.ablation._fills import check_fills
+from sklearn_neurox.ablation._intervention import check_what
 from sklearn_neurox.extraction._editing._neurons import find_neurons
 from sklearn_neurox.utils._counts import check_counts, count_neurons
 
 _CALLER = "causal_effect"
-_WHICH = ("top", "random", "bottom", "each")
-_DEFAULTS = {"ranking": ("top", "random", "bottom"), "groups": ("each", "random")}
 
 
 @dataclass(frozen=True)
@@ -20,51 +20,33 @@ class Choice:
 
     which: str
     n_units: int
-    places: np.ndarray | None  # of the changed neurons; None changes nothing
-    name: object = ""  # of the unit or group
+    n_neurons: int
+    fills: object  # Fills, DirectionFills or GoldFills; None changes nothing
+    places: np.ndarray | None  # in the fills
+    name: object = ""  # of the unit, group or direction
     draw: int = 0
-    labels: dict = field(init=False)
 
-    def __post_init__(self):
-        n_neurons = 0 if self.places is None else len(self.places)
-        labels = {"which": self.which, "name": self.name, "n_units": self.n_units}
-        object.__setattr__(self, "labels", labels | {"n_neurons": n_neurons, "draw": self.draw})
-
-
-UNCHANGED = Choice("none", 0, None)
+    @property
+    def labels(self):
+        """The columns of the result that identify the run."""
+        names = ("which", "name", "n_units", "n_neurons", "draw")
+        return {name: getattr(self, name) for name in names}
 
 
-def choose(spec, neurons, *, by, steps, which, n_draws, random_state):
-    """Read what to change from the parameters of `causal_effect`.
-
-    Returns
-    -------
-    neurons : Neurons
-
-    choices : list of Choice
-        With places in these neurons.
-    """
-    is_grouped = isinstance(neurons, dict)
-    which = _check_which(which, "groups" if is_grouped else "ranking")
-    if is_grouped:
-        return _of_groups(spec, neurons, by, which, n_draws, random_state)
-    found = find_neurons(spec, neurons, caller=_CALLER)
-    units = divide(spec, found, by)
-    counts = check_steps(steps, len(units))
-    return found, list(_of_ranking(units, counts, which, n_draws, random_state))
+UNCHANGED = Choice("none", 0, 0, None, None)
 
 
-def _check_which(which, kind):
+def check_which(which, allowed, default, what):
+    """Return the parameter ``which`` as a list; ``what`` says to whom ``allowed`` applies."""
     if which is None:
-        return _DEFAULTS[kind]
+        return list(default)
     which = [which] if isinstance(which, str) else list(which)
-    allowed = _WHICH if kind == "ranking" else _DEFAULTS[kind]
     wrong = [one for one in which if one not in allowed]
     if wrong or not which or len(set(which)) < len(which):
-        of = "" if kind == "ranking" else " for groups, which have no order,"
         raise ValueError(
-            f"The 'which' parameter of {_CALLER}{of} must contain at least one of "
-            f"{', '.join(allowed)}, each at most once. Got {wrong[0] if wrong else which!r}."
+            f"The 'which' parameter of {_CALLER} must contain at least one of "
+            f"{', '.join(allowed)} for {what}, each at most once. Got "
+            f"{wrong[0] if wrong else which!r}."
         )
     return which
 
@@ -82,44 +64,81 @@ def check_steps(steps, n_units):
     return sorted(set(counts))
 
 
-def _of_ranking(units, counts, which, n_draws, random_state):
+def choose_ranked(spec, neurons, how, *, by, steps, which, n_draws, random_state):
+    """Choose units of a ranking: the first ones, random ones, the last ones, or each on its own.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+
+    neurons : str or array-like of str
+        The ranking.
+
+    how : dict
+        The parameters ``fill``, ``values`` and ``step`` of `ablate_model`.
+
+    by, steps, which, n_draws, random_state : object
+        The parameters of `causal_effect`.
+
+    Returns
+    -------
+    fills : Fills
+
+    choices : list of Choice
+    """
+    default = ("top", "random", "bottom")
+    which = check_which(which, (*default, "each"), default, "a ranking")
+    fills = check_what(spec, neurons, **how, caller=_CALLER)
+    units = divide(spec, fills.neurons, by)
+    counts = check_steps(steps, len(units))
     ranking = np.arange(len(units))
     orders = {
         "top": [ranking],
         "random": [random_state.permutation(len(units)) for _ in range(n_draws)],
         "bottom": [ranking[::-1]],
     }
+    choices = []
     for one in which:
         if one == "each":
             for unit, name in enumerate(units.names):
-                yield Choice(one, 1, units.places([unit]), name)
+                places = units.places([unit])
+                choices.append(Choice(one, 1, len(places), fills, places, name))
             continue
         for draw, order in enumerate(orders[one]):
             for count in counts:
-                yield Choice(one, count, units.places(order[:count]), draw=draw)
+                places = units.places(order[:count])
+                choices.append(Choice(one, count, len(places), fills, places, draw=draw))
+    return fills, choices
 
 
-def _of_groups(spec, groups, by, which, n_draws, random_state):
+def choose_groups(spec, groups, how, *, by, which, n_draws, random_state):
+    """Choose each of some named groups of neurons, and random units of the same kind.
+
+    For the parameters and returns, see `choose_ranked`.
+    """
+    both = ("each", "random")
+    which = check_which(which, both, both, "groups")
     groups = read_groups(spec, groups)
     own = np.concatenate(list(groups.values()))
     if "random" in which:
         neurons = with_controls(spec, own, by)
     else:
         neurons = find_neurons(spec, own, caller=_CALLER)
+    fills = check_fills(**how, neurons=neurons, caller=_CALLER)
     units, choices = divide(spec, neurons, by), []
     kinds = kinds_of(units, by)
-    place_of_name = {name: place for place, name in enumerate(neurons.names)}
+    place_of_name = {name: place for place, name in enumerate(neurons.own_names)}
     for group, names in groups.items():
         places = np.array([place_of_name[name] for name in names])
         members = np.unique(units.unit[places])
-        if by != "neuron" and len(units.places(members)) > len(places):
+        if len(units.places(members)) > len(places):
             divide(spec, find_neurons(spec, names, caller=_CALLER), by)  # says what is missing
         if "each" in which:
-            choices.append(Choice("each", len(members), places, group))
+            choices.append(Choice("each", len(members), len(places), fills, places, group))
         for draw in range(n_draws if "random" in which else 0):
-            drawn = _draw_alike(members, kinds, random_state, group, by)
-            choices.append(Choice("random", len(drawn), units.places(drawn), group, draw))
-    return neurons, choices
+            drawn = units.places(_draw_alike(members, kinds, random_state, group, by))
+            choices.append(Choice("random", len(members), len(drawn), fills, drawn, group, draw))
+    return fills, choices
 
 
 def _draw_alike(members, kinds, random_state, group, by):

@@ -94,8 +94,8 @@ def read_groups(spec, groups):
         raise ValueError(f"The 'neurons' parameter of {_CALLER} has no groups: it is empty.")
     owner, names = {}, {}
     for group, listed in groups.items():
-        listed = [listed] if isinstance(listed, str) else listed
-        names[group] = full_names(spec, find_neurons(spec, listed, caller=_CALLER))
+        listed = np.array([listed] if isinstance(listed, str) else listed, dtype=object)
+        names[group] = find_neurons(spec, listed, caller=_CALLER).own_names
         if not len(names[group]):
             raise ValueError(
                 f"The group {group!r} in the 'neurons' parameter of {_CALLER} has no neurons."
@@ -108,17 +108,6 @@ def read_groups(spec, groups):
                 "Leave it out of one of them, or measure them in separate calls."
             )
         owner.update(dict.fromkeys(names[group], group))
-    return names
-
-
-def full_names(spec, neurons):
-    """Return the names of neurons as the model writes them, without prefixes."""
-    names = np.empty(len(neurons), dtype=object)
-    for number, (block, width) in enumerate(
-        zip(neurons.blocks, widths_of(spec, neurons.blocks), strict=True)
-    ):
-        own = neurons.block == number
-        names[own] = block.neuron_names(width)[neurons.unit[own]]
     return names
 
 

@@ -12,6 +12,7 @@ from sklearn_neurox.extraction._editing._language_model import (
     read_logits,
     score_logits,
 )
+from sklearn_neurox.extraction._editing._word_positions import unmasked
 from sklearn_neurox.extraction._model._first_look import traits_of
 from sklearn_neurox.extraction._model._forward import evaluating, input_device
 from sklearn_neurox.extraction._model._loading import load_config, load_tokenizer
@@ -25,6 +26,8 @@ from sklearn_neurox.extraction._text._vocabulary import report_unknown
 from sklearn_neurox.extraction._text._windows import Sequences, make_sequences
 from sklearn_neurox.utils._ragged import ranges
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
+
+_DROPPED = "the tokenizer drops all their characters"
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class WordPredictor:
                 f"{caller} takes a frame of words with the columns 'text', 'start' and 'end' (or "
                 "'target', 'target_start' and 'target_end'), but got whole texts."
             )
-        self.rows = rows
+        self.rows, self._unmasked = rows, None
         named = np.full(len(rows), -1) if rows.token_index is None else rows.token_index
         distinct, word_of_row = np.unique(
             np.column_stack([rows.text_of_row, rows.start, rows.end, named]),
@@ -107,12 +110,18 @@ class WordPredictor:
         self.sequence, self.position = placement.sequence, placement.position
         self.target = sequences.ids[sequences.ptr[self.sequence] + self.position]
         self.source = model_source(request, tokenized, contexts, sequences, first)
-        self.unscored = {"the tokenizer drops all their characters": self._rows(own.counts == 0)}
+        self.unscored = {_DROPPED: self._rows(own.counts == 0)}
         getattr(self, f"_ask_{self.kind}")(request, caller)
         self.n_subwords = np.bincount(self.word, minlength=self.n_words)
         self._is_first = np.diff(self.word, prepend=-1) != 0
         self._by_sequence = np.argsort(self.sequence, kind="stable")
         self._ordered = self.sequence[self._by_sequence]
+
+    def have_tokens(self):
+        """Return which rows have a token, as a mask."""
+        has = np.ones(len(self.rows), dtype=bool)
+        has[self.unscored[_DROPPED]] = False
+        return has
 
     def _rows(self, is_word):
         return np.flatnonzero(is_word[self.word_of_row])
@@ -141,6 +150,7 @@ class WordPredictor:
         part = self.word * len(sequences) + self.sequence
         parts, self.sequence = np.unique(part, return_inverse=True)
         masked = sequences.take(parts % max(len(sequences), 1))
+        self._unmasked = masked
         masked = Sequences(masked.ids.copy(), masked.types, masked.ptr)
         masked.ids[masked.ptr[self.sequence] + self.position] = mask
         self.source = replace(self.source, sequences=masked)
@@ -189,11 +199,12 @@ class WordPredictor:
         def run(batch, done):
             n_read = int(self.source.sequences.lengths[batch].sum())
             asked, inputs, places = self._inputs(model, multiple, types, batch)
+            original = self._original_ids(model, multiple, types, batch)
             before = None
             for number, change in enumerate([nullcontext, *variants]):
                 if number and number in done:
                     continue
-                with change():
+                with unmasked(original), change():
                     logits = read_logits(model, inputs, places)
                 if number == 0:
                     before = logits
@@ -218,6 +229,14 @@ class WordPredictor:
         slot = np.repeat(np.arange(len(batch)), counts)
         places = slot * (width + has_decoder) + self.position[asked]
         return asked, inputs, places
+
+    def _original_ids(self, model, multiple, types, batch):
+        """Return what a batch would be without masks, None if it has none."""
+        if self._unmasked is None:
+            return None
+        source = replace(self.source, sequences=self._unmasked)
+        inputs, _ = source.make_inputs(batch, multiple, input_device(model), False, types)
+        return inputs["input_ids"]
 
     def _note(self, record, before, logits, asked, metric):
         """Record what a variant predicts for some subwords, whose logits were ``before``."""

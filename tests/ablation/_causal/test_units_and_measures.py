@@ -204,9 +204,8 @@ def test_each_head_equals_a_hook_written_by_hand(family, language_model, words):
 
 def test_layers_and_groups_equal_hooks_written_by_hand(language_model, words):
     model, tokenizer = language_model("gpt2")
-    layers = [
-        f"{c}.{k}.{u}" for c, n in (("mlp", 64), ("hidden", 16)) for k in (1,) for u in range(n)
-    ]
+    widths = {"mlp.1": 64, "hidden.1": 16}
+    layers = [f"{layer}.{unit}" for layer, width in widths.items() for unit in range(width)]
     groups = {
         "a head and units": [*heads()["attention.2.h1"], "mlp.1.3", "mlp.1.60"],
         "two": ["hidden.1.2", "hidden.1.9"],
@@ -281,17 +280,17 @@ def test_rankings_of_heads_are_cumulative(language_model, words):
 
 def controls(model, words, groups, monkeypatch, **options):
     """Return which neurons each run changes."""
-    from sklearn_neurox.ablation._causal import _choices
+    from sklearn_neurox.ablation._causal import _plan
 
-    drawn = []
-    choose = _choices._of_groups
+    drawn, choose = [], _plan.choose_groups
 
-    def spy(*args):
-        neurons, choices = choose(*args)
-        drawn.extend((c.which, c.name, neurons.names[c.places].tolist()) for c in choices)
-        return neurons, choices
+    def spy(*args, **options):
+        fills, choices = choose(*args, **options)
+        names = fills.neurons.own_names
+        drawn.extend((c.which, c.name, names[c.places].tolist()) for c in choices)
+        return fills, choices
 
-    monkeypatch.setattr(_choices, "_of_groups", spy)
+    monkeypatch.setattr(_plan, "choose_groups", spy)
     effect = causal_effect(model, words, words["short"], groups, **options)
     return effect, drawn
 
@@ -441,9 +440,9 @@ BAD = [
     ({}, {}, "has no groups"),
     ({"a": []}, {}, "'a' .* has no neurons"),
     ({"a": ["hidden.9.1"]}, {}, "hidden.9.1"),
-    ({"a": ["hidden.1.1"]}, {"which": "top"}, "'which' .* for groups.*each, random.*Got 'top'"),
+    ({"a": ["hidden.1.1"]}, {"which": "top"}, "'which' .* each, random for groups, .*Got 'top'"),
     ({"a": ["attention.1.h0.1"]}, {"by": "head"}, "only 1 of the 4 neurons of 'attention.1.h0'"),
-    ({"a": ["hidden.1.1"]}, {"by": "head"}, "'hidden.1.1' belongs to no head"),
+    ({"a": ["hidden.1.1"]}, {"by": "head"}, "'hidden.1.0' belongs to no head"),
     ({"a": [f"mlp.1.{unit}" for unit in range(40)]}, {}, "'a' .*needs 40 other neurons.*only 24"),
     (["attention.1.h0.1"], {"by": "head"}, "only 1 of the 4"),
     (["hidden.1.1"], {"by": "layer"}, "only 1 of the 16 neurons of 'hidden.1'"),
