@@ -5,27 +5,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import transformers
 from scipy import stats
-from transformers import AutoTokenizer
 
 from sklearn_neurox.ablation import causal_effect
-from sklearn_neurox.datasets import make_tiny_model
 from sklearn_neurox.words import words_frame
+from tests.ablation._causal.by_hand import (
+    HEADS,
+    SENTENCES,
+    expected_measures,
+    logits_of_words,
+    zeroing,
+)
+from tests.ablation._causal.by_hand import language_model as random_language_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
-
-SENTENCES = [
-    ["The", "old", "dog", "barked", "unquestionably", "."],
-    ["She", "saw", "the", "café"],
-    ["Dogs", "bark"],
-    ["The", "dog", "that", "the", "man", "saw", "was", "in", "the", "old", "house", "."],
-]
-HEADS = {
-    "bert": "AutoModelForMaskedLM",
-    "gpt2": "AutoModelForCausalLM",
-    "llama": "AutoModelForCausalLM",
-}
 
 
 @pytest.fixture
@@ -41,97 +34,10 @@ def language_model(tmp_path_factory):
 
     def make(family):
         if family not in made:
-            path = make_tiny_model(
-                family, path=tmp_path_factory.mktemp(family), hidden_size=16, n_heads=4, n_layers=2
-            )
-            with torch.random.fork_rng():
-                torch.manual_seed(0)
-                config = transformers.AutoConfig.from_pretrained(path)
-                model = getattr(transformers, HEADS[family]).from_config(config).eval()
-                for parameter in model.parameters():
-                    if parameter.ndim > 1:
-                        torch.nn.init.normal_(parameter, std=0.4)
-            made[family] = model, AutoTokenizer.from_pretrained(path)
+            made[family] = random_language_model(family, tmp_path_factory.mktemp(family))
         return made[family]
 
     return make
-
-
-# An independent computation, with transformers and torch alone
-
-
-def zeroed(model, family, component, layer, units):
-    """Set units to zero with a hook written by hand; returns its handle."""
-    if family == "bert":
-        block = model.bert.encoder.layer[layer - 1]
-        inputs = {"attention": block.attention.output.dense, "mlp": block.output.dense}
-    elif family == "gpt2":
-        block = model.transformer.h[layer - 1]
-        inputs = {"attention": block.attn.c_proj, "mlp": block.mlp.c_proj}
-    else:
-        block = model.model.layers[layer - 1]
-        inputs = {"attention": block.self_attn.o_proj, "mlp": block.mlp.down_proj}
-
-    def without(state):
-        state = state.clone()
-        state[..., list(units)] = 0
-        return state
-
-    if component != "hidden":
-        return inputs[component].register_forward_pre_hook(
-            lambda _, args: (without(args[0]), *args[1:])
-        )
-
-    def after(_, args, output):
-        if isinstance(output, tuple):
-            return (without(output[0]), *output[1:])
-        return without(output)
-
-    return block.register_forward_hook(after)
-
-
-def logits_of_words(model, tokenizer, words):
-    """Return, for each word, the logits of its subwords and its token ids, one text at a time."""
-    found = []
-    for _, word in words.iterrows():
-        encoded = tokenizer(word["text"], return_offsets_mapping=True)
-        own = [
-            i
-            for i, (start, end) in enumerate(encoded["offset_mapping"])
-            if start < word["end"] and end > word["start"]
-        ]
-        ids = torch.tensor([encoded["input_ids"]])
-        inputs, places = ids.clone(), [i - 1 for i in own]
-        if tokenizer.mask_token_id is not None:
-            inputs[0, own], places = tokenizer.mask_token_id, own
-        with torch.no_grad():
-            found.append((model(input_ids=inputs).logits[0, places], ids[0, own]))
-    return found
-
-
-def expected_measures(model, tokenizer, words, family, changes, extra=None):
-    """Compute all measures per word, with units set to zero by hand."""
-    before = logits_of_words(model, tokenizer, words)
-    handles = [zeroed(model, family, *change) for change in changes]
-    after = logits_of_words(model, tokenizer, words)
-    for handle in handles:
-        handle.remove()
-    rows = []
-    for (old, ids), (new, _) in zip(before, after, strict=True):
-        loss, loss_before = (
-            torch.nn.functional.cross_entropy(one, ids, reduction="sum").item()
-            for one in (new, old)
-        )
-        kl = torch.nn.functional.kl_div(
-            new.log_softmax(-1), old.log_softmax(-1), log_target=True, reduction="sum"
-        ).item()
-        right = bool((new.argmax(-1) == ids).all())
-        changed = bool((new.argmax(-1) != old.argmax(-1)).any())
-        row = [loss, loss - loss_before, kl, right, changed, len(ids)]
-        rows.append(row + ([extra(new[0]), extra(new[0]) - extra(old[0])] if extra else []))
-    names = ["loss", "loss_change", "kl", "top1_accuracy", "top1_changed", "n_subwords"]
-    names += ["metric", "metric_change"] if extra else []
-    return pd.DataFrame(rows, columns=names, index=words.index).astype(float)
 
 
 def heads(component="attention", layers=(1, 2), n_heads=4, width=4):
@@ -147,6 +53,12 @@ def heads(component="attention", layers=(1, 2), n_heads=4, width=4):
 
 def flat(groups):
     return [name for names in groups.values() for name in names]
+
+
+def at_all_tokens(*changes):
+    """Set units to zero, given as (component, layer, units)."""
+    listed = [(component, layer, zeroing(units)) for component, layer, units in changes]
+    return lambda text: listed
 
 
 def units_of_head(head):
@@ -181,8 +93,7 @@ def test_each_head_equals_a_hook_written_by_hand(family, language_model, words):
                 model,
                 tokenizer,
                 words,
-                family,
-                [("attention", layer, units_of_head(head))],
+                at_all_tokens(("attention", layer, units_of_head(head))),
                 extra=lambda logits: (logits[5] - logits[7]).item(),
             )
             own = of_words[of_words["name"] == name]
@@ -223,7 +134,7 @@ def test_layers_and_groups_equal_hooks_written_by_hand(language_model, words):
     effect = effect[effect["which"] == "each"].set_index(["name", "carries"])
     assert set(effect.index.get_level_values(0)) == set(expected)
     for name, changes in expected.items():
-        rows = expected_measures(model, tokenizer, words, "gpt2", changes)
+        rows = expected_measures(model, tokenizer, words, at_all_tokens(*changes))
         for carries in (True, False):
             found = effect.loc[(name, carries)]
             for measure in ("loss", "kl", "top1_changed"):
@@ -271,7 +182,7 @@ def test_rankings_of_heads_are_cumulative(language_model, words):
     top = effects[0][effects[0]["which"] == "top"]
     assert top["n_units"].tolist() == [1, 1, 2, 2] and top["n_neurons"].tolist() == [4, 4, 8, 8]
     changes = [("attention", 2, units_of_head(3)), ("attention", 1, units_of_head(0))]
-    rows = expected_measures(model, tokenizer, words, "gpt2", changes)
+    rows = expected_measures(model, tokenizer, words, at_all_tokens(*changes))
     assert top["loss"].iloc[2] == pytest.approx(rows.loc[words["short"], "loss"].mean(), rel=1e-4)
 
 
