@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 
 from sklearn_neurox.extraction import ActivationExtractor
-from sklearn_neurox.extraction._editing._row_positions import TokensOfRows
 
 
 def check_interchange(values, fills, tokens, extractor, *, caller):
@@ -74,6 +73,8 @@ def _states(values, fills, n_rows, caller):
 
 
 def _check_rows(values, fills, own, extractor, caller):
+    from sklearn_neurox.extraction._editing._row_positions import TokensOfRows
+
     others = TokensOfRows(extractor._request(), values, stack=own.stack, caller=caller)
     if len(others.rows) != len(own.rows):
         raise ValueError(

@@ -2,7 +2,7 @@
 """An intervention in a model: what is changed, how, and where."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, StrOptions
@@ -10,7 +10,6 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn_neurox.ablation._direction_fills import check_directions, is_direction
 from sklearn_neurox.ablation._fills import check_fills
 from sklearn_neurox.ablation._interchange import check_interchange
-from sklearn_neurox.extraction._editing._check_positions import check_positions
 from sklearn_neurox.extraction._editing._neurons import find_neurons
 from sklearn_neurox.utils._containers import to_pandas
 
@@ -31,13 +30,15 @@ class Intervention:
         """Change a model within the context; ``places`` chooses neurons or directions."""
         from sklearn_neurox.extraction._editing._editing import editing
 
-        with editing(model, self.changes(places), self.positions):
+        changes = self.prepared().fills.changes(places)
+        with editing(model, changes, self.positions):
             yield model
 
-    def changes(self, places=None):
-        """Return the changes for `editing`, after the other rows were read, if there are any."""
-        fills = self.fills if self.read is None else self.fills.with_states(self.read())
-        return fills.changes(places)
+    def prepared(self):
+        """Return an intervention that has read the other rows, if it inserts their states."""
+        if self.read is None:
+            return self
+        return replace(self, fills=self.fills.with_states(self.read()), read=None)
 
 
 def check_what(spec, what, fill, values, step, *, caller, parameter="neurons"):
@@ -96,6 +97,8 @@ def plan_intervention(extractor, fills, positions, values, *, model, caller):
     -------
     intervention : Intervention
     """
+    from sklearn_neurox.extraction._editing._check_positions import check_positions
+
     is_interchange = fills.fill == "interchange"
     if is_interchange and isinstance(positions, str):
         raise ValueError(

@@ -21,6 +21,7 @@ class Generation:
         is_ids = getattr(prompt, "ndim", 0) == 2 and not model.config.is_encoder_decoder
         # Otherwise, the first pass reads the whole prompt.
         self.width = int(prompt.shape[1]) if is_ids and prompt.shape[1] else None
+        self.n_read = 0  # how many tokens were read, for caches that do not tell
 
     def prompt_width(self, reading):
         """Return how many places the prompt has, padding included."""
@@ -91,7 +92,3 @@ class _Watched:
             return method(*args, **kwargs)
         finally:
             _current.reset(token)
-
-    def __deepcopy__(self, memo):
-        copied = memo[id(self._model())]  # which is not watched
-        return functools.partial(type(copied).generate, copied)

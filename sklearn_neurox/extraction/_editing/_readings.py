@@ -65,7 +65,14 @@ class Readings:
         if not hasattr(self._of_thread, "running"):
             self._of_thread.running = []
         inputs = _named(base, args, kwargs)
-        reading = _read(stack, inputs, generation_of(self.module))
+        generation, outer = generation_of(self.module), self.current(stack)
+        if outer is not None:  # the model as a whole reads the same tokens
+            past = outer.past
+        else:
+            past = None if generation is None else generation.n_read
+        reading = _read(stack, inputs, generation, past)
+        if generation is not None and reading.past is not None:
+            generation.n_read = reading.past + reading.shape[1]
         self._of_thread.running.append(reading)
 
     def end(self):
@@ -100,7 +107,8 @@ def _named(base, args, kwargs):
     return named
 
 
-def _read(stack, inputs, generation):
+def _read(stack, inputs, generation, counted):
+    """Describe inputs; ``counted`` is the number of tokens before, if the cache does not tell."""
     ids, embedded = inputs.get("input_ids"), inputs.get("inputs_embeds")
     given = embedded if ids is None else ids
     if not torch.is_tensor(given):
@@ -110,6 +118,7 @@ def _read(stack, inputs, generation):
     shape = tuple(given.shape[:2])
     mask = _as_mask(inputs.get("attention_mask"), shape)
     past = _past(inputs, mask, shape[1])
+    past = counted if past is None else past
     if mask is not None and past is not None:
         width = past + shape[1]
         # A cache of a fixed size has places that are not used yet.

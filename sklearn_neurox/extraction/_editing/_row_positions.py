@@ -40,7 +40,7 @@ class TokensOfRows:
     """
 
     def __init__(self, request, X, *, stack, caller):
-        request = replace(request, stack=stack, overflow="error")
+        request = replace(request, stack=stack)
         rows, contexts = read_rows_and_targets(X, stack=stack, caller=caller)
         tokenized = tokenize_texts(request, rows.texts, rows.pairs, contexts)
         encodings = tokenized.encodings
@@ -148,7 +148,7 @@ class RowPositions(Positions):
     Raises
     ------
     ValueError
-        If two texts have the same tokens, but their rows have others of them; or, if ``numbered``,
+        If two inputs have the same tokens, but rows have others of each; or, if ``numbered``,
         if two rows share a token.
     """
 
@@ -168,9 +168,10 @@ class RowPositions(Positions):
                 known = table.get(ids.tobytes())
                 if known is not None and (known[0] != slots).any():
                     raise ValueError(
-                        f"Two texts of the positions given to {caller} are the same tokens for "
-                        f"this model, but their rows are other tokens of them; one is "
-                        f"{of_stack.rows.texts[text][:60]!r}. Pass one text at a time."
+                        f"Two inputs of the model, texts or windows of one, have the same tokens, "
+                        f"but the positions given to {caller} are other tokens of each, and no "
+                        f"input tells which is which. One is {of_stack.rows.texts[text][:60]!r}. "
+                        "Pass the positions of one text at a time."
                     )
                 table[ids.tobytes()] = slots, {*(known[1] if known else ()), text}
             self._slots[of_stack.stack] = table
@@ -183,8 +184,8 @@ class RowPositions(Positions):
         width = reading.shape[1]
         if reading.generation is not None and reading.stack != "encoder":
             width = reading.generation.prompt_width(reading)
-        if reading.past is None or reading.past >= max(width, 1):
-            return slots.to(reading.device)  # only generated tokens
+            if reading.past is None or reading.past >= width:
+                return slots.to(reading.device)  # only generated tokens
         if reading.past or reading.ids is None:
             raise ValueError(
                 f"{self.caller} recognizes the texts of its positions by their tokens, but the "

@@ -24,6 +24,7 @@ from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._vocabulary import report_unknown
 from sklearn_neurox.extraction._text._windows import Sequences, make_sequences
+from sklearn_neurox.utils._autocast import warn_about_autocast
 from sklearn_neurox.utils._ragged import ranges
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
@@ -192,6 +193,7 @@ class WordPredictor:
         predictions : list of Predictions
             Of the model as it is, then of each variant.
         """
+        warn_about_autocast(self.source.spec.name)
         records = [_Record(len(self.word), len(self.rows)) for _ in range(1 + len(variants))]
         multiple = max(traits_of(model, stack).multiple for stack in self.source.stacks)
         types = self.source.reads_types(model)
