@@ -33,6 +33,7 @@ from sklearn_neurox.extraction._text._lost_context import (
     report_lost_context,
     report_single_words,
 )
+from sklearn_neurox.extraction._text._pair_spans import distinct_spans
 from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._vocabulary import report_unknown
@@ -384,9 +385,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         Parameters
         ----------
         X : DataFrame, or array-like of str, of shape (n_samples,)
-            A frame of words with the columns ``text``, ``start`` and ``end``; a frame of whole
-            texts with the column ``text``; or a list of texts. A frame may also be a table of
-            another library, see `sklearn_neurox.words.words_frame`.
+            A frame of words with the columns ``text``, ``start`` and ``end``; a frame of pairs,
+            which also has ``other_start`` and ``other_end``, as `~sklearn_neurox.words.pair_frame`
+            makes it; a frame of whole texts with the column ``text``; or a list of texts. A frame
+            may also be a table of another library, see `sklearn_neurox.words.words_frame`.
 
             Optional columns: ``word`` must equal the characters from ``start`` to ``end``;
             ``token_index`` names the token that the row is, by its number in the text (from 0,
@@ -395,7 +397,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             ``text_pair`` is a second text that the model reads together with the first. With
             ``stack="decoder"``, ``target`` is the text that the decoder reads while the encoder
             reads ``text``; each row is then the part of the target from ``target_start`` to
-            ``target_end``, or all of it without these columns. Other columns are ignored.
+            ``target_end``, or all of it without these columns. Of a pair, the other span has the
+            same columns, with the prefix ``other_`` (``other_word``, ``other_target_start``). Other
+            columns are ignored.
 
         Returns
         -------
@@ -434,6 +438,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         report_special(rows, encodings, alignment, split=request.split_special_tokens)
         report_unknown(rows, encodings, alignment, tokenized.unknown_id)
         check_lengths(rows, encodings, limit, overflow=request.overflow)
+        pairs = None
+        if rows.are_pairs:
+            alignment, pairs = distinct_spans(rows, alignment)
         sequences, placement, first_sequence = make_sequences(
             encodings, alignment, limit, causal=tokenized.causal
         )
@@ -450,6 +457,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             first_token=find_first_tokens(rows, tokenized, first_sequence),
             missing=request.missing,
             index=rows.index,
+            pairs=pairs,
         )
 
     def fill_cache(

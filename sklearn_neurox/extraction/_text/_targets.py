@@ -64,11 +64,27 @@ def read_rows_and_targets(X, *, stack, caller):
     columns = {"text": X["target"], "text_pair": X["text"]}
     if not missing:
         columns |= {"start": X["target_start"], "end": X["target_end"]}
-        if "token_index" in X.columns:
-            columns["token_index"] = X["token_index"]
+        for name in ("token_index", "other_token_index"):
+            if name in X.columns:
+                columns[name] = X[name]
+    if {"other_start", "other_end"} & set(X.columns):
+        columns |= _other_spans(X, caller)
     # Read the target like any other text, under the usual column names.
     rows = read_rows(pd.DataFrame(columns, index=X.index), caller=f"{caller} (of the target)")
     return replace(rows, pairs=None), rows.pairs
+
+
+def _other_spans(X, caller):
+    """Return the spans of the partners in the target, under the names of those in a text."""
+    names = {"other_start": "other_target_start", "other_end": "other_target_end"}
+    absent = [name for name in names.values() if name not in X.columns]
+    if absent:
+        raise ValueError(
+            f"{caller}: X has pairs in 'text' and a 'target' for the decoder, but no column "
+            f"{absent[0]!r}. Add 'target_start', 'target_end', 'other_target_start' and "
+            "'other_target_end', the spans of both words of each row in the target."
+        )
+    return {name: X[own] for name, own in names.items()}
 
 
 def target_tokenizer(tokenizer):

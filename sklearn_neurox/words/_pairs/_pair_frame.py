@@ -226,8 +226,7 @@ def _given_rows(frame, rows, relation):
         )
     _, text = unique_in_order(frame["text"].tolist())
     _check_one_text(frame, text, first, other)
-    start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
-    spans = [(start[own], end[own]) for own in (first, other)]
+    spans = [[frame[name].to_numpy()[own] for name in _keys(frame)] for own in (first, other)]
     unit, place, ids = text, None, None
     if "sentence_id" in frame.columns:
         _, sentence = unique_in_order(frame["sentence_id"].tolist())
@@ -237,7 +236,7 @@ def _given_rows(frame, rows, relation):
             place = positions_of(frame) if "position" in frame.columns else None
     check_pairs(text[first], *spans, ids)
     if place is None:
-        place = _ranks(unit, start, end)
+        place = _ranks(unit, frame["start"].to_numpy(), frame["end"].to_numpy())
     if isinstance(relation, str):
         raise ValueError(
             "With 'rows', the 'relation' parameter of pair_frame has one label per pair, got "
@@ -313,14 +312,18 @@ def _check_one_text(frame, text, first, other):
 
 def _check_distinct_rows(frame, unit):
     """Raise an error if a row repeats another: negatives would pair a word with itself."""
-    table = pd.DataFrame({"unit": unit, "start": frame["start"], "end": frame["end"]})
-    again = table.duplicated().to_numpy()
+    again = frame[_keys(frame)].assign(_unit=unit).duplicated().to_numpy()
     if again.any():
         row = int(again.argmax())
         raise ValueError(
             f"{name_row(frame, row)} has the span of an earlier row of its text ({again.sum()} "
             "such rows), so negatives would pair a word with itself. Drop repeated rows."
         )
+
+
+def _keys(frame):
+    """Return the columns that tell apart the rows of one text."""
+    return ["start", "end", *(["token_index"] if "token_index" in frame.columns else [])]
 
 
 def _ranks(unit, start, end):

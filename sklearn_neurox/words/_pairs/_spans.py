@@ -50,16 +50,16 @@ def check_spans(frame):
 def check_pairs(text, first_span, other_span, sentence_id=None):
     """Raise an error if a pair joins a span with itself, or occurs twice.
 
-    ``text`` has the number of each pair's text, and the spans are pairs of starts and ends.
+    ``text`` has the number of each pair's text, and each span is a list of arrays: its starts, its
+    ends, and perhaps the numbers of its token.
     """
-    same = (first_span[0] == other_span[0]) & (first_span[1] == other_span[1])
+    same = np.all([a == b for a, b in zip(first_span, other_span, strict=True)], axis=0)
     if same.any():
         raise ValueError(
             f"Pair {int(same.argmax())} joins a span with itself ({same.sum()} such pairs). Leave "
             "such pairs out."
         )
-    columns = {"text": text, "a": first_span[0], "b": first_span[1], "c": other_span[0]}
-    table = pd.DataFrame(columns | {"d": other_span[1]})
+    table = pd.DataFrame(dict(enumerate([text, *first_span, *other_span])))
     if sentence_id is not None:
         table["sentence_id"] = unique_in_order(list(sentence_id))[1]
     again = table.duplicated().to_numpy()
