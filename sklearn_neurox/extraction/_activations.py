@@ -360,7 +360,7 @@ class Activations:
         if self.is_sparse:
             codes = self._source.pool_sparse(sequence, position, ptr, strategy)
             if sparse:
-                return _in_configured_form(codes)
+                return in_configured_form(codes)
         shape = (len(self), sum(self._source.block_widths))
 
         def fill(H):
@@ -374,7 +374,7 @@ class Activations:
                 H[block][filled] = narrowed(values, H.dtype, lambda i: f"The feature sae.{i}")
 
         H = filled_matrix(shape, np.dtype(dtype), memmap, fill)
-        return _in_configured_form(csr_matrix(H)) if sparse else H
+        return in_configured_form(csr_matrix(H)) if sparse else H
 
     def _pool_pairs(self, strategy, dtype, memmap, sparse, combinations):
         """Pool each distinct span once, and combine the vectors of both spans of each pair."""
@@ -382,7 +382,7 @@ class Activations:
         spans._pairs, spans._noun = None, "spans"
         vectors = spans.pool(strategy, sparse=self.is_sparse)
         if sparse and self.is_sparse:
-            return _in_configured_form(combine_sparse(vectors, self._pairs, combinations))
+            return in_configured_form(combine_sparse(vectors, self._pairs, combinations))
         if self.is_sparse:
             vectors = vectors.toarray()
         shape = (len(self), n_parts(combinations) * vectors.shape[1])
@@ -394,7 +394,7 @@ class Activations:
             combine(vectors, self._pairs, combinations, H, name)
 
         H = filled_matrix(shape, np.dtype(dtype), memmap, fill)
-        return _in_configured_form(csr_matrix(H)) if sparse else H
+        return in_configured_form(csr_matrix(H)) if sparse else H
 
     def _check_sparse(self, ptr, dtype, memmap):
         problem = None
@@ -416,7 +416,7 @@ class Activations:
             )
 
 
-def _in_configured_form(H):
+def in_configured_form(H):
     """Return a CSR matrix, or an array if scikit-learn is configured for sparse arrays."""
     return csr_array(H) if get_config().get("sparse_interface") == "sparray" else H
 

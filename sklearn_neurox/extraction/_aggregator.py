@@ -79,6 +79,9 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
+    Attention weights are reduced to words in their own way, whatever ``strategy`` and ``pair`` are;
+    see the ``component`` of `ActivationExtractor`.
+
     Each distinct span of pairs is pooled once, into a float32 matrix of shape (n_spans, n_neurons)
     that is in memory beside the result. The vector of a span does not depend on its partner: it is
     the same as that of a row of its own, also in a text that is read in windows.
@@ -138,7 +141,6 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         self : object
         """
         self.feature_names_ = self._names(_checked(X))
-        self._neuron_names = X.get_feature_names()
         self.n_features_out_ = len(self.feature_names_)
         return self
 
@@ -188,6 +190,12 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         adapter = ADAPTERS_MANAGER.adapters[container]
         return adapter.create_container(H, X.index_like(), columns=names)
 
+    def _made_from(self, names):
+        """Return whether the columns seen in `fit` come from neurons of these names."""
+        names = np.asarray(names, dtype=object)
+        of_pairs = pair_names(names, as_combinations(self.pair))
+        return any(np.array_equal(own, self.feature_names_) for own in (names, of_pairs))
+
     def _names(self, X):
         combinations, names = as_combinations(self.pair), X.get_feature_names()
         return pair_names(names, combinations) if X.are_pairs else names
@@ -205,9 +213,7 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         feature_names_out : ndarray of str of shape (n_neurons,)
         """
         check_is_fitted(self)
-        if input_features is not None and not np.array_equal(
-            np.asarray(input_features, dtype=object), self._neuron_names
-        ):
+        if input_features is not None and not self._made_from(input_features):
             raise ValueError("input_features is not equal to the names of the neurons seen in fit")
         return self.feature_names_.copy()
 

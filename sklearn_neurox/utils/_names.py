@@ -14,7 +14,7 @@ _SPAN = r"(?:(?P<span>first|other|difference|product)\.)?"
 # "decoder.attention.3.h5.17", possibly with the "prefix__" of a FeatureUnion.
 _NAME = (
     rf"^(?:.*__)?{_SPAN}(?:(?P<stack>encoder|decoder)\.)?(?P<component>[A-Za-z_]\w*)"
-    r"\.(?P<layer>\d+)\.(?:h(?P<head>\d+)\.)?(?P<unit>\d+)$"
+    r"\.(?P<layer>\d+)\.(?:h(?P<head>\d+)\.)?(?:(?P<unit>\d+)|to|from|entropy|first|self)$"
 )
 # "module:encoder.layer.2.output.dense.17": the number in the path is the block number.
 _MODULE_NAME = rf"^(?:.*__)?{_SPAN}(?P<component>module:.+)\.(?P<unit>\d+)$"
@@ -68,7 +68,8 @@ def parse_neuron_names(names):
         Columns ``neuron`` (the name as given), ``span`` ("first", "other", "difference" or
         "product", for pairs), ``stack``, ``component``, ``layer``, ``head`` and ``unit``. Parts
         absent from a name are missing values; a name of another form (``"x0"``) has only its
-        ``neuron``. The layer of a module is the first number in its path plus one, which is the
+        ``neuron``; attention weights (``"attention_weights.3.h5.to"``) have no unit. The layer of a
+        module is the first number in its path plus one, which is the
         layer of the block that contains it.
     """
     names = pd.Series(np.asarray(names, dtype=object), dtype=object)

@@ -52,7 +52,7 @@ def report_dropped(rows, tokenized, alignment, *, missing):
         row = int(np.flatnonzero(unaligned)[0])
         text = rows.texts[rows.text_of_row[row]]
         n_texts = len(np.unique(rows.text_of_row[unaligned]))
-        _report_missing(
+        report_filled(
             f"The tokens of {tokenized.tokenizer} cannot be matched with the words of {n_texts} "
             f"of {len(rows.texts)} texts, which have {unaligned.sum()} of {len(rows)} {rows.noun} "
             f"(the first is {rows.name(row)}, of the text {_shorten(text, 60)!r})",
@@ -61,14 +61,15 @@ def report_dropped(rows, tokenized, alignment, *, missing):
     dropped = np.flatnonzero(dropped & ~unaligned)
     if len(dropped):
         row = int(dropped[0])
-        _report_missing(
+        report_filled(
             f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} {rows.noun} (the "
             f"first is {rows.name(row)}, {rows.spelled_by(row)!r})",
             missing,
         )
 
 
-def _report_missing(found, missing):
+def report_filled(found, missing):
+    """Warn about rows that are filled, or raise an error if `missing` is "error"."""
     if missing == "error":
         raise ValueError(
             f"{found}. Remove them, or choose how to fill them with missing='zero' or "

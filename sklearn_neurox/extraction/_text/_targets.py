@@ -74,6 +74,43 @@ def read_rows_and_targets(X, *, stack, caller):
     return replace(rows, pairs=None), rows.pairs
 
 
+def read_cross_pairs(X, caller):
+    """Read pairs of a word that a decoder reads and one that its encoder reads.
+
+    Returns
+    -------
+    rows : Rows
+        The first span of each pair, in the target; or both spans, if the decoder reads the text.
+
+    others : Rows or None
+        The other spans, in the encoder's text of each distinct target; None without targets.
+
+    contexts : list of str or None
+        The encoder's text for each distinct text of the rows, if there are targets.
+    """
+    X = to_pandas(X)
+    if not isinstance(X, pd.DataFrame) or "target" not in X.columns:
+        return read_rows(X, caller=caller), None, None
+    names = ("text", "other_start", "other_end", "target_start", "target_end")
+    absent = [name for name in names if name not in X.columns]
+    if absent:
+        raise ValueError(
+            f"{caller}: X has a 'target', but no column {absent[0]!r}. For cross-attention, a row "
+            "has 'target_start' and 'target_end', the span of a word that the decoder reads, and "
+            "'other_start' and 'other_end', the span of a word of 'text', which the encoder reads."
+        )
+    spans = {"start": X["target_start"], "end": X["target_end"]}
+    columns = {"text": X["target"], "text_pair": X["text"]} | spans
+    rows = read_rows(pd.DataFrame(columns, index=X.index), caller=f"{caller} (of the target)")
+    spans = {"text": X["text"], "start": X["other_start"], "end": X["other_end"]}
+    if "other_word" in X.columns:
+        spans["word"] = X["other_word"]
+    others = read_rows(pd.DataFrame(spans, index=X.index), caller=f"{caller} (of the other span)")
+    # The targets are distinct together with their contexts, so each has one.
+    others = replace(others, texts=rows.pairs, text_of_row=rows.text_of_row)
+    return replace(rows, pairs=None), others, rows.pairs
+
+
 def _other_spans(X, caller):
     """Return the spans of the partners in the target, under the names of those in a text."""
     names = {"other_start": "other_target_start", "other_end": "other_target_end"}
