@@ -183,8 +183,9 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
                 "sparse_output=False, which makes the matrix dense, or set_output("
                 "transform='default')."
             )
-        options = {"dtype": self.dtype, "memmap": self.memmap, "pair": self.pair}
-        H = X.pool(self.strategy, sparse=sparse, **options)
+        H = X.pool(
+            self.strategy, dtype=self.dtype, memmap=self.memmap, sparse=sparse, pair=self.pair
+        )
         if container == "default":
             return H
         adapter = ADAPTERS_MANAGER.adapters[container]

@@ -151,13 +151,16 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize("families", [FAST, pytest.param(SLOW, marks=pytest.mark.slow)])
-def test_weights_of_encoders_and_decoders(families, tiny):
+@pytest.mark.parametrize(
+    ("families", "n_pairs"), [(FAST, 12), pytest.param(SLOW, None, marks=pytest.mark.slow)]
+)
+def test_weights_of_encoders_and_decoders(families, n_pairs, tiny):
+    pairs = _pairs().head(n_pairs or 1000)
     for family, own in families.items():
         model, tokenizer = load(family, tiny(own))
         before = model.config._attn_implementation
-        H = _read(model, tokenizer, _pairs())
-        _check_weights(H, _Oracle(model, tokenizer), _pairs())
+        H = _read(model, tokenizer, pairs)
+        _check_weights(H, _Oracle(model, tokenizer), pairs)
         assert model.config._attn_implementation == before, family
         n_layers, n_heads = model.config.num_hidden_layers, model.config.num_attention_heads
         expected = [
@@ -167,7 +170,7 @@ def test_weights_of_encoders_and_decoders(families, tiny):
             for part in ("to", "from")
         ]
         assert H.columns.tolist() == expected
-        assert H.index.equals(_pairs().index)
+        assert H.index.equals(pairs.index)
 
 
 def test_a_sliding_window(tiny):
@@ -182,10 +185,10 @@ def test_a_sliding_window(tiny):
 TWO = ["bart", "marian", "t5"]
 
 
-@pytest.mark.parametrize("families", [TWO[:1], pytest.param(TWO[1:], marks=pytest.mark.slow)])
-def test_both_stacks_and_the_attention_between_them(families, tiny):
+@pytest.mark.slow
+def test_both_stacks_and_the_attention_between_them(tiny):
     tokenizers = {"t5": "xlm-roberta", "bart": "roberta", "marian": "xlm-roberta"}
-    for family in families:
+    for family in TWO:
         model, tokenizer = load(family, tiny(tokenizers[family]))
         oracle = _Oracle(model, tokenizer)
         H = _read(model, tokenizer, _pairs())
@@ -270,7 +273,7 @@ def test_layers_subsets_and_repetitions(tiny):
     plan = extractor.transform(pairs)
     assert isinstance(plan, Activations)
     rng = np.random.default_rng(0)
-    for rows in ([3], rng.integers(len(pairs), size=300), slice(None, None, -3)):
+    for rows in ([3], rng.integers(len(pairs), size=60), slice(None, None, -3)):
         for found in (plan[rows], plan[::-1][len(pairs) - 1 - np.arange(len(pairs))[rows]]):
             pooled = SubwordAggregator().fit_transform(found)
             np.testing.assert_allclose(pooled, H.iloc[rows], atol=1e-6)
@@ -280,6 +283,7 @@ def test_layers_subsets_and_repetitions(tiny):
     np.testing.assert_array_equal(sparse.toarray(), H)
 
 
+@pytest.mark.slow
 def test_padding_batches_and_portions_change_nothing(tiny, monkeypatch):
     from sklearn_neurox.extraction._run import _attention_pooling
 

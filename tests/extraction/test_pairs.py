@@ -215,6 +215,7 @@ def test_each_span_of_a_long_text_has_its_own_window(tiny):
     np.testing.assert_allclose(H, np.hstack([alone[[0, 5, 30]], alone[[39, 6, 2]]]), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_spans_of_a_target(tiny):
     frame = pd.DataFrame(
         {
@@ -241,6 +242,7 @@ def test_spans_of_a_target(tiny):
         _features(tiny("marian"), stack="decoder").fit(frame.drop(columns=["other_target_start"]))
 
 
+@pytest.mark.slow
 def test_downstream_steps_understand_the_names(tiny):
     pairs = _pairs()
     y, groups = pairs["is_arc"].astype(str), pairs["text"]

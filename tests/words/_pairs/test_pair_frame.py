@@ -102,7 +102,7 @@ def test_rows_in_any_order_give_the_same_pairs(words):
 
 
 def test_matched_negatives_have_the_distances_of_the_arcs(words):
-    words = _treebank(100)
+    words = _treebank(60)
     for n in (1, 2):
         pairs = pair_frame(words, heads="head", negatives="matched", n_negatives=n)
         counts = pairs.groupby(["distance", "is_arc"]).size().unstack(fill_value=0)
@@ -302,6 +302,7 @@ def test_conllu_with_columns_of_heads_and_misc():
     ]
 
 
+@pytest.mark.slow
 def test_a_real_treebank(treebank):
     words = read_conllu(treebank, columns=["head", "deprel", "misc"])
     pairs = pair_frame(words, heads="head", negatives="matched")
