@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, csr_matrix
-from sklearn import get_config
 from sklearn.utils import check_array
 
 from sklearn_neurox.extraction._model._fingerprint import fingerprint
@@ -22,6 +21,7 @@ from sklearn_neurox.extraction._run._combining import (
 )
 from sklearn_neurox.extraction._run._output_matrix import filled_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
+from sklearn_neurox.extraction._run._sparse_output import check_sparse, in_configured_form
 from sklearn_neurox.utils._full_float32 import lowered_float32
 from sklearn_neurox.utils._half_precision import narrowed
 from sklearn_neurox.utils._names import pair_names
@@ -354,7 +354,7 @@ class Activations:
             sequence, position = self._first_token.T
             ptr, strategy = np.arange(len(self) + 1), "first"
         if sparse:
-            self._check_sparse(ptr, dtype, memmap)
+            check_sparse(np.diff(ptr) == 0, dtype, memmap, self._missing)
         if self.are_pairs:
             return self._pool_pairs(strategy, dtype, memmap, sparse, as_combinations(pair))
         if self.is_sparse:
@@ -395,30 +395,6 @@ class Activations:
 
         H = filled_matrix(shape, np.dtype(dtype), memmap, fill)
         return in_configured_form(csr_matrix(H)) if sparse else H
-
-    def _check_sparse(self, ptr, dtype, memmap):
-        problem = None
-        if dtype != "float32":
-            problem = f"CSR matrices are of float32, but dtype={dtype!r}"
-        elif memmap is not None:
-            problem = f"a file of the matrix (memmap={str(memmap)!r}) is never CSR"
-        if problem is not None:
-            raise ValueError(
-                f"SubwordAggregator: {problem}. Omit the parameter, or use sparse_output=False."
-            )
-        n_empty = int((np.diff(ptr) == 0).sum())
-        if self._missing == "nan" and n_empty:
-            first = int((np.diff(ptr) == 0).argmax())
-            raise ValueError(
-                f"{n_empty} rows have no subwords (the first is row {first}), and missing='nan' "
-                "would fill every column of them, which no sparse matrix can hold. Use "
-                "missing='zero', or drop the rows whose n_subwords is 0."
-            )
-
-
-def in_configured_form(H):
-    """Return a CSR matrix, or an array if scikit-learn is configured for sparse arrays."""
-    return csr_array(H) if get_config().get("sparse_interface") == "sparray" else H
 
 
 def _identify(spec):

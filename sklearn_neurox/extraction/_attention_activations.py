@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sklearn_neurox.extraction._activations import Activations, in_configured_form
+from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._model._blocks import SUMMARY
 from sklearn_neurox.extraction._run._attention_source import AttentionSource, PlacedSpans
 from sklearn_neurox.extraction._run._model_source import model_source
 from sklearn_neurox.extraction._run._output_matrix import filled_matrix
+from sklearn_neurox.extraction._run._sparse_output import check_sparse, in_configured_form
 from sklearn_neurox.extraction._text._alignment import align
 from sklearn_neurox.extraction._text._checks import check_lengths, report_dropped, report_special
 from sklearn_neurox.extraction._text._joint_spans import place_jointly, positions_in_text
@@ -71,7 +72,7 @@ class AttentionActivations(Activations):
         ``strategy`` and ``pair`` do not matter: how weights are reduced is part of their meaning.
         """
         if sparse:
-            self._check_sparse(np.append(0, np.cumsum(self._spans.sequence >= 0)), dtype, memmap)
+            check_sparse(self._spans.sequence < 0, dtype, memmap, self._missing)
         shape = (len(self), sum(self._source.block_widths))
 
         def fill(H):

@@ -152,7 +152,8 @@ def _eagerly(reference):
                 before[id(own)] = own, own._attn_implementation_internal
     verbosity = logging.get_verbosity()
     try:
-        if any(implementation != "eager" for _, implementation in before.values()):
+        changes = any(implementation != "eager" for _, implementation in before.values())
+        if changes and hasattr(model, "set_attn_implementation"):
             logging.set_verbosity(logging.CRITICAL)
             try:
                 model.set_attn_implementation("eager")

@@ -322,8 +322,12 @@ def _check_distinct_rows(frame, unit):
 
 
 def _keys(frame):
-    """Return the columns that tell apart the rows of one text."""
-    return ["start", "end", *(["token_index"] if "token_index" in frame.columns else [])]
+    """Return the columns that tell apart the rows of one text.
+
+    Words of a multi-word token may share a span, and byte pieces share a character.
+    """
+    more = [name for name in ("position", "token_index") if name in frame.columns]
+    return ["start", "end", *more]
 
 
 def _ranks(unit, start, end):

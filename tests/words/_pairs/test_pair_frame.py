@@ -302,6 +302,22 @@ def test_conllu_with_columns_of_heads_and_misc():
     ]
 
 
+def test_words_of_a_multi_word_token_share_their_span():
+    file = io.StringIO(
+        "1\tVoy\t_\tVERB\t_\t_\t0\troot\t_\t_\n2-3\tdel\t_\t_\t_\t_\t_\t_\t_\t_\n"
+        "2\tde\t_\tADP\t_\t_\t3\tcase\t_\t_\n3\tel\t_\tDET\t_\t_\t1\tobl\t_\t_\n"
+    )
+    words = read_conllu(file, columns=["head", "deprel"], text="natural")
+    pairs = pair_frame(words, heads="head", negatives="all")
+    assert pairs.loc[pairs["is_arc"], ["form", "other_form"]].values.tolist() == [
+        ["de", "el"],
+        ["el", "Voy"],
+    ]
+    assert len(pairs) == 6
+    given = pair_frame(words, rows=([1], [2]), negatives="all")
+    assert given["is_arc"].sum() == 1
+
+
 @pytest.mark.slow
 def test_a_real_treebank(treebank):
     words = read_conllu(treebank, columns=["head", "deprel", "misc"])
