@@ -572,7 +572,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         """Return the rows, the other spans if another text has them, and the encoder's texts."""
         if self._component() == CROSS:
             return read_cross_pairs(X, type(self).__name__)
-        rows, contexts = read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
+        name = type(self).__name__
+        rows, contexts = read_rows_and_targets(X, stack=self.stack, caller=name, takes_pairs=True)
         return rows, None, contexts
 
     def _component(self):

@@ -2,6 +2,7 @@
 """Attention weights of pairs and words, against output_attentions of transformers, text by text."""
 
 import copy
+import pickle
 import weakref
 from functools import cache
 
@@ -277,6 +278,8 @@ def test_layers_subsets_and_repetitions(tiny):
         for found in (plan[rows], plan[::-1][len(pairs) - 1 - np.arange(len(pairs))[rows]]):
             pooled = SubwordAggregator().fit_transform(found)
             np.testing.assert_allclose(pooled, H.iloc[rows], atol=1e-6)
+    pickled = SubwordAggregator().fit_transform(pickle.loads(pickle.dumps(plan)))
+    np.testing.assert_array_equal(pickled, H)
     half = SubwordAggregator(dtype="float16").fit_transform(plan)
     np.testing.assert_array_equal(half, H.to_numpy().astype(np.float16))
     sparse = SubwordAggregator(sparse_output=True).fit_transform(plan)

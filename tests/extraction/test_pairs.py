@@ -13,7 +13,7 @@ from sklearn.model_selection import GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from transformers import AutoModel, AutoTokenizer
 
-from sklearn_neurox.ablation import ablate_model
+from sklearn_neurox.ablation import ablate_model, causal_effect
 from sklearn_neurox.evaluation import layer_profile
 from sklearn_neurox.extraction import (
     ActivationCache,
@@ -21,7 +21,8 @@ from sklearn_neurox.extraction import (
     SparseAutoencoderEncoder,
     SubwordAggregator,
 )
-from sklearn_neurox.inspection import neuron_table
+from sklearn_neurox.inspection import highlight, neuron_table
+from sklearn_neurox.io import write_neurox
 from sklearn_neurox.ranking import ProbelessRanker
 from sklearn_neurox.selection import LayerSelector
 from sklearn_neurox.words import pair_frame, words_frame
@@ -274,6 +275,24 @@ def test_downstream_steps_understand_the_names(tiny):
     assert np.isfinite(cross_validate(search, pairs, y, **folds)["test_score"]).all()
     with pytest.raises(ValueError, match=r"'first.hidden.1.3', which is a column of pairs"):
         ablate_model(tiny("bert"), ["first.hidden.1.3"]).__enter__()
+
+
+def test_what_takes_only_words_says_so(tiny, tmp_path):
+    pairs = _pairs().reset_index(drop=True)
+    H = _features(tiny("bert"), layers=[1], pair="difference").set_output(transform="pandas")
+    H = H.fit_transform(pairs)
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny("gpt2"), ignore_mismatched_sizes=True)
+    tokenizer = AutoTokenizer.from_pretrained(tiny("gpt2"))
+    for what in (
+        lambda: highlight(pairs, H, [H.columns[0]]),
+        lambda: causal_effect(model, pairs, pairs["is_arc"], ["hidden.1.0"], tokenizer=tokenizer),
+    ):
+        with pytest.raises(ValueError, match="takes words, but .* of pairs"):
+            what()
+    with pytest.raises(ValueError, match=r"'difference.hidden.1.0', which describes a pair"):
+        write_neurox(tmp_path / "H.json", H.head(6), words_frame(SENTENCES).head(6))
 
 
 def test_a_dropped_character_fills_only_its_span(tiny):

@@ -67,7 +67,7 @@ def name_row(index, row):
     return f"row {row} (index label {index[row]!r})"
 
 
-def read_rows(X, *, caller):
+def read_rows(X, *, caller, takes_pairs=False):
     """Validate the input of the extractor.
 
     Parameters
@@ -80,6 +80,9 @@ def read_rows(X, *, caller):
 
     caller : str
         The calling class, for messages.
+
+    takes_pairs : bool, default=False
+        Whether rows may be pairs.
 
     Returns
     -------
@@ -95,6 +98,12 @@ def read_rows(X, *, caller):
     if not isinstance(X, pd.DataFrame):
         return _read_texts(X, caller)
     if {"other_start", "other_end"} & set(X.columns):
+        if not takes_pairs:
+            raise ValueError(
+                f"{caller} takes words, but the frame has the columns 'other_start' and "
+                "'other_end' of pairs. Pass the words that the pairs were made of, or the first "
+                "word of each pair: pairs.drop(columns=['other_start', 'other_end'])."
+            )
         return _read_pairs(X, caller)
     return _read_frame(X, caller)
 

@@ -16,7 +16,7 @@ from sklearn_neurox.extraction._text._windows import Sequences, too_long
 from sklearn_neurox.utils._containers import to_pandas
 
 
-def read_rows_and_targets(X, *, stack, caller):
+def read_rows_and_targets(X, *, stack, caller, takes_pairs=False):
     """Read the rows, and the encoder's texts if a column ``target`` holds the decoder's texts.
 
     Parameters
@@ -28,6 +28,9 @@ def read_rows_and_targets(X, *, stack, caller):
 
     caller : str
         The calling class, for messages.
+
+    takes_pairs : bool, default=False
+        Whether rows may be pairs.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def read_rows_and_targets(X, *, stack, caller):
     if stack not in ("decoder", "both") or not (
         isinstance(X, pd.DataFrame) and "target" in X.columns
     ):
-        return read_rows(X, caller=caller), None
+        return read_rows(X, caller=caller, takes_pairs=takes_pairs), None
     if stack == "both":
         raise ValueError(
             f"{caller} cannot read stack='both' for a frame with the column 'target', because each "
@@ -70,7 +73,11 @@ def read_rows_and_targets(X, *, stack, caller):
     if {"other_start", "other_end"} & set(X.columns):
         columns |= _other_spans(X, caller)
     # Read the target like any other text, under the usual column names.
-    rows = read_rows(pd.DataFrame(columns, index=X.index), caller=f"{caller} (of the target)")
+    rows = read_rows(
+        pd.DataFrame(columns, index=X.index),
+        caller=f"{caller} (of the target)",
+        takes_pairs=takes_pairs,
+    )
     return replace(rows, pairs=None), rows.pairs
 
 
@@ -90,7 +97,7 @@ def read_cross_pairs(X, caller):
     """
     X = to_pandas(X)
     if not isinstance(X, pd.DataFrame) or "target" not in X.columns:
-        return read_rows(X, caller=caller), None, None
+        return read_rows(X, caller=caller, takes_pairs=True), None, None
     names = ("text", "other_start", "other_end", "target_start", "target_end")
     absent = [name for name in names if name not in X.columns]
     if absent:
