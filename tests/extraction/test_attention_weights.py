@@ -245,6 +245,28 @@ def test_attention_from_a_target_to_its_source(tiny):
         _read(model, tokenizer, frame.drop(columns="other_start"), cross, stack="decoder")
 
 
+def test_attention_within_a_target(tiny):
+    model, tokenizer = load("bart", tiny("roberta"))
+    oracle, rows = _Oracle(model, tokenizer), []
+    sources = _words()["text"].unique()
+    targets = words_frame(TARGETS[:2])
+    for number, own in targets.groupby("sentence_id"):
+        for a in own.itertuples():
+            for b in own.itertuples():
+                rows.append((sources[number], a.text, a.start, a.end, b.start, b.end))
+    names = ["target_start", "target_end", "other_target_start", "other_target_end"]
+    frame = pd.DataFrame(rows, columns=["text", "target", *names])
+    frame = frame.assign(start=0, end=1, other_start=1, other_end=2)
+    H = _read(model, tokenizer, frame, stack="decoder")
+    for row, found in zip(frame.itertuples(), H.to_numpy(), strict=True):
+        weights = oracle.of_text(row.text, row.target)["decoder_attentions"]
+        a = [i + 1 for i in _tokens(tokenizer, row.target, row.target_start, row.target_end)]
+        b = _tokens(tokenizer, row.target, row.other_target_start, row.other_target_end)
+        b = [i + 1 for i in b]
+        both = [weights[:, :, x][..., y].sum(3).mean(2) for x, y in ((a, b), (b, a))]
+        np.testing.assert_allclose(found, np.stack(both, axis=-1).ravel(), atol=1e-6)
+
+
 def test_summaries_of_words(tiny):
     for family, own, stack in (("bert", "bert", None), ("bart", "roberta", "decoder")):
         model, tokenizer = load(family, tiny(own))

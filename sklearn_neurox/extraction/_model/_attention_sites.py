@@ -87,7 +87,8 @@ def _look(model, stack, kind, traits):
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        return f"it returns no attention weights ({type(error).__name__}: {error})"
+        reason = (str(error).strip().splitlines() or [""])[0][:200]
+        return f"it returns no attention weights ({type(error).__name__}: {reason})"
     name = f"{stack}_{kind}" if runs_whole(base) and kind == "attentions" else kind
     weights = getattr(output, name, None) or ()
     weights = [each for each in weights if each is not None]
