@@ -36,7 +36,7 @@ from sklearn_neurox.selection import (
     MinimalNeuronSelector,
     NeuronSelector,
 )
-from sklearn_neurox.words import annotate, read_conllu, read_parallel, words_frame
+from sklearn_neurox.words import annotate, pair_frame, read_conllu, read_parallel, words_frame
 
 __all__ = [
     "ActivationCache",
@@ -72,6 +72,7 @@ __all__ = [
     "erasure_table",
     "highlight",
     "layer_profile",
+    "pair_frame",
     "read_conllu",
     "read_parallel",
     "selectivity_score",

@@ -117,6 +117,7 @@ def _right_calls(folder):
         "read_neurox": {"path": f"{path}/none.json", "words": words},
         "write_neurox": {"path": f"{path}/acts.json", "H": X, "words": words, "n_layers": 2},
         "annotate": {"words": words, "by": "^a"},
+        "pair_frame": {"words": words, "rows": ([0, 2], [1, 3])},
         "read_conllu": {"path": f"{path}/none.conllu"},
         "read_parallel": {"text": f"{path}/none.txt", "labels": f"{path}/none.txt"},
         "words_frame": {"words": [["a", "b"], ["c"]]},
