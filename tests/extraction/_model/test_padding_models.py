@@ -23,6 +23,7 @@ OWN_PADDING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN_PADDING)
 def test_a_model_that_pads_itself_is_read_without_its_padding(name):
     model = build(name.removesuffix("-global"), **OWN_PADDING[name])
@@ -57,6 +58,7 @@ def test_reformer_without_a_seed_is_refused_and_says_what_to_set():
         extractor_of(model, "hidden").transform(["w10 w11"]).pool("mean")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
 def test_stacks_that_run_only_within_their_model_are_read(stack):
     model = build("fsmt")
@@ -88,6 +90,7 @@ def test_tokens_first_is_told_apart_where_texts_and_tokens_are_equally_many():
         check(model, texts, component)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llava", "git", "qwen2_vl", "idefics3"])
 def test_the_blocks_of_the_text_are_read_and_not_those_of_the_images(name):
     # All parts of the small model have the same number of blocks.
@@ -102,3 +105,11 @@ def test_what_does_not_run_on_text_alone_is_refused_by_name(name):
     model = build(name)
     with pytest.raises(ValueError, match=rf"ActivationExtractor .*{type(model).__name__}"):
         extractor_of(model, "hidden").transform(["w10 w11"]).pool("mean")
+
+
+def test_reformer_without_a_number_of_buckets_is_refused():
+    # With a seed but no buckets, a first pass would choose them by the length of its text.
+    model = build("reformer", hash_seed=0, num_buckets=None)
+    with pytest.raises(ValueError, match=r"without num_buckets in its config"):
+        extractor_of(model, "hidden").transform(["w10 w11"]).pool("mean")
+    assert model.config.num_buckets is None
