@@ -15,6 +15,7 @@ from benchmarks import (
     _probes,
     _ranking,
     _report,
+    _subset,
     _trace,
 )
 
@@ -29,6 +30,7 @@ _SUITES = {
     "probes": _probes.run,
     "ranking": _ranking.run,
     "report": _report.run,
+    "subset": _subset.run,
     "trace": _trace.run,
 }
 # Run only when asked for by name: they need a decoder, a card, or hours.

@@ -33,6 +33,7 @@ from sklearn_neurox.ranking import (
     IoURanker,
 )
 from sklearn_neurox.selection import (
+    BestSubsetSelector,
     CorrelationClusterSelector,
     MinimalNeuronSelector,
     NeuronSelector,
@@ -93,6 +94,8 @@ def numeric_estimators():
         LayerSelector(0, n_layers=1),
         LayerSelector("auto", n_layers=1, estimator=LogisticRegression(), cv=StratifiedKFold(2)),
         NeuronSelector([-1]),
+        BestSubsetSelector(1),
+        BestSubsetSelector([1, 0.5], standardize=False, compute_bound=False),
         CorrelationClusterSelector(0.9),
         MinimalNeuronSelector(
             LogisticRegression(), ranker=ProbelessRanker(), delta=0.5, cv=StratifiedKFold(2)

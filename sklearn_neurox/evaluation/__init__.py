@@ -16,6 +16,7 @@ from sklearn_neurox.evaluation._similarity._cka import cka
 from sklearn_neurox.evaluation._similarity._maxcorr import maxcorr
 from sklearn_neurox.evaluation._similarity._pwcca import pwcca
 from sklearn_neurox.evaluation._similarity._svcca import svcca
+from sklearn_neurox.evaluation._sparse_probing_curve import sparse_probing_curve
 from sklearn_neurox.evaluation._trees._distance_spearman_score import distance_spearman_score
 from sklearn_neurox.evaluation._trees._uuas_score import uuas_score
 
@@ -35,6 +36,7 @@ __all__ = [
     "pwcca",
     "ranking_agreement",
     "selectivity_score",
+    "sparse_probing_curve",
     "svcca",
     "uuas_score",
 ]

@@ -44,10 +44,13 @@ WRONG = (_Nothing(), "no such option", -1, -0.5, np.nan, np.inf, 2.5, 10**9)
 MADE_BY_THE_PACKAGE = {
     "Activations", "Highlight", "OnlineCode", "AblationCurveDisplay", "ClassScoresDisplay",
     "LayerProfileDisplay", "NeuronDistributionDisplay", "RankingAgreementDisplay",
-    "RegularizationPathDisplay", "SKOPS_TRUSTED", "clear_loaded_models", "demo_model_path",
+    "RegularizationPathDisplay", "SKOPS_TRUSTED", "SparseProbingDisplay", "clear_loaded_models",
+    "demo_model_path",
 }  # fmt: skip
 # Any value may be a label.
-ANY_VALUE = {("annotate", "positive"), ("annotate", "negative")}
+ANY_VALUE = {
+    ("annotate", "positive"), ("annotate", "negative"), ("sparse_probing_curve", "label"),
+}  # fmt: skip
 # Other words for a parameter that a message may use.
 ALSO = {"folder": ["PathLike"], "words": ["iterable"]}
 RNG = np.random.RandomState(0)
@@ -100,6 +103,7 @@ def _right_calls(folder):
         "selectivity_score": {
             "estimator": probe, "X": X, "y": Y, "control_y": control, **folds
         },
+        "sparse_probing_curve": {"X": X, "y": Y, "n_neurons": 1, "estimator": probe, **folds},
         "svcca": {"X": X, "Y": X},
         "uuas_score": _distances(),
         "ActivationCache": {"folder": path},
