@@ -8,11 +8,12 @@ still be read by a person: some changes are equivalent to the original.
 """
 
 import ast
+import importlib
 import os
 import random
 import re
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,20 @@ _TESTED_BY = {"extraction/_editing": "ablation"}
 _TRIVIAL = ("cli", "datasets", "_version.py", "__main__.py", "__init__.py")
 # Constants of this form change speed and memory, not results.
 _SIZE = re.compile(r"^_?[A-Z_]*(BYTES|ROWS|WORDS|COLUMNS|CHUNK|MODELS|TOKENIZERS|BATCH)[A-Z_]*$")
+# Packages that most tests import.
+_PRELOADED = [
+    "h5py",
+    "matplotlib.pyplot",
+    "pandas",
+    "pytest",
+    "scipy.stats",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.gpt2.modeling_gpt2",
+    "transformers.models.llama.modeling_llama",
+]
 _MESSAGES = ("warn_user", "Error", "Warning", "error", "refuse", "warn", "_refuse")
 
 _COMPARISONS = {
@@ -88,15 +103,16 @@ def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
     n_mutations = 5 if quick else int(os.environ.get("MUTATIONS", "60"))
     seed = int(os.environ.get("MUTATION_SEED", "0"))
     chosen = sample(n_mutations, seed, os.environ.get("MUTATION_ONLY", ""))
+    _preload()
     with tempfile.TemporaryDirectory() as folder:
         tree = _copy(Path(folder))
-        limits, outcomes = {}, []
+        unchanged, outcomes = {}, []
         for number, mutation in enumerate(chosen, start=1):
             tests = tests_of(mutation.module)
-            if tests not in limits:
-                limits[tests] = _time_limit(tree, tests)
-            outcome = "tests fail unchanged" if limits[tests] is None else None
-            outcome = outcome or _try(tree, mutation, tests, limits[tests])
+            if tests not in unchanged:
+                unchanged[tests] = _unchanged(tree, tests)
+            outcome = "tests fail unchanged" if unchanged[tests] is None else None
+            outcome = outcome or _try(tree, mutation, tests, *unchanged[tests])
             outcomes.append(outcome)
             print(f"{number}/{len(chosen)} {outcome:9} {mutation}", flush=True)
     counts = Counter((m.kind, o) for m, o in zip(chosen, outcomes, strict=True))
@@ -215,38 +231,88 @@ def _copy(folder):
     return folder
 
 
-def _time_limit(tree, tests):
-    """Return the seconds that a changed run may take, or None if the unchanged tests fail."""
+def _unchanged(tree, tests):
+    """Run the unchanged tests; return the seconds that a changed run may take, and who runs what.
+
+    Returns None if the tests fail.
+    """
     started = time.perf_counter()
-    if _pytest(tree, tests, 900) != 0:
+    data = tree / ".coverage"
+    data.unlink(missing_ok=True)
+    recorded = [f"--cov={tree / _PACKAGE}", "--cov-context=test", "--cov-report="]
+    if _pytest(tree, [*recorded, tests], 1800) != 0:
         return None
-    return 30 + 4 * (time.perf_counter() - started)
+    return 30 + 4 * (time.perf_counter() - started), _runners(tree, data)
 
 
-def _try(tree, mutation, tests, limit):
+def _runners(tree, data):
+    """Return the tests that run each line: {(module, line): {test}}."""
+    from coverage import CoverageData
+
+    recorded, runners = CoverageData(str(data)), {}
+    recorded.read()
+    for file in recorded.measured_files():
+        module = Path(file).relative_to((tree / _PACKAGE).resolve()).as_posix()
+        for line, contexts in recorded.contexts_by_lineno(file).items():
+            names = {name.partition("|")[0] for name in contexts}
+            runners[module, line] = {name.partition("[")[0] for name in names if name}
+    return runners
+
+
+def _try(tree, mutation, tests, limit, runners):
+    """Run the tests on a changed module: first the ones that run the changed line, then all."""
     file = tree / _PACKAGE / mutation.module
     original = file.read_bytes()
     file.write_text(mutation.source, encoding="utf-8")
+    first = sorted(runners.get((mutation.module, mutation.line), ()))
     try:
-        code = _pytest(tree, tests, limit)
+        code = _pytest(tree, first, limit) if first else 0
+        if code == 0:
+            code = _pytest(tree, [tests], limit)
     finally:
         file.write_bytes(original)
     return {0: "survived", None: "hung"}.get(code, "caught")
 
 
-def _pytest(tree, tests, limit):
+def _preload():
+    """Import what the tests need, once: every run of them is a fork of this process."""
+    os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE="1")
+    for name in _PRELOADED:
+        importlib.import_module(name)
+    assert _PACKAGE not in sys.modules, "the tests would not see the changed package"
+
+
+def _pytest(tree, arguments, limit):
     """Return the exit status of the tests, or None if they ran out of time."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(tree),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", tests]
-    try:
-        done = subprocess.run(
-            command, cwd=tree, env=environment, capture_output=True, timeout=limit, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    return done.returncode
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = _run_tests(tree, arguments)
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def _run_tests(tree, arguments):
+    """Run the tests of the copied tree in this process, a fork, in silence."""
+    import pytest
+
+    os.setsid()  # so that what the tests start can be killed with them
+    silence = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(silence, descriptor)
+    os.chdir(tree)
+    os.environ["PYTHONPATH"] = str(tree)
+    sys.path[:] = [str(tree), *(path for path in sys.path if Path(path).resolve() != _ROOT)]
+    # Plugins that a preloaded package has imported already.
+    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    return int(pytest.main(["-qx", "-p", "no:cacheprovider", *quiet, *arguments]))
