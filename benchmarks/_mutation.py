@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Change the meaning of one expression at a time, and see whether the tests notice.
 
-Each change (a comparison, a sign, a constant, a boolean operator) is made in a copy of the tree,
-and the tests that mirror the changed module run there. Changes inside messages, annotations and
-sizes of blocks are left out, since they do not change what the package computes. What survives must
-still be read by a person: some changes are equivalent to the original.
+Each change (a comparison, a sign, a constant, a boolean operator) is made in a copy of the tree.
+Those tests of the mirrored room that run the changed line run there. Changes inside messages,
+annotations and sizes of blocks are left out, since they do not change what the package computes.
+What survives must still be read by a person: some changes are equivalent to the original.
 """
 
 import ast
@@ -108,11 +108,11 @@ def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
         tree = _copy(Path(folder))
         unchanged, outcomes = {}, []
         for number, mutation in enumerate(chosen, start=1):
-            tests = tests_of(mutation.module)
-            if tests not in unchanged:
-                unchanged[tests] = _unchanged(tree, tests)
-            outcome = "tests fail unchanged" if unchanged[tests] is None else None
-            outcome = outcome or _try(tree, mutation, tests, *unchanged[tests])
+            room = "/".join(tests_of(mutation.module).split("/")[:2])
+            if room not in unchanged:
+                unchanged[room] = _unchanged(tree, room)
+                print(f"{room}: {unchanged[room][0]:.0f} s; failing: {unchanged[room][2] or None}")
+            outcome = _try(tree, mutation, *unchanged[room])
             outcomes.append(outcome)
             print(f"{number}/{len(chosen)} {outcome:9} {mutation}", flush=True)
     counts = Counter((m.kind, o) for m, o in zip(chosen, outcomes, strict=True))
@@ -231,47 +231,58 @@ def _copy(folder):
     return folder
 
 
-def _unchanged(tree, tests):
-    """Run the unchanged tests; return the seconds that a changed run may take, and who runs what.
+def _unchanged(tree, room):
+    """Run the unchanged tests of a room.
 
-    Returns None if the tests fail.
+    Returns the seconds that they took, the tests that run each line (by module and line), and the
+    tests that fail as they are.
     """
-    started = time.perf_counter()
-    data = tree / ".coverage"
-    data.unlink(missing_ok=True)
-    recorded = [f"--cov={tree / _PACKAGE}", "--cov-context=test", "--cov-report="]
-    if _pytest(tree, [*recorded, tests], 1800) != 0:
-        return None
-    return 30 + 4 * (time.perf_counter() - started), _runners(tree, data)
-
-
-def _runners(tree, data):
-    """Return the tests that run each line: {(module, line): {test}}."""
     from coverage import CoverageData
 
-    recorded, runners = CoverageData(str(data)), {}
-    recorded.read()
-    for file in recorded.measured_files():
+    started, data, failed = time.perf_counter(), tree / ".coverage", tree / ".failed"
+    data.unlink(missing_ok=True)
+    failed.write_text("")
+    recorded = [f"--cov={tree / _PACKAGE}", "--cov-context=test", "--cov-report=", room]
+    _pytest(tree, recorded, 3600, failed=failed)
+    runners, coverage = {}, CoverageData(str(data))
+    coverage.read()
+    for file in coverage.measured_files():
         module = Path(file).relative_to((tree / _PACKAGE).resolve()).as_posix()
-        for line, contexts in recorded.contexts_by_lineno(file).items():
-            names = {name.partition("|")[0] for name in contexts}
-            runners[module, line] = {name.partition("[")[0] for name in names if name}
-    return runners
+        for line, contexts in coverage.contexts_by_lineno(file).items():
+            # Without the phase of the test and its parameters.
+            names = {name.partition("|")[0].partition("[")[0] for name in contexts}
+            runners[module, line] = names - {""}
+    return time.perf_counter() - started, runners, set(failed.read_text().splitlines())
 
 
-def _try(tree, mutation, tests, limit, runners):
-    """Run the tests on a changed module: first the ones that run the changed line, then all."""
+def _try(tree, mutation, seconds, runners, failing):
+    """Run the tests of the mirrored room that run the changed line, or all if it is not known."""
+    tests = tests_of(mutation.module)
+    lines = range(mutation.line, mutation.line + mutation.before.count("\n") + 1)
+    known = set().union(*(runners.get((mutation.module, line), ()) for line in lines))
+    chosen = sorted(name for name in known if name.startswith(tests))
+    unless = [f"--deselect={name}" for name in sorted(failing)]
     file = tree / _PACKAGE / mutation.module
     original = file.read_bytes()
     file.write_text(mutation.source, encoding="utf-8")
-    first = sorted(runners.get((mutation.module, mutation.line), ()))
     try:
-        code = _pytest(tree, first, limit) if first else 0
-        if code == 0:
-            code = _pytest(tree, [tests], limit)
+        code = _pytest(tree, ["-x", *unless, *(chosen or [tests])], 60 + 2 * seconds)
     finally:
         file.write_bytes(original)
-    return {0: "survived", None: "hung"}.get(code, "caught")
+    # 5: each of the tests fails as it is.
+    return {0: "survived", None: "hung", 5: "not tested"}.get(code, "caught")
+
+
+class _Failures:
+    """Writes the name of each test that fails into a file."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            with open(self.file, "a") as file:
+                file.write(report.nodeid.partition("[")[0] + "\n")
 
 
 def _preload():
@@ -282,13 +293,13 @@ def _preload():
     assert _PACKAGE not in sys.modules, "the tests would not see the changed package"
 
 
-def _pytest(tree, arguments, limit):
+def _pytest(tree, arguments, limit, *, failed=None):
     """Return the exit status of the tests, or None if they ran out of time."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            code = _run_tests(tree, arguments)
+            code = _run_tests(tree, arguments, failed)
         finally:
             os._exit(code)
     deadline = time.monotonic() + limit
@@ -302,7 +313,7 @@ def _pytest(tree, arguments, limit):
     return None
 
 
-def _run_tests(tree, arguments):
+def _run_tests(tree, arguments, failed):
     """Run the tests of the copied tree in this process, a fork, in silence."""
     import pytest
 
@@ -315,4 +326,5 @@ def _run_tests(tree, arguments):
     sys.path[:] = [str(tree), *(path for path in sys.path if Path(path).resolve() != _ROOT)]
     # Plugins that a preloaded package has imported already.
     quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    return int(pytest.main(["-qx", "-p", "no:cacheprovider", *quiet, *arguments]))
+    plugins = [] if failed is None else [_Failures(failed)]
+    return int(pytest.main(["-q", "-p", "no:cacheprovider", *quiet, *arguments], plugins=plugins))
