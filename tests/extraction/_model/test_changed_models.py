@@ -80,6 +80,7 @@ def own_states(model, tokenizer):
     return np.stack(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
 def test_layers_changed_after_a_model_was_read(name, tiny, tmp_path):
     original, tokenizer = load(name, tiny(FAMILIES[name].tokenizer))
@@ -104,6 +105,7 @@ def test_layers_changed_after_a_model_was_read(name, tiny, tmp_path):
         assert (H[:, [16 * last, 16 + 3]] == 0).all() and (H[:, 16 * last + 1] != 0).all()
 
 
+@pytest.mark.slow
 def test_a_config_that_does_not_know_of_the_change(tiny):
     for name in ("bert", "gpt2"):
         original, tokenizer = load(name, tiny(FAMILIES[name].tokenizer))

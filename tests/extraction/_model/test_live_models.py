@@ -187,6 +187,7 @@ def test_autocast_is_kept_out_of_the_cache(tiny, words, tmp_path):
     np.testing.assert_array_equal(extractor.transform(words).pool("last"), expected)
 
 
+@pytest.mark.slow
 def test_an_adapter_that_is_switched_off_is_another_model(live, words, tmp_path):
     """For example, peft layers keep their parameters when they are switched off."""
     import torch
