@@ -12,6 +12,21 @@ import os
 import stat
 from pathlib import Path
 
+_READING = sum(
+    getattr(os, flag, 0)
+    for flag in ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+)
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+class NotRegularError(ValueError):
+    """A path is not a regular file; the message says what it is."""
+
 
 def as_path(path: str | bytes | os.PathLike, what: str) -> Path:
     """Return a path, after checking that the system can have a file of this name.
@@ -62,6 +77,32 @@ def check_regular(path, what, *, pipes=False):
         raise PermissionError(f"{path}: you have no permission to read this file. Change its mode.")
     if status.st_size == 0:
         raise ValueError(f"{path} is empty. Create it again: it should be {what}.")
+
+
+def open_regular(path):
+    """Open a regular file for reading; raise a NotRegularError for anything else.
+
+    Never follows a link, and never waits for a pipe.
+    """
+    return os.fdopen(descriptor_of_regular(path), "rb")
+
+
+def descriptor_of_regular(path):
+    """Do as `open_regular`, and return the descriptor."""
+    _check_regular(os.lstat(path))
+    descriptor = os.open(path, _READING)
+    try:
+        _check_regular(os.fstat(descriptor))  # it may have been replaced just now
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(found):
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "a special file")
+        raise NotRegularError(f"it is {kind}, not a regular file")
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ import functools
 import hashlib
 import json
 import os
-import re
 import time
+import zlib
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from sklearn_neurox.extraction._model._gguf import find_gguf
 from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.utils._foreign_files import NotRegularError, open_regular
 from sklearn_neurox.utils._output_files import write_whole
 from sklearn_neurox.utils._tqdm import tqdm_class
 
@@ -169,15 +170,21 @@ def _digest(files, memo):
     if memo is None or sum(size for _, size, *_ in stamps) < _WORTH_KEEPING:
         return _of_files(stamps)
     stored = memo / ".digests" / hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]
-    with contextlib.suppress(OSError):
-        digest = stored.read_text("ascii", "replace")
-        if re.fullmatch("[0-9a-f]{32}", digest):
-            return digest
+    with contextlib.suppress(OSError, NotRegularError), open_regular(stored) as file:
+        digest, _, check = file.read(100).partition(b" ")
+        if check == _check(digest):
+            return digest.decode()
     digest = _of_files(stamps)
     with contextlib.suppress(OSError):  # if it cannot be stored, it is computed again
         stored.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(stored, lambda name: Path(name).write_text(digest, "ascii"))
+        if not stored.parent.is_symlink():
+            content = digest.encode() + b" " + _check(digest.encode())
+            write_whole(stored, lambda name: Path(name).write_bytes(content))
     return digest
+
+
+def _check(digest):
+    return f"{zlib.crc32(digest):08x}".encode()
 
 
 @lru_cache(maxsize=32)
