@@ -54,10 +54,11 @@ class ActivationCache:
     Processes and machines can share the folder without locks: a shard is written under a temporary
     name, flushed to the disk, and renamed when complete. An interrupted run loses only the current
     batch; the same request then resumes, with bit-identical results. Checksums cover every byte
-    that is read. A damaged shard is reported by name, and its activations are computed again. A
-    shard that belongs to another model or format, and anything that is not a regular file, is
-    reported and passed over. If the folder can only be read, what it lacks is computed in memory,
-    with a warning. Deleting the folder, or anything in it, is always safe.
+    when a process reads it for the first time. A damaged shard is reported by name, and its
+    activations are computed again. A shard that belongs to another model or format, and anything
+    that is not a regular file, is reported and passed over. If the folder can only be read, what it
+    lacks is computed in memory, with a warning. Deleting the folder, or anything in it, is always
+    safe. Changing a shard in place is not: a process that reads a file while it is cut ends.
 
     In float32, the size in bytes is 4 x tokens x layers x units: about 1.2 GB for 25,000 words and
     BERT-base.

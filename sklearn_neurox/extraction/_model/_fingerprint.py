@@ -14,9 +14,15 @@ from pathlib import Path
 
 from sklearn_neurox.extraction._model._gguf import find_gguf
 from sklearn_neurox.extraction._model._loading import DetachedModel
+from sklearn_neurox.extraction._model._model_folder import AGAIN, check_kinds
 from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._torch_model import TorchModel
-from sklearn_neurox.utils._foreign_files import NotRegularError, open_regular
+from sklearn_neurox.utils._foreign_files import (
+    NotRegularError,
+    open_regular,
+    parse_json,
+    read_settings,
+)
 from sklearn_neurox.utils._output_files import write_whole
 from sklearn_neurox.utils._tqdm import tqdm_class
 
@@ -129,6 +135,7 @@ def _of_files_at(place, commit, suffixes, memo, without=None):
         return ["commit", commit]
     files = [place]
     if place.is_dir():
+        check_kinds(place)
         files = [f for f in place.iterdir() if f.suffix in suffixes and f.is_file()]
     return ["files", _digest([file for file in sorted(files) if file.name != without], memo)]
 
@@ -154,12 +161,14 @@ def _located(name, revision):
 
 
 def _of_config(folder):
+    file = folder / "config.json"
     try:
-        text = (folder / "config.json").read_text("utf-8")
+        text = read_settings(file, "a JSON file of a model's folder", AGAIN)
     except OSError:
         return None
     incidental = ("_name_or_path", "transformers_version")
-    return {k: v for k, v in json.loads(text).items() if k not in incidental}
+    content = parse_json(text, str(file), AGAIN)
+    return {k: v for k, v in content.items() if k not in incidental}
 
 
 def _digest(files, memo):
