@@ -119,8 +119,9 @@ class Activations:
         Raises
         ------
         ValueError
-            If the arrays are not two-dimensional or differ in their number of neurons, or if the
-            number of names or labels does not match.
+            If the arrays are not two-dimensional or differ in their number of neurons, if the
+            number of names or labels does not match, or if float32, in which activations are
+            pooled, cannot hold a value or would turn a whole neuron into zeros.
         """
         checked = [
             check_array(
@@ -153,8 +154,10 @@ class Activations:
             raise ValueError(f"index has {len(labels)} labels for {len(checked)} arrays.")
         counts = np.array([len(array) for array in checked], dtype=np.int64)
         ptr = pointers(counts)
+        values = np.concatenate(checked)
+        _check_fits_float32(values, ptr, names)
         return cls(
-            ArraySource(np.concatenate(checked), ptr, names),
+            ArraySource(values, ptr, names),
             np.repeat(np.arange(len(counts)), counts),
             np.arange(ptr[-1]) - np.repeat(ptr[:-1], counts),
             ptr,
@@ -372,3 +375,23 @@ def _identify(spec):
             "activations: set memory=None."
         )
     return identity, lowered_float32()
+
+
+def _check_fits_float32(values, ptr, names):
+    """Raise an error if values of float64 become infinite, or all values of a neuron zero."""
+    if values.dtype != np.float64 or not values.size:
+        return
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    lost = ~np.isfinite(single)
+    if not lost.any():
+        lost = (values != 0) & ~single.any(axis=0)
+    if not lost.any():
+        return
+    token, unit = (int(i[0]) for i in np.nonzero(lost))
+    row = int(np.searchsorted(ptr, token, "right")) - 1
+    raise ValueError(
+        f"arrays[{row}] has the value {values[token, unit]:.3g} for the neuron {names[unit]!r}, "
+        f"which float32 cannot hold ({int(lost.sum())} such values). Activations are pooled in "
+        "float32. Rescale the neuron, for example divide it by its largest value."
+    )

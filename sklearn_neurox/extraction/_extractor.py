@@ -449,7 +449,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             alignment.ptr,
             first_token=find_first_tokens(rows, tokenized, first_sequence),
             missing=request.missing,
-            index=rows.index,
+            # A view, since joblib.Memory hashes an object that labels share unlike an equal one.
+            index=rows.index.view(),
         )
 
     def fill_cache(

@@ -79,6 +79,7 @@ def _right_calls(folder):
             "model": model, "words": words, "y": np.arange(60) < 30, "neurons": ["hidden.1.0"],
         },
         "erasure_table": {"X": X, "concept": Y, "probe": probe, "n_draws": 1, **folds},
+        "steer_model": {"model": model, "direction": np.ones(32), "layer": 1},
         "make_planted_neurons": {},
         "make_tagged_words": {},
         "make_tiny_model": {},
