@@ -8,6 +8,7 @@ import os
 # Each is a module of this package, and imported when it runs.
 _SUITES = (
     "ablation",
+    "causal",
     "decoder",
     "extraction",
     "gpu",
@@ -18,8 +19,8 @@ _SUITES = (
     "report",
     "trace",
 )
-# Run only when asked for by name: one needs a card, the other hours.
-_ON_REQUEST = {"gpu", "mutation"}
+# Run only when asked for by name: they need a decoder, a card, or hours.
+_ON_REQUEST = {"causal", "gpu", "mutation"}
 
 
 def main():

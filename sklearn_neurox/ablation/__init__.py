@@ -3,7 +3,7 @@
 
 from sklearn_neurox.ablation._ablate_model import ablate_model
 from sklearn_neurox.ablation._ablator import NeuronAblator
-from sklearn_neurox.ablation._causal_effect import causal_effect
+from sklearn_neurox.ablation._causal._causal_effect import causal_effect
 from sklearn_neurox.ablation._curve import ablation_curve
 from sklearn_neurox.ablation._erasure._concept_eraser import ConceptEraser
 from sklearn_neurox.ablation._erasure._erasure_table import erasure_table

@@ -101,6 +101,15 @@ class TokensOfRows:
         places = np.flatnonzero(self._tokens == token)[:2]
         return tuple(np.searchsorted(self.ptr, places, side="right") - 1)
 
+    def have_new_tokens(self):
+        """Return which rows share no token with an earlier row."""
+        row = np.repeat(np.arange(len(self.rows)), np.diff(self.ptr))
+        first = np.full(len(self._encodings.ids), len(self.rows))
+        np.minimum.at(first, self._tokens, row)
+        is_new = np.ones(len(self.rows), dtype=bool)
+        is_new[row[first[self._tokens] < row]] = False
+        return is_new
+
     def as_token_rows(self, X):
         """Return a frame with one row per token of the rows, for an extractor to read."""
         lengths = np.array([len(text) for text in self.rows.texts], dtype=np.int64)

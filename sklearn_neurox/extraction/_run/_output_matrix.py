@@ -33,7 +33,7 @@ def filled_matrix(shape, dtype, path, fill):
         if os.name == "posix":  # elsewhere, a file that is mapped cannot be renamed
             mapped.append(_mapped_copy(temporary))
 
-    mapped: list = []
+    mapped = []
     write_whole(path, write)
     # Mapped before it got its name, under which another process may write at the same time.
     return mapped[0] if mapped else _mapped_copy(path)
