@@ -11,8 +11,10 @@ from sklearn_neurox.extraction._cache._cache_folder import (
     MARKER,
     SUFFIX,
     foreign_names,
+    is_current,
     is_marked,
     list_folders,
+    named_folders,
     own_files,
     remove,
     remove_if_empty,
@@ -52,10 +54,11 @@ class ActivationCache:
     Processes and machines can share the folder without locks: a shard is written under a temporary
     name, flushed to the disk, and renamed when complete. An interrupted run loses only the current
     batch; the same request then resumes, with bit-identical results. Checksums cover every byte
-    that is read. A damaged shard is reported by name, and its activations are computed again. A
-    shard that belongs to another model or format, and anything that is not a regular file, is
-    reported and passed over. If the folder can only be read, what it lacks is computed in memory,
-    with a warning. Deleting the folder, or anything in it, is always safe.
+    when a process reads it for the first time. A damaged shard is reported by name, and its
+    activations are computed again. A shard that belongs to another model or format, and anything
+    that is not a regular file, is reported and passed over. If the folder can only be read, what it
+    lacks is computed in memory, with a warning. Deleting the folder, or anything in it, is always
+    safe. Changing a shard in place is not: a process that reads a file while it is cut ends.
 
     In float32, the size in bytes is 4 x tokens x layers x units: about 1.2 GB for 25,000 words and
     BERT-base.
@@ -152,9 +155,10 @@ class ActivationCache:
             `ActivationCache` has not written.
         """
         damage = [
-            (str(path), problem)
-            for folder in self._store.folders()
-            for path, problem in _damage(folder).items()
+            (str(path), error.reason)
+            for folder in named_folders(self.folder)
+            if is_current(folder)
+            for path, error in _damage(folder).items()
         ]
         return pd.DataFrame(damage, columns=["path", "problem"], dtype=object)
 
@@ -253,7 +257,8 @@ class ActivationCache:
         if version != FORMAT:
             own = own_files(folder)
             n_shards = sum(path.name.endswith(SUFFIX) for path in own)
-            return folder.name, "", 0, 0, 0, "", n_shards, sum(own.values())
+            n_bytes = sum(status.st_size for status in own.values())
+            return folder.name, "", 0, 0, 0, "", n_shards, n_bytes
         index = index_of(folder)
         lengths, blocks = {}, set()
         for shard in index.shards:
@@ -273,10 +278,12 @@ class ActivationCache:
 
     def _prune_folder(self, folder):
         freed = remove_stale(folder)
+        own = own_files(folder)  # before reading, so that what is repaired meanwhile stays
         damaged = _damage(folder)
         intact = [shard for shard in index_of(folder).shards if shard.path not in damaged]
+        proven = [path for path, error in damaged.items() if error.is_proven]
         # Only ours: `remove` ignores what is not in `own_files`.
-        freed += remove({*damaged, *superseded(intact)}, own_files(folder))
+        freed += remove([*proven, *superseded(intact)], own)
         index_of(folder)
         remove_if_empty(folder)
         return freed
@@ -290,13 +297,25 @@ def store_of(cache):
 
 
 def _damage(folder):
-    """Read all shards of a folder; return the path and the problem of each that is unusable."""
+    """Read all shards of a folder; return the path and the error of each that is unusable."""
     found = {}
-    for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:  # removed meanwhile
+        return found
+    except OSError as error:
+        return {folder: _unreadable(folder, error)}
+    for path in [folder / n for n in names if n.endswith(SUFFIX) and not n.startswith(".")]:
         try:
             shard = Shard(path)
             shard.states(shard.blocks)
         except DamagedShardError as error:
             if os.path.lexists(path):  # otherwise it was compacted meanwhile
-                found[path] = error.reason
+                found[path] = error
     return found
+
+
+def _unreadable(folder, error):
+    unreadable = DamagedShardError(folder, f"it cannot be read ({error.strerror})")
+    unreadable.__cause__ = error
+    return unreadable

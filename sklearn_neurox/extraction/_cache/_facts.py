@@ -14,6 +14,7 @@ from sklearn_neurox.extraction._model._sinks import is_sink
 from sklearn_neurox.extraction._text._checks import limit_tokens
 
 _TYPES = {"model": str, "dtype": str, "tokenizer": str, "causal": bool, "cls": bool, "stacks": dict}
+_STACKS = frozenset(["", "encoder", "decoder"])
 _GLOB = frozenset("*?[")
 _NO_LIMIT = np.iinfo(np.int64).max
 
@@ -67,6 +68,17 @@ class Facts:
         chosen = choose_blocks(available, request.layers, model=request.spec.name)
         return chosen, min(self.stacks[block.stack or ""].limit for block in available)
 
+    def check_widths(self, widths):
+        """Raise a ValueError unless blocks, given by name and width, are those described here."""
+        described = {
+            (block.name, block.n_units)
+            for stack in self.stacks.values()
+            for blocks in stack.components.values()
+            for block in blocks
+        }
+        if not widths.items() <= described:
+            raise ValueError("its blocks are not those that it describes")
+
     def sinks(self, blocks):
         """Return the names of the blocks in which the first token of an input is a sink."""
         layers = {name: stack.sinks for name, stack in self.stacks.items()}
@@ -93,6 +105,8 @@ class Facts:
         if {name: type(value) for name, value in stored.items()} != _TYPES:
             raise ValueError("it does not describe its model")
         stacks = {name: _read_stack(stack) for name, stack in stored["stacks"].items()}
+        if not stacks or not stacks.keys() <= _STACKS:
+            raise ValueError("it does not describe its model")
         return cls(**{**stored, "stacks": stacks})
 
 
@@ -100,7 +114,7 @@ def _read_stack(stored):
     limit = _NO_LIMIT if stored["limit"] is None else stored["limit"]
     components = {name: tuple(map(_read_block, own)) for name, own in stored["components"].items()}
     sinks = stored.get("sinks", [])
-    if not all(isinstance(number, int) for number in (limit, *sinks)):
+    if not all(type(number) is int for number in (limit, *sinks)) or not 0 < limit <= _NO_LIMIT:
         raise ValueError("it does not describe its model")
     return StackFacts(limit, components, frozenset(sinks))
 
