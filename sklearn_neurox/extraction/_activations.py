@@ -240,10 +240,48 @@ class Activations:
             index=None if self._index is None else self._index[rows],
         )
 
+    @property
+    def _kept_strategies(self):
+        """The strategies with which a cache keeps these rows; None if it keeps their tokens."""
+        return getattr(self._source, "strategies", None)
+
+    def _tokens(self, strategy):
+        """Return the tokens to pool, as `Parts` takes them."""
+        if strategy != "cls":
+            return self._sequence, self._position, self._ptr, strategy
+        if isinstance(self._first_token, str):
+            raise ValueError(
+                f"SubwordAggregator('cls') cannot be used here: {self._first_token}. Use "
+                "'first', 'last', 'mean' or 'max'."
+            )
+        return *self._first_token.T, np.arange(len(self) + 1), "first"
+
+    def _source_of(self, asked=None):
+        """Return what pools, fills and measures, for one strategy or all that a cache keeps."""
+        kept = self._kept_strategies
+        if kept is None:
+            return self._source
+        if asked is not None and asked not in kept:
+            known = repr(kept[0] if len(kept) == 1 else list(kept))
+            raise ValueError(
+                f"SubwordAggregator({asked!r}) cannot be used here: the cache keeps rows pooled "
+                f"with {known}. Set ActivationCache(..., pooled={[*kept, asked]!r}), with which "
+                "the model reads the texts once more, or take a cache without pooled=."
+            )
+        return self._source.of_rows({name: Parts(*self._tokens(name)) for name in kept}, asked)
+
+    def _fill(self):
+        """Fill the cache; return the number of texts that the model read."""
+        return self._source_of().fill()
+
+    def _measure(self):
+        """Return what `_fill` would read and store: numbers of texts, tokens and bytes."""
+        return self._source_of().measure()
+
     def _by_block(self):
         """Return the activations of each block alone; fills a cache with all of them first."""
         split = []
-        for source in self._source.by_block():
+        for source in self._source_of().by_block():
             other = copy.copy(self)
             other._source = source
             split.append(other)
@@ -306,27 +344,20 @@ class Activations:
         OverflowError
             If a value is beyond the range of float16.
         """
-        sequence, position, ptr = self._sequence, self._position, self._ptr
-        if strategy == "cls":
-            if isinstance(self._first_token, str):
-                raise ValueError(
-                    f"SubwordAggregator('cls') cannot be used here: {self._first_token}. Use "
-                    "'first', 'last', 'mean' or 'max'."
-                )
-            sequence, position = self._first_token.T
-            ptr, strategy = np.arange(len(self) + 1), "first"
+        sequence, position, ptr, of_tokens = self._tokens(strategy)
         if sparse:
             self._check_sparse(ptr, dtype, memmap)
         if self.is_sparse:
-            codes = self._source.pool_sparse(sequence, position, ptr, strategy)
+            codes = self._source.pool_sparse(sequence, position, ptr, of_tokens)
             if sparse:
                 return _in_configured_form(codes)
-        shape = (len(self), sum(self._source.block_widths))
+        source = self._source_of(strategy)
+        shape = (len(self), sum(source.block_widths))
 
         def fill(H):
             H[np.diff(ptr) == 0] = np.nan if self._missing == "nan" else 0.0
             if not self.is_sparse:
-                self._source.pool(Parts(sequence, position, ptr, strategy), H)
+                source.pool(Parts(sequence, position, ptr, of_tokens), H)
                 return
             for block in row_blocks(H):
                 filled = np.diff(ptr)[block] > 0
