@@ -16,7 +16,7 @@ from sklearn_neurox.extraction._cache._facts import facts_of
 from sklearn_neurox.extraction._cache._filling import look_at_stacks, n_workers, own_spec
 from sklearn_neurox.extraction._cache._identity import identify
 from sklearn_neurox.extraction._cache._obstacles import Watch
-from sklearn_neurox.extraction._cache._pooled_rows import row_keys
+from sklearn_neurox.extraction._cache._row_digests import row_keys
 from sklearn_neurox.extraction._cache._shard_header import KEY_BYTES
 from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._progress import progress
