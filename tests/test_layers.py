@@ -146,18 +146,21 @@ def find_upward(source, package, rungs):
     ]
 
 
+@pytest.mark.slow
 def test_every_subpackage_imports_only_those_below():
     rooms = {path.stem for path in _SOURCE.iterdir() if path.suffix == ".py" or path.is_dir()}
     assert rooms - {"__pycache__", "_version", "py"} == set(_MAY_IMPORT)
     assert find_forbidden(_SOURCE, _MAY_IMPORT) == []
 
 
+@pytest.mark.slow
 def test_every_room_of_extraction_imports_only_those_below():
     folders = {file.parent.name for file in (_SOURCE / "extraction").glob("*/__init__.py")}
     assert folders == set().union(*_EXTRACTION)
     assert find_upward(_SOURCE, "extraction", _EXTRACTION) == []
 
 
+@pytest.mark.slow
 def test_no_rooms_form_a_cycle():
     assert find_cycles(_SOURCE) == []
 

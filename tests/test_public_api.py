@@ -36,6 +36,7 @@ def test_public_classes_live_in_their_own_files(name):
     assert len(homes) == len(set(homes))
 
 
+@pytest.mark.slow
 def test_importing_loads_no_heavy_package():
     code = (
         f"import sys, {', '.join(f'sklearn_neurox.{name}' for name in SUBPACKAGES)}\n"

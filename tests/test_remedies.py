@@ -96,6 +96,7 @@ def texts(*arguments, **options):
     return words_frame(*arguments, **options)["text"].astype(str)
 
 
+@pytest.mark.slow
 def test_shuffled_rows_get_their_own_text():
     plain = LONG.drop(columns="position")
     rng = np.random.default_rng(0)
@@ -309,6 +310,7 @@ def test_words():
     )
 
 
+@pytest.mark.slow
 def test_extraction(words, folder, tmp_path):
     text = "Dogs bark at the old cat ."
     bracket = words_frame([["a", "[MASK]", "b"]])
@@ -448,6 +450,7 @@ def _tokenizer(folder):
     return AutoTokenizer.from_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_repeated_reads_and_pickles(words, folder, tmp_path):
     import pickle
 

@@ -13,7 +13,7 @@ from sklearn.utils import check_array
 
 from sklearn_neurox.extraction._model._fingerprint import fingerprint
 from sklearn_neurox.extraction._model._obstacle import check_leaves_process, check_memorable
-from sklearn_neurox.extraction._run._array_source import ArraySource
+from sklearn_neurox.extraction._run._array_source import ArraySource, check_fits_float32
 from sklearn_neurox.extraction._run._output_matrix import filled_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
 from sklearn_neurox.utils._full_float32 import lowered_float32
@@ -119,8 +119,9 @@ class Activations:
         Raises
         ------
         ValueError
-            If the arrays are not two-dimensional or differ in their number of neurons, or if the
-            number of names or labels does not match.
+            If the arrays are not two-dimensional or differ in their number of neurons, if the
+            number of names or labels does not match, or if float32, in which activations are
+            pooled, cannot hold a value or would turn a whole neuron into zeros.
         """
         checked = [
             check_array(
@@ -153,8 +154,10 @@ class Activations:
             raise ValueError(f"index has {len(labels)} labels for {len(checked)} arrays.")
         counts = np.array([len(array) for array in checked], dtype=np.int64)
         ptr = pointers(counts)
+        values = np.concatenate(checked)
+        check_fits_float32(values, ptr, names)
         return cls(
-            ArraySource(np.concatenate(checked), ptr, names),
+            ArraySource(values, ptr, names),
             np.repeat(np.arange(len(counts)), counts),
             np.arange(ptr[-1]) - np.repeat(ptr[:-1], counts),
             ptr,

@@ -13,6 +13,7 @@ from sklearn_neurox.inspection._displays._regularization_path_display import (
 )
 from sklearn_neurox.inspection._highlight._highlight import Highlight, highlight
 from sklearn_neurox.inspection._report._neuron_report import NeuronReport
+from sklearn_neurox.inspection._tables._neuron_summary import neuron_summary
 from sklearn_neurox.inspection._tables._neuron_table import neuron_table
 from sklearn_neurox.inspection._tables._predictions_frame import predictions_frame
 from sklearn_neurox.inspection._tables._score_tokens import score_tokens
@@ -29,6 +30,7 @@ __all__ = [
     "RankingAgreementDisplay",
     "RegularizationPathDisplay",
     "highlight",
+    "neuron_summary",
     "neuron_table",
     "predictions_frame",
     "score_tokens",

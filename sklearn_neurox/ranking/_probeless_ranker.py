@@ -124,8 +124,8 @@ class ProbelessRanker(BaseRanker):
         Raises
         ------
         ValueError
-            If X contains NaN or infinity, a label is missing, a weight is negative, or there is
-            only one class.
+            If X contains NaN or infinity, differences or (with ``scale``) squares of its values
+            overflow, a label is missing, a weight is negative, or there is only one class.
         """
         matrix, labels = self._check_fit_input(X, y, squares=self.scale)
         check_classification_targets(labels)
@@ -133,9 +133,10 @@ class ProbelessRanker(BaseRanker):
         if weight is None:
             weight = np.ones(len(labels))
         self.classes_, codes = encode_classes(labels, weight > 0, caller=type(self).__name__)
-        one_hot = np.eye(len(self.classes_))[codes] * weight[:, np.newaxis]
-        means = _class_means(matrix, one_hot)
-        distances = np.stack([np.abs(means - mean).sum(axis=0) for mean in means])
+        means = _class_means(matrix, codes, weight)
+        with np.errstate(over="ignore", invalid="ignore"):
+            distances = np.stack([np.abs(means - mean).sum(axis=0) for mean in means])
+        _check_sums(distances.sum(axis=0), type(self).__name__)
         scale = np.ones(matrix.shape[1])
         if self.scale:
             scale = _pooled_deviations(matrix, codes, means, weight)
@@ -153,27 +154,52 @@ class ProbelessRanker(BaseRanker):
         return self
 
 
-def _class_means(X, one_hot):
+def _class_means(X, codes, weight):
+    """Compute the class means, less a row of X, of which only the differences matter.
+
+    A row is subtracted so that the means of a constant neuron are exactly equal.
+    """
+    members = np.eye(codes.max() + 1)[codes] * weight[:, np.newaxis]
+    members /= members.max(axis=0)  # so that neither tiny nor huge weights leave single precision
+    totals = members.sum(axis=0)[:, np.newaxis]
     if issparse(X):
-        return one_hot.T @ _shifted(X) / one_hot.sum(axis=0)[:, np.newaxis]
-    # Only differences between means matter, so the first row is subtracted: the means of a constant
-    # neuron are then exactly equal.
+        return members.T @ _shifted(X, weight) / totals
     # Within a block, sums in single precision round less than the values themselves do.
-    dtype = np.float32 if X.dtype == np.float32 else np.float64
-    indicators, origin = one_hot.astype(dtype, copy=False), X[0].astype(dtype)
-    sums = np.zeros((one_hot.shape[1], X.shape[1]))
-    for block in row_blocks(X):
-        sums += indicators[block].T @ (X[block] - origin)
-    return sums / one_hot.sum(axis=0)[:, np.newaxis]
+    if X.dtype == np.float32:
+        sums = _sums_over_rows(X, members.astype(np.float32), weight)
+        if np.isfinite(sums).all():
+            return sums / totals
+    return _sums_over_rows(X, members, weight) / totals
 
 
-def _shifted(X):
-    """Subtract the first row of a CSR matrix at the columns without zeros, in double precision."""
-    return csr_matrix((X.data - sparse_origin(X)[X.indices], X.indices, X.indptr), shape=X.shape)
+def _sums_over_rows(X, members, weight):
+    origin = X[np.argmax(weight > 0)].astype(members.dtype)
+    sums = np.zeros((members.shape[1], X.shape[1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block in row_blocks(X):
+            sums += members[block].T @ (X[block] - origin)
+    return sums
+
+
+def _check_sums(sums, caller):
+    if np.isfinite(sums).all():
+        return
+    column = int(np.flatnonzero(~np.isfinite(sums))[0])
+    raise ValueError(
+        f"The values of column {column} of X are too large: {caller} adds up differences between "
+        "them, which overflow. Rescale the columns, for example divide all by the largest value."
+    )
+
+
+def _shifted(X, weight):
+    """Subtract a row of a CSR matrix at the columns without zeros, in double precision."""
+    origin = sparse_origin(X, weight)
+    with np.errstate(over="ignore"):
+        return csr_matrix((X.data - origin[X.indices], X.indices, X.indptr), shape=X.shape)
 
 
 def _pooled_deviations_of_sparse(X, codes, means, weight):
-    shifted = _shifted(X)
+    shifted = _shifted(X, weight)
     row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
     centered = shifted.data - means[codes[row], shifted.indices]
     squares = np.bincount(
@@ -193,7 +219,7 @@ def _pooled_deviations(X, codes, means, weight):
     if issparse(X):
         return _pooled_deviations_of_sparse(X, codes, means, weight)
     squares = np.zeros(X.shape[1])
-    origin = X[0].astype(np.float64)
+    origin = X[np.argmax(weight > 0)].astype(np.float64)
     for block in row_blocks(X):
         centered = X[block] - origin - means[codes[block]]
         squares += weight[block] @ np.square(centered, out=centered)

@@ -75,20 +75,35 @@ def _all_finite(rows):
 
 
 def check_squares(X, names, caller):
-    """Raise an error if a value is too large for sums of its squares."""
-    # With a margin for sums over rows; half precision is squared in single precision.
-    limit = 1e-4 * np.sqrt(np.finfo(np.promote_types(X.dtype, np.float32)).max)
+    """Raise an error if squares of a column's values overflow, or vanish although they are not 0.
+
+    Half precision is squared in single precision, and single precision in double where it must be.
+    """
     if X.dtype == np.float16:
         return
+    info = np.finfo(X.dtype)
+    # With a margin for sums over rows, and one for differences that are far below the values.
+    limit, least = 1e-4 * np.sqrt(info.max), 1e14 * np.sqrt(info.tiny)
     found = _first_beyond(X, limit)
     if found is not None:
-        row, column, value = found
-        where = f"column {column}" if names is None else f"column {names[column]!r}"
         raise ValueError(
-            f"Input X contains a value too large for {X.dtype}: {where}, row {row} is {value:.3g}, "
-            f"but {caller} computes with squares, and reads values up to {limit:.1g}. Rescale the "
-            "column, for example with StandardScaler."
+            f"Input X contains a value too large for {X.dtype}: {_where(found, names)} is "
+            f"{found[2]:.3g}, but {caller} computes with squares, and reads values up to "
+            f"{limit:.1g}. Rescale the column, for example with StandardScaler."
         )
+    found = _first_tiny(X, least) if X.dtype == np.float64 else None
+    if found is not None:
+        raise ValueError(
+            f"Input X contains a column whose values are too small for {X.dtype}: "
+            f"{_where(found, names)} is {found[2]:.3g}, the farthest from 0, but {caller} computes "
+            f"with squares, and needs a value beyond {least:.1g} in each column that is not all 0. "
+            "Rescale the column, for example divide it by its largest value."
+        )
+
+
+def _where(found, names):
+    row, column, _ = found
+    return f"column {column if names is None else repr(names[column])}, row {row}"
 
 
 def _first_beyond(X, limit):
@@ -101,3 +116,22 @@ def _first_beyond(X, limit):
             row, column = np.argwhere(np.abs(X[block]) > limit)[0]
             return block.start + row, column, X[block][row, column]
     return None
+
+
+def _first_tiny(X, least):
+    """Return row, column and value of the largest entry of the first column below a limit."""
+    largest = np.zeros(X.shape[1])
+    if issparse(X):
+        np.maximum.at(largest, X.indices, np.abs(X.data))
+    else:
+        for block in row_blocks(X):
+            with np.errstate(invalid="ignore"):
+                np.maximum(largest, X[block].max(axis=0), out=largest)
+                np.maximum(largest, -X[block].min(axis=0), out=largest)
+    columns = np.flatnonzero((largest > 0) & (largest < least))
+    if not len(columns):
+        return None
+    values = X[:, [columns[0]]]
+    values = (values.toarray() if issparse(values) else values)[:, 0]
+    row = int(np.abs(values).argmax())
+    return row, columns[0], values[row]

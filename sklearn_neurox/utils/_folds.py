@@ -5,6 +5,7 @@ from numbers import Integral
 
 from sklearn.model_selection import GroupKFold, KFold, check_cv
 
+from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
 from sklearn_neurox.utils._warn_user import warn_user
 
 
@@ -14,6 +15,7 @@ def make_splitter(cv, groups, *, caller):
     An int, or None for 5, gives that many folds: of whole groups if there are groups, otherwise
     contiguous, with a warning. ``caller`` is named in messages.
     """
+    check_groups(groups, caller)
     if cv is not None and not isinstance(cv, Integral):
         folds = check_cv(cv)
         # Only a list of splits has a length that does not depend on the rows.
@@ -24,6 +26,7 @@ def make_splitter(cv, groups, *, caller):
         return folds
     n_splits = 5 if cv is None else cv
     if groups is not None:
+        check_no_missing_groups(groups, caller)
         return GroupKFold(n_splits)
     warn_user(
         f"{caller} was given no groups, so a text at the boundary between two folds may be split "

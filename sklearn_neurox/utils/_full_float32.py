@@ -3,6 +3,7 @@
 
 import sys
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 from sklearn_neurox.utils._shared_scope import SharedScope
 
@@ -36,15 +37,18 @@ def _without_tf32():
     import torch
 
     matmul = torch.backends.cuda.matmul
-    name, full = "fp32_precision", "ieee"
-    if not hasattr(matmul, name):
-        name, full = "allow_tf32", False
-    before = getattr(matmul, name)
-    setattr(matmul, name, full)
+    if hasattr(matmul, "fp32_precision"):
+        before, full = matmul.fp32_precision, "ieee"
+        change = partial(setattr, matmul, "fp32_precision")
+    else:
+        # The flag of torch before 2.9 cannot tell the two lower precisions apart.
+        before, full = torch.get_float32_matmul_precision(), "highest"
+        change = torch.set_float32_matmul_precision
+    change(full)
     try:
         yield
     finally:
-        setattr(matmul, name, before)
+        change(before)
 
 
 _in_full = SharedScope(_without_tf32)

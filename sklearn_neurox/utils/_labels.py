@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Checks and codes of labels."""
 
+from collections.abc import Iterable, Set
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 
 from sklearn_neurox.utils._containers import to_pandas
+
+# What scikit-learn takes as class labels; complex numbers have no order.
+_PLAIN = (str, bool, int, float, np.bool_, np.integer, np.floating, np.datetime64, datetime)
 
 
 def check_no_missing_labels(y, *, input_name="y", may_mix=False):
@@ -15,6 +21,8 @@ def check_no_missing_labels(y, *, input_name="y", may_mix=False):
     y = to_pandas(y)
     name = getattr(y, "name", None)
     labels = y if hasattr(y, "dtype") else np.asarray(y, dtype=object)
+    if not may_mix:
+        check_plain(labels, f"Input {input_name}", input_name)
     missing = np.asarray(pd.isna(labels))
     if missing.ndim == 2:
         missing = missing.any(axis=1)
@@ -29,6 +37,81 @@ def check_no_missing_labels(y, *, input_name="y", may_mix=False):
         f"the first at row {first}. Drop the rows without a label before fitting; for a frame of "
         f"words: words = words.dropna(subset=[{column}])"
     )
+
+
+def check_plain(labels, what, name):
+    """Raise an error at the first label that is neither a string, a number nor missing."""
+    of_objects = isinstance(labels.dtype, (pd.IntervalDtype, pd.PeriodDtype))
+    if not of_objects and not pd.api.types.is_object_dtype(labels):
+        return
+    values = np.asarray(labels, dtype=object)
+    if values.ndim == 1:
+        for row, value in enumerate(values):
+            if not isinstance(value, _PLAIN) and not (_is_one(value) and pd.isna(value)):
+                raise TypeError(_odd_label(what, name, row, value))
+
+
+def _odd_label(what, name, row, value):
+    remedy = f"for example as strings: {name} = [str(label) for label in {name}]"
+    if isinstance(value, bytes):
+        remedy = f"for example with {name} = [label.decode() for label in {name}]"
+    elif not _is_one(value):
+        remedy = f"for example the first: {name} = [label[0] for label in {name}]"
+        if not isinstance(value, (list, tuple, np.ndarray)):
+            remedy = f"for example with a function of yours: {name} = [choose(v) for v in {name}]"
+    return (
+        f"{what} has {value!r:.60} of type {type(value).__name__} at row {row}, but a label is a "
+        f"string, an integer or a bool. Give each row one of these, {remedy}."
+    )
+
+
+def check_groups(groups, caller):
+    """Raise an error at the first group that cannot be compared with the others."""
+    if groups is None or not pd.api.types.is_object_dtype(getattr(groups, "dtype", object)):
+        return
+    values = np.empty(len(groups), dtype=object)
+    values[:] = list(groups)
+    first = None
+    for row, value in enumerate(values):
+        is_odd = isinstance(value, (Set, complex)) or not is_hashable(value)
+        if not is_odd and not (_is_one(value) and pd.isna(value)):
+            first = value if first is None else first
+            try:
+                is_odd = not (value <= first or value > first)
+            except (TypeError, ValueError):
+                is_odd = True
+        if is_odd:
+            raise TypeError(
+                f"The 'groups' parameter of {caller} has {value!r:.60} of type "
+                f"{type(value).__name__} at row {row}, which cannot be sorted among the groups. "
+                "Give each row a string or a number, for example with "
+                "groups = [str(group) for group in groups]."
+            )
+
+
+def check_no_missing_groups(groups, caller):
+    """Raise an error at the first row without a group, which is in no fold."""
+    missing = np.asarray(pd.isna(pd.Series(list(groups), dtype=object)))
+    if missing.any():
+        raise ValueError(
+            f"The 'groups' parameter of {caller} contains NaN: {missing.sum()} of {len(missing)} "
+            f"rows have no group, the first is row {int(missing.argmax())}. Drop these rows, or "
+            "give each of them a group."
+        )
+
+
+def is_hashable(value):
+    """Return whether a value can be counted and looked up; a tuple that holds a list cannot."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _is_one(value):
+    """Return whether a value is single, so that `pandas.isna` returns one bool for it."""
+    return isinstance(value, (str, bytes)) or not isinstance(value, (Iterable, slice))
 
 
 def check_one_type(labels, what, remedy):

@@ -6,6 +6,7 @@ import pandas as pd
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_neurox.utils._containers import describe, read_frame, to_pandas
+from sklearn_neurox.utils._labels import is_hashable
 
 
 def word_forms(words, *, caller):
@@ -28,5 +29,11 @@ def word_forms(words, *, caller):
         raise ValueError(
             f"{missing.sum()} of {len(forms)} words given to {caller} are missing, the first at "
             f"row {int(missing.to_numpy().argmax())}. Drop the rows without a word."
+        )
+    odd = next((row for row, form in enumerate(values) if not is_hashable(form)), None)
+    if odd is not None:
+        raise TypeError(
+            f"The words given to {caller} have {values[odd]!r:.60} of type "
+            f"{type(values[odd]).__name__} at row {odd}. Give one word per row, as a string."
         )
     return forms

@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from sklearn_neurox.utils._containers import read_frame
+from sklearn_neurox.utils._labels import is_hashable
 from sklearn_neurox.words._layout import check_column_names, string_dtype
 
 
@@ -45,7 +46,8 @@ def annotate(
         - a set or list of words: the word is one of them;
         - a regular expression, as a str or compiled: the word matches it, see `match`;
         - a function that takes a word and returns a bool: it returns True. It is called once per
-          *distinct* word. With ``on=None``, it takes a row, as a Series.
+          *distinct* word, or per row for values that cannot be hashed, such as lists. With
+          ``on=None``, it takes a row, as a Series.
 
     name : str, default="label"
         The name of the new column.
@@ -74,7 +76,8 @@ def annotate(
     Raises
     ------
     TypeError
-        If `by` has none of these types.
+        If `by` has none of these types, or is a set or a regular expression that cannot be applied
+        to a value of the column, such as a list (the message names the first such row).
 
     ValueError
         If a regular expression is invalid; if a class is empty; if the frame already has a column
@@ -162,7 +165,7 @@ def _test(by, match, case_sensitive):
                 "annotate got a regular expression of bytes, but words are str. Use a str pattern."
             )
         matches = getattr(pattern, match)
-        return lambda value: matches(value) is not None
+        return lambda value: matches(_as_text(value)) is not None
     if callable(by):
         _refuse_case(case_sensitive)
         return by
@@ -183,7 +186,23 @@ def _test(by, match, case_sensitive):
             f"function, got {by!r}."
         )
     chosen = {_folded(value, case_sensitive) for value in by}
-    return lambda value: _folded(value, case_sensitive) in chosen
+    return lambda value: _folded(_as_hashable(value), case_sensitive) in chosen
+
+
+def _as_text(value):
+    if not isinstance(value, str):
+        raise _OddValue("a regular expression matches only strings")
+    return value
+
+
+def _as_hashable(value):
+    if not is_hashable(value):
+        raise _OddValue("a set cannot hold it, so none is a member")
+    return value
+
+
+class _OddValue(Exception):  # noqa: N818 - becomes a TypeError that names the row
+    """A value of a column that the test of annotate cannot be applied to."""
 
 
 def _compiled(expression):
@@ -210,13 +229,17 @@ def _refuse_case(case_sensitive):
 
 
 def _of_values(column, present, test, on):
-    values = column.tolist()
-    results = {}
-    for row, value in enumerate(values):
-        if present[row] and value not in results:
+    results, found = {}, np.zeros(len(column), dtype=bool)
+    for row, value in enumerate(column.tolist()):
+        if not present[row]:
+            continue
+        if not is_hashable(value):  # such as a list: tested in each row
+            found[row] = _result(test, value, on, row)
+            continue
+        if value not in results:
             results[value] = _result(test, value, on, row)
-    pairs = zip(present, values, strict=True)
-    return np.array([keep and results[value] for keep, value in pairs], dtype=bool)
+        found[row] = results[value]
+    return found
 
 
 def _of_rows(words, by, case_sensitive):
@@ -234,6 +257,12 @@ def _of_rows(words, by, case_sensitive):
 def _result(test, value, on, row):
     try:
         result = test(value)
+    except _OddValue as error:
+        raise TypeError(
+            f"annotate cannot test row {row} of the column {on!r}, which holds "
+            f"{value!r:.60} of type {type(value).__name__}: {error}. Pass a function that takes "
+            "such a value and returns a bool, for example by=lambda value: 'NOUN' in value."
+        ) from None
     except TypeError as error:
         where = f", column {on!r}: {value!r}. A function of the whole row needs on=None."
         error.add_note(f"annotate failed at row {row}" + (where if on else "."))

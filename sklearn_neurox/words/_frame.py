@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.utils._containers import describe, to_pandas
+from sklearn_neurox.utils._labels import is_hashable
 from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.words._layout import assemble_frame, check_column_names, join_words
 from sklearn_neurox.words._table import read_table, sentence_order, spaces_after
@@ -239,6 +240,13 @@ def _as_sentence_ids(sentence_ids, n_sentences):
         raise ValueError(
             f"The id of sentence {int(ids.isna().argmax())} is missing. Give each sentence its "
             "own id, or omit 'sentence_ids' to number them."
+        )
+    odd = next((i for i, one in enumerate(ids.tolist()) if not is_hashable(one)), None)
+    if odd is not None:
+        raise TypeError(
+            f"The id of sentence {odd} is {ids.tolist()[odd]!r:.60}, a "
+            f"{type(ids.tolist()[odd]).__name__}, which cannot name a sentence. Use strings or "
+            "integers, or omit 'sentence_ids' to number the sentences."
         )
     if ids.duplicated().any():
         again = int(ids.duplicated().argmax())

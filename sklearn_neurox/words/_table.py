@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_neurox.utils._containers import check_unique_columns
+from sklearn_neurox.utils._labels import is_hashable
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.words._layout import check_column_names, sentence_runs
@@ -61,6 +62,13 @@ def sentence_order(table):
         raise ValueError(
             f"The sentence_id of row {int(column.isna().argmax())} is missing. Each row needs the "
             "id of its sentence."
+        )
+    odd = next((i for i, one in enumerate(column.tolist()) if not is_hashable(one)), None)
+    if odd is not None:
+        raise TypeError(
+            f"The sentence_id of row {odd} is {column.tolist()[odd]!r:.60}, a "
+            f"{type(column.tolist()[odd]).__name__}, which cannot name a sentence. Use strings or "
+            "integers."
         )
     if "position" in table.columns:
         return _by_position(column, table["position"])

@@ -89,6 +89,7 @@ def features(model, folder, *, family="bert", cache=None, **options):
 # Comparison with manual edits
 
 
+@pytest.mark.slow
 def test_zero_of_gpt2_is_the_blocks_run_by_hand(gpt2, folder):
     ids = ids_of(folder, "gpt2")
 
@@ -162,6 +163,7 @@ def test_the_last_layer_is_changed_behind_the_norm_and_before_the_head(folder):
 # In each model family
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "stack"), STACKS)
 def test_each_hidden_layer_of_each_family(family, stack, tmp_path_factory):
     model, tokenizer = load(family, _tokenizer_folder(family, tmp_path_factory))
@@ -223,6 +225,7 @@ def test_an_encoder_is_changed_for_its_decoder(tmp_path_factory):
     assert not torch.equal(changed.last_hidden_state, plain.last_hidden_state)
 
 
+@pytest.mark.slow
 def test_canine_whose_middle_layers_are_not_of_characters(tmp_path_factory):
     path = make_tiny_model("canine", path=tmp_path_factory.mktemp("canine"), hidden_size=16)
     with ablate_model(path, ["hidden.1.2", "hidden.6.3"]):
@@ -246,6 +249,7 @@ def test_ablating_nothing_changes_nothing(bert, folder):
             assert torch.equal(run(bert, ids).last_hidden_state, plain.last_hidden_state)
 
 
+@pytest.mark.slow
 def test_fills_of_extracted_columns_are_those_of_the_matrix(bert, folder):
     H = features(bert, folder, layers=1)
     names = ["hidden.1.4", "hidden.1.0"]
@@ -364,6 +368,7 @@ def test_a_folder_stands_for_the_model_everyone_shares(folder):
         assert (features(folder["bert"], folder)["hidden.1.3"] != 0).all()
 
 
+@pytest.mark.slow
 def test_an_ablated_model_does_not_give_way_to_others(folder):
     clear_loaded_models()
     with ablate_model(folder["bert"], ["hidden.1.3"]):

@@ -124,6 +124,7 @@ def expected_rows(model, tokenizer, words, is_masked, names):
     return frame
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [*MASKED, "gpt2", "llama"])
 def test_losses_are_those_of_each_word_by_hand(language_model, words, family):
     model, tokenizer = language_model(family)
@@ -143,6 +144,7 @@ def test_losses_are_those_of_each_word_by_hand(language_model, words, family):
     assert effect["loss_change"].abs().max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["marian", "byt5"])
 def test_an_encoder_decoder_says_its_text(language_model, words, family):
     model, tokenizer = language_model(family)
@@ -238,6 +240,7 @@ def planted():
     return model, tokenizer, words[words["word"].isin(["x", "y"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_a_planted_neuron_is_found_and_hurts_its_own_words_only(layer):
     model, tokenizer, words = planted()
@@ -325,6 +328,7 @@ def test_steps_of_a_translation_go_with_the_order_not_with_the_neuron():
 # Rows
 
 
+@pytest.mark.slow
 def test_the_order_and_number_of_rows_change_nothing(language_model, words):
     once = measure(language_model, "bert", words)
     order = np.random.RandomState(0).permutation(len(words))
@@ -334,6 +338,7 @@ def test_the_order_and_number_of_rows_change_nothing(language_model, words):
     assert (twice["n_words"] == 2 * once["n_words"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "byt5"])
 def test_batches_change_nothing(language_model, words, family):
     large = measure(language_model, family, words)
@@ -341,6 +346,7 @@ def test_batches_change_nothing(language_model, words, family):
     pd.testing.assert_frame_equal(small, large, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
 @pytest.mark.parametrize(("family", "n"), [("bert", 3), ("gpt2", 1), ("marian", 1)])
 def test_a_batch_too_large_for_the_memory_is_halved(
@@ -417,6 +423,7 @@ def test_a_group_without_words_has_no_means(language_model, words):
     assert others["n_words"].eq(0).all() and others["loss"].isna().all()
 
 
+@pytest.mark.slow
 def test_rows_are_what_was_asked_for(language_model, words):
     effect = measure(language_model, "bert", words, steps=[8, 0.25], n_draws=3)
     keys = effect[effect["carries"]][["which", "n_neurons", "draw"]].to_numpy().tolist()
@@ -438,6 +445,7 @@ def test_all_neurons_are_all_whichever_way(language_model, words):
     np.testing.assert_allclose(wide, wide.iloc[[0, 0, 0]], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_takes_what_a_ranker_returns(language_model, words):
     model, tokenizer = language_model("bert")
     extractor = ActivationExtractor(
@@ -479,6 +487,7 @@ def test_the_model_is_left_as_it_was(language_model, words):
         assert model(input_ids=ids).logits.shape == (1, ids.shape[1], model.config.vocab_size)
 
 
+@pytest.mark.slow
 def test_a_path_is_loaded_with_its_head(language_model, words, tmp_path):
     model, tokenizer = language_model("bert")
     model.save_pretrained(tmp_path)
@@ -488,6 +497,7 @@ def test_a_path_is_loaded_with_its_head(language_model, words, tmp_path):
     pd.testing.assert_frame_equal(of_path, measure(language_model, "bert", words, **options))
 
 
+@pytest.mark.slow
 def test_an_extractor_stands_for_the_model_it_reads(language_model, words, tmp_path):
     model, tokenizer = language_model("bert")
     model.save_pretrained(tmp_path)
@@ -537,6 +547,7 @@ def test_what_an_extractor_says_already(language_model, words, parameters, optio
         causal_effect(extractor, words, words["is_short"], neurons_of("bert"), **options)
 
 
+@pytest.mark.slow
 def test_half_precision(language_model, words, tmp_path):
     model, tokenizer = language_model("gpt2")
     model.save_pretrained(tmp_path)
@@ -636,6 +647,7 @@ def test_another_threads_call_is_not_narrowed(language_model):
     assert shapes == [ids.shape, (1, 1), ids.shape]
 
 
+@pytest.mark.slow
 def test_a_config_that_asks_for_tuples(language_model, words, monkeypatch):
     """Most models with heads do not run at all with this config, but BERT's does."""
     expected = measure(language_model, "bert", words)

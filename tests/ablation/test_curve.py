@@ -41,6 +41,7 @@ def _means(curve):
     return curve.groupby(["retrained", "which"])["score"].mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "estimator",
     [PIPE, RidgeClassifier()],
@@ -65,6 +66,7 @@ def test_top_beats_random_beats_bottom(estimator):
     assert means[False, "top"] > means[False, "all"] - 0.1
 
 
+@pytest.mark.slow
 def test_everything_kept_scores_as_all():
     X, y = _planted()
     curve = ablation_curve(PIPE, X, y, fractions=[1.0], n_draws=2, groups=GROUPS)
@@ -99,6 +101,7 @@ def test_one_measurement_by_hand():
         assert curve[which, True] == f1_score(y[test], predicted, average="macro")
 
 
+@pytest.mark.slow
 def test_the_mean_is_the_same_on_both_sides_of_a_scaler_and_zero_is_not():
     X, y = _planted()
     nested = make_pipeline(FunctionTransformer(), PIPE)
@@ -114,6 +117,7 @@ def test_the_mean_is_the_same_on_both_sides_of_a_scaler_and_zero_is_not():
     assert _means(curve(nested, "zero"))[False, "top"] < _means(curve(PIPE, "zero"))[False, "top"]
 
 
+@pytest.mark.slow
 def test_transformers_are_fitted_once_a_fold_on_training_rows():
     X, y = _planted()
     seen = []
@@ -134,6 +138,7 @@ def test_transformers_are_fitted_once_a_fold_on_training_rows():
     assert all(seen[i] + seen[i + 1] == 300 and seen[i] > 190 for i in (0, 2, 4))
 
 
+@pytest.mark.slow
 def test_frames_of_words_and_pandas_steps():
     X, y = _planted()
     words = pd.DataFrame({"row": np.arange(300), "upos": np.array(["A", "B", "C"])[y]})
@@ -181,6 +186,7 @@ def test_folds_are_contiguous_and_warn_without_groups():
     pd.testing.assert_frame_equal(default, given)
 
 
+@pytest.mark.slow
 def test_the_bottom_of_a_sparse_probe_needs_no_warning():
     X, y = _planted()
     sparse = LogisticRegression(l1_ratio=1, C=0.05, solver="saga", max_iter=5000, random_state=0)
@@ -301,6 +307,7 @@ def test_repeats_give_other_seeds_and_one_keeps_that_given():
     assert single["score"][0] == by_hand
 
 
+@pytest.mark.slow
 def test_selectors_of_scikit_learn_rank_too():
     X, y = _planted()
     curve = ablation_curve(
@@ -331,6 +338,7 @@ def test_wrong_fills_are_named():
             ablation_curve(PIPE, X, y, fill=fill, groups=GROUPS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fill", [["zero", "mean", "resample", -2.5, 1.0], "resample"])
 def test_however_many_fills_there_is_one_working_copy(fill, monkeypatch):
     monkeypatch.setattr("sklearn_neurox.utils._row_blocks._BLOCK_BYTES", 200_000)

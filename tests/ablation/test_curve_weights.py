@@ -41,6 +41,7 @@ def _weighted_and_repeated(estimator, weight, **options):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "options"),
     [
@@ -60,6 +61,7 @@ def test_weights_are_repetitions_and_rows_without_are_not_there(values, options)
     assert not np.allclose(plain["score"], weighted["score"])
 
 
+@pytest.mark.slow
 def test_weights_reach_the_steps_that_ask_for_them():
     weight = np.random.RandomState(0).randint(4, size=300)
     with sklearn.config_context(enable_metadata_routing=True):

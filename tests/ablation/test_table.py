@@ -21,6 +21,7 @@ def _planted():
     return planted.X, planted.y
 
 
+@pytest.mark.slow
 def test_every_cell_is_the_curve_of_its_probe_and_ranking():
     X, y = _planted()
     probes = {"linear": LogisticRegression(), "bayes": GaussianNB()}
@@ -54,6 +55,7 @@ def test_top_beats_random_beats_bottom_whoever_ranks_and_whoever_judges():
             assert scores[probe, ranking, "bottom"] < random
 
 
+@pytest.mark.slow
 def test_features_and_pipelines_as_probes():
     X, y = _planted()
     scaled = make_pipeline(StandardScaler(), LogisticRegression())
@@ -65,6 +67,7 @@ def test_features_and_pipelines_as_probes():
     pd.testing.assert_frame_equal(inside, before)
 
 
+@pytest.mark.slow
 def test_weights_go_to_every_probe_every_ranking_and_what_makes_the_features():
     X, y = _planted()
     weight = np.random.RandomState(0).randint(3, size=300)
@@ -84,6 +87,7 @@ def test_weights_go_to_every_probe_every_ranking_and_what_makes_the_features():
     pd.testing.assert_frame_equal(weighted, repeated, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_equal_classes_get_numbers():
     X, y = _planted()
     probes = [LogisticRegression(), LogisticRegression(C=0.1), GaussianNB()]

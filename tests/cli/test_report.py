@@ -27,6 +27,7 @@ def model():
     return make_tiny_model("bert", n_layers=1, hidden_size=16)
 
 
+@pytest.mark.slow
 def test_one_command_makes_the_page(conllu, model, tmp_path, capsys):
     output = tmp_path / "page.html"
     options = ["--label", "upos", "--model", model, "--layers", "1", "--aggregation", "mean"]
@@ -48,6 +49,7 @@ def test_without_a_model_it_takes_the_demo_model(conllu, tmp_path, capsys):
     assert '"hidden.6.383"' in output.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_ablation_can_be_left_out(conllu, model, tmp_path, capsys):
     output = tmp_path / "page.html"
     options = ["--model", model, "--no-ablation", "--n-detailed", "3"]
@@ -85,6 +87,7 @@ def test_a_path_that_cannot_be_written_is_found_before_the_work(conllu, tmp_path
     assert main(["report", conllu, str(tmp_path / "no" / "page.html")]) == 1
 
 
+@pytest.mark.slow
 def test_the_page_of_the_demo_is_replaced_and_announced(conllu, model, tmp_path, capsys):
     page = tmp_path / "own.html"
     page.write_text("old")

@@ -147,6 +147,7 @@ def test_training_rows_without_a_class_are_named(place):
     assert "Use stratified folds" in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*labels that no training row has:UserWarning")
 def test_a_profile_names_the_fold_and_the_class():
     X, y = _data(3, absent_from_test=False)
@@ -177,6 +178,7 @@ def test_selectivity_in_a_search_knows_the_classes():
     np.testing.assert_allclose(scores, expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_what_the_user_fixed_and_what_averages_over_classes_stays():
     X, y = _data(3, absent_from_test=True)
     fixed = make_scorer(

@@ -254,6 +254,7 @@ def test_a_folder_without_weights(tiny, words, tmp_path):
     assert np.isfinite(untrained.pool("last")).all()
 
 
+@pytest.mark.slow
 def test_bin_weights_need_permission(tiny, words, tmp_path):
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -285,6 +286,7 @@ class OwnModel(transformers.BertModel):
 """
 
 
+@pytest.mark.slow
 def test_code_that_comes_with_a_model_runs_only_on_request(tiny, words, tmp_path, monkeypatch):
     import json
     import shutil

@@ -182,6 +182,7 @@ def test_canine_is_read_in_batches_of_equal_length(tiny, count_forwards):
     assert_close_by_layer(H, pool_naively(naive(tiny("canine"), "canine", frame), "mean"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_choice_of_layers_gives_those_blocks(family, tiny, words):
     def extract(layers):
@@ -216,6 +217,7 @@ def test_layers_may_be_an_array_and_numpy_integers(tiny, words):
         np.testing.assert_array_equal(found.pool("last"), expected)
 
 
+@pytest.mark.slow
 def test_the_demo_model_equals_the_naive_oracle(words):
     path = demo_model_path()
     extractor = ActivationExtractor(path)
@@ -226,6 +228,7 @@ def test_the_demo_model_equals_the_naive_oracle(words):
     assert_close_by_layer(activations.pool("mean"), pool_naively(states, "mean"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "llama", "marian"])
 def test_random_weights_are_seeded_and_differ_from_the_trained(family, tiny, words):
     def extract(**params):

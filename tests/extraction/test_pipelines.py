@@ -26,6 +26,7 @@ def classifier():
     return LogisticRegression(C=0.1, max_iter=500)
 
 
+@pytest.mark.slow
 def test_stored_activations_enter_a_pipeline(activations, features, words):
     y, groups = words["tag"], words["text"]
     late = make_pipeline(SubwordAggregator("mean"), StandardScaler(), classifier())
@@ -185,6 +186,7 @@ def test_feature_union_of_two_models(tiny, words):
     assert list(frame.columns) == list(names)
 
 
+@pytest.mark.slow
 def test_stacking_of_two_pipelines(tiny, words):
     stack = StackingClassifier(
         [

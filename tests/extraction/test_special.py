@@ -272,6 +272,7 @@ def test_the_third_pass_warns_once_and_names_the_cache(tiny, words):
     assert "6 of 6 texts" in message and "cache=" in message and tiny("bert") in message
 
 
+@pytest.mark.slow
 def test_other_texts_and_models_do_not_make_a_third_pass(tiny, words):
     for sentence in range(5):
         some = words[words["sentence_id"] == sentence]
@@ -292,6 +293,7 @@ def test_no_third_pass_with_a_cache(tiny, words, tmp_path):
         ActivationExtractor(tiny("bert"), cache=tmp_path).transform(words).pool("last")
 
 
+@pytest.mark.slow
 def test_folds_of_a_search_add_up_to_passes(tiny, words):
     """Each fold reads different texts, yet every text is read again and again."""
     from sklearn.linear_model import LogisticRegression

@@ -34,6 +34,7 @@ def test_the_planted_neurons_are_found(n_classes):
     np.testing.assert_array_equal(found, planted.informative)
 
 
+@pytest.mark.slow
 def test_the_chosen_penalty_keeps_the_planted_neurons():
     planted = make_planted_neurons(
         900, 100, n_classes=3, n_informative=6, effect=2.0, random_state=1
@@ -66,6 +67,7 @@ def test_planted_coefficients_of_numbers_are_found():
     np.testing.assert_allclose(probe.coef_, true, atol=0.15)
 
 
+@pytest.mark.slow
 def test_shuffled_labels_are_at_chance():
     planted = make_planted_neurons(600, 60, n_classes=3, effect=2.0, random_state=0)
     y = np.random.RandomState(1).permutation(planted.y)

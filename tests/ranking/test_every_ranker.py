@@ -124,6 +124,7 @@ def test_chosen_inside_the_fold_noise_predicts_no_better_than_chance(name):
     assert name == "gaussian" or outside > inside + 0.1
 
 
+@pytest.mark.slow
 def test_groups_are_routed_to_what_splits_inside():
     planted = make_planted_neurons(300, 12, effect=2.0, random_state=0)
     groups = np.arange(300) // 3

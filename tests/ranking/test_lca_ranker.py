@@ -97,6 +97,7 @@ def test_is_the_limit_of_percentage_steps(seed):
     assert (late >= -1e-12).all() and (late <= 1 / n_steps + 1e-12).all()
 
 
+@pytest.mark.slow
 @given(
     arrays(float, (3, 6), elements=st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.7, 1e-30, 1e6])),
     st.permutations(range(6)),
@@ -142,6 +143,7 @@ def test_weightless_are_ordered_by_gradient_not_position():
         assert ranker.n_tied_ == 4
 
 
+@pytest.mark.slow
 def test_first_weightless_neuron_is_the_next_to_enter():
     X, y = _planted(n_classes=3, n_noise=15, n_samples=300, seed=1)
     X = StandardScaler().fit_transform(X @ (np.eye(18) + 0.2))
@@ -298,6 +300,7 @@ def test_the_default_probe_is_sparse_and_standardized():
     assert ranker.get_support(indices=True).tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 @given(
     arrays(float, (3, 6), elements=st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.7, 1e6])),
     st.sampled_from([0.01, 0.25, 0.5, 0.9, 1.0]),

@@ -79,6 +79,7 @@ _LOCKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", _LOCKS)
 def test_what_may_be_read_is_read_and_the_rest_is_computed(
     what, live, words, shared, count_forwards

@@ -204,6 +204,7 @@ def small_disk(folder, monkeypatch, n_bytes):
             subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_real", [True, False])
 def test_a_full_disk(is_real, tiny, texts, tmp_path, monkeypatch):
     """What was written before stays right; the same call completes once there is room."""

@@ -158,6 +158,7 @@ def test_values_that_are_not_finite_are_said(suffix, tmp_path):
         np.testing.assert_array_equal(read(path), values)
 
 
+@pytest.mark.slow
 def test_damaged_model_folders(tmp_path):
     healthy = make_tiny_model("bert", path=tmp_path / "healthy", n_layers=1, hidden_size=16)
     wrong = {}

@@ -39,6 +39,7 @@ def _is_finite(estimator):
     return all(np.isfinite(array).all() for array in arrays if array.dtype.kind == "f")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("estimator", SQUARING, ids=lambda one: type(one).__name__)
 def test_values_whose_squares_overflow_are_named(estimator):
@@ -93,6 +94,7 @@ class _Interrupt(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_an_interrupted_fit_leaves_no_mixture(monkeypatch):
     def stop(*args, **kwargs):

@@ -89,6 +89,7 @@ def fit(estimator, X, y):
     return estimator.fit(X, y, **({"groups": groups} if takes else {}))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The default of:UserWarning")
 def test_sparse_and_dense_agree():
     X, y = features()
@@ -144,6 +145,7 @@ def test_a_fill_that_makes_a_sparse_matrix_dense_is_refused():
     assert NeuronAblator([0], keep=True, fill="zero").fit_transform(given).nnz <= 60
 
 
+@pytest.mark.slow
 def test_top_words_and_layer_profile_agree_with_dense():
     X, y = features()
     words = np.array([f"w{i}" for i in np.random.RandomState(1).randint(8, size=len(y))])

@@ -104,6 +104,7 @@ def _right_calls(folder):
         "TorchModel": {"module": _module(), "encode": _encode},
         "NeuronReport": {"ranker": ranker, "X": X, "y": Y, "words": words},
         "highlight": {"words": words, "activations": X, "neurons": [0]},
+        "neuron_summary": {"estimator": ranker, "X": X, "y": Y, "words": words},
         "neuron_table": {"selection": ranker, "n_neurons": 2, "n_layers": 2},
         "predictions_frame": {"estimator": fitted, "X": X, "y": Y, "words": words},
         "top_contexts": {"words": words, "X": X, "neurons": [0]},

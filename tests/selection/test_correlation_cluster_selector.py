@@ -105,6 +105,7 @@ def test_weights_of_rows_are_repetitions(threshold):
     assert (labels != selector.fit(X).labels_).any()
 
 
+@pytest.mark.slow
 def test_it_takes_the_memory_of_one_correlation_matrix(monkeypatch):
     monkeypatch.setattr(_linkage, "_BLOCK_COLUMNS", 64)
     X = np.random.RandomState(0).randn(50, 1500).astype(np.float16)

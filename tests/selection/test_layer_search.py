@@ -24,6 +24,7 @@ def _layered(informative=(1, 2), n_layers=4, effect=1.5, seed=0):
     return pd.DataFrame(X, columns=neuron_names(range(n_layers), 5)), np.array(["a", "b"])[y]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delta", [0.0, 0.02, 0.1, 0.3])
 def test_the_fewest_layers_are_those_found_by_hand(delta):
     X, y = _layered()
@@ -40,6 +41,7 @@ def test_the_fewest_layers_are_those_found_by_hand(delta):
     np.testing.assert_array_equal(selector.transform(X), X.iloc[:, : 5 * k])
 
 
+@pytest.mark.slow
 def test_informative_layers_are_reached_and_later_ones_left():
     X, y = _layered(effect=4.0)
     assert LayerSelector("auto").fit(X, y, groups=GROUPS).layers_.tolist() in ([0, 1], [0, 1, 2])
@@ -47,6 +49,7 @@ def test_informative_layers_are_reached_and_later_ones_left():
     assert LayerSelector("auto").fit(X, y, groups=GROUPS).layers_.tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_any_scorer_negative_ones_and_numbers():
     X, y = _layered(effect=4.0)
     options = {"estimator": LogisticRegression(), "scoring": "neg_log_loss"}
@@ -73,6 +76,7 @@ def test_the_search_as_a_table_and_a_held_out_part():
         selector.to_frame()
 
 
+@pytest.mark.slow
 def test_threads_change_nothing():
     X, y = _layered()
     one, two = (
@@ -91,6 +95,7 @@ def test_without_groups_folds_are_contiguous_and_warned_of():
     np.testing.assert_allclose(selector.oracle_scores_, expected)
 
 
+@pytest.mark.slow
 def test_groups_are_routed_through_a_pipeline():
     X, y = _layered(effect=4.0)
     with sklearn.config_context(enable_metadata_routing=True):

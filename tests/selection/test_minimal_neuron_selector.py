@@ -25,6 +25,7 @@ def _planted(**params):
     return make_planted_neurons(600, 40, **params)
 
 
+@pytest.mark.slow
 def test_the_planted_neurons_are_what_is_kept():
     planted = _planted()
     for estimator in (None, LogisticRegression()):
@@ -35,6 +36,7 @@ def test_the_planted_neurons_are_what_is_kept():
         assert np.isin(planted.informative, kept).sum() >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delta", [0.0, 0.02, 0.2])
 def test_one_search_by_hand(delta):
     planted = _planted(effect=1.0)
@@ -86,6 +88,7 @@ def test_what_does_not_rank_is_named():
         )
 
 
+@pytest.mark.slow
 def test_numbers_fractions_and_the_grid_of_the_literature():
     planted = _planted(effect=0.5)
     for sizes, tried in (
@@ -116,6 +119,7 @@ def test_the_search_as_a_table():
     assert frame["selected"].tolist() == [False, True, False]
 
 
+@pytest.mark.slow
 def test_half_precision_and_files(tmp_path):
     planted = _planted(dtype=np.float16)
     np.save(tmp_path / "X.npy", planted.X)
@@ -177,6 +181,7 @@ def test_weights_of_rows_are_repetitions():
         )
 
 
+@pytest.mark.slow
 def test_groups_and_weights_are_routed_through_a_pipeline():
     planted = _planted()
     selector = MinimalNeuronSelector(LogisticRegression(), sizes=[4, 10])

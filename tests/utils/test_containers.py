@@ -31,6 +31,7 @@ from sklearn_neurox.inspection import (
     LayerProfileDisplay,
     NeuronReport,
     highlight,
+    neuron_summary,
     neuron_table,
     predictions_frame,
     top_contexts,
@@ -157,6 +158,7 @@ def calls_on_matrix(words, H):
         "top_contexts": lambda X: top_contexts(X, words, ["hidden.1.3"]),
         "layer_profile": layers,
         "ranker": lambda X: ProbelessRanker(n_neurons=3).fit(X, y).to_frame(),
+        "neuron_summary": lambda X: neuron_summary(ProbelessRanker().fit(X, y), X, y),
         "neuron_table": lambda X: neuron_table(ProbelessRanker(n_neurons=3).fit(X, y)),
         "selector": lambda X: NeuronSelector(["hidden.1.3"]).fit(X).transform(X),
         "highlight": lambda X: highlight(words, X, ["hidden.1.3"]).to_frame(),
@@ -167,6 +169,7 @@ def calls_on_matrix(words, H):
     }
 
 
+@pytest.mark.slow
 def test_frames_of_words(words, H, features, tmp_path):
     calls = calls_on_words(words, H, features, tmp_path)
     for name, call in calls.items():
@@ -175,6 +178,7 @@ def test_frames_of_words(words, H, features, tmp_path):
             assert_same(call(convert(words)), expected, (name, kind))
 
 
+@pytest.mark.slow
 def test_matrices_with_names(words, H):
     for name, call in calls_on_matrix(words, H).items():
         expected = call(H)
@@ -182,6 +186,7 @@ def test_matrices_with_names(words, H):
             assert_same(call(FRAMES[kind](H)), expected, (name, kind))
 
 
+@pytest.mark.slow
 def test_columns(words, H):
     probe, values = GaussianNB(), H.to_numpy()
     y, groups, control = words["upos"], words["text"], control_labels(words, words["upos"])
@@ -251,6 +256,7 @@ def test_causal_effect(words):
         assert_same(found, call(own, own["upos"]), kind)
 
 
+@pytest.mark.slow
 def test_displays(H, words):
     import matplotlib.pyplot as plt
 

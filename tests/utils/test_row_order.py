@@ -29,6 +29,7 @@ from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.inspection import (
     NeuronReport,
     highlight,
+    neuron_summary,
     predictions_frame,
     top_contexts,
     top_words,
@@ -140,6 +141,7 @@ def test_a_matrix_with_the_index_of_the_words(estimator):
     estimator.fit(H, y.sort_index().to_numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_folds", [2, 5])
 def test_parts_of_a_split_share_only_some_labels(n_folds):
     words = make_tagged_words(20, random_state=0)
@@ -195,6 +197,7 @@ def test_functions_warn_too(name):
     assert not any(WARNS in str(warning.message) for warning in caught)
 
 
+@pytest.mark.slow
 def test_all_matrices_and_all_labels_are_checked():
     y, rows = Y.loc[WORDS.index], WORDS.index[::-1]
     given = {"groups": WORDS["text"].to_numpy()}
@@ -247,6 +250,12 @@ CHECKED = {
     "NeuronReport, y": lambda rows, index: NeuronReport(
         ProbelessRanker().fit(H, Y.loc[H.index]), H, Y.loc[index], WORDS
     ),
+    "neuron_summary": lambda rows, index: neuron_summary(
+        ProbelessRanker().fit(H, Y.loc[H.index]), H, Y.loc[H.index], words=rows, min_count=1
+    ),
+    "neuron_summary, y": lambda rows, index: neuron_summary(
+        ProbelessRanker().fit(H, Y.loc[H.index]), H, Y.loc[index]
+    ),
     "online_codelength, groups": lambda rows, index: online_codelength(
         PROBE, H, Y.loc[H.index], fractions=[0.5, 1.0], groups=WORDS["text"].loc[index]
     ),
@@ -271,6 +280,7 @@ def _said(check, index):
     return any(WARNS in str(warning.message) for warning in caught)
 
 
+@pytest.mark.slow
 def test_whatever_is_paired_by_position_is_checked():
     """Words, groups, weights and second matrices, not only labels."""
     wrong = [name for name, check in CHECKED.items() if not _said(check, Y.index)]

@@ -61,6 +61,7 @@ def test_sentences_may_be_arrays_tuples_or_a_generator():
     pd.testing.assert_frame_equal(words_frame(sentences), words_frame(SENTENCES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joiner", ["", " ", "_-_"])
 @settings(max_examples=50, deadline=None)
 @given(sentences=any_sentences)

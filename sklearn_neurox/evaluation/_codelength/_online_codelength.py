@@ -16,7 +16,7 @@ from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts
-from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_groups, check_no_missing_labels
 from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -199,6 +199,7 @@ def online_codelength(
     check_consistent_length(X, y, groups)
     check_row_order(X, y)
     check_row_order(X, groups, names=("X", "groups"))
+    check_groups(groups, "online_codelength")
     labels, codes, known = _check_labels(y, classes)
     n_encoded = _check_fractions(fractions, len(labels))
     order, ends = _blocks(len(labels), groups, n_encoded, shuffle, random_state)

@@ -10,30 +10,42 @@ from sklearn_neurox.utils._validation import check_activations, check_row_order
 class CenteredMatrix:
     """A matrix minus its column means, converted to double precision one block at a time.
 
-    The matrix may be memory-mapped and is never copied as a whole.
+    The matrix may be memory-mapped and is never copied as a whole. It is scaled by a power of two
+    if products of four of its values would leave double precision; no similarity depends on that.
     """
 
     def __init__(self, X):
         self.X = X
         self.n_samples, self.n_features = X.shape
+        self.factor = _factor(X)
         # Subtracting the first row makes the mean of a constant column exact.
-        origin = X[0].astype(np.float64)
+        origin = self._read(slice(0, 1))[0]
         total = np.zeros(self.n_features)
         for block in row_blocks(X):
-            total += (X[block] - origin).sum(axis=0)
+            total += (self._read(block) - origin).sum(axis=0)
         self.means = origin + total / self.n_samples
 
     def rows(self, block):
         """Return the centered rows of a block."""
-        return self.X[block] - self.means
+        return self._read(block) - self.means
 
     def gram(self):
         """Return the inner products of all pairs of rows, of shape (n_samples, n_samples)."""
         product = np.zeros((self.n_samples, self.n_samples))
         for columns in row_blocks(self.X.T):
-            part = self.X[:, columns] - self.means[columns]
+            part = self._read((slice(None), columns)) - self.means[columns]
             product += part @ part.T
         return product
+
+    def _read(self, place):
+        part = self.X[place].astype(np.float64, copy=False)
+        return part if self.factor == 1 else part * self.factor
+
+
+def _factor(X):
+    largest = max(max(-float(X[b].min()), float(X[b].max())) for b in row_blocks(X))
+    exponent = int(np.frexp(largest)[1])
+    return 1.0 if abs(exponent) < 60 else float(np.ldexp(1.0, min(-exponent, 1000)))
 
 
 def cross_product(A, B, blocks):

@@ -24,6 +24,7 @@ from sklearn_neurox.extraction._cache._obstacles import Watch
 from sklearn_neurox.extraction._cache._shard_header import KEY_BYTES
 from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._progress import progress
+from sklearn_neurox.utils._autocast import warn_about_autocast
 
 # Enough tasks to share the work evenly, few enough to be worth sending.
 _TASKS_PER_WORKER = 4
@@ -49,6 +50,7 @@ def fill(texts, chosen, blocks):
     jobs = _plan_jobs(source, entries, store.index(fingerprint), blocks, plan, request)
     if not jobs:
         return 0
+    warn_about_autocast(request.spec.name)
     facts = facts_of(request, tokenized, everything, jobs[0].traits_by_stack)
     n_tokens = [sum(int(entries.length[batch].sum()) for batch in job.batches) for job in jobs]
     itemsize = store.itemsize

@@ -20,6 +20,7 @@ from sklearn_neurox.extraction._cache._row_digests import row_keys
 from sklearn_neurox.extraction._cache._shard_header import KEY_BYTES
 from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._progress import progress
+from sklearn_neurox.utils._autocast import warn_about_autocast
 from sklearn_neurox.utils._ragged import pointers
 
 # Enough batches to sort texts by their lengths, few enough to lose little by an interruption.
@@ -40,6 +41,7 @@ def fill(rows):
     lists, read = _find_lacking(rows, index)
     if not len(read):
         return 0
+    warn_about_autocast(request.spec.name)
     source, everything = _read_blocks(rows, lists, index), rows.source.source.every_layer()
     stacks = everything.stacks
     traits_by_stack = dict(zip(stacks, look_at_stacks(everything, request), strict=True))

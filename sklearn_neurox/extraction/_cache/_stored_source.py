@@ -45,9 +45,7 @@ class StoredSource:
         """Compute what the cache lacks; return the number of texts that the model read."""
         obstacle = find_obstacle(self.texts.request.spec)
         if obstacle is not None:
-            raise ValueError(
-                f"{obstacle}. Leave autocast and remove forward hooks before filling a cache."
-            )
+            raise ValueError(f"{obstacle}. Remove forward hooks before filling a cache.")
         if not len(self._keys) or self._find():
             return 0
         try:

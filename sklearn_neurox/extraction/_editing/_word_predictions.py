@@ -17,6 +17,7 @@ from sklearn_neurox.extraction._text._targets import read_rows_and_targets
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._vocabulary import report_unknown
 from sklearn_neurox.extraction._text._windows import Sequences, make_sequences
+from sklearn_neurox.utils._autocast import warn_about_autocast
 from sklearn_neurox.utils._ragged import ranges
 
 
@@ -131,6 +132,7 @@ class WordPredictor:
 
     def predict(self, model, batches, bar):
         """Predict all words in the batches; the bar advances by tokens read."""
+        warn_about_autocast(self.source.spec.name)
         multiple = max(traits_of(model, stack).multiple for stack in self.source.stacks)
         loss, top1 = np.zeros(len(self.word)), np.full(len(self.word), -1)
 

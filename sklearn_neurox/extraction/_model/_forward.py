@@ -15,6 +15,7 @@ from sklearn_neurox.extraction._model._config import max_positions
 from sklearn_neurox.extraction._model._eager import uncompiled
 from sklearn_neurox.extraction._model._hooks import ModuleDidNotRun, Tap, first_of, run_tapped
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.utils._autocast import without_autocast
 
 # The number of open contexts per model, and its modules that were in training mode before.
 _in_evaluation: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -53,12 +54,13 @@ def base_of(model, stack=None):
     return model.get_encoder() if stack else model.base_model
 
 
-def run_once(model):
-    """Run all stacks of a model on a few tokens."""
+def run_once(model, n_before=0):
+    """Run all stacks of a model on a few tokens, and on more the second time."""
     two = not isinstance(model, TorchModel) and model.config.is_encoder_decoder
     with evaluating(model), torch.inference_mode():
         for stack in ("encoder", "decoder") if two else (None,):
-            forward_of(model, stack, probe_inputs(model, stack))()
+            inputs = probe_inputs(model, stack, padding=PROBE_PADDING * n_before)
+            forward_of(model, stack, inputs)()
 
 
 def probe_inputs(model, stack, *, padding=0, n_texts=1):
@@ -67,7 +69,8 @@ def probe_inputs(model, stack, *, padding=0, n_texts=1):
     The first text does not depend on ``n_texts``; ``padding`` is the number of padding tokens.
     """
     if isinstance(model, TorchModel):
-        ids = model.encode_checked("A few words .")[0][: model.max_length]
+        text = "A few words ." + " and more" * padding
+        ids = model.encode_checked(text)[0][: model.max_length]
         ids = torch.from_numpy(ids).to(input_device(model)).repeat(n_texts, 1)
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     # From the config, because a model that hashes characters has no single embedding table.
@@ -311,7 +314,7 @@ def _run_unchanged(base, **inputs):
 
 @contextlib.contextmanager
 def evaluating(model):
-    """Put a model in evaluation mode, and run it uncompiled, within the context.
+    """Put a model in evaluation mode, uncompiled and without autocast, within the context.
 
     Each module gets its mode back. If several threads use the model, the first one to enter
     switches the mode, and the last one to exit restores it.
@@ -325,7 +328,7 @@ def evaluating(model):
                 module.training = False
         _in_evaluation[model] = n_users + 1, training
     try:
-        with uncompiled(model):
+        with uncompiled(model), without_autocast():
             yield
     finally:
         with _modes_lock:

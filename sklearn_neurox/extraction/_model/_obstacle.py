@@ -12,8 +12,6 @@ _OURS = ("sklearn_neurox.extraction._model._hooks", "transformers.utils.output_c
 
 def find_obstacle(spec):
     """Return why a cache cannot be used for a model at the moment; None if it can."""
-    if _is_autocast():
-        return "Autocast is on, which changes the activations"
     model = loaded_model(spec)
     if model is None or not _has_foreign_hooks(model):
         return None
@@ -35,7 +33,7 @@ def check_leaves_process(spec):
 
 
 def check_memorable(spec, what):
-    """Raise an error if `joblib.Memory` would keep results of an ablation, of hooks or of autocast.
+    """Raise an error if `joblib.Memory` would keep results of an ablation or of hooks.
 
     ``what`` names the results.
     """
@@ -50,12 +48,6 @@ def check_memorable(spec, what):
 def modules_of(model):
     """List the modules of a model."""
     return list((model.module if isinstance(model, TorchModel) else model).modules())
-
-
-def _is_autocast():
-    # A setting of the current thread, which is not part of the fingerprint.
-    torch = sys.modules.get("torch")
-    return torch is not None and any(map(torch.is_autocast_enabled, ("cpu", "cuda", "mps")))
 
 
 def _has_foreign_hooks(model):

@@ -19,15 +19,19 @@ _names: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 def overwritten_by(model, run):
     """Return a function from a module of a model to the names that a pass overwrites in it.
 
-    A model with modules that have not been seen before runs once: ``run`` is called with it.
+    A model with modules that have not been seen before runs twice, the second time on a longer
+    input: ``run`` is called with the model and the number of passes before. What only the first
+    pass makes, such as a table that is computed when needed, is part of the model from then on.
     """
     module = model.module if isinstance(model, TorchModel) else model
     new = [part for part in module.modules() if part not in _names]
     if new:
-        before = {part: _snapshot(part) for part in new}
         # A model that cannot run like this says so when it is read.
         with contextlib.suppress(Exception):
-            run(model)
+            run(model, 0)
+        before = {part: _snapshot(part) for part in new}
+        with contextlib.suppress(Exception):
+            run(model, 1)
         for part in new:
             after = _snapshot(part)
             _names[part] = frozenset(

@@ -33,3 +33,23 @@ class ArraySource:
             values = self.values.astype(np.float32, copy=False)
         pooler.add(batch, [(slice(0, values.shape[1]), values)])
         pooler.finish()
+
+
+def check_fits_float32(values, ptr, names):
+    """Raise an error if values of float64 become infinite, or all values of a neuron zero."""
+    if values.dtype != np.float64 or not values.size:
+        return
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    lost = ~np.isfinite(single)
+    if not lost.any():
+        lost = (values != 0) & ~single.any(axis=0)
+    if not lost.any():
+        return
+    token, unit = (int(i[0]) for i in np.nonzero(lost))
+    row = int(np.searchsorted(ptr, token, "right")) - 1
+    raise ValueError(
+        f"arrays[{row}] has the value {values[token, unit]:.3g} for the neuron {names[unit]!r}, "
+        f"which float32 cannot hold ({int(lost.sum())} such values). Activations are pooled in "
+        "float32. Rescale the neuron, for example divide it by its largest value."
+    )

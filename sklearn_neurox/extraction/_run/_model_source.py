@@ -14,6 +14,7 @@ from sklearn_neurox.extraction._run._repeated_reads import count_pass
 from sklearn_neurox.extraction._text._sink_rows import report_sinks
 from sklearn_neurox.extraction._text._targets import tokenize_contexts
 from sklearn_neurox.extraction._text._windows import Sequences
+from sklearn_neurox.utils._autocast import warn_about_autocast
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ class ModelSource:
         from sklearn_neurox.extraction._run._progress import progress
 
         self._check_files()
+        warn_about_autocast(self.spec.name)
         model = load_model(self.spec)
         traits_by_stack = {stack: traits_of(model, stack) for stack in self.stacks}
         self._check_unchanged(traits_by_stack)

@@ -60,14 +60,25 @@ class NumpyPooler:
 
     def _reduce(self, states, steps, size):
         """Reduce the tokens of each part, step by step, in float32."""
-        # Faster than indexing.
-        result = widened(states.take(steps[0], axis=0))
-        merge = np.maximum if self.strategy == "max" else np.add
-        for places in steps[1:]:
-            longer = result[: len(places)]
-            merge(longer, widened(states.take(places, axis=0)), out=longer)
+        if self.strategy == "max":
+            return _merged(states, steps, np.maximum)
+        result = _merged(states, steps, np.add)
         if self.strategy == "mean":
             result += np.float32(0)  # torch sums from 0, which turns -0 into 0
             n = np.count_nonzero(size > 1)
             result[:n] /= size[:n, None].astype(np.float32)
+            if not np.isfinite(result).all():  # sums overflow before means do
+                unit = np.float32(2.0 ** np.frexp(size[0])[1])  # more than the longest part
+                result = _merged(widened(states) / unit, steps, np.add)
+                result /= size[:, None].astype(np.float32) / unit
         return result
+
+
+def _merged(states, steps, merge):
+    # Faster than indexing.
+    result = widened(states.take(steps[0], axis=0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for places in steps[1:]:
+            longer = result[: len(places)]
+            merge(longer, widened(states.take(places, axis=0)), out=longer)
+    return result

@@ -4,6 +4,7 @@
 import numpy as np
 import torch
 
+from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._torch import to_numpy, to_tensor
 
 # Numbers in one block of codes, before their zeros are dropped.
@@ -28,6 +29,7 @@ class TokenEncoder:
         self.rows_per_block = max(1, _BLOCK_NUMBERS // d_sae)
 
     @torch.inference_mode()
+    @without_autocast()
     def nonzero(self, values):
         """Encode activations (n_tokens, d_in); return the token, feature and value of each code.
 

@@ -11,6 +11,7 @@ from sklearn_neurox.inspection._report._responses import (
     word_means,
 )
 from sklearn_neurox.inspection._report._spans import lay_out_spans, word_types
+from sklearn_neurox.utils._moments import column_deviations, column_means
 
 # The maximum number of values in a block, and of counts in its bins.
 _BLOCK_ENTRIES = 4_000_000
@@ -120,15 +121,12 @@ class _Reader:
 
 def _standardized(part):
     """Transpose and standardize columns, and return their means and deviations as well."""
-    # With differences from the first row, a constant column is exactly zero.
-    origin = part[0].astype(np.promote_types(part.dtype, np.float32))
-    values = np.ascontiguousarray((part - origin).T, dtype=np.float32)
-    shift = values.mean(axis=1, dtype=np.float64)
-    values -= shift.astype(np.float32)[:, np.newaxis]
-    deviation = np.sqrt(np.mean(np.square(values), axis=1))
-    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-    values *= scale[:, np.newaxis]
-    return values, origin + shift, deviation
+    means = column_means(part)
+    deviations = column_deviations(part, means)
+    values = np.subtract(part, means).T
+    scale = np.where(deviations > 0, deviations, 1)[:, np.newaxis]
+    values = np.divide(values, scale).astype(np.float32, order="C")
+    return values, means, deviations
 
 
 def _taken(values, columns):

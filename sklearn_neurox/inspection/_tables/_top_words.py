@@ -170,23 +170,27 @@ def _moments_of_types(chosen, block, rows, codes, counts):
     # Subtracting the means of neurons first would make sparse columns dense.
     is_sparse = issparse(chosen.X)
     sums_of = _sums_of_sparse if is_sparse else _sums
-    sums, squares = sums_of(chosen, block, rows, codes, len(counts))
+    # By a power of two, which is exact: squares then neither overflow nor vanish.
+    unit = np.ldexp(1.0, np.frexp(chosen.deviations[block])[1].clip(-1000, 1000))
+    sums, squares = sums_of(chosen, block, rows, codes, len(counts), unit)
     counts = counts[:, np.newaxis]
     means = sums / counts
     variances = squares / counts - np.square(means)
+    deviations = unit * np.sqrt(np.maximum(variances, 0, out=variances))
+    means *= unit
     if is_sparse:
         means -= chosen.means[block]
-    return means, np.sqrt(np.maximum(variances, 0, out=variances))
+    return means, deviations
 
 
-def _sums(chosen, block, rows, codes, n_types):
-    """Sum the differences from the neurons' means, and their squares, over each type."""
+def _sums(chosen, block, rows, codes, n_types, unit):
+    """Sum the differences from the neurons' means, in units, and their squares, per type."""
     width = len(chosen.means[block])
     sums, squares = np.zeros((2, n_types, width))
     n_rows = max(1, _BLOCK_VALUES // width)
     for start in range(0, len(rows), n_rows):
         part = slice(start, start + n_rows)
-        centered = chosen.read(rows[part], block) - chosen.means[block]
+        centered = (chosen.read(rows[part], block) - chosen.means[block]) / unit
         # Rows are sorted by type, so a block covers a few consecutive types.
         present = slice(codes[part][0], codes[part][-1] + 1)
         shape = present.stop - present.start, len(centered)
@@ -197,10 +201,11 @@ def _sums(chosen, block, rows, codes, n_types):
     return sums, squares
 
 
-def _sums_of_sparse(chosen, block, rows, codes, n_types):
-    """Sum the activations and their squares over each type."""
+def _sums_of_sparse(chosen, block, rows, codes, n_types, unit):
+    """Sum the activations, in units, and their squares over each type."""
     columns = chosen.columns[block]
     activations = csr_array(chosen.X)[:, columns].astype(np.float64)
+    activations.data /= unit[activations.indices]
     indicator = csr_array((np.ones(len(rows)), (codes, rows)), shape=(n_types, chosen.X.shape[0]))
     squares = activations.copy()
     np.square(squares.data, out=squares.data)

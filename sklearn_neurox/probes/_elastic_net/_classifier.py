@@ -15,6 +15,7 @@ from sklearn_neurox.probes._elastic_net._targets import (
     class_targets,
     mean_one_weight,
 )
+from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._labels import encode_known
 from sklearn_neurox.utils._validation import check_matrix, check_weight
 
@@ -189,6 +190,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
 
     @_fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
+    @without_autocast()
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "ElasticNetProbeClassifier":
@@ -227,6 +229,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         return self._fit(X, targets, data)
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @without_autocast()
     def partial_fit(
         self,
         X: ArrayLike,

@@ -16,6 +16,7 @@ from sklearn_neurox.probes._elastic_net._targets import (
     mean_one_weight,
     scaled_weight,
 )
+from sklearn_neurox.utils._autocast import without_autocast
 
 
 class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
@@ -193,6 +194,7 @@ class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
 
     @_fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
+    @without_autocast()
     def fit(
         self,
         X: ArrayLike,

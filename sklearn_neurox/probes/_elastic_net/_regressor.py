@@ -8,6 +8,7 @@ from sklearn_neurox.probes._elastic_net._base import BaseElasticNetProbe
 from sklearn_neurox.probes._elastic_net._probe_regressor import ProbeRegressorMixin
 from sklearn_neurox.probes._elastic_net._stream import extend_stream
 from sklearn_neurox.probes._elastic_net._targets import center_of, mean_one_weight, number_targets
+from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._validation import check_weight
 
 
@@ -142,6 +143,7 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
 
     @_fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
+    @without_autocast()
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "ElasticNetProbeRegressor":
@@ -176,6 +178,7 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
         return self._fit(X, targets, data)
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @without_autocast()
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "ElasticNetProbeRegressor":

@@ -16,6 +16,7 @@ from sklearn_neurox.probes._elastic_net._targets import (
     number_targets,
     scaled_weight,
 )
+from sklearn_neurox.utils._autocast import without_autocast
 
 
 class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
@@ -174,6 +175,7 @@ class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
 
     @_fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
+    @without_autocast()
     def fit(
         self,
         X: ArrayLike,

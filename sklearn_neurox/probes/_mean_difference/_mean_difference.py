@@ -14,7 +14,7 @@ from sklearn_neurox.probes._mean_difference._class_moments import (
     ClassMoments,
     ledoit_wolf_covariance,
 )
-from sklearn_neurox.utils._finite import check_all_finite
+from sklearn_neurox.utils._finite import check_all_finite, check_squares
 from sklearn_neurox.utils._labels import encode_classes, encode_known
 from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._solve import solve_covariance
@@ -245,7 +245,8 @@ class MeanDifferenceProbeClassifier(ProbeClassifierMixin, BaseEstimator):
         return self
 
     def _check_input(self, X, y, sample_weight, **params):
-        X, y = check_matrix(self, X, y, accept_sparse="csr", all_finite=False, **params)
+        params |= {"all_finite": False, "squares": self.shrinkage is not None}
+        X, y = check_matrix(self, X, y, accept_sparse="csr", **params)
         weights = check_weight(sample_weight, X)
         return X, y, np.ones(X.shape[0]) if weights is None else weights
 
@@ -261,7 +262,9 @@ class MeanDifferenceProbeClassifier(ProbeClassifierMixin, BaseEstimator):
             raise ValueError(f"{caller} was given no row of positive weight.")
         if moments.is_finite():
             return moments
-        check_all_finite(X, getattr(self, "feature_names_in_", None), caller=caller)
+        names = getattr(self, "feature_names_in_", None)
+        check_all_finite(X, names, caller=caller)
+        check_squares(X, names, caller)
         raise ValueError(
             f"Input X contains values whose squares are too large for {caller}. Rescale the "
             "columns, for example with StandardScaler."

@@ -12,7 +12,7 @@ _SMALLEST, _LARGEST = 1e-30, 1e30
 def column_moments(X, weight, device):
     """Compute the mean and standard deviation of every column, block by block.
 
-    Each block is summed in the precision of X (float32 for float16) after subtracting the first
+    Each block is summed in the precision of X (float32 for float16) after subtracting a
     row: constant columns are then exactly zero, and rounding errors are relative to the spread of
     a column, not to its mean. Block sums are combined in float64.
 
@@ -52,15 +52,16 @@ def moments_of_parts(parts, weight, dtype, device):
         weight = weight.to(device=device, dtype=dtype)
     shift, seen = None, 0.0
     for block, rows in parts:
-        if shift is None:
-            # A copy, because the buffer of the first part may be used again.
-            shift = rows[:1].to(dtype, copy=True)
-            mean = torch.zeros(shift.shape[1], dtype=torch.float64, device=device)
-            squares = torch.zeros_like(mean)
-        w = shift.new_ones(len(rows)) if weight is None else weight[block]
+        w = rows.new_ones(len(rows), dtype=dtype) if weight is None else weight[block]
         total = float(len(rows)) if weight is None else float(w.sum())
         if total == 0:
             continue
+        if shift is None:
+            # Any row that counts; a copy, because the buffer of the first part may be used again.
+            first = int((w > 0).double().argmax())
+            shift = rows[first : first + 1].to(dtype, copy=True)
+            mean = torch.zeros(shift.shape[1], dtype=torch.float64, device=device)
+            squares = torch.zeros_like(mean)
         part = rows - shift
         center = w @ part / total
         part.sub_(center).square_()

@@ -342,6 +342,7 @@ def test_a_concept_that_takes_all_of_X_warns():
     assert len(ConceptEraser(target_type="numbers").fit(X, depth).directions_) == 1
 
 
+@pytest.mark.slow
 def test_names_pass_through_pipelines_and_searches():
     X, y = _data()
     frame = pd.DataFrame(X, columns=[f"hidden.3.{unit}" for unit in range(12)])

@@ -23,6 +23,7 @@ def data():
     return X, y, X[:, 5] > 0, np.arange(300) // 10
 
 
+@pytest.mark.slow
 def test_scores_and_distances_are_those_of_the_steps_by_hand(data):
     X, y, other, groups = data
     table = erasure_table(
@@ -52,6 +53,7 @@ def test_scores_and_distances_are_those_of_the_steps_by_hand(data):
     assert (none["n_directions"] == 0).all()
 
 
+@pytest.mark.slow
 def test_random_erasure_has_the_rank_of_every_eraser(data):
     X, y, other, groups = data
     erasers = {"one": ConceptEraser(n_directions=1), "all": ConceptEraser(), "twin": "mean"}

@@ -45,6 +45,7 @@ def test_memory_is_what_pandas_says(words):
     np.testing.assert_array_equal(memory.predict(test), expected)
 
 
+@pytest.mark.slow
 def test_rows_are_what_each_baseline_scores_alone(words):
     rng = np.random.default_rng(0)
     y, groups, cv = words["upos"], words["text"], GroupKFold(3)
@@ -122,6 +123,7 @@ def test_numbers_are_averaged():
     assert scores["probe"] < 0.2 and "untrained model" not in scores
 
 
+@pytest.mark.slow
 def test_a_pipeline_on_words_brings_its_own_untrained_model(words, tmp_path):
     words = words.iloc[:150]
     extractor = ActivationExtractor(make_tiny_model("bert", n_layers=1), cache=tmp_path)

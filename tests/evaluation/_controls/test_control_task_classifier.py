@@ -117,6 +117,7 @@ def test_selectivity_in_cross_validation(data, scoring):
     np.testing.assert_array_equal(scores["test_task"], task)
 
 
+@pytest.mark.slow
 def test_frames_of_words_are_cut_with_their_controls():
     words = make_tagged_words(100, random_state=0)
     control = control_labels(words, words["upos"])

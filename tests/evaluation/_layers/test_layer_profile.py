@@ -197,6 +197,7 @@ def test_a_single_layer_has_nothing_to_be_compared_with(copied):
     assert len(profile) == 1 and pairs.empty and np.isnan(profile["p_value"][0])
 
 
+@pytest.mark.slow
 def test_words_go_through_the_features(tmp_path):
     words = make_tagged_words(40, random_state=0)
     model = make_tiny_model("bert", n_layers=2, hidden_size=8)
@@ -240,6 +241,7 @@ def test_leaks_and_unseen_labels_are_told(copied):
     assert profile["n_words"][0] == (~train).sum() and profile["n_groups"][0] == N_GROUPS // 2
 
 
+@pytest.mark.slow
 def test_resamples_without_a_score_are_counted():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(10), 5)
@@ -312,6 +314,7 @@ def test_features_that_choose_columns_are_refused(copied):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scoring", "method", "metric"),
     [

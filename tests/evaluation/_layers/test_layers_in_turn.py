@@ -68,6 +68,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", ["all", "asked", None])
 def test_the_numbers_are_those_of_the_whole_matrix(stored, folder, words, tmp_path, n_batches):
     for number, (params, strategy, probe) in enumerate(CASES):
@@ -127,6 +128,7 @@ def test_on_a_dask_cluster(folder, words, tmp_path):
     pd.testing.assert_frame_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_the_memory_is_that_of_one_layer(words, tmp_path):
     n_layers = 11
     model = make_tiny_model("llama", n_layers=n_layers, hidden_size=256, n_heads=2)

@@ -34,6 +34,7 @@ def pool(model, words, strategy="mean", **parameters):
     return ActivationExtractor(model, **parameters).transform(words).pool(strategy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_cold_and_warm_reads_give_the_same_bits_as_no_cache(
     family, tiny, words, folder, count_forwards, monkeypatch
@@ -50,6 +51,7 @@ def test_cold_and_warm_reads_give_the_same_bits_as_no_cache(
     assert count_forwards == []
 
 
+@pytest.mark.slow
 def test_every_layer_is_stored_whichever_was_requested_first(tiny, words, folder, count_forwards):
     plain = {layer: pool(tiny("bert"), words, layers=layer) for layer in (0, 1, 2)}
     np.testing.assert_allclose(pool(tiny("bert"), words, layers=0, cache=folder), plain[0])
@@ -132,6 +134,7 @@ def test_a_foreign_file_is_skipped_with_a_warning(tiny, words, folder):
     np.testing.assert_array_equal(H, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_threads_may_write_the_same_folder(family, tiny, words, folder):
     plain = pool(tiny(family), words, max_batch_tokens=20)
@@ -149,6 +152,7 @@ def test_threads_may_write_the_same_folder(family, tiny, words, folder):
     assert not list(folder.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_threads_may_share_one_cache_object(tiny, words, folder):
     cache = ActivationCache(folder)
     plain = pool(tiny("bert"), words, max_batch_tokens=20)
@@ -178,6 +182,7 @@ def test_processes_may_write_the_same_folder(tiny, words, folder):
 # Which model the activations belong to
 
 
+@pytest.mark.slow
 def test_models_do_not_share_a_folder(tiny, words, folder, tmp_path):
     from transformers import AutoModel, AutoTokenizer
 
@@ -198,6 +203,7 @@ def test_models_do_not_share_a_folder(tiny, words, folder, tmp_path):
     assert len(list(folder.glob("v4-*"))) == len(requests)
 
 
+@pytest.mark.slow
 def test_a_rewritten_model_folder_is_a_different_model(tiny, words, folder, tmp_path):
     import shutil
 
@@ -215,6 +221,7 @@ def test_a_rewritten_model_folder_is_a_different_model(tiny, words, folder, tmp_
     np.testing.assert_array_equal(after, pool(path, words))
 
 
+@pytest.mark.slow
 def test_a_live_model_trained_between_calls_is_a_different_model(
     live, words, folder, count_forwards
 ):
@@ -259,6 +266,7 @@ def test_a_hooked_model_neither_reads_nor_writes(kind, live, words, folder):
 # Other inputs
 
 
+@pytest.mark.slow
 def test_windows_and_pairs_and_empty_texts_are_cached(tiny, words, folder, count_forwards):
     import pandas as pd
 

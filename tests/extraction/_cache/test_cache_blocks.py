@@ -36,6 +36,7 @@ _NOTHING_NEW = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "first", "others"), _NOTHING_NEW)
 def test_the_model_reads_nothing_again(family, first, others, of, words, tmp_path, count_forwards):
     of(family, cache=tmp_path, **first).fill_cache(words)
@@ -81,6 +82,7 @@ def blocks_in(folder):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "steps"), _ADDED)
 def test_each_block_of_a_text_is_stored_once(family, steps, of, words, tmp_path):
     seen = set()
@@ -107,6 +109,7 @@ def test_old_and_new_texts_lack_different_blocks(tiny, words, tmp_path, count_fo
     np.testing.assert_allclose(extractor.transform(words).pool("mean"), plain, rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_an_interrupted_request_for_more_blocks_resumes_to_the_same_bits(tiny, words, tmp_path):
     some = words[words["sentence_id"] < 3]
     parameters = {"component": ["hidden", "mlp"], "max_batch_tokens": 20}
@@ -128,6 +131,7 @@ def test_an_interrupted_request_for_more_blocks_resumes_to_the_same_bits(tiny, w
     assert names[0] == names[1]
 
 
+@pytest.mark.slow
 def test_compaction_keeps_every_component(tiny, words, tmp_path, count_forwards):
     cache = ActivationCache(tmp_path)
     for component in ("hidden", "mlp", ["hidden", "mlp"]):
@@ -144,6 +148,7 @@ def test_compaction_keeps_every_component(tiny, words, tmp_path, count_forwards)
     np.testing.assert_allclose(found, plain.pool("mean"), rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [["both", "encoder", "decoder"], ["decoder", "both", "encoder"]])
 def test_stacks_that_cut_texts_differently_do_not_share_windows(
     order, of, words, tmp_path, count_forwards

@@ -42,6 +42,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 def test_the_counts_are_those_of_the_run(tiny, tmp_path, count_forwards):
     for number, (params, options) in enumerate(CASES):
         cache = ActivationCache(tmp_path / str(number), **options)

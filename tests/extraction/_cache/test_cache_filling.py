@@ -49,6 +49,7 @@ def test_fill_cache_needs_a_cache(tiny, texts):
         ActivationExtractor(tiny("bert")).fill_cache(texts)
 
 
+@pytest.mark.slow
 def test_a_generator_is_processed_in_portions(tiny, texts, tmp_path, count_forwards, monkeypatch):
     from sklearn_neurox.extraction import _extractor
 
@@ -83,6 +84,7 @@ def test_empty_texts_are_kept_too(tiny, tmp_path, count_forwards):
     assert sum(count_forwards) == 1
 
 
+@pytest.mark.slow
 def test_a_search_with_five_folds_reads_each_sentence_once(tiny, words, tmp_path, count_forwards):
     pipeline = make_pipeline(
         ActivationExtractor(tiny("bert"), cache=tmp_path),
@@ -130,6 +132,7 @@ def test_a_search_in_processes_on_a_cold_cache_is_right(tiny, words, tmp_path):
 # Many processes
 
 
+@pytest.mark.slow
 def test_workers_write_the_same_shards_as_a_single_process(tiny, texts, tmp_path, capfd):
     import joblib
 

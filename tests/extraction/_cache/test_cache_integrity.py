@@ -38,6 +38,7 @@ def shards_of(cache):
 # Damage
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_is_ever_returned_as_data(filled, tiny, words):
     """Every region of the file is flipped, including the header and the padding."""
     cache, H = filled
@@ -59,6 +60,7 @@ def test_no_flipped_bit_is_ever_returned_as_data(filled, tiny, words):
     assert cache.verify().empty
 
 
+@pytest.mark.slow
 def test_only_the_requested_layers_are_read(filled, tiny, words):
     """Layers that are not requested are not read, so damage to them goes unnoticed."""
     cache, H = filled

@@ -46,6 +46,7 @@ def both_ways(plain, X, folder, count_forwards):
 # Modules
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "component", "stack"),
     [
@@ -112,6 +113,7 @@ def targets():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t5", "mbart", "marian"])
 def test_a_target_is_cached_with_its_source(name, of, targets, folder, count_forwards):
     """One target with two sources counts as two texts, both different from the text alone."""
@@ -128,6 +130,7 @@ def test_a_target_is_cached_with_its_source(name, of, targets, folder, count_for
     np.testing.assert_array_equal(plan.pool("mean"), H[[3, 5]])
 
 
+@pytest.mark.slow
 def test_an_interrupted_request_of_targets_resumes_to_the_same_bits(of, targets, folder):
     extractor = of("t5", stack="decoder", max_batch_tokens=8)
     H = extractor.transform(targets).pool("mean")
@@ -140,6 +143,7 @@ def test_an_interrupted_request_of_targets_resumes_to_the_same_bits(of, targets,
     assert sorted(folder.rglob("*.safetensors")) == shards
 
 
+@pytest.mark.slow
 def test_workers_share_targets_and_sources(tiny, targets, folder):
     """This test uses threads; processes are sent the same tasks."""
     import joblib
@@ -260,6 +264,7 @@ def test_a_torch_model_without_a_fingerprint_is_not_cached(module, words, folder
 # Live models whose parameters are not plain tensors
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore:.*quantiz.*:UserWarning")
 def test_a_quantized_model_is_cached(of, words, folder, count_forwards):

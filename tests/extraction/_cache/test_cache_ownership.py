@@ -139,6 +139,7 @@ def test_a_folder_without_the_marker_is_refused(filled, tiny, words, tmp_path):
     assert ActivationCache(tmp_path / "nowhere").compact() == 0
 
 
+@pytest.mark.slow
 def test_every_removal_in_the_package_says_why_it_is_safe():
     """Each call that removes or replaces a path stands here, below a comment that says why."""
     removing = {"unlink", "rmtree", "rmdir", "rename", "renames", "remove", "removedirs", "move"}
@@ -168,6 +169,7 @@ def test_every_removal_in_the_package_says_why_it_is_safe():
 # Another model's shard, another format
 
 
+@pytest.mark.slow
 def test_another_models_shard_is_not_believed(filled, tiny, words, tmp_path):
     cache, H = filled
     H2 = pool(tiny("gpt2"), words, cache)
@@ -309,6 +311,7 @@ def test_a_fingerprint_folder_that_is_no_folder(filled, tiny, words, tmp_path):
     assert cache.info().empty and cache.prune() == 0 and folder.read_text() == "in the way"
 
 
+@pytest.mark.slow
 def test_crafted_headers_are_damage_not_crashes(filled, tiny, words):
     """Each header is named by its digest, so nothing but its content gives it away."""
     import json

@@ -122,6 +122,7 @@ _CHANGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "within", "after"])
 @pytest.mark.parametrize("change", _CHANGES, ids=lambda change: change.__name__)
 def test_what_a_changed_model_read_is_not_stored(change, moment, live, words, tmp_path, during):
@@ -144,6 +145,7 @@ def test_what_a_changed_model_read_is_not_stored(change, moment, live, words, tm
     np.testing.assert_allclose(extractor.transform(words).pool("mean"), plain, rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_a_change_while_pooling_is_followed(live, words, tmp_path, during):
     """Ablation: without the cache from then on. Other weights: into another folder."""
     model, tokenizer = live("bert")
@@ -169,6 +171,7 @@ def test_a_change_while_pooling_is_followed(live, words, tmp_path, during):
         assert len(ActivationCache(cache).info()) == n_folders
 
 
+@pytest.mark.slow
 def test_a_model_folder_rewritten_while_the_cache_fills(tiny, words, tmp_path, during):
     import shutil
 
@@ -191,6 +194,7 @@ def test_a_model_folder_rewritten_while_the_cache_fills(tiny, words, tmp_path, d
     np.testing.assert_allclose(found, plain, rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_an_ablation_in_another_thread_does_not_reach_the_cache(live, texts, tmp_path):
     model, tokenizer = live("bert")
     plain = ActivationExtractor(model, tokenizer=tokenizer).transform(texts).pool("mean")

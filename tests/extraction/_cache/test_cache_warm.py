@@ -43,6 +43,7 @@ def plan_equal(found, expected):
     np.testing.assert_array_equal(found.get_feature_names(), expected.get_feature_names())
 
 
+@pytest.mark.slow
 def test_a_fresh_process_imports_neither_torch_nor_transformers(tiny, words, tmp_path):
     script = (
         "import sys, pandas as pd, numpy as np\n"
@@ -71,6 +72,7 @@ def test_a_fresh_process_imports_neither_torch_nor_transformers(tiny, words, tmp
     np.testing.assert_array_equal(np.load(tmp_path / "H.npy"), H)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_warm_plan_equals_the_cold_one(family, tiny, words, tmp_path, no_tokenizer):
     plain = ActivationExtractor(tiny(family)).transform(words)
@@ -90,6 +92,7 @@ def test_a_warm_plan_equals_the_cold_one(family, tiny, words, tmp_path, no_token
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_windows_texts_pairs_and_warnings_come_out_of_the_cache(
     family, tiny, words, tmp_path, no_tokenizer
@@ -149,6 +152,7 @@ def test_wrong_layers_are_refused_by_a_warm_cache_too(tiny, words, tmp_path):
             extractor.transform(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -187,6 +191,7 @@ def test_other_parameters_do_not_change_the_folder(tiny, words, tmp_path, count_
 # Live models
 
 
+@pytest.mark.slow
 def test_a_pickled_extractor_of_a_live_model_serves_its_cache(live, words, tmp_path):
     model, tokenizer = live("bert")
     for given in (tokenizer, None):
@@ -222,6 +227,7 @@ def test_training_a_live_model_does_not_change_its_pickles(live, words, tmp_path
     np.testing.assert_array_equal(pickle.loads(stored).transform(words).pool("mean"), H)
 
 
+@pytest.mark.slow
 def test_a_tokenizer_with_a_new_token_is_a_different_one(live, words, tmp_path):
     model, tokenizer = live("bert")
     cache = ActivationCache(tmp_path)

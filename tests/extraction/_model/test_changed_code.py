@@ -85,6 +85,7 @@ def _retrained(folder):
     os.remove(folder / "new.vocab")
 
 
+@pytest.mark.slow
 def test_the_pieces_of_a_tokenizer_count(tiny, tmp_path):
     from transformers import AutoTokenizer
 

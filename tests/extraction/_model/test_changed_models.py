@@ -80,6 +80,7 @@ def own_states(model, tokenizer):
     return np.stack(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
 def test_layers_changed_after_a_model_was_read(name, tiny, tmp_path):
     original, tokenizer = load(name, tiny(FAMILIES[name].tokenizer))
@@ -104,6 +105,7 @@ def test_layers_changed_after_a_model_was_read(name, tiny, tmp_path):
         assert (H[:, [16 * last, 16 + 3]] == 0).all() and (H[:, 16 * last + 1] != 0).all()
 
 
+@pytest.mark.slow
 def test_a_config_that_does_not_know_of_the_change(tiny):
     for name in ("bert", "gpt2"):
         original, tokenizer = load(name, tiny(FAMILIES[name].tokenizer))
@@ -149,3 +151,51 @@ def test_what_was_found_under_a_hook_is_found_again(tiny):
         handle.remove()
     expected = own_states(model, tokenizer)
     np.testing.assert_allclose(extractor.transform(TEXTS).pool("mean"), expected, atol=2e-5)
+
+
+class Lazy(torch.nn.Module):
+    """Makes a table in its first pass, which a user may then edit."""
+
+    def __init__(self, inner, kind):
+        super().__init__()
+        self.inner, self.kind, self.tables = inner, kind, {}
+        self.table = None
+
+    def forward(self, state):
+        state = self.inner(state)
+        if self.kind == "buffer" and self.table is None:
+            del self.table
+            self.register_buffer("table", torch.ones(state.shape[-1]), persistent=False)
+        if self.kind == "tensor" and self.table is None:
+            self.table = torch.ones(state.shape[-1])
+        if self.kind == "number" and self.table is None:
+            self.table = 1.0
+        if self.kind == "dict":
+            self.tables.setdefault("table", torch.ones(state.shape[-1]))
+        self.last = state  # a result, which every pass overwrites
+        return state * (self.tables["table"] if self.kind == "dict" else self.table)
+
+
+def test_a_table_that_the_first_pass_makes_is_part_of_the_model(tiny, tmp_path):
+    original, tokenizer = load("bert", tiny("bert"))
+    for kind in ("buffer", "tensor", "number", "dict"):
+        model = copy.deepcopy(original)
+        output = model.encoder.layer[0].output
+        lazy = output.dense = Lazy(output.dense, kind)
+        cached = ActivationExtractor(model, tokenizer=tokenizer, cache=tmp_path / kind)
+        before = cached.transform(TEXTS).pool("mean")
+        for change in ("replaced", "in place") if kind != "number" else ("replaced",):
+            held = lazy.tables["table"] if kind == "dict" else lazy.table
+            if change == "in place":
+                held.mul_(0.5)
+            elif kind == "dict":
+                lazy.tables["table"] = held * 3
+            else:
+                lazy.table = held * 3
+            expected = own_states(model, tokenizer)
+            assert np.abs(expected - before).max() > 0.1
+            H = cached.transform(TEXTS).pool("mean")
+            np.testing.assert_allclose(H, expected, atol=2e-5, err_msg=f"{kind} {change}")
+        folders = len(list((tmp_path / kind).glob("*/*.safetensors")))
+        np.testing.assert_array_equal(cached.transform(TEXTS).pool("mean"), H)
+        assert len(list((tmp_path / kind).glob("*/*.safetensors"))) == folders > 0

@@ -132,6 +132,7 @@ def test_shared_blocks_are_told_apart_by_their_turn(name, of, words):
             pool(of(name, "module:*.ffn"), words)
 
 
+@pytest.mark.slow
 def test_canine_has_them_where_it_has_one_state_a_character(tiny, words):
     from transformers import AutoModel, AutoTokenizer
 
@@ -161,6 +162,7 @@ def test_a_mixture_of_experts_has_attention_and_no_one_mlp(of, words):
         pool(of("mixtral", "mlp"), words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpt2", "t5"])
 @pytest.mark.parametrize(
     ("component", "layers"),
@@ -229,6 +231,7 @@ def test_heads_that_do_not_divide_the_units(of, words):
         config.num_attention_heads = before
 
 
+@pytest.mark.slow
 def test_threads_with_different_components_share_a_model(of, words):
     components = ["mlp", "attention", "embedding", ["hidden", "mlp"], "module:encoder.layer.1"]
     serial = [pool(of("bert", component), words) for component in components]

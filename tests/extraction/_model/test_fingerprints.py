@@ -193,6 +193,7 @@ CHANGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_cache_notices_whatever_changes_a_model(tiny, tmp_path):
     original, tokenizer = load("llama", tiny("llama"))
     seen = {"nothing": _of_live(original)}
@@ -373,6 +374,7 @@ def test_a_fingerprint_names_a_torch_model_too(tmp_path):
 # The checksum
 
 
+@pytest.mark.slow
 def test_no_change_of_a_tensor_cancels():
     rng = np.random.default_rng(0)
     for size in (1, 3, 17, 1000, 2 * 65536 + 3):
@@ -406,6 +408,7 @@ def test_a_checksum_is_the_same_on_every_device(monkeypatch):
 # Tokenizers
 
 
+@pytest.mark.slow
 def test_a_tokenizer_counts_as_it_is_now(tiny, tmp_path):
     from tokenizers import normalizers
     from transformers import AutoTokenizer

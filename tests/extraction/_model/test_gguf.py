@@ -44,6 +44,7 @@ def test_the_states_are_those_of_the_model_in_the_file(as_file, pair, capfd):
         np.testing.assert_allclose(row[hidden], expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_a_cache_finds_the_file_again_and_notices_another(pair, tmp_path):
     folder, model, tokenizer = pair
     own = tmp_path / "model"
@@ -59,6 +60,7 @@ def test_a_cache_finds_the_file_again_and_notices_another(pair, tmp_path):
     assert extractor.fill_cache(TEXTS) == 2
 
 
+@pytest.mark.slow
 def test_untrained_weights_for_the_config_in_the_file(pair):
     folder, model, _ = pair
     extractor = ActivationExtractor(folder, weights="random", layers=[1])

@@ -170,23 +170,7 @@ def test_a_config_that_asks_for_tuples(family, live, words):
     np.testing.assert_array_equal(extractor.transform(words).pool("last"), expected)
 
 
-def test_autocast_is_kept_out_of_the_cache(tiny, words, tmp_path):
-    """Activations under autocast are what the caller asked for, but not valid for others."""
-    import torch
-
-    extractor = ActivationExtractor(tiny("bert"))
-    expected = extractor.transform(words).pool("last")
-    extractor.set_params(cache=tmp_path)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        with pytest.warns(UserWarning, match="Autocast is on.*neither read nor written"):
-            rough = extractor.transform(words).pool("last")
-        with pytest.raises(ValueError, match="Autocast is on.*Leave autocast .* before filling"):
-            extractor.fill_cache(words)
-    assert np.abs(rough - expected).max() > 1e-3
-    assert not list(tmp_path.rglob("*.safetensors"))
-    np.testing.assert_array_equal(extractor.transform(words).pool("last"), expected)
-
-
+@pytest.mark.slow
 def test_an_adapter_that_is_switched_off_is_another_model(live, words, tmp_path):
     """For example, peft layers keep their parameters when they are switched off."""
     import torch

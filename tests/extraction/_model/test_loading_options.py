@@ -38,6 +38,7 @@ def last_states(folder, dtype, *, texts=TEXTS):
     return np.stack(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_the_states_are_those_of_transformers_in_that_dtype(family, tiny):
     folder = tiny(family)
@@ -79,6 +80,7 @@ def test_an_untrained_model_has_the_same_weights_rounded(tiny):
         assert torch.equal(one.to(torch.bfloat16), other)
 
 
+@pytest.mark.slow
 def test_a_cache_keeps_dtypes_apart(tiny, tmp_path):
     folder, cache = tiny("llama"), tmp_path / "cache"
     pooled = {}
@@ -94,6 +96,7 @@ def test_a_cache_keeps_dtypes_apart(tiny, tmp_path):
         np.testing.assert_array_equal(H, extractor.transform(TEXTS).pool("last"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:causal_effect cannot score 6 of 37 words:UserWarning")
 def test_a_language_model_in_another_dtype(tiny, words):
     is_noun = words["tag"] == "NOUN"
@@ -131,6 +134,7 @@ def test_a_device_map_changes_no_number(devices, tiny, tmp_path, capfd):
     assert warm.fill_cache(TEXTS) == 0
 
 
+@pytest.mark.slow
 def test_an_untrained_model_cannot_be_on_the_disk(tiny):
     pytest.importorskip("accelerate")
     extractor = ActivationExtractor(tiny("llama"), weights="random", device_map=ON_DISK)

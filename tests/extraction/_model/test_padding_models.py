@@ -23,6 +23,7 @@ OWN_PADDING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN_PADDING)
 def test_a_model_that_pads_itself_is_read_without_its_padding(name):
     model = build(name.removesuffix("-global"), **OWN_PADDING[name])
@@ -57,6 +58,7 @@ def test_reformer_without_a_seed_is_refused_and_says_what_to_set():
         extractor_of(model, "hidden").transform(["w10 w11"]).pool("mean")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
 def test_stacks_that_run_only_within_their_model_are_read(stack):
     model = build("fsmt")
@@ -88,6 +90,7 @@ def test_tokens_first_is_told_apart_where_texts_and_tokens_are_equally_many():
         check(model, texts, component)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llava", "git", "qwen2_vl", "idefics3"])
 def test_the_blocks_of_the_text_are_read_and_not_those_of_the_images(name):
     # All parts of the small model have the same number of blocks.

@@ -48,6 +48,7 @@ def test_a_half_precision_checkpoint_is_computed_in_single(tiny, words, tmp_path
     np.testing.assert_array_equal(H, live.transform(words).pool("last"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
 def test_the_documented_tolerances_hold_for_the_demo_model(dtype, tolerance, words):
     path = str(demo_model_path())
@@ -58,6 +59,7 @@ def test_the_documented_tolerances_hold_for_the_demo_model(dtype, tolerance, wor
     assert (error / np.abs(expected).max(axis=(0, 2)) < tolerance).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*quantiz.*:UserWarning")
 def test_the_documented_tolerance_of_eight_bits_holds_for_the_demo_model(words):
     if "fbgemm" not in torch.backends.quantized.supported_engines:
@@ -72,6 +74,7 @@ def test_the_documented_tolerance_of_eight_bits_holds_for_the_demo_model(words):
     assert (error / np.abs(expected).max(axis=(0, 2)) < [0.3] * 6 + [0.5]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["path", "live"])
 def test_a_sharded_checkpoint(given, tiny, words, tmp_path):
     model, tokenizer = load("llama", tiny("llama"))

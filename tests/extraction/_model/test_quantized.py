@@ -84,6 +84,7 @@ def test_the_projections_read_what_the_components_say(full):
         np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_texts_beside_a_text_do_not_change_it(full):
     """Dynamic quantization scales a batch by its extremes, so each text has to run alone."""
     model, tokenizer = full
@@ -105,6 +106,7 @@ def test_no_other_model_is_taken_for_one_whose_texts_must_run_alone(name, dtype,
         assert not traits_of(model, stack).batch_dependent
 
 
+@pytest.mark.slow
 def test_a_cache_keeps_them_and_tells_them_apart(full, words, tmp_path, count_forwards):
     model, tokenizer = full
     quantized = quantize(model)
@@ -129,6 +131,7 @@ def test_a_cache_keeps_them_and_tells_them_apart(full, words, tmp_path, count_fo
     assert len(ActivationCache(tmp_path).info()) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "neuron", ["hidden.1.3", "hidden.2.0", "mlp.1.5", "attention.2.h1.3", "embedding.0.3"]
 )
@@ -143,6 +146,7 @@ def test_their_neurons_can_be_ablated(neuron, full, words):
     np.testing.assert_array_equal(extractor.transform(words).pool("last"), before)
 
 
+@pytest.mark.slow
 def test_a_quantized_embedding_is_read_and_told_apart(tiny, words):
     model, tokenizer = load("llama", tiny("llama"))
     quantized = quantize(model, embedding=True)

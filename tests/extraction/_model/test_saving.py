@@ -41,6 +41,7 @@ def rewrite(folder, factor):
 # Saving
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cached", [False, True])
 def test_saving_says_that_a_live_model_is_left_out(cached, live, words, tmp_path):
     model, tokenizer = live("bert")
@@ -79,6 +80,7 @@ def test_following_the_advice_saves_a_complete_pipeline(live, words, tmp_path):
     np.testing.assert_array_equal(restored.predict(words), expected)
 
 
+@pytest.mark.slow
 def test_skops_refuses_live_objects_when_saving(tiny, live, words, tmp_path):
     skops = pytest.importorskip("skops.io")
     from sklearn_neurox.io import SKOPS_TRUSTED
@@ -119,6 +121,7 @@ def test_workers_are_not_told_about_saving(live, words, tmp_path):
 # memory=
 
 
+@pytest.mark.slow
 def test_memory_notices_a_folder_written_anew(tiny, words, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(tiny("bert"), folder)
@@ -151,6 +154,7 @@ def test_memory_refuses_a_live_model(live, words, tmp_path):
     given.set_params(memory=None).fit(words, words["tag"])
 
 
+@pytest.mark.slow
 def test_memory_of_the_steps_after_the_extraction(live, words, tmp_path):
     """The matrix is kept, not the rows, so a live model is identified and not needed again."""
     model, tokenizer = live("bert")

@@ -12,6 +12,7 @@ from tests.extraction.families import TWO_STACKS
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TWO_STACKS)
 def test_both_stacks_are_the_two_beside_each_other(name, of, words):
     def extract(stack, layers=None):
@@ -74,6 +75,7 @@ def test_batches_do_not_matter_to_a_decoder(name, max_batch_tokens, of, words):
     np.testing.assert_allclose(apart.pool("mean"), together, rtol=0, atol=3e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t5", "bart", "mbart", "marian"])
 def test_a_target_is_read_beside_its_source(name, of):
     sources = ["The old dog barked loudly .", "A light rain", "She saw it"]
@@ -193,6 +195,7 @@ def test_a_decoder_without_a_token_to_start_with(of, words):
         config.decoder_start_token_id = before
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_one_target_of_many_sources_is_no_third_pass(of):
     sources = ["The old dog", "A light rain", "She saw it", "The house"]

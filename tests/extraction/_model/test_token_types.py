@@ -91,6 +91,7 @@ def read(model, tokenizer, pairs):
     return ActivationExtractor(model, tokenizer=tokenizer, layers=-1).transform(X).pool("mean")
 
 
+@pytest.mark.slow
 def test_they_are_left_out_where_there_is_no_embedding_for_them(tokenizer):
     off = {}
     for name, sizes in WITHOUT_TYPES.items():
@@ -103,6 +104,7 @@ def test_they_are_left_out_where_there_is_no_embedding_for_them(tokenizer):
     assert min(off.values()) > 1e-2, off  # types would have changed the states
 
 
+@pytest.mark.slow
 def test_they_are_passed_on_where_there_is_one(tokenizer):
     off = {}
     for name, sizes in WITH_TYPES.items():

@@ -43,6 +43,7 @@ def share(model, tokenizer, layer):
     return bad / total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
 def test_a_model_that_overflows_inside(name, tiny, tmp_path):
     model, tokenizer = overflowing(name, tiny)

@@ -37,6 +37,7 @@ def test_permuted_and_repeated_rows_give_the_same_bits(seed, features, words):
         np.testing.assert_array_equal(features.transform(words.iloc[rows]), H[rows])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2", "marian", "canine"])
 def test_a_subset_of_rows_gives_the_corresponding_rows(family, tiny, words):
     features = make_pipeline(ActivationExtractor(tiny(family)), SubwordAggregator("max"))
@@ -74,6 +75,7 @@ def test_rows_of_a_text_may_overlap_and_nest(extractor, words):
 # Columns
 
 
+@pytest.mark.slow
 def test_labels_are_ignored(features, words):
     H = features.fit_transform(words, words["tag"])
     noise = words.assign(
@@ -101,6 +103,7 @@ def test_whole_numbers_of_any_dtype_are_positions(dtype, features, words):
     np.testing.assert_array_equal(features.fit_transform(frame), features.fit_transform(words))
 
 
+@pytest.mark.slow
 def test_round_trips_of_the_frame(features, words, tmp_path):
     H = features.fit_transform(words)
     words.to_csv(tmp_path / "words.csv", index=False)
@@ -151,6 +154,7 @@ def test_whole_texts_in_any_container(features, words):
 # Activations as scikit-learn sees them
 
 
+@pytest.mark.slow
 def test_activations_are_indexed_like_an_array(activations, words):
     H = activations.pool("mean")
     n = len(words)

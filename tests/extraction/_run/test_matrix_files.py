@@ -91,6 +91,7 @@ def test_an_older_matrix_stays_when_the_file_is_replaced(tiny, words, tmp_path):
     assert np.load(path).shape == second.shape == (5, 48)
 
 
+@pytest.mark.slow
 def test_worker_processes_get_the_matrix_itself(tiny, words, tmp_path):
     """Not whatever its file holds by now, and not without the changes made in memory."""
     extractor, path = ActivationExtractor(tiny("bert")), tmp_path / "H.npy"

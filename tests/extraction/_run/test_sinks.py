@@ -47,6 +47,7 @@ def sunk(live):
     return make_sink(model, 2), tokenizer
 
 
+@pytest.mark.slow
 def test_rows_on_a_sink_are_counted_in_one_warning(sunk, tiny):
     model, tokenizer = sunk
     tokens = token_frame(TEXTS, tokenizer)
@@ -86,6 +87,7 @@ def test_only_the_layers_that_have_a_sink_count(sunk):
     assert "in mlp.3 (" in messages(extractor.set_params(layers=3), TEXTS, "mean")[0]
 
 
+@pytest.mark.slow
 def test_models_without_sinks_are_read_in_silence(tiny):
     for family in ("gpt2", "llama", "bert", "roberta", "modernbert", "canine"):
         for strategy in ("mean", "first"):

@@ -58,6 +58,7 @@ def test_threads_with_different_layers_give_the_serial_results(is_live, family, 
     assert hooks_of(loaded) == []
 
 
+@pytest.mark.slow
 def test_many_threads_may_examine_a_live_model_at_once(live, words):
     """The model is examined on first use, and other threads must not disturb this."""
     for _ in range(3):
@@ -180,6 +181,7 @@ def test_transformers_settings_are_restored(progress_bars, tiny, words):
         (logging.enable_progress_bar if was else logging.disable_progress_bar)()
 
 
+@pytest.mark.slow
 def test_settings_are_restored_by_many_threads(tiny, words):
     from transformers.utils import logging
 

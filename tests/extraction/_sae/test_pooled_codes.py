@@ -57,6 +57,7 @@ def signed():
     return np.random.RandomState(0).randn(16, 40).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [1, 1000])
 def test_every_source_and_strategy(block, tiny, words, signed, tmp_path, monkeypatch):
     """A live model, a cache, arrays; repeated rows, slices, words cut by windows."""
@@ -140,6 +141,7 @@ def test_cls_and_names_and_pickles(tiny, words, signed):
     assert clone(pipe)[1].sae is pipe[1].sae
 
 
+@pytest.mark.slow
 def test_the_whole_way_from_texts_to_scores(tiny, words, signed, tmp_path):
     """Folds slice the encoded plan; every layer profile and search reads CSR."""
     encoder = SparseAutoencoderEncoder({"W_enc": signed, "b_enc": np.zeros(40)})
@@ -157,6 +159,7 @@ def test_the_whole_way_from_texts_to_scores(tiny, words, signed, tmp_path):
     assert profile["name"].tolist() == ["sae.1"]
 
 
+@pytest.mark.slow
 def test_codes_are_never_dense_as_a_whole():
     """4000 tokens x 8192 features would take 131 MB."""
     rng = np.random.RandomState(0)

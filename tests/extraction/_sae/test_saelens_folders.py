@@ -23,6 +23,7 @@ def encode(sae, tokens):
     return SubwordAggregator("last").fit_transform(encoder.fit_transform(plan)).toarray()
 
 
+@pytest.mark.slow
 def test_codes_are_those_of_saelens():
     assert len(FOLDERS) == 24
     for folder in FOLDERS:

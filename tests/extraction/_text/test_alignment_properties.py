@@ -169,6 +169,7 @@ def long(tiny):
     return lambda family: tiny(family, max_length=4096)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAST)
 def test_rows_own_the_tokens_that_overlap_them(family, long):
     path = long(family)
@@ -214,6 +215,7 @@ def spell_byte_fallback(pieces):
     return raw.replace("▁".encode(), b" ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "spell"),
     [("gpt2", spell_byte_level), ("roberta", spell_byte_level), ("llama", spell_byte_fallback)],
@@ -238,6 +240,7 @@ def test_tokens_of_a_row_hold_all_its_bytes(family, spell, long):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["byt5", "canine"])
 def test_byte_and_character_tokens_are_the_word_itself(family, long):
     @PROFILE
@@ -266,6 +269,7 @@ def letters(text):
     return "".join(char for char in folded if not char.isspace() and char != "\u2581")
 
 
+@pytest.mark.slow
 def test_sentencepiece_without_offsets_gives_each_word_its_letters(long):
     """Marian's tokenizer is Python-only and reports no offsets."""
     path = long("marian")
@@ -287,6 +291,7 @@ def test_sentencepiece_without_offsets_gives_each_word_its_letters(long):
     check()
 
 
+@pytest.mark.slow
 def test_sentencepiece_without_offsets_never_loses_a_row(long):
     """For all of Unicode, rows keep their own tokens or an error names the text."""
     path = long("marian")
@@ -334,6 +339,7 @@ def test_words_without_space_between_are_cut_where_the_pieces_are(family, long):
         assert text[start:end] in tokenizer.decode(own)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 @pytest.mark.parametrize(
     ("family", "dropped"),

@@ -27,6 +27,7 @@ EQUAL = "different label .*equal activations.*pass the frame of words"
 RUNS = "different texts one after the other.*pass the frame of words"
 
 
+@pytest.mark.slow
 def test_words_without_their_sentences(words, extractor):
     y = words["upos"]
     shuffled = words.sample(frac=1, random_state=0)

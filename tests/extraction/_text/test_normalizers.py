@@ -204,6 +204,7 @@ def check_normalizer(name, model, tokenizer, n, seed):
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5, err_msg=f"{name} {words!r}")
 
 
+@pytest.mark.slow
 def test_every_normalizer_keeps_words_and_vectors_together(model, rules):
     for name, normalizer in every_normalizer(rules).items():
         check_normalizer(name, model, make_tokenizer(normalizer), 5, 0)
@@ -215,6 +216,7 @@ def test_every_normalizer_at_length(model, rules):
         check_normalizer(name, model, make_tokenizer(normalizer), 60, seed)
 
 
+@pytest.mark.slow
 def test_deleted_characters_leave_the_vectors_of_the_clean_text(model, rules):
     """Where the ids are equal, so are the vectors: first of all at the start of the text."""
     for name in ("Precompiled", "T5", "XLM-R", "ALBERT", "twice", "Precompiled ByteLevel"):

@@ -39,6 +39,7 @@ def prefix_of(tokenizer, prefix):
     return [] if begins else [tokenizer.bos_token_id]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_input_begins_with_the_prefix(family, tiny):
     """Words, tokens, whole texts and the token of the text, one text at a time."""
@@ -110,6 +111,7 @@ def test_a_text_with_its_own_bos_gets_no_second_one(family, tiny):
     assert plan.n_subwords[0] == len(ids) - 1
 
 
+@pytest.mark.slow
 def test_the_cache_keeps_prefixes_apart(tiny, tmp_path):
     fresh = {}
     for prefix in (None, "bos", "\n", "\n\n"):

@@ -107,6 +107,7 @@ def n_before(tokenizer):
     return next(n for n in range(len(full)) if full[n : n + len(own)] == own)
 
 
+@pytest.mark.slow
 def test_each_word_owns_the_pieces_that_it_adds_to_the_text(tokenizers):
     checked = 0
     for name, tokenizer in tokenizers.items():

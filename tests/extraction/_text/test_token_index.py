@@ -34,6 +34,7 @@ def states_of(path, text):
     return bare, states[first : first + len(bare)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_token_gets_its_own_state(family, tiny):
     path = tiny(family)

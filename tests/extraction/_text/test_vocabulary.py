@@ -34,6 +34,7 @@ def _bare(folder, path, *files):
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "lacking"),
     [
@@ -78,6 +79,7 @@ def test_merges_without_a_vocabulary_and_the_reverse(folders, tmp_path):
     ActivationExtractor(folder).transform(words_frame(SENTENCES))
 
 
+@pytest.mark.slow
 def test_other_ways_to_keep_a_vocabulary_are_read(folders, tmp_path):
     words = words_frame(SENTENCES)
     vocabulary = AutoTokenizer.from_pretrained(folders["bert"]).get_vocab()
@@ -131,6 +133,7 @@ def test_sizes_of_vocabularies(of_tokenizer, added, of_model, outcome):
             check_vocabulary_size(config, tokenizer)
 
 
+@pytest.mark.slow
 def test_a_larger_vocabulary_is_refused_even_if_these_ids_are_small(folders, tmp_path):
     """The words may all have small ids, so that nothing else would fail."""
     large = make_tiny_model("bert", path=tmp_path / "large", vocab_size=800)

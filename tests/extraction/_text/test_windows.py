@@ -116,6 +116,7 @@ def test_words_come_from_the_window_with_most_context(
     assert n_cut == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2", "xlm-roberta", "canine", "byt5", "marian"])
 def test_a_limit_that_no_text_reaches_changes_nothing(family, tiny, long_words):
     path = tiny(family, max_length=512)

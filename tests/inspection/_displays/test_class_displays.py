@@ -58,6 +58,7 @@ def _ticks(axis):
     return [text.get_text() for text in axis.get_ticklabels()]
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_scikit_learn(pyplot, predictions):
     y_true, y_pred, other = predictions
     display = ClassScoresDisplay.from_predictions(y_true, y_pred, other=other, names=("one", "two"))
@@ -346,6 +347,7 @@ def _all_displays(ranker, predictions, orders):
     ]
 
 
+@pytest.mark.slow
 def test_displays_draw_where_told(pyplot, ranker, predictions, orders):
     for make in _all_displays(ranker, predictions, orders):
         _, ax = pyplot.subplots()

@@ -111,6 +111,7 @@ def test_profiles_of_two_tasks_share_axes(pyplot, profile):
     assert [text.get_text() for text in second.legend_.get_texts()] == ["tags", "tense"]
 
 
+@pytest.mark.slow
 def test_profile_of_an_estimator_is_that_of_evaluation(pyplot, data):
     X, y, groups = data
     frame = pd.DataFrame(X, columns=neuron_names([0, 1, 2], 4))
@@ -133,6 +134,7 @@ def test_profile_of_an_estimator_is_that_of_evaluation(pyplot, data):
     assert by_number.score_name == "accuracy"
 
 
+@pytest.mark.slow
 def test_profile_of_activations_made_in_every_fold(pyplot, data):
     X, y, groups = data
     how = {"groups": groups, "input_features": neuron_names([0, 1, 2], 4), "random_state": 0}
@@ -189,6 +191,7 @@ def test_profile_tells_what_is_wrong_with_a_frame(profile, change, message):
         LayerProfileDisplay.from_frame(profile.drop(**change))
 
 
+@pytest.mark.slow
 def test_curve_draws_means_and_spread(pyplot, curve):
     display = AblationCurveDisplay.from_frame(curve, score_name="accuracy")
     ways = ["filled: mean", "filled: zero", "retrained"]
@@ -272,6 +275,7 @@ def test_curve_of_one_ranking_of_a_table(pyplot):
     assert set(display.lines_) == {("retrained", w) for w in ("top", "random", "all")}
 
 
+@pytest.mark.slow
 def test_curve_of_a_measured_table(pyplot, data):
     X, y, groups = data
     table = ablation_table(
@@ -311,6 +315,7 @@ def test_curve_takes_no_other_band(curve):
         AblationCurveDisplay.from_frame(curve, band="sem")
 
 
+@pytest.mark.slow
 def test_path_draws_scores_errors_and_weights(pyplot, path):
     display = RegularizationPathDisplay.from_estimator(path)
     for number in range(2):
@@ -341,6 +346,7 @@ def test_path_of_one_ratio_on_given_axes(pyplot, data):
     np.testing.assert_array_equal(display.lines_[0].get_xdata(), probe.alphas_)
 
 
+@pytest.mark.slow
 def test_path_of_a_regressor_of_several_ratios(pyplot, data):
     X, y, groups = data
     probe = ElasticNetProbeRegressorCV([0.2, 0.5, 0.9], alphas=4, cv=3, random_state=0)
@@ -371,6 +377,7 @@ def _all_displays(profile, curve, path, **kwargs):
     ]
 
 
+@pytest.mark.slow
 def test_style_of_the_user_wins(pyplot, profile, curve, path):
     displays = _all_displays(
         profile, curve, path, line_kw={"c": "red", "lw": 7}, band_kw={"alpha": 0.9},
@@ -385,6 +392,7 @@ def test_style_of_the_user_wins(pyplot, profile, curve, path):
             assert band.get_alpha() == 0.9
 
 
+@pytest.mark.slow
 def test_displays_plot_again(pyplot, profile, curve, path):
     for display in _all_displays(profile, curve, path):
         first = display.figure_

@@ -170,6 +170,7 @@ def model():
     return make_tiny_model("bert", n_layers=2, hidden_size=8, random_state=0)
 
 
+@pytest.mark.slow
 def test_model_extractor_pipeline_and_matrix_agree(model):
     texts = ["The cat sleeps.", "Dogs bark"]
     words = highlight(texts, np.zeros((5, 1)), 0)._view.sentences

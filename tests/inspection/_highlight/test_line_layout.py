@@ -92,6 +92,7 @@ def test_parts_of_an_arabic_word_stay_joined():
     assert [atom.width for atom in line] == [3, 2]
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.text("aב 1.\n名e\u0301", min_size=1, max_size=9), st.none() | st.just(1))

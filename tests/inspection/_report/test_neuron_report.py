@@ -332,6 +332,7 @@ def test_from_pipeline_reads_the_ranker_and_the_probe(data, words):
         NeuronReport.from_pipeline(pipe[:1], words, y)
 
 
+@pytest.mark.slow
 def test_tables_are_shown_with_their_numbers(ranker, data, words):
     X, y, _ = data
     curve = ablation_curve(

@@ -48,6 +48,7 @@ def states_of(folder, text):
     return tokenizer.convert_ids_to_tokens(bare), np.hstack([s[0, own].numpy() for s in states[1:]])
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_probe_on_each_token_s_state(folder, words):
     pieces, states = zip(*(states_of(folder, text) for text in TEXTS), strict=True)
     X, is_noun = np.vstack(states), words["upos"] == "NOUN"
@@ -106,6 +107,7 @@ def test_highlight_colors_each_token_by_its_score(folder, words):
     assert highlight(scores.sample(frac=1, random_state=0)).to_frame().shape == (len(scores), 3)
 
 
+@pytest.mark.slow
 def test_tables_of_texts_and_searches(words):
     folder = make_tiny_model("gpt2", hidden_size=16, n_heads=2)
     y = words["upos"] == "NOUN"
@@ -164,6 +166,7 @@ def test_bad_input_is_named(words):
         highlight(words, pipe, 0)
 
 
+@pytest.mark.slow
 def test_the_package_s_own_probe_scores_tokens(words):
     folder = make_tiny_model("gpt2", hidden_size=16, n_heads=2)
     pipe = fit(folder, ElasticNetProbeClassifier(random_state=0), words, words["upos"])

@@ -152,6 +152,7 @@ def test_wrong_input_is_named(change, message):
             top_words(**{**given, **change})
 
 
+@pytest.mark.slow
 def test_a_matrix_of_half_precision_is_never_upcast_whole(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "X.npy"

@@ -112,6 +112,7 @@ def test_gap_bounds_the_suboptimality_at_any_stage(alpha, l1_ratio, n_classes):
         assert found - best <= probe.dual_gap_ + 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("l1_ratio", [0.3, 1.0])
 def test_saga_reaches_and_certifies_the_optimum(l1_ratio):
     X, y = planted(4000, 20, 4)
@@ -149,6 +150,7 @@ def test_no_intercept(standardize):
     assert not probe.intercept_.any()
 
 
+@pytest.mark.slow
 def test_order_of_rows_and_names_of_classes_do_not_matter():
     X, y = planted()
     probe = ElasticNetProbeClassifier(tol=1e-9, max_iter=20000, random_state=0).fit(X, y)

@@ -65,6 +65,7 @@ def test_coefficients_of_noise_columns_are_exactly_zero(kind, number):
     assert np.any(probe.coef_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "number"), _CASES)
 def test_weights_count(kind, number):
     X, y = data_of(kind, number)
@@ -75,6 +76,7 @@ def test_weights_count(kind, number):
     assert found < 1.04 * objective_of(best, X, y, sample_weight=weight)
 
 
+@pytest.mark.slow
 def test_a_dict_of_class_weights_counts():
     X, y = classes_data(2000)
     by_class = {0: 5.0, 2: 0.2}
@@ -129,6 +131,7 @@ def test_other_outputs_are_an_error():
         probe.partial_fit(X, y[:, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "number"), _CASES)
 def test_continues_after_a_fit_and_is_reset_by_one(kind, number):
     X, y = data_of(kind, number)
@@ -154,6 +157,7 @@ def test_a_pickled_probe_continues_identically(kind, number):
     np.testing.assert_array_equal(again.intercept_, probe.intercept_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "number"), _CASES)
 def test_chunks_of_float16_are_accepted_and_not_modified(kind, number):
     X, y = data_of(kind, number)

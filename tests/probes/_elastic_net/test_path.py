@@ -91,6 +91,7 @@ def test_scores_are_those_of_fits_by_hand(kind, plain, number, standardize, weig
     assert cv.alphas_.shape == (2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:All coefficients are zero:UserWarning")
 @pytest.mark.parametrize(("kind", "plain", "number"), _PAIRS)
 def test_large_folds_are_solved_together_to_the_same_scores(kind, plain, number, monkeypatch):
@@ -102,6 +103,7 @@ def test_large_folds_are_solved_together_to_the_same_scores(kind, plain, number,
     np.testing.assert_allclose(together, apart, atol=2e-3 if number else 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _KINDS)
 def test_masks_and_repeated_rows_are_folds_too(kind, any_way):
     X, y = data_of(kind)
@@ -121,6 +123,7 @@ def test_masks_and_repeated_rows_are_folds_too(kind, any_way):
     np.testing.assert_allclose(by_mask.scores_[0], by_index.scores_[1], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "plain", "number"), _PAIRS)
 def test_the_last_fit_is_that_of_a_plain_probe(kind, plain, number):
     X, y = data_of(kind, number)
@@ -147,6 +150,7 @@ def test_the_grid_starts_where_all_coefficients_vanish(kind, plain, number, stan
     assert not cv.n_nonzero_[:, :, 0].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _KINDS)
 def test_alphas_of_a_ridge_and_of_one_ratio(kind):
     X, y = data_of(kind)
@@ -185,6 +189,7 @@ def test_one_standard_error_takes_the_sparsest(kind, seed):
     assert np.count_nonzero(cv.coef_) <= np.count_nonzero(best.coef_)
 
 
+@pytest.mark.slow
 def test_equals_elastic_net_cv():
     X, y = numbers_data()
     ratios, folds = [0.2, 0.8, 1.0], KFold(4, shuffle=True, random_state=0)
@@ -205,6 +210,7 @@ def test_equals_elastic_net_cv():
     np.testing.assert_allclose(cv.coef_, net.coef_, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _KINDS)
 def test_groups_reach_the_splitter_and_are_never_split(kind):
     X, y = data_of(kind)
@@ -217,6 +223,7 @@ def test_groups_reach_the_splitter_and_are_never_split(kind):
     np.testing.assert_array_equal(default.scores_, given.scores_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _KINDS)
 def test_without_groups_folds_are_contiguous_with_a_warning(kind):
     X, y = data_of(kind)
@@ -231,6 +238,7 @@ def closeness(estimator, X, y):
     return -float(np.mean(np.asarray(estimator.predict(X)) != y))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scoring", ["neg_log_loss", "f1_macro", "roc_auc_ovr", closeness])
 def test_any_scorer(scoring):
     X, y = classes_data(300)
@@ -241,6 +249,7 @@ def test_any_scorer(scoring):
     assert cv.scores_[0, 0, 1] == pytest.approx(scorer(probe, X[test], y[test]), abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _KINDS)
 def test_threads_change_nothing(kind):
     X, y = data_of(kind)
@@ -264,6 +273,7 @@ def test_a_scorer_that_fails_says_in_which_fold():
         cv.set_params(cv=folds).fit(X, np.array(["a", "b", "c"])[y])
 
 
+@pytest.mark.slow
 def test_a_class_that_is_absent_from_a_training_part_warns():
     X, y = classes_data(150)
     y = np.where(np.arange(150) < 50, 2, y % 2)
@@ -280,6 +290,7 @@ def test_a_fold_of_one_class_is_an_error():
         search(ElasticNetProbeClassifierCV).fit(X, y)
 
 
+@pytest.mark.slow
 def test_balanced_weights_are_those_of_the_training_part():
     X, y = classes_data(200)
     cv = search(ElasticNetProbeClassifierCV, class_weight="balanced", scoring="neg_log_loss")
@@ -312,6 +323,7 @@ def test_bad_parameters(kind, parameters, message):
         search(kind).set_params(**parameters).fit(X, y)
 
 
+@pytest.mark.slow
 def test_one_standard_error_of_nan_scores_is_an_error():
     X, y = classes_data(150)
     with pytest.raises(ValueError, match="gave nan"):
@@ -328,6 +340,7 @@ def test_too_few_epochs_warn_once(kind):
     assert sum("of the path did not converge" in message for message in messages) == 1
 
 
+@pytest.mark.slow
 def test_inside_a_pipeline_and_a_search():
     X, y = classes_data(150)
     pipe = make_pipeline(StandardScaler(), search(ElasticNetProbeClassifierCV, tol=1e-3))
@@ -338,6 +351,7 @@ def test_inside_a_pipeline_and_a_search():
     assert grid.best_estimator_[-1].scores_.shape == (3, 1, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", _KINDS)
 def test_groups_are_routed(kind):
     X, y = data_of(kind)

@@ -94,6 +94,7 @@ def kinds_of_sparse(X):
     }
 
 
+@pytest.mark.slow
 def test_every_sparse_format_is_taken_and_not_modified():
     X, scores = features(120, 20)
     y = targets(scores, "many")
@@ -107,6 +108,7 @@ def test_every_sparse_format_is_taken_and_not_modified():
             np.testing.assert_array_equal(given.data, before.data, err_msg=name)
 
 
+@pytest.mark.slow
 def test_single_precision_reaches_a_tight_tolerance():
     X, scores = features()
     y = targets(scores, "many")
@@ -115,6 +117,7 @@ def test_single_precision_reaches_a_tight_tolerance():
     assert probe.dual_gap_ <= 1e-7 * objective_of(probe, X.astype(np.float32), y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ElasticNetProbeClassifierCV, ElasticNetProbeRegressorCV])
 def test_the_search_over_penalties(kind):
     X, scores = features()

@@ -98,6 +98,7 @@ def test_a_seed_fixes_every_bit(kind, number, solver):
     assert first.n_iter_ == second.n_iter_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ElasticNetProbeClassifierCV, ElasticNetProbeRegressorCV])
 def test_a_seed_fixes_every_bit_of_a_path(kind):
     X, y = (classes_data if "Classifier" in kind.__name__ else numbers_data)(600)

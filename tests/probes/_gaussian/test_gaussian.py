@@ -298,6 +298,7 @@ def test_exceeding_the_memory_limit_fails_before_anything_is_allocated():
         GaussianProbeClassifier(100, max_memory=1e-3).fit(X, y)
 
 
+@pytest.mark.slow
 def test_half_precision_in_blocks_loses_nothing(tmp_path):
     rng = np.random.RandomState(0)
     X = (1000 + rng.randn(30_000, 300)).astype(np.float16)

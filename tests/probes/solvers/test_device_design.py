@@ -169,6 +169,7 @@ def test_every_algorithm_reaches_the_same_optimum(on_device, solver):
     np.testing.assert_allclose(probe.coef_, other.coef_, atol=3e-3)
 
 
+@pytest.mark.slow
 def test_a_path_makes_the_same_choice(on_device, monkeypatch):
     X, y = classes_data(2500)
     options = {"alphas": 4, "cv": KFold(3), "tol": 1e-5, "random_state": 0, "standardize": True}
@@ -179,6 +180,7 @@ def test_a_path_makes_the_same_choice(on_device, monkeypatch):
     np.testing.assert_allclose(found.scores_, expected.scores_, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_a_float32_fit_that_rounding_stops_goes_on_in_float64(on_device):
     X, y = numbers_data(2500)
     X = X.astype(np.float32) * np.geomspace(1, 1e4, X.shape[1], dtype=np.float32)

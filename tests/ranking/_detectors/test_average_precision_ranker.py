@@ -107,6 +107,7 @@ def test_blocks_threads_and_precision_change_nothing(dtype, monkeypatch):
     np.testing.assert_array_equal(ranker.class_scores_, reference.class_scores_)
 
 
+@pytest.mark.slow
 def test_many_classes():
     # More classes than one byte can encode.
     X = np.random.RandomState(0).randn(600, 2)

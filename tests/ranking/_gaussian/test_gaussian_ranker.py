@@ -50,6 +50,7 @@ def _naive(X, y, train, n_steps, criterion, prior):
     return chosen, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["mutual_information", "log_likelihood", "accuracy"])
 @pytest.mark.parametrize("seed, prior", [(0, "mean"), (1, "mode"), (2, "mean")])
 def test_greedy_equals_trying_every_candidate_anew(criterion, seed, prior):

@@ -130,6 +130,7 @@ def test_errors_name_the_path(tmp_path):
         read_conllu(tmp_path / "none.conllu")
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(sentences=any_sentences, data=st.data())
 def test_natural_text_verifies_itself(sentences, data):
@@ -174,6 +175,7 @@ def test_parallel_paths_names_and_encodings(tmp_path):
         read_parallel(words, labels)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(sentences=any_sentences)
 def test_parallel_files_lose_nothing(sentences):

@@ -145,6 +145,7 @@ class _Handle:
             yield "\n"
 
 
+@pytest.mark.slow
 def test_memory_is_a_small_multiple_of_the_frame():
     peaks = []
     for n_sentences in (500, 2000):
