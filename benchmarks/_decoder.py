@@ -47,8 +47,8 @@ def run(*, quick: bool = False) -> dict:
     tables : dict of str to DataFrame
         Reading against the bare forward pass over the same batches, which fills a matrix of the
         result's size (``of the bare speed``: its median seconds divided by ours); reading from a
-        warm cache, by name and with a loaded model; and `layer_profile` from a warm cache, one layer at
-        a time and on the matrix of all layers.
+        warm cache, by name and with a loaded model; and `layer_profile` from a warm cache, one
+        layer at a time and on the matrix of all layers.
     """
     n_sentences, n_runs = (10, 2) if quick else (_N_SENTENCES, _RUNS)
     words = _sample(benchmark_words(quick=False), n_sentences)

@@ -11,12 +11,11 @@ from scipy.sparse import csr_array, csr_matrix
 from sklearn import get_config
 from sklearn.utils import check_array
 
-from sklearn_neurox.extraction._model._fingerprint import fingerprint
-from sklearn_neurox.extraction._model._obstacle import check_leaves_process, check_memorable
+from sklearn_neurox.extraction._model._memory_identity import identify_for_memory
+from sklearn_neurox.extraction._model._obstacle import check_leaves_process
 from sklearn_neurox.extraction._run._array_source import ArraySource, check_fits_float32
 from sklearn_neurox.extraction._run._output_matrix import filled_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
-from sklearn_neurox.utils._full_float32 import lowered_float32
 from sklearn_neurox.utils._half_precision import narrowed
 from sklearn_neurox.utils._pickling import pickled_for
 from sklearn_neurox.utils._ragged import pointers, ranges
@@ -191,7 +190,7 @@ class Activations:
         if spec is None or purpose != "hash":
             return self.__dict__
         # joblib.Memory keeps what is computed from these rows under the hash of this state.
-        return {**self.__dict__, "_identity": _identify(spec)}
+        return {**self.__dict__, "_identity": identify_for_memory(spec)}
 
     def __repr__(self):
         n_neurons = sum(self._source.block_widths)
@@ -393,16 +392,3 @@ class Activations:
 def _in_configured_form(H):
     """Return a CSR matrix, or an array if scikit-learn is configured for sparse arrays."""
     return csr_array(H) if get_config().get("sparse_interface") == "sparray" else H
-
-
-def _identify(spec):
-    """Return what identifies a model as it is now, for `joblib.Memory`."""
-    check_memorable(spec, "what is computed from these activations")
-    identity = fingerprint(spec, {})
-    if spec.is_live and identity is None:
-        raise ValueError(
-            f"{spec.name} cannot be identified, as it has no fingerprint. So memory= of a "
-            "Pipeline, or another joblib.Memory, cannot keep what is computed from these "
-            "activations: set memory=None."
-        )
-    return identity, lowered_float32()
