@@ -6,6 +6,7 @@ import os
 
 from benchmarks import (
     _ablation,
+    _causal,
     _decoder,
     _extraction,
     _gpu,
@@ -20,6 +21,7 @@ from benchmarks import (
 
 _SUITES = {
     "ablation": _ablation.run,
+    "causal": _causal.run,
     "decoder": _decoder.run,
     "extraction": _extraction.run,
     "gpu": _gpu.run,
@@ -31,8 +33,8 @@ _SUITES = {
     "report": _report.run,
     "trace": _trace.run,
 }
-# Run only when asked for by name: one needs a card, the other hours.
-_ON_REQUEST = {"gpu", "mutation"}
+# Run only when asked for by name: they need a decoder, a card, or hours.
+_ON_REQUEST = {"causal", "gpu", "mutation"}
 
 
 def main():

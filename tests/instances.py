@@ -23,6 +23,7 @@ from sklearn_neurox.probes import (
     ElasticNetProbeRegressorCV,
     GaussianProbeClassifier,
     MeanDifferenceProbeClassifier,
+    StructuralProbe,
 )
 from sklearn_neurox.ranking import (
     AveragePrecisionRanker,
@@ -74,6 +75,8 @@ def numeric_estimators():
         MeanDifferenceProbeClassifier(),
         MeanDifferenceProbeClassifier(0.1),
         MeanDifferenceProbeClassifier("auto"),
+        StructuralProbe(tol=1e-2),
+        StructuralProbe(2, alpha=0.1, tol=1e-2),
         _ControlTaskClassifierOfReversal(ElasticNetProbeClassifier()),
         AveragePrecisionRanker(n_neurons=0.5, two_sided=False, average="weighted", n_jobs=2),
         ConsensusRanker([("a", ProbelessRanker()), ("b", SelectKBest(k="all"))], weights=[1, 2]),

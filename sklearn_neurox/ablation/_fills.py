@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Change neurons inside a model: an activation h becomes factor * h + shift."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 
+from sklearn_neurox.ablation._changes import UnitChange
 from sklearn_neurox.extraction._editing._neurons import Neurons
 from sklearn_neurox.utils._constraints import FiniteNumber
 
@@ -31,22 +32,45 @@ class Fills:
 
     neurons: Neurons
     fill: object
-    values: np.ndarray  # per neuron
+    values: np.ndarray | None  # per neuron; for "interchange", a row for each token of the rows
     step: np.ndarray | None  # of the first changed neuron, the second, ...
 
-    def changes(self, places):
-        """Return the changes of the neurons at ``places``, in this order, for `editing`."""
+    def __len__(self):
+        return len(self.neurons)
+
+    @property
+    def blocks(self):
+        """The blocks that are changed."""
+        return self.neurons.blocks
+
+    @property
+    def read(self):
+        """The names of the neurons whose states of other rows ``"interchange"`` needs."""
+        return self.neurons.own_names
+
+    def with_states(self, states):
+        """Return a copy that inserts these states, one row for each token of the rows."""
+        return replace(self, values=states)
+
+    def changes(self, places=None):
+        """Return the changes of the neurons at ``places``, in this order, for `editing`.
+
+        None changes all.
+        """
+        places = np.arange(len(self)) if places is None else places
         changes = {}
         for block, units, inside in self.neurons.by_block(places):
-            values = self.values[places[inside]]
+            values = self.values[..., places[inside]]
             if self.step is not None:
                 values = values * self.step[inside]
-            changes[block] = _Change(self.fill, units, values, block.name)
+            changes[block] = UnitChange(self.fill, units, values, block.name)
         return changes
 
 
 def check_fills(fill, values, step, neurons, *, caller):
     """Check the parameters of `ablate_model` that determine how neurons are changed."""
+    if fill == "interchange":
+        return Fills(neurons, fill, None, None)
     if fill not in _NEEDED:
         if values is not None:
             raise ValueError(
@@ -101,42 +125,3 @@ def _by_name(values, neurons, caller):
             f"{first!r} ({missing.sum()} in total); it begins with {list(values.index[:3])}."
         )
     return values.loc[neurons.names]
-
-
-class _Change:
-    """Changes some units of a copy of a state."""
-
-    def __init__(self, fill, units, values, name):
-        self.fill, self.name = fill, name
-        self.units, self.values = units, values
-        self._tensors = {}
-
-    def __call__(self, state):
-        key = state.device, state.dtype
-        if key not in self._tensors:
-            self._tensors[key] = self._to_tensors(state)
-        units, values = self._tensors[key]
-        changed = state.clone()
-        if self.fill == "constant":
-            changed[..., units] = values
-        elif self.fill == "scale":
-            changed[..., units] = state[..., units] * values
-        else:
-            changed[..., units] = state[..., units] + values
-        return changed
-
-    def _to_tensors(self, state):
-        import torch
-
-        from sklearn_neurox.utils._torch import to_tensor
-
-        # Tensors made in inference mode could not be used in a forward pass that trains.
-        with torch.inference_mode(False):
-            values = to_tensor(self.values).to(state.dtype)
-            units = to_tensor(self.units, device=state.device)
-            if bool(torch.isfinite(values).all()):
-                return units, values.to(state.device)
-        raise OverflowError(
-            f"A neuron of {self.name!r} would be set to or changed by "
-            f"{abs(self.values).max():.6g}, which {state.dtype} cannot represent."
-        )

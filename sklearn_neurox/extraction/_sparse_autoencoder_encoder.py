@@ -182,15 +182,7 @@ class SparseAutoencoderEncoder(OwnSetOutputMixin, TransformerMixin, BaseEstimato
                 f"{len(names)} ({names[0]!r} to {names[-1]!r}). Fit it again."
             )
         source = EncodedSource(X._source, open_sae(self.sae), self.device, self.feature_names_)
-        return Activations(
-            source,
-            X._sequence,
-            X._position,
-            X._ptr,
-            first_token=X._first_token,
-            missing=X._missing,
-            index=X._index,
-        )
+        return X._with_source(source)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the features.

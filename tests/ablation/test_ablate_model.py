@@ -17,6 +17,7 @@ from sklearn_neurox.extraction import (
     TorchModel,
     clear_loaded_models,
 )
+from sklearn_neurox.extraction._editing._neurons import find_neurons
 from tests.extraction.families import FAMILIES, OTHERS, TWO_STACKS, load
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
@@ -233,6 +234,42 @@ def test_canine_whose_middle_layers_are_not_of_characters(tmp_path_factory):
     assert (H[["hidden.1.2", "hidden.6.3"]] == 0).all(axis=None)
     with pytest.raises(ValueError, match=r"'hidden.2.1', but .* in the layers \[0, 1, 5, 6\]"):
         ablate_model(path, ["hidden.2.1"])
+
+
+# Heads and patterns
+
+
+def test_heads_and_patterns_stand_for_their_neurons(bert, folder, tmp_path_factory):
+    llama, _ = load("llama", _tokenizer_folder("llama", tmp_path_factory))
+    t5, _ = load("t5", _tokenizer_folder("t5", tmp_path_factory))
+    head = [f"attention.1.h1.{unit}" for unit in range(8)]
+    for model, given, names in (
+        (bert, "attention.1.h1", head),
+        (bert, ["left__attention.1.h1"], head),
+        (bert, ["attention.[1]*.h1"], head),
+        (bert, ["hidden.1.3", "attention.1.h1"], ["hidden.1.3", *head]),
+        (bert, ["mlp.2.*"], [f"mlp.2.{unit}" for unit in range(32)]),
+        (bert, ["hidden.*.3"], [f"hidden.{layer}.3" for layer in range(3)]),
+        (bert, ["*den.1.1?"], [f"hidden.1.{unit}" for unit in range(10, 16)]),
+        (bert, ["module:*.output.dense.15"], None),
+        # Its two key-value heads serve four query heads.
+        (llama, ["attention.2.h3"], [f"attention.2.h3.{unit}" for unit in range(4)]),
+        (t5, ["decoder.attention.1.h0"], [f"decoder.attention.1.h0.{u}" for u in range(6)]),
+        (t5, ["*.hidden.0.1"], ["encoder.hidden.0.1", "decoder.hidden.0.1"]),
+    ):
+        found = find_neurons(ActivationExtractor(model)._spec(), np.atleast_1d(given), caller="f")
+        if names is not None:
+            assert sorted(found.names) == sorted(names), given
+        else:
+            assert all(name.endswith(".output.dense.15") for name in found.names)
+            assert len(found) == 4
+
+
+def test_values_by_name_fit_a_pattern(bert, folder):
+    means = pd.Series(np.arange(16.0), index=[f"hidden.1.{unit}" for unit in range(16)])
+    with ablate_model(bert, "hidden.1.*", fill="mean", values=means):
+        states = states_of(bert, ids_of(folder))
+    np.testing.assert_array_equal(states[1][0, 0], means)
 
 
 # Fills
@@ -493,7 +530,16 @@ def test_a_torch_model():
     [
         (["hidden.1.2", "x0", "x1"], r"'x0' \(2 in total\), which is not the name of a neuron. G"),
         ([3, 5], r"neuron 3 \(2 in total\), which is an index, not the name"),
-        ("hidden.1.2", "must be an array-like"),
+        (3, "must be an array-like"),
+        ([0.5, 0.25], "holds numbers, which do not say"),
+        (["attention.1.h2"], "'attention.1.h2', but 'attention.1' has the heads 'h0' to 'h1'"),
+        (["attention.3.h0"], r"attention in the layers \[1, 2\]"),
+        (["mlp.1.h0"], "only attention has heads"),
+        (["mlp.3.*"], "'mlp.3.*', but no neuron of .* matches it; their names are like 'mlp.2.0'"),
+        (["residual.*"], "there is no component 'residual'"),
+        (["decoder.mlp.*"], "not an encoder-decoder"),
+        (["hidden.1.*", "hidden.1.3"], "'hidden.1.3', more than once"),
+        (["module:nothing.*"], "no module"),
         (np.array("hidden.1.2"), "a flat list"),
         ([["hidden.1.2"]], r"shape \(1, 1\)"),
         (["hidden.1.2", "a__hidden.1.2"], "'a__hidden.1.2', more than once"),

@@ -8,16 +8,18 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from joblib import Memory, Parallel, delayed
 from sklearn.pipeline import Pipeline, make_pipeline
 from transformers import AutoModel
 
-from sklearn_neurox.ablation import ablate_model
+from sklearn_neurox.ablation import ablate_model, steer_model
 from sklearn_neurox.datasets import make_tiny_model
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.extraction._run._repeated_reads import forget_passes
+from sklearn_neurox.words import words_frame
 
 _TEXTS = ["The cat sleeps", "Dogs bark"]
 _UNITS = [1, 4]
@@ -118,3 +120,40 @@ def test_memory_does_not_return_the_unchanged_model(folder, tmp_path):
                 read()
         assert _is_ablated(_read(_features(folder)))
     np.testing.assert_array_equal(_read(nested), plain)
+
+
+@pytest.mark.slow
+def test_no_intervention_is_seen_by_a_cache(folder, tmp_path):
+    live = AutoModel.from_pretrained(folder)
+    plain = _read(_features(live, cache=tmp_path))
+    files = sorted(tmp_path.rglob("*"))
+    direction = pd.Series(np.arange(1.0, 9.0), index=[f"hidden.1.{unit}" for unit in range(8)])
+    rows = words_frame([text.split() for text in _TEXTS])
+    other = words_frame([["She", "sleeps"]])[:1]
+    for context in (
+        lambda: ablate_model(live, direction),
+        lambda: ablate_model(live, _NEURONS, fill=2.0, positions="not_first"),
+        lambda: ablate_model(live, _NEURONS, fill=2.0, positions=rows),
+        lambda: ablate_model(live, _NEURONS, fill="interchange", positions=rows[:1], values=other),
+        lambda: steer_model(live, direction, strength=0.5),
+    ):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The model read 1 of the 2 texts")
+            with context():
+                with pytest.warns(UserWarning, match="neither read nor written"):
+                    changed = _read(_features(live, cache=tmp_path))
+        assert (changed != plain).any()
+        assert sorted(tmp_path.rglob("*")) == files
+        np.testing.assert_array_equal(_read(_features(live, cache=tmp_path)), plain)
+
+
+def test_other_rows_are_read_from_a_cache(folder, tmp_path):
+    extractor = ActivationExtractor(folder, layers=[1], cache=tmp_path)
+    rows = words_frame([text.split() for text in _TEXTS])
+    other = words_frame([["She", "sleeps"]])[:1]
+    plain = extractor.transform(other).pool("mean")
+    with ablate_model(
+        extractor, "hidden.1.*", fill="interchange", positions=rows[:1], values=other
+    ):
+        found = ActivationExtractor(folder, layers=[1]).transform(rows).pool("mean")
+    np.testing.assert_allclose(found[0], plain[0], atol=1e-6)

@@ -69,9 +69,9 @@ def _in_candidates(number):
 
 
 def _in_steps(number):
-    from sklearn_neurox.ablation._causal_effect import _check_steps
+    from sklearn_neurox.ablation._causal._choices import check_steps
 
-    (count,) = _check_steps([number], 20)
+    (count,) = check_steps([number], 20)
     return count
 
 

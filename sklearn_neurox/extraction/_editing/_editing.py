@@ -4,6 +4,9 @@
 import contextlib
 import threading
 
+from sklearn_neurox.extraction._editing._generation import watching_generation
+from sklearn_neurox.extraction._editing._positions import arranged
+from sklearn_neurox.extraction._editing._readings import Readings
 from sklearn_neurox.extraction._editing._sites import hidden_sites, site_of
 from sklearn_neurox.extraction._model._eager import uncompiled
 from sklearn_neurox.extraction._model._first_look import traits_of
@@ -14,7 +17,7 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 
 @contextlib.contextmanager
-def editing(model, changes):
+def editing(model, changes, positions=None):
     """Change the states of a model whenever it runs, until the context exits.
 
     Everything downstream is computed from the changed states, for all threads and callers. Contexts
@@ -26,8 +29,14 @@ def editing(model, changes):
         With or without a head.
 
     changes : dict of Block to callable
-        Each is called with the state, a tensor of shape (..., n_units), and returns another of the
-        same shape. It must not modify its argument, which the model may use elsewhere.
+        Each is called with states, a tensor of shape (..., n_units), and their slots, and returns
+        other states of the same shape. It must not modify its arguments, which the model may use
+        elsewhere. With ``positions``, it gets only the chosen tokens, of shape (n_tokens, n_units),
+        and ``slots`` of shape (n_tokens,), as numbered by the positions; without, all tokens and
+        None.
+
+    positions : Positions or None, default=None
+        At which tokens; None changes all.
 
     Yields
     ------
@@ -36,7 +45,8 @@ def editing(model, changes):
     Raises
     ------
     ValueError
-        If one of the blocks is not computed by a single module.
+        If one of the blocks is not computed by a single module; and on exit, if the model ran but
+        read none of the chosen tokens.
 
     Warns
     -----
@@ -46,9 +56,13 @@ def editing(model, changes):
     """
     module = model.module if isinstance(model, TorchModel) else model
     _look_before(model)
-    edits = [_Edit(model, block, change) for block, change in changes.items()]
+    readings = None if positions is None else Readings(module)
+    edits = [_Edit(model, block, change, positions, readings) for block, change in changes.items()]
     started, ran = set(), set()
     with contextlib.ExitStack() as stack:
+        if positions is not None:
+            stack.enter_context(watching_generation(module))
+            stack.enter_context(readings.following(_readers(module, edits)))
         for edit in edits:
             for handle in edit.install():
                 stack.callback(handle.remove)
@@ -59,6 +73,8 @@ def editing(model, changes):
             stack.callback(watch.remove)
         stack.enter_context(uncompiled(module))
         yield model
+    if positions is not None:
+        positions.finish(has_run=any(edit.has_acted for edit in edits))
     idle = [edit.block.name for edit in edits if not edit.has_acted]
     if ran and idle:
         warn_user(
@@ -72,6 +88,15 @@ def editing(model, changes):
             "happen before the context exits. An extractor runs this model only if it has the "
             "same parameters: pass the extractor itself to ablate_model.",
         )
+
+
+def _readers(module, edits):
+    """List the modules whose inputs are the tokens that edited states belong to, by stack."""
+    bases = {edit.block.stack: edit.base for edit in edits}
+    # Some models run the parts of their stack themselves, but then read the same tokens.
+    if None in bases and bases[None] is not module:
+        yield None, module
+    yield from bases.items()
 
 
 def _look_before(model):
@@ -88,8 +113,10 @@ def _look_before(model):
 class _Edit:
     """A change at one site of a model."""
 
-    def __init__(self, model, block, change):
+    def __init__(self, model, block, change, positions, readings):
         self.block, self.change = block, change
+        self.positions, self.readings = positions, readings
+        self.traits = None if positions is None else traits_of(model, block.stack)
         self.base = base_of(model, block.stack)
         self.site = site_of(model, block)
         self.has_acted = False
@@ -120,7 +147,23 @@ class _Edit:
             if call != self.site.call:
                 return state
         self.has_acted = True
-        return self.change(state)
+        return self.change(state, None) if self.positions is None else self._change_some(state)
+
+    def _change_some(self, state):
+        """Return a copy of a state in which the chosen tokens are changed."""
+        reading = self.readings.current(self.block.stack)
+        if reading is None:
+            raise ValueError(
+                f"The tokens of {self.block.name!r} are not known, because its module was called "
+                "outside its model. Call the model as a whole, or use positions='all'."
+            )
+        slots = arranged(reading.slots(self.positions), state, self.traits, self.block.component)
+        chosen = slots >= 0
+        if not chosen.any():
+            return state
+        changed = state.clone()
+        changed[chosen] = self.change(state[chosen], slots[chosen])
+        return changed
 
 
 def _let_inner_come_last(hooks, newest):

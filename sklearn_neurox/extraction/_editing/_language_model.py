@@ -14,6 +14,7 @@ _CLASSES = {
     "causal": "AutoModelForCausalLM",
     "seq2seq": "AutoModelForSeq2SeqLM",
 }
+_DIVERGENCE_ROWS = 256  # at once, since a vocabulary is wide
 
 
 def kind_of(config):
@@ -85,8 +86,8 @@ def _check_causal(model, caller):
         )
 
 
-def predict_tokens(model, inputs, places, targets):
-    """Run a language model and return its predictions at some places.
+def read_logits(model, inputs, places):
+    """Run a language model and return its logits at some places.
 
     Parameters
     ----------
@@ -98,28 +99,21 @@ def predict_tokens(model, inputs, places, targets):
     places : ndarray of shape (n_places,)
         Indices into the flattened batch that the head reads.
 
-    targets : ndarray of shape (n_places,)
-        The actual tokens there.
-
     Returns
     -------
-    loss : ndarray of shape (n_places,), float64
-        Negative log-probability of the targets, in nats.
-
-    top1 : ndarray of shape (n_places,)
-        The most likely tokens.
+    logits : Tensor of shape (n_places, n_tokens), float32
 
     Raises
     ------
     ValueError
-        If a prediction is NaN.
+        If a logit is NaN.
     """
     import torch
 
     from sklearn_neurox.extraction._model._forward import accepted_by, options_of
     from sklearn_neurox.extraction._model._hooks import at_places
     from sklearn_neurox.extraction._run._finite import advise
-    from sklearn_neurox.utils._torch import to_numpy, to_tensor
+    from sklearn_neurox.utils._torch import to_tensor
 
     inputs = {name: inputs[name] for name in accepted_by(model, inputs)}
     device = next(iter(inputs.values())).device
@@ -132,11 +126,46 @@ def predict_tokens(model, inputs, places, targets):
             logits = logits.reshape(-1, logits.shape[-1])[chosen]
         dtype = logits.dtype
         logits = logits.reshape(len(places), -1).float()
-        wanted = to_tensor(targets, device=logits.device)[:, None]
-        loss = logits.logsumexp(-1) - logits.gather(-1, wanted)[:, 0]
-        if loss.isnan().any():
-            raise ValueError(
-                f"The predictions of {int(loss.isnan().sum())} of {len(loss)} subwords are NaN. "
-                f"{advise(model, dtype)}"
-            )
-        return to_numpy(loss).astype(np.float64), to_numpy(logits.argmax(-1))
+        wrong = logits.logsumexp(-1).isnan()
+    if wrong.any():
+        raise ValueError(
+            f"The predictions of {int(wrong.sum())} of {len(wrong)} subwords are NaN. "
+            f"{advise(model, dtype)}"
+        )
+    return logits
+
+
+def score_logits(logits, targets):
+    """Return the loss of each target, in nats, and the most likely tokens, as arrays."""
+    from sklearn_neurox.utils._torch import to_numpy, to_tensor
+
+    wanted = to_tensor(targets, device=logits.device)[:, None]
+    loss = logits.logsumexp(-1) - logits.gather(-1, wanted)[:, 0]
+    return to_numpy(loss).astype(np.float64), to_numpy(logits.argmax(-1))
+
+
+def divergence(before, after):
+    """Return the Kullback-Leibler divergence of each row's prediction from the one before.
+
+    Parameters
+    ----------
+    before, after : Tensor of shape (n_places, n_tokens)
+        Logits.
+
+    Returns
+    -------
+    kl : ndarray of shape (n_places,), float64
+        The sum over tokens of ``p * log(p / q)``, in nats, with p from ``before``.
+    """
+    import torch
+
+    from sklearn_neurox.utils._torch import to_numpy
+
+    found = np.zeros(len(before))
+    for start in range(0, len(before), _DIVERGENCE_ROWS):
+        rows = slice(start, start + _DIVERGENCE_ROWS)
+        p, q = before[rows].log_softmax(-1), after[rows].log_softmax(-1)
+        # A token that never had a chance counts nothing, even if its logit is minus infinity.
+        terms = torch.where(p.isneginf(), torch.zeros_like(p), p.exp() * (p - q))
+        found[rows] = to_numpy(terms.sum(-1))
+    return np.maximum(found, 0.0)  # rounding may leave a tiny negative number

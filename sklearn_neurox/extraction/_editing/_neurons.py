@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.extraction._editing._neuron_patterns import expand_names
 from sklearn_neurox.extraction._model._available_blocks import list_blocks
 from sklearn_neurox.extraction._model._block_widths import widths_of
 from sklearn_neurox.extraction._model._blocks import COMPONENTS, MODULE
@@ -19,10 +20,12 @@ _PARTS = ["stack", "component", "layer"]
 class Neurons:
     """Neurons of a model, in the order they were named."""
 
-    names: np.ndarray  # as given
+    names: np.ndarray  # as given, or as the head or pattern that was given stands for them
     blocks: tuple  # of Block: the blocks that the neurons are in
     block: np.ndarray  # the index of each neuron's block
     unit: np.ndarray  # the column of each neuron in its block
+    given: np.ndarray  # which of the given names each comes from
+    own_names: np.ndarray  # without a prefix
 
     def __len__(self):
         return len(self.names)
@@ -54,7 +57,8 @@ def find_neurons(spec, names, *, caller):
     spec : ModelSpec
 
     names : array-like of str, of shape (n_neurons,)
-        Names as returned by the extractor, with or without a ``prefix__``.
+        Names as returned by the extractor, with or without a ``prefix__``; or heads and patterns,
+        see `expand_names`.
 
     caller : str
         The public function, for messages.
@@ -69,9 +73,14 @@ def find_neurons(spec, names, *, caller):
         If a name is not the name of a neuron (``"x0"``), a neuron is named twice, or the model does
         not have it; the message gives the first such name.
     """
-    names = _check_list(names, caller)
+    names, given = expand_names(spec, _check_list(names, caller), caller=caller)
     parts = parse_neuron_names(names)
     _refuse(names, parts["unit"].isna(), caller, "which is not the name of a neuron. " + _REMEDY)
+    what = (
+        "which is a column of pairs of spans. Name the neuron of the model: drop 'first.' or "
+        "'other.'; a difference or product involves that neuron at both spans."
+    )
+    _refuse(names, parts["span"].notna(), caller, what)
     own_names = _own_names(parts)
     _refuse(names, own_names.duplicated(), caller, "more than once. Name each neuron once.")
     parts["component"] = parts["component"].astype(object)
@@ -88,7 +97,7 @@ def find_neurons(spec, names, *, caller):
         unit[own] = pd.Index(there).get_indexer(own_names[own])
         what = f"but {block.name!r} has the {width} neurons {there[0]!r} to {there[-1]!r}."
         _refuse(names[own], unit[own] < 0, caller, what)
-    return Neurons(names, tuple(blocks), number, unit)
+    return Neurons(names, tuple(blocks), number, unit, given, own_names.to_numpy(dtype=object))
 
 
 _REMEDY = (

@@ -23,9 +23,13 @@ class Parts:
         Row i has the tokens ``ptr[i]:ptr[i + 1]``; rows without tokens have no part.
 
     strategy : {"first", "last", "mean", "max"}
+
+    noun : str, default="rows"
+        What rows are called in messages.
     """
 
-    def __init__(self, sequence, position, ptr, strategy):
+    def __init__(self, sequence, position, ptr, strategy, noun="rows"):
+        self.noun = noun
         counts = np.diff(ptr)
         filled = np.flatnonzero(counts)
         if strategy in ("first", "last"):

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Intervals of means over words: against formulas written out, and their coverage in simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sklearn_neurox.utils._group_intervals import mean_interval
+
+
+def by_hand(totals, groups, sizes, scale, confidence):
+    """Compute the mean and its bounds with a loop over groups, by the delta method."""
+    pairs = [(totals[groups == g].sum(), sizes[groups == g].sum()) for g in sorted(set(groups))]
+    n, size = len(pairs), sum(m for _, m in pairs)
+    mean = sum(h for h, _ in pairs) / size
+    variance = n / (n - 1) * sum((h - mean * m) ** 2 for h, m in pairs) / size**2
+    reach = stats.t(n - 1).ppf(0.5 + confidence / 2) * variance**0.5
+    if scale == "linear":
+        return mean, mean - reach, mean + reach
+    if scale == "log":
+        center, reach = np.log(mean), reach / mean
+        return mean, np.exp(center - reach), np.exp(center + reach)
+    center, reach = np.log(mean / (1 - mean)), reach / (mean * (1 - mean))
+    bounds = [1 / (1 + np.exp(-(center + sign * reach))) for sign in (-1, 1)]
+    return (mean, *bounds)
+
+
+def test_bounds_equal_the_formula():
+    rng = np.random.RandomState(0)
+    groups = rng.randint(0, 9, 80)
+    sizes = rng.randint(1, 4, 80).astype(float)
+    shares, numbers = rng.binomial(1, 0.3, 80), rng.normal(0.5, 1, 80)
+    cases = [
+        (shares, None, "logit"), (numbers, None, "linear"), (numbers**2, None, "log"),
+        (numbers, sizes, "linear"), (shares * sizes, sizes, "logit"), (numbers**2, sizes, "log"),
+    ]  # fmt: skip
+    for totals, size, scale in cases:
+        for confidence in (0.5, 0.95, 0.99):
+            found = mean_interval(totals, groups, sizes=size, scale=scale, confidence=confidence)
+            ones = np.ones(80) if size is None else size
+            np.testing.assert_allclose(found, by_hand(totals, groups, ones, scale, confidence))
+
+
+def test_one_word_per_group_gives_the_t_interval():
+    values = np.random.RandomState(1).normal(size=25)
+    found = mean_interval(values, np.arange(25))
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    np.testing.assert_allclose(found[1:], expected)
+
+
+def test_edges():
+    empty = np.empty(0)
+    assert np.isnan(mean_interval(empty, empty.astype(int))).all()
+    mean, low, high = mean_interval(np.arange(3.0), np.zeros(3, dtype=int))
+    assert mean == 1 and np.isnan([low, high]).all()
+    groups = np.repeat(np.arange(10), 4)
+    # If no group has it, the bound is that on the share of groups that have it.
+    exact = stats.binomtest(0, 10).proportion_ci(0.95, method="exact")
+    assert mean_interval(np.zeros(40), groups, scale="logit") == (0, 0, pytest.approx(exact.high))
+    exact = stats.binomtest(10, 10).proportion_ci(0.95, method="exact")
+    assert mean_interval(np.ones(40), groups, scale="logit") == (1, pytest.approx(exact.low), 1)
+    assert mean_interval(np.zeros(40), groups, scale="log") == (0, 0, 0)
+    huge = mean_interval(np.eye(1, 40)[0] * 1e100, groups, scale="log")
+    assert 0 <= huge.low < huge.mean < huge.high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_groups", [10, 30, 100])
+def test_coverage(n_groups):
+    """Words of a text share a random effect, and texts differ in length."""
+    rng, n_repeats = np.random.RandomState(n_groups), 3000
+    hits = {"share": 0, "high share": 0, "difference": 0, "positive": 0}
+    # Texts of the population: their length, and an effect that does not depend on it.
+    truths = {
+        "share": stats.norm.cdf(0.3 / np.sqrt(2)),
+        "high share": stats.norm.cdf(1.8 / np.sqrt(2)),
+        "difference": 0.2,
+        "positive": np.exp(-2 + (0.4**2 + 0.8**2) / 2),
+    }
+    for _ in range(n_repeats):
+        groups = np.repeat(np.arange(n_groups), rng.randint(4, 25, n_groups))
+        shared, own = rng.normal(size=n_groups)[groups], rng.normal(size=len(groups))
+        drawn = {
+            "share": (0.3 + shared + own > 0, "logit"),
+            "high share": (1.8 + shared + own > 0, "logit"),
+            "difference": (0.2 + 0.5 * shared + own, "linear"),
+            "positive": (np.exp(-2 + 0.4 * shared + 0.8 * own), "log"),
+        }
+        # P(c + shared + own > 0) has a variance of 2, hence the truths above.
+        for name, (values, scale) in drawn.items():
+            _, low, high = mean_interval(values, groups, scale=scale)
+            hits[name] += low <= truths[name] <= high
+    for name, n_hits in hits.items():
+        assert 0.915 < n_hits / n_repeats < 0.975, (name, n_hits / n_repeats)
