@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, csr_matrix
-from sklearn.utils import check_array
 
 from sklearn_neurox.extraction._model._memory_identity import identify_for_memory
 from sklearn_neurox.extraction._model._obstacle import check_leaves_process
-from sklearn_neurox.extraction._run._array_source import ArraySource, check_fits_float32
+from sklearn_neurox.extraction._run._array_source import (
+    ArraySource,
+    check_arrays,
+    check_fits_float32,
+)
 from sklearn_neurox.extraction._run._combining import (
     as_combinations,
     combine,
@@ -139,31 +142,13 @@ class Activations:
             number of names or labels does not match, or if float32, in which activations are
             pooled, cannot hold a value or would turn a whole neuron into zeros.
         """
-        checked = [
-            check_array(
-                array,
-                dtype=[np.float32, np.float64, np.float16],
-                ensure_min_samples=0,
-                input_name=f"arrays[{number}]",
-                estimator="Activations.from_arrays",
-            )
-            for number, array in enumerate(arrays)
-        ]
-        if not checked:
-            raise ValueError("Found array with 0 sample(s): give at least one array.")
-        widths = [array.shape[1] for array in checked]
-        wrong = next((i for i, width in enumerate(widths) if width != widths[0]), None)
-        if wrong is not None:
-            raise ValueError(
-                f"All arrays must have the same number of neurons, but array {wrong} has "
-                f"{widths[wrong]} and array 0 has {widths[0]}."
-            )
+        checked = check_arrays(arrays)
         if feature_names is None:
-            feature_names = [f"x{i}" for i in range(widths[0])]
+            feature_names = [f"x{i}" for i in range(checked[0].shape[1])]
         names = np.asarray(feature_names, dtype=object)
-        if names.shape != (widths[0],):
+        if names.shape != (checked[0].shape[1],):
             raise ValueError(
-                f"feature_names must name {widths[0]} neurons, got shape {names.shape}."
+                f"feature_names must name {checked[0].shape[1]} neurons, got shape {names.shape}."
             )
         labels = None if index is None else pd.Index(index)
         if labels is not None and len(labels) != len(checked):
@@ -296,13 +281,7 @@ class Activations:
         kept = self._kept_strategies
         if kept is None:
             return self._source
-        if asked is not None and asked not in kept:
-            known = repr(kept[0] if len(kept) == 1 else list(kept))
-            raise ValueError(
-                f"SubwordAggregator({asked!r}) cannot be used here: the cache keeps rows pooled "
-                f"with {known}. Set ActivationCache(..., pooled={[*kept, asked]!r}), with which "
-                "the model reads the texts once more, or take a cache without pooled=."
-            )
+        self._source.check_kept(asked)
         return self._source.of_rows(
             {name: Parts(*self._tokens(name), self._noun) for name in kept}, asked
         )

@@ -45,6 +45,17 @@ class PooledSource:
         """Return a source with only the given inputs."""
         return replace(self, source=self.source.take(which), inputs=self.inputs[which])
 
+    def check_kept(self, asked):
+        """Raise an error if rows of a strategy are asked for that the cache does not keep."""
+        kept = self.strategies
+        if asked is not None and asked not in kept:
+            known = repr(kept[0] if len(kept) == 1 else list(kept))
+            raise ValueError(
+                f"SubwordAggregator({asked!r}) cannot be used here: the cache keeps rows pooled "
+                f"with {known}. Set ActivationCache(..., pooled={[*kept, asked]!r}), with which "
+                "the model reads the texts once more, or take a cache without pooled=."
+            )
+
     def of_rows(self, parts, asked=None):
         """Return the source of some rows.
 
