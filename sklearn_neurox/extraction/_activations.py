@@ -260,11 +260,6 @@ class Activations:
             index=index,
         )
 
-    @property
-    def _kept_strategies(self):
-        """The strategies with which a cache keeps these rows; None if it keeps their tokens."""
-        return getattr(self._source, "strategies", None)
-
     def _tokens(self, strategy):
         """Return the tokens to pool, as `Parts` takes them."""
         if strategy != "cls":
@@ -278,21 +273,13 @@ class Activations:
 
     def _source_of(self, asked=None):
         """Return what pools, fills and measures, for one strategy or all that a cache keeps."""
-        kept = self._kept_strategies
+        kept = getattr(self._source, "strategies", None)  # of a cache of pooled rows
         if kept is None:
             return self._source
         self._source.check_kept(asked)
         return self._source.of_rows(
             {name: Parts(*self._tokens(name), self._noun) for name in kept}, asked
         )
-
-    def _fill(self):
-        """Fill the cache; return the number of texts that the model read."""
-        return self._source_of().fill()
-
-    def _measure(self):
-        """Return what `_fill` would read and store: numbers of texts, tokens and bytes."""
-        return self._source_of().measure()
 
     def _by_block(self):
         """Return the activations of each block alone; fills a cache with all of them first."""

@@ -547,8 +547,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             # A filled cache knows the texts of the portions before; a dry run does not fill it.
             portions = portions_of(unrepeated(X) if dry_run else X, _PORTION)
         if not dry_run:
-            return sum(self._plan(portion)._fill() for portion in portions)
-        sizes = [self._plan(portion)._measure() for portion in portions]
+            return sum(self._plan(portion)._source_of().fill() for portion in portions)
+        sizes = [self._plan(portion)._source_of().measure() for portion in portions]
         total = np.array(sizes, dtype=np.int64).reshape(-1, 3).sum(axis=0)
         return pd.Series(total, index=["texts", "tokens", "bytes"])
 

@@ -210,7 +210,7 @@ def _checked(X):
             f"SparseAutoencoderEncoder encodes Activations, got {type(X).__name__}. Put an "
             "ActivationExtractor before it, or wrap stored arrays with Activations.from_arrays."
         )
-    if X._kept_strategies is not None:
+    if hasattr(X._source, "strategies"):
         raise ValueError(
             "SparseAutoencoderEncoder encodes every token, but the cache of the "
             "ActivationExtractor keeps only pooled rows. Take an ActivationCache without pooled=."
