@@ -21,6 +21,7 @@ from sklearn_neurox.extraction import (
     token_frame,
 )
 from sklearn_neurox.extraction._cache import _pooled_filling
+from sklearn_neurox.words import pair_frame
 from tests.extraction._cache.test_cache_dry_run import stored_bytes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
@@ -298,3 +299,15 @@ def test_what_makes_no_sense_is_refused(tiny, words, tmp_path):
     words_cls = ActivationCache(tmp_path, pooled=["last", "cls"])
     with pytest.raises(ValueError, match=r"'cls'\) cannot be used here"):
         ActivationExtractor(tiny("bert"), cache=words_cls).fill_cache(words)
+
+
+def test_the_spans_of_pairs_are_kept(tiny, words, tmp_path, count_forwards):
+    pairs = pair_frame(words, rows=([0, 0, 7, 3], [2, 5, 9, 2]))
+    cache = ActivationCache(tmp_path, pooled="mean")
+    extractor = ActivationExtractor(tiny("bert"), cache=cache)
+    assert extractor.fill_cache(pairs) == 2
+    count_forwards.clear()
+    H = extractor.transform(pairs).pool("mean")
+    assert not count_forwards and cache.info()["tokens"].tolist() == [6]
+    plain = ActivationExtractor(tiny("bert")).transform(pairs).pool("mean")
+    np.testing.assert_allclose(H, plain, rtol=0, atol=2e-5)
