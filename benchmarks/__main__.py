@@ -12,6 +12,7 @@ _SUITES = (
     "decoder",
     "extraction",
     "gpu",
+    "growth",
     "memory",
     "mutation",
     "probes",
@@ -21,7 +22,7 @@ _SUITES = (
     "trace",
 )
 # Run only when asked for by name: they need a decoder, a card, or hours.
-_ON_REQUEST = {"causal", "gpu", "mutation"}
+_ON_REQUEST = {"causal", "gpu", "growth", "mutation"}
 
 
 def main():

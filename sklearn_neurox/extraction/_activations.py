@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, csr_matrix
-from sklearn.utils import check_array
 
-from sklearn_neurox.extraction._model._fingerprint import fingerprint
-from sklearn_neurox.extraction._model._obstacle import check_leaves_process, check_memorable
-from sklearn_neurox.extraction._run._array_source import ArraySource
+from sklearn_neurox.extraction._model._memory_identity import identify_for_memory
+from sklearn_neurox.extraction._model._obstacle import check_leaves_process
+from sklearn_neurox.extraction._run._array_source import (
+    ArraySource,
+    check_arrays,
+    check_fits_float32,
+)
 from sklearn_neurox.extraction._run._combining import (
     as_combinations,
     combine,
@@ -22,7 +25,6 @@ from sklearn_neurox.extraction._run._combining import (
 from sklearn_neurox.extraction._run._output_matrix import filled_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
 from sklearn_neurox.extraction._run._sparse_output import check_sparse, in_configured_form
-from sklearn_neurox.utils._full_float32 import lowered_float32
 from sklearn_neurox.utils._half_precision import narrowed
 from sklearn_neurox.utils._names import pair_names
 from sklearn_neurox.utils._pickling import pickled_for
@@ -140,31 +142,13 @@ class Activations:
             number of names or labels does not match, or if float32, in which activations are
             pooled, cannot hold a value or would turn a whole neuron into zeros.
         """
-        checked = [
-            check_array(
-                array,
-                dtype=[np.float32, np.float64, np.float16],
-                ensure_min_samples=0,
-                input_name=f"arrays[{number}]",
-                estimator="Activations.from_arrays",
-            )
-            for number, array in enumerate(arrays)
-        ]
-        if not checked:
-            raise ValueError("Found array with 0 sample(s): give at least one array.")
-        widths = [array.shape[1] for array in checked]
-        wrong = next((i for i, width in enumerate(widths) if width != widths[0]), None)
-        if wrong is not None:
-            raise ValueError(
-                f"All arrays must have the same number of neurons, but array {wrong} has "
-                f"{widths[wrong]} and array 0 has {widths[0]}."
-            )
+        checked = check_arrays(arrays)
         if feature_names is None:
-            feature_names = [f"x{i}" for i in range(widths[0])]
+            feature_names = [f"x{i}" for i in range(checked[0].shape[1])]
         names = np.asarray(feature_names, dtype=object)
-        if names.shape != (widths[0],):
+        if names.shape != (checked[0].shape[1],):
             raise ValueError(
-                f"feature_names must name {widths[0]} neurons, got shape {names.shape}."
+                f"feature_names must name {checked[0].shape[1]} neurons, got shape {names.shape}."
             )
         labels = None if index is None else pd.Index(index)
         if labels is not None and len(labels) != len(checked):
@@ -172,7 +156,7 @@ class Activations:
         counts = np.array([len(array) for array in checked], dtype=np.int64)
         ptr = pointers(counts)
         values = np.concatenate(checked)
-        _check_fits_float32(values, ptr, names)
+        check_fits_float32(values, ptr, names)
         return cls(
             ArraySource(values, ptr, names),
             np.repeat(np.arange(len(counts)), counts),
@@ -214,7 +198,7 @@ class Activations:
         if spec is None or purpose != "hash":
             return self.__dict__
         # joblib.Memory keeps what is computed from these rows under the hash of this state.
-        return {**self.__dict__, "_identity": _identify(spec)}
+        return {**self.__dict__, "_identity": identify_for_memory(spec)}
 
     def __repr__(self):
         n_neurons = sum(self._source.block_widths)
@@ -276,9 +260,30 @@ class Activations:
             index=index,
         )
 
+    def _tokens(self, strategy):
+        """Return the tokens to pool, as `Parts` takes them."""
+        if strategy != "cls":
+            return self._sequence, self._position, self._ptr, strategy
+        if isinstance(self._first_token, str):
+            raise ValueError(
+                f"SubwordAggregator('cls') cannot be used here: {self._first_token}. Use "
+                "'first', 'last', 'mean' or 'max'."
+            )
+        return *self._first_token.T, np.arange(len(self._ptr)), "first"
+
+    def _source_of(self, asked=None):
+        """Return what pools, fills and measures, for one strategy or all that a cache keeps."""
+        kept = getattr(self._source, "strategies", None)  # of a cache of pooled rows
+        if kept is None:
+            return self._source
+        self._source.check_kept(asked)
+        return self._source.of_rows(
+            {name: Parts(*self._tokens(name), self._noun) for name in kept}, asked
+        )
+
     def _by_block(self):
         """Return the activations of each block alone; fills a cache with all of them first."""
-        return [self._with_source(source) for source in self._source.by_block()]
+        return [self._with_source(source) for source in self._source_of().by_block()]
 
     def _with_source(self, source):
         other = copy.copy(self)
@@ -347,29 +352,22 @@ class Activations:
         OverflowError
             If a value is beyond the range of float16.
         """
-        sequence, position, ptr = self._sequence, self._position, self._ptr
-        if strategy == "cls":
-            if isinstance(self._first_token, str):
-                raise ValueError(
-                    f"SubwordAggregator('cls') cannot be used here: {self._first_token}. Use "
-                    "'first', 'last', 'mean' or 'max'."
-                )
-            sequence, position = self._first_token.T
-            ptr, strategy = np.arange(len(self) + 1), "first"
+        sequence, position, ptr, of_tokens = self._tokens(strategy)
         if sparse:
             check_sparse(np.diff(ptr) == 0, dtype, memmap, self._missing)
         if self.are_pairs:
             return self._pool_pairs(strategy, dtype, memmap, sparse, as_combinations(pair))
         if self.is_sparse:
-            codes = self._source.pool_sparse(sequence, position, ptr, strategy)
+            codes = self._source.pool_sparse(sequence, position, ptr, of_tokens)
             if sparse:
                 return in_configured_form(codes)
-        shape = (len(self), sum(self._source.block_widths))
+        source = self._source_of(strategy)
+        shape = (len(self), sum(source.block_widths))
 
         def fill(H):
             H[np.diff(ptr) == 0] = np.nan if self._missing == "nan" else 0.0
             if not self.is_sparse:
-                self._source.pool(Parts(sequence, position, ptr, strategy, self._noun), H)
+                source.pool(Parts(sequence, position, ptr, of_tokens, self._noun), H)
                 return
             for block in row_blocks(H):
                 filled = np.diff(ptr)[block] > 0
@@ -398,36 +396,3 @@ class Activations:
 
         H = filled_matrix(shape, np.dtype(dtype), memmap, fill)
         return in_configured_form(csr_matrix(H)) if sparse else H
-
-
-def _identify(spec):
-    """Return what identifies a model as it is now, for `joblib.Memory`."""
-    check_memorable(spec, "what is computed from these activations")
-    identity = fingerprint(spec, {})
-    if spec.is_live and identity is None:
-        raise ValueError(
-            f"{spec.name} cannot be identified, as it has no fingerprint. So memory= of a "
-            "Pipeline, or another joblib.Memory, cannot keep what is computed from these "
-            "activations: set memory=None."
-        )
-    return identity, lowered_float32()
-
-
-def _check_fits_float32(values, ptr, names):
-    """Raise an error if values of float64 become infinite, or all values of a neuron zero."""
-    if values.dtype != np.float64 or not values.size:
-        return
-    with np.errstate(over="ignore"):
-        single = values.astype(np.float32)
-    lost = ~np.isfinite(single)
-    if not lost.any():
-        lost = (values != 0) & ~single.any(axis=0)
-    if not lost.any():
-        return
-    token, unit = (int(i[0]) for i in np.nonzero(lost))
-    row = int(np.searchsorted(ptr, token, "right")) - 1
-    raise ValueError(
-        f"arrays[{row}] has the value {values[token, unit]:.3g} for the neuron {names[unit]!r}, "
-        f"which float32 cannot hold ({int(lost.sum())} such values). Activations are pooled in "
-        "float32. Rescale the neuron, for example divide it by its largest value."
-    )

@@ -15,6 +15,7 @@ from sklearn_neurox.extraction._attention_activations import plan_attention
 from sklearn_neurox.extraction._cache._activation_cache import ActivationCache, store_of
 from sklearn_neurox.extraction._cache._cached_source import cached_source
 from sklearn_neurox.extraction._cache._cached_texts import CachedTexts
+from sklearn_neurox.extraction._cache._pooled_source import pooled_source
 from sklearn_neurox.extraction._model._block_widths import join_neuron_names, widths_of
 from sklearn_neurox.extraction._model._blocks import CROSS, WEIGHT_PARTS, check_components
 from sklearn_neurox.extraction._model._live_model import LiveModelMixin
@@ -188,7 +189,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         A folder that stores the activations of every text, for all layers, so that the model reads
         each text only once for all folds, layers, aggregations and processes. What a read-only
         folder lacks is computed without being stored, with a warning. `ActivationCache` has
-        options for what is stored. A `TorchModel` needs a ``fingerprint`` to be cached.
+        options for what is stored, such as pooled rows in place of all subwords. A `TorchModel`
+        needs a ``fingerprint`` to be cached.
 
     fingerprint : str or None, default=None
         Your own name for what a loaded model computes, by which the cache finds its activations.
@@ -458,7 +460,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         if request.component[0] in WEIGHT_PARTS:
             return plan_attention(request, rows, others, contexts)
         cached = None if request.store is None else CachedTexts(request, *texts)
-        recalled = None if cached is None else cached.recall()
+        recalled = None if cached is None or request.store.pooled else cached.recall()
         tokenized = recalled or tokenize_texts(request, *texts)
         encodings, limit = tokenized.encodings, tokenized.limit
         alignment = align(rows, encodings, special_tokens=request.special_tokens)
@@ -475,7 +477,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         source = None
         if recalled is None:
             source = model_source(request, tokenized, contexts, sequences, first_sequence)
-        if cached is not None:
+        if cached is not None and request.store.pooled:
+            source = pooled_source(cached, tokenized, source, first_sequence)
+        elif cached is not None:
             source = cached_source(cached, tokenized, source, first_sequence, len(sequences))
         return Activations(
             source,
@@ -543,8 +547,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             # A filled cache knows the texts of the portions before; a dry run does not fill it.
             portions = portions_of(unrepeated(X) if dry_run else X, _PORTION)
         if not dry_run:
-            return sum(self._plan(portion)._source.fill() for portion in portions)
-        sizes = [self._plan(portion)._source.measure() for portion in portions]
+            return sum(self._plan(portion)._source_of().fill() for portion in portions)
+        sizes = [self._plan(portion)._source_of().measure() for portion in portions]
         total = np.array(sizes, dtype=np.int64).reshape(-1, 3).sum(axis=0)
         return pd.Series(total, index=["texts", "tokens", "bytes"])
 

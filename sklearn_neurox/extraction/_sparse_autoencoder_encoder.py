@@ -210,6 +210,11 @@ def _checked(X):
             f"SparseAutoencoderEncoder encodes Activations, got {type(X).__name__}. Put an "
             "ActivationExtractor before it, or wrap stored arrays with Activations.from_arrays."
         )
+    if hasattr(X._source, "strategies"):
+        raise ValueError(
+            "SparseAutoencoderEncoder encodes every token, but the cache of the "
+            "ActivationExtractor keeps only pooled rows. Take an ActivationCache without pooled=."
+        )
     if X.is_sparse:
         raise ValueError("X is encoded already. Use one SparseAutoencoderEncoder in a pipeline.")
     return X

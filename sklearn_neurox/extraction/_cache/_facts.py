@@ -13,7 +13,15 @@ from sklearn_neurox.extraction._model._loading import load_config, load_tokenize
 from sklearn_neurox.extraction._model._sinks import is_sink
 from sklearn_neurox.extraction._text._checks import limit_tokens
 
-_TYPES = {"model": str, "dtype": str, "tokenizer": str, "causal": bool, "cls": bool, "stacks": dict}
+_TYPES = {
+    "model": str,
+    "dtype": str,
+    "tokenizer": str,
+    "causal": bool,
+    "cls": bool,
+    "stacks": dict,
+    "pooled": list,
+}
 _STACKS = frozenset(["", "encoder", "decoder"])
 _GLOB = frozenset("*?[")
 _NO_LIMIT = np.iinfo(np.int64).max
@@ -32,7 +40,7 @@ class StackFacts:
 class Facts:
     """Properties of the model and the tokenizer, the same in all shards of a folder.
 
-    Only ``stacks`` grows, with the components that were asked for.
+    Only ``stacks`` and ``pooled`` grow, with the components and strategies that were asked for.
     """
 
     model: str
@@ -41,6 +49,7 @@ class Facts:
     causal: bool
     cls: bool
     stacks: dict  # "encoder", "decoder" or, if the model has a single one, "" -> StackFacts
+    pooled: tuple = ()  # the strategies with which rows were pooled; none if tokens are stored
 
     def join(self, other):
         """Return these facts with the components of another shard as well."""
@@ -48,7 +57,8 @@ class Facts:
         for name, theirs in other.stacks.items():
             ours = stacks.get(name, theirs)
             stacks[name] = replace(ours, components={**ours.components, **theirs.components})
-        return replace(self, stacks=stacks)
+        pooled = tuple(dict.fromkeys(self.pooled + other.pooled))
+        return replace(self, stacks=stacks, pooled=pooled)
 
     def choose(self, request):
         """Return the requested blocks and the token limit; None if they are not known."""
@@ -97,17 +107,19 @@ class Facts:
             }
             for name, stack in self.stacks.items()
         }
-        return {**self.__dict__, "stacks": stacks}
+        return {**self.__dict__, "stacks": stacks, "pooled": list(self.pooled)}
 
     @classmethod
     def from_json(cls, stored):
         """Restore facts; raise a ValueError, KeyError or TypeError if they are malformed."""
-        if {name: type(value) for name, value in stored.items()} != _TYPES:
+        stored = {"pooled": [], **stored}
+        types = {name: type(value) for name, value in stored.items()}
+        if types != _TYPES or not all(isinstance(name, str) for name in stored["pooled"]):
             raise ValueError("it does not describe its model")
         stacks = {name: _read_stack(stack) for name, stack in stored["stacks"].items()}
         if not stacks or not stacks.keys() <= _STACKS:
             raise ValueError("it does not describe its model")
-        return cls(**{**stored, "stacks": stacks})
+        return cls(**{**stored, "stacks": stacks, "pooled": tuple(stored["pooled"])})
 
 
 def _read_stack(stored):
@@ -159,6 +171,7 @@ def facts_of(request, tokenized, source, traits_by_stack):
         causal=bool(tokenized.causal),
         cls=bool(tokenized.has_cls),
         stacks=stacks,
+        pooled=request.store.pooled,
     )
 
 

@@ -34,6 +34,7 @@ class ShardStore:
     given: Path
     layers: str  # "all" or "asked"
     dtype: str  # "float32", "float16" or "bfloat16"
+    pooled: tuple = ()  # the strategies whose rows are stored; none if tokens are
 
     @property
     def itemsize(self):
