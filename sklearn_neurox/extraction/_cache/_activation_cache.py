@@ -314,9 +314,12 @@ class ActivationCache:
 
 def _checked_strategies(pooled):
     """Return the strategies of a cache as a tuple, which is empty for a cache of tokens."""
-    strategies = (pooled,) if isinstance(pooled, str) else tuple(() if pooled is None else pooled)
-    wrong = [name for name in strategies if name not in _STRATEGIES]
-    if wrong or (pooled is not None and not strategies):
+    if pooled is None:
+        return ()
+    named = isinstance(pooled, Iterable) and not isinstance(pooled, str)
+    strategies = tuple(pooled) if named else (pooled,)
+    wrong = [name for name in strategies if not isinstance(name, str) or name not in _STRATEGIES]
+    if wrong or not strategies:
         raise ValueError(
             f"ActivationCache: pooled must be None, one of {list(_STRATEGIES)} or a list of them, "
             f"got {pooled!r}."

@@ -245,9 +245,7 @@ class MeanDifferenceProbeClassifier(ProbeClassifierMixin, BaseEstimator):
         return self
 
     def _check_input(self, X, y, sample_weight, **params):
-        # Without squares, the sums show whether all values are finite.
-        whitens = self.shrinkage is not None
-        params |= {"all_finite": whitens, "squares": whitens}
+        params |= {"all_finite": False, "squares": self.shrinkage is not None}
         X, y = check_matrix(self, X, y, accept_sparse="csr", **params)
         weights = check_weight(sample_weight, X)
         return X, y, np.ones(X.shape[0]) if weights is None else weights
