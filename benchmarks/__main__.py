@@ -2,37 +2,27 @@
 """Run the benchmarks and print their tables."""
 
 import argparse
+import importlib
 import os
 
-from benchmarks import (
-    _ablation,
-    _causal,
-    _decoder,
-    _extraction,
-    _gpu,
-    _memory,
-    _mutation,
-    _probes,
-    _ranking,
-    _report,
-    _trace,
+# Each is a module of this package, and imported when it runs.
+_SUITES = (
+    "ablation",
+    "causal",
+    "decoder",
+    "extraction",
+    "gpu",
+    "growth",
+    "memory",
+    "mutation",
+    "probes",
+    "ranking",
+    "report",
+    "subset",
+    "trace",
 )
-
-_SUITES = {
-    "ablation": _ablation.run,
-    "causal": _causal.run,
-    "decoder": _decoder.run,
-    "extraction": _extraction.run,
-    "gpu": _gpu.run,
-    "memory": _memory.run,
-    "mutation": _mutation.run,
-    "probes": _probes.run,
-    "ranking": _ranking.run,
-    "report": _report.run,
-    "trace": _trace.run,
-}
 # Run only when asked for by name: they need a decoder, a card, or hours.
-_ON_REQUEST = {"causal", "gpu", "mutation"}
+_ON_REQUEST = {"causal", "gpu", "growth", "mutation"}
 
 
 def main():
@@ -56,7 +46,8 @@ def main():
     for name in arguments.suites or [name for name in _SUITES if name not in _ON_REQUEST]:
         print(f"\n== {name}")
         options = {"device": arguments.device, "profile": arguments.profile}
-        tables = _SUITES[name](quick=arguments.quick, **(options if name == "gpu" else {}))
+        suite = importlib.import_module(f"benchmarks._{name}")
+        tables = suite.run(quick=arguments.quick, **(options if name == "gpu" else {}))
         for title, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
             print(f"\n{title}" if title else "")
             print(table.to_string(index=False, na_rep=""))

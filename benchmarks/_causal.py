@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Measure whether a real decoder uses the neurons and the direction that a probe finds.
+"""Measure whether the neurons and the direction that a probe finds matter to a real decoder.
 
 Needs the folder of a decoder in SKLEARN_NEUROX_DECODER (see tests/decoder.txt), and a treebank in
 SKLEARN_NEUROX_CONLLU. The guide "Inside the model" quotes the tables.

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Change the meaning of one expression at a time, and see whether the tests notice.
 
-Each change (a comparison, a sign, a constant, a boolean operator) is made in a copy of the tree,
-and the tests that mirror the changed module run there. Changes inside messages, annotations and
-sizes of blocks are left out, since they do not change what the package computes. What survives must
-still be read by a person: some changes are equivalent to the original.
+Each change (a comparison, a sign, a constant, a boolean operator) is made in a copy of the tree.
+Those tests of the mirrored room that run the changed line run there. Changes inside messages,
+annotations and sizes of blocks are left out, since they do not change what the package computes.
+What survives must still be read by a person: some changes are equivalent to the original.
 """
 
 import ast
+import importlib
 import os
 import random
 import re
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,20 @@ _TESTED_BY = {"extraction/_editing": "ablation"}
 _TRIVIAL = ("cli", "datasets", "_version.py", "__main__.py", "__init__.py")
 # Constants of this form change speed and memory, not results.
 _SIZE = re.compile(r"^_?[A-Z_]*(BYTES|ROWS|WORDS|COLUMNS|CHUNK|MODELS|TOKENIZERS|BATCH)[A-Z_]*$")
+# Packages that most tests import.
+_PRELOADED = [
+    "h5py",
+    "matplotlib.pyplot",
+    "pandas",
+    "pytest",
+    "scipy.stats",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.gpt2.modeling_gpt2",
+    "transformers.models.llama.modeling_llama",
+]
 _MESSAGES = ("warn_user", "Error", "Warning", "error", "refuse", "warn", "_refuse")
 
 _COMPARISONS = {
@@ -88,15 +103,16 @@ def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
     n_mutations = 5 if quick else int(os.environ.get("MUTATIONS", "60"))
     seed = int(os.environ.get("MUTATION_SEED", "0"))
     chosen = sample(n_mutations, seed, os.environ.get("MUTATION_ONLY", ""))
+    _preload()
     with tempfile.TemporaryDirectory() as folder:
         tree = _copy(Path(folder))
-        limits, outcomes = {}, []
+        unchanged, outcomes = {}, []
         for number, mutation in enumerate(chosen, start=1):
-            tests = tests_of(mutation.module)
-            if tests not in limits:
-                limits[tests] = _time_limit(tree, tests)
-            outcome = "tests fail unchanged" if limits[tests] is None else None
-            outcome = outcome or _try(tree, mutation, tests, limits[tests])
+            room = "/".join(tests_of(mutation.module).split("/")[:2])
+            if room not in unchanged:
+                unchanged[room] = _unchanged(tree, room)
+                print(f"{room}: {unchanged[room][0]:.0f} s; failing: {unchanged[room][2] or None}")
+            outcome = _try(tree, mutation, *unchanged[room])
             outcomes.append(outcome)
             print(f"{number}/{len(chosen)} {outcome:9} {mutation}", flush=True)
     counts = Counter((m.kind, o) for m, o in zip(chosen, outcomes, strict=True))
@@ -215,38 +231,100 @@ def _copy(folder):
     return folder
 
 
-def _time_limit(tree, tests):
-    """Return the seconds that a changed run may take, or None if the unchanged tests fail."""
-    started = time.perf_counter()
-    if _pytest(tree, tests, 900) != 0:
-        return None
-    return 30 + 4 * (time.perf_counter() - started)
+def _unchanged(tree, room):
+    """Run the unchanged tests of a room.
+
+    Returns the seconds that they took, the tests that run each line (by module and line), and the
+    tests that fail as they are.
+    """
+    from coverage import CoverageData
+
+    started, data, failed = time.perf_counter(), tree / ".coverage", tree / ".failed"
+    data.unlink(missing_ok=True)
+    failed.write_text("")
+    recorded = [f"--cov={tree / _PACKAGE}", "--cov-context=test", "--cov-report=", room]
+    _pytest(tree, recorded, 3600, failed=failed)
+    runners, coverage = {}, CoverageData(str(data))
+    coverage.read()
+    for file in coverage.measured_files():
+        module = Path(file).relative_to((tree / _PACKAGE).resolve()).as_posix()
+        for line, contexts in coverage.contexts_by_lineno(file).items():
+            # Without the phase of the test and its parameters.
+            names = {name.partition("|")[0].partition("[")[0] for name in contexts}
+            runners[module, line] = names - {""}
+    return time.perf_counter() - started, runners, set(failed.read_text().splitlines())
 
 
-def _try(tree, mutation, tests, limit):
+def _try(tree, mutation, seconds, runners, failing):
+    """Run the tests of the mirrored room that run the changed line, or all if it is not known."""
+    tests = tests_of(mutation.module)
+    lines = range(mutation.line, mutation.line + mutation.before.count("\n") + 1)
+    known = set().union(*(runners.get((mutation.module, line), ()) for line in lines))
+    chosen = sorted(name for name in known if name.startswith(tests))
+    unless = [f"--deselect={name}" for name in sorted(failing)]
     file = tree / _PACKAGE / mutation.module
     original = file.read_bytes()
     file.write_text(mutation.source, encoding="utf-8")
     try:
-        code = _pytest(tree, tests, limit)
+        code = _pytest(tree, ["-x", *unless, *(chosen or [tests])], 60 + 2 * seconds)
     finally:
         file.write_bytes(original)
-    return {0: "survived", None: "hung"}.get(code, "caught")
+    # 5: each of the tests fails as it is.
+    return {0: "survived", None: "hung", 5: "not tested"}.get(code, "caught")
 
 
-def _pytest(tree, tests, limit):
+class _Failures:
+    """Writes the name of each test that fails into a file."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            with open(self.file, "a") as file:
+                file.write(report.nodeid.partition("[")[0] + "\n")
+
+
+def _preload():
+    """Import what the tests need, once: every run of them is a fork of this process."""
+    os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE="1")
+    for name in _PRELOADED:
+        importlib.import_module(name)
+    assert _PACKAGE not in sys.modules, "the tests would not see the changed package"
+
+
+def _pytest(tree, arguments, limit, *, failed=None):
     """Return the exit status of the tests, or None if they ran out of time."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(tree),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", tests]
-    try:
-        done = subprocess.run(
-            command, cwd=tree, env=environment, capture_output=True, timeout=limit, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return None
-    return done.returncode
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = _run_tests(tree, arguments, failed)
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def _run_tests(tree, arguments, failed):
+    """Run the tests of the copied tree in this process, a fork, in silence."""
+    import pytest
+
+    os.setsid()  # so that what the tests start can be killed with them
+    silence = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(silence, descriptor)
+    os.chdir(tree)
+    os.environ["PYTHONPATH"] = str(tree)
+    sys.path[:] = [str(tree), *(path for path in sys.path if Path(path).resolve() != _ROOT)]
+    # Plugins that a preloaded package has imported already.
+    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    plugins = [] if failed is None else [_Failures(failed)]
+    return int(pytest.main(["-q", "-p", "no:cacheprovider", *quiet, *arguments], plugins=plugins))

@@ -27,6 +27,7 @@ from sklearn_neurox.probes import (
     ElasticNetProbeRegressorCV,
     GaussianProbeClassifier,
     MeanDifferenceProbeClassifier,
+    StructuralProbe,
 )
 from sklearn_neurox.ranking import GaussianRanker, LCARanker, ProbelessRanker, RandomRanker
 from sklearn_neurox.selection import (
@@ -35,7 +36,7 @@ from sklearn_neurox.selection import (
     MinimalNeuronSelector,
     NeuronSelector,
 )
-from sklearn_neurox.words import annotate, read_conllu, read_parallel, words_frame
+from sklearn_neurox.words import annotate, pair_frame, read_conllu, read_parallel, words_frame
 
 __all__ = [
     "ActivationCache",
@@ -59,6 +60,7 @@ __all__ = [
     "ProbelessRanker",
     "RandomRanker",
     "SparseAutoencoderEncoder",
+    "StructuralProbe",
     "SubwordAggregator",
     "__version__",
     "ablate_model",
@@ -70,6 +72,7 @@ __all__ = [
     "erasure_table",
     "highlight",
     "layer_profile",
+    "pair_frame",
     "read_conllu",
     "read_parallel",
     "selectivity_score",

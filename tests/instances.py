@@ -23,6 +23,7 @@ from sklearn_neurox.probes import (
     ElasticNetProbeRegressorCV,
     GaussianProbeClassifier,
     MeanDifferenceProbeClassifier,
+    StructuralProbe,
 )
 from sklearn_neurox.ranking import (
     AveragePrecisionRanker,
@@ -32,6 +33,7 @@ from sklearn_neurox.ranking import (
     IoURanker,
 )
 from sklearn_neurox.selection import (
+    BestSubsetSelector,
     CorrelationClusterSelector,
     MinimalNeuronSelector,
     NeuronSelector,
@@ -74,6 +76,8 @@ def numeric_estimators():
         MeanDifferenceProbeClassifier(),
         MeanDifferenceProbeClassifier(0.1),
         MeanDifferenceProbeClassifier("auto"),
+        StructuralProbe(tol=1e-2),
+        StructuralProbe(2, alpha=0.1, tol=1e-2),
         _ControlTaskClassifierOfReversal(ElasticNetProbeClassifier()),
         AveragePrecisionRanker(n_neurons=0.5, two_sided=False, average="weighted", n_jobs=2),
         ConsensusRanker([("a", ProbelessRanker()), ("b", SelectKBest(k="all"))], weights=[1, 2]),
@@ -90,6 +94,8 @@ def numeric_estimators():
         LayerSelector(0, n_layers=1),
         LayerSelector("auto", n_layers=1, estimator=LogisticRegression(), cv=StratifiedKFold(2)),
         NeuronSelector([-1]),
+        BestSubsetSelector(1),
+        BestSubsetSelector([1, 0.5], standardize=False, compute_bound=False),
         CorrelationClusterSelector(0.9),
         MinimalNeuronSelector(
             LogisticRegression(), ranker=ProbelessRanker(), delta=0.5, cv=StratifiedKFold(2)

@@ -15,8 +15,9 @@ import pytest
 import torch
 import transformers
 from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
 
-from sklearn_neurox import ActivationCache, ActivationExtractor, SubwordAggregator
+from sklearn_neurox import ActivationCache, ActivationExtractor, SubwordAggregator, pair_frame
 from sklearn_neurox.ablation import ablate_model, causal_effect
 from sklearn_neurox.datasets import make_planted_neurons, make_tagged_words, make_tiny_model
 from sklearn_neurox.extraction._run._device_copies import DeviceCopies
@@ -51,6 +52,19 @@ def model(request, words):
     if request.param == "marian":
         pytest.importorskip("sentencepiece")
     return make_tiny_model(request.param, corpus=words["text"].unique(), random_state=0)
+
+
+def test_attention_weights_of_pairs(model, words):
+    starts = np.flatnonzero(words["position"].to_numpy()[:200] > 0)
+    pairs = pair_frame(words, rows=(starts, starts - 1), negatives="all").head(500)
+    of_cpu, of_gpu = (
+        make_pipeline(
+            ActivationExtractor(model, component="attention_weights", device=device),
+            SubwordAggregator(),
+        ).fit_transform(pairs)
+        for device in ("cpu", GPU)
+    )
+    np.testing.assert_allclose(of_gpu, of_cpu, atol=1e-5)
 
 
 def both(probe, X, y, **params):

@@ -576,7 +576,6 @@ def test_labels_and_order(words, H, features):
 def test_evaluation(words, H, features):
     y, groups = words["upos"], words["text"]
     values, probe = H.to_numpy(), GaussianNB()
-    pipe = make_pipeline(features[0], features[1], probe)
     layer_profile, options = evaluation.layer_profile, {"n_bootstrap": 20, "cv": 3}
     control = evaluation.control_labels(words, y)
     task = evaluation.ControlTaskClassifier(probe)
@@ -611,14 +610,6 @@ def test_evaluation(words, H, features):
                 lambda: layer_profile(probe, values, y, groups=groups, n_layers=3, **options)[
                     "score"
                 ],
-                layer_profile(probe, H, y, groups=groups, **options)["score"],
-            ),
-            Followed(
-                lambda: layer_profile(pipe, words, y, groups=groups, **options),
-                r"layer_profile\(pipe\[-1\], words, y, features=pipe\[:-1\], groups=groups\)",
-                lambda: layer_profile(
-                    pipe[-1], words, y, features=pipe[:-1], groups=groups, **options
-                )["score"],
                 layer_profile(probe, H, y, groups=groups, **options)["score"],
             ),
             Followed(

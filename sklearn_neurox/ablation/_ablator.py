@@ -179,7 +179,7 @@ class NeuronAblator(BaseNeuronSelector):
 
         Returns
         -------
-        X_ablated : ndarray of shape (n_samples, n_features or n_features - n_ablated)
+        X_ablated : ndarray or CSR matrix of shape (n_samples, n_features or n_features - n_ablated)
             A copy, with the dtype of X.
         """
         check_is_fitted(self)
@@ -200,36 +200,45 @@ class NeuronAblator(BaseNeuronSelector):
             is_filled[columns], row[columns] = True, fills[0, places]
             np.copyto(filled, row, where=is_filled)
             return filled
-        draws = np.random.RandomState(self._draw_seed).randint(len(fills), size=len(X))
+        draws = self._draws(X)
         for block in row_blocks(X):
             filled[block, columns] = fills[draws[block]][:, places]
         return filled
 
-    def _overwrite_sparse(self, X):
-        """Copy a CSR matrix with the ablated columns overwritten, if that leaves it sparse."""
+    def _overwrite_sparse(self, X, places=slice(None)):
+        """Do as `_overwrite` with a CSR matrix, if that leaves it sparse."""
+        columns = self.ablated_[places]
+        self._check_growth(X, places, caller=type(self).__name__)
         kept = np.ones(X.shape[1], dtype=X.dtype)
-        kept[self.ablated_] = 0
+        kept[columns] = 0
         filled = X.copy()
         filled.data *= kept[X.indices]
         filled.eliminate_zeros()
-        fills = self.fill_rows_
+        fills = csr_matrix(self.fill_rows_[:, places]).astype(X.dtype)
         # Columns of the fills at their places in X.
-        places = csr_matrix(
-            (np.ones(len(self.ablated_), X.dtype), (np.arange(len(self.ablated_)), self.ablated_)),
-            shape=(len(self.ablated_), X.shape[1]),
+        into = csr_matrix(
+            (np.ones(len(columns), X.dtype), (np.arange(len(columns)), columns)),
+            shape=(len(columns), X.shape[1]),
         )
-        fills = type(X)(csr_matrix(fills).astype(X.dtype) @ places)
-        draws = np.zeros(X.shape[0], dtype=np.intp)
-        if fills.shape[0] > 1:
-            draws = np.random.RandomState(self._draw_seed).randint(fills.shape[0], size=len(draws))
-        n_new, n_old = int(np.diff(fills.indptr)[draws].sum()), X.nnz
+        return filled + type(X)(fills @ into)[self._draws(X)]
+
+    def _check_growth(self, X, places=slice(None), *, caller):
+        """Raise an error if the fills would store many values in a CSR matrix."""
+        fills = csr_matrix(self.fill_rows_[:, places])
+        n_new, n_old = int(np.diff(fills.indptr)[self._draws(X)].sum()), X.nnz
         if n_new > _MOST_GROWTH * (n_old + X.shape[0]):
             raise ValueError(
-                f"{type(self).__name__}(fill={self.fill!r}) would store {n_new} values in a sparse "
-                f"matrix that has {n_old}. Use fill='zero', 'drop' or 'resample', ablate fewer "
-                "neurons, or pass a dense matrix."
+                f"{caller}(fill={self.fill!r}) would store {n_new} values in a sparse matrix that "
+                f"has {n_old}. Use fill='zero' or 'resample', drop the neurons, ablate fewer of "
+                "them, or pass a dense matrix."
             )
-        return filled + fills[draws]
+
+    def _draws(self, X):
+        """Draw the row of the fills for each row."""
+        n_fills = self.fill_rows_.shape[0]
+        if n_fills == 1:
+            return np.zeros(X.shape[0], dtype=np.intp)
+        return np.random.RandomState(self._draw_seed).randint(n_fills, size=X.shape[0])
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Put the dropped columns back, as zeros.

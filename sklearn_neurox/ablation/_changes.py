@@ -7,6 +7,9 @@ import numpy as np
 class _Change:
     """Arrays that become tensors of a state's device and dtype, once for each."""
 
+    # What states become or are moved by, which their dtype must be able to represent.
+    represented = ("values", "vector", "targets")
+
     def __init__(self, name, **arrays):
         self.name, self.arrays = name, arrays
         self._tensors = {}
@@ -22,20 +25,20 @@ class _Change:
 
             # Tensors made in inference mode could not be used in a forward pass that trains.
             with torch.inference_mode(False):
-                self._tensors[key] = [
-                    self._to_tensor(array, state, dtype) for array in self.arrays.values()
-                ]
+                self._tensors[key] = [self._to_tensor(name, state, dtype) for name in self.arrays]
         return self._tensors[key]
 
-    def _to_tensor(self, array, state, dtype):
+    def _to_tensor(self, name, state, dtype):
         import torch
 
         from sklearn_neurox.utils._torch import to_tensor
 
+        array = self.arrays[name]
         if array.dtype.kind in "iu":
             return to_tensor(array, device=state.device)
         tensor = to_tensor(array)
-        if not bool(torch.isfinite(tensor.to(state.dtype)).all()):
+        is_finite = name not in self.represented or torch.isfinite(tensor.to(state.dtype)).all()
+        if not bool(is_finite):
             raise OverflowError(
                 f"A neuron of {self.name!r} would be set to or changed by "
                 f"{abs(array).max():.6g}, which {state.dtype} cannot represent."
@@ -66,15 +69,26 @@ class UnitChange(_Change):
 
 
 class _FullPrecision(_Change):
-    """A change that half precision would round too often: computed in float32."""
+    """A change that half precision would round too often: computed in float32, or in float64."""
+
+    in_double = False
 
     def __call__(self, state, slots=None):
         """Return a changed state."""
         import torch
 
         dtype = torch.promote_types(state.dtype, torch.float32)
+        if self.in_double and state.device.type != "mps":  # which has no float64
+            dtype = torch.float64
         tensors = self.tensors(state, dtype)
-        return self.change(state.to(dtype), slots, *tensors).to(state.dtype)
+        changed = self.change(state.to(dtype), slots, *tensors).to(state.dtype)
+        # bfloat16 reaches as far as float32.
+        if state.dtype == torch.float16 and bool((changed.isinf() & state.isfinite()).any()):
+            raise OverflowError(
+                f"A state of {self.name!r} would be moved to where float16 cannot represent it. "
+                "Move it less far, or load the model in bfloat16 or float32."
+            )
+        return changed
 
 
 class Translation(_FullPrecision):
@@ -132,6 +146,9 @@ class Coordinates(_FullPrecision):
 
 class Erasure(_FullPrecision):
     """Applies the affine map of an eraser."""
+
+    # LEACE reads small differences of large states; see ConceptEraser.transform.
+    in_double = True
 
     def __init__(self, directions, readouts, center, name):
         super().__init__(name, directions=directions, readouts=readouts, center=center)

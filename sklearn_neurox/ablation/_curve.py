@@ -53,8 +53,8 @@ def ablation_curve(
         the last are cloned and fitted once per fold, and the ablation happens right before the last
         step.
 
-    X : array-like of shape (n_samples, n_features) or DataFrame of words
-        The input of ``estimator``.
+    X : array-like or sparse matrix of shape (n_samples, n_features) or DataFrame of words
+        The input of ``estimator``. A sparse matrix is never made dense.
 
     y : array-like of shape (n_samples,)
         The labels or targets.
@@ -127,8 +127,9 @@ def ablation_curve(
     ------
     ValueError
         If a label is missing, a fraction is not in (0, 1], there are fewer neurons than asked
-        for, a weight is negative, weights are given but an estimator does not accept them, or
-        ``ranker`` is None and the probe has no ``coef_``.
+        for, a weight is negative, weights are given but an estimator does not accept them, ``fill``
+        would make a sparse matrix dense (as ``"mean"`` and numbers may), or ``ranker`` is None and
+        the probe has no ``coef_``.
 
     Warns
     -----

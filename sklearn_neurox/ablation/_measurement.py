@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.ensemble._base import _set_random_states
 from sklearn.frozen import FrozenEstimator
@@ -25,6 +26,7 @@ from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
+from sklearn_neurox.utils._sparse import canonical, dtypes_for
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_row_order, check_weight
 
@@ -137,6 +139,7 @@ def measure(
     fractions = check_counts(fractions, caller=caller, parameter="fractions")
     plan = _Plan(probes, rankings, fractions, n_draws, fills, modes, caller)
     X, y, groups = map(to_pandas, (X, y, groups))
+    X = X.tocsr() if issparse(X) else X  # the only sparse format whose rows can be chosen
     check_no_missing_labels(y)
     check_consistent_length(X, y, groups)
     check_row_order(X, y)
@@ -158,8 +161,8 @@ def measure(
                     rankings=_reseeded(rankings, random_state),
                 )
             for number, (train, test) in enumerate(folds):
-                name = f"Fold {number} of {caller}"
-                fold = _prepare(features, *data, train, test, fills, random_state, name)
+                used = fills if False in modes else []
+                fold = _prepare(features, *data, train, test, used, random_state, number, caller)
                 measured = _measure_fold(fold, plan, scoring, parallel, bar, random_state)
                 rows += [(repeat, number, *row) for row in measured]
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -198,7 +201,7 @@ def _reseeded(estimators, random_state):
     return copies
 
 
-def _prepare(features, X, y, groups, weight, train, test, fills, random_state, name):
+def _prepare(features, X, y, groups, weight, train, test, fills, random_state, number, caller):
     X_train, X_test = _safe_indexing(X, train), _safe_indexing(X, test)
     y_train, y_test = _safe_indexing(y, train), _safe_indexing(y, test)
     groups = None if groups is None else _safe_indexing(np.asarray(groups), train)
@@ -222,11 +225,16 @@ def _prepare(features, X, y, groups, weight, train, test, fills, random_state, n
         fill: NeuronAblator(every, fill=fill, random_state=seed).fit(Z_train, sample_weight=weight)
         for fill in fills
     }
+    if issparse(Z_test):  # before anything is fitted
+        for filler in fillers.values():
+            filler._check_growth(Z_test, caller=caller)
+    name = f"Fold {number} of {caller}"
     return _Fold(Z_train, y_train, Z_test, y_test, groups, weight, test_weight, fillers, name)
 
 
 def _matrix(X):
-    return check_array(X, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
+    X = check_array(X, accept_sparse="csr", dtype=dtypes_for(X), ensure_all_finite=False)
+    return canonical(X) if issparse(X) else X
 
 
 def _measure_fold(fold, plan, scoring, parallel, bar, random_state):
@@ -302,5 +310,7 @@ def _score(fold, fitted, kept, fill, retrained):
     if fill != "none":
         # Copied per score, not kept: many fills would otherwise hold many copies.
         others = np.delete(np.arange(Z_test.shape[1]), kept)
-        Z_test = fold.fillers[fill]._overwrite(Z_test, others)
+        filler = fold.fillers[fill]
+        overwrite = filler._overwrite_sparse if issparse(Z_test) else filler._overwrite
+        Z_test = overwrite(Z_test, others)
     return fold.score(fitted.scorer, fitted.probe, Z_test)

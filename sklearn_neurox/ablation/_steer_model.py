@@ -81,7 +81,8 @@ def steer_model(
 
         - ``"norm"``: the Euclidean norm of the state at that layer and token, as it would be
           without steering. A state h becomes ``h + strength * norm(h) * d / norm(d)``, so the
-          length of the direction d does not matter, and each token turns by the same angle.
+          length of the direction d does not matter, and every token is moved by the same share of
+          its own norm.
         - ``"direction"``: the direction itself; h becomes ``h + strength * d``. With a difference
           of class means as d, 1 moves one mean onto the other.
 

@@ -48,8 +48,9 @@ def ablation_table(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features) or DataFrame of words
-        The activations, or the input that ``features`` turns into activations.
+    X : array-like or sparse matrix of shape (n_samples, n_features) or DataFrame of words
+        The activations, or the input that ``features`` turns into activations. A sparse matrix
+        is never made dense.
 
     y : array-like of shape (n_samples,)
         The labels or targets.
@@ -125,8 +126,9 @@ def ablation_table(
     ------
     ValueError
         If a label is missing, a fraction is not in (0, 1], there are fewer neurons than asked
-        for, a weight is negative, weights are given but an estimator does not accept them, or there
-        is no ranking or no probe.
+        for, a weight is negative, weights are given but an estimator does not accept them, ``fill``
+        would make a sparse matrix dense (as ``"mean"`` and numbers may), or there is no ranking or
+        no probe.
 
     Warns
     -----

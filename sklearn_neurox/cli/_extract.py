@@ -43,7 +43,7 @@ def add_extract(commands):
         "(default: %(default)s)",
     )
     add(
-        "--dtype",
+        "--output-dtype",
         default="float32",
         choices=["float32", "float16"],
         help="the dtype of the values in the file (default: %(default)s)",
@@ -153,11 +153,11 @@ def _write(output, arguments, activations, rows):
     aggregator = SubwordAggregator(arguments.aggregation)
     if output.suffix in _NEUROX:
         H = aggregator.set_output(transform="pandas").fit_transform(activations)
-        options = {"decompose_layers": arguments.decompose_layers, "dtype": arguments.dtype}
+        options = {"decompose_layers": arguments.decompose_layers, "dtype": arguments.output_dtype}
         write_neurox(output, H, rows, **options)
         return
     # Directly into the file, which may be larger than memory.
-    aggregator.set_params(dtype=arguments.dtype, memmap=output).fit_transform(activations)
+    aggregator.set_params(dtype=arguments.output_dtype, memmap=output).fit_transform(activations)
     write_whole(output.with_suffix(".words.csv"), lambda to: rows.to_csv(to, index=False))
     names = "".join(f"{name}\n" for name in aggregator.feature_names_)
     write_whole(output.with_suffix(".neurons.txt"), lambda to: Path(to).write_text(names))

@@ -38,7 +38,26 @@ def add_reading_options(add):
         help="store activations in this folder, so that an interrupted command resumes when run "
         "again, and other layers and aggregations do not need another run of the model",
     )
+    add(
+        "--prefix",
+        help="a token or text in front of every input that belongs to no row, so that no word is "
+        "an attention sink: bos for the tokenizer's BOS token, or any other text",
+    )
     add("--device", help="cpu, cuda or mps (default: CUDA if available)")
+    add(
+        "--dtype",
+        default="float32",
+        choices=["auto", "float32", "bfloat16", "float16"],
+        help="the dtype in which the model is loaded and computes; auto takes the one that it was "
+        "saved in (default: %(default)s)",
+    )
+    add(
+        "--device-map",
+        type=_device_map,
+        metavar="MAP",
+        help="where the parts of a model are put, instead of --device: auto spreads them over all "
+        "GPUs, the memory and the disk (needs accelerate)",
+    )
 
 
 def make_extractor(arguments, model, *, cache, n_jobs=None):
@@ -49,13 +68,20 @@ def make_extractor(arguments, model, *, cache, n_jobs=None):
         layers=arguments.layers,
         component=components if len(components) > 1 else components[0],
         stack=arguments.stack,
+        prefix=arguments.prefix,
         device=arguments.device,
+        dtype=arguments.dtype,
+        device_map=arguments.device_map,
         cache=cache,
         n_jobs=n_jobs,
         verbose=1,
     )
     extractor._validate_params()
     return extractor
+
+
+def _device_map(text):
+    return int(text) if text.isdecimal() else text
 
 
 def _numbers(text):

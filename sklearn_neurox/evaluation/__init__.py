@@ -4,6 +4,7 @@
 from sklearn_neurox.evaluation._baselines._baseline_table import baseline_table
 from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
 from sklearn_neurox.evaluation._codelength._online_codelength import online_codelength
+from sklearn_neurox.evaluation._controls._control_heads import control_heads
 from sklearn_neurox.evaluation._controls._control_labels import control_labels
 from sklearn_neurox.evaluation._controls._control_task_classifier import ControlTaskClassifier
 from sklearn_neurox.evaluation._controls._selectivity_score import selectivity_score
@@ -15,6 +16,9 @@ from sklearn_neurox.evaluation._similarity._cka import cka
 from sklearn_neurox.evaluation._similarity._maxcorr import maxcorr
 from sklearn_neurox.evaluation._similarity._pwcca import pwcca
 from sklearn_neurox.evaluation._similarity._svcca import svcca
+from sklearn_neurox.evaluation._sparse_probing_curve import sparse_probing_curve
+from sklearn_neurox.evaluation._trees._distance_spearman_score import distance_spearman_score
+from sklearn_neurox.evaluation._trees._uuas_score import uuas_score
 
 __all__ = [
     "ControlTaskClassifier",
@@ -22,7 +26,9 @@ __all__ = [
     "SelectivityScorer",
     "baseline_table",
     "cka",
+    "control_heads",
     "control_labels",
+    "distance_spearman_score",
     "layer_profile",
     "leakage_report",
     "maxcorr",
@@ -30,5 +36,7 @@ __all__ = [
     "pwcca",
     "ranking_agreement",
     "selectivity_score",
+    "sparse_probing_curve",
     "svcca",
+    "uuas_score",
 ]

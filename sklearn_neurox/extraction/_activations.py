@@ -8,16 +8,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, csr_matrix
-from sklearn import get_config
-from sklearn.utils import check_array
 
-from sklearn_neurox.extraction._model._fingerprint import fingerprint
-from sklearn_neurox.extraction._model._obstacle import check_leaves_process, check_memorable
-from sklearn_neurox.extraction._run._array_source import ArraySource
+from sklearn_neurox.extraction._model._memory_identity import identify_for_memory
+from sklearn_neurox.extraction._model._obstacle import check_leaves_process
+from sklearn_neurox.extraction._run._array_source import (
+    ArraySource,
+    check_arrays,
+    check_fits_float32,
+)
+from sklearn_neurox.extraction._run._combining import (
+    as_combinations,
+    combine,
+    combine_sparse,
+    n_parts,
+)
 from sklearn_neurox.extraction._run._output_matrix import filled_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
-from sklearn_neurox.utils._full_float32 import lowered_float32
+from sklearn_neurox.extraction._run._sparse_output import check_sparse, in_configured_form
 from sklearn_neurox.utils._half_precision import narrowed
+from sklearn_neurox.utils._names import pair_names
 from sklearn_neurox.utils._pickling import pickled_for
 from sklearn_neurox.utils._ragged import pointers, ranges
 from sklearn_neurox.utils._row_blocks import row_blocks
@@ -54,13 +63,21 @@ class Activations:
     index : Index or None
         Row labels for pandas output.
 
+    pairs : ndarray of shape (n_samples, 2) or None, default=None
+        The two spans of each pair, if the rows are pairs; the parameters above then describe the
+        distinct spans.
+
     Attributes
     ----------
     shape : tuple
         ``(n_samples,)``.
 
-    n_subwords : ndarray of shape (n_samples,)
-        The number of subwords per row; 0 for rows whose characters the tokenizer dropped.
+    n_subwords : ndarray of shape (n_samples,) or (n_samples, 2)
+        The number of subwords per row, or of both spans of a pair; 0 if the tokenizer dropped all
+        characters.
+
+    are_pairs : bool
+        Whether the rows are pairs of spans, see `~sklearn_neurox.words.pair_frame`.
 
     is_sparse : bool
         Whether the activations are sparse features, from a `SparseAutoencoderEncoder`.
@@ -82,7 +99,7 @@ class Activations:
            [1., 1.]], dtype=float32)
     """
 
-    def __init__(self, source, sequence, position, ptr, *, first_token, missing, index):
+    def __init__(self, source, sequence, position, ptr, *, first_token, missing, index, pairs=None):
         self._source = source
         self._sequence = sequence
         self._position = position
@@ -90,6 +107,8 @@ class Activations:
         self._first_token = first_token  # (sequence, position) of [CLS], or a reason there is none
         self._missing = missing
         self._index = index
+        self._pairs = pairs
+        self._noun = "rows"
 
     @classmethod
     def from_arrays(
@@ -123,31 +142,13 @@ class Activations:
             number of names or labels does not match, or if float32, in which activations are
             pooled, cannot hold a value or would turn a whole neuron into zeros.
         """
-        checked = [
-            check_array(
-                array,
-                dtype=[np.float32, np.float64, np.float16],
-                ensure_min_samples=0,
-                input_name=f"arrays[{number}]",
-                estimator="Activations.from_arrays",
-            )
-            for number, array in enumerate(arrays)
-        ]
-        if not checked:
-            raise ValueError("Found array with 0 sample(s): give at least one array.")
-        widths = [array.shape[1] for array in checked]
-        wrong = next((i for i, width in enumerate(widths) if width != widths[0]), None)
-        if wrong is not None:
-            raise ValueError(
-                f"All arrays must have the same number of neurons, but array {wrong} has "
-                f"{widths[wrong]} and array 0 has {widths[0]}."
-            )
+        checked = check_arrays(arrays)
         if feature_names is None:
-            feature_names = [f"x{i}" for i in range(widths[0])]
+            feature_names = [f"x{i}" for i in range(checked[0].shape[1])]
         names = np.asarray(feature_names, dtype=object)
-        if names.shape != (widths[0],):
+        if names.shape != (checked[0].shape[1],):
             raise ValueError(
-                f"feature_names must name {widths[0]} neurons, got shape {names.shape}."
+                f"feature_names must name {checked[0].shape[1]} neurons, got shape {names.shape}."
             )
         labels = None if index is None else pd.Index(index)
         if labels is not None and len(labels) != len(checked):
@@ -155,7 +156,7 @@ class Activations:
         counts = np.array([len(array) for array in checked], dtype=np.int64)
         ptr = pointers(counts)
         values = np.concatenate(checked)
-        _check_fits_float32(values, ptr, names)
+        check_fits_float32(values, ptr, names)
         return cls(
             ArraySource(values, ptr, names),
             np.repeat(np.arange(len(counts)), counts),
@@ -173,8 +174,14 @@ class Activations:
 
     @property
     def n_subwords(self) -> np.ndarray:
-        """The number of subwords per row."""
-        return np.diff(self._ptr)
+        """The number of subwords per row, or of both spans of a pair."""
+        counts = np.diff(self._ptr)
+        return counts[self._pairs] if self.are_pairs else counts
+
+    @property
+    def are_pairs(self) -> bool:
+        """Whether the rows are pairs of spans, see `~sklearn_neurox.words.pair_frame`."""
+        return self._pairs is not None
 
     @property
     def is_sparse(self) -> bool:
@@ -182,7 +189,7 @@ class Activations:
         return getattr(self._source, "is_sparse", False)
 
     def __len__(self):
-        return len(self._ptr) - 1
+        return len(self._pairs) if self.are_pairs else len(self._ptr) - 1
 
     def __getstate__(self):
         spec, purpose = getattr(self._source, "spec", None), pickled_for()
@@ -191,7 +198,7 @@ class Activations:
         if spec is None or purpose != "hash":
             return self.__dict__
         # joblib.Memory keeps what is computed from these rows under the hash of this state.
-        return {**self.__dict__, "_identity": _identify(spec)}
+        return {**self.__dict__, "_identity": identify_for_memory(spec)}
 
     def __repr__(self):
         n_neurons = sum(self._source.block_widths)
@@ -224,7 +231,17 @@ class Activations:
         rows = np.arange(len(self))[key]
         if rows.ndim != 1:
             raise IndexError("Activations have one axis: index them with a flat list of rows.")
-        places, ptr = ranges(self._ptr[:-1][rows], self.n_subwords[rows])
+        index = None if self._index is None else self._index[rows]
+        if not self.are_pairs:
+            return self._take(rows, index)
+        used, spans = np.unique(self._pairs[rows], return_inverse=True)
+        taken = self._take(used, index)
+        taken._pairs = spans.reshape(-1, 2)
+        return taken
+
+    def _take(self, rows, index):
+        """Return some rows, or some spans of pairs."""
+        places, ptr = ranges(self._ptr[:-1][rows], np.diff(self._ptr)[rows])
         first = self._first_token
         if not isinstance(first, str):
             first = first[rows]
@@ -240,17 +257,38 @@ class Activations:
             ptr,
             first_token=first,
             missing=self._missing,
-            index=None if self._index is None else self._index[rows],
+            index=index,
+        )
+
+    def _tokens(self, strategy):
+        """Return the tokens to pool, as `Parts` takes them."""
+        if strategy != "cls":
+            return self._sequence, self._position, self._ptr, strategy
+        if isinstance(self._first_token, str):
+            raise ValueError(
+                f"SubwordAggregator('cls') cannot be used here: {self._first_token}. Use "
+                "'first', 'last', 'mean' or 'max'."
+            )
+        return *self._first_token.T, np.arange(len(self._ptr)), "first"
+
+    def _source_of(self, asked=None):
+        """Return what pools, fills and measures, for one strategy or all that a cache keeps."""
+        kept = getattr(self._source, "strategies", None)  # of a cache of pooled rows
+        if kept is None:
+            return self._source
+        self._source.check_kept(asked)
+        return self._source.of_rows(
+            {name: Parts(*self._tokens(name), self._noun) for name in kept}, asked
         )
 
     def _by_block(self):
         """Return the activations of each block alone; fills a cache with all of them first."""
-        split = []
-        for source in self._source.by_block():
-            other = copy.copy(self)
-            other._source = source
-            split.append(other)
-        return split
+        return [self._with_source(source) for source in self._source_of().by_block()]
+
+    def _with_source(self, source):
+        other = copy.copy(self)
+        other._source = source
+        return other
 
     def get_feature_names(self) -> np.ndarray:
         """Return the names of the neurons, in the order of the matrix's columns.
@@ -258,6 +296,7 @@ class Activations:
         Returns
         -------
         names : ndarray of str of shape (n_neurons,)
+            Of pairs, the neurons of each span.
         """
         return self._source.feature_names
 
@@ -278,6 +317,7 @@ class Activations:
         dtype: str = "float32",
         memmap: str | os.PathLike | None = None,
         sparse: bool = False,
+        pair: str | Sequence[str] = "concat",
     ) -> np.ndarray | csr_matrix | csr_array:
         """Compute the activations and pool them into one vector per row.
 
@@ -295,9 +335,12 @@ class Activations:
         sparse : bool, default=False
             Whether to return a CSR matrix, of float32.
 
+        pair : {"concat", "difference", "product"} or list of these, default="concat"
+            See `SubwordAggregator`.
+
         Returns
         -------
-        H : ndarray or CSR matrix of shape (n_samples, n_neurons)
+        H : ndarray or CSR matrix of shape (n_samples, n_columns)
 
         Raises
         ------
@@ -309,27 +352,22 @@ class Activations:
         OverflowError
             If a value is beyond the range of float16.
         """
-        sequence, position, ptr = self._sequence, self._position, self._ptr
-        if strategy == "cls":
-            if isinstance(self._first_token, str):
-                raise ValueError(
-                    f"SubwordAggregator('cls') cannot be used here: {self._first_token}. Use "
-                    "'first', 'last', 'mean' or 'max'."
-                )
-            sequence, position = self._first_token.T
-            ptr, strategy = np.arange(len(self) + 1), "first"
+        sequence, position, ptr, of_tokens = self._tokens(strategy)
         if sparse:
-            self._check_sparse(ptr, dtype, memmap)
+            check_sparse(np.diff(ptr) == 0, dtype, memmap, self._missing)
+        if self.are_pairs:
+            return self._pool_pairs(strategy, dtype, memmap, sparse, as_combinations(pair))
         if self.is_sparse:
-            codes = self._source.pool_sparse(sequence, position, ptr, strategy)
+            codes = self._source.pool_sparse(sequence, position, ptr, of_tokens)
             if sparse:
-                return _in_configured_form(codes)
-        shape = (len(self), sum(self._source.block_widths))
+                return in_configured_form(codes)
+        source = self._source_of(strategy)
+        shape = (len(self), sum(source.block_widths))
 
         def fill(H):
             H[np.diff(ptr) == 0] = np.nan if self._missing == "nan" else 0.0
             if not self.is_sparse:
-                self._source.pool(Parts(sequence, position, ptr, strategy), H)
+                source.pool(Parts(sequence, position, ptr, of_tokens, self._noun), H)
                 return
             for block in row_blocks(H):
                 filled = np.diff(ptr)[block] > 0
@@ -337,61 +375,24 @@ class Activations:
                 H[block][filled] = narrowed(values, H.dtype, lambda i: f"The feature sae.{i}")
 
         H = filled_matrix(shape, np.dtype(dtype), memmap, fill)
-        return _in_configured_form(csr_matrix(H)) if sparse else H
+        return in_configured_form(csr_matrix(H)) if sparse else H
 
-    def _check_sparse(self, ptr, dtype, memmap):
-        problem = None
-        if dtype != "float32":
-            problem = f"CSR matrices are of float32, but dtype={dtype!r}"
-        elif memmap is not None:
-            problem = f"a file of the matrix (memmap={str(memmap)!r}) is never CSR"
-        if problem is not None:
-            raise ValueError(
-                f"SubwordAggregator: {problem}. Omit the parameter, or use sparse_output=False."
-            )
-        n_empty = int((np.diff(ptr) == 0).sum())
-        if self._missing == "nan" and n_empty:
-            first = int((np.diff(ptr) == 0).argmax())
-            raise ValueError(
-                f"{n_empty} rows have no subwords (the first is row {first}), and missing='nan' "
-                "would fill every column of them, which no sparse matrix can hold. Use "
-                "missing='zero', or drop the rows whose n_subwords is 0."
-            )
+    def _pool_pairs(self, strategy, dtype, memmap, sparse, combinations):
+        """Pool each distinct span once, and combine the vectors of both spans of each pair."""
+        spans = copy.copy(self)
+        spans._pairs, spans._noun = None, "spans"
+        vectors = spans.pool(strategy, sparse=self.is_sparse)
+        if sparse and self.is_sparse:
+            return in_configured_form(combine_sparse(vectors, self._pairs, combinations))
+        if self.is_sparse:
+            vectors = vectors.toarray()
+        shape = (len(self), n_parts(combinations) * vectors.shape[1])
 
+        def name(column):
+            return f"The neuron {pair_names(self.get_feature_names(), combinations)[column]}"
 
-def _in_configured_form(H):
-    """Return a CSR matrix, or an array if scikit-learn is configured for sparse arrays."""
-    return csr_array(H) if get_config().get("sparse_interface") == "sparray" else H
+        def fill(H):
+            combine(vectors, self._pairs, combinations, H, name)
 
-
-def _identify(spec):
-    """Return what identifies a model as it is now, for `joblib.Memory`."""
-    check_memorable(spec, "what is computed from these activations")
-    identity = fingerprint(spec, {})
-    if spec.is_live and identity is None:
-        raise ValueError(
-            f"{spec.name} cannot be identified, as it has no fingerprint. So memory= of a "
-            "Pipeline, or another joblib.Memory, cannot keep what is computed from these "
-            "activations: set memory=None."
-        )
-    return identity, lowered_float32()
-
-
-def _check_fits_float32(values, ptr, names):
-    """Raise an error if values of float64 become infinite, or all values of a neuron zero."""
-    if values.dtype != np.float64 or not values.size:
-        return
-    with np.errstate(over="ignore"):
-        single = values.astype(np.float32)
-    lost = ~np.isfinite(single)
-    if not lost.any():
-        lost = (values != 0) & ~single.any(axis=0)
-    if not lost.any():
-        return
-    token, unit = (int(i[0]) for i in np.nonzero(lost))
-    row = int(np.searchsorted(ptr, token, "right")) - 1
-    raise ValueError(
-        f"arrays[{row}] has the value {values[token, unit]:.3g} for the neuron {names[unit]!r}, "
-        f"which float32 cannot hold ({int(lost.sum())} such values). Activations are pooled in "
-        "float32. Rescale the neuron, for example divide it by its largest value."
-    )
+        H = filled_matrix(shape, np.dtype(dtype), memmap, fill)
+        return in_configured_form(csr_matrix(H)) if sparse else H

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,9 @@ from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.extraction._activations import Activations
+from sklearn_neurox.extraction._run._combining import as_combinations
 from sklearn_neurox.extraction._set_output import OwnSetOutputMixin
+from sklearn_neurox.utils._names import pair_names
 
 
 class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
@@ -44,6 +47,17 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         ``np.load(file, mmap_mode="r")`` opens a matrix that they can share without a copy. None
         keeps the matrix in memory.
 
+    pair : {"concat", "difference", "product"} or list of these, default="concat"
+        How the vectors of both spans are combined in rows that are pairs, as made by
+        `~sklearn_neurox.words.pair_frame`. Other rows do not use it.
+
+        - ``"concat"``: both, one after the other, as in edge probing [1]_. Columns are named
+          ``"first.hidden.3.7"`` and ``"other.hidden.3.7"``.
+        - ``"difference"``: the first minus the other (``"difference.hidden.3.7"``).
+        - ``"product"``: the elementwise product (``"product.hidden.3.7"``).
+
+        The columns of several combinations follow one another in the order of the list.
+
     sparse_output : {"auto"} or bool, default="auto"
         Whether `transform` returns a CSR matrix, which needs ``dtype="float32"``, no ``memmap`` and
         the default output container. ``"auto"`` returns one if and only if a
@@ -52,7 +66,7 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
     Attributes
     ----------
     feature_names_ : ndarray of str of shape (n_neurons,)
-        Names of the neurons, such as ``"hidden.3.127"``.
+        Names of the neurons, such as ``"hidden.3.127"``, or ``"first.hidden.3.127"`` for pairs.
 
     n_features_out_ : int
         The number of neurons.
@@ -62,6 +76,20 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
     ActivationExtractor : Extracts the activations.
     SparseAutoencoderEncoder : Encodes the activations of every token as sparse features.
     Activations : The input of this transformer.
+
+    Notes
+    -----
+    Attention weights are reduced to words in their own way, whatever ``strategy`` and ``pair`` are;
+    see the ``component`` of `ActivationExtractor`.
+
+    Each distinct span of pairs is pooled once, into a float32 matrix of shape (n_spans, n_neurons)
+    that is in memory beside the result. The vector of a span does not depend on its partner: it is
+    the same as that of a row of its own, also in a text that is read in windows.
+
+    References
+    ----------
+    .. [1] I. Tenney et al., "What do you learn from context? Probing for sentence structure in
+       contextualized word representations", ICLR 2019.
 
     Examples
     --------
@@ -77,6 +105,7 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         "strategy": [StrOptions({"first", "last", "mean", "max", "cls"})],
         "dtype": [StrOptions({"float32", "float16"})],
         "memmap": [str, os.PathLike, None],
+        "pair": [StrOptions({"concat", "difference", "product"}), list, tuple],
         "sparse_output": [StrOptions({"auto"}), "boolean"],
     }
 
@@ -86,11 +115,13 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         *,
         dtype: str = "float32",
         memmap: str | os.PathLike | None = None,
+        pair: str | Sequence[str] = "concat",
         sparse_output: str | bool = "auto",
     ):
         self.strategy = strategy
         self.dtype = dtype
         self.memmap = memmap
+        self.pair = pair
         self.sparse_output = sparse_output
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -109,7 +140,7 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         -------
         self : object
         """
-        self.feature_names_ = _checked(X).get_feature_names()
+        self.feature_names_ = self._names(_checked(X))
         self.n_features_out_ = len(self.feature_names_)
         return self
 
@@ -137,7 +168,7 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
             If a value is beyond the range of float16.
         """
         check_is_fitted(self)
-        names = _checked(X).get_feature_names()
+        names = self._names(_checked(X))
         if not np.array_equal(names, self.feature_names_):
             raise ValueError(
                 f"SubwordAggregator was fitted on {len(self.feature_names_)} neurons "
@@ -152,11 +183,23 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
                 "sparse_output=False, which makes the matrix dense, or set_output("
                 "transform='default')."
             )
-        H = X.pool(self.strategy, dtype=self.dtype, memmap=self.memmap, sparse=sparse)
+        H = X.pool(
+            self.strategy, dtype=self.dtype, memmap=self.memmap, sparse=sparse, pair=self.pair
+        )
         if container == "default":
             return H
         adapter = ADAPTERS_MANAGER.adapters[container]
         return adapter.create_container(H, X.index_like(), columns=names)
+
+    def _made_from(self, names):
+        """Return whether the columns seen in `fit` come from neurons of these names."""
+        names = np.asarray(names, dtype=object)
+        of_pairs = pair_names(names, as_combinations(self.pair))
+        return any(np.array_equal(own, self.feature_names_) for own in (names, of_pairs))
+
+    def _names(self, X):
+        combinations, names = as_combinations(self.pair), X.get_feature_names()
+        return pair_names(names, combinations) if X.are_pairs else names
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the neurons.
@@ -164,17 +207,15 @@ class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str or None, default=None
-            If given, must equal the names seen in `fit`.
+            If given, must equal the names of the neurons seen in `fit`.
 
         Returns
         -------
         feature_names_out : ndarray of str of shape (n_neurons,)
         """
         check_is_fitted(self)
-        if input_features is not None and not np.array_equal(
-            np.asarray(input_features, dtype=object), self.feature_names_
-        ):
-            raise ValueError("input_features is not equal to feature_names_")
+        if input_features is not None and not self._made_from(input_features):
+            raise ValueError("input_features is not equal to the names of the neurons seen in fit")
         return self.feature_names_.copy()
 
 

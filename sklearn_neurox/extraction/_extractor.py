@@ -11,11 +11,13 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklearn_neurox.extraction._activations import Activations
+from sklearn_neurox.extraction._attention_activations import plan_attention
 from sklearn_neurox.extraction._cache._activation_cache import ActivationCache, store_of
 from sklearn_neurox.extraction._cache._cached_source import cached_source
 from sklearn_neurox.extraction._cache._cached_texts import CachedTexts
+from sklearn_neurox.extraction._cache._pooled_source import pooled_source
 from sklearn_neurox.extraction._model._block_widths import join_neuron_names, widths_of
-from sklearn_neurox.extraction._model._blocks import check_components
+from sklearn_neurox.extraction._model._blocks import CROSS, WEIGHT_PARTS, check_components
 from sklearn_neurox.extraction._model._live_model import LiveModelMixin
 from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._torch_model import TorchModel
@@ -33,7 +35,8 @@ from sklearn_neurox.extraction._text._lost_context import (
     report_lost_context,
     report_single_words,
 )
-from sklearn_neurox.extraction._text._targets import read_rows_and_targets
+from sklearn_neurox.extraction._text._pair_spans import distinct_spans
+from sklearn_neurox.extraction._text._targets import read_cross_pairs, read_rows_and_targets
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._vocabulary import report_unknown
 from sklearn_neurox.extraction._text._windows import make_sequences
@@ -80,6 +83,16 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
           "neurons". Mixture-of-experts blocks have none.
         - ``"attention"``: the outputs of the block's self-attention heads, before the output
           projection mixes them. The names include the head (``"attention.3.h5.17"``).
+        - ``"attention_weights"``: for rows that are pairs, how much the first span attends to the
+          other (``"attention_weights.3.h5.to"``), and the other to the first (``".from"``), in each
+          head. The weights to a word are summed over its subwords, and those from a word averaged
+          over them [1]_. Read alone; see Notes.
+        - ``"cross_attention_weights"``: how much the decoder, with ``stack="decoder"``, attends
+          from the first span to the other one in the encoder's text
+          (``"decoder.cross_attention_weights.3.h5.to"``).
+        - ``"attention_summary"``: for words, three numbers per head, averaged over the subwords:
+          the ``entropy`` of the weights (in nats), the weight on the ``first`` token of the input,
+          special tokens included, and the weight of the word on it``self``.
         - ``"embedding"``: the token's vector in the embedding table, which is the same in every
           context (``"embedding.0.17"``; it has no layers). ``hidden.0``, in contrast, is the input
           of the first block, with positions, norms and whatever else the model adds.
@@ -132,7 +145,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         characters. Otherwise the model reads the special token, and a warning counts such rows.
 
     missing : {"zero", "nan", "error"}, default="zero"
-        What to do with a row that has no subwords, because the tokenizer drops all its characters,
+        What to do with a row that has no subwords (or, for attention weights, whose spans are in no
+        window together), because the tokenizer drops all its characters,
         such as a lone zero-width joiner, or because the tokens of its text cannot be matched with
         its words, which may happen with tokenizers written in Python: fill it with zeros or NaN,
         both with a warning that counts such rows, or raise an error.
@@ -175,7 +189,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         A folder that stores the activations of every text, for all layers, so that the model reads
         each text only once for all folds, layers, aggregations and processes. What a read-only
         folder lacks is computed without being stored, with a warning. `ActivationCache` has
-        options for what is stored. A `TorchModel` needs a ``fingerprint`` to be cached.
+        options for what is stored, such as pooled rows in place of all subwords. A `TorchModel`
+        needs a ``fingerprint`` to be cached.
 
     fingerprint : str or None, default=None
         Your own name for what a loaded model computes, by which the cache finds its activations.
@@ -219,6 +234,20 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
     When the decoder reads a text that the encoder has also read, its states may carry information
     about later words, through cross-attention. Give the decoder a text of its own with the column
     ``target``.
+
+    Attention weights need the model to compute its attention step by step ("eager"), which it is
+    asked to while they are read, and no longer; other threads that read the same model meanwhile
+    get the same states but for the last bits. They are reduced layer by layer: in memory are the
+    weights of one layer of one batch (and what the model itself needs to compute them), which are
+    ``n_heads * n_tokens * longest_text`` numbers for a batch of ``n_tokens``, and at most 32 MB
+    beside. Some older architectures, such as DeBERTa, keep all layers until the batch is done. A
+    cache does not hold them. The spans of a pair in a long text are read in the window that gives
+    both together the most context; if no window has both, the row is treated as ``missing``.
+
+    References
+    ----------
+    .. [1] K. Clark, U. Khandelwal, O. Levy and C. D. Manning, "What Does BERT Look At? An Analysis
+       of BERT's Attention", BlackboxNLP 2019, section 4.1.
 
     Examples
     --------
@@ -353,7 +382,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self : object
         """
         check_row_order(X, y)
-        rows, _ = read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
+        rows, *_ = self._read(X)
         report_lost_context(rows, X, y)
         self._blocks(self._request())
         return self
@@ -384,9 +413,10 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         Parameters
         ----------
         X : DataFrame, or array-like of str, of shape (n_samples,)
-            A frame of words with the columns ``text``, ``start`` and ``end``; a frame of whole
-            texts with the column ``text``; or a list of texts. A frame may also be a table of
-            another library, see `sklearn_neurox.words.words_frame`.
+            A frame of words with the columns ``text``, ``start`` and ``end``; a frame of pairs,
+            which also has ``other_start`` and ``other_end``, as `~sklearn_neurox.words.pair_frame`
+            makes it; a frame of whole texts with the column ``text``; or a list of texts. A frame
+            may also be a table of another library, see `sklearn_neurox.words.words_frame`.
 
             Optional columns: ``word`` must equal the characters from ``start`` to ``end``;
             ``token_index`` names the token that the row is, by its number in the text (from 0,
@@ -395,7 +425,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             ``text_pair`` is a second text that the model reads together with the first. With
             ``stack="decoder"``, ``target`` is the text that the decoder reads while the encoder
             reads ``text``; each row is then the part of the target from ``target_start`` to
-            ``target_end``, or all of it without these columns. Other columns are ignored.
+            ``target_end``, or all of it without these columns. Of a pair, the other span has the
+            same columns, with the prefix ``other_`` (``other_word``, ``other_target_start``). Other
+            columns are ignored.
 
         Returns
         -------
@@ -421,12 +453,14 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
     def _plan(self, X, check_rows=None):
         """Return the activations of `transform`, after a further check of the rows."""
         self._validate_params()
-        rows, contexts = read_rows_and_targets(X, stack=self.stack, caller=type(self).__name__)
+        rows, others, contexts = self._read(X)
         if check_rows is not None:
             check_rows(rows)
         request, texts = self._request(), (rows.texts, rows.pairs, contexts)
+        if request.component[0] in WEIGHT_PARTS:
+            return plan_attention(request, rows, others, contexts)
         cached = None if request.store is None else CachedTexts(request, *texts)
-        recalled = None if cached is None else cached.recall()
+        recalled = None if cached is None or request.store.pooled else cached.recall()
         tokenized = recalled or tokenize_texts(request, *texts)
         encodings, limit = tokenized.encodings, tokenized.limit
         alignment = align(rows, encodings, special_tokens=request.special_tokens)
@@ -434,13 +468,18 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         report_special(rows, encodings, alignment, split=request.split_special_tokens)
         report_unknown(rows, encodings, alignment, tokenized.unknown_id)
         check_lengths(rows, encodings, limit, overflow=request.overflow)
+        pairs = None
+        if rows.are_pairs:
+            alignment, pairs = distinct_spans(rows, alignment)
         sequences, placement, first_sequence = make_sequences(
             encodings, alignment, limit, causal=tokenized.causal
         )
         source = None
         if recalled is None:
             source = model_source(request, tokenized, contexts, sequences, first_sequence)
-        if cached is not None:
+        if cached is not None and request.store.pooled:
+            source = pooled_source(cached, tokenized, source, first_sequence)
+        elif cached is not None:
             source = cached_source(cached, tokenized, source, first_sequence, len(sequences))
         return Activations(
             source,
@@ -449,7 +488,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             alignment.ptr,
             first_token=find_first_tokens(rows, tokenized, first_sequence),
             missing=request.missing,
-            index=rows.index,
+            # A view, since joblib.Memory hashes an object that labels share unlike an equal one.
+            index=None if rows.index is None else rows.index.view(),
+            pairs=pairs,
         )
 
     def fill_cache(
@@ -495,13 +536,19 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         self._validate_params()
         if self.cache is None:
             raise ValueError("ActivationExtractor.fill_cache needs a folder: set it with cache=.")
+        if self._component() in WEIGHT_PARTS:
+            raise ValueError(
+                f"A cache holds no component={self._component()!r}: it would take the square "
+                "of the number of tokens of each text. Keep the matrix that SubwordAggregator "
+                "returns."
+            )
         portions = [X]
         if isinstance(X, Iterable) and not isinstance(X, Sized):
             # A filled cache knows the texts of the portions before; a dry run does not fill it.
             portions = portions_of(unrepeated(X) if dry_run else X, _PORTION)
         if not dry_run:
-            return sum(self._plan(portion)._source.fill() for portion in portions)
-        sizes = [self._plan(portion)._source.measure() for portion in portions]
+            return sum(self._plan(portion)._source_of().fill() for portion in portions)
+        sizes = [self._plan(portion)._source_of().measure() for portion in portions]
         total = np.array(sizes, dtype=np.int64).reshape(-1, 3).sum(axis=0)
         return pd.Series(total, index=["texts", "tokens", "bytes"])
 
@@ -526,8 +573,22 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         known = None if request.store is None else CachedTexts(request, []).known_blocks()
         return request.blocks[1] if known is None else known
 
+    def _read(self, X):
+        """Return the rows, the other spans if another text has them, and the encoder's texts."""
+        if self._component() == CROSS:
+            return read_cross_pairs(X, type(self).__name__)
+        name = type(self).__name__
+        rows, contexts = read_rows_and_targets(X, stack=self.stack, caller=name, takes_pairs=True)
+        return rows, None, contexts
+
+    def _component(self):
+        """Return the only component, None if there are several."""
+        asked = check_components(self.component)
+        return asked[0] if len(asked) == 1 else None
+
     def _request(self):
         """Freeze the parameters, so that lower layers never see the extractor itself."""
+        store = None if self._component() in WEIGHT_PARTS else store_of(self.cache)
         return ExtractionRequest(
             spec=self._spec(),
             component=check_components(self.component),
@@ -545,5 +606,5 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             max_batch_tokens=self.max_batch_tokens,
             n_jobs=self.n_jobs,
             verbose=int(self.verbose),
-            store=store_of(self.cache),
+            store=store,
         )

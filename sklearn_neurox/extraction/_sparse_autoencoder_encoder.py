@@ -182,15 +182,7 @@ class SparseAutoencoderEncoder(OwnSetOutputMixin, TransformerMixin, BaseEstimato
                 f"{len(names)} ({names[0]!r} to {names[-1]!r}). Fit it again."
             )
         source = EncodedSource(X._source, open_sae(self.sae), self.device, self.feature_names_)
-        return Activations(
-            source,
-            X._sequence,
-            X._position,
-            X._ptr,
-            first_token=X._first_token,
-            missing=X._missing,
-            index=X._index,
-        )
+        return X._with_source(source)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
         """Return the names of the features.
@@ -217,6 +209,11 @@ def _checked(X):
         raise TypeError(
             f"SparseAutoencoderEncoder encodes Activations, got {type(X).__name__}. Put an "
             "ActivationExtractor before it, or wrap stored arrays with Activations.from_arrays."
+        )
+    if hasattr(X._source, "strategies"):
+        raise ValueError(
+            "SparseAutoencoderEncoder encodes every token, but the cache of the "
+            "ActivationExtractor keeps only pooled rows. Take an ActivationCache without pooled=."
         )
     if X.is_sparse:
         raise ValueError("X is encoded already. Use one SparseAutoencoderEncoder in a pipeline.")

@@ -11,6 +11,7 @@ from sklearn_neurox.inspection._displays._ranking_agreement_display import Ranki
 from sklearn_neurox.inspection._displays._regularization_path_display import (
     RegularizationPathDisplay,
 )
+from sklearn_neurox.inspection._displays._sparse_probing_display import SparseProbingDisplay
 from sklearn_neurox.inspection._highlight._highlight import Highlight, highlight
 from sklearn_neurox.inspection._report._neuron_report import NeuronReport
 from sklearn_neurox.inspection._tables._neuron_summary import neuron_summary
@@ -29,6 +30,7 @@ __all__ = [
     "NeuronReport",
     "RankingAgreementDisplay",
     "RegularizationPathDisplay",
+    "SparseProbingDisplay",
     "highlight",
     "neuron_summary",
     "neuron_table",

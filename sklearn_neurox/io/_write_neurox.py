@@ -194,6 +194,13 @@ def _layers(names, n_features, n_layers):
 
 def _check_units(parts, n_units):
     """Raise an error if a file, which only counts the neurons of a layer, would rename some."""
+    not_neuron = (parts["unit"].isna() | parts["span"].notna()).to_numpy()
+    if not_neuron.any():
+        raise ValueError(
+            "NeuroX files hold the neurons of words, but the columns of H include "
+            f"{parts['neuron'][int(not_neuron.argmax())]!r}, which describes a pair of words or an "
+            "attention head. Save H with numpy.save or to_parquet instead."
+        )
     heads = parts["head"].fillna(0).to_numpy(dtype=np.int64)
     units = parts["unit"].to_numpy(dtype=np.int64)
     width = n_units // (heads.max() + 1)

@@ -7,6 +7,7 @@ from sklearn_neurox.probes._elastic_net._regressor import ElasticNetProbeRegress
 from sklearn_neurox.probes._elastic_net._regressor_cv import ElasticNetProbeRegressorCV
 from sklearn_neurox.probes._gaussian._gaussian import GaussianProbeClassifier
 from sklearn_neurox.probes._mean_difference._mean_difference import MeanDifferenceProbeClassifier
+from sklearn_neurox.probes._structural._structural_probe import StructuralProbe
 
 __all__ = [
     "ElasticNetProbeClassifier",
@@ -15,4 +16,5 @@ __all__ = [
     "ElasticNetProbeRegressorCV",
     "GaussianProbeClassifier",
     "MeanDifferenceProbeClassifier",
+    "StructuralProbe",
 ]

@@ -46,6 +46,12 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         Fraction of the oracle's score that may be lost: a number of neurons suffices if its score
         is at least ``oracle - delta * abs(oracle)``.
 
+    guarantee : bool, default=False
+        Whether to choose the smallest number of neurons for which the *upper bound* on the
+        fraction lost is at most ``delta``, not just its estimate. Without it, rows that ``fit``
+        has not seen often lose more than ``delta``, because the estimate is noisy and the search
+        stops at the first number that happens to suffice. The bound needs at least two folds.
+
     sizes : int, float, array-like of these, or None, default=None
         Numbers of neurons to try: numbers, as ints, or fractions of the neurons, as floats in
         (0, 1]; 1 is one neuron, and 1.0 is all. They are tried in
@@ -102,6 +108,11 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     slightly optimistic. For an unbiased estimate, score a pipeline that contains this selector on
     other rows.
 
+    With ``guarantee``, the bound is the one-sided 90% bound of a t test on the differences between
+    the folds' scores, with the variance that [2]_ corrects for overlapping training sets. In
+    simulations, at most one search in ten then loses more than ``delta`` on unseen rows. More
+    neurons are kept the fewer rows there are; if no number is sure to suffice, all are kept.
+
     Scores need not increase with the number of neurons. The search stops at the first number that
     suffices.
 
@@ -109,6 +120,8 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     ----------
     .. [1] F. Dalvi, H. Sajjad, N. Durrani, Y. Belinkov, "Analyzing Redundancy in Pretrained
        Transformer Models", EMNLP 2020.
+
+    .. [2] C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning, 2003.
 
     Examples
     --------
@@ -129,6 +142,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
 
     _parameter_constraints: dict = {
         "ranker": [HasMethods(["fit"]), None],
+        "guarantee": ["boolean"],
         "sizes": [*COUNT_CONSTRAINTS, "array-like"],
         **SEARCH_CONSTRAINTS,
     }
@@ -139,6 +153,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         *,
         ranker: BaseEstimator | None = None,
         delta: float = 0.01,
+        guarantee: bool = False,
         sizes: int | float | ArrayLike | None = None,
         cv: int | Iterable | BaseCrossValidator | None = None,
         scoring: str | Callable | None = None,
@@ -147,6 +162,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         self.estimator = estimator
         self.ranker = ranker
         self.delta = delta
+        self.guarantee = guarantee
         self.sizes = sizes
         self.cv = cv
         self.scoring = scoring
@@ -226,7 +242,9 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     def _find_fewest(self, folds, orders, sizes):
         fewer = sizes[sizes < self.n_features_in_].tolist()
         choices = ([order[:size] for order in orders] for size in fewer)
-        self.size_scores_ = folds.until_enough(choices, self.oracle_scores_, self.delta)
+        self.size_scores_ = folds.until_enough(
+            choices, self.oracle_scores_, self.delta, self.guarantee
+        )
         tried = [*fewer, self.n_features_in_][: len(self.size_scores_)]
         self.n_neurons_ = tried[-1]
         self.sizes_ = np.array(tried)

@@ -4,6 +4,7 @@
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.stats import t
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -16,6 +17,9 @@ from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._validation import check_weight
+
+# Of the one-sided bound on the score that a choice of columns loses.
+_CONFIDENCE = 0.9
 
 # Constraints on the parameters that these selectors share.
 SEARCH_CONSTRAINTS: dict = {
@@ -80,19 +84,40 @@ class FoldScores:
         """Fit and score the probe on the columns given for each fold."""
         return self._checked(self.map(self._score_columns, columns))
 
-    def until_enough(self, choices, oracle_scores, delta):
+    def until_enough(self, choices, oracle_scores, delta, guarantee=False):
         """Score growing choices of columns until one is enough, and return all these scores.
 
         A choice is enough if its mean score falls short of the oracle's by at most the fraction
-        ``delta``. If none is, the oracle's scores come last: its choice is all columns.
+        ``delta``; with ``guarantee``, if the upper bound on this is. If none is, the oracle's
+        scores come last: its choice is all columns.
         """
         oracle = oracle_scores.mean()
         scores = []
         for columns in choices:
             scores.append(self.of_columns(columns))
-            if scores[-1].mean() >= oracle - delta * abs(oracle):
+            is_enough = scores[-1].mean() >= oracle - delta * abs(oracle)
+            if guarantee and is_enough:
+                excess = oracle_scores - scores[-1] - delta * np.abs(oracle_scores)
+                is_enough = self._upper_bound(excess) <= 0
+            if is_enough:
                 return np.array(scores)
         return np.array([*scores, oracle_scores])
+
+    def _upper_bound(self, differences):
+        """Bound the mean difference between two probes, given one difference per fold.
+
+        The variance is corrected for the rows that the training sets share (Nadeau and Bengio,
+        "Inference for the Generalization Error", Machine Learning, 2003).
+        """
+        n_folds = len(self.folds)
+        if n_folds < 2:
+            raise ValueError(
+                f"{self.caller}(guarantee=True) needs at least two folds, because it estimates how "
+                "much scores vary from one to the next, but cv makes one."
+            )
+        ratio = np.mean([len(test) / len(train) for train, test in self.folds])
+        error = differences.std(ddof=1) * np.sqrt(1 / n_folds + ratio)
+        return differences.mean() + t.ppf(_CONFIDENCE, n_folds - 1) * error
 
     def _score_columns(self, train, test, columns):
         columns = np.sort(columns)

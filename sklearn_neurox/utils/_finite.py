@@ -78,6 +78,7 @@ def check_squares(X, names, caller):
     """Raise an error if squares of a column's values overflow, or vanish although they are not 0.
 
     Half precision is squared in single precision, and single precision in double where it must be.
+    Values that are not finite are for `check_all_finite` to name.
     """
     if X.dtype == np.float16:
         return
@@ -107,25 +108,31 @@ def _where(found, names):
 
 
 def _first_beyond(X, limit):
-    """Return row, column and value of the first entry beyond a limit; None if there is none."""
+    """Return row, column and value of the first finite entry beyond a limit, if there is one."""
     if issparse(X):
-        beyond = np.flatnonzero(np.abs(X.data) > limit)
+        beyond = np.flatnonzero(_is_beyond(X.data, limit))
         return (*place_of(X, beyond[0]), X.data[beyond[0]]) if len(beyond) else None
     for block in row_blocks(X):
         if max(X[block].max(initial=0), -X[block].min(initial=0)) > limit:
-            row, column = np.argwhere(np.abs(X[block]) > limit)[0]
-            return block.start + row, column, X[block][row, column]
+            places = np.argwhere(_is_beyond(X[block], limit))
+            if len(places):
+                row, column = places[0]
+                return block.start + row, column, X[block][row, column]
     return None
+
+
+def _is_beyond(values, limit):
+    return (np.abs(values) > limit) & np.isfinite(values)
 
 
 def _first_tiny(X, least):
     """Return row, column and value of the largest entry of the first column below a limit."""
     largest = np.zeros(X.shape[1])
-    if issparse(X):
-        np.maximum.at(largest, X.indices, np.abs(X.data))
-    else:
-        for block in row_blocks(X):
-            with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):
+        if issparse(X):
+            np.maximum.at(largest, X.indices, np.abs(X.data))
+        else:
+            for block in row_blocks(X):
                 np.maximum(largest, X[block].max(axis=0), out=largest)
                 np.maximum(largest, -X[block].min(axis=0), out=largest)
     columns = np.flatnonzero((largest > 0) & (largest < least))

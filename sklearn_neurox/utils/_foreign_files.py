@@ -12,6 +12,22 @@ import os
 import stat
 from pathlib import Path
 
+_READING = sum(
+    getattr(os, flag, 0)
+    for flag in ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+)
+_MAX_SETTINGS = 100 << 20
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+class NotRegularError(ValueError):
+    """A path is not a regular file; the message says what it is."""
+
 
 def as_path(path: str | bytes | os.PathLike, what: str) -> Path:
     """Return a path, after checking that the system can have a file of this name.
@@ -39,10 +55,21 @@ def as_path(path: str | bytes | os.PathLike, what: str) -> Path:
     return Path(text)
 
 
-def check_regular(path, what, *, pipes=False):
+def expanded(path: Path, what: str) -> Path:
+    """Replace a leading ``~`` by the home of the user; ``what`` names the path in the error."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"{what} is {str(path)!r}, but {path.parts[0]!r} has no home folder. Correct the path."
+        ) from None
+
+
+def check_regular(path, what, *, pipes=False, may_be_empty=False):
     """Raise an error unless a path leads to a file that can be read and is not empty.
 
-    A named pipe, which blocks until someone writes to it, is accepted with ``pipes=True``.
+    A named pipe, which blocks until someone writes to it, is accepted with ``pipes=True``, and an
+    empty file with ``may_be_empty=True``.
     ``what`` says what the file should be ("a NeuroX file").
     """
     try:
@@ -60,8 +87,47 @@ def check_regular(path, what, *, pipes=False):
         raise ValueError(f"{path} is a pipe, a socket or a device. Pass the path of {what}.")
     if not os.access(path, os.R_OK):
         raise PermissionError(f"{path}: you have no permission to read this file. Change its mode.")
-    if status.st_size == 0:
+    if status.st_size == 0 and not may_be_empty:
         raise ValueError(f"{path} is empty. Create it again: it should be {what}.")
+
+
+def open_regular(path):
+    """Open a regular file for reading; raise a NotRegularError for anything else.
+
+    Never follows a link, and never waits for a pipe.
+    """
+    return os.fdopen(descriptor_of_regular(path), "rb")
+
+
+def descriptor_of_regular(path):
+    """Do as `open_regular`, and return the descriptor."""
+    _check_regular(os.lstat(path))
+    descriptor = os.open(path, _READING)
+    try:
+        _check_regular(os.fstat(descriptor))  # it may have been replaced just now
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(found):
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "a special file")
+        raise NotRegularError(f"it is {kind}, not a regular file")
+
+
+def read_settings(path, what, remedy):
+    """Return the bytes of a small file; raise an error that names it if it is none, or not small.
+
+    ``what`` says what the file should be, and ``remedy`` what to do.
+    """
+    check_regular(path, what)
+    size = os.path.getsize(path)
+    if size > _MAX_SETTINGS:
+        raise ValueError(f"{path} takes {gigabytes(size)}, too much for {what}. {remedy}")
+    with open(path, "rb") as file:
+        return file.read(_MAX_SETTINGS)
 
 
 @contextlib.contextmanager

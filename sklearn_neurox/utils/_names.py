@@ -4,13 +4,20 @@
 import numpy as np
 import pandas as pd
 
+# What a column of a pair of spans holds: the neuron of one of them, or a combination of both.
+PAIR_PARTS = {
+    "concat": ("first", "other"),
+    "difference": ("difference",),
+    "product": ("product",),
+}
+_SPAN = r"(?:(?P<span>first|other|difference|product)\.)?"
 # "decoder.attention.3.h5.17", possibly with the "prefix__" of a FeatureUnion.
 _NAME = (
-    r"^(?:.*__)?(?:(?P<stack>encoder|decoder)\.)?(?P<component>[A-Za-z_]\w*)"
-    r"\.(?P<layer>\d+)\.(?:h(?P<head>\d+)\.)?(?P<unit>\d+)$"
+    rf"^(?:.*__)?{_SPAN}(?:(?P<stack>encoder|decoder)\.)?(?P<component>[A-Za-z_]\w*)"
+    r"\.(?P<layer>\d+)\.(?:h(?P<head>\d+)\.)?(?:(?P<unit>\d+)|to|from|entropy|first|self)$"
 )
 # "module:encoder.layer.2.output.dense.17": the number in the path is the block number.
-_MODULE_NAME = r"^(?:.*__)?(?P<component>module:.+)\.(?P<unit>\d+)$"
+_MODULE_NAME = rf"^(?:.*__)?{_SPAN}(?P<component>module:.+)\.(?P<unit>\d+)$"
 _BLOCK_IN_PATH = r"[:.](\d+)(?:\.|$)"
 
 
@@ -38,6 +45,15 @@ def block_neuron_names(block, n_units, *, n_heads=None):
     )
 
 
+def pair_names(names, combinations):
+    """Name the columns of pairs, such as ``"first.hidden.3.7"``, combination by combination.
+
+    ``combinations`` are keys of `PAIR_PARTS`.
+    """
+    spans = [span for combination in combinations for span in PAIR_PARTS[combination]]
+    return np.array([f"{span}.{name}" for span in spans for name in names], dtype=object)
+
+
 def parse_neuron_names(names):
     """Split neuron names into their parts.
 
@@ -48,11 +64,13 @@ def parse_neuron_names(names):
 
     Returns
     -------
-    parts : DataFrame of shape (n_neurons, 6)
-        Columns ``neuron`` (the name as given), ``stack``, ``component``, ``layer``, ``head`` and
-        ``unit``. Parts absent from a name are missing values; a name of another form (``"x0"``)
-        has only its ``neuron``. The layer of a module is the first number in its path plus one,
-        which is the layer of the block that contains it.
+    parts : DataFrame of shape (n_neurons, 7)
+        Columns ``neuron`` (the name as given), ``span`` ("first", "other", "difference" or
+        "product", for pairs), ``stack``, ``component``, ``layer``, ``head`` and ``unit``. Parts
+        absent from a name are missing values; a name of another form (``"x0"``) has only its
+        ``neuron``; attention weights (``"attention_weights.3.h5.to"``) have no unit. The layer of a
+        module is the first number in its path plus one, which is the
+        layer of the block that contains it.
     """
     names = pd.Series(np.asarray(names, dtype=object), dtype=object)
     text = names.astype(str)
@@ -63,7 +81,8 @@ def parse_neuron_names(names):
         parts[column] = pd.to_numeric(parts[column]).astype("Int64")
     if is_module.any():
         block = pd.to_numeric(modules["component"].str.extract(_BLOCK_IN_PATH)[0]).astype("Int64")
-        parts["component"] = parts["component"].fillna(modules["component"])
+        for column in ("span", "component"):
+            parts[column] = parts[column].fillna(modules[column])
         parts["layer"] = parts["layer"].fillna(block + 1)
         parts["unit"] = parts["unit"].fillna(pd.to_numeric(modules["unit"]).astype("Int64"))
     parts.insert(0, "neuron", names)

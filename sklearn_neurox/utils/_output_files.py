@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Output files: check their paths before the work starts, and never leave one incomplete."""
 
+import errno
 import os
 import uuid
 
@@ -12,6 +13,10 @@ def check_writable(path, what):
     as_path(path, "The path of the output")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder. Name a file in it.")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(
+            f"{what} cannot be written to {path}, a pipe, a socket or a device. Name a file."
+        )
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"{what} cannot be written to {path}: there is no folder {path.parent}. Create it "
@@ -27,6 +32,8 @@ def check_writable(path, what):
 def write_whole(file, write):
     """Call ``write`` with a temporary file name, then rename, so ``file`` is never incomplete."""
     as_path(file, "The path of the output")
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise OSError(errno.EEXIST, "there is something else than a file", str(file))
     scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     try:
         write(str(scratch))

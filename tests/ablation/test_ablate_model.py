@@ -530,7 +530,7 @@ def test_a_torch_model():
     [
         (["hidden.1.2", "x0", "x1"], r"'x0' \(2 in total\), which is not the name of a neuron. G"),
         ([3, 5], r"neuron 3 \(2 in total\), which is an index, not the name"),
-        (3, "'neurons' parameter of ablate_model must be"),
+        (3, "must be an array-like"),
         ([0.5, 0.25], "holds numbers, which do not say"),
         (["attention.1.h2"], "'attention.1.h2', but 'attention.1' has the heads 'h0' to 'h1'"),
         (["attention.3.h0"], r"attention in the layers \[1, 2\]"),

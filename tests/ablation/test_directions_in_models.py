@@ -61,6 +61,7 @@ def frame(matrix):
     return pd.DataFrame(np.atleast_2d(matrix), columns=NAMES)
 
 
+@pytest.mark.slow
 def test_fills_along_one_direction_equal_formulas_by_hand(loaded):
     model, tokenizer = loaded
     unit = torch.tensor(ONE / np.linalg.norm(ONE), dtype=torch.float32)
@@ -85,6 +86,14 @@ def test_fills_along_one_direction_equal_formulas_by_hand(loaded):
         for what in (frame(ONE), pd.Series(ONE, index=NAMES), frame(ONE)[NAMES[::-1]]):
             found = ours(model, tokenizer, what, **options)
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5, msg=str(options))
+
+
+def test_projecting_out_equals_a_hook_by_hand(loaded):
+    model, tokenizer = loaded
+    unit = torch.tensor(ONE / np.linalg.norm(ONE), dtype=torch.float32)
+    expected = by_hand(model, tokenizer, lambda h: h - (h @ unit)[:, None] * unit)
+    found = ours(model, tokenizer, frame(ONE))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_several_directions_are_removed_together(loaded):
@@ -193,6 +202,10 @@ def test_a_direction_that_half_precision_cannot_hold(loaded):
         model.half()
         with pytest.raises(OverflowError, match="'hidden.1'"):
             ours(model, tokenizer, frame(1e6 * ONE), fill="translate")
+        big = 4e4 * np.sign(ONE)
+        with ablate_model(model, frame(big), fill="translate"):
+            with pytest.raises(OverflowError, match="moved to where float16"):
+                ours(model, tokenizer, frame(big), fill="translate")
     finally:
         model.float()
 
@@ -262,3 +275,20 @@ def test_a_real_decoder(decoder):
             found = model(**inputs).logits
     # Logits of size 20 in float32; the sink has a norm of 23,000 there.
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*attention sink:UserWarning")
+def test_erasing_in_a_real_decoder(decoder):
+    words = make_tagged_words(25, random_state=0)
+    extractor = ActivationExtractor(decoder, layers=[15])
+    aggregator = SubwordAggregator("last").set_output(transform="pandas")
+    H = aggregator.fit_transform(extractor.transform(words))
+    eraser = ConceptEraser().fit(H, words["upos"])
+    with ablate_model(extractor, eraser):
+        erased = aggregator.fit_transform(extractor.transform(words))
+    expected = eraser.transform(H)
+    # First words are sinks: each row is compared with its own size.
+    error = np.linalg.norm(erased - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    assert error.max() < 1e-5
+    assert abs(MeanDifferenceProbeClassifier().fit(erased, words["upos"]).coef_).max() < 1e-2

@@ -45,6 +45,7 @@ def batch(folder):
     }
 
 
+@pytest.mark.slow
 def test_steered_generation_equals_hooks_by_hand(model, folder):
     inputs = batch(folder)
     width = inputs["input_ids"].shape[1]

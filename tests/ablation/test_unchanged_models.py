@@ -122,6 +122,7 @@ def test_memory_does_not_return_the_unchanged_model(folder, tmp_path):
     np.testing.assert_array_equal(_read(nested), plain)
 
 
+@pytest.mark.slow
 def test_no_intervention_is_seen_by_a_cache(folder, tmp_path):
     live = AutoModel.from_pretrained(folder)
     plain = _read(_features(live, cache=tmp_path))

@@ -65,7 +65,7 @@ def test_neuroxs_files_hold_what_python_gives(tmp_path, model, source, words, su
 
 
 def test_one_file_a_layer(tmp_path, model, source, words):
-    arguments = ["--decompose-layers", "--dtype", "float16", "--layers", "1,2"]
+    arguments = ["--decompose-layers", "--output-dtype", "float16", "--layers", "1,2"]
     assert main(["extract", model, source, str(tmp_path / "acts.hdf5"), *arguments]) == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["acts-layer1.hdf5", "acts-layer2.hdf5"]
     activations, _ = read_neurox(tmp_path / "acts.hdf5", words)
@@ -251,3 +251,32 @@ def test_processes_fill_a_cache(tmp_path, model, source, words):
     H = extracted(model, words, cache=cache)
     np.testing.assert_allclose(H, extracted(model, words), atol=1e-6)
     assert ActivationCache(cache).info()["sentences"].sum() == words["text"].nunique()
+
+
+def test_large_models_are_read_in_their_own_precision(tmp_path, source, words, capsys):
+    """Each option does what the parameter of that name does; a value that cannot be is refused."""
+    folder = make_tiny_model("llama", n_layers=2, hidden_size=16)
+    for arguments, parameters in [
+        (["--dtype", "bfloat16"], {"dtype": "bfloat16"}),
+        (["--prefix", "the"], {"prefix": "the"}),
+        (["--prefix", "bos", "--dtype", "auto"], {"prefix": "bos", "dtype": "auto"}),
+        (["--dtype", "bfloat16", "--output-dtype", "float16"], {"dtype": "bfloat16"}),
+    ]:
+        output = tmp_path / "acts.npy"
+        assert main(["extract", folder, source, str(output), *arguments]) == 0
+        H, expected = np.load(output), extracted(folder, words, **parameters).to_numpy()
+        assert H.dtype == ("float16" if "--output-dtype" in arguments else "float32")
+        np.testing.assert_array_equal(H, expected.astype(H.dtype))
+    plain = extracted(folder, words).to_numpy()
+    assert not np.array_equal(plain, extracted(folder, words, dtype="bfloat16").to_numpy())
+    for wrong in (["--dtype", "float64"], ["--dtype", "int8"]):
+        with pytest.raises(SystemExit):
+            main(["extract", folder, source, str(output), *wrong])
+    capsys.readouterr()
+
+
+def test_a_device_map_needs_accelerate(tmp_path, model, source, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    output = str(tmp_path / "acts.npy")
+    assert main(["extract", model, source, output, "--device-map", "auto"]) == 1
+    assert "accelerate" in capsys.readouterr().err

@@ -95,7 +95,7 @@ def test_fit_returns_self_and_sets_only_what_ends_in_an_underscore(tiny, words):
     aggregator = SubwordAggregator()
     plan = extractor.transform(words)
     assert aggregator.fit(plan, words["tag"]) is aggregator
-    parameters = {"strategy", "dtype", "memmap", "sparse_output"}
+    parameters = {"strategy", "dtype", "memmap", "pair", "sparse_output"}
     assert set(aggregator.__dict__) == {*parameters, "feature_names_", "n_features_out_"}
     assert extractor.__dict__ == before
 

@@ -147,3 +147,11 @@ def test_written_layers_keep_their_numbers(suffix, decompose_layers, tmp_path):
         for file in folder.iterdir():
             found = table(file)
             assert file.stem == (f"acts-layer{found[0]}" if decompose_layers else "acts")
+
+
+@pytest.mark.parametrize("suffix", [".hdf5", ".json", ".pt"])
+@pytest.mark.parametrize("layers", [[1, 2], [2, 3], [3, 1]])
+def test_some_layers_of_a_file_of_all(suffix, layers, tmp_path):
+    path = tmp_path / f"acts{suffix}"
+    neurox_file(path, [0, 1, 2, 3])
+    assert table(path, layers=layers) == layers

@@ -124,7 +124,7 @@ def test_what_computes_with_squares_reads_them_or_names_the_column():
     ]  # fmt: skip
     for estimator in estimators:
         for value, message in ((1e-200, "too small for float64"), (1e200, "too large for float64")):
-            X = pd.DataFrame(BASE, columns=list("abcdef"))
+            X = pd.DataFrame(BASE.copy(), columns=list("abcdef"))
             X["c"] *= value
             options = {"reference": OTHER} if isinstance(estimator, CrossModelRanker) else {}
             for matrix in (X, X.to_numpy()):

@@ -12,12 +12,13 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 
-from sklearn_neurox.ablation import NeuronAblator
+from sklearn_neurox.ablation import NeuronAblator, ablation_curve, ablation_table
 from sklearn_neurox.evaluation import layer_profile
-from sklearn_neurox.inspection import top_words
-from sklearn_neurox.probes import ElasticNetProbeClassifier
+from sklearn_neurox.inspection import NeuronReport, top_words
+from sklearn_neurox.probes import ElasticNetProbeClassifier, MeanDifferenceProbeClassifier
 from sklearn_neurox.ranking import (
     AveragePrecisionRanker,
     ConsensusRanker,
@@ -167,6 +168,61 @@ def test_top_words_and_layer_profile_agree_with_dense():
     np.testing.assert_allclose(found["score"], expected["score"], atol=0.02)
 
 
+def test_ablation_curve_and_table_agree_with_dense():
+    X, y = features(120)
+    probe = MeanDifferenceProbeClassifier()
+    options = {"groups": np.arange(len(y)) // 3, "cv": GroupKFold(2), "random_state": 0}
+    options |= {"fill": ["zero", "resample", "mean"], "fractions": [3, 1.0], "n_draws": 1}
+    expected = ablation_curve(probe, X, y, **options)
+    for given in (sparse.csr_matrix(X), sparse.coo_matrix(X), sparse.csc_array(X)):
+        before = given.copy()
+        found = ablation_curve(probe, given, y, **options)
+        assert found.drop(columns="score").equals(expected.drop(columns="score"))
+        np.testing.assert_allclose(found["score"], expected["score"], atol=0.017)  # one word
+        assert (given != before).nnz == 0
+    options |= {"rankings": [ProbelessRanker(), IoURanker()], "probes": {"own": probe}}
+    options["sample_weight"] = np.random.RandomState(0).randint(1, 3, size=len(y))
+    tables = [ablation_table(matrix, y, **options) for matrix in (X, sparse.csr_matrix(X))]
+    np.testing.assert_allclose(tables[1]["score"], tables[0]["score"], atol=0.04)
+    identity = FunctionTransformer(sparse.csr_matrix)  # CSR from the steps before a probe
+    found = ablation_table(X, y, features=identity, **options)
+    assert found.equals(tables[1])
+
+
+def test_a_curve_that_would_be_dense_is_refused_before_anything_is_fitted():
+    X, y = features(60, 2000)
+    X[:, 40:] = np.random.RandomState(0).uniform(size=(60, 1960)) < 0.01
+    given, fitted = sparse.csr_matrix(X), []
+
+    class Spy(LogisticRegression):
+        def fit(self, X, y):
+            fitted.append(type(X))
+            return super().fit(X, y)
+
+    options = {"cv": GroupKFold(2), "groups": np.arange(60), "n_draws": 1, "random_state": 0}
+    for fill in ("mean", 1.0, ["zero", "mean"]):
+        with pytest.raises(ValueError, match=r"ablation_curve\(fill=.*would store .*fill='zero'"):
+            ablation_curve(Spy(), given, y, fill=fill, **options)
+    assert not fitted
+    assert len(ablation_curve(Spy(), given, y, fill="mean", retrain=True, **options)) > 0
+    assert len(ablation_curve(Spy(), given, y, fill="zero", **options)) > 0
+    assert all(issubclass(kind, sparse.csr_matrix) for kind in fitted)
+
+
+def test_a_report_agrees_with_dense():
+    X, y = features()
+    words = np.array([f"w{i}" for i in np.random.RandomState(1).randint(8, size=len(y))])
+    X = X.astype(np.float32)
+    ranker, found = LCARanker(_probe()).fit(X, y), []
+    for given in (X, sparse.csr_matrix(X), sparse.coo_array(X)):
+        report = NeuronReport(ranker, given, y, words, min_count=2)
+        assert report._repr_html_()
+        arrays = dict(report._data["arrays"])
+        del arrays["mean"]  # whose last bits depend on the layout of the memory
+        found.append({**report._data, "arrays": arrays})
+    assert found[0] == found[1] == found[2]
+
+
 _MEASURE = """
 import json, sys, warnings
 import numpy as np
@@ -211,6 +267,7 @@ few = selection.MinimalNeuronSelector(
 vote = ranking.ConsensusRanker([("a", ranking.ProbelessRanker())])
 profile = {"n_layers": 2, "cv": halves, "n_bootstrap": 5}
 ablate = ablation.NeuronAblator
+curve = {"fractions": 0.1, "n_draws": 1, "cv": halves, "fill": ["zero", "resample"]}
 jobs = {
     "classifier": lambda X, y: lean(standardize=True).fit(X, y).predict_proba(X),
     "two classes": lambda X, y: lean().fit(X, y > 0).predict(X),
@@ -233,6 +290,20 @@ jobs = {
         lean(), X, y, groups=groups[: len(y)], **profile
     ),
     "top words": lambda X, y: inspection.top_words(X, words[: len(y)], range(300), min_count=1),
+    "curve": lambda X, y: ablation.ablation_curve(
+        lean(), X, y, groups=groups[: len(y)], **curve
+    ),
+    "table": lambda X, y: ablation.ablation_table(
+        X,
+        y,
+        rankings=[ranking.ProbelessRanker()],
+        probes=[lean()],
+        groups=groups[: len(y)],
+        **curve,
+    ),
+    "report": lambda X, y: inspection.NeuronReport(
+        ranking.ProbelessRanker().fit(X, y), X, y, words[: len(y)], n_detailed=50
+    ),
 }
 found = {}
 small = data(600, 900)
@@ -259,6 +330,8 @@ def test_nothing_takes_the_memory_of_the_dense_matrix():
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     grown = json.loads(done.stdout)
-    assert len(grown) == 19
+    assert len(grown) == 22
+    # A block of the columns at a time, of 16 MB, in several forms.
+    assert grown.pop("report") < 200
     # The coefficients of three classes in float64, of which solvers hold some dozens: 0.6 MB each.
     assert max(grown.values()) < 60, grown

@@ -12,6 +12,7 @@ import re
 from importlib import import_module
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -43,10 +44,13 @@ WRONG = (_Nothing(), "no such option", -1, -0.5, np.nan, np.inf, 2.5, 10**9)
 MADE_BY_THE_PACKAGE = {
     "Activations", "Highlight", "OnlineCode", "AblationCurveDisplay", "ClassScoresDisplay",
     "LayerProfileDisplay", "NeuronDistributionDisplay", "RankingAgreementDisplay",
-    "RegularizationPathDisplay", "SKOPS_TRUSTED", "clear_loaded_models", "demo_model_path",
+    "RegularizationPathDisplay", "SKOPS_TRUSTED", "SparseProbingDisplay", "clear_loaded_models",
+    "demo_model_path",
 }  # fmt: skip
 # Any value may be a label.
-ANY_VALUE = {("annotate", "positive"), ("annotate", "negative")}
+ANY_VALUE = {
+    ("annotate", "positive"), ("annotate", "negative"), ("sparse_probing_curve", "label"),
+}  # fmt: skip
 # Other words for a parameter that a message may use.
 ALSO = {"folder": ["PathLike"], "words": ["iterable"]}
 RNG = np.random.RandomState(0)
@@ -87,7 +91,9 @@ def _right_calls(folder):
         "SelectivityScorer": {},
         "baseline_table": {"words": words, "y": Y, "estimator": probe, "X": X, **folds},
         "cka": {"X": X, "Y": X},
+        "control_heads": {"words": _sentences()},
         "control_labels": {"words": words, "y": Y},
+        "distance_spearman_score": {**_distances(), "lengths": (2, 9)},
         "layer_profile": {"estimator": probe, "X": X, "y": Y, "n_layers": 2, **folds},
         "leakage_report": {"words": words, **folds},
         "maxcorr": {"X": X, "Y": X},
@@ -97,7 +103,9 @@ def _right_calls(folder):
         "selectivity_score": {
             "estimator": probe, "X": X, "y": Y, "control_y": control, **folds
         },
+        "sparse_probing_curve": {"X": X, "y": Y, "n_neurons": 1, "estimator": probe, **folds},
         "svcca": {"X": X, "Y": X},
+        "uuas_score": _distances(),
         "ActivationCache": {"folder": path},
         "chat_frame": {"chats": [[{"role": "assistant", "content": "One"}]], "tokenizer": chat},
         "score_tokens": {"pipeline": _scored(model, words), "texts": ["One text", "Another"]},
@@ -113,10 +121,22 @@ def _right_calls(folder):
         "read_neurox": {"path": f"{path}/none.json", "words": words},
         "write_neurox": {"path": f"{path}/acts.json", "H": X, "words": words, "n_layers": 2},
         "annotate": {"words": words, "by": "^a"},
+        "pair_frame": {"words": words, "rows": ([0, 2], [1, 3])},
         "read_conllu": {"path": f"{path}/none.conllu"},
         "read_parallel": {"text": f"{path}/none.txt", "labels": f"{path}/none.txt"},
         "words_frame": {"words": [["a", "b"], ["c"]]},
     }  # fmt: skip
+
+
+def _sentences():
+    return make_tagged_words(3, random_state=0)
+
+
+def _distances():
+    """Return the distances and pairs of one sentence of three words."""
+    spans = {"start": [0, 0, 2], "end": [1, 1, 3], "other_start": [2, 4, 4], "other_end": [3, 5, 5]}
+    pairs = pd.DataFrame({"text": "a b c", **spans})
+    return {"y_true": [1, 2, 1], "y_pred": [0.5, 2.5, 1.5], "pairs": pairs}
 
 
 def _scored(model, words):

@@ -243,3 +243,53 @@ def test_shuffled_labels_give_chance_in_a_pipeline_tuned_at_every_step():
     assert means["true"] > 0.85
     # Three standard errors of 600 fair coin flips.
     assert abs(means["shuffled"] - 0.5) < 3 * 0.5 / np.sqrt(600)
+
+
+def test_the_guarantee_bounds_the_loss_by_a_corrected_t_test():
+    planted = _planted(effect=0.5, n_informative=12)
+    groups = np.arange(600)
+    sizes = [1, 2, 4, 8, 16, 30]
+    options = {"ranker": ProbelessRanker(), "delta": 0.03, "sizes": sizes}
+    sure = MinimalNeuronSelector(LogisticRegression(), guarantee=True, **options)
+    sure.fit(planted.X, planted.y, groups=groups)
+    plain = MinimalNeuronSelector(LogisticRegression(), **options)
+    plain.fit(planted.X, planted.y, groups=groups)
+    assert plain.n_neurons_ <= sure.n_neurons_
+    is_enough = []
+    for scores in sure.size_scores_:
+        lost = sure.oracle_scores_ - scores - 0.03 * sure.oracle_scores_
+        # Five folds, each tested on a quarter as many rows as it is trained on.
+        error = np.std(lost, ddof=1) * np.sqrt(1 / 5 + 1 / 4)
+        is_enough.append(lost.mean() + 1.5332062737 * error <= 0)
+    if sure.n_neurons_ < 40:
+        assert is_enough == [False] * (len(is_enough) - 1) + [True]
+    with pytest.raises(ValueError, match="guarantee=True.*at least two folds"):
+        MinimalNeuronSelector(
+            LogisticRegression(), guarantee=True, cv=[(np.arange(300), np.arange(300, 600))]
+        ).fit(planted.X, planted.y)
+
+
+@pytest.mark.slow
+def test_with_the_guarantee_few_runs_lose_more_on_unseen_rows():
+    n_runs, n_samples, n_neurons = 100, 400, 24
+    shifts = 0.9 * 0.8 ** np.arange(n_neurons)
+    probe = LogisticRegression(C=0.1)
+    rates = {}
+    for guarantee in (False, True):
+        selector = MinimalNeuronSelector(
+            probe, ranker=ProbelessRanker(), guarantee=guarantee, sizes=[1, 2, 3, 4, 6, 8, 12, 16]
+        )
+        too_much = []
+        for seed in range(n_runs):
+            rng = np.random.default_rng(seed)
+            y = rng.integers(0, 2, n_samples + 8000)
+            X = rng.standard_normal((len(y), n_neurons)) + np.outer(y, shifts)
+            seen, unseen = slice(n_samples), slice(n_samples, None)
+            groups = np.arange(n_samples) // 2
+            kept = selector.fit(X[seen], y[seen], groups=groups).get_support()
+            oracle = probe.fit(X[seen], y[seen]).score(X[unseen], y[unseen])
+            score = probe.fit(X[seen][:, kept], y[seen]).score(X[unseen][:, kept], y[unseen])
+            too_much.append(score < oracle * (1 - selector.delta))
+        rates[guarantee] = np.mean(too_much)
+    assert rates[False] > 0.3
+    assert rates[True] <= 0.1

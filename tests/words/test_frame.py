@@ -217,3 +217,9 @@ def test_errors_say_what_and_where(arguments, message):
     with pytest.raises((TypeError, ValueError), match=message) as caught:
         words_frame(**arguments)
     assert re.match("[A-Z]|text=", str(caught.value))
+
+
+def test_labels_of_any_type_stay_as_they_are():
+    for labels in ([True, None], [("p", 1), ("q", 2)], [None, frozenset("a")]):
+        frame = words_frame([["a", "b"]], {"x": [labels]})
+        assert frame["x"].tolist() == labels

@@ -117,6 +117,7 @@ class ConceptEraser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     See Also
     --------
     erasure_table : Measure what erasing a concept costs.
+    ablate_model : Erase the concept inside a model while it runs.
     NeuronAblator : Ablate neurons instead of directions.
     sklearn_neurox.probes.MeanDifferenceProbeClassifier : A probe with such directions.
 

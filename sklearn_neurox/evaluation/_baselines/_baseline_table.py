@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import delayed
 
+from sklearn_neurox.evaluation._baselines._distance_baseline import are_pairs, distance_baseline
 from sklearn_neurox.evaluation._baselines._type_baseline import (
     TypeLabelClassifier,
     TypeMeanRegressor,
@@ -33,7 +34,9 @@ from sklearn_neurox.utils._validation import check_equal_lengths, check_row_orde
 from sklearn_neurox.utils._word_columns import word_forms
 
 _FROM_WORDS = ("majority", "word type", "characters")
+_FROM_PAIRS = ("distance",)
 _FROM_PROBE = ("shuffled labels", "untrained model", "probe")
+_NAMES = (*_FROM_WORDS, *_FROM_PAIRS, *_FROM_PROBE)
 
 
 class _Contender(NamedTuple):
@@ -84,7 +87,8 @@ def baseline_table(
     Parameters
     ----------
     words : table with the column ``word``, or array-like of str of shape (n_words,)
-        The words. Must be a frame of words if ``estimator`` is fitted on words.
+        The words, or pairs of words as returned by `pair_frame`. Must be a frame if ``estimator``
+        is fitted on words.
 
     y : array-like of shape (n_words,)
         Labels or targets.
@@ -135,6 +139,10 @@ def baseline_table(
           prediction of ``"majority"``;
         - ``"characters"``: logistic regression, or ridge regression, on the counts of character
           n-grams (1 to 4 characters, with word boundaries marked);
+        - ``"distance"``, only for pairs: a decision tree (at least 10 training pairs per leaf) on
+          the distance between the words of a pair and on which of them is first. The distance is
+          the column ``distance`` or, without it, that of the positions or else of the spans. For
+          pairs, the two rows before read the first word only;
         - ``"shuffled labels"``: the estimator with permuted training labels; a score above chance
           means that something leaks, such as neurons that were selected on test rows;
         - ``"untrained model"``: the estimator on the untrained model;
@@ -221,6 +229,8 @@ def _contenders(words, estimator, X, X_untrained, classes):
     )
     estimators = zip(_FROM_WORDS, (constant, memory, spelling), strict=True)
     contenders = {name: _Contender(own, words) for name, own in estimators}
+    if are_pairs(words):
+        contenders["distance"] = _Contender(distance_baseline(classes=classes), words)
     if estimator is None:
         return contenders
     own_X = words if X is None else X
@@ -253,10 +263,15 @@ def _choose(contenders, baselines):
     if baselines is None:
         return contenders
     for name in baselines:
-        if name not in (*_FROM_WORDS, *_FROM_PROBE):
+        if name not in _NAMES:
             raise ValueError(
                 "The 'baselines' parameter of baseline_table must be a subset of "
-                f"{[*_FROM_WORDS, *_FROM_PROBE]}, got {name!r}."
+                f"{[*_NAMES]}, got {name!r}."
+            )
+        if name in _FROM_PAIRS and name not in contenders:
+            raise ValueError(
+                f"The row {name!r} of baseline_table cannot be computed, because the words are not "
+                "pairs. Pass a frame of pairs, as returned by pair_frame."
             )
         if name not in contenders:
             raise ValueError(

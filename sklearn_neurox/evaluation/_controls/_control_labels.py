@@ -91,6 +91,7 @@ def control_labels(
     --------
     selectivity_score : Compare a probe on the task and on the control.
     ControlTaskClassifier : Do the same inside a search.
+    control_heads : The control task for dependency arcs.
 
     Notes
     -----
@@ -102,9 +103,8 @@ def control_labels(
     probability of the label. Each label therefore wins with its probability [2]_.
 
     The type control is the one that the authors of [1]_ use for parts of speech. Their second
-    control, for heads of dependency arcs, attaches each type to itself, to the first word or to the
-    last word. Word labels have no heads; ``kind="position"`` keeps the idea that the answer depends
-    on the position, with the classes of the task.
+    control, for heads of dependency arcs, is `control_heads`; ``kind="position"`` keeps its idea
+    that the answer depends on the position, with the classes of the task.
 
     References
     ----------

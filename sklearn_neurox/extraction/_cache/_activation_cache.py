@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ from sklearn_neurox.extraction._cache._cache_folder import (
     MARKER,
     SUFFIX,
     foreign_names,
+    is_current,
     is_marked,
     list_folders,
+    named_folders,
     own_files,
     remove,
     remove_if_empty,
@@ -26,6 +28,7 @@ from sklearn_neurox.extraction._cache._shard_store import ShardStore
 from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._warn_user import warn_user
 
+_STRATEGIES = ("first", "last", "mean", "max", "cls")
 _INFO = {
     "fingerprint": str,
     "model": str,
@@ -33,6 +36,7 @@ _INFO = {
     "tokens": np.int64,
     "layers": np.int64,
     "dtype": str,
+    "pooled": str,
     "shards": np.int64,
     "bytes": np.int64,
     "format": np.int64,
@@ -52,10 +56,11 @@ class ActivationCache:
     Processes and machines can share the folder without locks: a shard is written under a temporary
     name, flushed to the disk, and renamed when complete. An interrupted run loses only the current
     batch; the same request then resumes, with bit-identical results. Checksums cover every byte
-    that is read. A damaged shard is reported by name, and its activations are computed again. A
-    shard that belongs to another model or format, and anything that is not a regular file, is
-    reported and passed over. If the folder can only be read, what it lacks is computed in memory,
-    with a warning. Deleting the folder, or anything in it, is always safe.
+    when a process reads it for the first time. A damaged shard is reported by name, and its
+    activations are computed again. A shard that belongs to another model or format, and anything
+    that is not a regular file, is reported and passed over. If the folder can only be read, what it
+    lacks is computed in memory, with a warning. Deleting the folder, or anything in it, is always
+    safe. Changing a shard in place is not: a process that reads a file while it is cut ends.
 
     In float32, the size in bytes is 4 x tokens x layers x units: about 1.2 GB for 25,000 words and
     BERT-base.
@@ -69,6 +74,14 @@ class ActivationCache:
         The layers to store. ``"all"`` stores every layer of the component, as one pass computes
         them anyway: a search over layers then runs the model once. ``"asked"`` saves disk space by
         storing only the layers requested; other layers cost another pass.
+
+    pooled : {"first", "last", "mean", "max", "cls"}, list of them, or None, default=None
+        None stores the activations of every token. A strategy of `SubwordAggregator`, or several,
+        stores rows pooled with each of these instead: a corpus whose tokens would not fit on the
+        disk takes 4 x rows x layers x units bytes per strategy. A row is found by its tokens, its
+        strategy and the model, so a new span or strategy makes the model read its text again.
+        Reading stored rows needs the tokenizer, but not the model. Another strategy than these is
+        an error, as is a `SparseAutoencoderEncoder`, which needs every token.
 
     dtype : {"float32", "float16", "bfloat16"}, default="float32"
         The dtype of the stored activations. float16 and bfloat16 take half the space. float16 keeps
@@ -97,7 +110,14 @@ class ActivationCache:
     0          2       3
     """
 
-    def __init__(self, folder: str | os.PathLike, *, layers: str = "all", dtype: str = "float32"):
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        *,
+        layers: str = "all",
+        pooled: str | Sequence[str] | None = None,
+        dtype: str = "float32",
+    ):
         if layers not in ("all", "asked"):
             raise ValueError(f"ActivationCache: layers must be 'all' or 'asked', got {layers!r}.")
         if dtype not in ("float32", "float16", "bfloat16"):
@@ -106,12 +126,14 @@ class ActivationCache:
             )
         self._given = as_path(folder, "The 'folder' parameter of ActivationCache")
         self.layers = layers
+        self.pooled = pooled
         self.dtype = dtype
+        _checked_strategies(pooled)
 
     def __repr__(self):
         options = "".join(
             f", {name}={getattr(self, name)!r}"
-            for name, default in (("layers", "all"), ("dtype", "float32"))
+            for name, default in (("layers", "all"), ("pooled", None), ("dtype", "float32"))
             if getattr(self, name) != default
         )
         return f"ActivationCache({str(self._given)!r}{options})"
@@ -123,7 +145,7 @@ class ActivationCache:
 
     @property
     def _store(self):
-        return ShardStore(self._given, self.layers, self.dtype)
+        return ShardStore(self._given, self.layers, self.dtype, _checked_strategies(self.pooled))
 
     def info(self) -> pd.DataFrame:
         """Describe the contents of the cache.
@@ -133,7 +155,8 @@ class ActivationCache:
         info : DataFrame
             One row per fingerprint: ``fingerprint`` (the name of its folder), ``model``,
             ``sentences`` and ``tokens`` (including special tokens), each counted once, ``layers``
-            (blocks of neurons), ``dtype``, ``shards`` (files), ``bytes`` and ``format`` (4 for this
+            (blocks of neurons), ``dtype``, ``pooled`` (the strategies of pooled rows, of which
+            ``tokens`` is then the number), ``shards`` (files), ``bytes`` and ``format`` (4 for this
             version). Folders in another format are not read, so only their shards and bytes are
             counted.
         """
@@ -152,9 +175,10 @@ class ActivationCache:
             `ActivationCache` has not written.
         """
         damage = [
-            (str(path), problem)
-            for folder in self._store.folders()
-            for path, problem in _damage(folder).items()
+            (str(path), error.reason)
+            for folder in named_folders(self.folder)
+            if is_current(folder)
+            for path, error in _damage(folder).items()
         ]
         return pd.DataFrame(damage, columns=["path", "problem"], dtype=object)
 
@@ -253,33 +277,54 @@ class ActivationCache:
         if version != FORMAT:
             own = own_files(folder)
             n_shards = sum(path.name.endswith(SUFFIX) for path in own)
-            return folder.name, "", 0, 0, 0, "", n_shards, sum(own.values())
+            n_bytes = sum(status.st_size for status in own.values())
+            return folder.name, "", 0, 0, 0, "", "", n_shards, n_bytes
         index = index_of(folder)
-        lengths, blocks = {}, set()
+        facts, lengths, blocks, texts = index.facts, {}, set(), set()
         for shard in index.shards:
             lengths.update(zip(shard.keys, np.diff(shard.ptr).tolist(), strict=True))
             blocks.update(shard.blocks)
-        facts = index.facts
+            # The entries of pooled rows have the digests of their texts in another table.
+            digests = shard.tables["request" if shard.facts.pooled else "key"]
+            texts.update(digests.view(f"V{KEY_BYTES}").ravel().tolist())
         return (
             folder.name,
             "" if facts is None else facts.model,
-            len({key[:KEY_BYTES] for key in lengths}),
+            len(texts),
             sum(lengths.values()),
             len(blocks),
             "" if facts is None else facts.dtype,
+            "" if facts is None else ", ".join(facts.pooled),
             len(index.shards),
             sum(shard.n_bytes for shard in index.shards),
         )
 
     def _prune_folder(self, folder):
         freed = remove_stale(folder)
+        own = own_files(folder)  # before reading, so that what is repaired meanwhile stays
         damaged = _damage(folder)
         intact = [shard for shard in index_of(folder).shards if shard.path not in damaged]
+        proven = [path for path, error in damaged.items() if error.is_proven]
         # Only ours: `remove` ignores what is not in `own_files`.
-        freed += remove({*damaged, *superseded(intact)}, own_files(folder))
+        freed += remove([*proven, *superseded(intact)], own)
         index_of(folder)
         remove_if_empty(folder)
         return freed
+
+
+def _checked_strategies(pooled):
+    """Return the strategies of a cache as a tuple, which is empty for a cache of tokens."""
+    if pooled is None:
+        return ()
+    named = isinstance(pooled, Iterable) and not isinstance(pooled, str)
+    strategies = tuple(pooled) if named else (pooled,)
+    wrong = [name for name in strategies if not isinstance(name, str) or name not in _STRATEGIES]
+    if wrong or not strategies:
+        raise ValueError(
+            f"ActivationCache: pooled must be None, one of {list(_STRATEGIES)} or a list of them, "
+            f"got {pooled!r}."
+        )
+    return tuple(dict.fromkeys(strategies))
 
 
 def store_of(cache):
@@ -290,13 +335,25 @@ def store_of(cache):
 
 
 def _damage(folder):
-    """Read all shards of a folder; return the path and the problem of each that is unusable."""
+    """Read all shards of a folder; return the path and the error of each that is unusable."""
     found = {}
-    for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:  # removed meanwhile
+        return found
+    except OSError as error:
+        return {folder: _unreadable(folder, error)}
+    for path in [folder / n for n in names if n.endswith(SUFFIX) and not n.startswith(".")]:
         try:
             shard = Shard(path)
             shard.states(shard.blocks)
         except DamagedShardError as error:
             if os.path.lexists(path):  # otherwise it was compacted meanwhile
-                found[path] = error.reason
+                found[path] = error
     return found
+
+
+def _unreadable(folder, error):
+    unreadable = DamagedShardError(folder, f"it cannot be read ({error.strerror})")
+    unreadable.__cause__ = error
+    return unreadable

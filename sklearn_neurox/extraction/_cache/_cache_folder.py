@@ -9,9 +9,10 @@ import contextlib
 import os
 import re
 import stat
-import uuid
 
+from sklearn_neurox.utils._foreign_files import NotRegularError, open_regular
 from sklearn_neurox.utils._output_files import write_whole
+from sklearn_neurox.utils._warn_user import warn_user
 
 FORMAT = 4
 SUFFIX = ".safetensors"
@@ -30,20 +31,6 @@ _TEMPORARY = re.compile(r"\.(?:[0-9a-f]{32}\.safetensors|clock)\.[0-9a-f]{32}\.t
 _MAGIC = b'{"__metadata__":{"format":"sklearn-neurox '
 # A live writer keeps modifying its temporary file; if one is this old, its writer is dead.
 _STALE_SECONDS = 3600
-_READING = sum(
-    getattr(os, flag, 0)
-    for flag in ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
-)
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-}
-
-
-class NotRegularError(ValueError):
-    """A path is not a regular file; the message says what it is."""
 
 
 def folder_name(digest):
@@ -66,32 +53,6 @@ def is_folder(path):
     with contextlib.suppress(OSError):
         return stat.S_ISDIR(os.lstat(path).st_mode)
     return False
-
-
-def open_regular(path):
-    """Open a regular file for reading; raise a NotRegularError for anything else.
-
-    Never follows a link, and never waits for a pipe.
-    """
-    return os.fdopen(descriptor_of_regular(path), "rb")
-
-
-def descriptor_of_regular(path):
-    """Do as `open_regular`, and return the descriptor."""
-    _check_regular(os.lstat(path))
-    descriptor = os.open(path, _READING)
-    try:
-        _check_regular(os.fstat(descriptor))  # it may have been replaced just now
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _check_regular(found):
-    if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "a special file")
-        raise NotRegularError(f"it is {kind}, not a regular file")
 
 
 # The marker
@@ -118,23 +79,39 @@ def is_marked(folder):
 # What a cache has written
 
 
+def named_folders(folder):
+    """Return the folders that are named by a fingerprint, in the current or in an older format."""
+    named = [folder / name for name in sorted(_names(folder)) if _FOLDER.fullmatch(name)]
+    return [path for path in named if is_folder(path)]
+
+
+def is_current(folder):
+    """Return whether the name of a folder is that of a fingerprint in the current format."""
+    return folder.name.startswith(f"v{FORMAT}-")
+
+
 def list_folders(folder):
     """Return the format of each folder of a fingerprint, by its path, including older formats."""
     found = {}
-    for name in _names(folder):
-        match = _FOLDER.fullmatch(name)
-        if match and is_folder(folder / name) and (files := own_files(folder / name)):
-            found[folder / name] = int(match[1]) if match[1] else _format_of(files)
-    return {path: version for path, version in sorted(found.items()) if version is not None}
+    for path in named_folders(folder):
+        try:
+            files = own_files(path)
+        except OSError as error:
+            warn_user(f"The cache passes over {path}, which cannot be read ({error.strerror}).")
+            continue
+        if files:
+            match = _FOLDER.fullmatch(path.name)
+            found[path] = int(match[1]) if match[1] else _format_of(files)
+    return {path: version for path, version in found.items() if version is not None}
 
 
 def own_files(folder):
-    """Return the size of each file that a cache has written into the folder of a fingerprint.
+    """Return the status of each file that a cache has written into the folder of a fingerprint.
 
     These have the name of a shard or of its temporary file, are regular files, and begin like a
     shard. A temporary file may have been cut off anywhere.
     """
-    expected = first_bytes(folder.name) if folder.name.startswith(f"v{FORMAT}-") else _MAGIC
+    expected = first_bytes(folder.name) if is_current(folder) else _MAGIC
     found = {}
     for name in _names(folder):
         is_temporary = _TEMPORARY.fullmatch(name)
@@ -143,7 +120,7 @@ def own_files(folder):
         with contextlib.suppress(OSError, NotRegularError), open_regular(folder / name) as file:
             start = file.read(8 + len(expected))[8:]
             if start == expected or (is_temporary and expected.startswith(start)):
-                found[folder / name] = os.fstat(file.fileno()).st_size
+                found[folder / name] = os.fstat(file.fileno())
     return found
 
 
@@ -175,17 +152,26 @@ def _names(folder):
 
 
 def remove(paths, own):
-    """Remove those of the paths that are in ``own``, from `own_files`; return the bytes freed."""
+    """Remove those of the paths that are in ``own``, from `own_files`; return the bytes freed.
+
+    A file that was replaced or changed since `own_files` saw it stays.
+    """
     freed = 0
     for path in paths:
         if path not in own:
             continue
         with contextlib.suppress(FileNotFoundError):
+            if _identity(os.lstat(path)) != _identity(own[path]):
+                continue
             # Only ours: `own_files` has seen the name and the first bytes of a shard in a regular
             # file. Unlinking a path removes a link itself, never what it points to.
             path.unlink()
-            freed += own[path]
+            freed += own[path].st_size
     return freed
+
+
+def _identity(found):
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def remove_stale(folder):
@@ -204,13 +190,8 @@ def remove_stale(folder):
 
 def _clock_of(folder):
     """Return the time by the clock that stamps the files of a folder, perhaps another machine's."""
-    path = folder / f".clock.{uuid.uuid4().hex}.tmp"
-    try:
-        path.touch(exist_ok=False)
-        return os.lstat(path).st_mtime
-    finally:
-        # Only ours: its name is random, and it was created above.
-        path.unlink(missing_ok=True)
+    os.utime(folder)  # needs no space, so leftovers can be removed from a full disk
+    return os.stat(folder).st_mtime
 
 
 def remove_if_empty(folder):

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Merge small shards into larger ones, while other processes read and write."""
 
-from collections import Counter
 from functools import reduce
-from itertools import chain
 
 import numpy as np
 
@@ -18,11 +16,17 @@ def compact_folder(folder, index, max_bytes):
 
     Returns the decrease in the number of files.
     """
-    # Only ours: the index holds shards of this folder alone, and `remove` checks each again.
+    own = own_files(folder)
     useless = superseded(index.shards)
-    remove(useless, own_files(folder))
+    if useless:
+        # A copy is useless only if the other one can be read.
+        _discard_damaged(index)
+        useless = superseded(index.shards)
+    # Only ours: the index holds shards of this folder alone, and `remove` checks each again.
+    remove(useless, own)
     removed = len(useless)
     index.refresh()
+    own = own_files(folder)
     for group in _groups(index.shards, max_bytes):
         try:
             merged = _merge(folder, group)
@@ -30,24 +34,32 @@ def compact_folder(folder, index, max_bytes):
             index.discard(error)  # warns; the group stays unmerged
             continue
         old = {shard.path for shard in group} - {merged}
-        remove(old, own_files(folder))
+        remove(old, own)
         removed += len(old) - 1
     index.refresh()
     return removed
 
 
+def _discard_damaged(index):
+    for shard in index.shards:
+        try:
+            shard.states(shard.blocks)
+        except DamagedShardError as error:
+            index.discard(error)
+
+
 def superseded(shards):
-    """Return the paths of the shards whose states are all in other shards, too."""
-    keys = {}
-    for shard in shards:
+    """Return the paths of the shards whose states are all in other shards, too.
+
+    Of all copies, the one in the last shard by size and name is kept. As every process orders the
+    shards alike, two that clean up at once, even with different shards in view, never remove each
+    other's last copy.
+    """
+    keys, kept = {}, {}
+    for shard in sorted(shards, key=lambda shard: (len(shard) * len(shard.blocks), shard.path)):
         keys[shard] = [(name, block) for name in shard.keys for block in shard.blocks]
-    holders = Counter(chain.from_iterable(keys.values()))
-    useless = set()
-    for shard in sorted(shards, key=len):
-        if all(holders[key] > 1 for key in keys[shard]):
-            useless.add(shard.path)
-            holders.subtract(keys[shard])
-    return useless
+        kept.update(dict.fromkeys(keys[shard], shard))
+    return {shard.path for shard, own in keys.items() if all(kept[key] is not shard for key in own)}
 
 
 def _groups(shards, max_bytes):

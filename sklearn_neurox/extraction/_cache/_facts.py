@@ -13,7 +13,16 @@ from sklearn_neurox.extraction._model._loading import load_config, load_tokenize
 from sklearn_neurox.extraction._model._sinks import is_sink
 from sklearn_neurox.extraction._text._checks import limit_tokens
 
-_TYPES = {"model": str, "dtype": str, "tokenizer": str, "causal": bool, "cls": bool, "stacks": dict}
+_TYPES = {
+    "model": str,
+    "dtype": str,
+    "tokenizer": str,
+    "causal": bool,
+    "cls": bool,
+    "stacks": dict,
+    "pooled": list,
+}
+_STACKS = frozenset(["", "encoder", "decoder"])
 _GLOB = frozenset("*?[")
 _NO_LIMIT = np.iinfo(np.int64).max
 
@@ -31,7 +40,7 @@ class StackFacts:
 class Facts:
     """Properties of the model and the tokenizer, the same in all shards of a folder.
 
-    Only ``stacks`` grows, with the components that were asked for.
+    Only ``stacks`` and ``pooled`` grow, with the components and strategies that were asked for.
     """
 
     model: str
@@ -40,6 +49,7 @@ class Facts:
     causal: bool
     cls: bool
     stacks: dict  # "encoder", "decoder" or, if the model has a single one, "" -> StackFacts
+    pooled: tuple = ()  # the strategies with which rows were pooled; none if tokens are stored
 
     def join(self, other):
         """Return these facts with the components of another shard as well."""
@@ -47,7 +57,8 @@ class Facts:
         for name, theirs in other.stacks.items():
             ours = stacks.get(name, theirs)
             stacks[name] = replace(ours, components={**ours.components, **theirs.components})
-        return replace(self, stacks=stacks)
+        pooled = tuple(dict.fromkeys(self.pooled + other.pooled))
+        return replace(self, stacks=stacks, pooled=pooled)
 
     def choose(self, request):
         """Return the requested blocks and the token limit; None if they are not known."""
@@ -67,6 +78,17 @@ class Facts:
         chosen = choose_blocks(available, request.layers, model=request.spec.name)
         return chosen, min(self.stacks[block.stack or ""].limit for block in available)
 
+    def check_widths(self, widths):
+        """Raise a ValueError unless blocks, given by name and width, are those described here."""
+        described = {
+            (block.name, block.n_units)
+            for stack in self.stacks.values()
+            for blocks in stack.components.values()
+            for block in blocks
+        }
+        if not widths.items() <= described:
+            raise ValueError("its blocks are not those that it describes")
+
     def sinks(self, blocks):
         """Return the names of the blocks in which the first token of an input is a sink."""
         layers = {name: stack.sinks for name, stack in self.stacks.items()}
@@ -85,22 +107,26 @@ class Facts:
             }
             for name, stack in self.stacks.items()
         }
-        return {**self.__dict__, "stacks": stacks}
+        return {**self.__dict__, "stacks": stacks, "pooled": list(self.pooled)}
 
     @classmethod
     def from_json(cls, stored):
         """Restore facts; raise a ValueError, KeyError or TypeError if they are malformed."""
-        if {name: type(value) for name, value in stored.items()} != _TYPES:
+        stored = {"pooled": [], **stored}
+        types = {name: type(value) for name, value in stored.items()}
+        if types != _TYPES or not all(isinstance(name, str) for name in stored["pooled"]):
             raise ValueError("it does not describe its model")
         stacks = {name: _read_stack(stack) for name, stack in stored["stacks"].items()}
-        return cls(**{**stored, "stacks": stacks})
+        if not stacks or not stacks.keys() <= _STACKS:
+            raise ValueError("it does not describe its model")
+        return cls(**{**stored, "stacks": stacks, "pooled": tuple(stored["pooled"])})
 
 
 def _read_stack(stored):
     limit = _NO_LIMIT if stored["limit"] is None else stored["limit"]
     components = {name: tuple(map(_read_block, own)) for name, own in stored["components"].items()}
     sinks = stored.get("sinks", [])
-    if not all(isinstance(number, int) for number in (limit, *sinks)):
+    if not all(type(number) is int for number in (limit, *sinks)) or not 0 < limit <= _NO_LIMIT:
         raise ValueError("it does not describe its model")
     return StackFacts(limit, components, frozenset(sinks))
 
@@ -145,6 +171,7 @@ def facts_of(request, tokenized, source, traits_by_stack):
         causal=bool(tokenized.causal),
         cls=bool(tokenized.has_cls),
         stacks=stacks,
+        pooled=request.store.pooled,
     )
 
 

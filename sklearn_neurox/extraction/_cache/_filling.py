@@ -127,7 +127,7 @@ def _plan_jobs(source, entries, index, blocks, plan, request):
     # What was missing when the plan began: its own shards do not count.
     lacking = index.missing(keys, names, outside=plan.tobytes())
     begun = lacking[[names.index(block) for block in blocks]].any(axis=0)
-    traits = _traits(source, request)
+    traits = look_at_stacks(source, request)
     traits_by_stack = dict(zip(source.stacks, traits, strict=True))
     lengths = entries.length
     jobs = []
@@ -145,8 +145,9 @@ def _plan_jobs(source, entries, index, blocks, plan, request):
     return jobs
 
 
-def _traits(source, request):
-    if _n_workers(request) == 1:
+def look_at_stacks(source, request):
+    """Return the traits of each stack that a source reads."""
+    if n_workers(request) == 1:
         return _look_at(source.spec, source.stacks)
     # The process that distributes the work need not load the model.
     run = Parallel(n_jobs=request.n_jobs)
@@ -154,7 +155,7 @@ def _traits(source, request):
 
 
 def _look_elsewhere(spec, stacks):
-    return _look_at(_own_spec(spec), stacks)
+    return _look_at(own_spec(spec), stacks)
 
 
 def _look_at(spec, stacks):
@@ -166,7 +167,7 @@ def _look_at(spec, stacks):
 
 def _run(jobs, entries, write, watch, request, n_tokens, note):
     jobs = [job for job in jobs if job.batches]
-    workers = _n_workers(request)
+    workers = n_workers(request)
     if workers == 1:
         for job in jobs:
             _compute(job.source, job.batches, entries, write, watch, note)
@@ -189,7 +190,7 @@ def _task(source, entries, batches):
 
 
 def _compute_elsewhere(source, batches, entries, write, watch):
-    spec = _own_spec(source.spec)
+    spec = own_spec(source.spec)
     _compute(replace(source, spec=spec), batches, entries, write, watch.begin_again(spec), "")
     return int(source.sequences.lengths.sum())
 
@@ -204,12 +205,12 @@ def _compute(source, batches, entries, write, watch, note):
         writer.flush()
 
 
-def _n_workers(request):
+def n_workers(request):
     """Return the number of processes; a live model stays in this one."""
     return 1 if request.spec.is_live else effective_n_jobs(request.n_jobs)
 
 
-def _own_spec(spec):
+def own_spec(spec):
     """Return the spec for a worker process, unless the model is spread over devices anyway."""
     if spec.device_map is not None:
         return spec

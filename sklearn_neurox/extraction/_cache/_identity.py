@@ -25,6 +25,8 @@ def identify(request, *, load=False):
     """
     store, spec = request.store, request.spec
     options = {name: getattr(request, name) for name in _PARAMETERS} | {"dtype": store.dtype}
+    if store.pooled:  # with any strategy, which the key of each row includes
+        options["pooled"] = True
     if lowered := lowered_float32():
         options["float32_products"] = lowered
     digest = fingerprint(spec, options, store.folder)

@@ -7,19 +7,20 @@ checksum of every text's states in every block. So truncated, corrupted or forei
 on reading, and reading a few rows touches only a few pages.
 """
 
+import errno
 import mmap
 import os
 import zlib
 
 import numpy as np
 
-from sklearn_neurox.extraction._cache._cache_folder import (
+from sklearn_neurox.extraction._cache._cache_folder import first_bytes
+from sklearn_neurox.extraction._cache._shard_header import TABLE, read_header, write_header
+from sklearn_neurox.utils._foreign_files import (
     NotRegularError,
     descriptor_of_regular,
-    first_bytes,
     open_regular,
 )
-from sklearn_neurox.extraction._cache._shard_header import TABLE, read_header, write_header
 from sklearn_neurox.utils._output_files import write_whole
 
 _MALFORMED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -31,6 +32,11 @@ class DamagedShardError(ValueError):
     def __init__(self, path, reason):
         super().__init__(f"{path}: {reason}")
         self.path, self.reason = path, reason
+
+    @property
+    def is_proven(self):
+        """Whether the file was read and is wrong; if it could not be read, it may be intact."""
+        return not isinstance(self.__cause__, OSError)
 
 
 def write_shard(folder, entries, states, *, facts, note=""):
@@ -78,10 +84,19 @@ def write_shard(folder, entries, states, *, facts, note=""):
             for values in tensors.values():
                 file.write(values.data)
             file.flush()
-            os.fsync(file.fileno())
+            _flush_to_disk(file.fileno())
 
     write_whole(path, write)
     return path
+
+
+def _flush_to_disk(descriptor):
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network and user-space drives cannot. Checksums find what a power cut damages there.
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise
 
 
 def _row_checksums(values, ptr):
@@ -139,6 +154,11 @@ class Shard:
             ptr = self.tables[name]
             if ptr[0] != 0 or ptr[-1] != total or (np.diff(ptr) < 0).any():
                 raise ValueError(f"its table {name!r} does not fit the others")
+        window, of, limit = (self.tables[name] for name in ("window", "n_windows", "limit"))
+        # No window is without a token of the text, except in a text that has none.
+        most = np.where(window == 0, np.maximum(np.diff(self.tables["token_ptr"]), 1), of)
+        if not ((0 <= window) & (window < of) & (of <= most) & ((limit > 0) == (of > 1))).all():
+            raise ValueError("its tables of windows do not fit the others")
 
     def __len__(self):
         return len(self.tables["key"])

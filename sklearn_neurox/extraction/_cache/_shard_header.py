@@ -120,6 +120,7 @@ def read_header(file, n_bytes, path):
     if checks.keys() != tables.keys() or not isinstance(metadata["note"], str):
         raise ValueError("its header is incomplete")
     facts = Facts.from_json(json.loads(metadata["facts"]))
+    facts.check_widths({name: tensor.shape[1] for name, tensor in blocks.items()})
     return ShardHeader(facts, metadata["note"], checks, tables, blocks, raw)
 
 

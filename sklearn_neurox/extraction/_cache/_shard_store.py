@@ -14,6 +14,7 @@ from sklearn_neurox.extraction._cache._cache_folder import (
 )
 from sklearn_neurox.extraction._cache._shard import write_shard
 from sklearn_neurox.extraction._cache._shard_index import index_of
+from sklearn_neurox.utils._foreign_files import expanded
 from sklearn_neurox.utils._half_precision import narrowed
 
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -33,6 +34,7 @@ class ShardStore:
     given: Path
     layers: str  # "all" or "asked"
     dtype: str  # "float32", "float16" or "bfloat16"
+    pooled: tuple = ()  # the strategies whose rows are stored; none if tokens are
 
     @property
     def itemsize(self):
@@ -42,7 +44,16 @@ class ShardStore:
     @property
     def folder(self):
         """The folder; a leading ``~`` is the home of the current user."""
-        return self.given.expanduser()
+        folder = expanded(self.given, "The 'folder' parameter of ActivationCache")
+        try:
+            folder.absolute()
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                error.errno,
+                f"The cache folder {str(folder)!r} cannot be found: the folder that this process "
+                "works in was removed. Pass an absolute path",
+            ) from error
+        return folder
 
     def folders(self):
         """List the folders of all fingerprints, in the current format."""

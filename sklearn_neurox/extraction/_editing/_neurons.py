@@ -76,6 +76,11 @@ def find_neurons(spec, names, *, caller):
     names, given = expand_names(spec, _check_list(names, caller), caller=caller)
     parts = parse_neuron_names(names)
     _refuse(names, parts["unit"].isna(), caller, "which is not the name of a neuron. " + _REMEDY)
+    what = (
+        "which is a column of pairs of spans. Name the neuron of the model: drop 'first.' or "
+        "'other.'; a difference or product involves that neuron at both spans."
+    )
+    _refuse(names, parts["span"].notna(), caller, what)
     own_names = _own_names(parts)
     _refuse(names, own_names.duplicated(), caller, "more than once. Name each neuron once.")
     parts["component"] = parts["component"].astype(object)

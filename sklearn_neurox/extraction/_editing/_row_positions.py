@@ -44,7 +44,7 @@ class TokensOfRows:
         rows, contexts = read_rows_and_targets(X, stack=stack, caller=caller)
         tokenized = tokenize_texts(request, rows.texts, rows.pairs, contexts)
         encodings = tokenized.encodings
-        own = align(rows, encodings, special_tokens=request.special_tokens)
+        own = align(rows, encodings, special_tokens=False)
         lost = np.flatnonzero(own.counts == 0)
         if len(lost):
             raise ValueError(

@@ -4,8 +4,12 @@
 from fnmatch import fnmatchcase
 
 from sklearn_neurox.extraction._model import _config
-from sklearn_neurox.extraction._model._blocks import MODULE, Block
-from sklearn_neurox.extraction._model._loading import build_skeleton, load_skeleton
+from sklearn_neurox.extraction._model._blocks import MODULE, WEIGHT_PARTS, Block
+from sklearn_neurox.extraction._model._loading import (
+    build_skeleton,
+    load_model,
+    load_skeleton,
+)
 
 _LAYERED = ("hidden", "mlp", "attention")
 
@@ -27,10 +31,18 @@ def list_blocks(spec, config, components, stacks):
                 found += [Block(stack, component, layer, width) for layer in inner]
                 width = _config.n_units(config, stack, is_last=True)
                 found.append(Block(stack, component, last, width))
+            elif component in WEIGHT_PARTS:
+                found += _weights(spec, component, stack)
             else:
                 found += _blocks_of_modules(spec, config, component, stack)
     _check_modules_found(spec, components, stacks, found)
     return tuple(dict.fromkeys(found))  # two globs may match one module
+
+
+def _weights(spec, component, stack):
+    from sklearn_neurox.extraction._model._attention_sites import find_attention
+
+    return find_attention(load_model(spec), component, stack, name=spec.name)
 
 
 def _check_layers(spec, config, stack):

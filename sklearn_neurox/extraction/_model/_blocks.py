@@ -4,10 +4,19 @@
 from dataclasses import dataclass
 from numbers import Integral
 
+import numpy as np
+
 from sklearn_neurox.utils._names import block_neuron_names
 
 MODULE = "module:"
 COMPONENTS = ("hidden", "mlp", "attention", "embedding")
+WEIGHTS, CROSS, SUMMARY = "attention_weights", "cross_attention_weights", "attention_summary"
+# What is read of each head.
+WEIGHT_PARTS = {
+    WEIGHTS: ("to", "from"),
+    CROSS: ("to",),
+    SUMMARY: ("entropy", "first", "self"),
+}
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,8 @@ class Block:
     n_heads: int | None = None  # of attention
     path: str | None = None  # of the hooked module, within its stack
     call: int = 0  # which of the module's calls in one forward pass
+    index: int | None = None  # which of the module's outputs, of attention weights
+    needs_flag: bool = False  # whether they need output_attentions=True
 
     @property
     def is_module(self):
@@ -42,16 +53,26 @@ class Block:
 
     def neuron_names(self, n_units):
         """Return the names of the neurons of the block."""
+        if self.component in WEIGHT_PARTS:
+            parts = WEIGHT_PARTS[self.component]
+            heads = range(self.n_heads)
+            return np.array([f"{self.name}.h{h}.{p}" for h in heads for p in parts], dtype=object)
         return block_neuron_names(self.name, n_units, n_heads=self.n_heads)
 
 
 def check_components(component):
     """Return the ``component`` parameter as a tuple of distinct components."""
     asked = (component,) if isinstance(component, str) else tuple(component)
+    weights = [name for name in asked if name in WEIGHT_PARTS]
+    if weights and len(asked) > 1:
+        raise ValueError(
+            f"The 'component' parameter of ActivationExtractor is {component!r}, but "
+            f"{weights[0]!r} is read alone. Join two pipelines by a FeatureUnion."
+        )
     wrong = [
         name
         for name in asked
-        if name not in COMPONENTS
+        if name not in (*COMPONENTS, *WEIGHT_PARTS)
         and not (isinstance(name, str) and name.startswith(MODULE) and len(name) > len(MODULE))
     ]
     if wrong or not asked or len(set(asked)) < len(asked):
@@ -62,8 +83,8 @@ def check_components(component):
         )
         raise ValueError(
             f"The 'component' parameter of ActivationExtractor is {component!r}, but {problem}. "
-            f"Choose from {list(COMPONENTS)} and 'module:<glob>', such as 'module:*.output', or "
-            "a list of them."
+            f"Choose from {[*COMPONENTS, *WEIGHT_PARTS]} and 'module:<glob>', such as "
+            "'module:*.output', or a list of them."
         )
     return asked
 

@@ -6,16 +6,23 @@ import functools
 import hashlib
 import json
 import os
-import re
 import time
+import zlib
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
 from sklearn_neurox.extraction._model._gguf import find_gguf
 from sklearn_neurox.extraction._model._loading import DetachedModel
+from sklearn_neurox.extraction._model._model_folder import AGAIN, check_kinds
 from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.utils._foreign_files import (
+    NotRegularError,
+    open_regular,
+    parse_json,
+    read_settings,
+)
 from sklearn_neurox.utils._output_files import write_whole
 from sklearn_neurox.utils._tqdm import tqdm_class
 
@@ -128,6 +135,7 @@ def _of_files_at(place, commit, suffixes, memo, without=None):
         return ["commit", commit]
     files = [place]
     if place.is_dir():
+        check_kinds(place)
         files = [f for f in place.iterdir() if f.suffix in suffixes and f.is_file()]
     return ["files", _digest([file for file in sorted(files) if file.name != without], memo)]
 
@@ -153,12 +161,14 @@ def _located(name, revision):
 
 
 def _of_config(folder):
+    file = folder / "config.json"
     try:
-        text = (folder / "config.json").read_text("utf-8")
+        text = read_settings(file, "a JSON file of a model's folder", AGAIN)
     except OSError:
         return None
     incidental = ("_name_or_path", "transformers_version")
-    return {k: v for k, v in json.loads(text).items() if k not in incidental}
+    content = parse_json(text, str(file), AGAIN)
+    return {k: v for k, v in content.items() if k not in incidental}
 
 
 def _digest(files, memo):
@@ -169,15 +179,21 @@ def _digest(files, memo):
     if memo is None or sum(size for _, size, *_ in stamps) < _WORTH_KEEPING:
         return _of_files(stamps)
     stored = memo / ".digests" / hashlib.sha256(repr(stamps).encode()).hexdigest()[:32]
-    with contextlib.suppress(OSError):
-        digest = stored.read_text("ascii", "replace")
-        if re.fullmatch("[0-9a-f]{32}", digest):
-            return digest
+    with contextlib.suppress(OSError, NotRegularError), open_regular(stored) as file:
+        digest, _, check = file.read(100).partition(b" ")
+        if check == _check(digest):
+            return digest.decode()
     digest = _of_files(stamps)
     with contextlib.suppress(OSError):  # if it cannot be stored, it is computed again
         stored.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(stored, lambda name: Path(name).write_text(digest, "ascii"))
+        if not stored.parent.is_symlink():
+            content = digest.encode() + b" " + _check(digest.encode())
+            write_whole(stored, lambda name: Path(name).write_bytes(content))
     return digest
+
+
+def _check(digest):
+    return f"{zlib.crc32(digest):08x}".encode()
 
 
 @lru_cache(maxsize=32)

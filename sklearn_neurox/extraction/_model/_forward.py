@@ -244,6 +244,8 @@ def _run_stack(model, stack, traits, inputs, wanted, visit, *, whole):
         visit(n, text_first(state, traits, wanted[n].component, shape))
 
     base, forward = base_of(model, stack), forward_of(model, stack, inputs)
+    if any(block.needs_flag for block in wanted.values()):
+        forward = partial(forward, output_attentions=True)
     hidden = {block.layer: n for n, block in wanted.items() if block.component == "hidden"}
     taps = {n: _tap(base, block) for n, block in wanted.items() if block.component != "hidden"}
     if hidden and traits.blocks is None:
@@ -283,12 +285,16 @@ def _run_whole(model, traits_by_stack, inputs, blocks, visit):
         if n not in hidden
     }
     forward = partial(forward_of(model, blocks[0].stack, inputs), output_hidden_states=bool(hidden))
+    if any(block.needs_flag for block in blocks):
+        forward = partial(forward, output_attentions=True)
     output = run_tapped(forward, taps, hand_over, stop=not hidden)
     for n in hidden:
         visit(n, states_in(output, model, blocks[n].stack)[blocks[n].layer])
 
 
 def _tap(base, block):
+    if block.index is not None:
+        return Tap(base.get_submodule(block.path), "output", block.call, block.index)
     side = "input" if block.component in ("mlp", "attention") else "output"
     return Tap(base.get_submodule(block.path), side, block.call)
 

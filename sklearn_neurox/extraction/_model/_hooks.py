@@ -30,6 +30,7 @@ class Tap:
     module: torch.nn.Module
     side: str  # "input" or "output"
     call: int = 0  # which of the module's calls in one forward pass
+    index: int | None = None  # which of several outputs; None is the state
 
 
 class _Stop(Exception):  # noqa: N818 - not an error
@@ -99,7 +100,9 @@ def run_tapped(forward, taps, visit, *, stop):
 def _hook(tap, name, record):
     if tap.side == "output":
         return tap.module.register_forward_hook(
-            lambda _, args, output: record(name, first_of(output))
+            lambda _, args, output: record(
+                name, first_of(output) if tap.index is None else output[tap.index]
+            )
         )
 
     # torch omits the kwargs if the hook is removed while another thread is calling it.
@@ -115,6 +118,41 @@ def first_of(output):
     if isinstance(output, dict):  # transformers' outputs are
         output = tuple(output.values())
     return output[0] if isinstance(output, (tuple, list)) and output else output
+
+
+def watch_outputs(forward, base):
+    """Run a forward pass, and list the matrices that its modules return beside their states.
+
+    Returns
+    -------
+    seen : list of ((path, call, index), tensor)
+        In the order in which modules end; ``index`` is the place of the tensor in their output.
+
+    output : object
+        The return value of ``forward``.
+    """
+    call, seen, counts = object(), [], Counter()
+
+    def watch(path, output):
+        if _current_call.get() is not call:
+            return
+        if isinstance(output, (tuple, list)):
+            for index, state in enumerate(output):
+                if getattr(state, "ndim", 0) == 4:
+                    seen.append(((path, counts[path], index), state))
+        counts[path] += 1
+
+    with contextlib.ExitStack() as stack:
+        token = _current_call.set(call)
+        stack.callback(_current_call.reset, token)
+        for path, module in base.named_modules():
+            if path:
+                handle = module.register_forward_hook(
+                    lambda _, args, output, path=path: watch(path, output)
+                )
+                stack.callback(handle.remove)
+        output = forward()
+    return seen, output
 
 
 class _Head:

@@ -11,9 +11,10 @@ from sklearn_neurox.utils._foreign_files import (
     json_kind,
     named_errors,
     parse_json,
+    read_settings,
 )
 
-_AGAIN = "Save the model again with save_pretrained, or download it again."
+AGAIN = "Save the model again with save_pretrained, or download it again."
 _COUNTS = (
     "hidden_size",
     "intermediate_size",
@@ -25,6 +26,14 @@ _COUNTS = (
 )
 # No model has more of these; transformers asks for the memory before it notices a mismatch.
 _MAX_COUNT, _MAX_LAYERS = 100_000_000, 10_000
+# What safetensors itself accepts.
+_MAX_HEADER = 100_000_000
+_MAX_TEXT = 1 << 30
+# The files that models and tokenizers are loaded from.
+_READ = frozenset(
+    ".safetensors .bin .json .jinja .txt .model .py .vocab .tiktoken .bpe .spm .codes "
+    ".tokenizer .gguf".split()
+)
 _JSON_FILES = ("config.json", "tokenizer_config.json")
 
 
@@ -37,6 +46,7 @@ def check_model_folder(name, *, weights):
     folder = as_path(name, "The 'model' parameter of ActivationExtractor")
     if not folder.is_dir():
         return
+    check_kinds(folder)
     parsed = {
         file: _parsed(folder / file) for file in _JSON_FILES if os.path.lexists(folder / file)
     }
@@ -55,13 +65,10 @@ def check_model_folder(name, *, weights):
 
 
 def _parsed(file):
-    check_regular(file, "a JSON file of a model's folder")
-    with open(file, "rb") as stream:
-        content = parse_json(stream.read(), str(file), _AGAIN)
+    stored = read_settings(file, "a JSON file of a model's folder", AGAIN)
+    content = parse_json(stored, str(file), AGAIN)
     if not isinstance(content, dict):
-        raise ValueError(
-            f"{file} holds {json_kind(content)}, not an object with settings. {_AGAIN}"
-        )
+        raise ValueError(f"{file} holds {json_kind(content)}, not an object with settings. {AGAIN}")
     return content
 
 
@@ -75,7 +82,7 @@ def _check_counts(file, config):
         least = -1 if name == "max_position_embeddings" else least
         if is_number and not least <= count <= most:
             shown = str(count) if abs(count) < 1e15 else "a number of over 15 digits"
-            raise ValueError(f"{file} states {name} = {shown}, which no model has. {_AGAIN}")
+            raise ValueError(f"{file} states {name} = {shown}, which no model has. {AGAIN}")
 
 
 def _check_width(file, width, shapes):
@@ -83,7 +90,7 @@ def _check_width(file, width, shapes):
     if isinstance(width, int) and not any(width in shape for shape in shapes):
         raise ValueError(
             f"{file} states hidden_size = {width}, but no weight in its folder has this size. "
-            f"Use the config that was saved with the weights. {_AGAIN}"
+            f"Use the config that was saved with the weights. {AGAIN}"
         )
 
 
@@ -92,7 +99,7 @@ def _check_depth(file, depth, n_weights):
     if isinstance(depth, int) and depth > 100 + n_weights:
         raise ValueError(
             f"{file} states num_hidden_layers = {depth}, but its folder holds {n_weights} weights. "
-            f"Use the config that was saved with the weights. {_AGAIN}"
+            f"Use the config that was saved with the weights. {AGAIN}"
         )
 
 
@@ -104,8 +111,21 @@ def _check_memory(file, width):
     if 4 * width**2 > memory:
         raise ValueError(
             f"{file} states hidden_size = {width}; one matrix of this size takes "
-            f"{gigabytes(4 * width**2)}, and this machine has {gigabytes(memory)}. {_AGAIN}"
+            f"{gigabytes(4 * width**2)}, and this machine has {gigabytes(memory)}. {AGAIN}"
         )
+
+
+def check_kinds(folder):
+    """Raise an error that names what a model could not be read from, or would be read forever."""
+    for entry in sorted(os.listdir(folder)):
+        path = folder / entry
+        if path.suffix not in _READ or path.suffix == ".bin" and not path.exists():
+            continue
+        if not path.is_dir():
+            check_regular(path, "a file of a model's folder", may_be_empty=True)
+            size = os.path.getsize(path)
+            if path.suffix in (".json", ".txt") and size > _MAX_TEXT:
+                raise ValueError(f"{path} takes {gigabytes(size)}, which no model needs. {AGAIN}")
 
 
 def _shapes(file):
@@ -115,19 +135,19 @@ def _shapes(file):
     with open(file, "rb") as stream:
         start = stream.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if length > size - 8:
+        if length > min(size - 8, _MAX_HEADER):
             raise ValueError(
                 f"{file} is not a complete safetensors file: its header should take "
-                f"{gigabytes(length)} of {gigabytes(size)}. {_AGAIN}"
+                f"{gigabytes(length)} of {gigabytes(size)}. {AGAIN}"
             )
-        header = parse_json(stream.read(length), f"The header of {file}", _AGAIN)
-    with named_errors(file, "is not a safetensors file", _AGAIN):
+        header = parse_json(stream.read(length), f"The header of {file}", AGAIN)
+    with named_errors(file, "is not a safetensors file", AGAIN):
         entries = [entry for name, entry in header.items() if name != "__metadata__"]
         end = max((entry["data_offsets"][1] for entry in entries), default=0)
         shapes = [tuple(entry["shape"]) for entry in entries]
     if end > size - 8 - length:
         raise ValueError(
             f"{file} is cut short: its weights should take {gigabytes(end)}, but the file has "
-            f"{gigabytes(size - 8 - length)} for them. {_AGAIN}"
+            f"{gigabytes(size - 8 - length)} for them. {AGAIN}"
         )
     return shapes

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Set
 import torch
 
 from sklearn_neurox.extraction._model._description import attributes_of
+from sklearn_neurox.extraction._model._families import check_readable
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 
 _names: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -26,6 +27,9 @@ def overwritten_by(model, run):
     module = model.module if isinstance(model, TorchModel) else model
     new = [part for part in module.modules() if part not in _names]
     if new:
+        if module is model:
+            # Before a pass, since Reformer then chooses the settings that it lacks.
+            check_readable(model)
         # A model that cannot run like this says so when it is read.
         with contextlib.suppress(Exception):
             run(model, 0)

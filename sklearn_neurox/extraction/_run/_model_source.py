@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import contextlib
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -136,15 +137,24 @@ class ModelSource:
             batches = self.plan(lengths, list(traits_by_stack.values()))
         if batches:
             run = self.take(np.concatenate(batches))
-            count_pass(self.spec, run.sequences, run.contexts)
+            self.count(run)
         total = sum(int(lengths[batch].sum()) for batch in batches)
         device = input_device(model)
         types = self.reads_types(model)
         run_batch = partial(self._run_batch, model, device, types, traits_by_stack, begin, visit)
-        with evaluating(model), progress(total, self.verbose, note) as bar:
+        scope = self.computing(model)
+        with evaluating(model), scope, progress(total, self.verbose, note) as bar:
             for batch in batches:
                 run_in_halves(run_batch, batch)
                 bar.update(int(lengths[batch].sum()))
+
+    def computing(self, model):
+        """Return a context in which the model computes what is read."""
+        return contextlib.nullcontext()
+
+    def count(self, run):
+        """Count the inputs that are about to be read, for the advice to use a cache."""
+        count_pass(self.spec, run.sequences, run.contexts)
 
     def _check_files(self):
         """Raise an error if the model's files are not those that the rows were transformed with."""
@@ -182,7 +192,6 @@ class ModelSource:
     def _run_batch(self, model, device, types, traits_by_stack, begin, visit, batch, visited):
         """Run a batch, and add each block to ``visited`` once it has been handed over."""
         from sklearn_neurox.extraction._model._forward import run_hidden
-        from sklearn_neurox.extraction._run._finite import check_finite
 
         multiple = max([traits.multiple for traits in traits_by_stack.values()])
         has_decoder = "decoder" in traits_by_stack
@@ -193,14 +202,20 @@ class ModelSource:
 
         def hand_over(n, state):
             if n not in visited:
-                block, module = self.blocks[n], getattr(model, "module", model)
-                flat = _flatten(block, state, len(batch), len(batch) * width)
-                check_finite(flat, is_token, block.name, module, state.dtype)
-                visit(n, flat)
+                visit(n, self.checked(model, self.blocks[n], state, len(batch), width, is_token))
                 visited.add(n)
 
         begin(batch, np.arange(len(batch)) * width)
         run_hidden(model, traits_by_stack, inputs, self.blocks, hand_over)
+
+    def checked(self, model, block, state, n_inputs, width, is_token):
+        """Return the states of a batch as one row per place, after a check that they are finite."""
+        from sklearn_neurox.extraction._run._finite import check_finite
+
+        flat = _flatten(block, state, n_inputs, n_inputs * width)
+        module = getattr(model, "module", model)
+        check_finite(flat, is_token, block.name, module, state.dtype)
+        return flat
 
     def make_inputs(self, batch, multiple, device, has_decoder, with_types):
         """Make the arguments of the model for one batch, and count the tokens per padded input.
@@ -238,15 +253,16 @@ class ModelSource:
         return ids, mask.astype(np.int64), tokens
 
 
-def model_source(request, tokenized, contexts, sequences, first_sequence):
+def model_source(request, tokenized, contexts, sequences, first_sequence, kind=ModelSource):
     """Make the source of tokenized texts, which `make_sequences` has laid out as inputs.
 
-    ``contexts`` are the texts that the encoder reads, if only the decoder reads the texts.
+    ``contexts`` are the texts that the encoder reads, if only the decoder reads the texts; ``kind``
+    is the class of the source.
     """
     if contexts is not None:
         contexts = tokenize_contexts(request, contexts, first_sequence, len(sequences))
     available, blocks = request.blocks
-    return ModelSource(
+    return kind(
         spec=request.spec,
         sequences=sequences,
         contexts=contexts,

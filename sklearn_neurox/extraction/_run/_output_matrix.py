@@ -6,8 +6,10 @@ import os
 
 import numpy as np
 
-from sklearn_neurox.utils._foreign_files import as_path
+from sklearn_neurox.utils._foreign_files import as_path, expanded
 from sklearn_neurox.utils._output_files import write_whole
+
+_PARAMETER = "The file given as 'memmap'"
 
 
 def filled_matrix(shape, dtype, path, fill):
@@ -22,14 +24,22 @@ def filled_matrix(shape, dtype, path, fill):
         values = np.empty(shape, dtype=dtype)
         fill(values)
         return values
-    path = as_path(path, "The file given as 'memmap'").expanduser()
+    path = expanded(as_path(path, _PARAMETER), _PARAMETER)
 
     def write(temporary):
         values = _mapped(temporary, shape, dtype, path)
         fill(values)
         values.flush()
+        if os.name == "posix":  # elsewhere, a file that is mapped cannot be renamed
+            mapped.append(_mapped_copy(temporary))
 
+    mapped = []
     write_whole(path, write)
+    # Mapped before it got its name, under which another process may write at the same time.
+    return mapped[0] if mapped else _mapped_copy(path)
+
+
+def _mapped_copy(path):
     # Copy on write: changing the matrix does not change the file.
     return _without_name(np.load(path, mmap_mode="c"))
 

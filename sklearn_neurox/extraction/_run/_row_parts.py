@@ -23,9 +23,13 @@ class Parts:
         Row i has the tokens ``ptr[i]:ptr[i + 1]``; rows without tokens have no part.
 
     strategy : {"first", "last", "mean", "max"}
+
+    noun : str, default="rows"
+        What rows are called in messages.
     """
 
-    def __init__(self, sequence, position, ptr, strategy):
+    def __init__(self, sequence, position, ptr, strategy, noun="rows"):
+        self.noun = noun
         counts = np.diff(ptr)
         filled = np.flatnonzero(counts)
         if strategy in ("first", "last"):
@@ -49,11 +53,22 @@ class Parts:
 
     def take(self, inputs):
         """Return the parts in some inputs, given in order; a row must be in them wholly or not."""
-        kept = np.isin(self.sequence, inputs)
+        other = self._where(np.isin(self.sequence, inputs))
+        other.sequence = np.searchsorted(inputs, other.sequence)
+        return other
+
+    def of_rows(self, rows, *, renumber=False):
+        """Return the parts of some rows, given in order; ``renumber`` counts these rows from 0."""
+        other = self._where(np.isin(self.row, rows))
+        if renumber:
+            other.row = np.searchsorted(rows, other.row)
+            other.split_rows = np.searchsorted(rows, other.split_rows)
+        return other
+
+    def _where(self, kept):
         other = copy.copy(self)
         for name in ("first", "size", "row", "sequence", "total", "is_split"):
             setattr(other, name, getattr(self, name)[kept])
-        other.sequence = np.searchsorted(inputs, other.sequence)
         other.split_rows = np.unique(other.row[other.is_split])
         other.by_sequence = np.argsort(other.sequence, kind="stable")
         return other

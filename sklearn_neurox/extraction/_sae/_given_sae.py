@@ -13,9 +13,11 @@ from sklearn_neurox.extraction._sae._settings import DTYPES, EncoderSettings, pa
 from sklearn_neurox.utils._foreign_files import (
     as_path,
     check_regular,
+    expanded,
     json_kind,
     named_errors,
     parse_json,
+    read_settings,
     reason_of,
 )
 from sklearn_neurox.utils._pickling import pickled_for
@@ -69,7 +71,7 @@ class FolderSae:
 
 
 def _files(path):
-    folder = as_path(path, _PARAMETER).expanduser()
+    folder = expanded(as_path(path, _PARAMETER), _PARAMETER)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(
@@ -92,7 +94,8 @@ def _files(path):
 
 def _read_settings(path, width):
     config_file, weights_file = _files(path)
-    config = parse_json(config_file.read_bytes(), str(config_file), _AGAIN)
+    stored = read_settings(config_file, "the settings of a SAE", _AGAIN)
+    config = parse_json(stored, str(config_file), _AGAIN)
     if not isinstance(config, dict):
         raise ValueError(
             f"{config_file} holds {json_kind(config)}, not an object with settings. {_AGAIN}"

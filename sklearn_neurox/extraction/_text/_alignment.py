@@ -187,6 +187,8 @@ def find_first_tokens(rows, tokenized, first_sequence):
     first_tokens : ndarray of shape (n_rows, 2) or str
         Model input and position in it; or the reason why there is none.
     """
+    if rows.are_pairs:
+        return "the rows are pairs, not whole texts"
     texts = rows.texts
     length = np.array([len(text) for text in texts], dtype=np.int64)[rows.text_of_row]
     parts = np.flatnonzero((rows.start > 0) | (rows.end < length))

@@ -52,23 +52,24 @@ def report_dropped(rows, tokenized, alignment, *, missing):
         row = int(np.flatnonzero(unaligned)[0])
         text = rows.texts[rows.text_of_row[row]]
         n_texts = len(np.unique(rows.text_of_row[unaligned]))
-        _report_missing(
+        report_filled(
             f"The tokens of {tokenized.tokenizer} cannot be matched with the words of {n_texts} "
-            f"of {len(rows.texts)} texts, which have {unaligned.sum()} of {len(rows)} rows (the "
-            f"first is {rows.name(row)}, of the text {_shorten(text, 60)!r})",
+            f"of {len(rows.texts)} texts, which have {unaligned.sum()} of {len(rows)} {rows.noun} "
+            f"(the first is {rows.name(row)}, of the text {_shorten(text, 60)!r})",
             missing,
         )
     dropped = np.flatnonzero(dropped & ~unaligned)
     if len(dropped):
         row = int(dropped[0])
-        _report_missing(
-            f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} rows (the first "
-            f"is {rows.name(row)}, {rows.spelled_by(row)!r})",
+        report_filled(
+            f"The tokenizer drops all characters of {len(dropped)} of {len(rows)} {rows.noun} (the "
+            f"first is {rows.name(row)}, {rows.spelled_by(row)!r})",
             missing,
         )
 
 
-def _report_missing(found, missing):
+def report_filled(found, missing):
+    """Warn about rows that are filled, or raise an error if `missing` is "error"."""
     if missing == "error":
         raise ValueError(
             f"{found}. Remove them, or choose how to fill them with missing='zero' or "
@@ -97,8 +98,8 @@ def report_special(rows, encodings, alignment, *, split):
         # Unigram vocabularies contain their special tokens as ordinary pieces.
         remedy = "This tokenizer does so even with split_special_tokens=True."
     warn_user(
-        f"{len(affected)} of {len(rows)} rows contain text that spells a special token, which the "
-        f"model reads as that token; the first is {rows.name(row)} "
+        f"{len(affected)} of {len(rows)} {rows.noun} contain text that spells a special token, "
+        f"which the model reads as that token; the first is {rows.name(row)} "
         f"({_shorten(rows.spelled_by(row), 40)!r}). {remedy}",
     )
 

@@ -2,7 +2,7 @@
 """Read the extractor's input: the text of each row, and the span within it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -29,13 +29,22 @@ class Rows:
     whole: bool  # rows are whole texts, including special tokens and blank pieces
     index: pd.Index | None
     token_index: np.ndarray | None = None  # the token that a row names, -1 for none
+    are_pairs: bool = False  # the first spans of all pairs, then their other spans
 
     def __len__(self):
         return len(self.text_of_row)
 
     def name(self, row):
-        """Return the name of a row for messages."""
-        return name_row(self.index, row)
+        """Return the name of a row for messages; of pairs, that of one span of a row."""
+        if not self.are_pairs:
+            return name_row(self.index, row)
+        is_other, row = divmod(row, len(self) // 2)
+        return f"the {'other' if is_other else 'first'} span of {name_row(self.index, row)}"
+
+    @property
+    def noun(self):
+        """What the entries are called in messages."""
+        return "spans of pairs" if self.are_pairs else "rows"
 
     def spelled_by(self, row):
         """Return the characters of a row."""
@@ -58,18 +67,22 @@ def name_row(index, row):
     return f"row {row} (index label {index[row]!r})"
 
 
-def read_rows(X, *, caller):
+def read_rows(X, *, caller, takes_pairs=False):
     """Validate the input of the extractor.
 
     Parameters
     ----------
     X : DataFrame, or array-like of str, of shape (n_samples,)
         A frame of words with the columns ``text``, ``start`` and ``end`` (and ``word``, which the
-        spans are then checked against; and ``token_index`` for rows that are one token); a frame
+        spans are then checked against; and ``token_index`` for rows that are one token); a frame of
+        pairs, with the same columns and those of the other span, such as ``other_start``; a frame
         with only ``text``, and perhaps ``text_pair``, for whole texts; or the texts themselves.
 
     caller : str
         The calling class, for messages.
+
+    takes_pairs : bool, default=False
+        Whether rows may be pairs.
 
     Returns
     -------
@@ -82,9 +95,17 @@ def read_rows(X, *, caller):
         different from the row's word.
     """
     X = to_pandas(X)
-    if isinstance(X, pd.DataFrame):
-        return _read_frame(X, caller)
-    return _read_texts(X, caller)
+    if not isinstance(X, pd.DataFrame):
+        return _read_texts(X, caller)
+    if {"other_start", "other_end"} & set(X.columns):
+        if not takes_pairs:
+            raise ValueError(
+                f"{caller} takes words, but the frame has the columns 'other_start' and "
+                "'other_end' of pairs. Pass the words that the pairs were made of, or the first "
+                "word of each pair: pairs.drop(columns=['other_start', 'other_end'])."
+            )
+        return _read_pairs(X, caller)
+    return _read_frame(X, caller)
 
 
 def _read_texts(X, caller):
@@ -169,6 +190,42 @@ def _read_frame(X, caller):
     rows = Rows(texts, pairs, text_of_row, start, end, False, X.index, token_index=named)
     _check_spans(rows, X["word"] if "word" in X.columns else None, caller)
     return rows
+
+
+def _read_pairs(X, caller):
+    """Read both spans of each row."""
+    missing = [
+        name
+        for name in ("text", "start", "end", "other_start", "other_end")
+        if name not in X.columns
+    ]
+    if missing:
+        raise ValueError(
+            f"{caller}: X has columns of pairs, but no column {missing[0]!r}. Pairs need 'text', "
+            "'start', 'end', 'other_start' and 'other_end', as pair_frame makes them."
+        )
+    repeated = X.columns[X.columns.duplicated()].intersection([f"other_{name}" for name in _READ])
+    if len(repeated):
+        raise ValueError(
+            f"{caller}: X has several columns named {repeated[0]!r}. Rename or drop one."
+        )
+    columns = {name: X[name] for name in ("text", "text_pair") if name in X.columns}
+    for name in ("start", "end", "word", "token_index"):
+        if f"other_{name}" in X.columns:
+            columns[name] = X[f"other_{name}"]
+    first = _read_frame(X, caller)
+    other = _read_frame(pd.DataFrame(columns, index=X.index), f"{caller} (of the other span)")
+    named = None
+    if first.token_index is not None or other.token_index is not None:
+        none = np.full(len(X), -1)
+        numbers = [none if own.token_index is None else own.token_index for own in (first, other)]
+        named = np.concatenate(numbers)
+    # Both halves have the same texts, and so the same numbers of them.
+    joined = {
+        name: np.concatenate([getattr(first, name), getattr(other, name)])
+        for name in ("text_of_row", "start", "end")
+    }
+    return replace(first, **joined, token_index=named, are_pairs=True)
 
 
 def _distinct(column, name, caller):

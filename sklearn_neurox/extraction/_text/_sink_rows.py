@@ -26,9 +26,9 @@ def report_sinks(parts, n_rows, blocks):
         return
     where = blocks[0] if len(blocks) == 1 else f"{len(blocks)} blocks, such as {blocks[0]}"
     warn_user(
-        f"{len(rows)} of {n_rows} rows have the first token of the model's input, whose state is "
-        f"many times longer than any other in {where} (an attention sink), so that these rows "
-        "dominate variances and extremes. Put a token that belongs to no row in front of each "
-        "input, with ActivationExtractor(prefix='bos'), or with prefix='\\n' if the tokenizer has "
-        "no BOS token."
+        f"{len(rows)} of {n_rows} {parts.noun} have the first token of the model's input, whose "
+        f"state is many times longer than any other in {where} (an attention sink), so that these "
+        f"{parts.noun} dominate variances and extremes. Put a token that belongs to no row in "
+        "front of each input, with ActivationExtractor(prefix='bos'), or with prefix='\\n' if the "
+        "tokenizer has no BOS token."
     )

@@ -16,7 +16,7 @@ from sklearn_neurox.extraction._text._windows import Sequences, too_long
 from sklearn_neurox.utils._containers import to_pandas
 
 
-def read_rows_and_targets(X, *, stack, caller):
+def read_rows_and_targets(X, *, stack, caller, takes_pairs=False):
     """Read the rows, and the encoder's texts if a column ``target`` holds the decoder's texts.
 
     Parameters
@@ -28,6 +28,9 @@ def read_rows_and_targets(X, *, stack, caller):
 
     caller : str
         The calling class, for messages.
+
+    takes_pairs : bool, default=False
+        Whether rows may be pairs.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def read_rows_and_targets(X, *, stack, caller):
     if stack not in ("decoder", "both") or not (
         isinstance(X, pd.DataFrame) and "target" in X.columns
     ):
-        return read_rows(X, caller=caller), None
+        return read_rows(X, caller=caller, takes_pairs=takes_pairs), None
     if stack == "both":
         raise ValueError(
             f"{caller} cannot read stack='both' for a frame with the column 'target', because each "
@@ -64,11 +67,68 @@ def read_rows_and_targets(X, *, stack, caller):
     columns = {"text": X["target"], "text_pair": X["text"]}
     if not missing:
         columns |= {"start": X["target_start"], "end": X["target_end"]}
-        if "token_index" in X.columns:
-            columns["token_index"] = X["token_index"]
+        for name in ("token_index", "other_token_index"):
+            if name in X.columns:
+                columns[name] = X[name]
+    if {"other_start", "other_end"} & set(X.columns):
+        columns |= _other_spans(X, caller)
     # Read the target like any other text, under the usual column names.
-    rows = read_rows(pd.DataFrame(columns, index=X.index), caller=f"{caller} (of the target)")
+    rows = read_rows(
+        pd.DataFrame(columns, index=X.index),
+        caller=f"{caller} (of the target)",
+        takes_pairs=takes_pairs,
+    )
     return replace(rows, pairs=None), rows.pairs
+
+
+def read_cross_pairs(X, caller):
+    """Read pairs of a word that a decoder reads and one that its encoder reads.
+
+    Returns
+    -------
+    rows : Rows
+        The first span of each pair, in the target; or both spans, if the decoder reads the text.
+
+    others : Rows or None
+        The other spans, in the encoder's text of each distinct target; None without targets.
+
+    contexts : list of str or None
+        The encoder's text for each distinct text of the rows, if there are targets.
+    """
+    X = to_pandas(X)
+    if not isinstance(X, pd.DataFrame) or "target" not in X.columns:
+        return read_rows(X, caller=caller, takes_pairs=True), None, None
+    names = ("text", "other_start", "other_end", "target_start", "target_end")
+    absent = [name for name in names if name not in X.columns]
+    if absent:
+        raise ValueError(
+            f"{caller}: X has a 'target', but no column {absent[0]!r}. For cross-attention, a row "
+            "has 'target_start' and 'target_end', the span of a word that the decoder reads, and "
+            "'other_start' and 'other_end', the span of a word of 'text', which the encoder reads."
+        )
+    spans = {"start": X["target_start"], "end": X["target_end"]}
+    columns = {"text": X["target"], "text_pair": X["text"]} | spans
+    rows = read_rows(pd.DataFrame(columns, index=X.index), caller=f"{caller} (of the target)")
+    spans = {"text": X["text"], "start": X["other_start"], "end": X["other_end"]}
+    if "other_word" in X.columns:
+        spans["word"] = X["other_word"]
+    others = read_rows(pd.DataFrame(spans, index=X.index), caller=f"{caller} (of the other span)")
+    # The targets are distinct together with their contexts, so each has one.
+    others = replace(others, texts=rows.pairs, text_of_row=rows.text_of_row)
+    return replace(rows, pairs=None), others, rows.pairs
+
+
+def _other_spans(X, caller):
+    """Return the spans of the partners in the target, under the names of those in a text."""
+    names = {"other_start": "other_target_start", "other_end": "other_target_end"}
+    absent = [name for name in names.values() if name not in X.columns]
+    if absent:
+        raise ValueError(
+            f"{caller}: X has pairs in 'text' and a 'target' for the decoder, but no column "
+            f"{absent[0]!r}. Add 'target_start', 'target_end', 'other_target_start' and "
+            "'other_target_end', the spans of both words of each row in the target."
+        )
+    return {name: X[own] for name, own in names.items()}
 
 
 def target_tokenizer(tokenizer):

@@ -65,7 +65,8 @@ def report_unknown(rows, encodings, alignment, unknown):
     shown = rows.texts[rows.text_of_row[row]][rows.start[row] : rows.end[row]]
     shown = shown if len(shown) < 40 else f"{shown[:37]}..."
     warn_user(
-        f"{n_unknown} of {len(rows)} rows consist of unknown tokens, which all look the same to "
-        f"the model; the first is {rows.name(row)} ({shown!r}). Check that the model knows the "
-        "language, and that the tokenizer belongs to the model; otherwise pass tokenizer=."
+        f"{n_unknown} of {len(rows)} {rows.noun} consist of unknown tokens, which all look the "
+        f"same to the model; the first is {rows.name(row)} ({shown!r}). Check that the model "
+        "knows the language, and that the tokenizer belongs to the model; "
+        "otherwise pass tokenizer=."
     )

@@ -2,6 +2,7 @@
 """One pass over a matrix of activations, in blocks of columns, for everything a report shows."""
 
 import numpy as np
+from scipy.sparse import issparse
 
 from sklearn_neurox.inspection._report._distributions import N_BINS, QUANTILES, class_distributions
 from sklearn_neurox.inspection._report._responses import (
@@ -40,7 +41,8 @@ class _Reader:
     """Fill the arrays of a report, block by block."""
 
     def __init__(self, inputs, detailed, n_top_words, n_contexts, min_count):
-        self.X, self.classes, self.detailed = inputs.X, inputs.codes, detailed
+        self.X = inputs.X.tocsc() if issparse(inputs.X) else inputs.X  # read column by column
+        self.classes, self.detailed = inputs.codes, detailed
         self.n_classes = n_classes = len(inputs.classes)
         self.spans = lay_out_spans(inputs.words)
         codes, self.types = word_types(inputs.words)
@@ -71,7 +73,9 @@ class _Reader:
         self.window_values = []
 
     def read(self, block):
-        values, mean, deviation = _standardized(self.X[:, block])
+        part = self.X[:, block]
+        part = part.toarray() if issparse(part) else part
+        values, mean, deviation = _standardized(part)
         into = self.arrays
         into["mean"][block], into["deviation"][block] = mean, deviation
         into["class_mean"][block] = values @ self.class_averages

@@ -23,7 +23,7 @@ from sklearn_neurox.utils._validation import check_activations, check_row_order
 class Inputs(NamedTuple):
     """The checked parameters of `NeuronReport`, with labels as codes."""
 
-    X: np.ndarray  # (n_words, n_neurons)
+    X: Any  # (n_words, n_neurons), an array or a CSR matrix
     words: pd.DataFrame  # with the column `text`
     codes: np.ndarray  # (n_words,), positions in `classes`
     classes: list
@@ -44,7 +44,7 @@ def read_inputs(ranker, X, y, words, probe, input_features):
     words = _check_words(words)
     check_row_order(X, y)
     check_row_order(X, words, names=("X", "words"))
-    X, _ = check_activations(X, caller="NeuronReport")
+    X, _ = check_activations(X, caller="NeuronReport", accept_sparse="csr")
     if X.shape[1] != len(names):
         raise ValueError(
             f"X has {X.shape[1]} columns, but the ranker was fitted on {len(names)} neurons."

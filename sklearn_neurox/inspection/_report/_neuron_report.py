@@ -31,7 +31,7 @@ from sklearn_neurox.utils._warn_user import warn_user
 _COUNT = Interval(Integral, 0, None, closed="left")
 _CONSTRAINTS = {
     "ranker": [HasMethods(["fit"])],
-    "X": ["array-like"],
+    "X": ["array-like", "sparse matrix"],
     "y": ["array-like"],
     "words": "no_validation",  # may be a table of any library
     "probe": [HasMethods(["fit"]), None],
@@ -65,7 +65,7 @@ class NeuronReport:
         The ranker that orders the neurons. If it has ``class_scores_``, the page also shows one
         ranking per label. A scikit-learn selector with ``scores_`` or ``ranking_`` works too.
 
-    X : array-like of shape (n_samples, n_neurons)
+    X : array-like or sparse matrix of shape (n_samples, n_neurons)
         The activations. float16 and memory-mapped arrays are read in blocks and never copied as a
         whole. The report does not keep them.
 

@@ -145,32 +145,36 @@ def neuron_summary(
     check_row_order(X, y, names=("X", "y"))
     check_row_order(X, words, names=("X", "words"))
     check_no_missing_labels(y, may_mix=True)
-    names = getattr(estimator, "feature_names_in_", None) if input_features is None else None
-    X, own = check_activations(
+    labels = np.asarray(y)
+    matrix, names = check_activations(
         X, input_features=input_features, accept_sparse="csr", caller="neuron_summary"
     )
-    names = own if own is not None else names
-    labels = np.asarray(y)
-    check_consistent_length(X, labels)
-    ranking = _Ranking(estimator, X)
-    columns = ranking.order[:n_neurons]
-    if neurons is not None:
-        chosen = np.atleast_1d(np.asarray(neurons))
-        options = {"n_features": X.shape[1], "caller": "neuron_summary"}
-        columns = neuron_indices(chosen, names=names, **options)
-    activations = X[:, columns]
-    activations = activations.toarray() if issparse(activations) else activations
-    activations = np.asarray(activations, dtype=np.float64)
+    names = getattr(estimator, "feature_names_in_", None) if names is None else names
+    check_consistent_length(matrix, labels)
+    ranking = _Ranking(estimator, matrix)
+    columns = _columns(neurons, ranking.order[:n_neurons], names, matrix.shape[1])
+    activations = _dense(matrix, columns)
     is_numeric = not hasattr(estimator, "classes_") and type_of_target(labels) == "continuous"
     describe = _describe_numbers if is_numeric else _describe_classes
     shown = [f"x{i}" for i in columns] if names is None else np.asarray(names)[columns]
-    table = pd.DataFrame({"neuron": shown}).assign(
-        **describe(activations, labels, ranking, columns)
-    )
+    described = describe(activations, labels, ranking, columns)
+    table = pd.DataFrame({"neuron": shown}).assign(**described)
     if words is not None:
         listed = _list_words(activations, words, labels, table["direction"], n_words, min_count)
         table["words"] = listed
     return table.assign(**ranking.places(columns))
+
+
+def _columns(neurons, best, names, n_features):
+    if neurons is None:
+        return best
+    options = {"names": names, "n_features": n_features, "caller": "neuron_summary"}
+    return neuron_indices(np.atleast_1d(np.asarray(neurons)), **options)
+
+
+def _dense(matrix, columns):
+    part = matrix[:, columns]
+    return np.asarray(part.toarray() if issparse(part) else part, dtype=np.float64)
 
 
 class _Ranking:

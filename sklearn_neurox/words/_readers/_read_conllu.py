@@ -90,6 +90,7 @@ def read_conllu(
 
     See Also
     --------
+    pair_frame : Pair each word with its head.
     words_frame : Build the frame from words and labels in memory.
     read_parallel : Read words and labels from parallel text files.
 

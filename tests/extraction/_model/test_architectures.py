@@ -154,7 +154,7 @@ def test_every_architecture_is_read_as_it_runs_alone_or_refused_by_name(part):
     wrong, counts, said = [], Counter(), documented()
     for name in architectures()[part::4]:
         try:
-            with limited(90):
+            with limited(300):
                 found = outcome(name)
         except Exception as error:
             wrong.append(f"{name}: {str(error)[:300]}")

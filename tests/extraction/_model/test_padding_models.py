@@ -105,3 +105,11 @@ def test_what_does_not_run_on_text_alone_is_refused_by_name(name):
     model = build(name)
     with pytest.raises(ValueError, match=rf"ActivationExtractor .*{type(model).__name__}"):
         extractor_of(model, "hidden").transform(["w10 w11"]).pool("mean")
+
+
+def test_reformer_without_a_number_of_buckets_is_refused():
+    # With a seed but no buckets, a first pass would choose them by the length of its text.
+    model = build("reformer", hash_seed=0, num_buckets=None)
+    with pytest.raises(ValueError, match=r"without num_buckets in its config"):
+        extractor_of(model, "hidden").transform(["w10 w11"]).pool("mean")
+    assert model.config.num_buckets is None

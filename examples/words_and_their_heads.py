@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+What does a model know about words and their heads?
+===================================================
+
+This script probes pairs of words: which relation joins a word to its head, and whether two words
+are joined at all. You learn how to make pairs with negatives that match in distance, how to compare
+layers with what the distance alone tells, and which attention head attends to the heads of a
+relation. The script reads the treebank that the environment variable SKLEARN_NEUROX_CONLLU points
+to, or generates sentences with simple heads if it is not set.
+"""
+
+import os
+
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from sklearn_neurox import (
+    ActivationExtractor,
+    SubwordAggregator,
+    layer_profile,
+    pair_frame,
+    read_conllu,
+)
+from sklearn_neurox.datasets import demo_model_path, make_tagged_words
+
+
+# %%
+# The head of a generated word is the next noun, or else the last verb of its sentence. A real
+# treebank says better.
+def with_heads(words):
+    """Add the columns head and deprel to generated words."""
+    for _, sentence in words.groupby("sentence_id"):
+        tags, n = sentence["upos"].tolist(), len(sentence)
+        root = max((i for i in range(n) if tags[i] == "VERB"), default=n - 1)
+        for i, row in enumerate(sentence.index):
+            nouns = [j for j in range(i + 1, n) if tags[j] == "NOUN"]
+            modifies = tags[i] in ("DET", "ADJ", "NUM", "ADP") and nouns
+            head = nouns[0] if modifies else root
+            words.loc[row, "head"] = 0 if i == root else head + 1
+            words.loc[row, "deprel"] = "root" if i == root else tags[i].lower()
+    return words
+
+
+path = os.environ.get("SKLEARN_NEUROX_CONLLU")
+if path:
+    words = read_conllu(path, columns=["upos", "head", "deprel"])
+else:
+    words = with_heads(make_tagged_words(150, random_state=0))
+words = words[words["sentence_id"].isin(words["sentence_id"].unique()[:150])]
+
+# %%
+# Which relation? One row per arc; rare relations are left out. The baseline knows the distance and
+# the direction of each pair, but neither word.
+arcs = pair_frame(words, heads="head")
+arcs = arcs[arcs.groupby("relation")["relation"].transform("size") >= 30].reset_index(drop=True)
+print(f"{len(arcs):,} arcs of {arcs['relation'].nunique()} relations")
+folds = {"groups": arcs["text"], "cv": GroupKFold(3)}
+distance = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+guessed = cross_val_predict(distance, arcs[["distance"]], arcs["relation"], **folds)
+print(f"relation by distance alone: {(guessed == arcs['relation']).mean():.3f}\n")
+
+probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.003))
+extractor = ActivationExtractor(demo_model_path(), layers=[0, 2, 4, 6], cache="activations/")
+relations = make_pipeline(extractor, SubwordAggregator("mean"), probe)
+profile = layer_profile(relations, arcs, arcs["relation"], **folds)
+print(profile[["name", "score", "low", "high"]].round(3), "\n")
+
+# %%
+# Is there an arc? Each arc has a negative of the same distance and direction, so the distance tells
+# nothing. A linear probe of both vectors adds up what each word is, which says a lot: few articles
+# are heads. A probe of their product sees only how the two fit together.
+pairs = pair_frame(words, heads="head", negatives="matched", random_state=0)
+y = pairs["is_arc"].map({True: "arc", False: "none"})
+scores = {}
+for pair in ("concat", "product"):
+    joined = make_pipeline(extractor, SubwordAggregator("mean", pair=pair), probe)
+    options = {"groups": pairs["text"], "cv": GroupKFold(3)}
+    scores[pair] = layer_profile(joined, pairs, y, **options).set_index("name")["score"]
+print(pd.DataFrame(scores).round(3), "\n")
+
+# %%
+# Which attention head? For each dependent, a head of the model picks the word that it attends to
+# most, or that attends to it most. The best one per relation is compared with the best fixed
+# distance, such as "the next word". Both are chosen on the arcs that they are scored on, so
+# they are a little too high.
+every = pair_frame(words, heads="head", negatives="all")
+attention = ActivationExtractor(demo_model_path(), component="attention_weights")
+A = make_pipeline(attention, SubwordAggregator()).set_output(transform="pandas")
+weights = A.fit_transform(every)
+word = [every["sentence_id"], every["position"]]
+picked = weights.groupby(word).transform("max") == weights
+hits = picked[every["is_arc"]].groupby(every["relation"]).mean()
+of_arcs = every[every["is_arc"]].groupby("relation")["distance"]
+best = pd.DataFrame(
+    {
+        "arcs": of_arcs.size(),
+        "head": hits.idxmax(axis=1),
+        "accuracy": hits.max(axis=1),
+        "fixed distance": of_arcs.agg(lambda steps: steps.value_counts(normalize=True).iloc[0]),
+    }
+)
+print(best[best["arcs"] >= 30].sort_values("accuracy", ascending=False).round(3).head(12))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The search for the best subset of columns, and the bound below what any subset reaches."""

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Forward steps and swaps, all scored from one reading of the matrix."""
+
+import time
+
+import numpy as np
+
+from sklearn_neurox.selection._best_subset._subset_fit import fit_subset, inverse_hessian
+
+# How many candidates are fitted: units to add, units to take the place of another, and swaps.
+_NEW_UNITS, _NEW_PER_OLD, _MOST_SWAPS = 5, 4, 20
+# With this many units, the second-order model is close enough for fewer fits.
+_MANY_UNITS, _FEW_NEW_UNITS = 8, 2
+# A swap must lower the loss by this fraction.
+_LEAST_GAIN = 1e-6
+
+
+class Clock:
+    """Tells whether the time of a fit is up; ``max_time=None`` sets no limit."""
+
+    def __init__(self, max_time):
+        self.end = np.inf if max_time is None else time.monotonic() + max_time
+
+    @property
+    def is_up(self):
+        """Whether the time is up."""
+        return time.monotonic() >= self.end
+
+
+class Search:
+    """Local search for the units of least penalized loss.
+
+    Parameters
+    ----------
+    columns : Columns
+
+    loss : BinaryLoss, MultinomialLoss or SquaredLoss
+
+    alpha : float
+
+    clock : Clock
+    """
+
+    def __init__(self, columns, loss, alpha, clock):
+        self.columns = columns
+        self.loss = loss
+        self.alpha = alpha
+        self.clock = clock
+
+    def fit(self, units, start=None):
+        """Fit the model on some units."""
+        return fit_subset(self.columns, self.loss, self.alpha, units, start)
+
+    def grow(self, fit, n_units):
+        """Add the best units, one by one; once the time is up, all at once."""
+        while len(fit.units) < n_units:
+            gain = self._model(fit)[1](None)
+            gain[fit.units] = -np.inf
+            best = np.argsort(-gain, kind="stable").tolist()
+            if self.clock.is_up:
+                return self.fit([*fit.units, *best[: n_units - len(fit.units)]], fit)
+            n_trials = _NEW_UNITS if len(fit.units) < _MANY_UNITS else _FEW_NEW_UNITS
+            best = [unit for unit in best[:n_trials] if gain[unit] > -np.inf]
+            self.columns.hold(best)
+            trials = [self.fit([*fit.units, unit], fit) for unit in best]
+            fit = min(trials, key=lambda trial: trial.loss)
+        return fit
+
+    def swap(self, fit):
+        """Swap one unit for another as long as this lowers the loss."""
+        while fit.units and len(fit.units) < self.columns.n_units and not self.clock.is_up:
+            better = self._first_better(fit)
+            if better is None:
+                break
+            fit = better
+        return fit
+
+    def _first_better(self, fit):
+        swaps = self._promising(fit)
+        self.columns.hold(sorted({unit for _, unit in swaps}))
+        for place, unit in swaps:
+            units = [*fit.units[:place], *fit.units[place + 1 :], unit]
+            trial = self.fit(units, fit)
+            if trial.loss < fit.loss * (1 - _LEAST_GAIN):
+                return trial
+            if self.clock.is_up:
+                break
+        return None
+
+    def _promising(self, fit):
+        """List the swaps that lower the second-order model of the loss most."""
+        losses, gains = self._model(fit)
+        swaps = []
+        for place, lost in enumerate(losses):
+            net = gains(place) - lost
+            net[fit.units] = -np.inf
+            best = np.argsort(-net, kind="stable")[:_NEW_PER_OLD]
+            swaps += [(net[unit], place, int(unit)) for unit in best if net[unit] > 0]
+        swaps.sort(key=lambda swap: -swap[0])
+        return [(place, unit) for _, place, unit in swaps[:_MOST_SWAPS]]
+
+    def _model(self, fit):
+        """Expand the loss to second order at a fit.
+
+        Returns
+        -------
+        losses : list of float
+            How much leaving out each of the units raises the loss.
+
+        gains : callable
+            Of a place in ``units`` or None: how much adding each unit of the matrix lowers the
+            loss, once the unit at that place was left out.
+        """
+        predictions = self.loss.predict(fit.scores)
+        weight = self.loss.curvature(predictions)
+        inverse = inverse_hessian(fit, weight, self.alpha)
+        gradient, cross, squares = self.columns.cross_moments(
+            self.loss.residual(predictions), weight, fit.design
+        )
+        losses, removals = [], []
+        for place in range(len(fit.units)):
+            rows = fit.rows_of(place, self.columns)
+            # To where the model is least with these coefficients at zero.
+            block = np.linalg.solve(inverse[np.ix_(rows, rows)], inverse[rows])
+            step = -block.T @ fit.coef[rows]
+            pull = np.linalg.solve(inverse[np.ix_(rows, rows)], fit.coef[rows])
+            losses.append((fit.coef[rows] * pull).sum() / 2)
+            removals.append((step, inverse - inverse[:, rows] @ block))
+
+        def gains(place):
+            if place is None:
+                return self._gains(gradient, cross, squares, inverse)
+            step, left = removals[place]
+            return self._gains(gradient + cross @ step, cross, squares, left)
+
+        return losses, gains
+
+    def _gains(self, slopes, cross, squares, inverse):
+        """Compute how much each unit lowers the model: half its squared slope per curvature."""
+        if not self.columns.has_groups:
+            curvature = squares - ((cross @ inverse) * cross).sum(axis=1)
+            # A column that the chosen ones determine has only the curvature of the penalty.
+            return np.square(slopes).sum(axis=1) / (2 * (curvature.clip(min=0) + self.alpha))
+        gain = np.empty(self.columns.n_units)
+        for unit, own in enumerate(squares):
+            rows = self.columns.of([unit])
+            values, vectors = np.linalg.eigh(own - cross[rows] @ inverse @ cross[rows].T)
+            turned = np.square(vectors.T @ slopes[rows]).sum(axis=1)
+            gain[unit] = (turned / (values.clip(min=0) + self.alpha)).sum() / 2
+        return gain
