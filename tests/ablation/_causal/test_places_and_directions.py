@@ -11,7 +11,6 @@ from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.probes import MeanDifferenceProbeClassifier
 from sklearn_neurox.words import words_frame
 from tests.ablation._causal.by_hand import (
-    HEADS,
     SENTENCES,
     encode,
     expected_measures,
@@ -70,9 +69,10 @@ def assert_equal(found, expected):
 # Where
 
 
-@pytest.mark.parametrize("family", HEADS)
+@pytest.mark.parametrize("family", [pytest.param("bert", marks=pytest.mark.slow), "gpt2", "llama"])
 def test_not_first_and_rows_change_these_tokens_only(family, language_model, words):
     model, tokenizer = language_model(family)
+    words = words.iloc[::3]
     of_rows = words[words["short"]]
 
     def where(positions):
@@ -121,6 +121,7 @@ def projecting(directions):
     return lambda state: state.double() - state.double() @ basis @ basis.T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_directions_equal_projections_by_hand(family, language_model, words):
     model, tokenizer = language_model(family)
@@ -203,7 +204,7 @@ def test_a_probe_along_which_states_get_the_mean(language_model, words):
 
 
 @pytest.mark.parametrize("positions", ["all", "not_first"])
-@pytest.mark.parametrize("family", ["bert", "gpt2"])
+@pytest.mark.parametrize("family", [pytest.param("bert", marks=pytest.mark.slow), "gpt2"])
 def test_erasers_equal_their_map_and_gold_labels_come_back(
     family, positions, language_model, words
 ):
@@ -302,6 +303,7 @@ def pairs(is_long):
     return rows, rows.iloc[places], others.iloc[places]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_interchange_by_head_and_layer_equals_states_inserted_by_hand(family, language_model):
     model, tokenizer = language_model(family)

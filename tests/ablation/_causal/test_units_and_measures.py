@@ -65,6 +65,7 @@ def units_of_head(head):
     return range(4 * head, 4 * head + 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", HEADS)
 def test_each_head_equals_a_hook_written_by_hand(family, language_model, words):
     model, tokenizer = language_model(family)
@@ -115,6 +116,7 @@ def test_each_head_equals_a_hook_written_by_hand(family, language_model, words):
 
 def test_layers_and_groups_equal_hooks_written_by_hand(language_model, words):
     model, tokenizer = language_model("gpt2")
+    words = words.iloc[::3]
     widths = {"mlp.1": 64, "hidden.1": 16}
     layers = [f"{layer}.{unit}" for layer, width in widths.items() for unit in range(width)]
     groups = {
@@ -165,6 +167,7 @@ def test_all_heads_of_a_layer_are_its_layer(language_model, words):
 
 def test_rankings_of_heads_are_cumulative(language_model, words):
     model, tokenizer = language_model("gpt2")
+    words = words.iloc[::3]
     order = [f"attention.{layer}.h{head}" for layer, head in [(2, 3), (1, 0), (2, 1), (1, 2)]]
     names = [name for head in order for name in heads()[head]]
     # A ranking of neurons ranks heads by their best neurons.
@@ -214,8 +217,9 @@ def test_controls_are_other_units_of_the_same_kind(by, language_model, words, mo
         "head": {"a": [*heads()["attention.1.h2"], *heads()["attention.2.h0"]]},
         "layer": {"a": [f"hidden.1.{unit}" for unit in range(16)]},
     }[by]
+    words = words.iloc[::3]
     effect, drawn = controls(
-        model, words, groups, monkeypatch, by=by, n_draws=6, tokenizer=tokenizer, random_state=0
+        model, words, groups, monkeypatch, by=by, n_draws=4, tokenizer=tokenizer, random_state=0
     )
     seen = {}
     for which, group, names in drawn:
@@ -238,11 +242,11 @@ def test_controls_are_other_units_of_the_same_kind(by, language_model, words, mo
     assert (
         random.groupby("name")["draw"]
         .agg(lambda x: sorted(set(x)))
-        .map(lambda draws: draws == list(range(6)))
+        .map(lambda draws: draws == list(range(4)))
         .all()
     )
     again = causal_effect(
-        model, words, words["short"], groups, by=by, n_draws=6, tokenizer=tokenizer, random_state=0
+        model, words, words["short"], groups, by=by, n_draws=4, tokenizer=tokenizer, random_state=0
     )
     pd.testing.assert_frame_equal(effect, again)
 
