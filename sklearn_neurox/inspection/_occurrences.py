@@ -81,9 +81,10 @@ def _split(words, caller):
         raise ValueError(f"The text of row {missing[0]} of the words given to {caller} is missing.")
     whole = whole_texts(words, caller=caller)
     starts, ends = read_spans(words, caller=caller)
-    texts = words["text"].astype(str).tolist()
+    texts = [str(text) for text in words["text"]]
     spans = [text[a:b] for text, a, b in zip(texts, starts, ends, strict=True)]
-    own = pd.Series(spans if "word" not in words else words["word"].to_numpy(dtype=object))
+    own = words["word"].to_numpy(dtype=object) if "word" in words else spans
+    own = pd.Series(own, dtype=object)
     word_forms(own[~whole], caller=caller)  # raises an error if a word is missing
     found = [_WORD.findall(text) if whole[row] else [own[row]] for row, text in enumerate(texts)]
     rows = np.repeat(np.arange(len(found)), [len(words) for words in found])

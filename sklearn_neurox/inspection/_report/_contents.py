@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The contents of a report, as the data of its page."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 
@@ -11,19 +13,26 @@ from sklearn_neurox.inspection._report._packing import (
     pack,
     pack_frame,
     pack_indices,
+    pack_rounded,
     pack_scaled,
 )
 from sklearn_neurox.utils._blocks import neuron_blocks
 from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._names import parse_neuron_names
 
-_EXACT = ("mean", "deviation", "range")
+_EXACT = ("mean", "deviation", "range", "correlation", "type_target", "span_target")
 _SCALED = ("class_mean", "top_word_mean", "context_value")
 _WHOLE = (
     *("shares", "quantiles", "type_count", "top_word", "context"),
-    *("text_first", "span_start", "span_end"),
+    *("text_first", "span_start", "span_end", "type_label", "type_share", "span_label"),
 )
 _RANKS = ("rank", "class_rank")
+_AREA_STEPS = 1000
+# With more neurons, only those with words and sentences have distributions.
+MOST_DRAWN = 10_000
+# The settings of a probe that decide how many weights are zero, or how large they are.
+_BASELINES = ["name", "score", "std"]
+_PENALTIES = ("penalty", "C", "alpha", "l1_ratio")
 _GROUPS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "fill"]
 
 
@@ -34,14 +43,15 @@ def page_data(inputs, ranking, gathered):
         "words": gathered["types"],
         "texts": gathered["texts"],
         "arrays": {
-            **{name: pack(gathered[name], "float32") for name in _EXACT},
+            **{name: pack(gathered[name], "float32") for name in _EXACT if name in gathered},
             **{name: pack_scaled(gathered[name]) for name in _SCALED},
-            **{name: pack_indices(gathered[name]) for name in _WHOLE},
-            "window_values": pack(gathered["window_values"], "int8"),
-            **{
-                name: pack_indices(values) if name in _RANKS else pack(values, "float32")
-                for name, values in ranking.items()
+            **{name: pack_indices(gathered[name]) for name in _WHOLE if name in gathered},
+            "auc": {
+                **pack_indices(np.round(_AREA_STEPS * gathered["auc"])),
+                "scale": 1 / _AREA_STEPS,
             },
+            "window_values": pack(gathered["window_values"], "int8"),
+            **{name: _pack_ranking(name, values) for name, values in ranking.items()},
             "layer_of": pack(layer_of, "int16"),
         },
         "neurons": [str(name) for name in inputs.names],
@@ -50,6 +60,11 @@ def page_data(inputs, ranking, gathered):
         "classes": [str(label) for label in inputs.classes],
         "class_counts": np.bincount(inputs.codes, minlength=len(inputs.classes)).tolist(),
         "n_words": len(inputs.codes),
+        "n_texts": inputs.words["text"].nunique(),
+        "unit": inputs.unit,
+        "numeric": inputs.targets is not None,
+        "penalty": _penalty(inputs.probe),
+        "date": date.today().isoformat(),
         "version": __version__,
         "window": WINDOW,
         "full_color": FULL_COLOR,
@@ -59,7 +74,29 @@ def page_data(inputs, ranking, gathered):
     }
 
 
-def pack_tables(ablation, layer_profile):
+def _pack_ranking(name, values):
+    if name in _RANKS:
+        return pack_indices(values)
+    is_large = np.ndim(values) == 2 and np.shape(values)[1] > MOST_DRAWN
+    return pack_rounded(values) if is_large else pack(values, "float32")
+
+
+def _penalty(probe):
+    """Return the names and values of the settings of a probe's penalty, chosen by it or given."""
+    if probe is None:
+        return []
+    given = probe.get_params(deep=False)
+    found = []
+    for name in _PENALTIES:
+        value = getattr(probe, f"{name}_", given.get(name))
+        values = np.unique(np.ravel(value)) if isinstance(value, np.ndarray) else [value]
+        if value is not None and len(values):
+            shown = [v if isinstance(v, str) else f"{v:.4g}" for v in values]
+            found.append([name, ", ".join(shown)])
+    return found
+
+
+def pack_tables(ablation, layer_profile, baselines):
     """Pack the tables that are not None; average the scores of an ablation over repetitions.
 
     The columns ``score``, ``spread`` (standard deviation) and ``n`` of an ablation follow those
@@ -72,6 +109,14 @@ def pack_tables(ablation, layer_profile):
     if layer_profile is not None:
         profile = read_frame(layer_profile, caller="NeuronReport", name="layer_profile")
         tables["layer_profile"] = pack_frame(profile)
+    if baselines is not None:
+        table = read_frame(baselines, caller="NeuronReport", name="baselines")
+        if not {"name", "score"} <= set(table.columns):
+            raise ValueError(
+                "The 'baselines' parameter of NeuronReport must be a frame returned by "
+                f"baseline_table, got a frame with the columns {list(table.columns)}."
+            )
+        tables["baselines"] = pack_frame(table[[c for c in _BASELINES if c in table]])
     return tables
 
 

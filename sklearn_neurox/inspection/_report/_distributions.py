@@ -37,13 +37,17 @@ def class_distributions(values, classes, n_classes):
 
     quantiles : ndarray of shape (n_neurons, n_classes, 5), dtype=uint8
         The fine bin, of 256, that contains each of `QUANTILES`.
+
+    areas : ndarray of shape (n_neurons, n_classes)
+        The area under the ROC curve of the class against the others; values in the same fine bin
+        count as ties. It is .5 if a side has no values.
     """
     ranges = np.stack([values.min(axis=1), values.max(axis=1)], axis=1).clip(-REACH, REACH)
     counts = _fine_counts(values, ranges, classes, n_classes)
     coarse = counts.reshape(*counts.shape[:2], N_BINS, -1).sum(axis=3)
     fullest = np.maximum(coarse.max(axis=2, keepdims=True), 1)
     shares = -(-N_HEIGHTS * coarse // fullest)
-    return ranges, shares.astype(np.uint8), _quantile_bins(counts)
+    return ranges, shares.astype(np.uint8), _quantile_bins(counts), _areas(counts)
 
 
 def _fine_counts(values, ranges, classes, n_classes):
@@ -56,6 +60,14 @@ def _fine_counts(values, ranges, classes, n_classes):
     cells += (np.arange(len(values), dtype=np.int32) * per_neuron)[:, np.newaxis]
     counts = np.bincount(cells.ravel(), minlength=len(values) * per_neuron)
     return counts.reshape(len(values), n_classes, N_FINE_BINS)
+
+
+def _areas(counts):
+    others = counts.sum(axis=1, keepdims=True) - counts
+    below = np.cumsum(others, axis=2) - others
+    above = (counts * (below + others / 2)).sum(axis=2)
+    pairs = counts.sum(axis=2) * others.sum(axis=2)
+    return np.divide(above, pairs, out=np.full(pairs.shape, 0.5), where=pairs > 0)
 
 
 def _quantile_bins(counts):

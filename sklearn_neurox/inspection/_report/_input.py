@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import type_of_target
 
 # Private, but they are how scikit-learn itself names the columns of any dataframe library.
 from sklearn.utils.validation import (
@@ -15,6 +14,8 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from sklearn_neurox.inspection._occurrences import whole_texts
+from sklearn_neurox.inspection._report._targets import are_numbers, split_targets
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._validation import check_activations, check_row_order
@@ -26,19 +27,19 @@ class Inputs(NamedTuple):
     X: Any  # (n_words, n_neurons), an array or a CSR matrix
     words: pd.DataFrame  # with the column `text`
     codes: np.ndarray  # (n_words,), positions in `classes`
-    classes: list
+    classes: list  # the names of ranges for numbers
     label: str  # name of the labels
     names: np.ndarray  # (n_neurons,)
     probe: Any  # fitted, or None
+    targets: np.ndarray | None  # (n_words,), the numbers of a regression
+    unit: str  # "word", or "text" if every row is a whole text
 
 
 def read_inputs(ranker, X, y, words, probe, input_features):
     """Check the parameters of `NeuronReport`."""
     X, y = to_pandas(X), to_pandas(y)
     check_is_fitted(ranker)
-    if probe is None:
-        probe = _own_probe(ranker)
-    else:
+    if probe is not None:
         check_is_fitted(probe)
     names = _neuron_names(ranker, X, input_features)
     words = _check_words(words)
@@ -49,10 +50,21 @@ def read_inputs(ranker, X, y, words, probe, input_features):
         raise ValueError(
             f"X has {X.shape[1]} columns, but the ranker was fitted on {len(names)} neurons."
         )
-    classes, codes = _encode_labels(y, ranker, probe)
+    check_no_missing_labels(y, may_mix=True)
+    label = str(getattr(y, "name", None) or "")
+    values = column_or_1d(y)
+    targets = None
+    if are_numbers(values, ranker, probe):
+        targets = _check_targets(values, ranker, probe)
+        classes, codes = split_targets(targets)
+    else:
+        check_no_missing_labels(y)
+        classes, codes = _encode_labels(values, ranker, probe)
     check_consistent_length(X, codes, words)
-    label = str(getattr(y, "name", None) or "label")
-    return Inputs(X, words, codes, classes, label, names, probe)
+    label = label or ("label" if targets is None else "target")
+    probe = _own_probe(ranker, targets is not None) if probe is None else probe
+    unit = "text" if whole_texts(words, caller="NeuronReport").all() else "word"
+    return Inputs(X, words, codes, classes, label, names, probe, targets, unit)
 
 
 def check_title(title):
@@ -67,9 +79,10 @@ def check_title(title):
         ) from None
 
 
-def _own_probe(ranker):
+def _own_probe(ranker, is_numeric):
     probe = getattr(ranker, "estimator_", None)
-    return probe if hasattr(probe, "coef_") and hasattr(probe, "classes_") else None
+    fits = hasattr(probe, "coef_") and hasattr(probe, "classes_") != is_numeric
+    return probe if fits else None
 
 
 def _neuron_names(ranker, X, input_features):
@@ -85,15 +98,24 @@ def _neuron_names(ranker, X, input_features):
     return names
 
 
+def _check_targets(y, ranker, probe):
+    for estimator in (ranker, probe):
+        if hasattr(estimator, "classes_"):
+            raise ValueError(
+                f"y is continuous, but the {type(estimator).__name__} was fitted on the labels "
+                f"{np.asarray(estimator.classes_).tolist()[:5]}. Pass such labels. To compare "
+                "ranges of y, bin it before fitting, for example with "
+                "pandas.qcut(y, 4).astype(str)."
+            )
+    targets = np.asarray(y, dtype=np.float64)
+    if not np.isfinite(targets).all():
+        row = int(np.flatnonzero(~np.isfinite(targets))[0])
+        raise ValueError(f"y is {targets[row]} at row {row}. Drop the rows without a number.")
+    return targets
+
+
 def _encode_labels(y, ranker, probe):
     """Return the classes, those of the ranker and the probe first, and the code of each label."""
-    check_no_missing_labels(y)
-    y = column_or_1d(y)
-    if type_of_target(y, input_name="y", raise_unknown=True).startswith("continuous"):
-        raise ValueError(
-            "NeuronReport shows distributions by label, but y is continuous. Bin it into a few "
-            "labels, for example with pandas.qcut(y, 4).astype(str)."
-        )
     fitted = [np.asarray(getattr(est, "classes_", [])).tolist() for est in (ranker, probe)]
     classes = list(dict.fromkeys(fitted[0] + fitted[1]))
     known = set(classes)

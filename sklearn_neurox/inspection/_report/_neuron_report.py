@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import (
@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.inspection._report._contents import pack_tables, page_data
+from sklearn_neurox.inspection._report._contents import MOST_DRAWN, pack_tables, page_data
 from sklearn_neurox.inspection._report._gathering import gather
 from sklearn_neurox.inspection._report._input import check_title, read_inputs
 from sklearn_neurox.inspection._report._ranking import read_ranking
@@ -38,6 +38,7 @@ _CONSTRAINTS = {
     "input_features": ["array-like", None],
     "ablation": "no_validation",  # may be a table of any library
     "layer_profile": "no_validation",
+    "baselines": "no_validation",
     "title": [str],
     "n_detailed": [_COUNT, None],
     "n_top_words": [_COUNT],
@@ -46,16 +47,18 @@ _CONSTRAINTS = {
 }
 # Larger pages open slowly, and notebooks that hold them save slowly.
 _LARGE_BYTES = 15_000_000
+_N_DETAILED = 1000
 
 
 class NeuronReport:
     """Interactive HTML page about all neurons and labels of a ranking.
 
-    The page is self-contained: it needs no network and no server, and can be sent by email. Readers
-    can search it for neurons, labels and top words. For a neuron, the page shows the rank, the
-    score and the weight for each class, the distribution of activations over the words of each
-    class, the words with the highest and the lowest mean activation, and sentences colored by
-    activation. For a label, it shows the ranking of the neurons.
+    The page is self-contained: it needs no network and no server, and can be sent by email. It
+    opens with an overview of the data, the probe, its score and its baselines. Readers can search
+    it for neurons, layers, labels and words. For a neuron, the page shows the rank, the label it
+    is high or low for, the score and the weight for each class, the distribution of activations
+    over the words of each class, the words with the highest and the lowest mean activation, and
+    sentences colored by activation. For a label, it shows the ranking of the neurons.
 
     In a notebook, a report displays itself when it is the last expression of a cell.
 
@@ -70,14 +73,16 @@ class NeuronReport:
         whole. The report does not keep them.
 
     y : array-like of shape (n_samples,)
-        The label of each row.
+        The label of each row, or numbers for a regression. For numbers, the page shows the
+        correlation of each neuron with them, and the distributions in five ranges with about
+        equally many rows. Whole numbers count as such if the ranker or the probe is a regressor.
 
     words : table of n_samples rows, or sequence of str
         The words of the rows, in the format of `sklearn_neurox.words.words_frame`, with the
-        columns ``text``, ``start`` and ``end``; or texts, if each row is a whole text. The rows
-        can be in any order.
+        columns ``text``, ``start`` and ``end``; or texts, if each row is a whole text. The words
+        of a whole text are found as in `top_words`. The rows can be in any order.
 
-    probe : fitted classifier or None, default=None
+    probe : fitted classifier or regressor, or None, default=None
         A linear probe whose ``coef_`` is shown as weights, fitted on all columns or on those that
         the ranker selects. None takes the probe that the ranker fitted, if any.
 
@@ -90,15 +95,21 @@ class NeuronReport:
         `sklearn_neurox.ablation.ablation_table`, to show in the report.
 
     layer_profile : DataFrame or None, default=None
-        A table of scores by layer, shown unchanged.
+        A table of scores by layer, shown unchanged. One with the columns ``layer`` and ``score``,
+        such as `sklearn_neurox.evaluation.layer_profile` returns, is drawn as well, with the
+        intervals ``low`` to ``high`` if present.
+
+    baselines : DataFrame or None, default=None
+        A frame returned by `sklearn_neurox.evaluation.baseline_table`. Its row ``"probe"`` is shown
+        as the score of the probe, beside those of the baselines.
 
     title : str, default="Neuron report"
         The title of the page.
 
     n_detailed : int or None, default=None
-        The number of best-ranked neurons with top words and sentences; None includes all. The
-        other neurons still have ranks, weights and distributions, and their pages say that words
-        and sentences are missing.
+        The number of best-ranked neurons with top words and sentences. None includes all, or the
+        best 1000 if there are more than 10,000 neurons. The other neurons still have ranks,
+        weights and, up to 10,000 neurons, distributions, and their pages say what is missing.
 
     n_top_words : int, default=10
         The number of words with the highest mean activation to show, and of words with the lowest.
@@ -112,9 +123,9 @@ class NeuronReport:
     Raises
     ------
     ValueError
-        If lengths differ, a label is missing, the target is continuous, values are not finite,
-        spans lie outside their texts, neuron names are not unique, or the probe does not match the
-        ranker.
+        If lengths differ, a label is missing, the target is continuous but the ranker or the probe
+        is a classifier, values are not finite, spans lie outside their texts, neuron names are not
+        unique, or the probe does not match the ranker.
 
     See Also
     --------
@@ -128,7 +139,9 @@ class NeuronReport:
     that occurs several times is shown once. Distributions are histograms with 32 bins, shared by
     the classes of a neuron and scaled to the fullest bin of each class. The boxes show the
     quantiles 0.05, 0.25, 0.5, 0.75 and 0.95, to within 1/256 of the range. Values beyond five
-    standard deviations are counted in the outermost bins.
+    standard deviations are counted in the outermost bins. The AUC is computed from 256 bins, so
+    values in the same bin count as ties. With more than 10,000 neurons, class scores and weights
+    are rounded to 11 bits.
 
     A Content-Security-Policy prevents the page from loading or sending anything, and words and
     labels are never interpreted as markup. The page works in browsers from 2023 or later.
@@ -158,6 +171,7 @@ class NeuronReport:
         input_features: ArrayLike | None = None,
         ablation: pd.DataFrame | None = None,
         layer_profile: pd.DataFrame | None = None,
+        baselines: pd.DataFrame | None = None,
         title: str = "Neuron report",
         n_detailed: int | None = None,
         n_top_words: int = 10,
@@ -168,18 +182,24 @@ class NeuronReport:
         validate_parameter_constraints(_CONSTRAINTS, given, caller_name="NeuronReport")
         check_title(title)
         inputs = read_inputs(ranker, X, y, words, probe, input_features)
-        order, ranking = read_ranking(ranker, inputs.probe, inputs.classes)
+        is_numeric = inputs.targets is not None
+        order, ranking = read_ranking(ranker, inputs.probe, inputs.classes, is_numeric)
+        is_large = len(order) > MOST_DRAWN
+        if n_detailed is None and is_large:
+            n_detailed = _N_DETAILED
         detailed = np.sort(order[:n_detailed])
-        gathered = gather(inputs, detailed, n_top_words, n_contexts, min_count)
+        drawn = detailed if is_large else np.arange(len(order))
+        gathered = gather(inputs, detailed, drawn, n_top_words, n_contexts, min_count)
         self.title = title
         self._data = {
             **page_data(inputs, ranking, gathered),
             "title": title,
-            "detailed": None if len(detailed) == len(inputs.names) else detailed.tolist(),
+            "detailed": None if len(detailed) == len(order) else detailed.tolist(),
+            "all_drawn": len(drawn) == len(order),
             "min_count": min_count,
             "ranker": type(ranker).__name__,
             "probe": None if inputs.probe is None else type(_unfrozen(inputs.probe)).__name__,
-            "tables": pack_tables(ablation, layer_profile),
+            "tables": pack_tables(ablation, layer_profile, baselines),
         }
         self._warn_if_large()
 
@@ -228,7 +248,8 @@ class NeuronReport:
             )
         place = ranks.index(True)
         ranker, last = pipeline[place], pipeline[-1]
-        if place == len(pipeline) - 2 and hasattr(last, "coef_") and hasattr(last, "classes_"):
+        is_linear = hasattr(last, "coef_") and (hasattr(last, "classes_") or is_regressor(last))
+        if place == len(pipeline) - 2 and is_linear:
             parameters.setdefault("probe", last)
         X = words
         if place > 0:
@@ -242,7 +263,7 @@ class NeuronReport:
         data = self._data
         return (
             f"<NeuronReport {self.title!r}: {len(data['neurons'])} neurons, {data['n_words']} "
-            f"words, {len(data['classes'])} labels>"
+            f"{data['unit']}s, {len(data['classes'])} {'ranges' if data['numeric'] else 'labels'}>"
         )
 
     def to_html(self) -> str:

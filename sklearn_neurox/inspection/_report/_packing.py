@@ -15,6 +15,13 @@ def pack(values, dtype):
     return {"dtype": dtype, "shape": list(values.shape), "data": data}
 
 
+def pack_rounded(values):
+    """Encode an array as float32 of 11 bits of precision, which are smaller when deflated."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    rounded = np.where(np.isfinite(values), (bits + 0x800) & 0xFFFFF000, bits)
+    return pack(rounded.astype(np.uint32).view(np.float32), "float32")
+
+
 def pack_indices(values):
     """Encode non-negative integers in the smallest type that holds the largest."""
     largest = np.max(values, initial=0)

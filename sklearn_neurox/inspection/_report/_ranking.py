@@ -6,22 +6,23 @@ import numpy as np
 from sklearn_neurox.ranking._order import neuron_order
 
 
-def read_ranking(ranker, probe, classes):
+def read_ranking(ranker, probe, classes, is_numeric):
     """Return the order of a fitted ranker, and its arrays and those of a probe, or None, by name.
 
     ``rank`` and ``score`` have the shape (n_neurons,), and ``class_score``, ``class_rank`` and
     ``weight`` one row per class of the report: of NaN, or ranks of 0, for an unknown class. Arrays
     that the ranker and the probe lack are left out; a neuron without weight has the weight NaN.
+    For numbers, ``weight`` has a single row, and there are no class scores.
     """
     order = np.asarray(neuron_order(ranker))
     arrays = {"rank": _ranks(order[np.newaxis])[0]}
     if getattr(ranker, "scores_", None) is not None:
         arrays["score"] = ranker.scores_
-    if hasattr(ranker, "class_scores_"):
+    if hasattr(ranker, "class_scores_") and not is_numeric:
         arrays["class_score"] = _rows_of(ranker.class_scores_, ranker, classes, np.nan)
         arrays["class_rank"] = _rows_of(_ranks(_class_order(ranker)), ranker, classes, 0)
     if probe is not None:
-        arrays["weight"] = _weights(probe, ranker, classes, len(order))
+        arrays["weight"] = _weights(probe, ranker, classes, len(order), is_numeric)
     return order, arrays
 
 
@@ -46,16 +47,22 @@ def _rows_of(values, estimator, classes, missing):
     return rows
 
 
-def _weights(probe, ranker, classes, n_neurons):
+def _weights(probe, ranker, classes, n_neurons, is_numeric):
     name = type(probe).__name__
     coef = getattr(probe, "coef_", None)
-    if coef is None or not hasattr(probe, "classes_"):
+    if coef is None or hasattr(probe, "classes_") == is_numeric:
+        kind = "regressor with 'coef_'" if is_numeric else "classifier with 'coef_' and 'classes_'"
         raise ValueError(
-            f"The 'probe' parameter of NeuronReport must be a fitted linear classifier with "
-            f"'coef_' and 'classes_', which {name} lacks. For a pipeline, pass its last step."
+            f"The 'probe' parameter of NeuronReport must be a fitted linear {kind}, which {name} "
+            "is not. For a pipeline, pass its last step."
         )
     coef = np.atleast_2d(coef.toarray() if hasattr(coef, "toarray") else coef).astype(np.float64)
-    if len(probe.classes_) == 2 and len(coef) == 1:
+    if is_numeric and len(coef) > 1:
+        raise ValueError(
+            f"The probe {name} predicts {len(coef)} targets, but a report shows one. Fit a probe "
+            "for each."
+        )
+    if not is_numeric and len(probe.classes_) == 2 and len(coef) == 1:
         # For two classes, the single row is for the second class and its negative for the first.
         coef = np.concatenate([-coef, coef])
     columns = np.arange(n_neurons)
@@ -68,4 +75,4 @@ def _weights(probe, ranker, classes, n_neurons):
         )
     weights = np.full((len(coef), n_neurons), np.nan)
     weights[:, columns] = coef
-    return _rows_of(weights, probe, classes, np.nan)
+    return weights if is_numeric else _rows_of(weights, probe, classes, np.nan)

@@ -8,11 +8,10 @@ from sklearn_neurox.inspection._extremes import find_extremes
 from sklearn_neurox.utils._ragged import ranges
 
 
-def word_means(codes, n_types, counts):
-    """Return the sparse (n_types, n_samples) matrix that averages rows by type; -1 is no type."""
-    rows = np.flatnonzero(codes >= 0)
-    weights = (1 / counts[codes[rows]]).astype(np.float32)
-    return sparse.csr_array((weights, (codes[rows], rows)), shape=(n_types, len(codes)))
+def word_means(rows, codes, counts, n_samples):
+    """Return the sparse (n_types, n_samples) matrix that averages the rows of each type."""
+    weights = (1 / counts[codes]).astype(np.float32)
+    return sparse.csr_array((weights, (codes, rows)), shape=(len(counts), n_samples))
 
 
 def extremes(values, k, runs=None):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.inspection._occurrences import read_spans
 from sklearn_neurox.utils._ragged import pointers
-from sklearn_neurox.utils._word_columns import word_forms
 
 
 class Spans(NamedTuple):
@@ -46,13 +46,10 @@ class Spans(NamedTuple):
 
 
 def lay_out_spans(words):
-    """Return the `Spans` of a frame of words; without `start` and `end`, a row is a whole text."""
+    """Return the `Spans` of a frame of words or whole texts."""
     codes, texts = pd.factorize(words["text"])
     texts = [str(text) for text in texts]
-    if {"start", "end"} <= set(words.columns):
-        start, end = words["start"].to_numpy(dtype=np.intp), words["end"].to_numpy(dtype=np.intp)
-    else:
-        start, end = np.zeros(len(codes), np.intp), np.array([len(t) for t in texts])[codes]
+    start, end = read_spans(words, caller="NeuronReport")
     _check_spans(texts, codes, start, end)
     # The sort is stable, so the first of the rows with the same span represents it.
     order = np.lexsort((end, start, codes))
@@ -62,19 +59,6 @@ def lay_out_spans(words):
     text, start, end = keys[:, is_new]
     first = np.searchsorted(text, np.arange(len(texts) + 1))
     return Spans(texts, first, text, start, end, order[is_new])
-
-
-def word_types(words):
-    """Return the code of each row's word, and the distinct words; case matters."""
-    if "word" in words:
-        column = word_forms(words, caller="NeuronReport")
-    elif {"start", "end"} <= set(words.columns):
-        rows = zip(words["text"], words["start"], words["end"], strict=True)
-        column = pd.Series([text[start:end] for text, start, end in rows])
-    else:
-        column = words["text"]
-    codes, types = pd.factorize(column)
-    return codes, [str(word) for word in types]
 
 
 def _check_spans(texts, codes, start, end):

@@ -366,7 +366,10 @@ def test_the_callers_data_stay_as_they_are(ranker, data, words):
         ({"X": np.ones((3, N_NEURONS))}, "inconsistent numbers of samples"),
         ({"X": np.ones((5, 3))}, "X has 3 columns, but the ranker was fitted on 12 neurons"),
         ({"y": ["a", None, "b"]}, "1 of 3 labels are missing, the first at row 1"),
-        ({"y": [0.5, 1.5, 2.5]}, "y is continuous. Bin it"),
+        (
+            {"y": [0.5, 1.5, 2.5]},
+            "y is continuous, but the ProbelessRanker was fitted on the labels",
+        ),
         (
             {"y": list("abc" * 100)},
             r"knows the labels \['A', 'B', 'C'\], but y contains none of these",
