@@ -11,7 +11,10 @@ from importlib.resources import files
 
 from sklearn_neurox.inspection._palette import css_variables
 
-_SCRIPTS = ("data.js", "dom.js", "tables.js", "charts.js", "neuron.js", "views.js", "main.js")
+_SCRIPTS = (
+    *("data.js", "dom.js", "glossary.js", "tables.js", "charts.js"),
+    *("neuron.js", "views.js", "scores.js", "overview.js", "main.js"),
+)
 _STYLES = ("page.css", "parts.css")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

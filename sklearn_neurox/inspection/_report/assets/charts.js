@@ -6,7 +6,7 @@ const DISTRIBUTION = { width: 320, height: 36, box: 7 };
 function distribution(neuron, c) {
   const [, , nBins] = shapeOf("shares");
   const { width, height, box } = DISTRIBUTION;
-  const row = neuron * nClasses + c;
+  const row = drawnAt(neuron) * nClasses + c;
   const counts = arrays.shares.subarray(row * nBins, (row + 1) * nBins);
   const base = height - box - 3;
   let path = `M0 ${base}`;
@@ -112,84 +112,158 @@ function bar(value, largest, text = aligned(value, largest)) {
   );
 }
 
-const CURVES = { width: 600, height: 280, left: 48, right: 190, top: 14, bottom: 38 };
+const CURVES = { width: 460, height: 280, left: 48, right: 120, top: 14, bottom: 38 };
 const CURVE_KINDS = ["top", "random", "bottom"];
 
-// Scores by fraction kept; `points` have which, mode, fraction and score, and `all` is a score.
-function ablationCurves(points, all) {
+// The frame of a chart: grid, ticks and named levels; scores decide the range of the axis.
+function chartFrame({ scores, ticks, x, title, levels }) {
   const { width, height, left, right, top, bottom } = CURVES;
-  const scores = [...points.map((point) => point.score), ...(all === null ? [] : [all])];
-  const fractions = [...new Set(points.map((point) => point.fraction))];
   const [low, high] = [Math.min(...scores), Math.max(...scores)];
-  const x = linear(Math.min(...fractions), Math.max(...fractions), left + 24, width - right - 8);
   const y = linear(low, high, height - bottom - 8, top + 10);
-  const text = (at, height, anchor, content) =>
-    svg("text", { x: at, y: height, "text-anchor": anchor, class: "tick" }, content);
+  const text = (at, height, anchor, content, kind = "tick") =>
+    svg("text", { x: at, y: height, "text-anchor": anchor, class: kind }, content);
   const rule = (score, kind) =>
     svg("path", { d: `M${left} ${y(score)}H${width - right}`, class: kind });
-  const grid = niceTicks(low, high).flatMap((tick) => [
+  const nodes = niceTicks(low, high).map((tick) => [
     rule(tick, "grid"),
     text(left - 6, y(tick) + 4, "end", number(tick)),
   ]);
-  const kept = fractions.map((fraction) =>
-    text(x(fraction), height - bottom + 15, "middle", `${number(100 * fraction)}%`),
+  for (const [at, name] of ticks) nodes.push(text(x(at), height - bottom + 15, "middle", name));
+  levels.forEach(([, score]) => nodes.push(rule(score, "level")));
+  nodes.push(text((left + width - right) / 2, height - 5, "middle", title));
+  if (low > 0) nodes.push(text(left - 6, height - bottom + 15, "end", "axis cut"));
+  return { y, nodes, text };
+}
+
+// Names at the right end of lines and levels, moved apart.
+function endNames(entries, y, text) {
+  const x = CURVES.width - CURVES.right + 6;
+  const ends = spread(
+    entries.map(([, score]) => y(score)),
+    14,
   );
-  const level =
-    all === null
-      ? []
-      : [rule(all, "level"), text(left + 2, y(all) - 4, "start", `all neurons ${number(all)}`)];
-  const title = text((left + width - right) / 2, height - 5, "middle", "neurons kept");
-  const curves = curvesOf(points);
-  const lines = curves.map((curve) => drawCurve(curve, x, y));
+  return entries.map(([name, , kind], i) => text(x, ends[i] + 4, "start", name, `tick ${kind}`));
+}
+
+// Scores by fraction kept; `points` have which, fraction and score, and `levels` names and scores.
+function ablationCurves(points, levels, scores) {
+  const { width, height, left, right } = CURVES;
+  const fractions = [...new Set(points.map((point) => point.fraction))];
+  const ends = [Math.min(...fractions), Math.max(...fractions)];
+  const x = linear(...ends, left + 20, width - right - 8);
+  const ticks = fractions.map((fraction) => [fraction, `${number(100 * fraction)}%`]);
+  const frame = chartFrame({ scores, ticks, x, title: "neurons kept", levels });
+  const fills = new Set(points.map((point) => point.fill));
+  const curves = groupBy(points, (point) => `${point.which}|${point.fill}`).map((own) => ({
+    name: fills.size > 1 ? `${own[0].which}, ${own[0].fill}` : own[0].which,
+    which: own[0].which,
+    points: own.sort((a, b) => a.fraction - b.fraction),
+  }));
+  const named = curves.map((curve) => [curve.name, curve.points.at(-1).score, curve.which]);
   return drawing(
     width,
     height,
     "Score by share of neurons kept; the table contains the numbers",
-    grid,
-    kept,
-    level,
-    lines,
-    curveNames(curves, y),
-    title,
+    frame.nodes,
+    curves.map((curve) =>
+      drawCurve(
+        curve.points.map((point) => [x(point.fraction), frame.y(point.score)]),
+        curve.which,
+      ),
+    ),
+    endNames([...named, ...levels.map(([name, score]) => [name, score, ""])], frame.y, frame.text),
   );
 }
 
-// Each name next to the end of its curve, after a sample of its line.
-function curveNames(curves, y) {
-  const x = CURVES.width - CURVES.right + 8;
-  const ends = spread(
-    curves.map((curve) => y(curve.points.at(-1).score)),
-    15,
+const drawCurve = (at, kind) =>
+  svg(
+    "g",
+    null,
+    svg("path", { d: `M${at.join("L")}`, class: `curve ${kind}` }),
+    at.map(([cx, cy]) => svg("circle", { cx, cy, r: 3, class: kind })),
   );
-  return curves.map((curve, i) => [
-    svg("path", { d: `M${x} ${ends[i]}h22`, class: curveClass(curve) }),
-    svg("text", { x: x + 28, y: ends[i] + 4, class: "tick" }, curve.name),
+
+// Scores by layer, one curve per component, with a band from low to high.
+function layerCurves(points, levels) {
+  const { width, height, left, right } = CURVES;
+  const layers = [...new Set(points.map((point) => point.layer))].sort((a, b) => a - b);
+  const x = linear(layers[0], layers.at(-1), left + 12, width - right - 8);
+  const step = Math.ceil(layers.length / 12);
+  const ends = points.flatMap(({ score, low, high }) => [score, low ?? score, high ?? score]);
+  const hasBand = points.some((point) => point.low !== null && point.high !== null);
+  const frame = chartFrame({
+    scores: [...ends, ...levels.map(([, score]) => score)],
+    ticks: layers.filter((_, i) => i % step === 0).map((layer) => [layer, number(layer)]),
+    x,
+    title: hasBand ? "layer (band: interval from low to high)" : "layer",
+    levels,
+  });
+  const curves = groupBy(points, (point) => point.component).map((own) =>
+    own.sort((a, b) => a.layer - b.layer),
+  );
+  const kinds = ["top", "bottom", "random"];
+  const named = curves.map((own, i) => [
+    own[0].component || "probe",
+    own.at(-1).score,
+    kinds[i % kinds.length],
   ]);
+  return drawing(
+    width,
+    height,
+    "Score by layer; the table in Layers contains the numbers",
+    frame.nodes,
+    curves.map((own, i) => layerCurve(own, x, frame.y, kinds[i % kinds.length])),
+    endNames([...named, ...levels.map(([name, score]) => [name, score, ""])], frame.y, frame.text),
+  );
 }
 
-const curveClass = (curve) => `curve ${curve.which} ${curve.mode === "retrained" ? "dashed" : ""}`;
+function layerCurve(own, x, y, kind) {
+  const banded = own.filter((point) => point.low !== null && point.high !== null);
+  const edge = (name) => banded.map((point) => [x(point.layer), y(point[name])]);
+  const band = banded.length
+    ? svg("path", {
+        d: `M${[...edge("low"), ...edge("high").reverse()].join("L")}Z`,
+        class: `band ${kind}`,
+      })
+    : null;
+  const line = drawCurve(
+    own.map((point) => [x(point.layer), y(point.score)]),
+    kind,
+  );
+  return svg("g", null, band, line);
+}
+
+function groupBy(items, keyOf) {
+  const groups = new Map();
+  for (const item of items) {
+    const key = keyOf(item);
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(item);
+  }
+  return [...groups.values()];
+}
+
+const STYLED = [
+  ...["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray"],
+  ...["font-size", "font-family", "text-anchor"],
+];
+
+// A chart as a file of its own: with its computed style, which a file cannot inherit.
+function svgFile(chart) {
+  const copy = chart.cloneNode(true);
+  const nodes = chart.querySelectorAll("*");
+  copy.querySelectorAll("*").forEach((node, i) => {
+    const style = getComputedStyle(nodes[i]);
+    for (const name of STYLED) node.setAttribute(name, style.getPropertyValue(name));
+    node.removeAttribute("class");
+  });
+  copy.setAttribute("xmlns", SVG);
+  return new XMLSerializer().serializeToString(copy);
+}
 
 function linear(low, high, from, to) {
   if (low === high) return () => (from + to) / 2;
   return (value) => from + ((value - low) / (high - low)) * (to - from);
-}
-
-function curvesOf(points) {
-  const curves = new Map();
-  for (const point of points) {
-    const name = `${point.which}, ${point.mode}`;
-    if (!curves.has(name))
-      curves.set(name, { name, which: point.which, mode: point.mode, points: [] });
-    curves.get(name).points.push(point);
-  }
-  for (const curve of curves.values()) curve.points.sort((a, b) => a.fraction - b.fraction);
-  return [...curves.values()];
-}
-
-function drawCurve(curve, x, y) {
-  const at = curve.points.map((point) => [x(point.fraction), y(point.score)]);
-  const dots = at.map(([cx, cy]) => svg("circle", { cx, cy, r: 3, class: curve.which }));
-  return svg("g", null, svg("path", { d: `M${at.join("L")}`, class: curveClass(curve) }), dots);
 }
 
 // Move overlapping labels apart.

@@ -33,22 +33,17 @@ async function unpack(name) {
 
 const unpackAll = (names) => Promise.all(names.map(unpack));
 
-const unpackRanking = () => unpackAll(["layer_of", "rank", "score", "class_score", "class_rank"]);
-
-// Everything else is unpacked while the user already sees the ranking.
-let allUnpacked = null;
-
-function unpackRest() {
-  allUnpacked ??= unpackAll(Object.keys(data.arrays));
-  return allUnpacked;
-}
-
 const neuronNumbers = new Map(data.neurons.map((name, i) => [name, i]));
 const classNumbers = new Map(data.classes.map((name, c) => [name, c]));
+const wordNumbers = new Map(data.words.map((word, w) => [word, w]));
+const layerNumbers = new Map(data.layers.map((name, k) => [name, k]));
 const detailNumbers = data.detailed && new Map(data.detailed.map((i, place) => [i, place]));
 
 // The position of a neuron's words and sentences, or undefined if it has none.
 const detailOf = (neuron) => (detailNumbers ? detailNumbers.get(neuron) : neuron);
+
+// The position of a neuron's distributions, or undefined if it has none.
+const drawnAt = (neuron) => (data.all_drawn ? neuron : detailOf(neuron));
 
 const scaled = (name, i) => arrays[name][i] * data.arrays[name].scale;
 const shapeOf = (name) => data.arrays[name].shape;
@@ -75,7 +70,9 @@ const classScore = (c, neuron) =>
 
 // The weight for a change by one standard deviation, which is comparable between neurons.
 const weightOf = (c, neuron) =>
-  arrays.weight ? arrays.weight[c * nNeurons + neuron] * arrays.deviation[neuron] : NaN;
+  arrays.weight
+    ? arrays.weight[(data.numeric ? 0 : c) * nNeurons + neuron] * arrays.deviation[neuron]
+    : NaN;
 
 // The mean of a class, in standard deviations from the mean over all words.
 const classMean = (c, neuron) =>
@@ -86,15 +83,26 @@ function differenceFromOthers(c, neuron) {
   return others ? (classMean(c, neuron) * data.n_words) / others : NaN;
 }
 
-// The label for which the neuron ranks highest, or -1.
+// The probability that a row of the label has a higher value than another row.
+function aucOf(c, neuron) {
+  const count = data.class_counts[c];
+  return count && count < data.n_words ? scaled("auc", neuron * nClasses + c) : NaN;
+}
+
+// The label that the neuron says most about, as in neuron_summary: the one with the highest class
+// score, or the largest difference; of two labels, the one that the neuron is high for.
 function mainClass(neuron) {
-  let best = -1;
-  for (let c = 0; c < nClasses; c++) {
-    if (!hasClassRanks(c)) continue;
-    if (best < 0 || classRank(c, neuron) < classRank(best, neuron)) best = c;
+  const size = (c) => Math.abs(differenceFromOthers(c, neuron)) || 0;
+  if (nClasses === 2) return differenceFromOthers(1, neuron) > 0 ? 1 : 0;
+  let best = 0;
+  for (let c = 1; c < nClasses; c++) {
+    const gain = (classScore(c, neuron) || 0) - (classScore(best, neuron) || 0);
+    if (gain > 0 || (gain === 0 && size(c) > size(best))) best = c;
   }
   return best;
 }
+
+const isHigh = (c, neuron) => !(differenceFromOthers(c, neuron) < 0);
 
 // The words of a text that are shown around a word, as in Spans.windows in Python.
 function windowOf(span, text) {
@@ -103,6 +111,17 @@ function windowOf(span, text) {
   const latest = Math.max(first, last - data.window);
   const begin = Math.min(Math.max(span - (data.window >> 1), first), latest);
   return [begin, Math.min(begin + data.window, last)];
+}
+
+// The label, or target, of a span.
+const goldOf = (span) =>
+  data.numeric ? number(arrays.span_target[span]) : data.classes[arrays.span_label[span]];
+
+// The most frequent label of a word, with its share if it has others, or the mean target.
+function goldOfWord(w) {
+  if (data.numeric) return number(arrays.type_target[w]);
+  const share = arrays.type_share[w];
+  return data.classes[arrays.type_label[w]] + (share < 100 ? ` ${share}%` : "");
 }
 
 function textOf(span) {
@@ -143,9 +162,11 @@ function contextAt(place) {
       end: arrays.span_end[span],
       value: (arrays.window_values[offset + span - begin] * data.full_color) / 127,
       isFocus: span === focus,
+      gold: goldOf(span),
     });
   }
   return {
+    gold: goldOf(focus),
     text: data.texts[text],
     words,
     value: scaled("context_value", place),

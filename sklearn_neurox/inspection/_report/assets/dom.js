@@ -47,6 +47,15 @@ const neuronPath = (neuron) => `#/neuron/${encodeURIComponent(data.neurons[neuro
 const labelPath = (c) => `#/label/${encodeURIComponent(data.classes[c])}`;
 const neuronLink = (neuron) =>
   el("a", { href: neuronPath(neuron), class: "name" }, data.neurons[neuron]);
+const layerPath = (k) => `#/layer/${encodeURIComponent(data.layers[k])}`;
+const wordPath = (w) => `#/word/${encodeURIComponent(data.words[w])}`;
+const layerLink = (neuron) =>
+  arrays.layer_of[neuron] < 0
+    ? ""
+    : el("a", { href: layerPath(arrays.layer_of[neuron]) }, layerName(neuron));
+const rows = (n) => plural(n, data.unit);
+const LABEL = data.numeric ? "Range" : "Label";
+const ROWS = data.unit === "text" ? "Texts" : "Words";
 const labelLink = (c) => el("a", { href: labelPath(c) }, el("bdi", null, data.classes[c]));
 
 const strength = (value) => Math.max(-1, Math.min(1, value / data.full_color));
@@ -59,6 +68,23 @@ function colored(node, value) {
   node.style.setProperty("--share", Math.abs(share).toFixed(2));
   return node;
 }
+
+// What a neuron does: "high for NOUN", or "rises with rating".
+function directionText(neuron) {
+  if (!(arrays.deviation[neuron] > 0)) return "constant";
+  if (data.numeric)
+    return `${arrays.correlation[neuron] < 0 ? "falls" : "rises"} with ${data.label}`;
+  const c = mainClass(neuron);
+  return `${isHigh(c, neuron) ? "high" : "low"} for ${data.classes[c]}`;
+}
+
+function direction(neuron) {
+  if (data.numeric || !(arrays.deviation[neuron] > 0)) return directionText(neuron);
+  const c = mainClass(neuron);
+  return [isHigh(c, neuron) ? "high for " : "low for ", labelLink(c)];
+}
+
+const short = (value) => (Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−"));
 
 // An <svg> with a description for screen readers.
 const drawing = (width, height, description, ...children) =>

@@ -1,13 +1,14 @@
 // Search, navigation between views, and startup.
 
 const VIEWS = [
+  ["overview", "Overview", overviewView, true],
   ["ranking", "Ranking", rankingView, true],
-  ["labels", "Labels", labelsView, true],
+  ["labels", `${LABEL}s`, labelsView, true],
   ["ablation", "Ablation", ablationView, "ablation" in data.tables],
   [
     "layers",
     "Layers",
-    () => tableView("Layers", data.tables.layer_profile),
+    layersView,
     "layer_profile" in data.tables,
   ],
   ["about", "About", aboutView, true],
@@ -25,7 +26,9 @@ function viewOf(path) {
   if (kind === "neuron" && neuronNumbers.has(name))
     return () => neuronView(neuronNumbers.get(name));
   if (kind === "label" && classNumbers.has(name)) return () => labelView(classNumbers.get(name));
-  const view = VIEWS.find(([id]) => id === (kind || "ranking"));
+  if (kind === "layer" && layerNumbers.has(name)) return () => layerView(layerNumbers.get(name));
+  if (kind === "word" && wordNumbers.has(name)) return () => wordView(wordNumbers.get(name));
+  const view = VIEWS.find(([id]) => id === (kind || "overview"));
   if (view) return view[2];
   return () => [
     heading("Not found"),
@@ -43,14 +46,12 @@ function decoded(text) {
 
 let isFirst = true;
 
-async function show(path) {
-  // Only the ranking is available at once; all other views wait for their numbers.
-  if (!/^#?(\/ranking)?$/.test(path)) await unpackRest();
+function show(path) {
   main.replaceChildren(...viewOf(path)().filter(Boolean));
   const title = main.querySelector("h1");
   document.title = `${title.textContent} · ${data.title}`;
   for (const tab of tabs.children) {
-    const isHere = tab.hash === (path || "#/ranking");
+    const isHere = tab.hash === (path || "#/overview");
     if (isHere) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
@@ -58,7 +59,7 @@ async function show(path) {
   if (!isFirst) {
     // Screen readers announce the new heading, and Tab continues from there.
     title.focus({ preventScroll: true });
-    window.scrollTo(0, 0);
+    window.scrollTo(0, history.state?.scroll ?? 0);
   }
   isFirst = false;
 }
@@ -83,13 +84,13 @@ function search() {
     (node, i) => (node.id = `result-${i}`),
   );
   const total = groups.reduce((sum, [, , n]) => sum + n, 0);
-  found.textContent = countText(entries.length, total);
+  found.textContent = countText(text, entries.length, total);
   choose(text && entries.length ? 0 : -1);
   markCurrent();
 }
 
-function countText(shown, total) {
-  if (!total) return "Nothing found";
+function countText(text, shown, total) {
+  if (!total) return `Nothing found for “${text}” among the neurons, layers, labels and words.`;
   if (shown === total) return "";
   return `${integers.format(shown)} of ${integers.format(total)} shown; type more to narrow the search`;
 }
@@ -122,15 +123,21 @@ const neuronEntry = (i, note) => ({
 });
 const labelEntry = (c) => ({
   name: data.classes[c],
-  note: plural(data.class_counts[c], "word"),
+  note: rows(data.class_counts[c]),
   path: labelPath(c),
+});
+const layerEntry = (k) => ({ name: data.layers[k], note: "all its neurons", path: layerPath(k) });
+const wordEntry = (w) => ({
+  name: data.words[w],
+  note: `${goldOfWord(w)} × ${integers.format(arrays.type_count[w])}`,
+  path: wordPath(w),
 });
 
 function everything() {
   const labels = data.classes.map((_, c) => labelEntry(c));
   const best = Array.from(neuronsByRank().slice(0, LIMIT), (i) => neuronEntry(i));
   return [
-    ["Labels", labels.slice(0, LIMIT), labels.length],
+    [`${LABEL}s`, labels.slice(0, LIMIT), labels.length],
     ["Best neurons", best, best.length],
   ];
 }
@@ -139,12 +146,25 @@ function matches(text) {
   const labels = namesLike(data.classes.keys(), (c) => data.classes[c], text).map(labelEntry);
   const neurons = namesLike(neuronsByRank(), (i) => data.neurons[i], text);
   const shown = neurons.slice(0, LIMIT).map((i) => neuronEntry(i));
-  const words = neuronsOfWord(text);
+  const layers = layersLike(text);
+  const hits = neuronsOfWord(text);
+  const words = namesLike(data.words.keys(), (w) => data.words[w], text);
   return [
-    ["Labels", labels.slice(0, LIMIT), labels.length],
+    [`${LABEL}s`, labels.slice(0, LIMIT), labels.length],
+    ["Layers", layers.slice(0, LIMIT).map(layerEntry), layers.length],
     ["Neurons", shown, neurons.length],
-    ["Neurons with this top word", words.slice(0, LIMIT), words.length],
+    ["Neurons with this top word", hits.slice(0, LIMIT), hits.length],
+    ["Words", words.slice(0, LIMIT).map(wordEntry), words.length],
   ];
+}
+
+// "layer 2" and "2" find every component of this layer; other text is part of a name.
+function layersLike(text) {
+  const [, wanted] = /^(?:layers?\s*)?(\d+)$/.exec(text) ?? [];
+  if (wanted !== undefined)
+    return Array.from(data.layers.keys()).filter((k) => data.layers[k].split(".").at(-1) === wanted);
+  if (/^layers?$/.test(text)) return Array.from(data.layers.keys());
+  return namesLike(data.layers.keys(), (k) => data.layers[k], text);
 }
 
 // Exact matches first, then names that start with the text, then names that contain it.
@@ -158,19 +178,26 @@ function namesLike(numbers, nameOf, text) {
   return byPlace.flat();
 }
 
+// The neurons that have a chosen word among their top words, with its mean, the largest first.
+function topNeuronsOfWord(isChosen) {
+  const n = shapeOf("top_word")[2];
+  const hits = [];
+  arrays.top_word.forEach((word, at) => {
+    if (!isChosen(word)) return;
+    const place = Math.floor(at / (2 * n));
+    const neuron = data.detailed ? data.detailed[place] : place;
+    if (arrays.deviation[neuron] > 0) hits.push([scaled("top_word_mean", at), neuron]);
+  });
+  return hits.sort(([a], [b]) => Math.abs(b) - Math.abs(a));
+}
+
 function neuronsOfWord(text) {
   const numbers = new Set(
     data.words.flatMap((word, w) => (word.toLowerCase() === text ? [w] : [])),
   );
-  if (!numbers.size || !arrays.top_word) return [];
-  const perNeuron = 2 * shapeOf("top_word")[2];
-  const hits = [];
-  arrays.top_word.forEach((word, at) => {
-    if (numbers.has(word)) hits.push([scaled("top_word_mean", at), Math.floor(at / perNeuron)]);
-  });
-  hits.sort(([a], [b]) => Math.abs(b) - Math.abs(a));
-  const neuronAt = (place) => (data.detailed ? data.detailed[place] : place);
-  return hits.map(([value, place]) => neuronEntry(neuronAt(place), `${deviations(value)} SD`));
+  if (!numbers.size) return [];
+  const hits = topNeuronsOfWord((word) => numbers.has(word));
+  return hits.map(([value, neuron]) => neuronEntry(neuron, `${deviations(value)} SD`));
 }
 
 function choose(i) {
@@ -205,6 +232,7 @@ function followLink(event) {
   const link = event.target.closest('a[href^="#/"]');
   if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
+  keepState({ scroll: window.scrollY });
   const path = link.getAttribute("href");
   if (location.hash === path) show(path);
   else location.hash = path;
@@ -240,13 +268,12 @@ async function start() {
     );
     return;
   }
-  await unpackRanking();
+  await unpackAll(Object.keys(data.arrays));
+  history.scrollRestoration = "manual";
   tabs.append(...VIEWS.map(([id, title]) => el("a", { href: `#/${id}` }, title)));
-  await show(location.hash);
+  show(location.hash);
   search();
   listen();
-  performance.mark("ranking-shown");
-  await unpackRest();
   performance.mark("ready");
   document.documentElement.dataset.ready = "true";
 }

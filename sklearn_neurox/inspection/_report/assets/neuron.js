@@ -1,23 +1,23 @@
 // The view of one neuron: by label, by word and in sentences.
 
 function neuronView(neuron) {
+  const c = mainClass(neuron);
   const facts = [
+    ["Direction", direction(neuron)],
+    data.numeric
+      ? ["Correlation", short(arrays.correlation[neuron])]
+      : ["AUC", short(aucOf(c, neuron))],
     ["Rank", `${integers.format(arrays.rank[neuron])} of ${integers.format(nNeurons)}`],
     ["Score", arrays.score ? number(arrays.score[neuron]) : null],
-    ["Layer", layerName(neuron) || null],
+    data.numeric && arrays.weight ? ["Weight × SD", number(weightOf(0, neuron))] : ["", null],
+    ["Layer", layerLink(neuron) || null],
     ["Mean", number(arrays.mean[neuron])],
     ["SD", number(arrays.deviation[neuron])],
   ];
   return [
     heading(data.neurons[neuron]),
     neighbors(neuron),
-    el(
-      "dl",
-      { class: "facts" },
-      facts
-        .filter(([, fact]) => fact)
-        .map(([name, fact]) => el("div", null, el("dt", null, name), el("dd", null, fact))),
-    ),
+    factList(facts),
     ...responses(neuron),
   ];
 }
@@ -42,19 +42,20 @@ function responses(neuron) {
       el(
         "p",
         { class: "note" },
-        `This neuron has the value ${number(arrays.mean[neuron])} for every word, so it carries no information about labels.`,
+        `This neuron has the value ${number(arrays.mean[neuron])} for every ${data.unit}, so it carries no information about ${data.label}.`,
       ),
     ];
   }
   const place = detailOf(neuron);
-  const parts = [el("h2", null, "By label"), classTable(neuron)];
+  const title = data.numeric ? `By ${data.label}` : "By label";
+  const parts = [el("h2", null, title), classTable(neuron)];
   if (place === undefined) {
     const n = integers.format(data.detailed.length);
     parts.push(
       el(
         "p",
         { class: "note" },
-        `Top words and sentences are included only for the ${n} best-ranked neurons; this is not one of them.`,
+        `${data.all_drawn ? "Top" : "Distributions, top"} words and sentences are included only for the ${n} best-ranked neurons; this is not one of them.`,
       ),
     );
     return parts;
@@ -72,9 +73,24 @@ function responses(neuron) {
 function classTable(neuron) {
   const rows = Array.from(data.classes.keys());
   const columns = [
-    { title: "Label", value: (c) => data.classes[c], cell: labelLink },
-    { title: "Words", kind: "number", largestFirst: true, value: (c) => data.class_counts[c] },
+    { title: LABEL, value: (c) => (data.numeric ? c : data.classes[c]), cell: labelLink },
   ];
+  // In the second column, where a phone shows it.
+  const isDrawn = drawnAt(neuron) !== undefined;
+  if (isDrawn)
+    columns.push({
+      title: "Distribution",
+      kind: "drawing",
+      largestFirst: true,
+      value: (c) => classMean(c, neuron),
+      cell: (c) => (data.class_counts[c] ? distribution(neuron, c) : "–"),
+    });
+  columns.push({
+    title: ROWS,
+    kind: "number",
+    largestFirst: true,
+    value: (c) => data.class_counts[c],
+  });
   if (arrays.class_rank) {
     columns.push(
       {
@@ -92,37 +108,39 @@ function classTable(neuron) {
       },
     );
   }
-  if (arrays.weight) columns.push(weightColumn(rows, (c) => weightOf(c, neuron)));
+  if (arrays.weight && !data.numeric)
+    columns.push(weightColumn(rows, (c) => weightOf(c, neuron)));
   columns.push(
     {
       title: "Mean, SD",
       kind: "number",
-      hint: "Mean over the label's words, in standard deviations from the mean over all words",
       largestFirst: true,
       value: (c) => classMean(c, neuron),
       cell: (c) => deviations(classMean(c, neuron)),
     },
     {
-      title: "Distribution",
-      kind: "drawing",
-      hint: "Histogram, scaled to its fullest bin, and the 5%, 25%, 50%, 75% and 95% quantiles",
+      title: "AUC",
+      kind: "number",
       largestFirst: true,
-      value: (c) => classMean(c, neuron),
-      cell: (c) => (data.class_counts[c] ? distribution(neuron, c) : "–"),
+      value: (c) => aucOf(c, neuron),
+      cell: (c) => short(aucOf(c, neuron)),
     },
   );
-  const foot = el(
-    "tr",
-    null,
-    el("td", { colspan: columns.length - 1 }),
-    el("td", { class: "drawing" }, distributionAxis(neuron)),
-  );
+  const foot = isDrawn
+    ? el(
+        "tr",
+        null,
+        el("td"),
+        el("td", { class: "drawing" }, distributionAxis(neuron)),
+        el("td", { colspan: columns.length - 2 }),
+      )
+    : null;
   const mean = columns.findIndex((column) => column.title === "Mean, SD");
   return sortableTable({
-    caption: "Scores, weights and activations by label",
+    caption: `${data.neurons[neuron]} by ${data.label}`,
     columns,
     rows,
-    sort: { column: mean, descending: true },
+    sort: data.numeric ? { column: 0, descending: false } : { column: mean, descending: true },
     foot,
   });
 }
@@ -142,6 +160,7 @@ function topWords(place) {
           "li",
           null,
           colored(el("bdi", { class: "word" }, data.words[word]), value),
+          el("bdi", { class: "muted gold" }, goldOfWord(word)),
           el("span", { class: "muted" }, `× ${integers.format(arrays.type_count[word])}`),
           el("span", { class: "value" }, deviations(value)),
         ),
@@ -155,7 +174,7 @@ function topWords(place) {
     el(
       "p",
       { class: "about" },
-      `Mean activation of words that occur at least ${plural(data.min_count, "time")}, in standard deviations.`,
+      `Mean activation of words that occur ${data.unit === "text" ? "in texts " : ""}at least ${plural(data.min_count, "time")}, in standard deviations, with ${data.numeric ? `the mean ${data.label}` : "their most frequent label"}.`,
     ),
     el("div", { class: "sides" }, list(0, "Highest"), list(1, "Lowest")),
   );
@@ -189,7 +208,12 @@ function sentence(context) {
   return el(
     "li",
     null,
-    el("span", { class: "value" }, deviations(context.value)),
+    el(
+      "span",
+      { class: "value" },
+      deviations(context.value),
+      el("bdi", { class: "muted gold" }, context.gold),
+    ),
     el("p", { dir: "auto" }, pieces(context)),
   );
 }
@@ -208,7 +232,7 @@ function pieces({ text, words, cutBefore, cutAfter }) {
     const tag = word.isFocus ? "strong" : "span";
     const node = el(
       tag,
-      { class: "word", title: `${deviations(word.value)} SD` },
+      { class: "word", title: `${deviations(word.value)} SD · ${word.gold}` },
       slice(word.start, word.end),
     );
     nodes.push(colored(node, word.value));

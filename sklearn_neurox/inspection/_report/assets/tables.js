@@ -7,12 +7,17 @@ function sortableTable({ caption, columns, rows: given, sort, foot }) {
   // `given` may be an iterator, which can be read only once.
   const rows = Array.from(given);
   const state = { rows, start: 0, column: null, descending: false };
+  // Back returns to a table as it was left.
+  const left = history.state?.tables?.[caption];
   const body = el("tbody");
   const headers = columns.map((column) => {
-    const button = el("button", { type: "button", title: column.hint }, column.title);
+    const button = el("button", { type: "button", title: column.hint ?? meaning(column.title) }, column.title);
     return el("th", { scope: "col", class: column.kind }, button);
   });
-  const pager = makePager(state, () => draw());
+  const pager = makePager(state, () => {
+    draw();
+    remember();
+  });
 
   function draw() {
     const shown = state.rows.slice(state.start, state.start + PAGE);
@@ -32,6 +37,12 @@ function sortableTable({ caption, columns, rows: given, sort, foot }) {
     pager?.update();
   }
 
+  function remember() {
+    const { column, descending, start } = state;
+    const tables = { ...history.state?.tables, [caption]: { column, descending, start } };
+    keepState({ tables });
+  }
+
   function sortBy(i, descending) {
     Object.assign(state, { column: i, descending, start: 0 });
     state.rows = sorted(rows, columns[i].value, descending);
@@ -42,10 +53,13 @@ function sortableTable({ caption, columns, rows: given, sort, foot }) {
     header.firstChild.addEventListener("click", () => {
       const largestFirst = columns[i].largestFirst ?? false;
       sortBy(i, state.column === i ? !state.descending : largestFirst);
+      remember();
     });
   });
-  if (sort) sortBy(sort.column, sort.descending);
-  else draw();
+  const first = left && left.column !== null ? left : sort;
+  if (first && first.column < columns.length) sortBy(first.column, first.descending);
+  if (left && left.start < rows.length) state.start = left.start;
+  draw();
   const table = el(
     "table",
     null,
@@ -54,7 +68,40 @@ function sortableTable({ caption, columns, rows: given, sort, foot }) {
     body,
     foot && el("tfoot", null, foot),
   );
-  return el("div", { class: "table" }, el("div", { class: "scroll" }, table), pager?.node);
+  const csv = downloadButton("Download CSV", `${caption}.csv`, "text/csv", () =>
+    csvOf(columns, state.rows),
+  );
+  const tools = el("div", { class: "tools" }, pager?.node, csv);
+  return el("div", { class: "table" }, el("div", { class: "scroll" }, table), tools);
+}
+
+// All rows in the order shown, with the numbers behind the drawings.
+function csvOf(columns, rows) {
+  const quoted = (value) => {
+    const text = value === null || Number.isNaN(value) ? "" : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const kept = columns.filter((column) => column.kind !== "drawing");
+  const lines = [kept.map((column) => quoted(column.title))];
+  for (const row of rows) lines.push(kept.map((column) => quoted(column.value(row))));
+  return `${lines.map((line) => line.join(",")).join("\r\n")}\r\n`;
+}
+
+// The frame of a notebook allows no downloads.
+function downloadButton(title, name, type, content) {
+  if (window.parent !== window) return null;
+  const button = el("button", { type: "button", class: "download" }, title);
+  button.addEventListener("click", () => {
+    const url = URL.createObjectURL(new Blob([content()], { type: `${type};charset=utf-8` }));
+    el("a", { href: url, download: name.replace(/[^\p{L}\p{N}.,_ -]+/gu, "_") }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  });
+  return button;
+}
+
+// Add to the state of this page in the history.
+function keepState(change) {
+  history.replaceState({ ...history.state, ...change }, "");
 }
 
 function cellOf(column, row) {

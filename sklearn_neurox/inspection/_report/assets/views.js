@@ -2,13 +2,14 @@
 
 const heading = (...children) => el("h1", { tabindex: "-1" }, ...children);
 
-function rankingView() {
+// The columns of a table of neurons, with bars up to the largest of these.
+function neuronColumns(neurons) {
   const largest = arrays.score ? arrays.score.reduce((a, b) => Math.max(a, b), 0) : 0;
   const columns = [
     { title: "Rank", kind: "number", value: (i) => arrays.rank[i] },
     { title: "Neuron", value: (i) => data.neurons[i], cell: neuronLink },
   ];
-  if (data.layers.length) columns.push({ title: "Layer", value: layerName });
+  if (data.layers.length) columns.push({ title: "Layer", value: layerName, cell: layerLink });
   if (arrays.score) {
     columns.push({
       title: "Score",
@@ -18,17 +19,36 @@ function rankingView() {
       cell: (i) => bar(arrays.score[i], largest),
     });
   }
-  if (arrays.class_rank && nClasses > 2) {
-    columns.push(
-      {
-        title: "Best for",
-        value: (i) => data.classes[mainClass(i)],
-        cell: (i) => labelLink(mainClass(i)),
-        hint: "The label for which the neuron ranks highest",
-      },
-      { title: "Rank for label", kind: "number", value: (i) => classRank(mainClass(i), i) },
-    );
+  columns.push({ title: "Direction", value: directionText, cell: direction });
+  if (data.numeric) {
+    columns.push(correlationColumn);
+    if (arrays.weight) columns.push(weightColumn(neurons, (i) => weightOf(0, i)));
+    return columns;
   }
+  columns.push({
+    title: "AUC",
+    kind: "number",
+    largestFirst: true,
+    value: (i) => aucOf(mainClass(i), i),
+    cell: (i) => short(aucOf(mainClass(i), i)),
+  });
+  if (arrays.class_rank && nClasses > 2) {
+    const value = (i) => classRank(mainClass(i), i);
+    columns.push({ title: "Rank for label", kind: "number", value });
+  }
+  return columns;
+}
+
+const correlationColumn = {
+  title: "Correlation",
+  kind: "number",
+  largestFirst: true,
+  value: (i) => arrays.correlation[i],
+  cell: (i) => signedBar(arrays.correlation[i], 1),
+};
+
+function rankingView() {
+  const rows = neuronsByRank();
   return [
     heading("Ranking of all neurons"),
     el("p", { class: "about" }, summary()),
@@ -37,12 +57,60 @@ function rankingView() {
       { class: "beside" },
       sortableTable({
         caption: `${plural(nNeurons, "neuron")} by ${data.ranker}`,
-        columns,
-        rows: neuronsByRank(),
+        columns: neuronColumns(rows),
+        rows,
         sort: { column: 0, descending: false },
       }),
-      layersOfBest(neuronsByRank()),
+      layersOfBest(rows),
     ),
+  ];
+}
+
+function layerView(k) {
+  const rows = neuronsByRank().filter((i) => arrays.layer_of[i] === k);
+  const caption = `Neurons of ${data.layers[k]}, best first`;
+  return [
+    heading("Layer ", el("bdi", null, data.layers[k])),
+    el("p", { class: "about" }, `${plural(rows.length, "neuron")}, by rank among all neurons.`),
+    sortableTable({ caption, columns: neuronColumns(rows), rows }),
+  ];
+}
+
+function wordView(w) {
+  const hits = topNeuronsOfWord((word) => word === w);
+  const count = integers.format(arrays.type_count[w]);
+  const gold = data.numeric ? `mean ${data.label} ${goldOfWord(w)}` : `labeled ${goldOfWord(w)}`;
+  const columns = [
+    { title: "Neuron", value: ([, i]) => data.neurons[i], cell: ([, i]) => neuronLink(i) },
+    {
+      title: "Mean, SD",
+      kind: "number",
+      largestFirst: true,
+      value: ([value]) => value,
+      cell: ([value]) => deviations(value),
+    },
+    {
+      title: "Direction",
+      value: ([, i]) => directionText(i),
+      cell: ([, i]) => direction(i),
+    },
+    { title: "Rank", kind: "number", value: ([, i]) => arrays.rank[i] },
+  ];
+  const few = arrays.type_count[w] < data.min_count;
+  const why = few
+    ? `The word is rarer than ${plural(data.min_count, "time")}, so it is no top word of any neuron.`
+    : "The word is not among the top words of any neuron with words in this report.";
+  return [
+    heading("Word ", el("bdi", null, data.words[w])),
+    el("p", { class: "about" }, `${count} ×, ${gold}.`),
+    hits.length
+      ? sortableTable({ caption: `Neurons with the top word ${data.words[w]}`, columns, rows: hits })
+      : el(
+          "p",
+          { class: "note" },
+          `${why} `,
+          data.numeric ? null : ["See the neurons for ", labelLink(arrays.type_label[w]), "."],
+        ),
   ];
 }
 
@@ -75,15 +143,18 @@ function layersOfBest(neurons) {
 function summary() {
   const probe = data.probe ? `; weights from ${data.probe}` : "";
   return (
-    `${plural(nNeurons, "neuron")}, ${plural(data.n_words, "word")}, ` +
-    `${plural(nClasses, "value")} of ${data.label}. Ranked by ${data.ranker}${probe}.`
+    `${plural(nNeurons, "neuron")}, ${rows(data.n_words)}, ` +
+    (data.numeric
+      ? `${data.label} in ${plural(nClasses, "range")}. `
+      : `${plural(nClasses, "value")} of ${data.label}. `) +
+    `Ranked by ${data.ranker}${probe}.`
   );
 }
 
 function labelsView() {
   const columns = [
-    { title: "Label", value: (c) => data.classes[c], cell: labelLink },
-    { title: "Words", kind: "number", largestFirst: true, value: (c) => data.class_counts[c] },
+    { title: LABEL, value: (c) => (data.numeric ? c : data.classes[c]), cell: labelLink },
+    { title: ROWS, kind: "number", largestFirst: true, value: (c) => data.class_counts[c] },
     {
       title: "Share",
       kind: "number",
@@ -101,9 +172,15 @@ function labelsView() {
     },
   ];
   return [
-    heading("Labels"),
-    el("p", { class: "about" }, `The values of ${data.label}. Each has its own ranking.`),
-    sortableTable({ caption: "Labels", columns, rows: data.classes.keys() }),
+    heading(`${LABEL}s`),
+    el(
+      "p",
+      { class: "about" },
+      data.numeric
+        ? `The values of ${data.label}, in ranges with about equally many ${data.unit}s.`
+        : `The values of ${data.label}. Each has its own ranking.`,
+    ),
+    sortableTable({ caption: `${LABEL}s`, columns, rows: data.classes.keys() }),
   ];
 }
 
@@ -138,12 +215,19 @@ function labelView(c) {
   } else {
     columns.push({ title: "Neuron", value: (i) => data.neurons[i], cell: neuronLink });
   }
-  if (arrays.weight) columns.push(weightColumn(neuronsFor(c), (i) => weightOf(c, i)));
+  if (arrays.weight && !data.numeric)
+    columns.push(weightColumn(neuronsFor(c), (i) => weightOf(c, i)));
+  columns.push({
+    title: "AUC",
+    kind: "number",
+    largestFirst: true,
+    value: (i) => aucOf(c, i),
+    cell: (i) => short(aucOf(c, i)),
+  });
   columns.push(
     {
       title: "Difference, SD",
       kind: "number",
-      hint: "Mean over the label's words minus mean over all other words, in standard deviations",
       largestFirst: true,
       value: (i) => differenceFromOthers(c, i),
       cell: (i) =>
@@ -151,15 +235,15 @@ function labelView(c) {
     },
     { title: "Rank overall", kind: "number", value: (i) => arrays.rank[i] },
   );
-  const note = hasClassRanks(c)
+  const note = hasClassRanks(c) || data.numeric
     ? ""
     : ` ${data.ranker} has no scores by label, so the neurons are sorted by the size of their difference.`;
   return [
-    heading("Label ", el("bdi", null, data.classes[c])),
+    heading(`${LABEL} `, el("bdi", null, data.classes[c])),
     el(
       "p",
       { class: "about" },
-      `${plural(data.class_counts[c], "word")} of ${integers.format(data.n_words)}.${note}`,
+      `${rows(data.class_counts[c])} of ${integers.format(data.n_words)}.${note}`,
     ),
     el(
       "div",
@@ -179,7 +263,6 @@ function weightColumn(rows, value) {
   return {
     title: "Weight × SD",
     kind: "number",
-    hint: "The weight in the probe times the standard deviation of the neuron",
     largestFirst: true,
     value,
     cell: (row) => signedBar(value(row), largest),
@@ -204,6 +287,7 @@ function tableView(title, table, about) {
       cell: (row) => (table.numeric[k] ? shown(row[k]) : row[k]),
     };
   });
+  if (!table.rows.length) return [heading(title), el("p", { class: "note" }, "No rows.")];
   return [
     heading(title),
     about && el("p", { class: "about" }, about),
@@ -211,39 +295,13 @@ function tableView(title, table, about) {
   ];
 }
 
-function ablationView() {
-  const table = data.tables.ablation;
-  const about =
-    "Scores of the probe on only some of the neurons, averaged over n folds, draws and repeats; " +
-    "the spread is the standard deviation of these scores.";
-  const [title, paragraph, numbers] = tableView("Ablation", table, about);
-  const chart = ablationChart(table);
-  return [title, paragraph, chart && el("div", { class: "scroll" }, chart), numbers];
-}
-
-// Drawn only for a single pair of probe and ranking; the table has the numbers for more.
-function ablationChart(table) {
-  const at = (name) => table.columns.indexOf(name);
-  const distinct = (name) =>
-    at(name) < 0 ? 1 : new Set(table.rows.map((row) => row[at(name)])).size;
-  if (distinct("probe") > 1 || distinct("ranking") > 1) return null;
-  if (["which", "fraction", "score"].some((name) => at(name) < 0)) return null;
-  const all = table.rows.find((row) => row[at("which")] === "all");
-  const points = table.rows
-    .filter((row) => CURVE_KINDS.includes(row[at("which")]) && row[at("score")] !== null)
-    .map((row) => ({
-      which: row[at("which")],
-      fraction: row[at("fraction")],
-      score: row[at("score")],
-      mode: row[at("retrained")] === "yes" ? "retrained" : `filled (${row[at("fill")] ?? ""})`,
-    }));
-  return points.length ? ablationCurves(points, all ? all[at("score")] : null) : null;
-}
-
 const ABOUT = [
   "Activations are shown in standard deviations (SD) from the neuron's mean over all words. " +
     "Values below the mean are blue and values above it orange; the mean has no color, and the " +
     `color is full at ${data.full_color} SD. Hover over a word in a sentence to see its value.`,
+  "The label of a word is the one that it has in the data, or its most frequent one, with the " +
+    "share of the occurrences that have it. The label of a sentence is that of the underlined word.",
+  "The AUC is computed from 256 bins of the distribution, so values in the same bin count as ties.",
   "Each distribution is scaled to its fullest bin, and all labels of a neuron share one range. " +
     `Values more than ${data.reach} SD from the mean are counted in the outermost bins. The box ` +
     "below a distribution covers the middle 50% of the words, and its line the middle 90%.",
@@ -251,11 +309,20 @@ const ABOUT = [
     `${data.min_count}. Repeated sentences are shown once, and long texts in part. The word with ` +
     "the highest or lowest activation is underlined. Words that are not in the data have no color.",
   "Keyboard: / moves to the search, the arrow keys select a result, Enter opens it, and Escape " +
-    "clears the search. Click a table header to sort the table.",
-  `Created by sklearn-neurox ${data.version}. This page loads nothing and sends nothing.`,
+    "clears the search. Click a table header to sort the table. Its tooltip says what it means.",
+  `Created on ${data.date} by sklearn-neurox ${data.version}. This page loads nothing and sends nothing.`,
 ];
 
 function aboutView() {
   const paragraphs = [summary(), ...ABOUT].map((text) => el("p", { class: "prose" }, text));
-  return [heading("About this report"), ...paragraphs];
+  const terms = Object.entries(GLOSSARY).flatMap(([term, text]) => [
+    el("dt", null, term),
+    el("dd", null, text),
+  ]);
+  return [
+    heading("About this report"),
+    ...paragraphs,
+    el("h2", null, "Columns"),
+    el("dl", { class: "glossary prose" }, terms),
+  ];
 }
