@@ -1011,7 +1011,7 @@ def test_tables_and_reports(words, H, tmp_path):
             ),
             Followed(
                 lambda: inspection.NeuronReport(every, H, y, words, probe=pipe),
-                "which .* lacks. For a pipeline, pass its last step",
+                "which .* is not. For a pipeline, pass its last step",
                 lambda: inspection.NeuronReport(
                     every,
                     H,

@@ -35,7 +35,7 @@ def add_report(commands):
         type=int,
         metavar="N",
         help="show words and sentences only for the N best neurons, for a smaller page "
-        "(default: all neurons)",
+        "(default: all, or 1000 of more than 10,000)",
     )
     parser.set_defaults(run=_report)
 

@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
+from sklearn.frozen import FrozenEstimator
 
 from sklearn_neurox._version import __version__
 from sklearn_neurox.inspection._report._distributions import N_FINE_BINS, N_HEIGHTS, REACH
@@ -85,6 +86,7 @@ def _penalty(probe):
     """Return the names and values of the settings of a probe's penalty, chosen by it or given."""
     if probe is None:
         return []
+    probe = unfrozen(probe)
     given = probe.get_params(deep=False)
     found = []
     for name in _PENALTIES:
@@ -94,6 +96,11 @@ def _penalty(probe):
             shown = [v if isinstance(v, str) else f"{v:.4g}" for v in values]
             found.append([name, ", ".join(shown)])
     return found
+
+
+def unfrozen(estimator):
+    """Return the estimator in a `FrozenEstimator`, or any other as it is."""
+    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
 
 
 def pack_tables(ablation, layer_profile, baselines):

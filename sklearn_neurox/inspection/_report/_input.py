@@ -107,11 +107,7 @@ def _check_targets(y, ranker, probe):
                 "ranges of y, bin it before fitting, for example with "
                 "pandas.qcut(y, 4).astype(str)."
             )
-    targets = np.asarray(y, dtype=np.float64)
-    if not np.isfinite(targets).all():
-        row = int(np.flatnonzero(~np.isfinite(targets))[0])
-        raise ValueError(f"y is {targets[row]} at row {row}. Drop the rows without a number.")
-    return targets
+    return np.asarray(y, dtype=np.float64)
 
 
 def _encode_labels(y, ranker, probe):

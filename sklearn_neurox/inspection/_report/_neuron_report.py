@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -19,7 +18,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.inspection._report._contents import MOST_DRAWN, pack_tables, page_data
+from sklearn_neurox.inspection._report._contents import MOST_DRAWN, pack_tables, page_data, unfrozen
 from sklearn_neurox.inspection._report._gathering import gather
 from sklearn_neurox.inspection._report._input import check_title, read_inputs
 from sklearn_neurox.inspection._report._ranking import read_ranking
@@ -198,7 +197,7 @@ class NeuronReport:
             "all_drawn": len(drawn) == len(order),
             "min_count": min_count,
             "ranker": type(ranker).__name__,
-            "probe": None if inputs.probe is None else type(_unfrozen(inputs.probe)).__name__,
+            "probe": None if inputs.probe is None else type(unfrozen(inputs.probe)).__name__,
             "tables": pack_tables(ablation, layer_profile, baselines),
         }
         self._warn_if_large()
@@ -327,7 +326,3 @@ class NeuronReport:
                 "and sentences for fewer neurons, for example with n_detailed=1000, or fewer "
                 "sentences, for example with n_contexts=2.",
             )
-
-
-def _unfrozen(estimator):
-    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator

@@ -10,11 +10,14 @@ N_RANGES = 5
 
 def are_numbers(y, ranker, probe):
     """Return whether a page shows y as numbers: it is continuous, or the probe is a regressor."""
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        row = int(np.flatnonzero(~np.isfinite(y))[0])
+        raise ValueError(f"y is {y[row]} at row {row}. Drop the rows without a number.")
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     if kind.startswith("continuous"):
         return True
     fitted = (getattr(ranker, "estimator_", None), probe)
-    return np.asarray(y).dtype.kind in "iuf" and any(
+    return y.dtype.kind in "iuf" and any(
         estimator is not None and is_regressor(estimator) for estimator in fitted
     )
 

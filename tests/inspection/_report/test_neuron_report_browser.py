@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from sklearn_neurox.ablation import ablation_curve
 from sklearn_neurox.datasets import make_planted_neurons, make_tagged_words
@@ -75,9 +75,22 @@ def page(data, ranker, tmp_path_factory):
         n_draws=2,
         random_state=0,
     )
-    layers = pd.DataFrame({"layer": [IMAGE, "hidden.1"], "score": [0.25, 0.5]})
+    layers = pd.DataFrame(
+        {"name": [IMAGE, "hidden.1"], "layer": [0, 1], "score": [0.25, 0.5]}
+        | {"low": [0.2, 0.375], "high": [0.3, 0.625]}
+    )
+    baselines = pd.DataFrame(
+        {"name": ["majority", IMAGE, "probe"], "score": [0.3, 0.25, 0.875], "std": [0.1, 0.2, 0.3]}
+    )
     report = NeuronReport(
-        ranker, X, y, words, ablation=curve, layer_profile=layers, title=f"Hostile {SCRIPT}"
+        ranker,
+        X,
+        y,
+        words,
+        ablation=curve,
+        layer_profile=layers,
+        baselines=baselines,
+        title=f"Hostile {SCRIPT}",
     )
     return write(report, tmp_path_factory)
 
@@ -155,13 +168,42 @@ def header(chrome, title):
     return find(chrome, "main table").find_element("xpath", f".//button[.='{title}']")
 
 
-def test_it_opens_with_the_ranking(chrome, page, ranker, data):
+def test_it_opens_with_the_answers(chrome, page, ranker, data):
+    X, y, words = data
     open_at(chrome, page)
+    assert chrome.title == f"Overview · Hostile {SCRIPT}"
+    assert texts(chrome, "#tabs a") == [
+        *("Overview", "Ranking", "Labels", "Ablation", "Layers", "About")
+    ]
+    facts = dict(zip(texts(chrome, "dt"), texts(chrome, "dd"), strict=True))
+    assert facts["Data"] == f"{len(words)} words in {words['text'].nunique()} texts"
+    assert facts["Neurons"] == "120 in 2 layers" and facts["Ranking"] == "LCARanker"
+    assert facts["Probe"] == "LogisticRegression" and "C = 1" in facts["Penalty"]
+    assert column(chrome, "Model") == ["majority", IMAGE, "probe"]
+    assert column(chrome, "Held-out score") == ["0.300", "0.250", "0.875"]
+    verdict = "The probe scores 0.875 on held-out words, 0.575 above the best baseline."
+    assert texts(chrome, "main .about") == [verdict]
+    assert len(chrome.find_elements("css selector", "figure svg .band")) == 1
+    assert "the vertical axis does not start at 0" in find(chrome, "figure svg").text
+    cards = chrome.find_elements("css selector", ".card")
+    assert len(cards) == 3
+    for card in cards:
+        name = card.find_element("css selector", "a.name").text
+        place, label = X.columns.get_loc(name), card.text.split("high for ")[-1].split(",")[0]
+        if "high for" in card.text:
+            inside = X.loc[y == label, name].to_numpy()[:, None]
+            outside = X.loc[y != label, name].to_numpy()
+            area = np.mean((inside > outside) + 0.5 * (inside == outside))
+            assert float(card.text.split("AUC ")[1].split()[0]) == pytest.approx(area, abs=0.012)
+            assert ranker.classes_.tolist()[ranker.class_scores_[:, place].argmax()] == label
+    assert chrome.execute_script("return performance.getEntriesByType('resource').length") == 0
+
+
+def test_the_ranking_lists_the_best(chrome, page, ranker, data):
+    open_at(chrome, page, "#/ranking")
     names = data[0].columns[ranker.order_[:50]].tolist()
     assert chrome.title == f"Ranking of all neurons · Hostile {SCRIPT}"
     assert texts(chrome, "main .beside > .table:first-child tbody a.name") == names
-    assert texts(chrome, "#tabs a") == ["Ranking", "Labels", "Ablation", "Layers", "About"]
-    assert chrome.execute_script("return performance.getEntriesByType('resource').length") == 0
 
 
 def test_search_by_keys_alone(chrome, page, data):
@@ -190,13 +232,158 @@ def test_search_by_keys_alone(chrome, page, data):
 def test_search_finds_labels_and_top_words(chrome, page):
     open_at(chrome, page)
     find(chrome, "#query").send_keys("PLAIN")
-    assert texts(chrome, "[role=option] bdi") == ["plain"]
+    assert texts(chrome, "[aria-label=Labels] bdi") == ["plain"]
     find(chrome, "#query").clear()
     find(chrome, "#query").send_keys(HEBREW[1])
     assert texts(chrome, "[role=option] bdi")[0] == "hidden.0.1"
     find(chrome, "#query").clear()
     find(chrome, "#query").send_keys("no such thing")
-    assert texts(chrome, "#found") == ["Nothing found"] and not texts(chrome, "[role=option]")
+    expected = "Nothing found for “no such thing” among the neurons, layers, labels and words."
+    assert texts(chrome, "#found") == [expected] and not texts(chrome, "[role=option]")
+    place = "return document.querySelector('#found').getBoundingClientRect().bottom"
+    assert chrome.execute_script(place) < 200, "right below the field"
+
+
+def test_search_finds_layers_and_every_word(chrome, page, data):
+    open_at(chrome, page)
+    query = find(chrome, "#query")
+    query.send_keys("layer 1")
+    assert texts(chrome, "[role=option] bdi") == ["hidden.1"]
+    query.send_keys(key("ENTER"))
+    heading_is(chrome, "Layer hidden.1")
+    assert set(column(chrome, "Layer")) == {"hidden.1"}
+    for word in data[2]["word"].value_counts().index[::12]:
+        query.clear()
+        query.send_keys(word)
+        found = texts(chrome, "[role=option] bdi")
+        assert word in found, word
+    chrome.find_elements("css selector", "[aria-label=Words] [role=option]")[0].click()
+    word = texts(chrome, "[aria-label=Words] bdi")[0]
+    heading_is(chrome, f"Word {word}")
+    count = (data[2]["word"] == word).sum()
+    assert texts(chrome, "main .about")[0].startswith(f"{count} ×, labeled ")
+
+
+def test_back_returns_to_the_sorted_page(chrome, page):
+    open_at(chrome, page, "#/label/plain")
+    header(chrome, "Difference, SD").click()
+    chrome.find_elements("css selector", ".pager button")[2].click()
+    shown = column(chrome, "Neuron")
+    find(chrome, "main tbody a.name").click()
+    heading_is(chrome, shown[0])
+    chrome.back()
+    heading_is(chrome, "Label plain")
+    assert column(chrome, "Neuron") == shown
+    assert header(chrome, "Difference, SD").find_element("xpath", "..").get_attribute("aria-sort")
+    chrome.forward()
+    heading_is(chrome, shown[0])
+
+
+def test_tables_are_saved_as_csv(chrome, page, data, tmp_path):
+    open_at(chrome, page, "#/label/plain")
+    allow = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    chrome.execute_cdp_cmd("Browser.setDownloadBehavior", allow)
+    header(chrome, "Neuron").click()
+    find(chrome, ".download").click()
+    deadline = time.monotonic() + 20
+    while not (files := list(tmp_path.glob("*.csv"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    saved = pd.read_csv(files[0])
+    assert len(saved) == N_NEURONS and set(saved["Neuron"]) == set(data[0].columns)
+    X, y, _ = data
+    z = (X - X.mean()) / X.std(ddof=0).replace(0, 1)
+    difference = z[y == "plain"].mean() - z[y != "plain"].mean()
+    expected = difference[saved["Neuron"]]
+    np.testing.assert_allclose(saved["Difference, SD"], expected, atol=1e-3)
+
+
+def test_charts_are_saved_as_svg(chrome, page, tmp_path):
+    from xml.etree import ElementTree
+
+    open_at(chrome, page, "#/layers")
+    allow = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    chrome.execute_cdp_cmd("Browser.setDownloadBehavior", allow)
+    find(chrome, "figure .download").click()
+    deadline = time.monotonic() + 20
+    while not (files := list(tmp_path.glob("*.svg"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    root = ElementTree.fromstring(files[0].read_text(encoding="utf-8"))
+    band = root.findall(".//{http://www.w3.org/2000/svg}path[@fill-opacity='0.18']")
+    assert len(band) == 1 and band[0].get("fill") == "rgb(0, 114, 178)"
+
+
+@pytest.mark.parametrize(
+    "place", ["", "#/ranking", "#/labels", "#/label/plain", "#/neuron/hidden.0.0", "#/ablation"]
+)
+def test_every_column_is_defined(chrome, page, place):
+    open_at(chrome, page, place)
+    hints = chrome.execute_script(
+        "return Array.from(document.querySelectorAll('main th button'),"
+        " (button) => [button.innerText, button.title])"
+    )
+    chrome.get(f"{page}#/about")
+    heading_is(chrome, "About this report")
+    terms = dict(zip(texts(chrome, ".glossary dt"), texts(chrome, ".glossary dd"), strict=True))
+    for title, hint in hints:
+        assert hint and terms[title.strip()] == hint
+
+
+def test_words_and_sentences_have_gold_labels(chrome, page, data):
+    X, y, words = data
+    open_at(chrome, page, "#/neuron/hidden.0.0")
+    first = find(chrome, ".sentences .gold").text
+    assert first == y[X["hidden.0.0"].argmax()]
+    word = texts(chrome, ".words bdi.word")[3]
+    shares = pd.Series(y[(words["word"] == word).to_numpy()]).value_counts(normalize=True)
+    label, *share = texts(chrome, ".words .gold")[3].rsplit(" ", 1)
+    assert shares[label] == shares.max()
+    assert not share or share == [f"{100 * shares.max():.0f}%"]
+
+
+def test_numbers_and_whole_texts(chrome, tmp_path_factory):
+    rng = np.random.default_rng(0)
+    made = make_tagged_words(100, random_state=0)["text"].astype(str).unique()
+    X = rng.normal(size=(len(made), 6))
+    y = pd.Series(X @ [3, -2, 0, 0, 0, 0] + rng.normal(size=len(made)), name="rating")
+    ranker = LCARanker(Ridge()).fit(X, y)
+    page = write(NeuronReport(ranker, X, y, list(made)), tmp_path_factory)
+    open_at(chrome, page)
+    assert texts(chrome, "#tabs a") == ["Overview", "Ranking", "Ranges", "About"]
+    open_at(chrome, page, "#/ranking")
+    names, shown = column(chrome, "Neuron"), column(chrome, "Correlation")
+    for name, text, way in zip(names, shown, column(chrome, "Direction"), strict=True):
+        expected = np.corrcoef(X[:, int(name[1:])], y)[0, 1]
+        assert float(text.replace("−", "-")) == pytest.approx(expected, abs=6e-4)
+        assert way == ("rises" if expected > 0 else "falls") + " with rating"
+    open_at(chrome, page, "#/neuron/x1")
+    assert [int(n) for n in column(chrome, "Texts")] == [len(made) // 5] * 5
+    means = [float(text.replace("−", "-")) for text in column(chrome, "Mean, SD")]
+    z = (X[:, 1] - X[:, 1].mean()) / X[:, 1].std()
+    expected = pd.Series(z).groupby(pd.qcut(y, 5), observed=True).mean()
+    np.testing.assert_allclose(means, expected, atol=0.006)
+    top = made[X[:, 1].argmax()]
+    assert texts(chrome, ".sentences p")[0] == top
+    assert float(texts(chrome, ".sentences .gold")[0].replace("−", "-")) == pytest.approx(
+        y[X[:, 1].argmax()], rel=6e-3
+    )
+    word = texts(chrome, ".words bdi.word")[0]
+    assert any(word in text for text in made)
+
+
+def test_a_phone_sees_the_distributions(chrome, page):
+    size = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        open_at(chrome, page, "#/neuron/hidden.0.3")
+        edges = chrome.execute_script(
+            "return Array.from(document.querySelectorAll('td.drawing svg'),"
+            " (svg) => svg.getBoundingClientRect().right)"
+        )
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert len(edges) >= 3 and max(edges) <= 360
 
 
 def test_tables_sort_by_click_and_by_key(chrome, page, ranker):
@@ -213,7 +400,9 @@ def test_tables_sort_by_click_and_by_key(chrome, page, ranker):
     assert [node.get_attribute("aria-sort") for node in marked] == ["descending"]
 
 
-@pytest.mark.parametrize("place", ["", "#/labels", "#/label/plain", "#/ablation", "#/layers"])
+@pytest.mark.parametrize(
+    "place", ["", "#/ranking", "#/labels", "#/label/plain", "#/ablation", "#/layers"]
+)
 def test_sorting_keeps_all_rows_of_every_table(chrome, page, place):
     open_at(chrome, page, place)
     tables = chrome.find_elements("css selector", "main table")
@@ -227,7 +416,7 @@ def test_sorting_keeps_all_rows_of_every_table(chrome, page, place):
 
 
 def test_long_tables_come_by_pages(chrome, page):
-    open_at(chrome, page)
+    open_at(chrome, page, "#/ranking")
     first, previous, following, last = chrome.find_elements("css selector", ".pager button")
     following.send_keys(key("ENTER"))
     assert texts(chrome, ".pager span") == ["51–100 of 120"]
@@ -243,7 +432,7 @@ def test_long_tables_come_by_pages(chrome, page):
 
 
 def test_links_lead_to_neurons_and_labels_and_back(chrome, page, ranker, data):
-    open_at(chrome, page)
+    open_at(chrome, page, "#/ranking")
     best = data[0].columns[ranker.order_[0]]
     find(chrome, "main tbody a.name").click()
     heading_is(chrome, best)
@@ -275,7 +464,7 @@ def test_a_neuron_shows_its_numbers(chrome, page, data, ranker):
     np.testing.assert_allclose(shown, weights, atol=6e-4)
     assert len(texts(chrome, "td.drawing svg[role=img] .box")) == 3
     frequent = z.groupby(words["word"]).agg(["mean", "size"]).query("size >= 5")["mean"]
-    assert texts(chrome, ".words bdi")[0] == SCRIPT == frequent.idxmax()
+    assert texts(chrome, ".words bdi.word")[0] == SCRIPT == frequent.idxmax()
     assert float(texts(chrome, ".words .value")[0]) == pytest.approx(frequent.max(), abs=0.006)
 
 
@@ -311,7 +500,9 @@ def test_hostile_strings_are_text(chrome, page):
         open_at(chrome, page, place)
         assert texts(chrome, "header .title") == [f"Hostile {SCRIPT}"]
     open_at(chrome, page, "#/layers")
-    assert IMAGE in column(chrome, "layer")
+    assert IMAGE in column(chrome, "name")
+    open_at(chrome, page)
+    assert IMAGE in column(chrome, "Model")
     for name in (SCRIPT, IMAGE):
         open_at(chrome, page, f"#/label/{quote(name, safe='')}")
         heading_is(chrome, f"Label {name}")
@@ -384,12 +575,15 @@ def test_what_is_missing_is_said(chrome, data, tmp_path_factory):
     sizes = [abs(float(t.replace("−", "-"))) for t in column(chrome, "Difference, SD")]
     assert sizes == sorted(sizes, reverse=True)
     open_at(chrome, page, "#/labels")
-    assert texts(chrome, "#tabs a") == ["Ranking", "Labels", "About"]
+    assert texts(chrome, "#tabs a") == ["Overview", "Ranking", "Labels", "About"]
 
 
 def test_an_ablation_has_a_drawing_and_its_numbers(chrome, page):
     open_at(chrome, page, "#/ablation")
-    assert len(chrome.find_elements("css selector", "main svg path.curve.top")) == 4
+    assert texts(chrome, ".panels h3") == ["Probe fitted again", "Other neurons filled"]
+    for panel in chrome.find_elements("css selector", ".panels svg"):
+        assert len(panel.find_elements("css selector", "path.curve.top")) == 1
+        assert {"all neurons", "majority"} <= set(panel.text.split("\n"))
     assert column(chrome, "which")[0] == "all"
     header(chrome, "score").click()
     scores = [float(text) for text in column(chrome, "score")]
@@ -410,7 +604,10 @@ def test_dark_mode(chrome, page):
 
 @pytest.mark.parametrize(
     "place",
-    ["", "#/labels", "#/label/plain", "#/neuron/hidden.0.0", "#/ablation", "#/layers", "#/about"],
+    [
+        *("", "#/ranking", "#/labels", "#/label/plain", "#/neuron/hidden.0.0"),
+        *("#/ablation", "#/layers", "#/about"),
+    ],
 )
 def test_narrow_screens_scroll_tables_and_not_the_page(chrome, page, place):
     size = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": False}
@@ -433,8 +630,10 @@ def test_a_notebook_shows_it_in_its_frame(chrome, data, ranker, tmp_path):
     chrome.switch_to.frame(find(chrome, "iframe"))
     try:
         wait_for(chrome, "document.documentElement.dataset.ready")
+        chrome.find_element("link text", "Ranking").click()
         find(chrome, "main tbody a.name").click()
         heading_is(chrome, data[0].columns[ranker.order_[0]])
+        assert not texts(chrome, ".download")
     finally:
         chrome.switch_to.default_content()
 
@@ -458,3 +657,29 @@ def test_ten_thousand_neurons(chrome, tmp_path):
     open_at(chrome, path.as_uri())
     find(chrome, "#query").send_keys("x9999")
     assert texts(chrome, "[role=option] bdi") == ["x9999"]
+
+
+def test_fifty_thousand_neurons(chrome, tmp_path):
+    n_neurons = 50_000
+    words = make_tagged_words(150, random_state=0).iloc[:1500]
+    labels, y = np.unique(words["upos"].to_numpy(), return_inverse=True)
+    rng = np.random.default_rng(0)
+    effects = rng.standard_normal((len(labels), n_neurons), dtype=np.float32)
+    X = np.empty((len(words), n_neurons), np.float16)
+    for start in range(0, len(words), 100):
+        rows = slice(start, start + 100)
+        X[rows] = rng.standard_normal(X[rows].shape, dtype=np.float32) + effects[y[rows]]
+    names = [f"hidden.{i // 5000}.{i % 5000}" for i in range(n_neurons)]
+    ranker = ProbelessRanker().fit(X, labels[y])
+    path = tmp_path / "report.html"
+    NeuronReport(ranker, X, labels[y], words, input_features=names).write_html(path)
+    assert path.stat().st_size < 15_000_000
+    open_at(chrome, path.as_uri(), "#/ranking")
+    best, last = ranker.order_[[0, -1]]
+    assert column(chrome, "Neuron")[0] == names[best]
+    assert texts(chrome, ".pager span") == ["1–50 of 50,000"]
+    open_at(chrome, path.as_uri(), f"#/neuron/{names[best]}")
+    assert texts(chrome, ".sentences p") and texts(chrome, "td.drawing svg")
+    open_at(chrome, path.as_uri(), f"#/neuron/{names[last]}")
+    assert "only for the 1,000 best-ranked neurons" in find(chrome, ".note").text
+    assert not texts(chrome, "td.drawing")

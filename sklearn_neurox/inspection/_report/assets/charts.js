@@ -112,7 +112,7 @@ function bar(value, largest, text = aligned(value, largest)) {
   );
 }
 
-const CURVES = { width: 460, height: 280, left: 48, right: 120, top: 14, bottom: 38 };
+const CURVES = { width: 460, height: 290, left: 48, right: 120, top: 14, bottom: 50 };
 const CURVE_KINDS = ["top", "random", "bottom"];
 
 // The frame of a chart: grid, ticks and named levels; scores decide the range of the axis.
@@ -130,8 +130,9 @@ function chartFrame({ scores, ticks, x, title, levels }) {
   ]);
   for (const [at, name] of ticks) nodes.push(text(x(at), height - bottom + 15, "middle", name));
   levels.forEach(([, score]) => nodes.push(rule(score, "level")));
-  nodes.push(text((left + width - right) / 2, height - 5, "middle", title));
-  if (low > 0) nodes.push(text(left - 6, height - bottom + 15, "end", "axis cut"));
+  const middle = (left + width - right) / 2;
+  nodes.push(text(middle, height - 18, "middle", title));
+  if (low > 0) nodes.push(text(middle, height - 4, "middle", "the vertical axis does not start at 0"));
   return { y, nodes, text };
 }
 

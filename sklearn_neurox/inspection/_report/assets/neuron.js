@@ -96,7 +96,6 @@ function classTable(neuron) {
       {
         title: "Rank",
         kind: "number",
-        hint: "The rank of the neuron for the label",
         value: (c) => classRank(c, neuron),
       },
       {

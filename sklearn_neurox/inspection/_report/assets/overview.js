@@ -27,7 +27,7 @@ const factList = (facts) =>
     { class: "facts" },
     facts
       .filter(([, fact]) => fact)
-      .map(([name, fact]) => el("div", null, el("dt", null, name), el("dd", null, fact))),
+      .map(([name, fact]) => el("div", { title: GLOSSARY[name] }, el("dt", null, name), el("dd", null, fact))),
   );
 
 function labelsText() {

@@ -9,6 +9,8 @@ function neuronColumns(neurons) {
     { title: "Rank", kind: "number", value: (i) => arrays.rank[i] },
     { title: "Neuron", value: (i) => data.neurons[i], cell: neuronLink },
   ];
+  columns.push({ title: "Direction", value: directionText, cell: direction });
+  columns.push(data.numeric ? correlationColumn : aucColumn);
   if (data.layers.length) columns.push({ title: "Layer", value: layerName, cell: layerLink });
   if (arrays.score) {
     columns.push({
@@ -19,25 +21,22 @@ function neuronColumns(neurons) {
       cell: (i) => bar(arrays.score[i], largest),
     });
   }
-  columns.push({ title: "Direction", value: directionText, cell: direction });
-  if (data.numeric) {
-    columns.push(correlationColumn);
-    if (arrays.weight) columns.push(weightColumn(neurons, (i) => weightOf(0, i)));
-    return columns;
-  }
-  columns.push({
-    title: "AUC",
-    kind: "number",
-    largestFirst: true,
-    value: (i) => aucOf(mainClass(i), i),
-    cell: (i) => short(aucOf(mainClass(i), i)),
-  });
+  if (data.numeric && arrays.weight)
+    columns.push(weightColumn(neurons, (i) => weightOf(0, i)));
   if (arrays.class_rank && nClasses > 2) {
     const value = (i) => classRank(mainClass(i), i);
     columns.push({ title: "Rank for label", kind: "number", value });
   }
   return columns;
 }
+
+const aucColumn = {
+  title: "AUC",
+  kind: "number",
+  largestFirst: true,
+  value: (i) => aucOf(mainClass(i), i),
+  cell: (i) => short(aucOf(mainClass(i), i)),
+};
 
 const correlationColumn = {
   title: "Correlation",
