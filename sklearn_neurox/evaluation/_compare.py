@@ -8,7 +8,7 @@ from scipy.stats import t
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, validate_params
 
-from sklearn_neurox.utils._group_intervals import mean_interval
+from sklearn_neurox.utils._group_intervals import MeanInterval, mean_interval
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
 from sklearn_neurox.utils._validation import check_row_order
 
@@ -69,8 +69,9 @@ def compare(
     .. math:: s = \sqrt{\frac{G}{G - 1} \sum_g (d_g - \bar d n_g)^2} \Big/ \sum_g n_g
 
     and :math:`\bar d / s` is compared with the t distribution with :math:`G - 1` degrees of
-    freedom. If the difference is the same in all words, s is 0; the p-value is then that of a sign
-    test over groups, :math:`2^{1 - G}`, or 1 if there is no difference.
+    freedom. If the difference is the same in all words, s is 0, which says nothing about other
+    texts. The bounds are then NaN, and the p-value is that of a sign test over groups,
+    :math:`2^{1 - G}`, or 1 if there is no difference.
 
     The test asks whether the difference would hold for other texts. Outcomes from the folds of a
     cross-validation share training words, which it does not take into account: differences that
@@ -109,6 +110,8 @@ def compare(
             "groups=words['text']."
         )
     found = mean_interval(a - b, codes, confidence=confidence)
+    if np.ptp(a - b) <= 8 * np.finfo(np.float64).eps * max(np.abs(a).max(), np.abs(b).max()):
+        found = MeanInterval(found.mean, np.nan, np.nan)
     return pd.Series(
         {
             "mean_a": a.mean(),
@@ -143,8 +146,7 @@ def _numbers(outcomes, name):
 
 
 def _p_value(found, n_groups, confidence):
-    width = found.high - found.mean
-    if width == 0:
+    if np.isnan(found.high):
         return 1.0 if found.mean == 0 else 2.0 ** (1 - n_groups)
-    error = width / t.ppf((1 + confidence) / 2, n_groups - 1)
+    error = (found.high - found.mean) / t.ppf((1 + confidence) / 2, n_groups - 1)
     return float(2 * t.sf(abs(found.mean) / error, n_groups - 1))

@@ -46,12 +46,15 @@ def test_swapping_the_two_turns_the_difference_around():
     assert swapped["p_value"] == pytest.approx(found["p_value"])
 
 
-def test_differences_that_do_not_vary():
-    groups = np.repeat(range(6), 2)
-    same = compare(np.ones(12), np.ones(12), groups)
-    assert same[["difference", "low", "high", "p_value"]].tolist() == [0, 0, 0, 1]
-    always = compare(np.ones(12), np.zeros(12), groups)
-    assert always[["difference", "p_value"]].tolist() == [1, 2.0**-5]
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.3, 1 / 3, 0.7, 1.0, 1.1, 1e-200, 1e200])
+@pytest.mark.parametrize("start", [0.0, 0.5])
+def test_a_difference_that_is_the_same_in_all_words(shift, start):
+    groups = np.repeat(range(5), [3, 1, 7, 2, 6])
+    found = compare(np.full(19, start) + shift, np.full(19, start), groups)
+    difference = (start + shift) - start
+    assert found["difference"] == pytest.approx(difference, rel=1e-15, abs=0)
+    assert found[["low", "high"]].isna().all()
+    assert found["p_value"] == (1 if difference == 0 else 2.0**-4)
 
 
 @pytest.mark.parametrize(
