@@ -12,13 +12,14 @@ from sklearn.utils._param_validation import HasMethods, Interval, validate_param
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_neurox.inspection._occurrences import word_occurrences
 from sklearn_neurox.inspection._tables._top_words import top_words
 from sklearn_neurox.ranking._order import neuron_order
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._moments import column_deviations, column_means
 from sklearn_neurox.utils._names import neuron_indices
 from sklearn_neurox.utils._validation import check_activations, check_row_order
-from sklearn_neurox.utils._word_columns import word_forms
 
 _COUNT = [Interval(Integral, 1, None, closed="left")]
 
@@ -68,8 +69,9 @@ def neuron_summary(
     y : array-like of shape (n_samples,)
         The labels, or numbers for a regression.
 
-    words : table with the column ``word``, array-like of str, or None, default=None
-        The word of each row; texts also serve. None leaves out the column ``words``.
+    words : table with the column ``word`` or ``text``, array-like of str, or None, default=None
+        The word of each row, or whole texts, as in `top_words`. None leaves out the column
+        ``words``.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
         Indices, names or a mask of the neurons to describe, in this order. None takes the best
@@ -278,16 +280,17 @@ def _describe_numbers(activations, targets, ranking, columns):
 
 def _list_words(activations, words, labels, directions, n_words, min_count):
     """Join the top words of each neuron with the most frequent label, or mean target, of each."""
-    forms = word_forms(words, caller="neuron_summary")
-    check_consistent_length(activations, forms)
-    by_form = pd.Series(labels).groupby(forms.to_numpy(), sort=False)
+    words = to_pandas(words)
+    check_consistent_length(activations, words)
+    found = word_occurrences(words, caller="neuron_summary")
+    by_form = pd.Series(labels[found.rows]).groupby(found.types[found.codes], sort=False)
     is_numeric = directions.isin(["rises", "falls"]).all()
     shown = by_form.mean().map("{:.3g}".format) if is_numeric else by_form.agg(_most_frequent)
     varies = activations.std(axis=0) > 0
     listed = np.full(len(directions), "", dtype=object)
     if varies.any():
         options = {"n_words": n_words, "min_count": min_count}
-        table = top_words(activations, forms.tolist(), neurons=varies, **options)
+        table = top_words(activations, words, neurons=varies, **options)
         table["shown"] = table["word"] + " (" + table["word"].map(shown).astype(str) + ")"
         ends = np.where(directions.isin(["high", "rises"]), "+", "-")
         for i in np.flatnonzero(varies):

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_neurox.inspection._extremes import SIGNS, find_extremes
+from sklearn_neurox.inspection._occurrences import read_spans
 from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
 from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._validation import check_row_order
@@ -45,7 +46,8 @@ def top_contexts(
         The activations. float16 and memory-mapped arrays are upcast in blocks.
 
     words : table with the columns ``text``, ``start``, ``end``, of shape (n_words, n_columns)
-        A frame of words, with one row per row of X.
+        A frame of words, with one row per row of X. A row without word, start and end is a whole
+        text, which the column ``word`` of the result then contains.
 
     neurons : int, str, array-like of these or of bool, or None
         Indices, names or a mask. None lists all neurons except constant ones, and warns about
@@ -102,7 +104,9 @@ def top_contexts(
     1    -        -3.0         Hello
     """
     check_row_order(X, words, names=("X", "words"))
-    words = read_frame(words, ["text", "start", "end"], caller="top_contexts")
+    words = read_frame(words, ["text"], caller="top_contexts")
+    start, end = read_spans(words, caller="top_contexts")
+    words = words.assign(start=start, end=end)
     chosen = choose_neurons(X, words, neurons, input_features=input_features, caller="top_contexts")
     texts = pd.factorize(words["text"])[0] if distinct_texts else None
     parts = []

@@ -9,9 +9,10 @@ from scipy.sparse import csr_array, issparse
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_neurox.inspection._extremes import SIGNS, find_extremes
+from sklearn_neurox.inspection._occurrences import word_occurrences
 from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._validation import check_row_order
-from sklearn_neurox.utils._word_columns import word_forms
 
 # The number of values that are upcast at a time.
 _BLOCK_VALUES = 1_000_000
@@ -57,8 +58,10 @@ def top_words(
         The activations. float16 and memory-mapped arrays are upcast in blocks, and sparse features
         stay sparse.
 
-    words : table with the column ``word``, or array-like of str, of shape (n_words,)
-        The word of each row.
+    words : table with the column ``word`` or ``text``, or array-like of str, of shape (n_words,)
+        The word of each row. A row of a table that has a text, but neither word nor span, is a
+        whole text. It counts, with its one activation, for each word that it contains: letters
+        and digits, also around an apostrophe or a hyphen.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
         Indices, names or a mask. None lists all neurons except constant ones, and warns about
@@ -88,7 +91,9 @@ def top_words(
         ``sign`` (``"+"`` for the high end, ``"-"`` for the low end; the sign of z with
         ``"absolute"``), ``rank`` (from 1, within the end), ``word``, ``mean`` (in units of the
         activation), ``z``, ``std`` (of the activation over the n words of that type, with weight
-        1 / n) and ``count``. If there are fewer types than ``n_words``, all are listed.
+        1 / n) and ``count`` (for whole
+        texts, the number of texts with the word). If there are fewer types than ``n_words``, all
+        are listed.
 
     Raises
     ------
@@ -124,9 +129,10 @@ def top_words(
     1     x0    -     1    a  -3.0 -1.03  1.0      2
     """
     check_row_order(X, words, names=("X", "words"))
-    forms = word_forms(words, caller="top_words")
-    chosen = choose_neurons(X, forms, neurons, input_features=input_features, caller="top_words")
-    rows, codes, types, counts = _frequent_types(forms, min_count, case_sensitive)
+    words = to_pandas(words)
+    found = word_occurrences(words, caller="top_words", case_sensitive=case_sensitive)
+    chosen = choose_neurons(X, words, neurons, input_features=input_features, caller="top_words")
+    rows, codes, types, counts = _frequent_types(found, min_count)
     parts = []
     for block in chosen.blocks(len(types)):
         means, deviations = _moments_of_types(chosen, block, rows, codes, counts)
@@ -149,20 +155,19 @@ def top_words(
     return pd.concat(parts, ignore_index=True)
 
 
-def _frequent_types(forms, min_count, case_sensitive):
-    """Sort the rows of the types that occur often enough by type."""
-    codes, types = pd.factorize(forms if case_sensitive else forms.str.lower())
-    counts = np.bincount(codes)
+def _frequent_types(found, min_count):
+    """Sort the occurrences of the types that occur often enough by type."""
+    counts = np.bincount(found.codes, minlength=1)
     frequent = counts >= min_count
     if not frequent.any():
         raise ValueError(
             f"No word occurs {min_count} times, as the 'min_count' parameter of top_words "
             f"requires; the most frequent word occurs {counts.max()} times. Lower min_count."
         )
-    rows = np.argsort(codes, kind="stable")
-    rows = rows[frequent[codes[rows]]]
+    order = np.argsort(found.codes, kind="stable")
+    order = order[frequent[found.codes[order]]]
     numbers = np.cumsum(frequent) - 1
-    return rows, numbers[codes[rows]], np.asarray(types, dtype=object)[frequent], counts[frequent]
+    return found.rows[order], numbers[found.codes[order]], found.types[frequent], counts[frequent]
 
 
 def _moments_of_types(chosen, block, rows, codes, counts):
