@@ -4,6 +4,7 @@
 from sklearn_neurox.evaluation._baselines._baseline_table import baseline_table
 from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
 from sklearn_neurox.evaluation._codelength._online_codelength import online_codelength
+from sklearn_neurox.evaluation._compare import compare
 from sklearn_neurox.evaluation._controls._control_heads import control_heads
 from sklearn_neurox.evaluation._controls._control_labels import control_labels
 from sklearn_neurox.evaluation._controls._control_task_classifier import ControlTaskClassifier
@@ -26,6 +27,7 @@ __all__ = [
     "SelectivityScorer",
     "baseline_table",
     "cka",
+    "compare",
     "control_heads",
     "control_labels",
     "distance_spearman_score",

@@ -4,6 +4,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import norm
 from scipy.special import expit, logit
 from scipy.stats import t
 
@@ -64,7 +65,8 @@ def mean_interval(totals, groups, *, sizes=None, scale="linear", confidence=0.95
     if n_groups == 1:
         return MeanInterval(mean, np.nan, np.nan)
     residuals = total - mean * size
-    error = np.sqrt(n_groups / (n_groups - 1) * np.sum(residuals**2)) / size.sum()
+    # BLAS's norm does not square large numbers.
+    error = np.sqrt(n_groups / (n_groups - 1)) * norm(residuals) / size.sum()
     distance = t.ppf((1 + confidence) / 2, n_groups - 1) * error
     if scale == "logit" and not 0 < mean < 1:
         beyond = 1 - ((1 - confidence) / 2) ** (1 / n_groups)

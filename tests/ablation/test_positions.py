@@ -248,6 +248,7 @@ def test_a_recurrent_model(tmp_path):
         assert torch.equal(cached, whole), positions
 
 
+@pytest.mark.slow
 def test_extraction_changes_the_words_themselves(loaded):
     for family in ("bert", "gpt2"):
         model, _, tokenizer = loaded(family)
@@ -336,6 +337,7 @@ def test_nested_positions_each_have_their_own(loaded):
     assert torch.equal(found[there], expected[there])
 
 
+@pytest.mark.slow
 def test_threads_know_their_own_tokens(loaded):
     model, _, tokenizer = loaded("llama")
     batch = batch_of(tokenizer, "left")

@@ -76,6 +76,7 @@ def test_steered_generation_equals_hooks_by_hand(model, folder):
                     torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_directions_of_any_kind_are_the_same(model, folder, probe):
     ids = batch(folder)["input_ids"]
     vector = probe.coef_[0]

@@ -253,6 +253,7 @@ def test_processes_fill_a_cache(tmp_path, model, source, words):
     assert ActivationCache(cache).info()["sentences"].sum() == words["text"].nunique()
 
 
+@pytest.mark.slow
 def test_large_models_are_read_in_their_own_precision(tmp_path, source, words, capsys):
     """Each option does what the parameter of that name does; a value that cannot be is refused."""
     folder = make_tiny_model("llama", n_layers=2, hidden_size=16)

@@ -25,6 +25,7 @@ def _planted(**params):
     return make_planted_neurons(300, 20, **params)
 
 
+@pytest.mark.slow
 def test_one_curve_by_hand():
     planted = _planted(n_classes=3)
     X, y = planted.X, planted.y
@@ -62,6 +63,7 @@ def test_one_curve_by_hand():
     assert rankers["best"].n_neurons == 10
 
 
+@pytest.mark.slow
 def test_controls_are_at_chance_and_draws_differ():
     planted = _planted(n_classes=2)
     options = {"n_neurons": [4], "estimator": PROBE, "groups": GROUPS, "n_shuffled": 4, "cv": 2}
@@ -115,6 +117,7 @@ def test_wrong_calls_are_named():
         sparse_probing_curve(planted.X, planted.y, n_neurons=1, estimator=PROBE, cv=2)
 
 
+@pytest.mark.slow
 def test_the_display_shows_means_and_spreads():
     pytest.importorskip("matplotlib").use("Agg")
     frame = pd.DataFrame(

@@ -286,6 +286,7 @@ def test_summaries_of_words(tiny):
         assert names == ["1.h0.entropy", "1.h0.first", "1.h0.self", "1.h1.entropy"]
 
 
+@pytest.mark.slow
 def test_layers_subsets_and_repetitions(tiny):
     pairs, path = _pairs(), tiny("bert")
     H = _read(path, None, pairs)

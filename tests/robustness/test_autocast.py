@@ -63,6 +63,7 @@ def test_models_are_read_without_it_on_every_path(tiny, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_folds_in_threads_agree_with_folds_in_turn(tiny):
     pipeline = make_pipeline(
@@ -78,6 +79,7 @@ def test_folds_in_threads_agree_with_folds_in_turn(tiny):
     np.testing.assert_allclose(threads, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_effects_are_measured_without_it(tiny):
     rows = WORDS.head(20)

@@ -168,6 +168,7 @@ def test_top_words_and_layer_profile_agree_with_dense():
     np.testing.assert_allclose(found["score"], expected["score"], atol=0.02)
 
 
+@pytest.mark.slow
 def test_ablation_curve_and_table_agree_with_dense():
     X, y = features(120)
     probe = MeanDifferenceProbeClassifier()
@@ -189,6 +190,7 @@ def test_ablation_curve_and_table_agree_with_dense():
     assert found.equals(tables[1])
 
 
+@pytest.mark.slow
 def test_a_curve_that_would_be_dense_is_refused_before_anything_is_fitted():
     X, y = features(60, 2000)
     X[:, 40:] = np.random.RandomState(0).uniform(size=(60, 1960)) < 0.01

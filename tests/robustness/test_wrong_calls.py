@@ -90,6 +90,7 @@ def _right_calls(folder):
 
         "SelectivityScorer": {},
         "baseline_table": {"words": words, "y": Y, "estimator": probe, "X": X, **folds},
+        "compare": {"outcomes_a": X[:, 0], "outcomes_b": X[:, 1], "groups": words["text"]},
         "cka": {"X": X, "Y": X},
         "control_heads": {"words": _sentences()},
         "control_labels": {"words": words, "y": Y},

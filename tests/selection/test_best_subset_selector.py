@@ -91,6 +91,7 @@ def test_the_best_of_all_subsets_of_three_among_twelve_columns():
             assert np.isnan(alone.gap_) and np.isnan(alone.lower_bound_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["two", "several", "numbers"])
 def test_the_bound_is_never_above_the_best_of_all_subsets(kind):
     for seed in range(6):

@@ -16,6 +16,7 @@ from sklearn_neurox.evaluation import (
     ControlTaskClassifier,
     baseline_table,
     cka,
+    compare,
     control_labels,
     layer_profile,
     leakage_report,
@@ -249,6 +250,12 @@ CHECKED = {
     ),
     "NeuronReport, y": lambda rows, index: NeuronReport(
         ProbelessRanker().fit(H, Y.loc[H.index]), H, Y.loc[index], WORDS
+    ),
+    "compare": lambda rows, index: compare(
+        H.iloc[:, 0], H.iloc[:, 1].loc[index], np.arange(len(H))
+    ),
+    "compare, groups": lambda rows, index: compare(
+        H.iloc[:, 0], H.iloc[:, 1], WORDS["text"].loc[index]
     ),
     "neuron_summary": lambda rows, index: neuron_summary(
         ProbelessRanker().fit(H, Y.loc[H.index]), H, Y.loc[H.index], words=rows, min_count=1

@@ -281,8 +281,8 @@ def _describe_numbers(activations, targets, ranking, columns):
 def _list_words(activations, words, labels, directions, n_words, min_count):
     """Join the top words of each neuron with the most frequent label, or mean target, of each."""
     words = to_pandas(words)
-    check_consistent_length(activations, words)
     found = word_occurrences(words, caller="neuron_summary")
+    check_consistent_length(activations, words)
     by_form = pd.Series(labels[found.rows]).groupby(found.types[found.codes], sort=False)
     is_numeric = directions.isin(["rises", "falls"]).all()
     shown = by_form.mean().map("{:.3g}".format) if is_numeric else by_form.agg(_most_frequent)

@@ -173,6 +173,7 @@ def test_an_encoder_decoder_says_its_text(language_model, words, family):
     assert effect["n_unscored"].eq(0).all()
 
 
+@pytest.mark.slow
 def test_a_target_is_what_the_decoder_says(language_model):
     model, tokenizer = language_model("marian")
     target = words_frame([["the", "dog"], ["she", "saw"]])

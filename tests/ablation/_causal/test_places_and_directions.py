@@ -148,6 +148,7 @@ def test_directions_equal_projections_by_hand(family, language_model, words):
     assert sizes == {"": 0, "a": 1, "b": 1, "c": 1, "all": 3}
 
 
+@pytest.mark.slow
 def test_random_directions_have_equal_lengths(language_model, words, monkeypatch):
     """A translation adds them, so the states move equally far."""
     from sklearn_neurox.ablation._causal import _plan
@@ -275,6 +276,7 @@ def test_random_controls_of_an_eraser_remove_as_many_directions(language_model, 
         np.testing.assert_allclose((moved * (X - mean - moved)).sum(axis=1), 0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_gold_needs_the_labels_of_the_eraser(language_model, words):
     model, tokenizer = language_model("gpt2")
     H = activations(model, tokenizer, words)
@@ -400,6 +402,7 @@ def test_a_wide_spread_of_random_choices_in_a_layer_with_a_sink(hits, language_m
 # Bad input
 
 
+@pytest.mark.slow
 def test_bad_input(language_model, words):
     model, tokenizer = language_model("gpt2")
     H = activations(model, tokenizer, words)

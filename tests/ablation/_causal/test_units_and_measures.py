@@ -114,6 +114,7 @@ def test_each_head_equals_a_hook_written_by_hand(family, language_model, words):
                     )
 
 
+@pytest.mark.slow
 def test_layers_and_groups_equal_hooks_written_by_hand(language_model, words):
     model, tokenizer = language_model("gpt2")
     words = words.iloc[::3]
@@ -165,6 +166,7 @@ def test_all_heads_of_a_layer_are_its_layer(language_model, words):
         np.testing.assert_allclose(effect[columns], effects[0][columns], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_rankings_of_heads_are_cumulative(language_model, words):
     model, tokenizer = language_model("gpt2")
     words = words.iloc[::3]
@@ -209,6 +211,7 @@ def controls(model, words, groups, monkeypatch, **options):
     return effect, drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["neuron", "head", "layer"])
 def test_controls_are_other_units_of_the_same_kind(by, language_model, words, monkeypatch):
     model, tokenizer = language_model("gpt2")
@@ -299,6 +302,7 @@ def test_words_that_cannot_be_scored_keep_their_rows(language_model):
             assert own["loss_change"].mean() == pytest.approx(one.loss_change, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_metric_sees_each_row_with_its_own_columns(language_model, words):
     """Rows of one word may ask for different tokens."""
     model, tokenizer = language_model("bert")
@@ -373,6 +377,7 @@ BAD = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_bad_input(language_model, words):
     model, tokenizer = language_model("gpt2")
     for neurons, options, message in BAD:

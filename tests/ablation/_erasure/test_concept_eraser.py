@@ -302,6 +302,7 @@ def test_weights_count_rows():
         np.testing.assert_allclose(weighted.mean_, repeated.mean_)
 
 
+@pytest.mark.slow
 def test_float16_memory_maps_are_read_in_blocks(tmp_path):
     X, y = _data(n=40_000, d=64)
     mapped = np.memmap(tmp_path / "X", dtype=np.float16, mode="w+", shape=X.shape)

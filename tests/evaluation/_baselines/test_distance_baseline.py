@@ -35,6 +35,7 @@ def _score(pairs, y, **given):
     return baseline_table(pairs, y, **given).set_index("name")["score"]
 
 
+@pytest.mark.slow
 def test_it_learns_what_distance_and_direction_tell_and_nothing_else(pairs):
     step = pairs["distance"]
     labels = np.select([step == 1, step == -1, step.abs() > 4], ["next", "last", "far"], "near")

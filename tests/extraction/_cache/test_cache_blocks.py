@@ -191,6 +191,7 @@ def test_a_warm_read_of_other_components_needs_no_model(tiny, words, tmp_path, m
     assert extractor.get_feature_names_out()[0] == "mlp.1.0"
 
 
+@pytest.mark.slow
 def test_pairs_and_targets_are_keyed_by_block_too(of, tmp_path, count_forwards):
     pairs = pd.DataFrame({"text": ["Dogs", "Dogs", "A"], "text_pair": ["bark", "bite", "b"]})
     of("bert", component=["mlp", "hidden"], cache=tmp_path / "a").fill_cache(pairs)

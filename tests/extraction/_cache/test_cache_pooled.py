@@ -107,6 +107,7 @@ def test_rows_are_read_back_in_any_choice(of, words, tmp_path, count_forwards):
         assert cache.verify().empty and cache.info()["sentences"].tolist() == [6]
 
 
+@pytest.mark.slow
 def test_whole_texts_and_their_first_token(tiny, texts, tmp_path):
     for special in (False, True):
         cache = ActivationCache(tmp_path, pooled=["cls", "mean", "last"])
@@ -120,6 +121,7 @@ def test_whole_texts_and_their_first_token(tiny, texts, tmp_path):
         assert extractor.fill_cache(texts) == 0
 
 
+@pytest.mark.slow
 def test_only_what_was_read_is_found(tiny, live, words, tmp_path, count_forwards):
     """Another span, strategy, prefix, model or precision of the folder is another row."""
     cache = ActivationCache(tmp_path, pooled="mean")
@@ -159,6 +161,7 @@ def test_equal_rows_are_stored_once(tiny, words, tmp_path):
     assert cache.info()["pooled"].tolist() == ["first, last"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_request_resumes_with_the_same_bits(
     tiny, texts, tmp_path, monkeypatch, count_forwards
 ):
@@ -209,6 +212,7 @@ def test_damage_is_computed_again(tiny, words, tmp_path):
     np.testing.assert_array_equal(H, expected)
 
 
+@pytest.mark.slow
 def test_shards_of_rows_are_merged(tiny, words, tmp_path, count_forwards):
     cache = ActivationCache(tmp_path, pooled="mean")
     extractor = ActivationExtractor(tiny("bert"), cache=cache)
@@ -256,6 +260,7 @@ def test_an_open_ablation_is_neither_stored_nor_served(live, words, tmp_path):
     np.testing.assert_array_equal(extractor.transform(words).pool("last"), before)
 
 
+@pytest.mark.slow
 def test_layers_in_turn(tiny, words, tmp_path, count_forwards):
     def profile(cache):
         pipe = make_pipeline(

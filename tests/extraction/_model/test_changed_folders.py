@@ -42,6 +42,7 @@ def negated_weights(folder):
     return other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [in_place, by_replacement, by_memory_map])
 def test_weights_changed_with_their_times_kept(write, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(_fingerprint, "_WORTH_KEEPING", 1)

@@ -176,6 +176,7 @@ class Lazy(torch.nn.Module):
         return state * (self.tables["table"] if self.kind == "dict" else self.table)
 
 
+@pytest.mark.slow
 def test_a_table_that_the_first_pass_makes_is_part_of_the_model(tiny, tmp_path):
     original, tokenizer = load("bert", tiny("bert"))
     for kind in ("buffer", "tensor", "number", "dict"):

@@ -199,6 +199,7 @@ def test_settings_are_restored_by_many_threads(tiny, words):
     assert logging.is_progress_bar_enabled() is bars
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "byt5", "canine", "gpt2", "llama", "marian"])
 def test_nothing_is_printed(family, tiny, words, capfd):
     path = tiny(family)

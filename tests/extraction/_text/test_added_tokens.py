@@ -59,6 +59,7 @@ def test_each_choice_reads_the_ids_of_the_tokenizer(family, tiny):
     assert ids_of(read(path, texts)) == ids_of(read(path, texts, add_special_tokens="auto"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [f for f, (begin, _) in ADDED.items() if begin])
 def test_a_text_with_its_own_beginning_equals_the_text_without(family, tiny):
     """Words, means, and the token of the whole text are those of the plain text."""

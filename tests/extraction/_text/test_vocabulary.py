@@ -67,6 +67,7 @@ def test_a_folder_without_a_tokenizer_is_refused(folders, tmp_path, family, lack
     np.testing.assert_array_equal(pool.fit_transform(given), pool.fit_transform(whole))
 
 
+@pytest.mark.slow
 def test_merges_without_a_vocabulary_and_the_reverse(folders, tmp_path):
     """Without its merges, a byte-level tokenizer would split words into bytes."""
     tokenizer = json.loads((Path(folders["gpt2"]) / "tokenizer.json").read_text())

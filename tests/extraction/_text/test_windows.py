@@ -156,6 +156,7 @@ def test_models_of_very_few_positions_work(family, max_length, tiny):
     assert np.isfinite(H.pool("mean")).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "causal"), [("bert", False), ("gpt2", True)])
 def test_a_whole_text_pools_every_token_once_over_its_windows(family, causal, tiny, long_words):
     path, text = tiny(family), long_words["text"].cat.categories[1]

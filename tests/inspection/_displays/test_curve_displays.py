@@ -145,6 +145,7 @@ def test_profile_of_activations_made_in_every_fold(pyplot, data):
     np.testing.assert_array_equal(display.lines_[0].get_ydata(), profile["score"])
 
 
+@pytest.mark.slow
 def test_profile_frame_of_evaluation_of_two_components(pyplot, data):
     X, y, groups = data
     names = np.r_[neuron_names([0, 1], 3), neuron_names([0, 1], 3, component="mlp")]
@@ -219,6 +220,7 @@ def test_curve_draws_means_and_spread(pyplot, curve):
     assert names == ["top", "random", "bottom", "all neurons"]
 
 
+@pytest.mark.slow
 def test_curve_with_its_range(pyplot, curve):
     display = AblationCurveDisplay.from_frame(curve, band="range")
     scores = curve.query("which == 'random' and fill == 'mean'").groupby("fraction")["score"]
@@ -411,6 +413,7 @@ def test_displays_are_legible_at_the_width_of_a_paper(
         assert display.figure_.get_size_inches().tolist() == [width, height]
 
 
+@pytest.mark.slow
 def test_displays_say_that_matplotlib_is_missing(monkeypatch, profile, curve, path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     cases = [

@@ -70,6 +70,7 @@ def test_scores_are_those_of_the_probe_on_each_token_s_state(folder, words):
     assert list(score_tokens(pipe, TEXTS).columns[-2:]) == ["score_0", "score_1"]
 
 
+@pytest.mark.slow
 def test_columns_name_the_classes(folder, words):
     pipe = fit(folder, LogisticRegression(C=0.1, max_iter=500), words, words["upos"])
     scores = score_tokens(pipe, TEXTS, response_method="predict_proba")

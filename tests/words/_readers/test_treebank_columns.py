@@ -55,6 +55,7 @@ def test_heads_that_are_no_words(head, message):
     assert len(read_conllu(io.StringIO(content))) == 2
 
 
+@pytest.mark.slow
 def test_heads_of_a_real_treebank(treebank):
     frame = read_conllu(treebank, columns=["head", "deprel"])
     with open(treebank, encoding="utf-8") as lines:
