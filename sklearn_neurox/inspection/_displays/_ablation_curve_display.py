@@ -15,6 +15,8 @@ from sklearn_neurox.inspection._displays._drawing import (
     draw_band,
     finish_axes,
     legend_above,
+    mark_cut_axis,
+    name_band,
     open_axes,
     read_columns,
     score_name,
@@ -30,6 +32,7 @@ _STYLES = {
     "bottom": {"color": COLORS[1], "marker": "^"},
 }
 # Used when several ways share one plot.
+_BANDS = {"std": "± 1 standard deviation", "range": "lowest to highest"}
 _LINES = ("-", "--", ":", "-.")
 
 
@@ -49,6 +52,9 @@ class AblationCurveDisplay:
 
     score_name : str, default="score"
         Name of the score, for the axis label.
+
+    band_name : str, default="spread"
+        Name of the bands in the legend.
 
     Attributes
     ----------
@@ -75,6 +81,10 @@ class AblationCurveDisplay:
     --------
     sklearn_neurox.ablation.ablation_curve : Compute the curve.
 
+    Notes
+    -----
+    Two slashes at the foot of the vertical axis mean that it does not start at zero.
+
     Examples
     --------
     >>> from sklearn.datasets import make_classification
@@ -88,9 +98,12 @@ class AblationCurveDisplay:
     [10.0, 15.0, 20.0]
     """
 
-    def __init__(self, frame: pd.DataFrame, *, score_name: str = "score"):
+    def __init__(
+        self, frame: pd.DataFrame, *, score_name: str = "score", band_name: str = "spread"
+    ):
         self.frame = frame
         self.score_name = score_name
+        self.band_name = band_name
 
     def plot(
         self,
@@ -177,6 +190,7 @@ class AblationCurveDisplay:
     def _label(self, ways, legend_kw, is_own):
         for ax in self.axes_:
             finish_axes(ax, x="neurons kept (%)", y=self.score_name)
+            mark_cut_axis(ax)
             if is_own:
                 ax.label_outer()
         handles, labels = self._entries(ways)
@@ -198,6 +212,9 @@ class AblationCurveDisplay:
         if 1 == len(self.axes_) < len(ways):
             for way, linestyle in zip(ways, cycle(_LINES)):
                 entries.append((Line2D([], [], color=GRAY, linestyle=linestyle), way))
+        bands = list(self.bands_.values())
+        if bands and self.band_name:
+            entries.append((name_band(bands[0], self.band_name), self.band_name))
         return list(zip(*entries, strict=True))
 
     @classmethod
@@ -250,7 +267,9 @@ class AblationCurveDisplay:
                 f"The 'band' parameter of {caller} must be 'std' or 'range', got {band!r}."
             )
         _check_single(frame, caller)
-        return cls(_summary(frame, band, caller), score_name=score_name).plot(ax=ax, **plot_params)
+        summary = _summary(frame, band, caller)
+        display = cls(summary, score_name=score_name, band_name=_BANDS[band])
+        return display.plot(ax=ax, **plot_params)
 
     @classmethod
     def from_estimator(

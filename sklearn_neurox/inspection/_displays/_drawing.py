@@ -15,6 +15,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GRAY = "#666666"
 _LONGEST_LABEL = 24
+_CUT = "neurox-cut-axis"
 _LONGEST_ENTRY = 40
 _LEGEND_STYLE = {
     "frameon": False,
@@ -89,6 +90,31 @@ def draw_band(ax, line, x, low, high, user):
     return ax.fill_between(x, low, high, **style(defaults, user))
 
 
+def name_band(band, name):
+    """Return the legend entry of a band, gray because it stands for the bands of every line."""
+    from matplotlib.patches import Patch
+
+    return Patch(facecolor=GRAY, alpha=band.get_alpha() or 0.2, linewidth=0, label=name)
+
+
+def mark_cut_axis(ax):
+    """Mark the foot of a vertical axis that does not reach zero, even if its limits change later.
+
+    The mark is two slashes, with the same meaning in every plot.
+    """
+    if any(text.get_gid() == _CUT for text in ax.texts):
+        return
+    look = {"ha": "center", "va": "center", "fontsize": "small", "color": GRAY, "gid": _CUT}
+    mark = ax.text(0, 0, "//", transform=ax.transAxes, rotation=-60, in_layout=False, **look)
+
+    def update(axes):
+        low, high = sorted(axes.get_ylim())
+        mark.set_visible(low > 0 or high < 0)
+
+    ax.callbacks.connect("ylim_changed", update)
+    update(ax)
+
+
 def finish_axes(ax, *, x, y, grid="y"):
     """Label the axes, and keep only the spines and grid lines that help reading."""
     ax.set_xlabel(x)
@@ -100,13 +126,13 @@ def finish_axes(ax, *, x, y, grid="y"):
         ax.set_axisbelow(True)
 
 
-def legend_above(ax, handles, labels, *, user=None, over_figure=False, over_title=False):
+def legend_above(ax, handles, labels, *, user=None, over_figure=False, over_title=False, least=2):
     """Put a legend above the axes, off the data, in as many columns as fit.
 
-    Return None for fewer than two handles, unless the user styles the legend. `over_figure` is for
-    all axes of a figure with constrained layout; `over_title` leaves room for a title of the axes.
+    Return None for fewer than `least` handles, unless the user styles the legend. `over_figure` is
+    for all axes of a figure with constrained layout; `over_title` leaves room for a title.
     """
-    if len(handles) < 2 and not user:
+    if len(handles) < least and not user:
         return None
     user = user or {}
     if over_figure:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -7,11 +8,14 @@ from sklearn.base import BaseEstimator
 
 from sklearn_neurox.evaluation import layer_profile
 from sklearn_neurox.inspection._displays._drawing import (
+    GRAY,
     check_unique,
     draw_band,
     finish_axes,
     integer_ticks,
     legend_above,
+    mark_cut_axis,
+    name_band,
     open_axes,
     read_columns,
     score_name,
@@ -21,6 +25,8 @@ from sklearn_neurox.inspection._displays._drawing import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_BASELINE = "neurox-baseline"
 
 
 class LayerProfileDisplay:
@@ -41,6 +47,13 @@ class LayerProfileDisplay:
     name : str or None, default=None
         Name of the line in the legend, for several displays in one plot.
 
+    band_name : str, default="interval"
+        Name of the intervals in the legend.
+
+    baselines : dict of str to float, DataFrame or None, default=None
+        Scores to draw as dotted lines, by name; or a frame with the columns ``name`` and ``score``,
+        such as `sklearn_neurox.evaluation.baseline_table` returns, without its row ``"probe"``.
+
     Attributes
     ----------
     ax_ : Axes
@@ -55,13 +68,20 @@ class LayerProfileDisplay:
     bands_ : list of PolyCollection
         The intervals, one band per component; empty if the frame has no intervals.
 
+    baseline_lines_ : list of Line2D
+        One line per baseline.
+
     legend_ : Legend or None
-        The legend; None with a single line.
+        The legend; None with a single line without intervals and baselines.
 
     See Also
     --------
     sklearn_neurox.evaluation.layer_profile : Compute the scores that `from_estimator` draws.
     sklearn_neurox.selection.LayerSelector : Select layers.
+
+    Notes
+    -----
+    Two slashes at the foot of the vertical axis mean that it does not start at zero.
 
     Examples
     --------
@@ -76,10 +96,20 @@ class LayerProfileDisplay:
     [0.7, 0.9, 0.8]
     """
 
-    def __init__(self, frame: pd.DataFrame, *, score_name: str = "score", name: str | None = None):
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        *,
+        score_name: str = "score",
+        name: str | None = None,
+        band_name: str = "interval",
+        baselines: "Mapping[str, float] | pd.DataFrame | None" = None,
+    ):
         self.frame = frame
         self.score_name = score_name
         self.name = name
+        self.band_name = band_name
+        self.baselines = baselines
 
     def plot(
         self,
@@ -117,9 +147,11 @@ class LayerProfileDisplay:
         """
         ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=3.0)
         self.ax_, self.figure_ = ax, ax.figure
-        self.lines_, self.bands_ = [], []
+        self.lines_, self.bands_, self.baseline_lines_ = [], [], []
+        levels = _levels(self.baselines)
         for label, rows in self._series():
-            defaults = {**series_style(len(ax.lines)), "markersize": 4, "label": label}
+            n_before = sum(line.get_gid() != _BASELINE for line in ax.lines)
+            defaults = {**series_style(n_before), "markersize": 4, "label": label}
             (line,) = ax.plot(rows["layer"], rows["score"], **style(defaults, line_kw))
             self.lines_.append(line)
             if "low" in rows:
@@ -127,9 +159,17 @@ class LayerProfileDisplay:
                 self.bands_.append(band)
         finish_axes(ax, x="layer", y=self.score_name)
         integer_ticks(ax.xaxis)
+        for number, (level, score) in enumerate(levels.items()):
+            look = {"color": GRAY, "linestyle": (0, (1 + 2 * number, 2)), "linewidth": 1}
+            line = ax.axhline(score, label=level, gid=_BASELINE, **look)
+            self.baseline_lines_.append(line)
+        mark_cut_axis(ax)
         named = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
-        labels = [line.get_label() for line in named]
-        self.legend_ = legend_above(ax, named, labels, user=legend_kw)
+        if self.bands_ and self.band_name:
+            named.append(name_band(self.bands_[0], self.band_name))
+        labels = [handle.get_label() for handle in named]
+        least = 1 if self.bands_ or levels else 2
+        self.legend_ = legend_above(ax, named, labels, user=legend_kw, least=least)
         return self
 
     def _series(self):
@@ -148,6 +188,8 @@ class LayerProfileDisplay:
         *,
         score_name: str = "score",
         name: str | None = None,
+        band_name: str = "interval",
+        baselines: "Mapping[str, float] | pd.DataFrame | None" = None,
         ax: "Axes | None" = None,
         **plot_params: Any,
     ) -> "LayerProfileDisplay":
@@ -165,6 +207,12 @@ class LayerProfileDisplay:
 
         name : str or None, default=None
             Name of the line in the legend.
+
+        band_name : str, default="interval"
+            Name of the intervals in the legend, such as ``"95% interval"``; ``""`` omits it.
+
+        baselines : dict of str to float, DataFrame or None, default=None
+            Scores to draw as dotted lines, as for the class.
 
         ax : Axes or None, default=None
             Axes to draw on; None creates a figure.
@@ -191,7 +239,13 @@ class LayerProfileDisplay:
         if "component" in columns and frame["component"].isna().all():
             columns.remove("component")
         check_unique(frame, [c for c in columns if c in ("component", "layer")], caller=caller)
-        display = cls(frame[columns], score_name=score_name, name=name)
+        display = cls(
+            frame[columns],
+            score_name=score_name,
+            name=name,
+            band_name=band_name,
+            baselines=baselines,
+        )
         return display.plot(ax=ax, **plot_params)
 
     @classmethod
@@ -203,6 +257,7 @@ class LayerProfileDisplay:
         *,
         groups: ArrayLike,
         name: str | None = None,
+        baselines: "Mapping[str, float] | pd.DataFrame | None" = None,
         ax: "Axes | None" = None,
         figsize: tuple[float, float] | None = None,
         line_kw: dict | None = None,
@@ -232,6 +287,9 @@ class LayerProfileDisplay:
         name : str or None, default=None
             Name of the line in the legend.
 
+        baselines : dict of str to float, DataFrame or None, default=None
+            Scores to draw as dotted lines, as for the class.
+
         ax, figsize, line_kw, band_kw, legend_kw : object
             See `plot`.
 
@@ -256,9 +314,21 @@ class LayerProfileDisplay:
             profile,
             score_name=score_name(profile_params.get("scoring"), estimator),
             name=name,
+            band_name=f"{100 * profile_params.get('confidence', 0.95):g}% interval",
+            baselines=baselines,
             ax=ax,
             figsize=figsize,
             line_kw=line_kw,
             band_kw=band_kw,
             legend_kw=legend_kw,
         )
+
+
+def _levels(baselines):
+    """Return the scores of baselines by name."""
+    if baselines is None or isinstance(baselines, Mapping):
+        return dict(baselines or {})
+    caller = "The 'baselines' parameter of LayerProfileDisplay"
+    table = read_columns(baselines, ["name", "score"], caller=caller)
+    scores = dict(zip(table["name"].astype(str), table["score"], strict=True))
+    return {name: score for name, score in scores.items() if name != "probe"}

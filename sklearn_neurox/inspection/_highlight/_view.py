@@ -60,11 +60,10 @@ class View:
         return f"{self.sentences.words[row]}: {format_value(self.values[row, neuron])}"
 
     def legend(self, neuron: int) -> tuple[str, str, str]:
-        """Return the two ends of a neuron's bar and the name of its values."""
+        """Return the two ends of a neuron's bar and what the colors mean."""
         center, limit = self.scales[neuron]
-        unit = self.unit
-        if center:
-            unit += f", uncolored: {format_value(center)}"
+        middle = format_value(center)
+        unit = f"{self.unit}: orange above {middle}, blue below, uncolored at {middle}"
         return format_value(center - limit), format_value(center + limit), unit
 
 

@@ -85,7 +85,11 @@ def test_profile_draws_its_frame(pyplot, profile):
         _band(display.bands_[0]), [[0, 1, 2], [0.4, 0.8, 0.6], [0.6, 0.95, 0.8]]
     )
     assert display.ax_.get_xlabel() == "layer" and display.ax_.get_ylabel() == "accuracy"
-    assert [text.get_text() for text in display.legend_.get_texts()] == ["hidden", "mlp"]
+    assert [text.get_text() for text in display.legend_.get_texts()] == [
+        "hidden",
+        "mlp",
+        "interval",
+    ]
     assert display.figure_ is display.ax_.figure
 
 
@@ -108,7 +112,37 @@ def test_profiles_of_two_tasks_share_axes(pyplot, profile):
     second = LayerProfileDisplay.from_frame(frame, name="tense", ax=first.ax_)
     assert second.ax_ is first.ax_
     assert first.lines_[0].get_color() != second.lines_[0].get_color()
-    assert [text.get_text() for text in second.legend_.get_texts()] == ["tags", "tense"]
+    assert [text.get_text() for text in second.legend_.get_texts()] == ["tags", "tense", "interval"]
+
+
+def test_profile_with_baselines(pyplot, profile, assert_legible):
+    frame = profile[profile["component"] == "hidden"]
+    table = pd.DataFrame({"name": ["majority", "word type", "probe"], "score": [0.3, 0.75, 0.9]})
+    for given in (table, {"majority": 0.3, "word type": 0.75}):
+        display = LayerProfileDisplay.from_frame(frame, baselines=given, band_name="95% interval")
+        names = [text.get_text() for text in display.legend_.get_texts()]
+        assert names == ["majority", "word type", "95% interval"]
+        assert [line.get_ydata()[0] for line in display.baseline_lines_] == [0.3, 0.75]
+        assert_legible(display.figure_)
+        again = LayerProfileDisplay.from_frame(frame, ax=display.ax_)
+        # Baselines are not counted as series.
+        assert again.lines_[0].get_color() == "#D55E00"
+    with pytest.raises(ValueError, match="lacks \\['score'\\]"):
+        LayerProfileDisplay.from_frame(frame, baselines=table[["name"]])
+
+
+def test_a_cut_axis_is_marked(pyplot, profile):
+    display = LayerProfileDisplay.from_frame(profile)
+    (mark,) = (text for text in display.ax_.texts if text.get_text() == "//")
+    assert mark.get_visible()
+    display.ax_.set_ylim(0, 1)
+    assert not mark.get_visible()
+    LayerProfileDisplay.from_frame(profile, ax=display.ax_)
+    assert [text.get_text() for text in display.ax_.texts] == ["//"]
+    display.ax_.set_ylim(0.1, 1)
+    assert mark.get_visible()
+    zero = LayerProfileDisplay.from_frame(profile.assign(low=-0.1))
+    assert not zero.ax_.texts[0].get_visible()
 
 
 @pytest.mark.slow
@@ -217,7 +251,7 @@ def test_curve_draws_means_and_spread(pyplot, curve):
     everything = curve.loc[curve["which"] == "all", "score"].mean()
     assert display.lines_["retrained", "all"].get_ydata() == pytest.approx([everything] * 2)
     names = [text.get_text() for text in display.legend_.get_texts()]
-    assert names == ["top", "random", "bottom", "all neurons"]
+    assert names == ["top", "random", "bottom", "all neurons", "± 1 standard deviation"]
 
 
 @pytest.mark.slow
@@ -236,7 +270,7 @@ def test_curve_on_one_axes_tells_ways_by_line_style(pyplot, curve):
     styles = {display.lines_[way, "top"].get_linestyle() for way in display.frame["way"].unique()}
     assert len(styles) == 3
     names = [text.get_text() for text in display.legend_.get_texts()]
-    assert names[4:] == ["filled: mean", "filled: zero", "retrained"]
+    assert names[4:-1] == ["filled: mean", "filled: zero", "retrained"]
 
 
 def test_curve_on_several_axes(pyplot, curve):

@@ -82,7 +82,9 @@ def test_colors_are_shares_of_the_largest_distance():
 def test_center_and_limit_are_the_users():
     mean = highlight(SENTENCES, H, 1, center="mean")
     np.testing.assert_allclose(_alphas(mean), [0, 0, 1, -1, 0])
-    assert "uncolored: 5" in mean.to_html()
+    assert "orange above 5, blue below, uncolored at 5" in mean.to_html()
+    plain = highlight(SENTENCES, H, 1)
+    assert "activation: orange above 0, blue below" in plain.to_html()
     fixed = highlight(SENTENCES, H, [0, 1], center=[0.5, 4], limit=4)
     np.testing.assert_allclose(_alphas(fixed)[:5], [0.12, -0.62, 0, -0.12, 0.25])
     np.testing.assert_allclose(_alphas(fixed)[5:], [0.25, 0.25, 0.5, 0, 0.25])
@@ -286,7 +288,8 @@ def test_svg_shows_values_and_colors():
     assert "prefers-color-scheme:dark" in root.findtext(SVG + "style")
     assert [title.text for title in root.iter(SVG + "title")][1:3] == ["Dogs: 1", "bark: \u22122"]
     texts = [text.text for text in root.iter(SVG + "text")]
-    assert texts[:4] == ["x0", "\u22122", "2", "activation"]
+    meaning = "activation: orange above 0, blue below, uncolored at 0"
+    assert texts[:4] == ["x0", "−2", "2", meaning]
 
 
 @pytest.mark.parametrize("width", [1.0, 3.3, 6.9])
