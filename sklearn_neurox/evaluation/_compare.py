@@ -69,8 +69,8 @@ def compare(
     .. math:: s = \sqrt{\frac{G}{G - 1} \sum_g (d_g - \bar d n_g)^2} \Big/ \sum_g n_g
 
     and :math:`\bar d / s` is compared with the t distribution with :math:`G - 1` degrees of
-    freedom. If the mean difference is the same in all groups, s is 0, which says nothing about other
-    texts. The bounds are then NaN, and the p-value is that of a sign test over groups,
+    freedom. If the mean difference is the same in all groups, s is 0, which says nothing about
+    other texts. The bounds are then NaN, and the p-value is that of a sign test over groups,
     :math:`2^{1 - G}`, or 1 if there is no difference.
 
     The test asks whether the difference would hold for other texts. Outcomes from the folds of a
