@@ -57,6 +57,13 @@ def test_a_difference_that_is_the_same_in_all_words(shift, start):
     assert found["p_value"] == (1 if difference == 0 else 2.0**-4)
 
 
+def test_differences_that_cancel_in_every_group():
+    a, b = [1, 0, 0.5, 1, 0, 1], [0, 1, 0.5, 0, 1, 1]
+    found = compare(a, b, [0, 0, 1, 2, 2, 3])
+    assert found[["difference", "p_value"]].tolist() == [0, 1]
+    assert found[["low", "high"]].isna().all()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -160,7 +160,7 @@ class Relaxation:
                 break
             weight = self.caution * self.loss.curvature(predictions)
             hessian = self.columns.gram(state.columns, weight)
-            size, new = state.move(self._model_minimum(state, gradient, hessian), value)
+            size, new = state.advance(self._model_minimum(state, gradient, hessian), value)
             if value - new <= _STALLED * abs(value):
                 break
             self.caution = max(1.0, self.caution / 2) if size == 1 else self.caution * 2
@@ -225,7 +225,7 @@ class _State:
             self.relaxation, units, table[columns], self.intercept, self.scores, is_solved
         )
 
-    def move(self, target, value):
+    def advance(self, target, value):
         """Move towards the target as far as this lowers the value.
 
         Returns
