@@ -149,6 +149,25 @@ def test_directions_equal_projections_by_hand(family, language_model, words):
 
 
 @pytest.mark.slow
+def test_directions_may_have_any_names(language_model, words):
+    model, tokenizer = language_model("bert")
+    matrix = np.random.RandomState(0).normal(size=(3, 16))
+
+    def losses(names):
+        effect = causal_effect(
+            model, words, words["short"], pd.DataFrame(matrix, columns=HIDDEN, index=names),
+            which=["each", "all", "random"], n_draws=1, tokenizer=tokenizer, random_state=0,
+        )  # fmt: skip
+        return effect["name"].tolist(), effect.drop(columns="name")
+
+    _, expected = losses(["a", "b", "c"])
+    for names in (["all", "b", "all"], ["x"] * 3, [0, 1, 2]):
+        found, numbers = losses(names)
+        assert found[::2] == ["", *names, "all", *names, "all"]
+        pd.testing.assert_frame_equal(numbers, expected)
+
+
+@pytest.mark.slow
 def test_random_directions_have_equal_lengths(language_model, words, monkeypatch):
     """A translation adds them, so the states move equally far."""
     from sklearn_neurox.ablation._causal import _plan
