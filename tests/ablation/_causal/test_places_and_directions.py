@@ -11,38 +11,17 @@ from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.probes import MeanDifferenceProbeClassifier
 from sklearn_neurox.words import words_frame
 from tests.ablation._causal.by_hand import (
-    SENTENCES,
     encode,
     expected_measures,
     module_of,
     tokens_of,
     zeroing,
 )
-from tests.ablation._causal.by_hand import language_model as random_language_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
 HIDDEN = [f"hidden.1.{unit}" for unit in range(16)]
 MEASURES = ["loss", "loss_change", "kl", "top1_accuracy", "top1_changed", "n_subwords"]
-
-
-@pytest.fixture
-def words():
-    """Words that have something before them to predict them from."""
-    frame = words_frame(SENTENCES)
-    return frame[frame["position"] > 0].assign(short=lambda x: x["word"].str.len() < 4)
-
-
-@pytest.fixture(scope="module")
-def language_model(tmp_path_factory):
-    made = {}
-
-    def make(family):
-        if family not in made:
-            made[family] = random_language_model(family, tmp_path_factory.mktemp(family))
-        return made[family]
-
-    return make
 
 
 def activations(model, tokenizer, words, layer=1):
