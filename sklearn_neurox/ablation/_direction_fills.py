@@ -62,16 +62,6 @@ class DirectionFills:
             first += len(part.names)
         return replace(self, values=values)
 
-    def random(self, random_state):
-        """Return a copy with random directions in the same blocks, of the same lengths."""
-        parts = []
-        for part in self.parts:
-            matrix = random_state.normal(size=part.directions.matrix.shape)
-            lengths = np.linalg.norm(part.directions.matrix, axis=1, keepdims=True)
-            directions = part.directions._replace(matrix=_unit(matrix) * lengths)
-            parts.append(part._replace(directions=directions))
-        return replace(self, parts=tuple(parts))
-
     def changes(self, places=None):
         """Return the changes along the directions at ``places``, for `editing`; None takes all."""
         chosen = np.arange(len(self)) if places is None else np.asarray(places)

@@ -26,23 +26,17 @@ def choose_directions(spec, source, how, *, which, n_draws, random_state):
     """
     which = check_which(which, ("each", "all", "random"), ("each", "random"), "directions")
     fills = check_what(spec, source, **how, caller=_CALLER)
-    own = {}
+    own = []
     if "each" in which or "all" not in which:
-        own |= {label: np.array([place]) for place, label in enumerate(fills.labels)}
+        own += [("each", label, np.array([place])) for place, label in enumerate(fills.labels)]
     if "all" in which:
-        own["all"] = np.arange(len(fills))
-    choices = []
-    for name, places in own.items():
-        kind = "all" if name == "all" and len(places) == len(fills) and "all" in which else "each"
-        if kind in which:
-            choices.append(_choice(kind, fills, places, name))
+        own.append(("all", "all", np.arange(len(fills))))
+    choices = [_choice(kind, fills, places, name) for kind, name, places in own if kind in which]
     if "random" in which:
         directions = as_directions(source, caller=_CALLER, parameter="neurons")
         for draw in range(n_draws):
             drawn = _random_alike(spec, directions, fills, how, random_state)
-            choices += [
-                _choice("random", drawn, places, name, draw) for name, places in own.items()
-            ]
+            choices += [_choice("random", drawn, places, name, draw) for _, name, places in own]
     return fills, choices
 
 

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The tokens at which a model is changed: all, all but the first, or generated ones."""
 
-import contextlib
-from contextvars import ContextVar
-
 import torch
 
 
@@ -65,35 +62,6 @@ class Generated(Positions):
                 "made are changed, but it was not called in the context, so nothing was changed. "
                 "Call model.generate(...) inside, or choose other positions."
             )
-
-
-class GivenPositions(Positions):
-    """Tokens that the caller chooses anew for each forward pass, with `given`."""
-
-    def __init__(self):
-        self._slots = ContextVar("sklearn_neurox_given_positions", default=None)
-
-    @contextlib.contextmanager
-    def given(self, slots):
-        """Choose tokens of all passes within the context.
-
-        ``slots`` is an integer tensor of shape (n_texts, n_tokens), -1 where a token stays. If the
-        model reads one more token, a decoder's first, that one stays too.
-        """
-        token = self._slots.set(slots)
-        try:
-            yield
-        finally:
-            self._slots.reset(token)
-
-    def slots(self, reading):
-        """Return what was given."""
-        slots = self._slots.get()
-        if slots is None:
-            return torch.full(reading.shape, -1, device=reading.device)
-        if reading.stack == "decoder" and reading.shape[1] == slots.shape[1] + 1:
-            slots = torch.nn.functional.pad(slots, (1, 0), value=-1)
-        return slots.to(reading.device)
 
 
 def _known_past(reading):

@@ -84,7 +84,7 @@ def _look(model, stack, kind, traits):
     try:
         seen, output = watch_outputs(partial(forward, output_attentions=True), base)
         plain, _ = watch_outputs(forward, base)
-    except Exception as error:
+    except Exception as error:  # whatever a model raises that cannot return its weights
         if is_out_of_memory(error):
             raise
         reason = (str(error).strip().splitlines() or [""])[0][:200]

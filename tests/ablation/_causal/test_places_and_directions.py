@@ -11,38 +11,17 @@ from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.probes import MeanDifferenceProbeClassifier
 from sklearn_neurox.words import words_frame
 from tests.ablation._causal.by_hand import (
-    SENTENCES,
     encode,
     expected_measures,
     module_of,
     tokens_of,
     zeroing,
 )
-from tests.ablation._causal.by_hand import language_model as random_language_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
 HIDDEN = [f"hidden.1.{unit}" for unit in range(16)]
 MEASURES = ["loss", "loss_change", "kl", "top1_accuracy", "top1_changed", "n_subwords"]
-
-
-@pytest.fixture
-def words():
-    """Words that have something before them to predict them from."""
-    frame = words_frame(SENTENCES)
-    return frame[frame["position"] > 0].assign(short=lambda x: x["word"].str.len() < 4)
-
-
-@pytest.fixture(scope="module")
-def language_model(tmp_path_factory):
-    made = {}
-
-    def make(family):
-        if family not in made:
-            made[family] = random_language_model(family, tmp_path_factory.mktemp(family))
-        return made[family]
-
-    return make
 
 
 def activations(model, tokenizer, words, layer=1):
@@ -146,6 +125,25 @@ def test_directions_equal_projections_by_hand(family, language_model, words):
     }  # fmt: skip
     sizes = effect.groupby("name", sort=False)["n_units"].first().to_dict()
     assert sizes == {"": 0, "a": 1, "b": 1, "c": 1, "all": 3}
+
+
+@pytest.mark.slow
+def test_directions_may_have_any_names(language_model, words):
+    model, tokenizer = language_model("bert")
+    matrix = np.random.RandomState(0).normal(size=(3, 16))
+
+    def losses(names):
+        effect = causal_effect(
+            model, words, words["short"], pd.DataFrame(matrix, columns=HIDDEN, index=names),
+            which=["each", "all", "random"], n_draws=1, tokenizer=tokenizer, random_state=0,
+        )  # fmt: skip
+        return effect["name"].tolist(), effect.drop(columns="name")
+
+    _, expected = losses(["a", "b", "c"])
+    for names in (["all", "b", "all"], ["x"] * 3, [0, 1, 2]):
+        found, numbers = losses(names)
+        assert found[::2] == ["", *names, "all", *names, "all"]
+        pd.testing.assert_frame_equal(numbers, expected)
 
 
 @pytest.mark.slow

@@ -16,28 +16,8 @@ from tests.ablation._causal.by_hand import (
     logits_of_words,
     zeroing,
 )
-from tests.ablation._causal.by_hand import language_model as random_language_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
-
-
-@pytest.fixture
-def words():
-    """Words that have something before them to predict them from."""
-    frame = words_frame(SENTENCES)
-    return frame[frame["position"] > 0].assign(short=lambda x: x["word"].str.len() < 4)
-
-
-@pytest.fixture(scope="module")
-def language_model(tmp_path_factory):
-    made = {}
-
-    def make(family):
-        if family not in made:
-            made[family] = random_language_model(family, tmp_path_factory.mktemp(family))
-        return made[family]
-
-    return make
 
 
 def heads(component="attention", layers=(1, 2), n_heads=4, width=4):
