@@ -160,7 +160,8 @@ class LayerProfileDisplay:
         finish_axes(ax, x="layer", y=self.score_name)
         integer_ticks(ax.xaxis)
         for number, (level, score) in enumerate(levels.items()):
-            look: dict[str, Any] = {"color": GRAY, "linestyle": (0, (1 + 2 * number, 2)), "linewidth": 1}
+            dashes = (0, (1 + 2 * number, 2))
+            look: dict[str, Any] = {"color": GRAY, "linestyle": dashes, "linewidth": 1}
             line = ax.axhline(score, label=level, gid=_BASELINE, **look)
             self.baseline_lines_.append(line)
         mark_cut_axis(ax)
