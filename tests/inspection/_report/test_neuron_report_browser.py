@@ -617,9 +617,15 @@ def test_narrow_screens_scroll_tables_and_not_the_page(chrome, page, place):
         widths = chrome.execute_script(
             "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
+        edges = chrome.execute_script(
+            "return Array.from(document.querySelectorAll('figure svg'),"
+            " (svg) => svg.getBoundingClientRect().right)"
+        )
     finally:
         chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert widths[0] <= widths[1]
+    assert len(edges) >= (place in ("", "#/ablation", "#/layers"))
+    assert all(edge <= 360 for edge in edges)
 
 
 def test_a_notebook_shows_it_in_its_frame(chrome, data, ranker, tmp_path):
