@@ -495,6 +495,7 @@ def test_repeated_reads_and_pickles(words, folder, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_labels_and_order(words, H, features):
     y = words["upos"].copy()
     y[5] = None
@@ -921,6 +922,7 @@ def ablation_curve_weights(weights, H, y, groups, *, routed=False):
         return ablation_curve(GridSearchCV(probe, {}, cv=2), H, y, **options)
 
 
+@pytest.mark.slow
 def test_tables_and_reports(words, H, tmp_path):
     y, values = words["upos"], H.to_numpy()
     every = ranking.ProbelessRanker().fit(H, y)

@@ -117,6 +117,7 @@ def test_zero_of_gpt2_is_the_blocks_run_by_hand(gpt2, folder):
         assert (ablated[layer][..., 5] == 0).all()
 
 
+@pytest.mark.slow
 def test_zero_of_bert_is_the_blocks_run_by_hand(bert, folder):
     ids = ids_of(folder)
     with torch.no_grad():
@@ -201,6 +202,7 @@ def _read(model, tokenizer, stack):
     return pd.DataFrame(SubwordAggregator("mean").fit_transform(activations), columns=names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "opt", "t5", "bart", "albert-groups"])
 def test_mlp_and_attention_act_in_their_own_layer_only(family, tmp_path_factory):
     model, tokenizer = load(family, _tokenizer_folder(family, tmp_path_factory))
@@ -215,6 +217,7 @@ def test_mlp_and_attention_act_in_their_own_layer_only(family, tmp_path_factory)
         assert same == [True, True] + [False] * (len(plain) - 2)
 
 
+@pytest.mark.slow
 def test_an_encoder_is_changed_for_its_decoder(tmp_path_factory):
     model, tokenizer = load("marian", _tokenizer_folder("marian", tmp_path_factory))
     ids = torch.tensor([tokenizer(TEXTS[0])["input_ids"]])
@@ -239,6 +242,7 @@ def test_canine_whose_middle_layers_are_not_of_characters(tmp_path_factory):
 # Heads and patterns
 
 
+@pytest.mark.slow
 def test_heads_and_patterns_stand_for_their_neurons(bert, folder, tmp_path_factory):
     llama, _ = load("llama", _tokenizer_folder("llama", tmp_path_factory))
     t5, _ = load("t5", _tokenizer_folder("t5", tmp_path_factory))
@@ -306,6 +310,7 @@ def test_fills_of_extracted_columns_are_those_of_the_matrix(bert, folder):
         np.testing.assert_allclose(ablated, matrix, atol=2e-6, err_msg=str(fill))
 
 
+@pytest.mark.slow
 def test_values_in_the_order_of_the_neurons_are_those_by_name(bert, folder):
     names = ["hidden.1.4", "hidden.1.0", "mlp.1.2"]
     by_name = pd.Series(np.arange(4.0), index=["hidden.1.0", "mlp.1.2", "other", "hidden.1.4"])
@@ -342,6 +347,7 @@ def test_a_zeroed_infinity_is_zero(bert, folder):
 # Other users of the model while a context is open
 
 
+@pytest.mark.slow
 def test_extraction_sees_what_follows_from_it(bert, folder):
     plain = features(bert, folder)
     with ablate_model(bert, ["hidden.1.3"]):
@@ -356,6 +362,7 @@ def test_extraction_sees_what_follows_from_it(bert, folder):
     np.testing.assert_array_equal(features(bert, folder), plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_a_look_at_the_model_meanwhile_learns_nothing_wrong(folder, family):
     # If all states were zero, padding would seem harmless and any modules would pass for blocks.
@@ -372,6 +379,7 @@ def test_a_look_at_the_model_meanwhile_learns_nothing_wrong(folder, family):
     assert clean.filter(like="hidden.0.").to_numpy().any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_warm", [False, True])
 @pytest.mark.parametrize("kind", ["live", "path"])
 def test_no_cache_is_read_or_written_meanwhile(bert, folder, tmp_path, is_warm, kind):
@@ -393,6 +401,7 @@ def test_no_cache_is_read_or_written_meanwhile(bert, folder, tmp_path, is_warm, 
     np.testing.assert_array_equal(features(model, folder, cache=tmp_path), plain)
 
 
+@pytest.mark.slow
 def test_a_folder_stands_for_the_model_everyone_shares(folder):
     extractor = ActivationExtractor(folder["bert"], weights="random", random_state=3)
     with ablate_model(folder["bert"], ["hidden.1.3"]) as model:
@@ -416,6 +425,7 @@ def test_an_ablated_model_does_not_give_way_to_others(folder):
     clear_loaded_models()
 
 
+@pytest.mark.slow
 def test_threads_share_the_ablation(folder, tmp_path_factory):
     model, tokenizer = load("albert", _tokenizer_folder("albert", tmp_path_factory))
     with ablate_model(model, ["hidden.2.3", "mlp.1.4"]):

@@ -173,6 +173,7 @@ def test_same_seed_same_bits_and_draws_differ():
     assert random.groupby("fold")["score"].nunique().max() > 1
 
 
+@pytest.mark.slow
 def test_folds_are_contiguous_and_warn_without_groups():
     X, y = _planted()
     model = RidgeClassifier()
@@ -205,6 +206,7 @@ def test_regression():
     assert _means(curve)[True, "top"] > 0.99 > 0.5 > _means(curve)[True, "bottom"]
 
 
+@pytest.mark.slow
 def test_any_ranker_and_a_probe_without_weights():
     X, y = _planted()
     with pytest.raises(ValueError, match="GaussianNB has no attribute 'coef_'. Pass a ranker"):

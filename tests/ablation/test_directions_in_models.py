@@ -111,6 +111,7 @@ def test_several_directions_are_removed_together(loaded):
     np.testing.assert_allclose(unit @ H[0], [1.0, -2.0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_identities(loaded):
     model, tokenizer = loaded
     once = ours(model, tokenizer, frame(TWO))
@@ -134,6 +135,7 @@ def test_identities(loaded):
     torch.testing.assert_close(found, neuron, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_probe_is_its_coefficients(loaded, data):
     model, tokenizer = loaded
     _, H, y, _ = data
@@ -220,6 +222,7 @@ def test_gradients_flow_through_directions(loaded):
     model.zero_grad()
 
 
+@pytest.mark.slow
 def test_wrong_directions(loaded, data):
     model, _ = loaded
     _, H, y, _ = data

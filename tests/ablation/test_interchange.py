@@ -68,6 +68,7 @@ def patched_by_hand(loaded, row, other, change):
         return read(model, tokenizer, str(row["text"])).logits
 
 
+@pytest.mark.slow
 def test_one_call_inserts_the_states_of_other_texts(loaded):
     model, tokenizer, _, extractor = loaded
     for number in (0, 1):
@@ -85,6 +86,7 @@ def test_one_call_inserts_the_states_of_other_texts(loaded):
         assert not torch.equal(found, read(model, tokenizer, str(row["text"])).logits)
 
 
+@pytest.mark.slow
 def test_rows_are_paired_one_by_one(loaded):
     _, _, _, extractor = loaded
     hidden = ActivationExtractor(**extractor.get_params() | {"layers": [1]})
@@ -105,6 +107,7 @@ def test_rows_are_paired_one_by_one(loaded):
         )
 
 
+@pytest.mark.slow
 def test_states_may_be_given(loaded):
     _, _, _, extractor = loaded
     names = ["hidden.1.4", "hidden.1.2"]
@@ -116,6 +119,7 @@ def test_states_may_be_given(loaded):
         np.testing.assert_allclose(found[[1, 5]][:, [4, 2]], states)
 
 
+@pytest.mark.slow
 def test_heads_and_coordinates(loaded):
     _, _, _, extractor = loaded
     direction = np.random.default_rng(0).normal(size=16)
@@ -142,6 +146,7 @@ def test_heads_and_coordinates(loaded):
     np.testing.assert_allclose(found[:, :8], old[:, :8], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_patching_a_text_with_itself_changes_nothing(loaded):
     model, tokenizer, _, extractor = loaded
     plain = read(model, tokenizer, str(ROWS.iloc[0]["text"])).logits
@@ -167,6 +172,7 @@ def test_whole_texts_are_patched_token_by_token(loaded):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_wrong_counterparts(loaded):
     _, _, _, extractor = loaded
     states = np.ones((2, 16))

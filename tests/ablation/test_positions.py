@@ -152,6 +152,7 @@ def test_a_padded_batch_equals_a_hook_by_hand(loaded):
     assert torch.equal(found[there], expected[there])
 
 
+@pytest.mark.slow
 def test_a_decoder_in_training_does_not_read_the_end_of_its_target(loaded):
     model, base, tokenizer = loaded("bart")
     batch = {name: value[:1] for name, value in batch_of(tokenizer).items()}
@@ -168,6 +169,7 @@ def test_a_decoder_in_training_does_not_read_the_end_of_its_target(loaded):
             assert torch.equal(model(**inputs).logits, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", mostly_slow([*CAUSAL, "bart", "t5"], "gpt2"))
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_generation_equals_hooks_by_hand(family, use_cache, loaded):
@@ -233,6 +235,7 @@ def test_caches_of_a_fixed_size_and_beams(loaded):
             assert torch.equal(found[0], found[2]), (positions, more)
 
 
+@pytest.mark.slow
 def test_a_recurrent_model(tmp_path):
     from transformers import MambaConfig, MambaForCausalLM
 
@@ -413,6 +416,7 @@ def test_no_trace_is_left(loaded):
 # Where nothing would be changed
 
 
+@pytest.mark.slow
 def test_texts_that_the_model_does_not_read(loaded):
     model, _, tokenizer = loaded("llama")
     extractor = ActivationExtractor(model, tokenizer=tokenizer)

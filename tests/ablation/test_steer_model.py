@@ -110,6 +110,7 @@ def test_the_norm_is_that_of_each_token(model, folder):
     assert np.corrcoef(steered[0] - plain[0], DIRECTION)[0, 1] > 0.9999
 
 
+@pytest.mark.slow
 def test_a_folder_is_loaded_with_its_head(folder, model):
     inputs = batch(folder)
     with steer_model(folder, DIRECTION, layer=1, strength=3.0, positions="generated") as loaded:
@@ -122,6 +123,7 @@ def test_a_folder_is_loaded_with_its_head(folder, model):
     assert not torch.equal(found, plain)
 
 
+@pytest.mark.slow
 def test_several_layers_and_nested_contexts(model, folder):
     ids = batch(folder)["input_ids"]
     each = pd.DataFrame(

@@ -41,6 +41,7 @@ def test_every_cell_is_the_curve_of_its_probe_and_ranking():
             np.testing.assert_array_equal(merged["score_x"], merged["score_y"])
 
 
+@pytest.mark.slow
 def test_top_beats_random_beats_bottom_whoever_ranks_and_whoever_judges():
     X, y = _planted()
     rankings = [LCARanker(LogisticRegression()), ProbelessRanker()]

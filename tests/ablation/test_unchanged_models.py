@@ -68,6 +68,7 @@ def test_an_ablation_acts_however_the_folder_is_spelled(folder, tmp_path, monkey
     assert not _is_ablated(_read(_features(folder)))
 
 
+@pytest.mark.slow
 def test_a_model_that_did_not_run_is_reported(folder):
     extractor = ActivationExtractor(folder, layers=[1])
     with pytest.warns(UserWarning, match="The model did not run while its neurons were changed"):

@@ -192,6 +192,7 @@ def test_an_interruption_is_no_traceback(tmp_path, model, source, monkeypatch, c
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [True, False])
 def test_an_interrupted_command_goes_on_where_it_was(tmp_path, model, whole, monkeypatch):
     from sklearn_neurox.extraction._model import _forward
@@ -234,6 +235,7 @@ def test_help_says_what_output_can_be():
     assert all(word in done.stdout for word in (".hdf5", ".json", ".npy", "cache folder"))
 
 
+@pytest.mark.slow
 def test_a_decoder_is_read_where_it_is_asked_for(tmp_path, source):
     marian = str(make_tiny_model("marian", n_layers=2, hidden_size=8))
     output = tmp_path / "acts.npy"

@@ -58,6 +58,7 @@ def test_rows_verify_themselves(words):
         assert text[start:end] == word
 
 
+@pytest.mark.slow
 def test_context_is_needed_to_tag_the_words(words):
     train, test = words[words["sentence_id"] < 1400], words[words["sentence_id"] >= 1400]
     majority = train.groupby("word")["upos"].agg(lambda tags: tags.value_counts().index[0])

@@ -49,6 +49,7 @@ def _hidden(model, encoded):
     return [state[0].numpy() for state in states]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_loads_and_runs(loaded, family):
     _, tokenizer, model = loaded(family)

@@ -210,6 +210,7 @@ def test_both_stacks_and_the_attention_between_them(tiny):
         assert H.columns[-1].endswith(".to")
 
 
+@pytest.mark.slow
 def test_attention_from_a_target_to_its_source(tiny):
     model, tokenizer = load("bart", tiny("roberta"))
     oracle, rows = _Oracle(model, tokenizer), []
@@ -267,6 +268,7 @@ def test_attention_within_a_target(tiny):
         np.testing.assert_allclose(found, np.stack(both, axis=-1).ravel(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_summaries_of_words(tiny):
     for family, own, stack in (("bert", "bert", None), ("bart", "roberta", "decoder")):
         model, tokenizer = load(family, tiny(own))
@@ -326,6 +328,7 @@ def test_padding_batches_and_portions_change_nothing(tiny, monkeypatch):
             np.testing.assert_allclose(found, S, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_no_more_than_one_layer_of_weights_is_kept(tiny, monkeypatch):
     from sklearn_neurox.extraction._run._attention_pooling import AttentionPooler
 
@@ -342,6 +345,7 @@ def test_no_more_than_one_layer_of_weights_is_kept(tiny, monkeypatch):
     assert max(most) == 1
 
 
+@pytest.mark.slow
 def test_a_pair_in_a_window_with_most_context(tiny):
     tokenizer = AutoTokenizer.from_pretrained(tiny("bert"))
     model = AutoModel.from_pretrained(tiny("bert")).eval()
@@ -407,6 +411,7 @@ def test_the_implementation_is_restored_after_an_error(tiny):
     assert model.config._attn_implementation == before
 
 
+@pytest.mark.slow
 def test_an_eager_model_stays_eager(tiny):
     model = AutoModel.from_pretrained(tiny("bert"), attn_implementation="eager")
     tokenizer = AutoTokenizer.from_pretrained(tiny("bert"))
@@ -452,6 +457,7 @@ def test_models_and_rows_without_such_attention(tiny, tmp_path):
         extractor.fill_cache(pairs)
 
 
+@pytest.mark.slow
 def test_names_and_downstream_steps(tiny):
     parts = parse_neuron_names(
         ["attention_weights.10.h3.to", "a__decoder.cross_attention_weights.2.h0.to", "hidden.3.x"]

@@ -96,6 +96,7 @@ def test_rows_choose_messages_by_role(name, chat_model):
     assert quietly(chats, tokenizer).equals(quietly(chats, tokenizer, rows="assistant"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHAT_FAMILIES)
 def test_states_equal_those_of_the_model_on_the_template_s_own_ids(name, chat_model):
     """The last token of an answer, its mean, all its tokens, and the end of the prompt."""
@@ -182,6 +183,7 @@ TRIMS = {
 }
 
 
+@pytest.mark.slow
 def test_a_template_may_trim_any_side_of_any_content(chat_model):
     _, tokenizer = chat_model("chatml")
     contents = ["Dogs", " Dogs", "Dogs\n", "\n  Dogs \n\n", "  \n\tDogs\n \n", "Dogs\n\nbark "]

@@ -174,6 +174,7 @@ def test_texts_of_very_different_length_may_share_a_batch(
     assert_close_by_layer(H, pool_naively(oracle(family, words), "mean"))
 
 
+@pytest.mark.slow
 def test_canine_is_read_in_batches_of_equal_length(tiny, count_forwards):
     """Padding would leak through its convolutions and its local attention."""
     frame = words_frame([["Dogs", "bark"], ["Dogs", "bite"], ["Dogs", "bark", "!"], ["A", "dog"]])
@@ -209,6 +210,7 @@ def test_a_choice_of_layers_gives_those_blocks(family, tiny, words):
     np.testing.assert_array_equal(extract(-1)[0], extract([last])[0])
 
 
+@pytest.mark.slow
 def test_layers_may_be_an_array_and_numpy_integers(tiny, words):
     path = tiny("bert")
     expected = ActivationExtractor(path, layers=[1, 2]).transform(words).pool("last")

@@ -116,6 +116,7 @@ def test_the_vectors_are_those_of_word_rows(tiny, count_forwards):
     assert sum(count_forwards) == len(SENTENCES)  # each text once, whatever the number of pairs
 
 
+@pytest.mark.slow
 def test_subsets_repetitions_and_slices(tiny):
     pairs = _pairs()
     features = _features(tiny("bert"), layers=[1])
@@ -145,6 +146,7 @@ def test_a_span_and_its_text(tiny):
     np.testing.assert_allclose(H, np.hstack([a, b]), atol=2e-5 * np.abs(a).max())
 
 
+@pytest.mark.slow
 def test_pairs_through_a_cache(tiny, tmp_path, count_forwards):
     pairs, path = _pairs(), tiny("bert")
     expected = _features(path).fit_transform(pairs)

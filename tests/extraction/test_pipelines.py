@@ -169,6 +169,7 @@ def test_column_transformer_with_numbers_and_pandas_output(features, words):
     np.testing.assert_array_equal(frame["place__position"], words["position"])
 
 
+@pytest.mark.slow
 def test_feature_union_of_two_models(tiny, words):
     union = FeatureUnion(
         [

@@ -115,6 +115,7 @@ def test_a_text_with_special_words_is_read_as_the_tokenizer_reads_it(tiny):
 # Special tokens around whole texts
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 @pytest.mark.parametrize("special_tokens", [False, True])
 @pytest.mark.parametrize("family", ["bert", "gpt2", "roberta", "llama", "byt5", "canine", "marian"])
@@ -220,6 +221,7 @@ def test_a_text_with_several_pairs_is_not_mixed_up(tiny):
 # Empty texts
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "byt5", "canine", "marian"])
 def test_empty_texts_follow_missing(family, tiny):
@@ -261,6 +263,7 @@ def passes(caught):
     return [str(w.message) for w in caught if "for the third time" in str(w.message)]
 
 
+@pytest.mark.slow
 def test_the_third_pass_warns_once_and_names_the_cache(tiny, words):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -108,6 +108,7 @@ KEPT = [
 ]
 
 
+@pytest.mark.slow
 def test_columns_that_a_file_would_rename_are_refused(tmp_path):
     H = np.arange(12.0).reshape(3, 4)
     for names in RENAMED:

@@ -81,6 +81,7 @@ def test_known_shares():
     assert ranker.n_tied_ == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_is_the_limit_of_percentage_steps(seed):
     weights = np.random.RandomState(seed).gamma(0.5, size=(4, 30))

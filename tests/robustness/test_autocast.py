@@ -35,6 +35,7 @@ def own_states(model, tokenizer, text):
     return np.concatenate([state[0, 1:-1].mean(dim=0).numpy() for state in states])
 
 
+@pytest.mark.slow
 def test_models_are_read_without_it_on_every_path(tiny, tmp_path):
     model = AutoModel.from_pretrained(tiny("bert")).eval()
     tokenizer = AutoTokenizer.from_pretrained(tiny("bert"))
@@ -91,6 +92,7 @@ def test_effects_are_measured_without_it(tiny):
     np.testing.assert_allclose(found[numbers.columns], numbers, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_probes_and_encoders_compute_without_it():
     rng = np.random.RandomState(0)

@@ -289,6 +289,7 @@ CRAFTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The cache shard .* is damaged:UserWarning")
 def test_crafted_tables_are_damage(pristine, tmp_path):
     """Their checksums fit, but what they say cannot be."""

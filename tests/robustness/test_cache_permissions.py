@@ -115,6 +115,7 @@ def test_what_may_be_read_is_read_and_the_rest_is_computed(
     assert sorted(os.listdir(shared / "cache")) == before
 
 
+@pytest.mark.slow
 def test_removing_what_one_may_not_remove_is_an_error(live, words, shared):
     model, tokenizer = live("bert")
     extractor = ActivationExtractor(model, tokenizer=tokenizer, cache=shared / "cache")

@@ -175,6 +175,7 @@ def test_columns_far_below_the_range_of_squares_in_single_precision():
     assert small.lower_bound_ == pytest.approx(plain.lower_bound_, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_groups_of_columns_are_kept_as_a_whole():
     groups = np.array(list("abcdabcdabcd"))
     for kind in ("two", "several", "numbers"):

@@ -101,6 +101,7 @@ def test_numbers_fractions_and_the_grid_of_the_literature():
         assert set(selector.sizes_.tolist()) <= tried
 
 
+@pytest.mark.slow
 def test_numbers_to_predict():
     planted = _planted()
     target = planted.X[:, 5] - 2 * planted.X[:, 9]
@@ -245,6 +246,7 @@ def test_shuffled_labels_give_chance_in_a_pipeline_tuned_at_every_step():
     assert abs(means["shuffled"] - 0.5) < 3 * 0.5 / np.sqrt(600)
 
 
+@pytest.mark.slow
 def test_the_guarantee_bounds_the_loss_by_a_corrected_t_test():
     planted = _planted(effect=0.5, n_informative=12)
     groups = np.arange(600)

@@ -220,6 +220,7 @@ def test_columns(words, H):
             assert_same(call(convert), expected, (name, kind))
 
 
+@pytest.mark.slow
 def test_missing_labels_are_found_in_every_container(H):
     y = pd.Series(["a", "b"] * (len(H) // 2) + ["a"] * (len(H) % 2))
     y[3] = None
@@ -275,6 +276,7 @@ def test_displays(H, words):
 needs_polars = pytest.mark.skipif("polars" not in FRAMES, reason="polars is not installed")
 
 
+@pytest.mark.slow
 @needs_polars
 def test_polars_output(words, features, H):
     ours = make_pipeline(*(step for _, step in features.steps)).set_output(transform="polars")

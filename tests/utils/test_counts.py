@@ -84,6 +84,7 @@ RIGHT = [
 WRONG = [True, False, np.True_, 0, -1, 0.0, 1.5, 2.0, np.nan, "1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SINGLE, *LISTS, "steps"])
 def test_ints_are_counts_and_floats_fractions(name):
     count = {**SINGLE, **LISTS, "steps": _in_steps}[name]

@@ -47,6 +47,7 @@ def test_the_setting_is_restored_when_the_last_of_several_threads_leaves():
         assert lowered_float32()["cuda"] == "tf32"
 
 
+@pytest.mark.slow
 def test_a_cache_has_a_folder_of_its_own_for_every_precision(tmp_path):
     words, model = make_tagged_words(3, random_state=0), make_tiny_model("bert")
 

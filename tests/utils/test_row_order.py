@@ -184,6 +184,7 @@ FUNCTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_warn_too(name):
     called = "words" if name in ("baseline_table", "causal_effect") else "X"

@@ -49,6 +49,7 @@ def test_no_ipywidgets_warning_in_a_notebook_without_it(model):
     assert "extracting: 100%" in done.stderr and "Tqdm" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_simulated_notebook_makes_tqdm_warn():
     done = _run("import tqdm.auto")
     if "TqdmWarning" not in done.stderr:

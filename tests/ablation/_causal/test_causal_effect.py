@@ -276,6 +276,7 @@ def test_a_planted_neuron_is_found_and_hurts_its_own_words_only(layer):
         assert effect.loc["top", n, False]["top1_changed"].item() == 0
 
 
+@pytest.mark.slow
 def test_translation_makes_one_class_of_the_other():
     model, tokenizer, words = planted()
     names = [f"hidden.1.{unit}" for unit in range(16)]
@@ -309,6 +310,7 @@ def test_translation_makes_one_class_of_the_other():
     assert halfway.loc[("top", True), "top1_changed"] == 0
 
 
+@pytest.mark.slow
 def test_steps_of_a_translation_go_with_the_order_not_with_the_neuron():
     model, tokenizer, words = planted()
     names = ["hidden.1.3", "hidden.1.7", "hidden.1.5"]
@@ -380,6 +382,7 @@ def test_a_word_too_large_for_the_memory_is_an_error(language_model, words, monk
         measure(language_model, "bert", words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_long_texts_are_read_in_windows(language_model, words, family):
     effect = measure(language_model, family, words, max_length=8)
@@ -417,6 +420,7 @@ def test_words_the_tokenizer_drops_are_counted(language_model):
     assert effect["n_words"].tolist() == [2, 3] * (len(effect) // 2)
 
 
+@pytest.mark.slow
 def test_a_group_without_words_has_no_means(language_model, words):
     words["is_short"] = True
     effect = measure(language_model, "bert", words)
@@ -440,6 +444,7 @@ def test_rows_are_what_was_asked_for(language_model, words):
     pd.testing.assert_frame_equal(effect, again)
 
 
+@pytest.mark.slow
 def test_all_neurons_are_all_whichever_way(language_model, words):
     effect = measure(language_model, "bert", words, steps=[16], n_draws=1)
     wide = effect.pivot(index="which", columns="carries", values="loss").drop("none")
@@ -473,6 +478,7 @@ def test_it_takes_what_a_ranker_returns(language_model, words):
         causal_effect(model, words, words["is_short"], neurons, tokenizer=tokenizer)
 
 
+@pytest.mark.slow
 def test_the_model_is_left_as_it_was(language_model, words):
     model, tokenizer = language_model("bert")
     ids = torch.tensor([tokenizer("The dog")["input_ids"]])

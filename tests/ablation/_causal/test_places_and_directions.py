@@ -78,6 +78,7 @@ def test_not_first_and_rows_change_these_tokens_only(family, language_model, wor
             assert_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_rows_that_are_never_read_are_reported(language_model, words):
     model, tokenizer = language_model("gpt2")
     other = words_frame([["A", "cat"]])
@@ -180,6 +181,7 @@ def test_random_directions_have_equal_lengths(language_model, words, monkeypatch
     assert len(distinct) == 8
 
 
+@pytest.mark.slow
 def test_a_probe_along_which_states_get_the_mean(language_model, words):
     model, tokenizer = language_model("gpt2")
     H = activations(model, tokenizer, words)
@@ -247,6 +249,7 @@ def test_erasers_equal_their_map_and_gold_labels_come_back(
     assert effect["n_units"].tolist()[2:] == [2] * 8 and effect["n_neurons"][2:].eq(16).all()
 
 
+@pytest.mark.slow
 def test_random_controls_of_an_eraser_remove_as_many_directions(language_model, words, monkeypatch):
     from sklearn_neurox.ablation._causal import _plan
 

@@ -130,6 +130,7 @@ def _split(name):
     return component, int(layer)
 
 
+@pytest.mark.slow
 def test_all_heads_of_a_layer_are_its_layer(language_model, words):
     model, tokenizer = language_model("llama")
     names = flat(heads(layers=[2]))
@@ -237,6 +238,7 @@ def test_controls_are_other_units_of_the_same_kind(by, language_model, words, mo
 # Intervals and words
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_texts_or_given_groups(language_model, words):
     model, tokenizer = language_model("gpt2")
     names = [f"hidden.1.{unit}" for unit in range(16)]
@@ -263,6 +265,7 @@ def test_intervals_are_those_of_texts_or_given_groups(language_model, words):
             assert low < row.subword_loss_change < high
 
 
+@pytest.mark.slow
 def test_words_that_cannot_be_scored_keep_their_rows(language_model):
     model, tokenizer = language_model("gpt2")
     frame = words_frame(SENTENCES).iloc[::-1].assign(short=lambda x: x["word"].str.len() < 4)

@@ -73,6 +73,7 @@ def test_random_erasure_has_the_rank_of_every_eraser(data):
     assert set(without["eraser"]) == {"none", "leace"}
 
 
+@pytest.mark.slow
 def test_columns_of_frames_have_their_own_probes(data):
     X, y, other, groups = data
     number = X[:, 7] + 0.25

@@ -164,6 +164,7 @@ def test_weights_are_routed_to_fit_and_to_scores(data, fitted_with):
     np.testing.assert_allclose(scores, list(expected), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_search_by_selectivity_rejects_what_memorises(data):
     X, y, control = data
     grid = {"estimator": [KNeighborsClassifier(1), LogisticRegression(C=10)]}

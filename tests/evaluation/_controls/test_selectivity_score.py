@@ -37,6 +37,7 @@ def words():
     return words.assign(upos=words["word"].map(most))
 
 
+@pytest.mark.slow
 def test_a_lookup_table_reaches_the_ceiling_and_is_not_selective(words):
     control = control_labels(words, words["upos"])
     scores = selectivity_score(

@@ -90,6 +90,7 @@ def test_the_numbers_are_those_of_the_whole_matrix(stored, folder, words, tmp_pa
         assert len(n_batches) == (n_passes if stored else 3 * n_passes)
 
 
+@pytest.mark.slow
 def test_the_callers_estimators_are_left_alone(folder, words, tmp_path):
     pipeline = make_pipeline(
         ActivationExtractor(folder, cache=tmp_path), SubwordAggregator(), DummyClassifier()

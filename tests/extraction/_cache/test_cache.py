@@ -62,6 +62,7 @@ def test_every_layer_is_stored_whichever_was_requested_first(tiny, words, folder
     assert count_forwards == []
 
 
+@pytest.mark.slow
 def test_only_new_texts_are_computed(tiny, words, folder, count_forwards):
     some = words[words["sentence_id"].isin([1, 4])]
     pool(tiny("bert"), some, cache=folder)
@@ -244,6 +245,7 @@ def test_a_live_model_trained_between_calls_is_a_different_model(
     assert count_forwards == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["register_forward_hook", "register_forward_pre_hook"])
 def test_a_hooked_model_neither_reads_nor_writes(kind, live, words, folder):
     model, tokenizer = live("bert")
@@ -299,6 +301,7 @@ def test_pairs_differ_from_their_joined_tokens(tiny, folder):
     assert np.abs(found - cold).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_text_without_tokens_is_not_computed(tiny, folder):
     texts = ["Dogs bark", "", "A dog"]
     with pytest.warns(UserWarning, match="1 of 3 rows"):

@@ -31,6 +31,7 @@ def test_a_value_beyond_the_range_is_an_error():
         narrowed(np.array([[1.0, -3.4e38]], np.float32), "bfloat16", lambda i: f"unit {i}")
 
 
+@pytest.mark.slow
 def test_a_model_in_bfloat16_loses_nothing(tiny, words, tmp_path):
     plain = ActivationExtractor(tiny("llama"), dtype="bfloat16", component=["hidden", "mlp"])
     cached = ActivationExtractor(
@@ -57,6 +58,7 @@ def test_float32_is_rounded_once(tiny, words, tmp_path):
     assert extractor.fill_cache(words) == 0
 
 
+@pytest.mark.slow
 def test_the_files_hold_two_bytes_per_value(tiny, words, tmp_path):
     sizes = {}
     for dtype in ("float32", "float16", "bfloat16"):
@@ -70,6 +72,7 @@ def test_the_files_hold_two_bytes_per_value(tiny, words, tmp_path):
     assert sizes["float32"] == 2 * sizes["bfloat16"] == 2 * sizes["float16"]
 
 
+@pytest.mark.slow
 def test_compacted_pruned_and_verified_like_the_others(tiny, words, tmp_path):
     cache = ActivationCache(tmp_path, dtype="bfloat16")
     extractor = ActivationExtractor(tiny("bert"), cache=cache, max_batch_tokens=8)

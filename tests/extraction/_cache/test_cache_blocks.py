@@ -96,6 +96,7 @@ def test_each_block_of_a_text_is_stored_once(family, steps, of, words, tmp_path)
         seen = set(stored)
 
 
+@pytest.mark.slow
 def test_old_and_new_texts_lack_different_blocks(tiny, words, tmp_path, count_forwards):
     some = words[words["sentence_id"] < 3]
     ActivationExtractor(tiny("bert"), cache=tmp_path).fill_cache(some)

@@ -58,6 +58,7 @@ def test_the_counts_are_those_of_the_run(tiny, tmp_path, count_forwards):
         count_forwards.clear()
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_not_counted(tiny, tmp_path):
     def make(**params):
         return ActivationExtractor(tiny("llama"), cache=tmp_path, **params)
@@ -80,6 +81,7 @@ def test_the_model_is_not_loaded(tiny, tmp_path, monkeypatch):
     assert extractor.fill_cache(TEXTS, dry_run=True)["texts"] == 3
 
 
+@pytest.mark.slow
 def test_a_corpus_in_portions_counts_each_text_once(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_PORTION", 2)
     extractor = ActivationExtractor(tiny("bert"), cache=tmp_path)

@@ -35,6 +35,7 @@ def pool(model, texts, cache=None, **parameters):
 # How many texts the model reads
 
 
+@pytest.mark.slow
 def test_fill_cache_counts_the_texts_the_model_read(tiny, texts, tmp_path, count_forwards):
     extractor = ActivationExtractor(tiny("bert"), cache=tmp_path, layers=1)
     assert extractor.fill_cache(texts[:20] + texts[:5]) == 20

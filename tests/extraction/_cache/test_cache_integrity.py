@@ -105,6 +105,7 @@ def test_damage_that_appears_while_a_shard_is_open_is_seen_by_verify(filled):
     assert cache.verify()["path"].tolist() == [str(path)]
 
 
+@pytest.mark.slow
 def test_a_plan_whose_shards_were_removed_is_computed_again(filled, tiny, words):
     cache, H = filled
     plan = ActivationExtractor(tiny("bert"), cache=cache, max_batch_tokens=20).transform(words)
@@ -187,6 +188,7 @@ def test_compaction_keeps_shards_within_the_limit_and_drops_duplicates(tiny, wor
     assert cache.verify().empty
 
 
+@pytest.mark.slow
 def test_an_interrupted_request_resumes_to_the_same_bits_after_a_compaction(tiny, words, tmp_path):
     whole, cut = ActivationCache(tmp_path / "whole"), ActivationCache(tmp_path / "cut")
     H = pool(tiny("bert"), words, whole)
@@ -197,6 +199,7 @@ def test_an_interrupted_request_resumes_to_the_same_bits_after_a_compaction(tiny
     np.testing.assert_array_equal(pool(tiny("bert"), words, cut), H)
 
 
+@pytest.mark.slow
 def test_prune_frees_models_and_leftovers(filled, tiny, words):
     cache, _ = filled
     pool(tiny("gpt2"), words, cache)
@@ -231,6 +234,7 @@ def test_parameters_are_checked(tmp_path):
 # What is stored
 
 
+@pytest.mark.slow
 def test_only_the_requested_layers_are_stored_with_layers_asked(
     tiny, words, tmp_path, count_forwards
 ):
@@ -251,6 +255,7 @@ def test_only_the_requested_layers_are_stored_with_layers_asked(
     np.testing.assert_array_equal(H, np.hstack([plain[2], plain[1]]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["first", "last", "mean", "max"])
 def test_half_precision_takes_half_the_bytes_and_keeps_three_digits(
     strategy, tiny, words, tmp_path, count_forwards

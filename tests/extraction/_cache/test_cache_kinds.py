@@ -156,6 +156,7 @@ def test_workers_share_targets_and_sources(tiny, targets, folder):
     np.testing.assert_array_equal(extractor.transform(targets).pool("mean"), H)
 
 
+@pytest.mark.slow
 def test_targets_are_computed_without_the_cache_under_foreign_hooks(of, targets, folder):
     extractor = of("t5", stack="decoder", cache=folder)
     plan = extractor.transform(targets)
@@ -168,6 +169,7 @@ def test_targets_are_computed_without_the_cache_under_foreign_hooks(of, targets,
         handle.remove()
 
 
+@pytest.mark.slow
 def test_stack_none_and_encoder_share_a_folder(of, words, folder, count_forwards):
     cache = ActivationCache(folder)
     H = of("t5", cache=cache).transform(words).pool("last")
@@ -212,6 +214,7 @@ def module():
         return Reader()
 
 
+@pytest.mark.slow
 def test_a_torch_model_is_cached_under_its_fingerprint(module, words, folder, count_forwards):
     cache = ActivationCache(folder)
 

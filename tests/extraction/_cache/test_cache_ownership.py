@@ -81,6 +81,7 @@ def _make_users_files(folder):
             os.utime(path, (0, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The cache:UserWarning", "ignore:.*keeps:UserWarning")
 def test_prune_and_compact_leave_everything_else(filled, tiny, words, tmp_path):
     cache, H = filled
@@ -106,6 +107,7 @@ def test_prune_and_compact_leave_everything_else(filled, tiny, words, tmp_path):
     assert {name: after[name] for name in tree(tmp_path)} == tree(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_folder_without_the_marker_is_refused(filled, tiny, words, tmp_path):
     cache, H = filled
     marker = cache.folder / MARKER
@@ -193,6 +195,7 @@ def test_another_models_shard_is_not_believed(filled, tiny, words, tmp_path):
     np.testing.assert_array_equal(pool(tiny("gpt2"), words, cache), H2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [3, 5])
 def test_a_folder_of_another_format_is_listed_and_left_alone(
     version, tiny, words, tmp_path, monkeypatch
@@ -295,6 +298,7 @@ def test_a_foreign_entry_is_named_once_and_passed_over(
         np.testing.assert_array_equal(pool(tiny("bert"), words, cache), H)
 
 
+@pytest.mark.slow
 def test_a_fingerprint_folder_that_is_no_folder(filled, tiny, words, tmp_path):
     cache, H = filled
     folder = next(cache.folder.glob("v4-*"))

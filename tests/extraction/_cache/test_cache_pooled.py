@@ -51,6 +51,7 @@ def plain_rows(folder, words, layer):
     return {name: np.array(values) for name, values in rows.items()}
 
 
+@pytest.mark.slow
 def test_the_rows_are_those_of_plain_code(tiny, words, tmp_path, count_forwards):
     words = words[~words["word"].isin(["👍", "e\u0301a", "中文"])]  # whose offsets differ
     for family in ("bert", "gpt2"):
@@ -227,6 +228,7 @@ def test_shards_of_rows_are_merged(tiny, words, tmp_path, count_forwards):
     assert not count_forwards and other.info()["sentences"].tolist() == [6]
 
 
+@pytest.mark.slow
 def test_a_read_only_cache_is_supplemented(tiny, words, tmp_path, monkeypatch):
     from sklearn_neurox.extraction._cache._shard_store import ShardStore
 
@@ -246,6 +248,7 @@ def test_a_read_only_cache_is_supplemented(tiny, words, tmp_path, monkeypatch):
         np.testing.assert_allclose(H, plain.pool(strategy), rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_an_open_ablation_is_neither_stored_nor_served(live, words, tmp_path):
     model, tokenizer = live("bert")
     cache = ActivationCache(tmp_path, pooled="last")

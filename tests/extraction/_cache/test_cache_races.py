@@ -297,6 +297,7 @@ def read_only(monkeypatch):
     return protect
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["first", "last", "mean", "max", "cls"])
 @pytest.mark.parametrize("max_length", [None, 9])
 def test_a_read_only_cache_is_supplemented_in_memory(
@@ -325,6 +326,7 @@ def test_a_read_only_cache_is_supplemented_in_memory(
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == files
 
 
+@pytest.mark.slow
 def test_an_empty_or_absent_read_only_cache_is_supplemented(tiny, words, tmp_path, read_only):
     plain = ActivationExtractor(tiny("bert")).transform(words)
     (tmp_path / "empty").mkdir()

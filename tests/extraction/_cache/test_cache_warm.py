@@ -142,6 +142,7 @@ def test_errors_equal_those_of_a_cold_read(tiny, words, tmp_path, no_tokenizer):
         extractor.set_params(overflow="window").transform(words["text"].tolist()).pool("cls")
 
 
+@pytest.mark.slow
 def test_wrong_layers_are_refused_by_a_warm_cache_too(tiny, words, tmp_path):
     extractor = ActivationExtractor(tiny("bert"), cache=tmp_path)
     extractor.transform(words).pool("last")
@@ -177,6 +178,7 @@ def test_what_changes_the_activations_changes_the_folder(change, tiny, words, tm
     assert len(cache.info()) == 2
 
 
+@pytest.mark.slow
 def test_other_parameters_do_not_change_the_folder(tiny, words, tmp_path, count_forwards):
     cache = ActivationCache(tmp_path)
     for parameters in (
@@ -214,6 +216,7 @@ def test_a_pickled_extractor_of_a_live_model_serves_its_cache(live, words, tmp_p
             restored.transform(["A text that nobody has read"])
 
 
+@pytest.mark.slow
 def test_training_a_live_model_does_not_change_its_pickles(live, words, tmp_path):
     import torch
 
@@ -242,6 +245,7 @@ def test_a_tokenizer_with_a_new_token_is_a_different_one(live, words, tmp_path):
     assert len(cache.info()) == 2  # settings of a single call do not make a different tokenizer
 
 
+@pytest.mark.slow
 def test_hooks_keep_even_a_warm_plan_from_the_cache(live, words, tmp_path):
     model, tokenizer = live("bert")
     extractor = ActivationExtractor(model, tokenizer=tokenizer, cache=tmp_path)

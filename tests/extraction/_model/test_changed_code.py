@@ -60,6 +60,7 @@ class Characters(PreTrainedTokenizer):
 """
 
 
+@pytest.mark.slow
 def test_the_code_of_a_tokenizer_counts(tiny, tmp_path):
     as_it_is, lower = _words_of("text"), _words_of("text.lower()")
     model, _ = load("bert", tiny("bert"))

@@ -68,6 +68,7 @@ def test_weights_changed_with_their_times_kept(write, tiny, tmp_path, monkeypatc
     assert np.abs(expected - first).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_a_model_that_is_loaded_already_is_loaded_again(tiny, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(tiny("bert"), folder)

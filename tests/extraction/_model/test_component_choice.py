@@ -282,6 +282,7 @@ def test_plans_and_clones_of_components_are_small_and_whole(tiny, words):
     assert repr(plan).endswith(f"{2 * 32 + 16} neurons>")
 
 
+@pytest.mark.slow
 def test_names_are_understood_downstream(of, words):
     component = ["hidden", "attention", "module:layers.*.mlp"]
     features = make_pipeline(of("llama", component), SubwordAggregator()).set_output(

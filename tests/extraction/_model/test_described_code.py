@@ -141,6 +141,7 @@ def test_modules_that_refer_to_each_other_are_described():
     assert _describe(gate) != before
 
 
+@pytest.mark.slow
 def test_the_cache_notices_code_in_other_modules(live, tmp_path, monkeypatch):
     helpers = types.ModuleType("helpers_of_a_user")
     monkeypatch.setitem(sys.modules, "helpers_of_a_user", helpers)

@@ -341,6 +341,7 @@ def test_a_fingerprint_is_the_same_in_every_process(tiny, tmp_path):
 # Named by the user
 
 
+@pytest.mark.slow
 def test_a_fingerprint_of_the_users_own(llama, tmp_path, count_forwards, monkeypatch):
     model, tokenizer = llama
     H = read(model, tokenizer, cache=tmp_path, fingerprint="mine 1")

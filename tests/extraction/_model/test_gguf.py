@@ -27,6 +27,7 @@ def pair(tiny, tmp_path_factory):
     return folder, model, tokenizer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_file", [False, True])
 def test_the_states_are_those_of_the_model_in_the_file(as_file, pair, capfd):
     folder, model, tokenizer = pair
@@ -108,6 +109,7 @@ def test_other_weights_come_first(tiny, tmp_path):
     assert json.loads((folder / "config.json").read_text())["model_type"] == "bert"
 
 
+@pytest.mark.slow
 def test_a_file_that_lacks_weights(pair, tmp_path, monkeypatch):
     _, model, tokenizer = pair
     state = {name: tensor for name, tensor in model.state_dict().items() if "layers.1" not in name}

@@ -44,6 +44,7 @@ def test_a_live_model_without_a_folder_needs_a_tokenizer(live, words):
     assert ActivationExtractor(nameless, tokenizer=tokenizer).transform(words).shape == (37,)
 
 
+@pytest.mark.slow
 def test_a_pickle_leaves_the_live_model_behind_and_says_so(live, words):
     model, tokenizer = live("bert")
     pipeline = make_pipeline(
@@ -156,6 +157,7 @@ def test_a_decoder_in_a_wrapper_that_only_passes_on_what_it_is_given(live):
         np.testing.assert_allclose(row, expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "llama", "marian"])
 def test_a_config_that_asks_for_tuples(family, live, words):
     model, tokenizer = live(family)

@@ -60,6 +60,7 @@ def parameters(extractor):
     return list(load_model(extractor._spec()).parameters())
 
 
+@pytest.mark.slow
 def test_auto_takes_the_dtype_of_the_file(tiny, tmp_path):
     model, tokenizer = load("llama", tiny(FAMILIES["llama"].tokenizer))
     copy.deepcopy(model).to(torch.bfloat16).save_pretrained(tmp_path)

@@ -39,6 +39,7 @@ def test_a_model_that_pads_itself_is_read_without_its_padding(name):
                 check(model, texts, component, stack)
 
 
+@pytest.mark.slow
 def test_bigbird_keeps_its_sparse_attention_after_a_short_text():
     model = build("big_bird")
     short, long = draw_ids((5, 40))
@@ -82,6 +83,7 @@ def test_a_decoder_with_a_vocabulary_of_its_own_is_refused():
         extractor_of(model, "hidden", "decoder").transform(frame)
 
 
+@pytest.mark.slow
 def test_tokens_first_is_told_apart_where_texts_and_tokens_are_equally_many():
     # XLNet's blocks see (n_tokens, n_texts): five texts of five tokens look the same both ways.
     model = build("xlnet")

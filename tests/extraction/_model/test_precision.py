@@ -34,6 +34,7 @@ def test_a_live_half_precision_model(name, dtype, tiny, words, count_forwards):
     assert {p.dtype for p in half.parameters()} >= {dtype}
 
 
+@pytest.mark.slow
 def test_a_half_precision_checkpoint_is_computed_in_single(tiny, words, tmp_path):
     model, tokenizer = load("llama", tiny("llama"))
     copy.deepcopy(model).to(torch.bfloat16).save_pretrained(tmp_path)

@@ -47,6 +47,7 @@ def read(model, tokenizer, words, **parameters):
     return ActivationExtractor(model, tokenizer=tokenizer, **parameters).transform(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.qint8, torch.float16])
 def test_the_components_are_nearly_those_of_the_model_it_was_made_of(dtype, full, words):
     model, tokenizer = full
@@ -56,6 +57,7 @@ def test_the_components_are_nearly_those_of_the_model_it_was_made_of(dtype, full
     assert np.corrcoef(H.ravel(), E.ravel())[0, 1] > 0.97
 
 
+@pytest.mark.slow
 def test_the_projections_read_what_the_components_say(full):
     """Quantized layers are modules too: plain hooks on one text see the same."""
     model, tokenizer = full

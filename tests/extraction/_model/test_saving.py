@@ -61,6 +61,7 @@ def test_saving_says_that_a_live_model_is_left_out(cached, live, words, tmp_path
         np.testing.assert_array_equal(again.predict(words), fitted.predict(words))
 
 
+@pytest.mark.slow
 def test_saving_a_complete_pipeline_says_nothing(tiny, live, words, tmp_path):
     named = pipeline(tiny("bert"), tokenizer=live("bert")[1]).fit(words, words["tag"])
     joblib.dump(named, tmp_path / "pipeline.joblib")
@@ -68,6 +69,7 @@ def test_saving_a_complete_pipeline_says_nothing(tiny, live, words, tmp_path):
     np.testing.assert_array_equal(restored.predict(words), named.predict(words))
 
 
+@pytest.mark.slow
 def test_following_the_advice_saves_a_complete_pipeline(live, words, tmp_path):
     model, tokenizer = live("bert")
     fitted = pipeline(model, tokenizer=tokenizer).fit(words, words["tag"])
@@ -99,6 +101,7 @@ def test_skops_refuses_live_objects_when_saving(tiny, live, words, tmp_path):
     np.testing.assert_array_equal(stored.predict(words), fitted.predict(words))
 
 
+@pytest.mark.slow
 def test_copies_share_a_live_model(live, words):
     model, tokenizer = live("bert")
     fitted = pipeline(model, tokenizer=tokenizer, layers=[1, 2]).fit(words, words["tag"])
@@ -144,6 +147,7 @@ def test_memory_saves_reading_again(tiny, words, tmp_path, count_forwards):
     assert count_forwards == []
 
 
+@pytest.mark.slow
 def test_memory_refuses_a_live_model(live, words, tmp_path):
     """Pipeline would take back its extractor from a pickle, without the model."""
     model, tokenizer = live("bert")
@@ -168,6 +172,7 @@ def test_memory_of_the_steps_after_the_extraction(live, words, tmp_path):
         np.testing.assert_array_equal(rest[-1].coef_, plain[-1].coef_)
 
 
+@pytest.mark.slow
 def test_memory_keeps_nothing_of_an_ablated_model(tiny, live, words, tmp_path):
     model, tokenizer = live("bert")
     for held in (model, tiny("bert")):

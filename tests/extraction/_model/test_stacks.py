@@ -64,6 +64,7 @@ def test_the_decoder_reads_what_its_model_would_shift(name, of):
     np.testing.assert_allclose(end, last, rtol=0, atol=1e-5 * np.abs(last).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TWO_STACKS)
 @pytest.mark.parametrize("max_batch_tokens", [1, 50])
 def test_batches_do_not_matter_to_a_decoder(name, max_batch_tokens, of, words):
@@ -172,6 +173,7 @@ def test_a_target_means_nothing_to_an_encoder(of, words):
     )
 
 
+@pytest.mark.slow
 def test_long_texts_leave_room_for_the_first_token_of_a_decoder(of):
     """With sixty-four positions, the encoder reads 64 tokens and the decoder 63."""
     text = " ".join(["dog"] * 200)

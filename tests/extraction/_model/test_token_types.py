@@ -125,6 +125,7 @@ def test_more_types_than_the_model_has_are_an_error(tokenizer):
         read(model, tokenizer, pairs=True)
 
 
+@pytest.mark.slow
 def test_predictions_are_those_without_types(tokenizer):
     model = build("GPT2", SIZES, tokenizer, head="LMHeadModel")
     words = words_frame([["The", "old", "dog", "barked"], ["A", "light", "rain"]])

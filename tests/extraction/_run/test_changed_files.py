@@ -60,6 +60,7 @@ def test_a_relative_path_means_the_folder_it_was_transformed_in(folder, tmp_path
         activations.pool("mean")
 
 
+@pytest.mark.slow
 def test_an_unchanged_folder_is_read_from_a_pickle_too(folder):
     activations = ActivationExtractor(folder).transform(TEXTS)
     pickled = pickle.dumps(activations)

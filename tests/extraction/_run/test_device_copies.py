@@ -26,6 +26,7 @@ def behind(monkeypatch):
     return turn_on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["first", "last", "mean", "max"])
 def test_every_bit_is_the_same(strategy, behind, tiny, words):
     extractor = ActivationExtractor(tiny("bert"), max_length=16, max_batch_tokens=200)

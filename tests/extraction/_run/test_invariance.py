@@ -25,6 +25,7 @@ def classifier():
 # Rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_permuted_and_repeated_rows_give_the_same_bits(seed, features, words):
     H = features.fit_transform(words)
@@ -89,6 +90,7 @@ def test_labels_are_ignored(features, words):
         np.testing.assert_array_equal(clone(features).fit_transform(frame), H)
 
 
+@pytest.mark.slow
 def test_the_text_column_may_be_of_any_dtype(features, words):
     H = features.fit_transform(words)
     reordered = words["text"].cat.set_categories(words["text"].cat.categories[::-1])
@@ -136,6 +138,7 @@ def test_the_frame_is_never_changed(features, words):
     assert words["text"].cat.categories.equals(before["text"].cat.categories)
 
 
+@pytest.mark.slow
 def test_whole_texts_in_any_container(features, words):
     texts = ["Dogs bark", "The old dog", "Dogs bark", "A light rain"]
     H = features.fit_transform(texts)

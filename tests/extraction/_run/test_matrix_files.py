@@ -49,6 +49,7 @@ def test_overflow_is_an_error_that_names_the_neuron(strategy):
     assert aggregate(stored, strategy)[1, 1] == 70000
 
 
+@pytest.mark.slow
 def test_overflow_of_a_cached_neuron_names_it_too(live, words, tmp_path):
     import torch
 
@@ -115,6 +116,7 @@ def test_an_empty_matrix_is_mapped_too(tiny, words, tmp_path):
     assert plan.pool("mean", memmap=tmp_path / "H.npy").shape == (0, 48)
 
 
+@pytest.mark.slow
 def test_cross_validation_and_pandas_take_mapped_matrices(tiny, words, tmp_path):
     features = make_pipeline(
         ActivationExtractor(tiny("bert"), cache=tmp_path / "cache"),

@@ -73,6 +73,7 @@ def test_rows_on_a_sink_are_counted_in_one_warning(sunk, tiny):
         assert messages(extractor.set_params(prefix="bos"), rows, strategy) == []
 
 
+@pytest.mark.slow
 def test_only_the_layers_that_have_a_sink_count(sunk):
     model, tokenizer = sunk
     extractor = ActivationExtractor(model, tokenizer=tokenizer)
@@ -94,6 +95,7 @@ def test_models_without_sinks_are_read_in_silence(tiny):
             assert messages(ActivationExtractor(tiny(family)), TEXTS, strategy) == []
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_filled_warns_as_well(sunk, tmp_path):
     model, tokenizer = sunk
     extractor = ActivationExtractor(model, tokenizer=tokenizer, cache=tmp_path)

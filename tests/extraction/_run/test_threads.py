@@ -102,6 +102,7 @@ def test_forward_passes_of_the_caller_are_not_recorded(live, words):
     np.testing.assert_array_equal(H, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["embeddings", "encoder.layer.1", "pooler"])
 def test_an_exception_in_the_forward_pass_leaves_no_hook(where, live, words):
     model, tokenizer = live("bert")
@@ -214,6 +215,7 @@ def test_nothing_is_printed(family, tiny, words, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_nothing_is_logged_either(tiny, words, caplog):
     clear_loaded_models()
     ActivationExtractor(tiny("bert")).transform(words).pool("mean")
@@ -221,6 +223,7 @@ def test_nothing_is_logged_either(tiny, words, caplog):
     assert caplog.records == []
 
 
+@pytest.mark.slow
 def test_verbose_shows_one_bar(tiny, words, capfd, tmp_path):
     for parameters in ({}, {"cache": tmp_path}):
         extractor = ActivationExtractor(tiny("bert"), verbose=1, **parameters)

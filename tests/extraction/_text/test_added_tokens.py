@@ -151,6 +151,7 @@ def test_split_special_tokens_leaves_nothing_to_begin_with(tiny):
     assert ids_of(plan) == tokenizer("<s>The dog", split_special_tokens=True)["input_ids"]
 
 
+@pytest.mark.slow
 def test_the_cache_keeps_the_choices_apart(tiny, tmp_path):
     texts = ["<s>The old dog", "Dogs bark"]
     for add in ("auto", True, False, "auto"):

@@ -325,6 +325,7 @@ def test_sentencepiece_without_offsets_never_loses_a_row(long):
     assert len(refused) <= 3, refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["marian", "byt5", "canine"])
 def test_words_without_space_between_are_cut_where_the_pieces_are(family, long):
     """In natural text, "cannot" is two words and a full stop follows without a space."""

@@ -53,6 +53,7 @@ def test_the_limit_of_a_family(name, stack):
             run_alone(model, draw_ids([limit + 1])[0], target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "stack"), [("esm", None), ("led", "decoder")])
 def test_a_text_beyond_the_limit_is_read_in_windows(name, stack):
     model, limit = build(name), LIMITS[name, stack]

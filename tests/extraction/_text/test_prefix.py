@@ -126,6 +126,7 @@ def test_the_cache_keeps_prefixes_apart(tiny, tmp_path):
     assert (recalled._position[recalled._ptr[:-1]] >= 1).all()
 
 
+@pytest.mark.slow
 def test_causal_effect_predicts_the_first_word_from_the_prefix(tiny):
     path = tiny("gpt2")
     tokenizer = AutoTokenizer.from_pretrained(path)

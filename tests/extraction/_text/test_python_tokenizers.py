@@ -148,6 +148,7 @@ def test_characters_within_a_word_keep_their_escapes(tokenizers):
     assert spelled == ["A", "T</w>", "&amp;</w>", "T</w>", "c", "o</w>", "@-@</w>", "o", "p</w>"]
 
 
+@pytest.mark.slow
 def test_one_text_that_cannot_be_aligned_follows_missing(tokenizers, tmp_path):
     tokenizer = copy.deepcopy(tokenizers["BioGptTokenizer"])
     tokenize = tokenizer._tokenize

@@ -67,6 +67,7 @@ def test_rows_without_a_name_own_all_tokens_of_their_span(tiny):
         assert plan.n_subwords.tolist() == [4, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_the_cache_and_windows_name_the_same_tokens(tiny, tmp_path):
     text = " ".join(["👍 dog"] * 12)
     tokens = token_frame([text], tiny("gpt2"))

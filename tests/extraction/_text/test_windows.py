@@ -135,6 +135,7 @@ def test_a_limit_that_no_text_reaches_changes_nothing(family, tiny, long_words):
     assert np.isfinite(H).all() and np.abs(H).max(axis=1).min() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2", "marian", "byt5", "roberta", "llama"])
 def test_the_models_own_limit_is_kept(family, tiny, long_words):
     """A model with few positions would fail on a longer input."""
@@ -146,6 +147,7 @@ def test_the_models_own_limit_is_kept(family, tiny, long_words):
     assert np.isfinite(plan.pool("mean")).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "max_length"),
     [("bert", 8), ("bert", 9), ("gpt2", 10), ("marian", 8), ("canine", 8), ("roberta", 12)],
@@ -214,6 +216,7 @@ def test_a_long_text_with_special_tokens_pools_each_from_its_window(
         assert (found <= pool(high, axis=0) + 1e-5).all(), strategy
 
 
+@pytest.mark.slow
 def test_a_word_longer_than_the_model(tiny):
     frame = words_frame([["The", "x" * 40, "barked"], ["y" * 25]])
     path = tiny("bert", max_length=12)

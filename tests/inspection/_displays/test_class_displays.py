@@ -197,6 +197,7 @@ def test_neurons_of_every_class(pyplot, ranker):
     assert _ticks(totals.ax_.yaxis) == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_neurons_of_a_neuron_table(pyplot, ranker):
     by_layer = neuron_table(ranker, by="layer", input_features=NAMES)
     display = NeuronDistributionDisplay.from_frame(by_layer)

@@ -193,6 +193,7 @@ def test_profile_frame_of_evaluation_of_two_components(pyplot, data):
     np.testing.assert_array_equal(drawn, profile["score"])
 
 
+@pytest.mark.slow
 def test_profile_of_a_regressor_names_its_score(pyplot, data):
     X, y, groups = data
     for scoring, name in ((None, "R²"), ("neg_mean_squared_error", "neg mean squared error")):
@@ -286,6 +287,7 @@ def test_curve_of_one_measurement_has_no_spread(pyplot, curve):
     np.testing.assert_array_equal(display.frame["low"], display.frame["high"])
 
 
+@pytest.mark.slow
 def test_curve_of_an_estimator(pyplot, data, curve):
     X, y, groups = data
     probe = make_pipeline(StandardScaler(), LogisticRegression())

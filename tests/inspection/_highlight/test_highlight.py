@@ -196,6 +196,7 @@ def test_model_extractor_pipeline_and_matrix_agree(model):
     np.testing.assert_allclose(by_column["hidden.2.5"], expected["hidden.2.5"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_only_the_layers_asked_for_are_extracted(model, monkeypatch):
     asked = []
     plan = ActivationExtractor._plan
@@ -210,6 +211,7 @@ def test_only_the_layers_asked_for_are_extracted(model, monkeypatch):
     assert asked == [([1], ["mlp", "hidden"], None), (None, ["embedding"], None)]
 
 
+@pytest.mark.slow
 def test_decoder_of_a_model():
     model = make_tiny_model("marian", n_layers=2, hidden_size=8)
     shown = highlight("Dogs bark", model, ["decoder.hidden.1.0", "encoder.hidden.2.3"])

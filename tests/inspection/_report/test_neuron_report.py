@@ -293,6 +293,7 @@ def test_rankers_without_classes_and_selectors_of_scikit_learn(data, words):
     assert np.argmin(arrays["rank"]) == np.argmax(selector.scores_)
 
 
+@pytest.mark.slow
 def test_from_pipeline_takes_words_to_a_report(words, tmp_path):
     pipe = make_pipeline(
         ActivationExtractor(make_tiny_model("bert", n_layers=1, hidden_size=8), cache=tmp_path),

@@ -67,6 +67,7 @@ def test_selectors_bring_their_support_and_names(data):
         neuron_table(selector)
 
 
+@pytest.mark.slow
 def test_rankers_count_their_best(data, lca):
     X, y = data
     ranker = ProbelessRanker(n_neurons=4).fit(X, y)

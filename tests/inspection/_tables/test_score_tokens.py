@@ -122,6 +122,7 @@ def test_tables_of_texts_and_searches(words):
     pd.testing.assert_frame_equal(score_tokens(nested, TEXTS), score_tokens(pipe, TEXTS))
 
 
+@pytest.mark.slow
 def test_a_prefix_belongs_to_the_pipeline(words):
     folder = make_tiny_model("gpt2", hidden_size=16, n_heads=2)
     pipe = fit(
@@ -140,6 +141,7 @@ def test_a_prefix_belongs_to_the_pipeline(words):
     np.testing.assert_allclose(scores["score"], pipe[2:].decision_function(X), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_bad_input_is_named(words):
     folder = make_tiny_model("gpt2", hidden_size=16, n_heads=2)
     y = words["upos"] == "NOUN"

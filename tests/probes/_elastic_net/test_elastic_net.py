@@ -122,6 +122,7 @@ def test_saga_reaches_and_certifies_the_optimum(l1_ratio):
     assert -1e-9 <= found - best <= probe.dual_gap_ <= 1e-6 * found
 
 
+@pytest.mark.slow
 def test_standardize_equals_a_scaler_before():
     X, y = planted()
     X[:, 3] = 7.0
@@ -218,6 +219,7 @@ def variants():
     }, y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(variants()[0]))
 def test_input_of_any_kind_is_accepted_and_not_modified(name):
     given, y = variants()
@@ -240,6 +242,7 @@ def test_outputs_have_the_precision_of_the_input():
     assert probe.predict_proba(X.astype(np.float16)).dtype == np.float32
 
 
+@pytest.mark.slow
 def test_same_random_state_same_bits():
     X, y = planted(3000, 10)
     first, second = (ElasticNetProbeClassifier(random_state=3).fit(X, y) for _ in range(2))

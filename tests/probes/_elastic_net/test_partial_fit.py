@@ -54,6 +54,7 @@ def test_comes_near_the_optimum(kind, number, standardize, l1_ratio):
         assert (probe.predict(X) == fitted.predict(X)).mean() > 0.85
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "number"), _CASES)
 def test_coefficients_of_noise_columns_are_exactly_zero(kind, number):
     X, y = data_of(kind, number)

@@ -136,6 +136,7 @@ def test_the_last_fit_is_that_of_a_plain_probe(kind, plain, number):
     assert_certified(cv, X, y, alpha=cv.alpha_, l1_ratio=cv.l1_ratio_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "plain", "number"), _PAIRS)
 @pytest.mark.parametrize("standardize", [False, True])
 def test_the_grid_starts_where_all_coefficients_vanish(kind, plain, number, standardize):

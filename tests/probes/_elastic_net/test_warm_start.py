@@ -60,6 +60,7 @@ def test_without_warm_start_the_last_solution_is_forgotten(kind, number):
     assert probe.n_iter_ == clone(probe).fit(X, y).n_iter_
 
 
+@pytest.mark.slow
 def test_other_classes_start_afresh():
     X, y = classes_data(300, n_classes=3)
     probe = ElasticNetProbeClassifier(1e-2, warm_start=True, random_state=0, tol=1e-8)

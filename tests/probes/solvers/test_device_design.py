@@ -143,6 +143,7 @@ def test_every_product_is_that_of_the_standardized_matrix(is_kept, weighted, mon
     np.testing.assert_allclose(fine, Z[rows] @ coef.T, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("kind", [ElasticNetProbeClassifier, ElasticNetProbeRegressor])
 def test_fits_are_certified_and_repeat_bit_for_bit(on_device, kind, dtype):
@@ -159,6 +160,7 @@ def test_fits_are_certified_and_repeat_bit_for_bit(on_device, kind, dtype):
     np.testing.assert_array_equal(probe.fit(X, y, sample_weight=weight).coef_, first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["saga", "svrg", "newton", "fista"])
 def test_every_algorithm_reaches_the_same_optimum(on_device, solver):
     X, y = classes_data(2500)

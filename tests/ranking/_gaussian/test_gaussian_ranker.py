@@ -81,6 +81,7 @@ def test_the_rest_follows_by_what_each_tells_alone(criterion):
     assert ranker.single_scores_[ranker.order_[0]] == ranker.single_scores_.max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mean", "variance"])
 def test_planted_neurons_are_found_and_their_copies_are_not(kind):
     planted = make_planted_neurons(
@@ -109,6 +110,7 @@ def test_a_pair_that_tells_only_together_is_completed():
     assert np.diff(ranker.greedy_scores_)[places[0] - 1] > 0.3
 
 
+@pytest.mark.slow
 def test_many_held_out_rows_are_screened_in_stages():
     planted = make_planted_neurons(
         12_000, 80, n_informative=4, n_classes=2, kind="variance", effect=0.5, random_state=0

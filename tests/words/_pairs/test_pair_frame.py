@@ -101,6 +101,7 @@ def test_rows_in_any_order_give_the_same_pairs(words):
         pd.testing.assert_frame_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_matched_negatives_have_the_distances_of_the_arcs(words):
     words = _treebank(60)
     for n in (1, 2):
@@ -114,6 +115,7 @@ def test_matched_negatives_have_the_distances_of_the_arcs(words):
         assert [key in arcs for key in _keys(pairs)] == pairs["is_arc"].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:pair_frame found too few")
 def test_the_distance_alone_does_not_tell_arcs_from_matched_negatives(words):
     words = _treebank(300, seed=3)

@@ -211,6 +211,7 @@ def test_a_label_may_not_be_called_like_a_column_of_the_frame():
         read_parallel(io.StringIO("a\n"), io.StringIO("X\n"), name="word")
 
 
+@pytest.mark.slow
 def test_real_treebank(treebank):
     frame = read_conllu(treebank, feats=["Number"])
     assert len(frame) == 25_147
@@ -220,6 +221,7 @@ def test_real_treebank(treebank):
     assert_rows_verify_themselves(frame)
 
 
+@pytest.mark.slow
 def test_real_treebank_as_it_was_written(treebank):
     frame = read_conllu(treebank, text="natural")
     assert_rows_verify_themselves(frame)
