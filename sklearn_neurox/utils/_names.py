@@ -82,7 +82,7 @@ def parse_neuron_names(names):
     if is_module.any():
         block = pd.to_numeric(modules["component"].str.extract(_BLOCK_IN_PATH)[0]).astype("Int64")
         for column in ("span", "component"):
-            parts[column] = parts[column].fillna(modules[column])
+            parts.loc[is_module, column] = modules.loc[is_module, column]
         parts["layer"] = parts["layer"].fillna(block + 1)
         parts["unit"] = parts["unit"].fillna(pd.to_numeric(modules["unit"]).astype("Int64"))
     parts.insert(0, "neuron", names)

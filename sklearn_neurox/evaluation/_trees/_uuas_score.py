@@ -119,6 +119,8 @@ def _spanning_edges(trees):
     ranks = np.empty(len(order))
     ranks[order] = np.arange(1, len(order) + 1)
     n_words = len(trees.tree_of_word)
-    graph = coo_array((ranks, (trees.low, trees.high)), shape=(n_words, n_words))
+    # SciPy before 1.15 searches only graphs with indices of 32 bits.
+    places = trees.low.astype(np.int32), trees.high.astype(np.int32)
+    graph = coo_array((ranks, places), shape=(n_words, n_words))
     kept = minimum_spanning_tree(graph.tocsr()).data
     return order[kept.astype(np.int64) - 1]
