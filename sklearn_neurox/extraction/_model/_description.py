@@ -67,8 +67,8 @@ def describe(module, of_tensor, overwritten=None):
         Called with the name of a module that holds a tensor, and the tensor; returns a str. None
         for a class.
 
-    overwritten : callable or None, default=None
-        Called with a module; returns the names of its attributes that every pass overwrites.
+    overwritten : Mapping or None, default=None
+        The names of the attributes of a module that every pass overwrites.
 
     Returns
     -------
@@ -81,9 +81,19 @@ def describe(module, of_tensor, overwritten=None):
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def attributes_of(module):
-    """Return the attributes of a module that are not those of every module."""
-    return {name: v for name, v in vars(module).items() if name not in _OF_EVERY_MODULE}
+def place_of(path, tensor):
+    """Describe a tensor by where it is and how often it was changed, without reading it."""
+    if tensor.device.type == "meta":
+        return "meta"
+    return f"{tensor.data_ptr()} {None if tensor.is_inference() else tensor._version}"
+
+
+def attributes_of(modules):
+    """Return the attributes of each module that are not those of every module."""
+    return [
+        {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
+        for module in modules
+    ]
 
 
 def bare(module):
@@ -95,7 +105,7 @@ class _Description:
     """Collects the description of one value after the other in ``parts``."""
 
     def __init__(self, of_tensor, overwritten):
-        self.of_tensor, self.overwritten = of_tensor, overwritten or (lambda module: ())
+        self.of_tensor, self.overwritten = of_tensor, {} if overwritten is None else overwritten
         self.parts, self.path = [], ""
         # Keeping the objects prevents that another one gets the identity of one that is gone.
         self.seen = {}
@@ -186,8 +196,8 @@ class _Description:
         self.add(kind)
         if kind not in self.defaults:
             self.defaults[kind] = _defaults_of(kind)
-        held = {**self.defaults[kind], **attributes_of(module)}
-        skip = _INCIDENTAL | frozenset(self.overwritten(module))
+        held = self.defaults[kind] | attributes_of([module])[0]
+        skip = _INCIDENTAL | self.overwritten.get(module, frozenset())
         if _follows_length(module):
             skip |= {n for n in (*held, *module._buffers) if _ROTARY.fullmatch(n)}
         if "_hf_hook" in held:  # accelerate moves tensors to the device of the computation

@@ -18,7 +18,7 @@ _names: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def overwritten_by(model, run):
-    """Return a function from a module of a model to the names that a pass overwrites in it.
+    """Return a mapping from the modules of a model to the names that a pass overwrites in them.
 
     A model with modules that have not been seen before runs twice, the second time on a longer
     input: ``run`` is called with the model and the number of passes before. What only the first
@@ -33,28 +33,30 @@ def overwritten_by(model, run):
         # A model that cannot run like this says so when it is read.
         with contextlib.suppress(Exception):
             run(model, 0)
-        before = {part: _snapshot(part) for part in new}
+        before = _snapshots(new)
         with contextlib.suppress(Exception):
             run(model, 1)
-        for part in new:
-            after = _snapshot(part)
+        for part, old, after in zip(new, before, _snapshots(new), strict=True):
             _names[part] = frozenset(
-                name for name in after if _identity_of(before[part], name) != after[name][0]
+                name for name in after if _identity_of(old, name) != after[name][0]
             )
-    return lambda part: _names.get(part, frozenset())
+    return _names
 
 
 def _identity_of(snapshot, name):
     return snapshot[name][0] if name in snapshot else None
 
 
-def _snapshot(part):
-    """Return an identity of each attribute and buffer of a module, and what it identifies.
+def _snapshots(parts):
+    """Return an identity of each attribute and buffer of each module, and what it identifies.
 
     Keeping the objects prevents that their identities are given to others.
     """
-    held = {name: value for name, value in part._buffers.items() if value is not None}
-    return {name: _identify(value) for name, value in {**attributes_of(part), **held}.items()}
+    snapshots = []
+    for part, attributes in zip(parts, attributes_of(parts), strict=True):
+        held = {name: value for name, value in part._buffers.items() if value is not None}
+        snapshots.append({name: _identify(value) for name, value in (attributes | held).items()})
+    return snapshots
 
 
 def _identify(value):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Remember facts about a live model only as long as it stays as it is."""
 
-from sklearn_neurox.extraction._model._description import describe
+from sklearn_neurox.extraction._model._description import describe, place_of
 from sklearn_neurox.extraction._model._overwritten import overwritten_by
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 
@@ -38,7 +38,7 @@ def _state_of(model, module, run):
     all each time would cost too much, and what is remembered depends on them only when they are
     degenerate.
     """
-    return describe(module, _place_of, overwritten_by(model, run))
+    return describe(module, place_of, overwritten_by(model, run))
 
 
 def _foreign_hooks(module):
@@ -48,9 +48,3 @@ def _foreign_hooks(module):
         for hook in (*part._forward_hooks.values(), *part._forward_pre_hooks.values())
         if not (getattr(hook, "__module__", None) or "").startswith(_OURS)
     )
-
-
-def _place_of(path, tensor):
-    if tensor.device.type == "meta":
-        return "meta"
-    return f"{tensor.data_ptr()} {None if tensor.is_inference() else tensor._version}"
