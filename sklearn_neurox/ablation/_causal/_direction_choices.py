@@ -77,9 +77,13 @@ def choose_erasure(spec, eraser, how, *, which, n_draws, random_state, gold):
     """
     fills = check_what(spec, eraser, **how, caller=_CALLER)
     (part,) = fills.parts
-    problem = None if gold else (
-        "the labels y are not those that the eraser was fitted on. Fit the eraser on the same "
-        "labels, or on whether they equal 'positive'."
+    problem = (
+        None
+        if gold
+        else (
+            "the labels y are not those that the eraser was fitted on. Fit the eraser on the same "
+            "labels, or on whether they equal 'positive'."
+        )
     )
     if gold and part.block.stack == "encoder" and not {"start", "end"} <= set(gold.words.columns):
         problem = (
