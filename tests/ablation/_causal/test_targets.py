@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from sklearn_neurox.ablation import ConceptEraser, ablate_model, causal_effect
+from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.words import words_frame
 from tests.ablation._causal.one_text import MEASURES, at, random_model, setting
+from tests.ablation.hooks import Hooked
 from tests.extraction.families import WIDTH
 
 pytestmark = [
@@ -170,14 +172,50 @@ def test_labels_come_back_to_the_words_of_the_stack(marian, has_spans):
         np.testing.assert_allclose(found[MEASURES], expected, rtol=1e-5, atol=1e-5)
 
 
+def test_one_source_word_is_set_while_translating(marian):
+    """Set neurons of one word of the source, as Bau et al. (ICLR 2019) do."""
+    model, tokenizer = marian.model, marian.tokenizer
+    texts = ["The old dog", "She saw dogs in the house"]
+    batch = tokenizer(texts, return_tensors="pt", padding=True)
+    row = words_frame([text.split() for text in texts]).iloc[[4]]  # "saw"
+    (token,) = marian.tokens(row.iloc[0])
+    extractor = ActivationExtractor(model, tokenizer=tokenizer)
+
+    def set_units(state):
+        state = state.clone()
+        state[:, [3, 5]] = torch.tensor([4.0, -2.0])
+        return state
+
+    def chosen(past, shape):
+        there = torch.zeros(shape, dtype=torch.bool)
+        there[1, token] = True
+        return there
+
+    names = ["encoder.hidden.1.3", "encoder.hidden.1.5"]
+    setting = {"fill": "mean", "values": [4.0, -2.0], "positions": row}
+    block = model.model.encoder.layers[0]
+    for n_beams in (1, 2):
+        options = {"max_new_tokens": 4, "num_beams": n_beams, "do_sample": False}
+        options |= {"output_logits": True, "return_dict_in_generate": True}
+        with torch.no_grad(), Hooked(block, "output", set_units, chosen).applied() as hooked:
+            expected = model.generate(**batch, **options)
+        assert hooked.n_changed == 1
+        with ablate_model(extractor, names, **setting):
+            found = model.generate(**batch, **options)
+        assert torch.equal(found.sequences, expected.sequences)
+        assert all(map(torch.equal, found.logits, expected.logits))
+        plain = model.generate(**batch, **options)
+        one = slice(n_beams, None)  # the second text alone has changed
+        assert torch.equal(found.logits[0][: one.start], plain.logits[0][: one.start])
+        assert not torch.equal(found.logits[0][one], plain.logits[0][one])
+
+
 def test_generation_with_beams_and_given_states(marian):
     model, tokenizer = marian.model, marian.tokenizer
     inputs = tokenizer(["The old dog"], return_tensors="pt")
     target = tokenizer(["the man barked"], return_tensors="pt")["input_ids"]
     start = torch.tensor([[model.config.decoder_start_token_id]])
     given = {"decoder_input_ids": torch.cat([start, target[:, :-1]], dim=1)}
-    from sklearn_neurox.extraction import ActivationExtractor
-
     extractor = ActivationExtractor(model, tokenizer=tokenizer)
     encoded = model.get_encoder()(**inputs)
     with torch.no_grad(), ablate_model(extractor, ["decoder.hidden.1.*"], positions=WORDS[:3]):
