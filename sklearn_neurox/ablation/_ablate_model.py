@@ -126,7 +126,8 @@ def ablate_model(
         - a frame of rows, with the columns ``text``, ``start`` and ``end`` as for the extractor:
           the tokens of these words, wherever the model reads these texts, and no others. Texts
           without spans stand for all their tokens without the special ones. For the decoder of an
-          encoder-decoder model, also ``target``, ``target_start`` and ``target_end``.
+          encoder-decoder model, also ``target``, ``target_start`` and ``target_end``: the tokens of
+          the target, wherever the encoder reads the text meanwhile.
 
     Returns
     -------

@@ -160,13 +160,20 @@ class RowPositions(Positions):
     caller : str
         The public function, for messages.
 
+    unclear : tuple of (str, str) or None, default=None
+        What is wrong with two inputs that have the same tokens, and what to do, for the message.
+
     Raises
     ------
     ValueError
         If two inputs have the same tokens, but rows have others of each, or other numbers there.
     """
 
-    def __init__(self, tokens, *, numbers=None, caller):
+    def __init__(self, tokens, *, numbers=None, caller, unclear=None):
+        problem, remedy = unclear or (
+            f"the positions given to {caller} are other tokens of each",
+            "Pass the positions of one text at a time.",
+        )
         self.caller = caller
         self._slots, self._text_of, self._unread = {}, {}, {}
         for of_stack in tokens:
@@ -176,9 +183,8 @@ class RowPositions(Positions):
                 if known is not None and (known[0] != slots).any():
                     raise ValueError(
                         f"Two inputs of the model, texts or windows of one, have the same tokens, "
-                        f"but the positions given to {caller} are other tokens of each, and no "
-                        f"input tells which is which. One is {of_stack.rows.texts[text][:60]!r}. "
-                        "Pass the positions of one text at a time."
+                        f"but {problem}, and no input tells which is which. One is "
+                        f"{of_stack.rows.texts[text][:60]!r}. {remedy}"
                     )
                 table[key][context] = slots, {*(known[1] if known else ()), text}
             self._slots[of_stack.stack] = table

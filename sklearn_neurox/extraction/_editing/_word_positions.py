@@ -73,7 +73,12 @@ class LabeledPositions(Positions):
         tokens = TokensOfRows(request, words, stack=stack, caller=caller)
         numbers = np.repeat(codes + 1, np.diff(tokens.ptr))
         self.base = base
-        self.rows = PositionsOfRows(RowPositions([tokens], numbers=numbers, caller=caller))
+        unclear = (
+            "the words have other labels",
+            f"Leave one of them out, or call {caller} without 'gold' in 'which'.",
+        )
+        rows = RowPositions([tokens], numbers=numbers, caller=caller, unclear=unclear)
+        self.rows = PositionsOfRows(rows)
 
     def slots(self, reading):
         """Return the number of the label of each chosen token."""
