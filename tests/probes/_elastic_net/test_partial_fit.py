@@ -77,6 +77,15 @@ def test_weights_count(kind, number):
     assert found < 1.04 * objective_of(best, X, y, sample_weight=weight)
 
 
+def test_weights_of_mean_one_count():
+    X, y = classes_data(40)
+    weight = np.where(np.arange(40) % 2, 0.5, 1.5)
+    first, second = (ElasticNetProbeClassifier(alpha=0.01, random_state=0) for _ in range(2))
+    stream(first, X, y, n_chunks=2, n_times=1, weight=weight)
+    stream(second, X, y, n_chunks=2, n_times=1)
+    assert abs(first.coef_ - second.coef_).max() > 1e-3
+
+
 @pytest.mark.slow
 def test_a_dict_of_class_weights_counts():
     X, y = classes_data(2000)
