@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binomtest, kstest, ttest_1samp
 from sklearn.metrics import get_scorer
 
-from sklearn_neurox.evaluation._layers._group_bootstrap import (
+from sklearn_neurox.evaluation._layers._paired_tests import (
     compare_pairs,
     group_counts,
     holm,

@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 from sklearn_neurox.evaluation import layer_profile
-from sklearn_neurox.evaluation._layers._group_bootstrap import group_counts
+from sklearn_neurox.evaluation._layers._paired_tests import group_counts
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.utils._names import neuron_names
 
