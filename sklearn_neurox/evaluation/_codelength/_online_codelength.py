@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Sequence
 from numbers import Integral
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,33 +8,23 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
-from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
+from sklearn_neurox.evaluation._fits import run_fits
+from sklearn_neurox.evaluation._label_costs import (
+    check_has_probabilities,
+    label_costs,
+    labeled_rows,
+)
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts
-from sklearn_neurox.utils._labels import check_groups, check_no_missing_labels
+from sklearn_neurox.utils._labels import check_groups
 from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
 # The fractions used in the paper.
 _FRACTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
-# Probability that is mixed in for each class: a label that the probe rules out costs 52 bits, and a
-# label that it is certain of costs almost nothing.
-_FLOOR = np.finfo(np.float64).eps
-
-
-class _Rows(NamedTuple):
-    """The rows to encode, and the order in which to encode them."""
-
-    X: object
-    y: np.ndarray
-    codes: np.ndarray
-    classes: np.ndarray
-    groups: np.ndarray | None
-    order: np.ndarray
 
 
 @validate_params(
@@ -189,24 +178,17 @@ def online_codelength(
     2000.0 True False
     2000.0 False True
     """
-    if not hasattr(estimator, "predict_proba"):
-        raise TypeError(
-            f"online_codelength needs class probabilities, but {type(estimator).__name__} has no "
-            "'predict_proba'. Use a probe that has it, or wrap this one in "
-            "CalibratedClassifierCV."
-        )
+    check_has_probabilities(estimator, "online_codelength")
     X, y, groups = map(to_pandas, (X, y, groups))
     check_consistent_length(X, y, groups)
     check_row_order(X, y)
     check_row_order(X, groups, names=("X", "groups"))
     check_groups(groups, "online_codelength")
-    labels, codes, known = _check_labels(y, classes)
-    n_encoded = _check_fractions(fractions, len(labels))
-    order, ends = _blocks(len(labels), groups, n_encoded, shuffle, random_state)
-    group_of_row = None if groups is None else np.asarray(groups)
-    rows = _Rows(X, labels, codes, known, group_of_row, order)
-    costs = _costs(estimator, rows, ends, decompose, n_jobs, verbose)
-    return _code(costs, ends, len(known), decompose, units)
+    rows = labeled_rows(X, y, classes, groups, caller="online_codelength")
+    n_encoded = _check_fractions(fractions, len(rows.y))
+    order, ends = _blocks(len(rows.y), groups, n_encoded, shuffle, random_state)
+    costs = _costs(estimator, rows, order, ends, decompose, n_jobs, verbose)
+    return _code(costs, ends, len(rows.classes), decompose, units)
 
 
 def _check_fractions(fractions, n_samples):
@@ -221,26 +203,6 @@ def _check_fractions(fractions, n_samples):
             "all rows."
         )
     return values
-
-
-def _check_labels(y, classes):
-    check_no_missing_labels(y)
-    check_classification_targets(y)
-    labels = np.asarray(y)
-    known = np.unique(labels if classes is None else np.asarray(classes))
-    if len(known) < 2:
-        raise ValueError(
-            f"online_codelength needs at least two classes, got {known.tolist()}: labels that are "
-            "all the same carry no information."
-        )
-    codes = np.searchsorted(known, labels)
-    wrong = known[np.minimum(codes, len(known) - 1)] != labels
-    if wrong.any():
-        raise ValueError(
-            f"y has the label {labels[wrong].tolist()[0]!r} at row {int(wrong.argmax())}, which "
-            f"is not in 'classes' ({wrong.sum()} such rows). Add it to 'classes', or drop the rows."
-        )
-    return labels, codes, known
 
 
 def _blocks(n_samples, groups, n_encoded, shuffle, random_state):
@@ -264,29 +226,22 @@ def _blocks(n_samples, groups, n_encoded, shuffle, random_state):
     return order, np.unique(stops[reached])
 
 
-def _costs(estimator, rows, ends, decompose, n_jobs, verbose):
+def _costs(estimator, rows, order, ends, decompose, n_jobs, verbose):
     blocks = [(end, slice(end, stop)) for end, stop in zip(ends[:-1], ends[1:], strict=True)]
     if decompose:
         blocks.append((ends[-1], slice(0, ends[-1])))
-    jobs = [delayed(_cost)(estimator, rows, end, block) for end, block in blocks]
+    jobs = [delayed(_cost)(estimator, rows, order[:end], order[block]) for end, block in blocks]
     return run_fits(jobs, n_jobs, verbose)
 
 
-def _cost(estimator, rows, end, block):
-    """Fit to the rows before an end; return the bits of a block and its number of new labels."""
-    train, sent = rows.order[:end], rows.order[block]
-    seen = np.unique(rows.codes[train])
-    column = pd.Index(seen).get_indexer(rows.codes[sent])  # -1 if no training row has the label
-    is_seen = column >= 0
-    chosen = np.ones(len(sent))
-    if len(seen) > 1:
-        proba = _probabilities(estimator, rows, train, sent, rows.classes[seen])
-        chosen = np.take_along_axis(proba, np.maximum(column, 0)[:, None], axis=1)[:, 0]
-    n_unseen, n_classes = len(rows.classes) - len(seen), len(rows.classes)
-    escape = n_unseen / (len(train) + n_classes)
-    chosen = np.where(is_seen, (1 - escape) * chosen, escape / max(1, n_unseen))
-    chosen = (1 - n_classes * _FLOOR) * chosen + _FLOOR
-    return float(-np.log2(chosen).sum()), int((~is_seen).sum())
+def _cost(estimator, rows, train, sent):
+    """Fit to the rows before a block; return the bits of the block and its number of new labels."""
+    note = (
+        f"online_codelength was fitting the probe to the first {len(train)} rows. If these are "
+        "too few for it, use a larger first fraction in 'fractions'."
+    )
+    bits, is_seen = label_costs(estimator, rows, train, sent, note=note)
+    return float(bits.sum()), int((~is_seen).sum())
 
 
 def _code(costs, ends, n_classes, decompose, units):
@@ -317,27 +272,3 @@ def _code(costs, ends, n_classes, decompose, units):
         units=units,
         blocks=blocks,
     )
-
-
-def _probabilities(estimator, rows, train, sent, classes):
-    try:
-        probe = fit_on_rows(estimator, rows.X, rows.y, rows.groups, train)
-    except ValueError as error:
-        error.add_note(
-            f"online_codelength was fitting the probe to the first {len(train)} rows. If these are "
-            "too few for it, use a larger first fraction in 'fractions'."
-        )
-        raise
-    proba = np.asarray(probe.predict_proba(take_rows(rows.X, sent)), dtype=np.float64)
-    if not np.array_equal(probe.classes_, classes):
-        raise ValueError(
-            f"The probe was fitted to the classes {classes.tolist()}, but has the classes "
-            f"{np.asarray(probe.classes_).tolist()}."
-        )
-    if not np.isfinite(proba).all() or (proba < 0).any():
-        raise ValueError(
-            f"{type(estimator).__name__}, fitted to {len(train)} rows, predicted probabilities "
-            "that are negative or not finite, which cannot encode labels."
-        )
-    # Probabilities in single precision sum to 1 only roughly, which is not a valid code.
-    return proba / proba.sum(axis=1, keepdims=True)
