@@ -13,12 +13,16 @@ from sklearn_neurox.utils._group_intervals import group_mean
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
 from sklearn_neurox.utils._validation import check_row_order
 
+# What identifies an outcome of one measurement, in the frames of evaluators.
+_KEYS = ("repeat", "fold", "block", "row")
+
 
 @validate_params(
     {
         "outcomes_a": ["array-like"],
         "outcomes_b": ["array-like"],
         "groups": ["array-like", None],
+        "outcome": [str],
         "method": [StrOptions({"groups", "splits"})],
         "confidence": [Interval(Real, 0, 1, closed="neither")],
     },
@@ -29,6 +33,7 @@ def compare(
     outcomes_b: ArrayLike | pd.DataFrame,
     groups: ArrayLike | None = None,
     *,
+    outcome: str = "outcome",
     method: str = "groups",
     confidence: float = 0.95,
 ) -> pd.Series:
@@ -42,12 +47,16 @@ def compare(
     outcomes_a, outcomes_b : array-like of shape (n_words,) or DataFrame
         One number or bool per word for each of the two: whether the prediction is correct, its
         loss, a rank. Or the rows of one measurement from a frame that an evaluator returns with
-        ``return_words=True``: its columns ``outcome``, ``row``, ``group``, ``fold`` and ``n_train``
-        are read, and the two are paired by ``row`` and ``fold`` (and ``repeat``, if present).
+        ``return_words=True``: its columns ``row``, ``group`` and ``outcome`` are read, and
+        ``fold``, ``repeat``, ``block`` and ``n_train`` if present. The two frames are paired by
+        row, fold, repeat and block, whatever their order.
         `sklearn_neurox.inspection.predictions_frame` has ``correct``.
 
     groups : array-like of shape (n_words,) or None, default=None
         The group of each word, such as its text. None takes those of the frames.
+
+    outcome : str, default="outcome"
+        Column of the frames to compare, such as ``"loss_change"`` of those of `causal_effect`.
 
     method : {"groups", "splits"}, default="groups"
         What varies: ``"groups"`` compares the groups of words; ``"splits"`` compares the mean
@@ -128,7 +137,7 @@ def compare(
     """
     folds = n_train = None
     if isinstance(outcomes_a, pd.DataFrame) and isinstance(outcomes_b, pd.DataFrame):
-        outcomes_a, outcomes_b, own, folds, n_train = _paired(outcomes_a, outcomes_b)
+        outcomes_a, outcomes_b, own, folds, n_train = _paired(outcomes_a, outcomes_b, outcome)
         groups = own if groups is None else groups
     if groups is None:
         raise ValueError(
@@ -185,6 +194,8 @@ def paired_test(differences, codes, inflation, confidence, *, size=1.0):
     ``inflation`` multiplies the variance; ``size`` is that of the numbers that were subtracted.
     """
     found = group_mean(differences, codes)
+    if np.isnan(found.mean):
+        return PairedTest(*[np.nan] * 5)
     error = np.sqrt(inflation) * found.error
     # Below this width, only rounding makes the groups differ.
     if not error > 1e-13 * size:
@@ -230,28 +241,28 @@ def _across_splits(a, b, folds, n_train, confidence):
     return _t_test(difference, error, n_splits - 1, confidence), means
 
 
-def _paired(frame_a, frame_b):
+def _paired(frame_a, frame_b, outcome):
     """Pair two frames of outcomes; return both outcomes, and the groups, folds and n_train."""
-    needed = ["row", "fold", "n_train", "group", "outcome"]
-    for name, frame in (("outcomes_a", frame_a), ("outcomes_b", frame_b)):
-        lacking = [column for column in needed if column not in frame.columns]
+    frames = {"outcomes_a": frame_a, "outcomes_b": frame_b}
+    for name, frame in frames.items():
+        lacking = [one for one in ("row", "group", outcome) if one not in frame.columns]
         if lacking:
             raise ValueError(
                 f"The frame {name} of compare lacks the columns {lacking}. Pass a frame that an "
                 "evaluator returns with return_words=True, or an array of outcomes."
             )
-        keys = [key for key in ("repeat", "fold", "row") if key in frame.columns]
+    keys = [key for key in _KEYS if key in frame_a and key in frame_b]
+    for name, frame in frames.items():
         repeated = frame.duplicated(keys)
         if repeated.any():
             raise ValueError(
                 f"The frame {name} of compare has several outcomes of row "
-                f"{frame.loc[repeated, 'row'].iloc[0]} in the same fold. Keep those of one "
-                "measurement, such as words[words['name'] == 'hidden.3'], or average them first: "
+                f"{frame.loc[repeated, 'row'].iloc[0]}. Keep those of one measurement, such as "
+                "words[words['name'] == 'hidden.3'], or average them first, such as over draws: "
                 f"words.groupby({[*keys, 'n_train', 'group']}, as_index=False, sort=False)"
-                "['outcome'].mean()."
+                f"[{outcome!r}].mean()."
             )
-    keys = [key for key in ("repeat", "fold", "row") if key in frame_a and key in frame_b]
-    a, b = frame_a.set_index(keys)["outcome"], frame_b.set_index(keys)["outcome"]
+    a, b = frame_a.set_index(keys)[outcome], frame_b.set_index(keys)[outcome]
     unpaired = a.index.symmetric_difference(b.index)
     if len(unpaired):
         first = dict(zip(keys, np.atleast_1d(unpaired[0]), strict=True))
@@ -260,10 +271,13 @@ def _paired(frame_a, frame_b):
             f"{len(unpaired)} are in one only, the first {first}. Measure both with the same cv "
             "and groups."
         )
-    folds = pd.MultiIndex.from_frame(frame_a[[*keys[:-1]]])
-    n_train = frame_a["n_train"].to_numpy(dtype=np.float64)
     groups = None if frame_a["group"].isna().all() else frame_a["group"].to_numpy()
-    return a.to_numpy(), b.reindex(a.index).to_numpy(), groups, folds, n_train
+    outcomes = a.to_numpy(), b.reindex(a.index).to_numpy(), groups
+    of_fold = [key for key in keys if key in ("repeat", "fold")]
+    if not of_fold or "n_train" not in frame_a:
+        return *outcomes, None, None
+    folds = frame_a.groupby(of_fold, sort=False).ngroup().to_numpy()
+    return *outcomes, folds, frame_a["n_train"].to_numpy(dtype=np.float64)
 
 
 def _numbers(outcomes, name):

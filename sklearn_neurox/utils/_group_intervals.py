@@ -29,8 +29,8 @@ class GroupMean(NamedTuple):
 def group_mean(totals, groups, sizes=None):
     """Estimate a mean, its standard error, and the degrees of freedom of that error.
 
-    See `mean_interval` for the parameters and the formulas. Without groups or sizes, everything is
-    NaN; with one group, the error is.
+    See `mean_interval` for the parameters and the formulas. Without groups or if a total is NaN,
+    everything is NaN; with one group, the error is.
     """
     totals = np.asarray(totals, dtype=np.float64)
     sizes = np.ones(len(totals)) if sizes is None else np.asarray(sizes, dtype=np.float64)
@@ -38,7 +38,7 @@ def group_mean(totals, groups, sizes=None):
     total, size = total[size > 0], size[size > 0]
     n_groups = len(size)
     mean = total.sum() / size.sum() if n_groups else np.nan
-    if n_groups < 2:
+    if n_groups < 2 or np.isnan(mean):
         return GroupMean(mean, np.nan, np.nan, n_groups)
     residuals = total - mean * size
     # BLAS's norm does not square large numbers.
