@@ -194,7 +194,8 @@ def online_codelength(
 
     With ``alpha``, the penalty of each block is the one that encodes the last quarter of the groups
     before the block in the fewest bits, by a probe fitted to the first three quarters; then a probe
-    with this penalty is fitted to all of them. The receiver of the code knows all of these labels.
+    with this penalty is fitted to all of them. Penalties are tried from strong to weak, until two
+    in a row are no better than the best. The receiver of the code knows all of these labels.
     A fixed penalty is too strong for some blocks and too weak for others, which lengthens the code
     by an amount that says nothing about the activations and depends on how many bits the labels
     need.
