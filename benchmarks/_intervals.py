@@ -20,11 +20,11 @@ def run(quick=False):
     """Run all simulations; return a table each."""
     return {
         "coverage of 95% intervals of the accuracy (texts of 3 to 24 words)": coverage(
-            200 if quick else 10_000, (10, 30) if quick else (10, 30, 100, 400)
+            100 if quick else 10_000, (10, 30) if quick else (10, 30, 100, 400)
         ),
-        "coverage of 95% intervals of other metrics": coverage_of_metrics(40 if quick else 1000),
+        "coverage of 95% intervals of other metrics": coverage_of_metrics(20 if quick else 1000),
         "share of p-values below .05 for two equally good layers": type_one_error(
-            40 if quick else 1000, (10,) if quick else (10, 30, 100)
+            15 if quick else 1000, (10,) if quick else (10, 30, 100)
         ),
     }
 

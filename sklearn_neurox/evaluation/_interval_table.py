@@ -112,7 +112,13 @@ def interval_table(
     >>> interval_table(of_words, by="which").round(2)
     """
     by = [] if by is None else [by] if isinstance(by, str) else list(by)
-    words = read_frame(words, [*by, "group", outcome], caller="interval_table")
+    words = read_frame(words, caller="interval_table")
+    lacking = [column for column in (*by, "group", outcome) if column not in words.columns]
+    if lacking:
+        raise ValueError(
+            f"The frame of interval_table lacks the columns {lacking}; it has "
+            f"{list(words.columns)}. Pass a frame that an evaluator returns with return_words=True."
+        )
     check_no_missing_groups(words["group"], "interval_table")
     values = words[outcome].to_numpy(dtype=np.float64)
     wrong = np.flatnonzero(~np.isfinite(values))
