@@ -110,6 +110,11 @@ def interval_table(
     ...     retrain=False, random_state=0, return_words=True
     ... )
     >>> interval_table(of_words, by="which").round(2)
+        which  score   low  high  n_words  n_groups
+    0     all   0.84  0.81  0.87      600       100
+    1     top   0.91  0.88  0.93      600       100
+    2  bottom   0.28  0.25  0.32      600       100
+    3  random   0.39  0.36  0.41      600       100
     """
     by = [] if by is None else [by] if isinstance(by, str) else list(by)
     words = read_frame(words, caller="interval_table")

@@ -91,6 +91,7 @@ def test_layers_and_baselines():
     assert found["difference"] > 0.1 and found["n_groups"] == 24 and found["n_words"] == N
 
 
+@pytest.mark.slow
 def test_ablation_and_sparse_probes():
     options = {"fractions": [2], "n_draws": 2, "random_state": 0, "return_words": True}
     curve, words = ablation_curve(PROBE, X, Y, **options, **FOLDS)
@@ -123,6 +124,7 @@ def test_ablation_and_sparse_probes():
     )
 
 
+@pytest.mark.slow
 def test_selectivity_averages_draws():
     options = {"types": WORDS["word"], "return_words": True, **FOLDS}
     table, words = selectivity_score(PROBE, X, Y, n_draws=3, random_state=5, **options)
@@ -191,6 +193,7 @@ def test_the_penalty_of_each_block_is_that_of_the_best_code_of_the_rows_before()
         online_codelength(probe, X, Y, alpha=[-1.0], **options)
 
 
+@pytest.mark.slow
 def test_without_groups_or_a_scorer_of_scikit_learn_there_is_no_interval():
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*no groups.*")

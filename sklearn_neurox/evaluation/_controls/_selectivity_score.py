@@ -176,7 +176,9 @@ def selectivity_score(
     ...     LogisticRegression(), X, y, types=types, cv=2, groups=range(2000)
     ... )
     >>> scores[["task", "control", "selectivity", "low", "high", "ceiling"]].round(1)
-       fold  task  control  selectivity  seen  ceiling
+       task  control  selectivity  low  high  ceiling
+    0   1.0      0.7          0.3  0.3   0.3      1.0
+    1   1.0      0.7          0.3  0.3   0.4      1.0
     """
     X, y, control_y, types, groups = map(to_pandas, (X, y, control_y, types, groups))
     check_consistent_length(X, types, groups)

@@ -231,7 +231,7 @@ def layer_profile(
        layer  score   low  high  p_value
     0      0   0.56  0.51  0.62      0.0
     1      1   0.93  0.91  0.95      NaN
-    2      2   0.52  0.47  0.58      0.0
+    2      2   0.52  0.46  0.57      0.0
     """
     X, labels, groups = _read_rows(X, y, groups)
     estimator, features = split_pipeline(estimator, features)
