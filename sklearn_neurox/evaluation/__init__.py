@@ -10,6 +10,7 @@ from sklearn_neurox.evaluation._controls._control_labels import control_labels
 from sklearn_neurox.evaluation._controls._control_task_classifier import ControlTaskClassifier
 from sklearn_neurox.evaluation._controls._selectivity_score import selectivity_score
 from sklearn_neurox.evaluation._controls._selectivity_scorer import SelectivityScorer
+from sklearn_neurox.evaluation._information._v_information import v_information
 from sklearn_neurox.evaluation._layers._layer_profile import layer_profile
 from sklearn_neurox.evaluation._leakage_report import leakage_report
 from sklearn_neurox.evaluation._ranking_agreement import ranking_agreement
@@ -41,4 +42,5 @@ __all__ = [
     "sparse_probing_curve",
     "svcca",
     "uuas_score",
+    "v_information",
 ]

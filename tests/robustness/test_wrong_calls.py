@@ -107,6 +107,7 @@ def _right_calls(folder):
         "sparse_probing_curve": {"X": X, "y": Y, "n_neurons": 1, "estimator": probe, **folds},
         "svcca": {"X": X, "Y": X},
         "uuas_score": _distances(),
+        "v_information": {"estimator": probe, "X": X, "y": Y, **folds},
         "ActivationCache": {"folder": path},
         "chat_frame": {"chats": [[{"role": "assistant", "content": "One"}]], "tokenizer": chat},
         "score_tokens": {"pipeline": _scored(model, words), "texts": ["One text", "Another"]},
