@@ -13,6 +13,7 @@ _SUITES = (
     "extraction",
     "gpu",
     "growth",
+    "information",
     "memory",
     "mutation",
     "probes",
