@@ -16,6 +16,7 @@ _SUITES = (
     "information",
     "memory",
     "mutation",
+    "pareto",
     "probes",
     "ranking",
     "report",

@@ -99,6 +99,8 @@ def _right_calls(folder):
         "leakage_report": {"words": words, **folds},
         "maxcorr": {"X": X, "Y": X},
         "online_codelength": {"estimator": probe, "X": X, "y": Y, "groups": GROUPS},
+        "pareto_curve": {"X": X, "y": Y, "alphas": [0.1], **folds},
+        "pareto_hypervolume": {"complexity": [0, 1, 2], "score": [0.1, 0.2, 0.3]},
         "pwcca": {"X": X, "Y": X},
         "ranking_agreement": {"rankings": {"a": ranker, "b": ranker}},
         "selectivity_score": {
