@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-import warnings
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 
@@ -158,6 +157,7 @@ def pareto_curve(
     check_classification_targets(y)
     labels = np.asarray(y)
     probe = clone(estimator or LowRankProbeClassifier()).set_params(warm_start=True)
+    probe._validate_params()
     scorer = check_scoring(probe, scoring=scoring)
     alphas = _descending(alphas)
     groups = None if groups is None else np.asarray(groups)
@@ -190,10 +190,8 @@ def _path(probe, X, y, train, test, alphas, scorer, number):
     constant = DummyClassifier(strategy="prior").fit(X[train], y[train])
     rows = [(np.inf, 0, 0.0, score_fold(scorer, constant, X[test], y[test], where=where))]
     for alpha in alphas:
-        with warnings.catch_warnings():
-            # A probe of rank 0 is a point of the curve.
-            warnings.filterwarnings("ignore", message="All coefficients are zero")
-            probe.set_params(alpha=alpha).fit(X[train], y[train])
+        # A probe of rank 0 is a point of the curve like others, and no reason to warn.
+        probe.set_params(alpha=alpha)._fit(X[train], y[train])
         score = score_fold(scorer, probe, X[test], y[test], where=where)
         rows.append((alpha, probe.rank_, probe.nuclear_norm_, score))
     names = ["alpha", "rank", "nuclear_norm", "score"]

@@ -190,6 +190,16 @@ class LowRankProbeClassifier(ProbeClassifierMixin, LinearProbeMixin, BaseEstimat
         UserWarning
             If all coefficients are zero, or a class has no sample of positive weight.
         """
+        self._fit(X, y, sample_weight)
+        if not self.rank_:
+            warn_user(
+                f"All coefficients are zero, because alpha={self.alpha:.6g} is not below "
+                f"alpha_max_={self.alpha_max_:.6g}. Use a smaller alpha."
+            )
+        return self
+
+    def _fit(self, X, y, sample_weight=None):
+        """Fit without a warning that all coefficients are zero."""
         from sklearn_neurox.probes.solvers._certified import CertifiedSolver
         from sklearn_neurox.probes.solvers._nuclear_penalty import NuclearPenalty
         from sklearn_neurox.probes.solvers._problem import build_problem
@@ -217,7 +227,6 @@ class LowRankProbeClassifier(ProbeClassifierMixin, LinearProbeMixin, BaseEstimat
             problem, tol=self.tol, max_iter=self.max_iter, random_state=order, solver="fista"
         )
         self._set_solution(solver.solve(self._start(problem)), problem, targets)
-        return self
 
     def _set_solution(self, solution, problem, targets):
         point = solution.point
@@ -237,11 +246,6 @@ class LowRankProbeClassifier(ProbeClassifierMixin, LinearProbeMixin, BaseEstimat
                 f"duality gap is {solution.gap:.3g}, but tol requires {solution.target:.3g}. "
                 "Increase max_iter, or increase alpha, which makes the problem easier.",
                 ConvergenceWarning,
-            )
-        elif not self.rank_:
-            warn_user(
-                f"All coefficients are zero, because alpha={self.alpha:.6g} is not below "
-                f"alpha_max_={self.alpha_max_:.6g}. Use a smaller alpha."
             )
 
     def _log_odds(self, X):

@@ -17,6 +17,7 @@ def _data(n_samples=300, seed=0):
     return X, np.array(list("abcd"))[y], rng.randint(40, size=n_samples)
 
 
+@pytest.mark.slow
 def test_a_curve_holds_probes_that_are_fitted_by_hand():
     X, y, groups = _data()
     probe = LowRankProbeClassifier(tol=1e-7, max_iter=5000)
@@ -64,9 +65,10 @@ def test_ranks_and_other_scores_can_decide_what_is_efficient():
     assert curve.loc[0, "score"] == pytest.approx(-log_loss(y[test], prior))
 
 
+@pytest.mark.slow
 def test_the_hypervolume_is_the_mean_over_a_fine_grid_of_budgets():
     rng = np.random.RandomState(0)
-    for n_probes in (1, 2, 7, 30):
+    for n_probes in (1, 2, 7):
         places, scores = rng.rand(n_probes).round(2) * 5, rng.rand(n_probes)
         for largest in (None, 3.0, 8.0):
             budgets = (
@@ -74,7 +76,7 @@ def test_the_hypervolume_is_the_mean_over_a_fine_grid_of_budgets():
             )
             best = [max(scores[places <= c], default=0.0) for c in budgets]
             found = pareto_hypervolume(places, scores, max_complexity=largest)
-            assert found == pytest.approx(np.mean(best), abs=1e-3)
+            assert found == pytest.approx(np.mean(best), abs=2e-3)
 
 
 def test_the_hypervolume_by_hand():
@@ -99,6 +101,10 @@ def test_the_hypervolume_by_hand():
             "'alphas' .* positive numbers",
         ),
         (lambda X, y, g: pareto_curve(X, X[:, 0], groups=g), "Unknown label type: continuous"),
+        (
+            lambda X, y, g: pareto_curve(X, y, groups=g, estimator=LowRankProbeClassifier(tol=-1)),
+            "'tol' parameter of",
+        ),
         (lambda X, y, g: pareto_curve(np.full_like(X, np.nan), y, groups=g), "contains NaN"),
         (lambda X, y, g: pareto_hypervolume([-1], [0.5]), "must not be negative, got -1"),
         (lambda X, y, g: pareto_hypervolume([0], [0.5]), "Pass 'max_complexity'"),
