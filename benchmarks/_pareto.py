@@ -31,7 +31,7 @@ def run(*, quick: bool = False) -> dict[str, pd.DataFrame]:
     y, groups = words["upos"], words["text"]
     folds = list(GroupKFold(5).split(words, y, groups))[:1]
     tables, rows = {}, []
-    for weights in ("trained", "random"):
+    for weights in ("pretrained", "random"):
         for layer in (2,) if quick else (0, 2, 6):
             extractor = ActivationExtractor(demo_model_path(), layers=[layer], weights=weights)
             X = SubwordAggregator("last").fit_transform(extractor.fit_transform(words))
