@@ -116,6 +116,7 @@ def _right_calls(folder):
         "token_frame": {"texts": ["One text", "Another"], "tokenizer": model},
         "TorchModel": {"module": _module(), "encode": _encode},
         "NeuronReport": {"ranker": ranker, "X": X, "y": Y, "words": words},
+        "compositional_explanations": {"X": X, "concepts": words[["upos"]]},
         "highlight": {"words": words, "activations": X, "neurons": [0]},
         "neuron_summary": {"estimator": ranker, "X": X, "y": Y, "words": words},
         "neuron_table": {"selection": ranker, "n_neurons": 2, "n_layers": 2},
