@@ -202,7 +202,6 @@ def v_information(
     check_groups(groups, _CALLER)
     if groups is not None:
         check_no_missing_groups(groups, _CALLER)
-    index = next((rows.index for rows in (X, y) if hasattr(rows, "iloc")), pd.RangeIndex(len(y)))
     with_X = labeled_rows(X, y, classes, groups, caller=_CALLER)
     without, reference = with_X, None
     if baseline is not None:
@@ -215,7 +214,7 @@ def v_information(
         for probe, rows in ((reference, without), (estimator, with_X))
     ]
     costs = [bits for bits, _ in run_fits(jobs, n_jobs, verbose)]
-    words = _words(with_X, folds, costs, index)
+    words = _words(with_X, folds, costs, _index(X, y))
     return (_summary(words, confidence), words) if return_words else _summary(words, confidence)
 
 
@@ -252,6 +251,12 @@ def _check_is_matrix(values, name):
             "word if there is a baseline. Encode words or labels as columns, for example with "
             "sklearn.preprocessing.OneHotEncoder, and pass a single column as values[:, None]."
         )
+
+
+def _index(X, y):
+    """Return the index of X or else of y, or a plain one."""
+    tables = (rows for rows in (X, y) if isinstance(rows, pd.DataFrame | pd.Series))
+    return next((rows.index for rows in tables), pd.RangeIndex(len(y)))
 
 
 def _words(rows, folds, costs, index):
