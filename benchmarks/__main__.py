@@ -15,6 +15,7 @@ _SUITES = (
     "growth",
     "memory",
     "mutation",
+    "pairs",
     "probes",
     "ranking",
     "report",
@@ -22,7 +23,7 @@ _SUITES = (
     "trace",
 )
 # Run only when asked for by name: they need a decoder, a card, or hours.
-_ON_REQUEST = {"causal", "gpu", "growth", "mutation"}
+_ON_REQUEST = {"causal", "gpu", "growth", "mutation", "pairs"}
 
 
 def main():

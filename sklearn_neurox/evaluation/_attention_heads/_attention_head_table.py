@@ -166,17 +166,17 @@ def attention_head_table(
     for name, rows in (("X", X), ("groups", groups)):
         check_row_order(pairs, rows, names=("pairs", name))
     pairs = read_frame(pairs, _COLUMNS, caller=_CALLER, name="pairs").reset_index(drop=True)
-    X, names = check_activations(X, input_features=input_features, caller=_CALLER)
-    names = np.array([f"x{i}" for i in range(X.shape[1])]) if names is None else names
+    weights, names = check_activations(X, input_features=input_features, caller=_CALLER)
+    names = np.array([f"x{i}" for i in range(weights.shape[1])]) if names is None else names
     is_arc, relation = _labels(pairs)
     groups = pairs["text"] if groups is None else groups
-    folds = make_folds(cv, X, relation.astype(str), groups, classes=False, caller=_CALLER)
+    folds = make_folds(cv, weights, relation.astype(str), groups, classes=False, caller=_CALLER)
     candidates = Candidates(pairs, is_arc, _CALLER)
     codes = pd.factorize(np.asarray(groups, dtype=object))[0]
     _check_groups(codes, candidates)
     offsets, by_offset = _offsets(pairs["distance"].to_numpy()[candidates.arcs])
     task = _Task(candidates, folds, codes, confidence)
-    sides = (candidates.picked(X), names), (by_offset, offsets)
+    sides = (candidates.picked(weights), names), (by_offset, offsets)
     parts = [
         _score(task, sides, label, arcs)
         for label, arcs in _relations(relation[candidates.arcs], candidates.word, min_count)
