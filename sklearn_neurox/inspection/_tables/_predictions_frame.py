@@ -10,8 +10,8 @@ from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._validation import check_row_order
 
-_WHERE = ("word", "other_word", "sentence_id", "position", "other_position")
-_WHERE += ("text", "start", "end", "other_start", "other_end")
+_WHERE = ["word", "other_word", "sentence_id", "position", "other_position"]
+_WHERE += ["text", "start", "end", "other_start", "other_end"]
 
 
 @validate_params(
