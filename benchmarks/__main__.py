@@ -17,6 +17,7 @@ _SUITES = (
     "intervals",
     "memory",
     "mutation",
+    "pairs",
     "pareto",
     "probes",
     "ranking",
@@ -25,7 +26,7 @@ _SUITES = (
     "trace",
 )
 # Run only when asked for by name: they need a decoder, a card, or hours.
-_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation"}
+_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation", "pairs"}
 
 
 def main():
