@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.probes._elastic_net._epoch_callbacks import EpochWatch
+from sklearn_neurox.probes._elastic_net._free_shifts import has_free_shift
 from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._validation import check_matrix
@@ -144,6 +145,19 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
         # A later `partial_fit` must not continue the stream that preceded this fit.
         self.__dict__.pop("_stream", None)
         self._warn(solution, alpha, l1_ratio)
+        if alpha and l1_ratio == 1 and targets.scores_can_shift:
+            self._warn_about_free_shifts(coef)
+
+    def _warn_about_free_shifts(self, coef):
+        n_free = np.count_nonzero(has_free_shift(coef))
+        if n_free:
+            warn_user(
+                f"With l1_ratio=1 and an even number of classes, {len(coef)}, the solution is not "
+                f"unique: in {n_free} of {coef.shape[1]} columns, a constant can be added to the "
+                "weights of all classes without a change of the predictions or of the objective. "
+                "Rankings by these weights, and which of them are zero, depend on the solver and "
+                "the random_state. Use a smaller l1_ratio, such as 0.9."
+            )
 
     def _warn(self, solution, alpha, l1_ratio):
         if solution.has_no_optimum:
