@@ -19,6 +19,7 @@ _SUITES = (
     "ranking",
     "report",
     "subset",
+    "tolerance",
     "trace",
 )
 # Run only when asked for by name: they need a decoder, a card, or hours.

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Shifts of a column's weights that leave the objective of a multinomial lasso unchanged."""
 
-import numpy as np
-
 
 def has_free_shift(coef):
     """Mark the columns to whose weights, of shape (n_classes, n_columns), a constant can be added.
