@@ -17,6 +17,7 @@ _SUITES = (
     "intervals",
     "memory",
     "mutation",
+    "pairs",
     "papers",
     "pareto",
     "probes",
@@ -27,7 +28,7 @@ _SUITES = (
     "trace",
 )
 # Run only when asked for by name: they need a decoder, a card, or hours.
-_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation", "papers"}
+_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation", "pairs", "papers"}
 
 
 def main():

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Evaluation of probes, and similarity of representations and of rankings."""
 
+from sklearn_neurox.evaluation._attention_heads._attention_head_table import (
+    attention_head_table,
+)
 from sklearn_neurox.evaluation._baselines._baseline_table import baseline_table
 from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
 from sklearn_neurox.evaluation._codelength._online_codelength import online_codelength
@@ -29,6 +32,7 @@ __all__ = [
     "ControlTaskClassifier",
     "OnlineCode",
     "SelectivityScorer",
+    "attention_head_table",
     "baseline_table",
     "cka",
     "compare",
