@@ -14,8 +14,10 @@ _SUITES = (
     "gpu",
     "growth",
     "information",
+    "intervals",
     "memory",
     "mutation",
+    "pairs",
     "pareto",
     "probes",
     "ranking",
@@ -24,7 +26,7 @@ _SUITES = (
     "trace",
 )
 # Run only when asked for by name: they need a decoder, a card, or hours.
-_ON_REQUEST = {"causal", "gpu", "growth", "mutation"}
+_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation", "pairs"}
 
 
 def main():

@@ -27,6 +27,7 @@ from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 from sklearn_neurox.evaluation import ControlTaskClassifier, SelectivityScorer
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.ranking import ProbelessRanker
+from sklearn_neurox.words import pair_frame
 from tests.instances import numeric_estimators
 from tests.public_names import public_names
 
@@ -89,12 +90,16 @@ def _right_calls(folder):
         "make_tiny_model": {},
 
         "SelectivityScorer": {},
+        "attention_head_table": _heads(),
         "baseline_table": {"words": words, "y": Y, "estimator": probe, "X": X, **folds},
         "compare": {"outcomes_a": X[:, 0], "outcomes_b": X[:, 1], "groups": words["text"]},
         "cka": {"X": X, "Y": X},
         "control_heads": {"words": _sentences()},
         "control_labels": {"words": words, "y": Y},
         "distance_spearman_score": {**_distances(), "lengths": (2, 9)},
+        "interval_table": {
+            "words": pd.DataFrame({"group": GROUPS, "outcome": X[:, 0], "row": range(60)})
+        },
         "layer_profile": {"estimator": probe, "X": X, "y": Y, "n_layers": 2, **folds},
         "leakage_report": {"words": words, **folds},
         "maxcorr": {"X": X, "Y": X},
@@ -135,6 +140,13 @@ def _right_calls(folder):
 
 def _sentences():
     return make_tagged_words(3, random_state=0)
+
+
+def _heads():
+    words = _sentences()
+    heads = words.groupby("sentence_id").cumcount()
+    pairs = pair_frame(words.assign(head=heads), heads="head", negatives="all")
+    return {"X": pairs[["distance"]], "pairs": pairs, "groups": pairs["sentence_id"], "cv": 2}
 
 
 def _distances():
