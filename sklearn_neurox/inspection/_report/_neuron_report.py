@@ -57,7 +57,8 @@ class NeuronReport:
     it for neurons, layers, labels and words. For a neuron, the page shows the rank, the label it
     is high or low for, the score and the weight for each class, the distribution of activations
     over the words of each class, the words with the highest and the lowest mean activation, and
-    sentences colored by activation. For a label, it shows the ranking of the neurons.
+    sentences colored by activation. Two neurons can be shown side by side. For a label, the page
+    shows the ranking of the neurons.
 
     In a notebook, a report displays itself when it is the last expression of a cell.
 

@@ -68,7 +68,7 @@ function sortableTable({ caption, columns, rows: given, sort, foot }) {
     body,
     foot && el("tfoot", null, foot),
   );
-  const csv = downloadButton("Download CSV", `${caption}.csv`, "text/csv", () =>
+  const csv = downloadButton("Download CSV", `${caption}.csv`, "text/csv;charset=utf-8", () =>
     csvOf(columns, state.rows),
   );
   const tools = el("div", { class: "tools" }, pager?.node, csv);
@@ -91,8 +91,8 @@ function csvOf(columns, rows) {
 function downloadButton(title, name, type, content) {
   if (window.parent !== window) return null;
   const button = el("button", { type: "button", class: "download" }, title);
-  button.addEventListener("click", () => {
-    const url = URL.createObjectURL(new Blob([content()], { type: `${type};charset=utf-8` }));
+  button.addEventListener("click", async () => {
+    const url = URL.createObjectURL(new Blob([await content()], { type }));
     el("a", { href: url, download: name.replace(/[^\p{L}\p{N}.,_ -]+/gu, "_") }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   });
