@@ -305,7 +305,7 @@ def saved(chrome, folder, pattern, title):
     """Click a download button, and return the file that it saves."""
     allow = {"behavior": "allow", "downloadPath": str(folder)}
     chrome.execute_cdp_cmd("Browser.setDownloadBehavior", allow)
-    chrome.find_element("xpath", f"//figure//button[.='{title}']").click()
+    chrome.find_element("xpath", f"//main//button[.='{title}']").click()
     deadline = time.monotonic() + 20
     while not (files := list(folder.glob(pattern))):
         assert time.monotonic() < deadline
@@ -365,6 +365,34 @@ def test_a_png_is_what_the_browser_draws(chrome, page, tmp_path, place, dark):
     assert (shown < 200).mean() > 0.005
     # Text may be smoothed differently.
     assert (np.abs(shown - drawn) > 60).mean() < 0.002
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_distributions_of_a_neuron_are_saved_as_a_picture(chrome, page, tmp_path, dark):
+    from xml.etree import ElementTree
+
+    from PIL import Image
+
+    with emulated(chrome, dark=dark):
+        open_at(chrome, page, "#/neuron/hidden.0.0")
+        header(chrome, "Words").click()
+        svg = saved(chrome, tmp_path, "*.svg", "Download SVG")
+        png = Image.open(saved(chrome, tmp_path, "*.png", "Download PNG")).convert("RGB")
+    root = ElementTree.fromstring(svg.read_text(encoding="utf-8"))
+    shown = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert shown[0] == "hidden.0.0 by label"
+    # The labels in the order of the table; long ones are cut.
+    cut = [label if len(label) <= 18 else f"{label[:17]}…" for label in column(chrome, "Label")]
+    assert shown[1:4] == cut
+    assert png.size == tuple(3 * int(float(root.get(side))) for side in ("width", "height"))
+    # Both signs are drawn, on white.
+    pixels = np.asarray(png).reshape(-1, 3).astype(int)
+    assert (pixels == 255).all(axis=1).mean() > 0.7
+    redder = pixels[:, 0] - pixels[:, 2]
+    assert (redder > 60).any() and (redder < -40).any()
+    # Nothing stays behind in the page.
+    assert chrome.execute_script("return document.body.lastElementChild.tagName") == "SCRIPT"
+    assert not chrome.execute_script("return document.documentElement.className")
 
 
 def test_two_neurons_side_by_side(chrome, page, data, ranker):

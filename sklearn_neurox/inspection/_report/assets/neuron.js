@@ -158,6 +158,7 @@ function classTable(neuron) {
     rows,
     sort: data.numeric ? { column: 0, descending: false } : { column: mean, descending: true },
     foot,
+    pictures: isDrawn && ((sorted) => distributionChart(neuron, sorted)),
   });
 }
 

@@ -7,12 +7,15 @@ const STYLED = [
 // Pixels for each unit of a chart: a chart 16 cm wide then has 220 dots per inch.
 const SHARPNESS = 3;
 
-// Call `use` while the page has its light colors; the browser paints nothing in between.
-function onPaper(use) {
+// Call `use` while the chart is in the page, in its light colors; nothing is painted in between.
+function onPaper(chart, use) {
+  const isShown = chart.isConnected;
   document.documentElement.classList.add("paper");
+  if (!isShown) document.body.append(chart);
   try {
     return use();
   } finally {
+    if (!isShown) chart.remove();
     document.documentElement.classList.remove("paper");
   }
 }
@@ -21,7 +24,7 @@ function onPaper(use) {
 function svgFile(chart) {
   const copy = chart.cloneNode(true);
   const nodes = chart.querySelectorAll("*");
-  onPaper(() =>
+  onPaper(chart, () =>
     copy.querySelectorAll("*").forEach((node, i) => {
       const style = getComputedStyle(nodes[i]);
       for (const name of STYLED) node.setAttribute(name, style.getPropertyValue(name));
@@ -40,14 +43,22 @@ function pngFile(chart) {
   context.scale(SHARPNESS, SHARPNESS);
   context.fillStyle = "white";
   context.fillRect(0, 0, width, height);
-  onPaper(() => chart.querySelectorAll("path, circle, rect, text").forEach((node) => draw(context, node)));
+  onPaper(chart, () =>
+    chart.querySelectorAll("path, circle, rect, text").forEach((node) => {
+      const moved = node.closest("g[transform]")?.transform.baseVal.consolidate().matrix;
+      context.save();
+      if (moved) context.translate(moved.e, moved.f);
+      draw(context, node);
+      context.restore();
+    }),
+  );
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
 function draw(context, node) {
   const style = getComputedStyle(node);
   context.fillStyle = style.fill === "none" ? "transparent" : style.fill;
-  context.strokeStyle = style.stroke === "none" ? "transparent" : style.stroke;
+  context.strokeStyle = style.stroke;
   context.lineWidth = parseFloat(style.strokeWidth);
   context.setLineDash(style.strokeDasharray === "none" ? [] : style.strokeDasharray.split(",").map(parseFloat));
   if (node.tagName === "text") {
@@ -62,16 +73,51 @@ function draw(context, node) {
   context.globalAlpha = Number(style.fillOpacity);
   context.fill(shape);
   context.globalAlpha = 1;
-  context.stroke(shape);
+  if (style.stroke !== "none") context.stroke(shape);
 
   function number(name) {
     return Number(node.getAttribute(name));
   }
 }
 
-function figureOf(chart, name) {
+// `chartOf` returns the chart, which need not be in the page.
+function pictureButtons(name, chartOf) {
   const save = (kind, type, content) =>
-    downloadButton(`Download ${kind}`, `${name}.${kind.toLowerCase()}`, type, () => content(chart));
-  const buttons = [save("PNG", "image/png", pngFile), save("SVG", "image/svg+xml", svgFile)];
-  return el("figure", { class: "scroll" }, chart, el("div", { class: "tools" }, buttons));
+    downloadButton(`Download ${kind}`, `${name}.${kind.toLowerCase()}`, type, () => content(chartOf()));
+  return [save("PNG", "image/png", pngFile), save("SVG", "image/svg+xml", svgFile)];
+}
+
+const figureOf = (chart, name) =>
+  el(
+    "figure",
+    { class: "scroll" },
+    chart,
+    el("div", { class: "tools" }, pictureButtons(name, () => chart)),
+  );
+
+// The distributions of a neuron by label as one chart, best mean first.
+function distributionChart(neuron, classes) {
+  const left = 118;
+  const step = DISTRIBUTION.height + 6;
+  const place = (chart, x, y) =>
+    svg("g", { transform: `translate(${x} ${y})` }, Array.from(chart.children));
+  const text = (content, x, y, kind) => svg("text", { x, y, class: kind }, content);
+  const named = (c) => {
+    const letters = Array.from(data.classes[c]);
+    return letters.length > 18 ? `${letters.slice(0, 17).join("")}…` : data.classes[c];
+  };
+  const rows = classes.filter((c) => data.class_counts[c]);
+  const top = 30;
+  const height = top + rows.length * step + 30;
+  return drawing(
+    left + DISTRIBUTION.width + 12,
+    height,
+    `Distributions of ${data.neurons[neuron]} by ${data.label}`,
+    text(`${data.neurons[neuron]} by ${data.label}`, 0, 14, "title"),
+    rows.map((c, i) => [
+      text(named(c), 0, top + i * step + DISTRIBUTION.height - 10, "tick"),
+      place(distribution(neuron, c), left, top + i * step),
+    ]),
+    place(distributionAxis(neuron), left, top + rows.length * step),
+  );
 }

@@ -2,8 +2,9 @@
 
 const PAGE = 50;
 
-// `columns` have a title and a value by row, and optionally a cell, a hint and `largestFirst`.
-function sortableTable({ caption, columns, rows: given, sort, foot }) {
+// `columns` have a title and a value by row, and optionally a cell, a hint and `largestFirst`;
+// `pictures` draws the sorted rows as one chart.
+function sortableTable({ caption, columns, rows: given, sort, foot, pictures }) {
   // `given` may be an iterator, which can be read only once.
   const rows = Array.from(given);
   const state = { rows, start: 0, column: null, descending: false };
@@ -71,7 +72,8 @@ function sortableTable({ caption, columns, rows: given, sort, foot }) {
   const csv = downloadButton("Download CSV", `${caption}.csv`, "text/csv;charset=utf-8", () =>
     csvOf(columns, state.rows),
   );
-  const tools = el("div", { class: "tools" }, pager?.node, csv);
+  const drawn = pictures && pictureButtons(caption, () => pictures(state.rows));
+  const tools = el("div", { class: "tools" }, pager?.node, csv, drawn ?? []);
   return el("div", { class: "table" }, el("div", { class: "scroll" }, table), tools);
 }
 
