@@ -68,7 +68,8 @@ def _demo(arguments):
         )
         print(_ablation_table(curve).to_string())
     with step("A report on each neuron and label"):
-        write_report(arguments.report, ranker, scored, arguments.label, curve, baselines)
+        path, label, model = arguments.report, arguments.label, arguments.model
+        write_report(path, ranker, scored, label, curve, baselines, model)
     print(f"Done in {time.perf_counter() - started:.0f} s.\n")
     print_summary(
         n_test=len(scored.test),

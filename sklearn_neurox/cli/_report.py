@@ -67,7 +67,7 @@ def _report(arguments):
     with step("Report"):
         n_detailed = arguments.n_detailed
         output, label = arguments.output, arguments.label
-        write_report(output, ranker, scored, label, curve, baselines, n_detailed)
+        write_report(output, ranker, scored, label, curve, baselines, arguments.model, n_detailed)
     print_summary(
         n_test=len(scored.test),
         baselines=baselines,
@@ -88,13 +88,14 @@ def check_report_path(path, name):
         raise ValueError(f"{name}: {error}") from error
 
 
-def write_report(path, ranker, scored, label, curve, baselines, n_detailed=None):
+def write_report(path, ranker, scored, label, curve, baselines, model, n_detailed=None):
     """Write the report, and print its path and size."""
     report = NeuronReport(
         ranker,
         scored.H,
         scored.words["label"].rename(label),
         scored.words,
+        model=model or "all-MiniLM-L6-v2 (the demo model)",
         title=f"Neurons for {label}",
         ablation=curve,
         layer_profile=scored.profile,

@@ -93,6 +93,7 @@ def page(data, ranker, tmp_path_factory):
         ablation=curve,
         layer_profile=layers,
         baselines=baselines,
+        model="org/some-model",
         title=f"Hostile {SCRIPT}",
     )
     return write(report, tmp_path_factory)
@@ -181,6 +182,7 @@ def test_it_opens_with_the_answers(chrome, page, ranker, data):
     facts = dict(zip(texts(chrome, "dt"), texts(chrome, "dd"), strict=True))
     assert facts["Data"] == f"{len(words)} words in {words['text'].nunique()} texts"
     assert facts["Neurons"] == "120 in 2 layers" and facts["Ranking"] == "LCARanker"
+    assert facts["Language model"] == "org/some-model"
     assert facts["Probe"] == "LogisticRegression" and "C = 1" in facts["Penalty"]
     assert column(chrome, "Model") == ["majority", IMAGE, "probe"]
     assert column(chrome, "Held-out score") == ["0.300", "0.250", "0.875"]
@@ -757,6 +759,9 @@ def test_what_is_missing_is_said(chrome, data, tmp_path_factory):
     assert sizes == sorted(sizes, reverse=True)
     open_at(chrome, page, "#/labels")
     assert texts(chrome, "#tabs a") == ["Overview", "Ranking", "Labels", "About"]
+    open_at(chrome, page)
+    assert texts(chrome, ".note")[0].startswith("This report was made without held-out scores")
+    assert "Language model" not in texts(chrome, "dt")
 
 
 def test_an_ablation_has_a_drawing_and_its_numbers(chrome, page):

@@ -3,6 +3,7 @@
 const GLOSSARY = {
   Rank: "Place in the ranking, from 1 for the best neuron; on the page of a label, in its ranking",
   Neuron: "Name of the neuron: component, layer, and number within the layer",
+  "Language model": "The model that the activations come from",
   Layer: "The layer that the neuron belongs to",
   Score: `How important the neuron is to ${data.ranker}; larger is better, the unit is its own`,
   Direction: data.numeric

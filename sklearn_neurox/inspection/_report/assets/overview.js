@@ -4,6 +4,7 @@ function overviewView() {
   const facts = [
     ["Data", `${rows(data.n_words)}${data.unit === "text" ? "" : ` in ${plural(data.n_texts, "text")}`}`],
     [data.numeric ? "Target" : "Labels", labelsText()],
+    ["Language model", data.model],
     ["Neurons", neuronsText()],
     ["Ranking", data.ranker],
     ["Probe", data.probe],
@@ -45,9 +46,17 @@ function neuronsText() {
   return `${integers.format(nNeurons)}${layers}`;
 }
 
+const NO_SCORES =
+  "This report was made without held-out scores and baselines, so it does not say how well the " +
+  "neurons predict. To add them, pass baselines=baseline_table(words, y, estimator=probe, X=X).";
+
 function scoreParts() {
   const table = data.tables.baselines;
-  if (!table) return [];
+  if (!table)
+    return [
+      el("h2", null, "Score and baselines"),
+      el("p", { class: "note" }, NO_SCORES),
+    ];
   const at = (name) => table.columns.indexOf(name);
   const score = (row) => row[at("score")] ?? NaN;
   const probe = table.rows.find((row) => row[at("name")] === "probe");

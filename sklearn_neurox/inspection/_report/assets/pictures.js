@@ -97,7 +97,7 @@ const figureOf = (chart, name) =>
 
 // The distributions of a neuron by label as one chart, best mean first.
 function distributionChart(neuron, classes) {
-  const left = 118;
+  const left = 126;
   const step = DISTRIBUTION.height + 6;
   const place = (chart, x, y) =>
     svg("g", { transform: `translate(${x} ${y})` }, Array.from(chart.children));
@@ -113,9 +113,9 @@ function distributionChart(neuron, classes) {
     left + DISTRIBUTION.width + 12,
     height,
     `Distributions of ${data.neurons[neuron]} by ${data.label}`,
-    text(`${data.neurons[neuron]} by ${data.label}`, 0, 14, "title"),
+    text(`${data.neurons[neuron]} by ${data.label}`, 8, 18, "title"),
     rows.map((c, i) => [
-      text(named(c), 0, top + i * step + DISTRIBUTION.height - 10, "tick"),
+      text(named(c), 8, top + i * step + DISTRIBUTION.height - 10, "tick"),
       place(distribution(neuron, c), left, top + i * step),
     ]),
     place(distributionAxis(neuron), left, top + rows.length * step),
