@@ -22,6 +22,7 @@ from sklearn_neurox.extraction import ActivationExtractor
 _NEXT_STEPS = """\
 Where to go next
   your own treebank   sklearn-neurox demo --data FILE.conllu --label upos
+  your own table      docs/tutorial.md begins with a recipe for a table of words and labels
   your own model      sklearn-neurox demo --model NAME_OR_FOLDER
   in Python           from sklearn_neurox import ActivationExtractor, SubwordAggregator, LCARanker
                       help(ActivationExtractor) has an example, as do all classes

@@ -24,6 +24,10 @@ _BASELINES = {
     "word type": "the most frequent label of each word",
     "characters": "logistic regression on the characters of each word",
 }
+_READING = """\
+The order is that of the weights in the probe, which combine neurons. The AUC says how well a
+neuron alone tells its label from the others: 1 if it is always higher on the label, 0 if it is
+always lower, 0.5 if it tells nothing."""
 _SHOWN = ["rank", "neuron", "direction", "label", "auc", "words"]
 
 
@@ -112,6 +116,7 @@ def fit_and_rank(scored, probe):
         best = neuron_summary(ranker, H, y, words=words, n_words=3, min_count=min(5, most))
         print(f"accuracy {score:.3f}; the best neurons, on all words:")
         print(best[_SHOWN].round(2).to_string(index=False))
+        print(_READING)
     probed = pd.DataFrame({"name": ["probe"], "score": [score], "fold_0": [score]})
     return ranker, best, pd.concat([scored.baselines, probed], ignore_index=True)
 

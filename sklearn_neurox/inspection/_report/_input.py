@@ -16,8 +16,9 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from sklearn_neurox.inspection._are_numbers import are_numbers
 from sklearn_neurox.inspection._occurrences import whole_texts
-from sklearn_neurox.inspection._report._targets import are_numbers, split_targets
+from sklearn_neurox.inspection._report._targets import split_targets
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._validation import check_activations, check_row_order

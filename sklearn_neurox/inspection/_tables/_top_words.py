@@ -59,9 +59,10 @@ def top_words(
         stay sparse.
 
     words : table with the column ``word`` or ``text``, or array-like of str, of shape (n_words,)
-        The word of each row. A row of a table that has a text, but neither word nor span, is a
-        whole text. It counts, with its one activation, for each word that it contains: letters
-        and digits, also around an apostrophe or a hyphen.
+        The word of each row; a list contains words, never texts. A row of a table that has a text,
+        but neither word nor span, is a whole text, such as in ``pd.DataFrame({"text": texts})``.
+        It counts, with its one activation, for each word that it contains: letters and digits,
+        also around an apostrophe or a hyphen.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
         Indices, names or a mask. None lists all neurons except constant ones, and warns about
@@ -160,10 +161,17 @@ def _frequent_types(found, min_count):
     counts = np.bincount(found.codes, minlength=1)
     frequent = counts >= min_count
     if not frequent.any():
-        raise ValueError(
+        most = "time" if counts.max() == 1 else "times"
+        message = (
             f"No word occurs {min_count} times, as the 'min_count' parameter of top_words "
-            f"requires; the most frequent word occurs {counts.max()} times. Lower min_count."
+            f"requires; the most frequent word occurs {counts.max()} {most}. Lower min_count."
         )
+        if any(" " in form for form in found.types[:100]):
+            message += (
+                " If the rows are whole texts, pass a frame with the column 'text', such as "
+                "pd.DataFrame({'text': texts})."
+            )
+        raise ValueError(message)
     order = np.argsort(found.codes, kind="stable")
     order = order[frequent[found.codes[order]]]
     numbers = np.cumsum(frequent) - 1

@@ -187,7 +187,7 @@ def test_it_opens_with_the_answers(chrome, page, ranker, data):
     assert column(chrome, "Model") == ["majority", IMAGE, "probe"]
     assert column(chrome, "Held-out score") == ["0.300", "0.250", "0.875"]
     verdict = "The probe scores 0.875 on held-out words, 0.575 above the best baseline."
-    assert texts(chrome, "main .about") == [verdict]
+    assert texts(chrome, "main .about")[0] == verdict
     assert len(chrome.find_elements("css selector", "figure svg .band")) == 1
     assert "the vertical axis does not start at 0" in find(chrome, "figure svg").text
     cards = chrome.find_elements("css selector", ".card")
