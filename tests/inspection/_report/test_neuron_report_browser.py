@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The page of a report in a real browser: it opens, searches, sorts, and trusts no string."""
 
+import ast
 import base64
 import contextlib
 import io
@@ -612,6 +613,29 @@ def test_long_tables_come_by_pages(chrome, page):
     previous.click()
     first.click()
     assert texts(chrome, ".pager span") == ["1–50 of 120"]
+
+
+def test_names_can_be_pasted_into_python(chrome, page):
+    open_at(chrome, page, "#/label/plain")
+    header(chrome, "Difference, SD").click()
+    find(chrome, "main .names summary").send_keys(key("ENTER"))
+    box = find(chrome, "main .names textarea")
+    assert box.is_displayed()
+    assert ast.literal_eval(box.get_property("value")) == column(chrome, "Neuron")
+    # Focus selects everything, to be copied.
+    box.click()
+    ends = chrome.execute_script(
+        "return [arguments[0].selectionStart, arguments[0].selectionEnd]", box
+    )
+    assert ends == [0, len(box.get_property("value"))]
+    open_at(chrome, page, "#/ranking")
+    names = []
+    for _ in range(3):
+        names += ast.literal_eval(find(chrome, "main .names textarea").get_property("value"))
+        chrome.find_elements("css selector", ".pager button")[2].click()
+    assert len(names) == len(set(names)) == N_NEURONS and IMAGE in names
+    open_at(chrome, page, "#/labels")
+    assert not chrome.find_elements("css selector", ".names")
 
 
 def test_links_lead_to_neurons_and_labels_and_back(chrome, page, ranker, data):

@@ -15,6 +15,7 @@ function sortableTable({ caption, columns, rows: given, sort, foot, pictures }) 
     const button = el("button", { type: "button", title: column.hint ?? meaning(column.title) }, column.title);
     return el("th", { scope: "col", class: column.kind }, button);
   });
+  const names = namesBox(columns);
   const pager = makePager(state, () => {
     draw();
     remember();
@@ -22,6 +23,7 @@ function sortableTable({ caption, columns, rows: given, sort, foot, pictures }) 
 
   function draw() {
     const shown = state.rows.slice(state.start, state.start + PAGE);
+    names?.update(shown);
     body.replaceChildren(
       ...shown.map((row) =>
         el(
@@ -73,8 +75,23 @@ function sortableTable({ caption, columns, rows: given, sort, foot, pictures }) 
     csvOf(columns, state.rows),
   );
   const drawn = pictures && pictureButtons(caption, () => pictures(state.rows));
-  const tools = el("div", { class: "tools" }, pager?.node, csv, drawn ?? []);
+  const tools = el("div", { class: "tools" }, pager?.node, csv, drawn ?? [], names?.node);
   return el("div", { class: "table" }, el("div", { class: "scroll" }, table), tools);
+}
+
+// The neurons on this page of a table, to paste into Python; a notebook's frame cannot copy them.
+function namesBox(columns) {
+  const column = columns.find(({ title }) => title === "Neuron");
+  if (!column) return null;
+  const box = el("textarea", { readonly: "", rows: 3, "aria-label": "Names as a Python list" });
+  box.addEventListener("focus", () => box.select());
+  const summary = el("summary", null, "Names for Python");
+  return {
+    node: el("details", { class: "names" }, summary, box),
+    update: (rows) => {
+      box.value = `[${rows.map((row) => JSON.stringify(column.value(row))).join(", ")}]`;
+    },
+  };
 }
 
 // All rows in the order shown, with the numbers behind the drawings.
