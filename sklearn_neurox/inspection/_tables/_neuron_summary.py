@@ -71,8 +71,8 @@ def neuron_summary(
         the one that a ranker fitted, is a regressor.
 
     words : table with the column ``word`` or ``text``, array-like of str, or None, default=None
-        The word of each row; or a table of whole texts, such as ``pd.DataFrame({"text": texts})``,
-        as in `top_words`. None leaves out the column ``words``.
+        The word of each row; pairs of words; or a table of whole texts, such as
+        ``pd.DataFrame({"text": texts})``, as in `top_words`. None leaves out the column ``words``.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
         Indices, names or a mask of the neurons to describe, in this order. None takes the best
