@@ -847,6 +847,7 @@ def test_a_notebook_shows_it_in_its_frame(chrome, data, ranker, tmp_path):
     try:
         wait_for(chrome, "document.documentElement.dataset.ready")
         chrome.find_element("link text", "Ranking").click()
+        heading_is(chrome, "Ranking of all neurons")
         find(chrome, "main tbody a.name").click()
         heading_is(chrome, data[0].columns[ranker.order_[0]])
         assert not texts(chrome, ".download")
