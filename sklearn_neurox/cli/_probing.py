@@ -15,6 +15,7 @@ from sklearn_neurox.evaluation import baseline_table, layer_profile
 from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.inspection import neuron_summary
 from sklearn_neurox.probes import ElasticNetProbeClassifier
+from sklearn_neurox.probes._default_probe import RANKING_TOL
 from sklearn_neurox.ranking import LCARanker
 from sklearn_neurox.words import read_conllu
 from sklearn_neurox.words._readers._read_conllu import COLUMNS
@@ -54,7 +55,11 @@ def add_probing_options(add):
 def make_probe(arguments):
     """Return the probe that the options describe; raise an error if one is invalid."""
     probe = ElasticNetProbeClassifier(
-        alpha=arguments.alpha, l1_ratio=arguments.l1_ratio, standardize=True, random_state=0
+        alpha=arguments.alpha,
+        l1_ratio=arguments.l1_ratio,
+        standardize=True,
+        tol=RANKING_TOL,
+        random_state=0,
     )
     probe._validate_params()
     return probe
