@@ -2,7 +2,7 @@
 """Write what the snippets of Markdown pages print into the pages, below each snippet.
 
 What a ``python`` block prints stands in a ``text`` block right below it. A test runs the pages and
-compares. Output of more than twelve lines is cut, and then ends in ``...``.
+compares. Output of more than 14 lines is cut, and then ends in ``...``.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 _ROOT = Path(__file__).parent.parent
 _SNIPPET = re.compile(r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.M | re.S)
 _SEPARATOR = "\x1e"
-_MOST_LINES = 12
+_MOST_LINES = 14
 # A number that is no part of a name, such as hidden.3.127.
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d*)?(?:e[+-]?\d+)?(?!\w)")
 

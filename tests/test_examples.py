@@ -41,13 +41,13 @@ def test_outputs_are_written_below_snippets_and_only_there(tmp_path):
         return (
             f"```python\nprint('0.5  a')\n```\n\n{first}Text.\n\n```text\nno output\n```\n\n"
             f"```python\nx = 1\n```\n\n{second}```sh\nls\n```\n\n"
-            f"```python\nfor x in range(13):\n    print(x)\n```\n{third}"
+            f"```python\nfor x in range(15):\n    print(x)\n```\n{third}"
         )
 
     old = page("```text\nold\n\nold\n```\n\n", "```text\nold\n```\n\n", "")
     printed = outputs(old, tmp_path)
-    assert printed == ["0.5  a", "", "\n".join(map(str, range(13)))]
-    shown = "\n".join(map(str, range(11)))
+    assert printed == ["0.5  a", "", "\n".join(map(str, range(15)))]
+    shown = "\n".join(map(str, range(13)))
     new = with_outputs(old, printed)
     assert new == page("```text\n0.5  a\n```\n\n", "", f"\n```text\n{shown}\n...\n```\n")
     assert with_outputs(new, printed) == new
