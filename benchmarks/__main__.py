@@ -13,6 +13,7 @@ _SUITES = (
     "extraction",
     "gpu",
     "growth",
+    "intervals",
     "memory",
     "mutation",
     "probes",
@@ -22,7 +23,7 @@ _SUITES = (
     "trace",
 )
 # Run only when asked for by name: they need a decoder, a card, or hours.
-_ON_REQUEST = {"causal", "gpu", "growth", "mutation"}
+_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation"}
 
 
 def main():

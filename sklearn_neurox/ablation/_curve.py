@@ -34,11 +34,13 @@ def ablation_curve(
     cv: int | Iterable | BaseCrossValidator | None = None,
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    confidence: float = 0.95,
+    return_words: bool = False,
     n_repeats: int = 1,
     n_jobs: int | None = None,
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Score a probe on only its best, random, or worst neurons.
 
     In each fold, the probe is fitted on all neurons of the training set, and the neurons are ranked
@@ -100,6 +102,12 @@ def ablation_curve(
         if they request them, with ``set_fit_request(sample_weight=True)`` under
         ``sklearn.set_config(enable_metadata_routing=True)``.
 
+    confidence : float, default=0.95
+        The confidence level of the intervals, in (0, 1).
+
+    return_words : bool, default=False
+        Whether to also return the outcome of each word.
+
     n_repeats : int, default=1
         How many times to measure each fold. If more than once, the probes and the rankers get new
         seeds each time, drawn from ``random_state``, which gives error bars over seeds.
@@ -120,8 +128,18 @@ def ablation_curve(
         One row per measurement, with the columns ``repeat``, ``fold``, ``which`` (``"all"``,
         ``"top"``, ``"random"`` or ``"bottom"``), ``fraction`` (as asked for; for a number of
         neurons, its share of all), ``n_neurons`` (the number of kept neurons), ``retrained``,
-        ``fill`` (``"drop"`` if retrained), ``draw`` (0 except for random neurons) and ``score``.
-        Each fold has one row for all neurons, with ``fill="none"``.
+        ``fill`` (``"drop"`` if retrained), ``draw`` (0 except for random neurons), ``score``, and
+        its confidence interval from ``low`` to ``high``: how the score of this measurement would
+        vary with other test groups. Each fold has one row for all neurons, with ``fill="none"``.
+        Without groups, or with a scorer that scikit-learn did not make, the bounds are missing.
+
+    of_words : DataFrame
+        Only with ``return_words``. One row per measurement and test word, with the columns that
+        identify the measurement, ``n_train`` (the number of training words of the fold), ``row``
+        (the number of the word in X), ``group`` and ``outcome``, whose mean is the score: whether
+        the prediction is right, for the accuracy.
+        `sklearn_neurox.evaluation.interval_table` gives intervals over all folds and draws, and
+        `sklearn_neurox.evaluation.compare` takes the rows of two measurements.
 
     Raises
     ------
@@ -172,7 +190,7 @@ def ablation_curve(
     features = None
     if isinstance(estimator, Pipeline):
         features, estimator = estimator[:-1] if len(estimator) > 1 else None, estimator[-1]
-    table = measure(
+    curve, of_words = measure(
         X,
         y,
         features=features,
@@ -186,10 +204,14 @@ def ablation_curve(
         cv=cv,
         groups=groups,
         sample_weight=sample_weight,
+        confidence=confidence,
+        return_words=return_words,
         n_repeats=n_repeats,
         n_jobs=n_jobs,
         verbose=verbose,
         random_state=random_state,
         caller="ablation_curve",
     )
-    return table.drop(columns=["probe", "ranking"])
+    unnamed = ["probe", "ranking"]
+    curve = curve.drop(columns=unnamed)
+    return (curve, of_words.drop(columns=unnamed)) if return_words else curve

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Score probes on subsets of neurons, for `ablation_curve` and `ablation_table`."""
 
-from collections.abc import Callable
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -11,7 +10,6 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.ensemble._base import _set_random_states
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.parallel import Parallel, delayed
@@ -22,16 +20,16 @@ from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
-from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
+from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame, score_rows
 from sklearn_neurox.utils._sparse import canonical, dtypes_for
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_row_order, check_weight
 
 _LABELS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "fill", "draw"]
-_COLUMNS = ["repeat", "fold", *_LABELS, "score"]
+_COLUMNS = ["repeat", "fold", *_LABELS, "score", "low", "high"]
 _FILLS = ("zero", "mean", "resample")
 CONSTRAINTS = {
     "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
@@ -44,6 +42,8 @@ CONSTRAINTS = {
     "cv": ["cv_object"],
     "groups": ["array-like", None],
     "sample_weight": ["array-like", None],
+    "confidence": [Interval(Real, 0, 1, closed="neither")],
+    "return_words": ["boolean"],
     "n_repeats": [Interval(Integral, 1, None, closed="left")],
     "n_jobs": [Integral, None],
     "verbose": ["verbose"],
@@ -60,6 +60,9 @@ class _Plan(NamedTuple):
     n_draws: int
     fills: list
     modes: list
+    scoring: object
+    confidence: float
+    return_words: bool
     caller: str
 
     def n_scores(self):
@@ -75,6 +78,7 @@ class _Fold(NamedTuple):
     y_test: object
     groups: np.ndarray | None
     weight: np.ndarray | None
+    test_groups: np.ndarray | None
     test_weight: np.ndarray | None
     fillers: dict
     name: str
@@ -84,17 +88,28 @@ class _Fold(NamedTuple):
         Z = self.Z_train if columns is None else self.Z_train[:, columns]
         return fit_with_groups(estimator, Z, self.y_train, self.groups, self.weight)
 
-    def score(self, scorer, probe, Z_test):
-        """Score a probe on an ablated copy or some columns of the test set."""
-        return score_fold(
-            scorer, probe, Z_test, self.y_test, where=self.name, sample_weight=self.test_weight
+    def score(self, plan, probe, Z_test):
+        """Score a probe on an ablated copy or some columns of the test set.
+
+        Return the score, its interval, and the outcomes of the rows if the plan needs them.
+        """
+        scored = score_rows(
+            plan.scoring,
+            probe,
+            Z_test,
+            self.y_test,
+            self.test_groups,
+            where=self.name,
+            sample_weight=self.test_weight,
         )
+        weight, confidence = self.test_weight, plan.confidence
+        bounds = scored.interval(self.test_groups, weight, confidence=confidence)
+        return scored.score, *bounds, scored.outcomes if plan.return_words else None
 
 
 class _FittedProbe(NamedTuple):
     template: object
     probe: object
-    scorer: Callable
 
 
 def measure(
@@ -112,6 +127,8 @@ def measure(
     cv,
     groups,
     sample_weight,
+    confidence,
+    return_words,
     n_repeats,
     n_jobs,
     verbose,
@@ -134,10 +151,14 @@ def measure(
     Returns
     -------
     table : DataFrame with the columns _COLUMNS
+
+    of_words : DataFrame or None
+        With ``return_words``, one row per measurement and test row.
     """
     modes, fills = _check_modes(retrain, caller), _check_fills(fill, caller)
     fractions = check_counts(fractions, caller=caller, parameter="fractions")
-    plan = _Plan(probes, rankings, fractions, n_draws, fills, modes, caller)
+    wanted = (scoring, confidence, return_words, caller)
+    plan = _Plan(probes, rankings, fractions, n_draws, fills, modes, *wanted)
     X, y, groups = map(to_pandas, (X, y, groups))
     X = X.tocsr() if issparse(X) else X  # the only sparse format whose rows can be chosen
     check_no_missing_labels(y)
@@ -151,7 +172,8 @@ def measure(
     folds = list(folds.split(X, y, groups))
     # Threads share the matrices of the fold, and long fits and scores release the GIL.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    rows = []
+    codes = group_codes(groups)
+    rows, parts = [], []
     total = n_repeats * len(folds) * plan.n_scores()
     with progress_bar(total, verbose, desc="ablating", unit="score") as bar:
         for repeat in range(n_repeats):
@@ -163,9 +185,19 @@ def measure(
             for number, (train, test) in enumerate(folds):
                 used = fills if False in modes else []
                 fold = _prepare(features, *data, train, test, used, random_state, number, caller)
-                measured = _measure_fold(fold, plan, scoring, parallel, bar, random_state)
-                rows += [(repeat, number, *row) for row in measured]
-    return pd.DataFrame(rows, columns=_COLUMNS)
+                fold = fold._replace(test_groups=None if codes is None else codes[test])
+                measured = _measure_fold(fold, plan, parallel, bar, random_state)
+                rows += [(repeat, number, *row[:-1]) for row in measured]
+                if return_words:
+                    sizes = len(fold.Z_train), np.arange(len(y))[test]
+                    parts += [_part(repeat, number, row, *sizes) for row in measured]
+    table = pd.DataFrame(rows, columns=_COLUMNS)
+    return table, outcome_frame(parts, groups) if return_words else None
+
+
+def _part(repeat, number, row, n_train, test):
+    labels = {"repeat": repeat, "fold": number, **dict(zip(_LABELS, row, strict=False))}
+    return labels, n_train, test, {"outcome": row[-1]}
 
 
 def _check_modes(retrain, caller):
@@ -229,7 +261,7 @@ def _prepare(features, X, y, groups, weight, train, test, fills, random_state, n
         for filler in fillers.values():
             filler._check_growth(Z_test, caller=caller)
     name = f"Fold {number} of {caller}"
-    return _Fold(Z_train, y_train, Z_test, y_test, groups, weight, test_weight, fillers, name)
+    return _Fold(Z_train, y_train, Z_test, y_test, groups, weight, None, test_weight, fillers, name)
 
 
 def _matrix(X):
@@ -237,9 +269,9 @@ def _matrix(X):
     return canonical(X) if issparse(X) else X
 
 
-def _measure_fold(fold, plan, scoring, parallel, bar, random_state):
+def _measure_fold(fold, plan, parallel, bar, random_state):
     templates = plan.probes.values()
-    fitted = parallel(delayed(_fit_probe)(template, fold, scoring) for template in templates)
+    fitted = parallel(delayed(_fit_probe)(template, fold) for template in templates)
     probes = dict(zip(plan.probes, fitted, strict=True))
     rankers = [_ranker(ranker, probes, plan.caller) for ranker in plan.rankings.values()]
     rankers = list(parallel(delayed(fold.fit)(ranker) for ranker in rankers))
@@ -247,19 +279,18 @@ def _measure_fold(fold, plan, scoring, parallel, bar, random_state):
         name: neuron_order(ranker) for name, ranker in zip(plan.rankings, rankers, strict=True)
     }
     jobs = list(_jobs(fold, plan, probes, orders, random_state))
-    scores = parallel(delayed(_score)(fold, probe, *way) for _, probe, way in jobs)
-    return [(*label, score) for (label, *_), score in zip(jobs, counted(bar, scores), strict=True)]
+    scores = parallel(delayed(_score)(fold, plan, probe, *way) for _, probe, way in jobs)
+    return [(*label, *score) for (label, *_), score in zip(jobs, counted(bar, scores), strict=True)]
 
 
-def _fit_probe(template, fold, scoring):
-    probe = fold.fit(clone(template))
-    return _FittedProbe(template, probe, check_scoring(probe, scoring=scoring))
+def _fit_probe(template, fold):
+    return _FittedProbe(template, fold.fit(clone(template)))
 
 
 def _ranker(ranker, probes, caller):
     if ranker is not None:
         return without_selection(ranker)
-    ((_, probe, _),) = probes.values()
+    ((_, probe),) = probes.values()
     if not hasattr(probe, "coef_"):
         raise ValueError(
             f"{caller} ranks by the weights of the probe, but the fitted "
@@ -302,10 +333,10 @@ def _orders(orders, n_draws, n_neurons, random_state):
         yield "random", "random", draw, RandomRanker(random_state=random_state).fit(row).order_
 
 
-def _score(fold, fitted, kept, fill, retrained):
+def _score(fold, plan, fitted, kept, fill, retrained):
     if retrained:
         probe = fold.fit(clone(fitted.template), kept)
-        return fold.score(fitted.scorer, probe, fold.Z_test[:, kept])
+        return fold.score(plan, probe, fold.Z_test[:, kept])
     Z_test = fold.Z_test
     if fill != "none":
         # Copied per score, not kept: many fills would otherwise hold many copies.
@@ -313,4 +344,4 @@ def _score(fold, fitted, kept, fill, retrained):
         filler = fold.fillers[fill]
         overwrite = filler._overwrite_sparse if issparse(Z_test) else filler._overwrite
         Z_test = overwrite(Z_test, others)
-    return fold.score(fitted.scorer, fitted.probe, Z_test)
+    return fold.score(plan, fitted.probe, Z_test)

@@ -35,11 +35,13 @@ def ablation_table(
     cv: int | Iterable | BaseCrossValidator | None = None,
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    confidence: float = 0.95,
+    return_words: bool = False,
     n_repeats: int = 1,
     n_jobs: int | None = None,
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Score several probes on the best and worst neurons of several rankings.
 
     A ranking by the weights of a probe favors that probe. This function therefore scores every
@@ -102,6 +104,12 @@ def ablation_table(
         ``set_fit_request(sample_weight=True)`` under
         ``sklearn.set_config(enable_metadata_routing=True)``.
 
+    confidence : float, default=0.95
+        The confidence level of the intervals, in (0, 1).
+
+    return_words : bool, default=False
+        Whether to also return the outcome of each word.
+
     n_repeats : int, default=1
         How many times to measure each fold. If more than once, the probes and the rankers get new
         seeds each time, drawn from ``random_state``, which gives error bars over seeds.
@@ -121,6 +129,10 @@ def ablation_table(
     table : DataFrame
         One row per measurement, with the columns of `ablation_curve` and the names ``probe`` and
         ``ranking``. Rows that belong to no ranker have ``"random"`` or ``"all"`` as their ranking.
+
+    of_words : DataFrame
+        Only with ``return_words``. The outcomes of the words, as in `ablation_curve`, with the
+        names ``probe`` and ``ranking``.
 
     Raises
     ------
@@ -174,7 +186,7 @@ def ablation_table(
     all             all            1.0                 1.0
     random          random         0.4                 0.4
     """
-    return measure(
+    table, of_words = measure(
         X,
         y,
         features=features,
@@ -188,12 +200,15 @@ def ablation_table(
         cv=cv,
         groups=groups,
         sample_weight=sample_weight,
+        confidence=confidence,
+        return_words=return_words,
         n_repeats=n_repeats,
         n_jobs=n_jobs,
         verbose=verbose,
         random_state=random_state,
         caller="ablation_table",
     )
+    return (table, of_words) if return_words else table
 
 
 def _named(estimators, parameter, methods):

@@ -10,6 +10,7 @@ from sklearn_neurox.evaluation._controls._control_labels import control_labels
 from sklearn_neurox.evaluation._controls._control_task_classifier import ControlTaskClassifier
 from sklearn_neurox.evaluation._controls._selectivity_score import selectivity_score
 from sklearn_neurox.evaluation._controls._selectivity_scorer import SelectivityScorer
+from sklearn_neurox.evaluation._interval_table import interval_table
 from sklearn_neurox.evaluation._layers._layer_profile import layer_profile
 from sklearn_neurox.evaluation._leakage_report import leakage_report
 from sklearn_neurox.evaluation._ranking_agreement import ranking_agreement
@@ -31,6 +32,7 @@ __all__ = [
     "control_heads",
     "control_labels",
     "distance_spearman_score",
+    "interval_table",
     "layer_profile",
     "leakage_report",
     "maxcorr",

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone, is_classifier
-from sklearn.metrics import check_scoring
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
@@ -21,9 +20,9 @@ from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.selection import BestSubsetSelector
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
-from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import fit_with_groups
+from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame, score_rows
 from sklearn_neurox.utils._validation import check_activations, check_row_order
 
 _CALLER = "sparse_probing_curve"
@@ -42,6 +41,8 @@ _CALLER = "sparse_probing_curve"
         "scoring": [str, callable, None],
         "cv": ["cv_object"],
         "groups": ["array-like", None],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "return_words": ["boolean"],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -61,10 +62,12 @@ def sparse_probing_curve(
     scoring: str | Callable | None = None,
     cv: int | Iterable | BaseCrossValidator | None = None,
     groups: ArrayLike | None = None,
+    confidence: float = 0.95,
+    return_words: bool = False,
     n_jobs: int | None = None,
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Score probes that are fitted on k neurons only, chosen by different methods.
 
     In each fold, each method chooses k neurons on the training rows, a probe is fitted to these
@@ -115,6 +118,12 @@ def sparse_probing_curve(
     groups : array-like of shape (n_samples,) or None, default=None
         Samples of the same group stay in the same fold; for words, use ``words["text"]``.
 
+    confidence : float, default=0.95
+        Confidence level of the intervals, in (0, 1).
+
+    return_words : bool, default=False
+        Whether to also return the outcome of each word.
+
     n_jobs : int or None, default=None
         How many choices of neurons to make in parallel, in threads. The results do not depend on
         it.
@@ -130,7 +139,16 @@ def sparse_probing_curve(
     curve : DataFrame
         One row per fold, method, draw and number of neurons, with the columns ``fold``, ``ranker``
         (the name of the method, or ``"random"``), ``labels`` (``"true"`` or ``"shuffled"``),
-        ``draw`` (0 except for controls), ``n_neurons`` and ``score``.
+        ``draw`` (0 except for controls), ``n_neurons``, ``score``, and its confidence interval from
+        ``low`` to ``high``: how the score of this fold would vary with other test groups. Without
+        groups, or with a scorer that scikit-learn did not make, the bounds are missing.
+
+    of_words : DataFrame
+        Only with ``return_words``. One row per measurement and test word, with the columns that
+        identify the measurement, ``n_train`` (the number of training words of the fold), ``row``
+        (the number of the word in X), ``group`` and ``outcome``, whose mean is the score.
+        `interval_table` gives intervals over all folds and draws, and `compare` takes the rows of
+        two measurements.
 
     Raises
     ------
@@ -190,7 +208,9 @@ def sparse_probing_curve(
         groups,
         sizes=sizes,
         estimator=estimator,
-        scorer=check_scoring(estimator, scoring=scoring),
+        scoring=scoring,
+        codes=group_codes(groups),
+        confidence=confidence,
     )
     folds = make_folds(cv, matrix, targets, groups, classes=classes, caller=_CALLER)
     rng = check_random_state(random_state)
@@ -199,8 +219,24 @@ def sparse_probing_curve(
         for number, rows in enumerate(folds)
         for choice in _choices(rankers, n_random, n_shuffled, rng)
     ]
-    parts = run_fits(jobs, n_jobs, verbose)
-    return pd.DataFrame([row for part in parts for row in part])
+    measured = [one for some in run_fits(jobs, n_jobs, verbose) for one in some]
+    rows = [
+        {**labels, "score": own.score, "low": low, "high": high}
+        for labels, own, low, high in measured
+    ]
+    curve = pd.DataFrame(rows)
+    if not return_words:
+        return curve
+    parts = [
+        (labels, *_sizes_of(folds[labels["fold"]]), {"outcome": own.outcomes})
+        for labels, own, *_ in measured
+    ]
+    return curve, outcome_frame(parts, groups)
+
+
+def _sizes_of(fold):
+    train, test = fold
+    return len(train), test
 
 
 def _against_others(y, label):
@@ -256,29 +292,50 @@ def _choices(rankers, n_random, n_shuffled, rng):
     return choices
 
 
-def _measure(X, y, groups, fold, rows, name, ranker, seed, draw, *, sizes, estimator, scorer):
+def _measure(
+    X,
+    y,
+    groups,
+    fold,
+    rows,
+    name,
+    ranker,
+    seed,
+    draw,
+    *,
+    sizes,
+    estimator,
+    scoring,
+    codes,
+    confidence,
+):
     """Choose neurons on the training rows, and score a probe on each number of them."""
     train, test = rows
-    labels = y[train] if seed is None else np.random.RandomState(seed).permutation(y[train])
+    learned = y[train] if seed is None else np.random.RandomState(seed).permutation(y[train])
     inner = None if groups is None else groups[train]
     Z = X[train]
-    ranker = fit_with_groups(clone(ranker), Z, labels, inner)
+    ranker = fit_with_groups(clone(ranker), Z, learned, inner)
     scores = []
     for place, size in enumerate(sizes):
         columns = _columns(ranker, place, size)
-        probe = fit_with_groups(clone(estimator), Z[:, columns], labels, inner)
-        where = f"Fold {fold} of {_CALLER}"
-        score = score_fold(scorer, probe, X[test][:, columns], y[test], where=where)
-        scores.append(
-            {
-                "fold": fold,
-                "ranker": name,
-                "labels": "true" if seed is None else "shuffled",
-                "draw": draw,
-                "n_neurons": size,
-                "score": score,
-            }
+        probe = fit_with_groups(clone(estimator), Z[:, columns], learned, inner)
+        of_test = None if codes is None else codes[test]
+        scored = score_rows(
+            scoring,
+            probe,
+            X[test][:, columns],
+            y[test],
+            of_test,
+            where=f"Fold {fold} of {_CALLER}",
         )
+        labels = {
+            "fold": fold,
+            "ranker": name,
+            "labels": "true" if seed is None else "shuffled",
+            "draw": draw,
+            "n_neurons": size,
+        }
+        scores.append((labels, scored, *scored.interval(of_test, confidence=confidence)))
     return scores
 
 

@@ -18,7 +18,7 @@ def score_fold(scorer, probe, X, y, *, where, sample_weight=None):
     message also names the classes that the training or the test rows lack.
     """
     given = {} if sample_weight is None else {"sample_weight": sample_weight}
-    classes = _classes(probe)
+    classes = flat_classes(probe)
     try:
         return with_classes(scorer, classes)(probe, X, y, **given)
     except ValueError as error:
@@ -48,7 +48,7 @@ def with_classes(scorer, classes):
     return scorer
 
 
-def _classes(probe):
+def flat_classes(probe):
     """Return the classes of a classifier with one output, or None."""
     classes = getattr(probe, "classes_", None)
     is_flat = isinstance(classes, np.ndarray) and classes.ndim == 1

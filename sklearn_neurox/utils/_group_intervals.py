@@ -17,6 +17,46 @@ class MeanInterval(NamedTuple):
     high: float
 
 
+class GroupMean(NamedTuple):
+    """A mean over words, with what the differences between groups say about its error."""
+
+    mean: float
+    error: float
+    df: float
+    n_groups: int
+
+
+def group_mean(totals, groups, sizes=None):
+    """Estimate a mean, its standard error, and the degrees of freedom of that error.
+
+    See `mean_interval` for the parameters and the formulas. Without groups or if a total is NaN,
+    everything is NaN; with one group, the error is.
+    """
+    totals = np.asarray(totals, dtype=np.float64)
+    sizes = np.ones(len(totals)) if sizes is None else np.asarray(sizes, dtype=np.float64)
+    total, size = np.bincount(groups, totals), np.bincount(groups, sizes)
+    total, size = total[size > 0], size[size > 0]
+    n_groups = len(size)
+    mean = total.sum() / size.sum() if n_groups else np.nan
+    if n_groups < 2 or np.isnan(mean):
+        return GroupMean(mean, np.nan, np.nan, n_groups)
+    residuals = total - mean * size
+    # BLAS's norm does not square large numbers.
+    length = norm(residuals)
+    error = np.sqrt(n_groups / (n_groups - 1)) * length / size.sum()
+    return GroupMean(mean, error, _degrees_of_freedom(residuals, length), n_groups)
+
+
+def _degrees_of_freedom(residuals, length):
+    """Return Satterthwaite's degrees of freedom of the sum of squared residuals."""
+    n_groups = len(residuals)
+    if not length:
+        return float(n_groups - 1)
+    fourth = np.sum((residuals / length) ** 4)
+    spread = fourth - 1 / n_groups  # 0 if all squares are equal
+    return float(np.clip(2 / max(spread, 1e-300), 1, n_groups - 1))
+
+
 def mean_interval(totals, groups, *, sizes=None, scale="linear", confidence=0.95):
     """Estimate a mean, and its confidence interval from the differences between groups.
 
@@ -29,12 +69,12 @@ def mean_interval(totals, groups, *, sizes=None, scale="linear", confidence=0.95
         The group of each word, such as its text, numbered from 0.
 
     sizes : ndarray of shape (n_words,) or None, default=None
-        The number of parts of each word, if the mean is one over parts; None counts every word
-        once.
+        The number of parts of each word, if the mean is one over parts, or its weight; None counts
+        every word once.
 
-    scale : {"linear", "log", "logit"}, default="linear"
+    scale : {"linear", "log", "logit", "atanh"}, default="linear"
         The scale on which the interval is symmetric: ``"logit"`` for shares, ``"log"`` for numbers
-        that cannot be negative.
+        that cannot be negative, ``"atanh"`` for numbers between -1 and 1.
 
     confidence : float, default=0.95
 
@@ -46,35 +86,40 @@ def mean_interval(totals, groups, *, sizes=None, scale="linear", confidence=0.95
     Notes
     -----
     The mean is the ratio of two sums over groups, whose linearized standard error is
-    ``sqrt(G / (G - 1) * sum((total_g - mean * size_g) ** 2)) / sum(size_g)`` for G groups
-    (Cochran, "Sampling Techniques", 3rd ed., 1977, chapter 6). The bounds are at the quantiles of
-    the t distribution with ``G - 1`` degrees of freedom, in standard errors.
+    ``sqrt(G / (G - 1) * sum(r_g ** 2)) / sum(size_g)`` for G groups, with the residuals
+    ``r_g = total_g - mean * size_g`` (Cochran, "Sampling Techniques", 3rd ed., 1977, chapter 6).
+    The bounds are at quantiles of the t distribution, in standard errors. If a few groups have most
+    of the errors, the standard error itself is uncertain. Its degrees of freedom are therefore
+    Satterthwaite's, two times the squared mean over the variance of ``sum(r_g ** 2)``, with both
+    estimated from the residuals (Satterthwaite, Biometrics Bulletin 2, 1946), and at most
+    ``G - 1``.
 
-    If no word has what is counted, or all have it, the groups do not differ. The bound on the share
-    is then that on the share of groups that have it, ``1 - ((1 - confidence) / 2) ** (1 / G)``
-    (Clopper and Pearson, 1934).
+    If no word has what is counted, or all have it, or all groups have the same share, the groups do
+    not differ. Groups that do might then be as many as
+    ``1 - ((1 - confidence) / 2) ** (1 / G)`` of all (Clopper and Pearson, Biometrika 26, 1934), and
+    the bounds are those if all of their words differed.
     """
-    totals = np.asarray(totals, dtype=np.float64)
-    sizes = np.ones(len(totals)) if sizes is None else np.asarray(sizes, dtype=np.float64)
-    total, size = np.bincount(groups, totals), np.bincount(groups, sizes)
-    total, size = total[size > 0], size[size > 0]
-    n_groups = len(size)
-    if not n_groups:
-        return MeanInterval(np.nan, np.nan, np.nan)
-    mean = total.sum() / size.sum()
-    if n_groups == 1:
-        return MeanInterval(mean, np.nan, np.nan)
-    residuals = total - mean * size
-    # BLAS's norm does not square large numbers.
-    error = np.sqrt(n_groups / (n_groups - 1)) * norm(residuals) / size.sum()
-    distance = t.ppf((1 + confidence) / 2, n_groups - 1) * error
-    if scale == "logit" and not 0 < mean < 1:
-        beyond = 1 - ((1 - confidence) / 2) ** (1 / n_groups)
-        return MeanInterval(mean, max(mean - beyond, 0.0), min(mean + beyond, 1.0))
+    found = group_mean(totals, groups, sizes)
+    if np.isnan(found.error):
+        return MeanInterval(found.mean, np.nan, np.nan)
+    distance = t.ppf((1 + confidence) / 2, found.df) * found.error
+    if scale == "log" and found.mean > 0:
+        factor = np.exp(min(distance / found.mean, 700.0))  # beyond, floats overflow
+        return MeanInterval(found.mean, found.mean / factor, found.mean * factor)
     if scale == "logit":
-        center, distance = logit(mean), distance / (mean * (1 - mean))
-        return MeanInterval(mean, expit(center - distance), expit(center + distance))
-    if scale == "log" and mean > 0:
-        factor = np.exp(min(distance / mean, 700.0))  # beyond, floats overflow
-        return MeanInterval(mean, mean / factor, mean * factor)
-    return MeanInterval(mean, mean - distance, mean + distance)
+        return MeanInterval(found.mean, *_of_share(found.mean, distance, found, confidence))
+    if scale == "atanh":
+        # The inverse hyperbolic tangent of m is half the logit of (1 + m) / 2.
+        share = _of_share((1 + found.mean) / 2, distance / 2, found, confidence)
+        return MeanInterval(found.mean, *(2 * bound - 1 for bound in share))
+    return MeanInterval(found.mean, found.mean - distance, found.mean + distance)
+
+
+def _of_share(share, distance, found, confidence):
+    """Return the bounds of a share whose interval is symmetric on the logit scale."""
+    share = min(max(share, 0.0), 1.0)  # rounding may lead out of it
+    if not 0 < share < 1 or found.error <= 1e-12:
+        beyond = 1 - ((1 - confidence) / 2) ** (1 / found.n_groups)
+        return share - beyond * share, share + beyond * (1 - share)
+    center, distance = logit(share), distance / (share * (1 - share))
+    return expit(center - distance), expit(center + distance)

@@ -49,7 +49,7 @@ def _means(curve):
 def test_top_beats_random_beats_bottom(estimator):
     X, y = _planted()
     curve = ablation_curve(estimator, X, y, groups=GROUPS, n_draws=4, random_state=0)
-    columns = "repeat fold which fraction n_neurons retrained fill draw score".split()
+    columns = "repeat fold which fraction n_neurons retrained fill draw score low high".split()
     assert curve.columns.tolist() == columns
     assert curve.groupby(["which", "retrained"])["fill"].unique().explode().to_dict() == {
         ("all", False): "none",

@@ -95,6 +95,9 @@ def _right_calls(folder):
         "control_heads": {"words": _sentences()},
         "control_labels": {"words": words, "y": Y},
         "distance_spearman_score": {**_distances(), "lengths": (2, 9)},
+        "interval_table": {
+            "words": pd.DataFrame({"group": GROUPS, "outcome": X[:, 0], "row": range(60)})
+        },
         "layer_profile": {"estimator": probe, "X": X, "y": Y, "n_layers": 2, **folds},
         "leakage_report": {"words": words, **folds},
         "maxcorr": {"X": X, "Y": X},

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks import _intervals
 from sklearn_neurox.utils._group_intervals import mean_interval
 
 
@@ -13,13 +14,20 @@ def by_hand(totals, groups, sizes, scale, confidence):
     pairs = [(totals[groups == g].sum(), sizes[groups == g].sum()) for g in sorted(set(groups))]
     n, size = len(pairs), sum(m for _, m in pairs)
     mean = sum(h for h, _ in pairs) / size
-    variance = n / (n - 1) * sum((h - mean * m) ** 2 for h, m in pairs) / size**2
-    reach = stats.t(n - 1).ppf(0.5 + confidence / 2) * variance**0.5
+    squares = [(h - mean * m) ** 2 for h, m in pairs]
+    variance = n / (n - 1) * sum(squares) / size**2
+    # Satterthwaite: twice the squared mean of the sum of squares, over its variance.
+    spread = sum(square**2 for square in squares) - sum(squares) ** 2 / n
+    df = min(max(2 * sum(squares) ** 2 / spread, 1), n - 1)
+    reach = stats.t(df).ppf(0.5 + confidence / 2) * variance**0.5
     if scale == "linear":
         return mean, mean - reach, mean + reach
     if scale == "log":
         center, reach = np.log(mean), reach / mean
         return mean, np.exp(center - reach), np.exp(center + reach)
+    if scale == "atanh":
+        center, reach = np.arctanh(mean), reach / (1 - mean**2)
+        return mean, np.tanh(center - reach), np.tanh(center + reach)
     center, reach = np.log(mean / (1 - mean)), reach / (mean * (1 - mean))
     bounds = [1 / (1 + np.exp(-(center + sign * reach))) for sign in (-1, 1)]
     return (mean, *bounds)
@@ -33,6 +41,7 @@ def test_bounds_equal_the_formula():
     cases = [
         (shares, None, "logit"), (numbers, None, "linear"), (numbers**2, None, "log"),
         (numbers, sizes, "linear"), (shares * sizes, sizes, "logit"), (numbers**2, sizes, "log"),
+        (2 * shares - 1, None, "atanh"), (np.eye(1, 80)[0], None, "logit"),
     ]  # fmt: skip
     for totals, size, scale in cases:
         for confidence in (0.5, 0.95, 0.99):
@@ -42,7 +51,8 @@ def test_bounds_equal_the_formula():
 
 
 def test_one_word_per_group_gives_the_t_interval():
-    values = np.random.RandomState(1).normal(size=25)
+    # Evenly spread, so that no few words have most of the squares.
+    values = np.random.RandomState(1).uniform(size=25)
     found = mean_interval(values, np.arange(25))
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     np.testing.assert_allclose(found[1:], expected)
@@ -60,8 +70,23 @@ def test_edges():
     exact = stats.binomtest(10, 10).proportion_ci(0.95, method="exact")
     assert mean_interval(np.ones(40), groups, scale="logit") == (1, pytest.approx(exact.low), 1)
     assert mean_interval(np.zeros(40), groups, scale="log") == (0, 0, 0)
+    found = mean_interval(-np.ones(40), groups, scale="atanh")
+    assert found == (-1, -1, pytest.approx(2 * (1 - exact.low) - 1))
+    # All groups have the same share, which says little about others.
+    found = mean_interval(np.tile([1.0, 0, 0, 0], 10), groups, scale="logit")
+    beyond = 1 - exact.low
+    assert found == pytest.approx((0.25, 0.25 - beyond * 0.25, 0.25 + beyond * 0.75))
     huge = mean_interval(np.eye(1, 40)[0] * 1e100, groups, scale="log")
     assert 0 <= huge.low < huge.mean < huge.high
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_intervals_runs():
+    tables = list(_intervals.run(quick=True).values())
+    of_accuracy, of_metrics, error = tables
+    assert of_accuracy.filter(like="texts").to_numpy().min() > 0.85
+    assert of_metrics.filter(like="texts").to_numpy().min() > 0.6
+    assert error.drop(columns=["texts", "correlation"]).to_numpy().max() < 0.4
 
 
 @pytest.mark.slow

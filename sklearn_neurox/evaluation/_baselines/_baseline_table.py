@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils._param_validation import HasMethods, validate_params
+from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import delayed
 
@@ -26,10 +26,10 @@ from sklearn_neurox.evaluation._baselines._type_baseline import (
 )
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.evaluation._recorded_predictions import as_scorer
 from sklearn_neurox.utils._containers import to_pandas
-from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._recorded_predictions import as_scorer
+from sklearn_neurox.utils._scored_rows import group_codes, interval_of, outcome_frame, score_rows
 from sklearn_neurox.utils._validation import check_equal_lengths, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
 
@@ -56,6 +56,8 @@ class _Contender(NamedTuple):
         "groups": ["array-like", None],
         "cv": ["cv_object"],
         "scoring": [str, callable, None],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "return_words": ["boolean"],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -73,10 +75,12 @@ def baseline_table(
     groups: ArrayLike | None = None,
     cv: int | Iterable | BaseCrossValidator | None = None,
     scoring: str | Callable | None = None,
+    confidence: float = 0.95,
+    return_words: bool = False,
     n_jobs: int | None = None,
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Score the baselines that a probe has to beat, on the same folds.
 
     The accuracy of a probe means little without a baseline. It says something about a model only
@@ -118,6 +122,12 @@ def baseline_table(
     scoring : str, callable or None, default=None
         Scorer. None uses accuracy for class labels and R^2 for numeric targets.
 
+    confidence : float, default=0.95
+        Confidence level of the intervals, in (0, 1).
+
+    return_words : bool, default=False
+        Whether to also return the outcome of each word.
+
     n_jobs : int or None, default=None
         Number of parallel fits, in threads. Does not change the results.
 
@@ -129,9 +139,10 @@ def baseline_table(
 
     Returns
     -------
-    table : DataFrame of shape (n_baselines, 3 + n_folds)
-        Columns ``name``, ``score`` (mean over folds), ``std`` (over folds, with ``ddof=1``; missing
-        for a single fold), and ``fold_0``, ``fold_1``, ... The rows are
+    table : DataFrame of shape (n_baselines, 5 + n_folds)
+        Columns ``name``, ``score`` (mean over folds), its confidence interval from ``low`` to
+        ``high`` (see `interval_table`; missing without groups), ``std`` (over folds, with
+        ``ddof=1``; missing for a single fold), and ``fold_0``, ``fold_1``, ... The rows are
 
         - ``"majority"``: predicts the most frequent label, or the mean of the targets;
         - ``"word type"``: predicts the most frequent training label of the word type, or the mean
@@ -147,6 +158,12 @@ def baseline_table(
           means that something leaks, such as neurons that were selected on test rows;
         - ``"untrained model"``: the estimator on the untrained model;
         - ``"probe"``: the estimator itself.
+
+    of_words : DataFrame
+        Only with ``return_words``. One row per baseline and test word, with the columns ``name``
+        (of the baseline), ``fold``, ``n_train`` (the number of training words of the fold), ``row``
+        (the number of the word), ``group`` and ``outcome``, whose mean over a fold is its score.
+        `compare` takes the rows of two baselines.
 
     Raises
     ------
@@ -183,11 +200,11 @@ def baseline_table(
     >>> from sklearn_neurox.evaluation import baseline_table
     >>> words = make_tagged_words(100, random_state=0)
     >>> table = baseline_table(words, words["upos"], groups=words["text"], cv=3)
-    >>> table[["name", "score", "std"]].round(2)
-             name  score   std
-    0    majority   0.21  0.01
-    1   word type   0.75  0.04
-    2  characters   0.78  0.02
+    >>> table[["name", "score", "low", "high"]].round(2)
+             name  score   low  high
+    0    majority   0.21  0.19  0.22
+    1   word type   0.75  0.73  0.78
+    2  characters   0.78  0.75  0.80
     """
     words, y, X, X_untrained, groups = map(to_pandas, (words, y, X, X_untrained, groups))
     check_no_missing_labels(y)
@@ -207,15 +224,45 @@ def baseline_table(
     folds = make_folds(cv, words, labels, groups, classes=classes, caller="baseline_table")
     rng = check_random_state(random_state)
     shuffled = [train[rng.permutation(len(train))] for train, _ in folds]
+    codes = group_codes(groups)
     jobs = [
-        delayed(_score)(contender, labels, groups, number, *folds[number], own, scoring)
+        delayed(_score)(contender, labels, groups, codes, number, *folds[number], own, scoring)
         for contender in contenders.values()
         for number, own in enumerate(shuffled)
     ]
-    scores = run_fits(jobs, n_jobs, verbose)
-    by_fold = pd.DataFrame(np.reshape(scores, (len(contenders), len(folds))))
-    summary = {"name": list(contenders), "score": by_fold.mean(axis=1), "std": by_fold.std(axis=1)}
-    return pd.DataFrame(summary).join(by_fold.add_prefix("fold_"))
+    measured = run_fits(jobs, n_jobs, verbose)
+    starts = range(0, len(measured), len(folds))
+    of_names = {
+        name: measured[start : start + len(folds)]
+        for name, start in zip(contenders, starts, strict=True)
+    }
+    table = pd.DataFrame([_row(one, folds, codes, confidence) for one in of_names.values()])
+    table.insert(0, "name", list(of_names))
+    if not return_words:
+        return table
+    parts = [
+        ({"name": name, "fold": number}, len(train), test, {"outcome": scored.outcomes})
+        for name, of_folds in of_names.items()
+        for number, ((train, test), scored) in enumerate(zip(folds, of_folds, strict=True))
+    ]
+    return table, outcome_frame(parts, groups)
+
+
+def _row(of_folds, folds, codes, confidence):
+    """Return the scores of one contender, whose interval is that of the mean over folds."""
+    scores = pd.Series([scored.score for scored in of_folds])
+    rows = np.concatenate([test for _, test in folds])
+    # So weighted, every fold counts alike, whatever its number of words.
+    weight = np.concatenate([np.full(len(test), 1 / len(test)) for _, test in folds])
+    low, high = interval_of(
+        np.concatenate([scored.outcomes for scored in of_folds]),
+        None if codes is None else codes[rows],
+        weight,
+        scale=of_folds[0].scale,
+        confidence=confidence,
+    )
+    summary = {"score": scores.mean(), "low": low, "high": high, "std": scores.std()}
+    return summary | scores.add_prefix("fold_").to_dict()
 
 
 def _contenders(words, estimator, X, X_untrained, classes):
@@ -287,8 +334,14 @@ def _choose(contenders, baselines):
     return {name: contenders[name] for name in contenders if name in set(baselines)}
 
 
-def _score(contender, y, groups, number, train, test, shuffled_train, scoring):
+def _score(contender, y, groups, codes, number, train, test, shuffled_train, scoring):
     label_rows = shuffled_train if contender.shuffled else train
     probe = fit_on_rows(contender.estimator, contender.X, y, groups, train, label_rows)
-    scorer, where = as_scorer(probe, scoring), f"Fold {number} of baseline_table"
-    return score_fold(scorer, probe, take_rows(contender.X, test), y[test], where=where)
+    return score_rows(
+        as_scorer(probe, scoring),
+        probe,
+        take_rows(contender.X, test),
+        y[test],
+        None if codes is None else codes[test],
+        where=f"Fold {number} of baseline_table",
+    )

@@ -26,10 +26,14 @@ class OnlineCode:
     units : {"bits", "voita2020"}
         Unit of all lengths.
 
-    blocks : DataFrame of shape (n_blocks, 6)
+    blocks : DataFrame of shape (n_blocks, 6) or (n_blocks, 7)
         One row per block: ``fraction`` (of all rows, up to the end of the block), ``n_train``
         (number of rows before the block), ``n_samples``, ``n_unseen`` (number of its rows whose
-        label did not occur before), ``codelength`` and ``uniform_codelength``.
+        label did not occur before), ``codelength`` and ``uniform_codelength``; with a tuned
+        penalty, also ``alpha``.
+
+    low, high : float
+        Confidence interval of ``codelength`` by groups; NaN without groups.
 
     See Also
     --------
@@ -43,7 +47,7 @@ class OnlineCode:
     >>> X = np.random.RandomState(0).randn(200, 2)
     >>> code = online_codelength(LogisticRegression(), X, X[:, 0] > 0, groups=range(200))
     >>> code.to_frame().columns.tolist()
-    ['codelength', 'uniform_codelength', 'compression']
+    ['codelength', 'low', 'high', 'uniform_codelength', 'compression']
     >>> code.blocks["n_samples"].sum()
     np.int64(200)
     """
@@ -54,6 +58,8 @@ class OnlineCode:
     model_codelength: float | None
     units: str
     blocks: pd.DataFrame = field(repr=False)
+    low: float = float("nan")
+    high: float = float("nan")
 
     @property
     def compression(self) -> float:
@@ -65,11 +71,11 @@ class OnlineCode:
 
         Returns
         -------
-        frame : DataFrame of shape (1, 3) or (1, 5)
-            Columns ``codelength``, ``uniform_codelength`` and ``compression``; with
-            ``decompose=True``, also ``data_codelength`` and ``model_codelength``.
+        frame : DataFrame of shape (1, 5) or (1, 7)
+            Columns ``codelength``, ``low``, ``high``, ``uniform_codelength`` and ``compression``;
+            with ``decompose=True``, also ``data_codelength`` and ``model_codelength``.
         """
-        columns = ["codelength", "uniform_codelength", "compression"]
+        columns = ["codelength", "low", "high", "uniform_codelength", "compression"]
         if self.data_codelength is not None:
             columns += ["data_codelength", "model_codelength"]
         return pd.DataFrame([{column: getattr(self, column) for column in columns}])

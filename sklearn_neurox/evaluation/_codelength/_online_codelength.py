@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Sequence
-from numbers import Integral
+from dataclasses import replace
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -8,34 +9,38 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
-from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
+from sklearn_neurox.evaluation._codelength._penalties import read_penalties, tuned
+from sklearn_neurox.evaluation._fits import run_fits
+from sklearn_neurox.evaluation._label_costs import (
+    check_has_probabilities,
+    label_costs,
+    labeled_rows,
+)
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts
-from sklearn_neurox.utils._labels import check_groups, check_no_missing_labels
+from sklearn_neurox.utils._group_intervals import mean_interval
+from sklearn_neurox.utils._labels import check_groups
+from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame
 from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
 # The fractions used in the paper.
 _FRACTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
-# Probability that is mixed in for each class: a label that the probe rules out costs 52 bits, and a
-# label that it is certain of costs almost nothing.
-_FLOOR = np.finfo(np.float64).eps
+
+# What the lengths in bits are multiplied by: the published ones are in nats.
+_UNITS = {"bits": 1.0, "voita2020": np.log(2) / 1024}
 
 
-class _Rows(NamedTuple):
-    """The rows to encode, and the order in which to encode them."""
+class _Sent(NamedTuple):
+    """The bits of encoded rows, whether their labels were known, and the penalty of the probe."""
 
-    X: object
-    y: np.ndarray
-    codes: np.ndarray
-    classes: np.ndarray
-    groups: np.ndarray | None
-    order: np.ndarray
+    bits: np.ndarray
+    is_seen: np.ndarray
+    alpha: float | None
 
 
 @validate_params(
@@ -46,9 +51,12 @@ class _Rows(NamedTuple):
         "fractions": [*COUNT_CONSTRAINTS[:2], "array-like"],
         "groups": ["array-like", None],
         "classes": ["array-like", None],
+        "alpha": [StrOptions({"auto"}), "array-like", None],
         "shuffle": ["boolean"],
         "decompose": ["boolean"],
         "units": [StrOptions({"bits", "voita2020"})],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "return_words": ["boolean"],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -63,13 +71,16 @@ def online_codelength(
     fractions: Sequence[int | float] = _FRACTIONS,
     groups: ArrayLike | None = None,
     classes: ArrayLike | None = None,
+    alpha: str | ArrayLike | None = None,
     shuffle: bool = True,
     decompose: bool = False,
     units: str = "bits",
+    confidence: float = 0.95,
+    return_words: bool = False,
     n_jobs: int | None = None,
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
-) -> OnlineCode:
+) -> OnlineCode | tuple[OnlineCode, pd.DataFrame]:
     r"""Measure the description length of the labels, given the activations, by an online code.
 
     The online code encodes the labels block by block, using a probe trained on the earlier blocks;
@@ -106,6 +117,11 @@ def online_codelength(
     classes : array-like of shape (n_classes,) or None, default=None
         All possible labels. None uses the labels in `y`.
 
+    alpha : "auto", array-like of float or None, default=None
+        Penalties to choose from, separately for each block: the values of the parameter ``alpha``
+        of the probe, or of the last step of a pipeline. ``"auto"`` tries 1e-4 to 1e-1 in half
+        decades. None uses the probe as it is. See Notes.
+
     shuffle : bool, default=True
         Whether to encode the groups in random order. If False, they are encoded in order of
         appearance, which may follow topics. Without groups, rows are never shuffled.
@@ -119,6 +135,12 @@ def online_codelength(
         of that paper mixes units: the first block and the uniform code are in bits, but all other
         blocks are in *nats*, and all lengths are divided by 1024. This overestimates the
         compression by a factor of up to 1 / ln 2 = 1.44.
+
+    confidence : float, default=0.95
+        Confidence level of the interval, in (0, 1).
+
+    return_words : bool, default=False
+        Whether to also return the bits of each word.
 
     n_jobs : int or None, default=None
         Number of parallel fits, in threads.
@@ -134,7 +156,14 @@ def online_codelength(
     code : OnlineCode
         Result with ``codelength``, ``uniform_codelength``, ``compression`` (uniform divided by
         online), the DataFrame ``blocks`` and the method ``to_frame``; with ``decompose=True`` also
-        with ``data_codelength`` and ``model_codelength``.
+        with ``data_codelength`` and ``model_codelength``. ``low`` and ``high`` are the confidence
+        interval of ``codelength``, missing without groups.
+
+    of_words : DataFrame
+        Only with ``return_words``. One row per word, in the order of the code, with the columns
+        ``block``, ``n_train`` (the number of words before the block), ``row`` (the number of the
+        word in X), ``group`` and ``outcome``, the length of its label in the given units. `compare`
+        takes the frames of two layers with the same ``random_state``.
 
     Raises
     ------
@@ -163,6 +192,18 @@ def online_codelength(
     remaining probability. Finally, 2\ :sup:`-52` is mixed in for each class, so that a label that
     the probe rules out costs 52 bits rather than infinitely many.
 
+    With ``alpha``, the penalty of each block is the one that encodes the last quarter of the groups
+    before the block in the fewest bits, by a probe fitted to the first three quarters; then a probe
+    with this penalty is fitted to all of them. Penalties are tried from strong to weak, until two
+    in a row are no better than the best. The receiver of the code knows all of these labels.
+    A fixed penalty is too strong for some blocks and too weak for others, which lengthens the code
+    by an amount that says nothing about the activations and depends on how many bits the labels
+    need.
+
+    The interval shows how the length would vary with other texts, for the same probes. It is that
+    of the mean of the bits of the words after the first block, on a log scale, by groups (see
+    `interval_table`), times their number, plus the length of the first block.
+
     The compression of 53.1 in [1]_, for parts of speech in the first layer of ELMo, corresponds to
     about 37 if all blocks are measured in bits.
 
@@ -189,24 +230,39 @@ def online_codelength(
     2000.0 True False
     2000.0 False True
     """
-    if not hasattr(estimator, "predict_proba"):
-        raise TypeError(
-            f"online_codelength needs class probabilities, but {type(estimator).__name__} has no "
-            "'predict_proba'. Use a probe that has it, or wrap this one in "
-            "CalibratedClassifierCV."
-        )
+    check_has_probabilities(estimator, "online_codelength")
     X, y, groups = map(to_pandas, (X, y, groups))
     check_consistent_length(X, y, groups)
     check_row_order(X, y)
     check_row_order(X, groups, names=("X", "groups"))
     check_groups(groups, "online_codelength")
-    labels, codes, known = _check_labels(y, classes)
-    n_encoded = _check_fractions(fractions, len(labels))
-    order, ends = _blocks(len(labels), groups, n_encoded, shuffle, random_state)
-    group_of_row = None if groups is None else np.asarray(groups)
-    rows = _Rows(X, labels, codes, known, group_of_row, order)
-    costs = _costs(estimator, rows, ends, decompose, n_jobs, verbose)
-    return _code(costs, ends, len(known), decompose, units)
+    rows = labeled_rows(X, y, classes, groups, caller="online_codelength")
+    n_encoded = _check_fractions(fractions, len(rows.y))
+    order, ends = _blocks(len(rows.y), groups, n_encoded, shuffle, random_state)
+    penalties = read_penalties(alpha, estimator, "online_codelength")
+    sent = _costs(estimator, penalties, rows, order, ends, decompose, n_jobs, verbose)
+    sent.insert(
+        0, _Sent(np.full(ends[0], np.log2(len(rows.classes))), np.zeros(ends[0], bool), None)
+    )
+    bits = [one.bits * _UNITS[units] for one in sent]
+    # The published first block is in bits.
+    bits[0] = sent[0].bits * (1 if units == "bits" else 1 / 1024)
+    blocks = np.split(order, ends[:-1])
+    code = _code(sent, bits, ends, decompose, units)
+    codes = group_codes(groups)
+    if codes is not None:
+        low, high = _interval(bits, codes[order], ends, confidence)
+        code = replace(code, low=low, high=high)
+    if not return_words:
+        return code
+    starts = [0, *ends[:-1]]
+    parts = [
+        ({"block": number}, n_train, own, {"outcome": length})
+        for number, (n_train, own, length) in enumerate(
+            zip(starts, blocks, bits[: len(blocks)], strict=True)
+        )
+    ]
+    return code, outcome_frame(parts, groups)
 
 
 def _check_fractions(fractions, n_samples):
@@ -221,26 +277,6 @@ def _check_fractions(fractions, n_samples):
             "all rows."
         )
     return values
-
-
-def _check_labels(y, classes):
-    check_no_missing_labels(y)
-    check_classification_targets(y)
-    labels = np.asarray(y)
-    known = np.unique(labels if classes is None else np.asarray(classes))
-    if len(known) < 2:
-        raise ValueError(
-            f"online_codelength needs at least two classes, got {known.tolist()}: labels that are "
-            "all the same carry no information."
-        )
-    codes = np.searchsorted(known, labels)
-    wrong = known[np.minimum(codes, len(known) - 1)] != labels
-    if wrong.any():
-        raise ValueError(
-            f"y has the label {labels[wrong].tolist()[0]!r} at row {int(wrong.argmax())}, which "
-            f"is not in 'classes' ({wrong.sum()} such rows). Add it to 'classes', or drop the rows."
-        )
-    return labels, codes, known
 
 
 def _blocks(n_samples, groups, n_encoded, shuffle, random_state):
@@ -264,80 +300,61 @@ def _blocks(n_samples, groups, n_encoded, shuffle, random_state):
     return order, np.unique(stops[reached])
 
 
-def _costs(estimator, rows, ends, decompose, n_jobs, verbose):
+def _costs(estimator, penalties, rows, order, ends, decompose, n_jobs, verbose):
+    """Encode every block but the first and, with decompose, all rows, which come last."""
     blocks = [(end, slice(end, stop)) for end, stop in zip(ends[:-1], ends[1:], strict=True)]
     if decompose:
         blocks.append((ends[-1], slice(0, ends[-1])))
-    jobs = [delayed(_cost)(estimator, rows, end, block) for end, block in blocks]
-    return run_fits(jobs, n_jobs, verbose)
+    jobs = [
+        delayed(_send)(estimator, penalties, rows, order[:end], order[block])
+        for end, block in blocks
+    ]
+    return list(run_fits(jobs, n_jobs, verbose))
 
 
-def _cost(estimator, rows, end, block):
-    """Fit to the rows before an end; return the bits of a block and its number of new labels."""
-    train, sent = rows.order[:end], rows.order[block]
-    seen = np.unique(rows.codes[train])
-    column = pd.Index(seen).get_indexer(rows.codes[sent])  # -1 if no training row has the label
-    is_seen = column >= 0
-    chosen = np.ones(len(sent))
-    if len(seen) > 1:
-        proba = _probabilities(estimator, rows, train, sent, rows.classes[seen])
-        chosen = np.take_along_axis(proba, np.maximum(column, 0)[:, None], axis=1)[:, 0]
-    n_unseen, n_classes = len(rows.classes) - len(seen), len(rows.classes)
-    escape = n_unseen / (len(train) + n_classes)
-    chosen = np.where(is_seen, (1 - escape) * chosen, escape / max(1, n_unseen))
-    chosen = (1 - n_classes * _FLOOR) * chosen + _FLOOR
-    return float(-np.log2(chosen).sum()), int((~is_seen).sum())
+def _send(estimator, penalties, rows, train, sent):
+    """Fit to the rows before a block; return the bits of its rows, and which labels are known."""
+    note = (
+        f"online_codelength was fitting the probe to the first {len(train)} rows. If these are "
+        "too few for it, use a larger first fraction in 'fractions'."
+    )
+    value = None
+    if penalties is not None:
+        estimator = tuned(estimator, penalties, rows, train, note=note)
+        value = estimator.get_params()[penalties[1]]
+    return _Sent(*label_costs(estimator, rows, train, sent, note=note), value)
 
 
-def _code(costs, ends, n_classes, decompose, units):
+def _interval(bits, codes, ends, confidence):
+    """Return the bounds of the code length; the first block is the same for all texts."""
+    later = np.concatenate(bits[: len(ends)])[ends[0] :]
+    found = mean_interval(later, codes[ends[0] :], scale="log", confidence=confidence)
+    return tuple(bits[0].sum() + len(later) * np.array([found.low, found.high]))
+
+
+def _code(sent, bits, ends, decompose, units):
     """Collect the lengths of the blocks and, with decompose, of all rows, which come last."""
-    sizes = np.diff(ends, prepend=0)
-    uniform = np.log2(n_classes) * sizes
-    lengths, n_unseen = np.transpose(costs) if costs else np.empty((2, 0))
-    if units == "voita2020":
-        lengths, uniform = lengths * np.log(2) / 1024, uniform / 1024
-    data = float(lengths[-1]) if decompose else None
-    sent = np.append(uniform[0], lengths[: len(ends) - 1])
+    sizes, n_blocks = np.diff(ends, prepend=0), len(ends)
+    lengths = np.array([own.sum() for own in bits])
+    uniform = bits[0][0] * sizes
     blocks = pd.DataFrame(
         {
             "fraction": ends / ends[-1],
             "n_train": np.append(0, ends[:-1]),
             "n_samples": sizes,
-            "n_unseen": np.append(sizes[0], n_unseen[: len(ends) - 1]).astype(np.intp),
-            "codelength": sent,
+            "n_unseen": [int((~one.is_seen).sum()) for one in sent[:n_blocks]],
+            "codelength": lengths[:n_blocks],
             "uniform_codelength": uniform,
         }
     )
-    total = float(sent.sum())
+    if any(one.alpha is not None for one in sent):
+        blocks["alpha"] = [one.alpha for one in sent[:n_blocks]]
+    total, data = float(lengths[:n_blocks].sum()), float(lengths[-1])
     return OnlineCode(
         codelength=total,
         uniform_codelength=float(uniform.sum()),
-        data_codelength=data,
+        data_codelength=data if decompose else None,
         model_codelength=total - data if decompose else None,
         units=units,
         blocks=blocks,
     )
-
-
-def _probabilities(estimator, rows, train, sent, classes):
-    try:
-        probe = fit_on_rows(estimator, rows.X, rows.y, rows.groups, train)
-    except ValueError as error:
-        error.add_note(
-            f"online_codelength was fitting the probe to the first {len(train)} rows. If these are "
-            "too few for it, use a larger first fraction in 'fractions'."
-        )
-        raise
-    proba = np.asarray(probe.predict_proba(take_rows(rows.X, sent)), dtype=np.float64)
-    if not np.array_equal(probe.classes_, classes):
-        raise ValueError(
-            f"The probe was fitted to the classes {classes.tolist()}, but has the classes "
-            f"{np.asarray(probe.classes_).tolist()}."
-        )
-    if not np.isfinite(proba).all() or (proba < 0).any():
-        raise ValueError(
-            f"{type(estimator).__name__}, fitted to {len(train)} rows, predicted probabilities "
-            "that are negative or not finite, which cannot encode labels."
-        )
-    # Probabilities in single precision sum to 1 only roughly, which is not a valid code.
-    return proba / proba.sum(axis=1, keepdims=True)

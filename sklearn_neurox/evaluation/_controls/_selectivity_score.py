@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.metrics import check_scoring
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import HasMethods, validate_params
+from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.parallel import delayed
 
+from sklearn_neurox.evaluation._controls._control_labels import control_labels
 from sklearn_neurox.evaluation._controls._control_task_classifier import check_both_labels
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.utils._containers import to_pandas
-from sklearn_neurox.utils._fold_score import score_fold
+from sklearn_neurox.utils._scored_rows import group_codes, interval_of, outcome_frame, score_rows
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 from sklearn_neurox.utils._validation import check_row_order
 
@@ -26,13 +26,17 @@ from sklearn_neurox.utils._validation import check_row_order
         "estimator": [HasMethods(["fit", "predict"])],
         "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
         "y": ["array-like"],
-        "control_y": ["array-like"],
+        "control_y": ["array-like", None],
         "types": ["array-like", None],
+        "n_draws": [Interval(Integral, 1, None, closed="left")],
         "scoring": [str, callable, None],
         "cv": ["cv_object"],
         "groups": ["array-like", None],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "return_words": ["boolean"],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
+        "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")],
     },
     prefer_skip_nested_validation=False,
 )
@@ -40,15 +44,19 @@ def selectivity_score(
     estimator: BaseEstimator,
     X: ArrayLike | pd.DataFrame,
     y: ArrayLike,
-    control_y: ArrayLike,
+    control_y: ArrayLike | None = None,
     *,
     types: ArrayLike | None = None,
+    n_draws: int = 5,
     scoring: str | Callable | None = None,
     cv: int | Iterable | BaseCrossValidator | None = None,
     groups: ArrayLike | None = None,
+    confidence: float = 0.95,
+    return_words: bool = False,
     n_jobs: int | None = None,
     verbose: bool | int = False,
-) -> pd.DataFrame:
+    random_state: int = 0,
+) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Score a probe on a task and, on the same folds, on a control task.
 
     A control task can only be learned by memorizing. A probe that is accurate on the task but not
@@ -67,13 +75,18 @@ def selectivity_score(
     y : array-like of shape (n_samples,)
         Labels of the task.
 
-    control_y : array-like of shape (n_samples,)
-        Labels of the control task, from `control_labels`.
+    control_y : array-like of shape (n_samples,) or (n_samples, n_draws), or None, default=None
+        Labels of the control task, from `control_labels`; with several columns, the scores on them
+        are averaged. None draws the labels of ``n_draws`` control tasks for the ``types``.
 
     types : array-like of shape (n_samples,) or None, default=None
         Values that the control labels were drawn for, such as ``words["word"]`` (casefolded, if
         the control was drawn with ``case_sensitive=False``) or ``words["position"]``. Needed for
-        the ceiling.
+        the ceiling, and to draw the labels.
+
+    n_draws : int, default=5
+        Number of control tasks, if ``control_y`` is None. How many words a probe memorizes depends
+        on which labels the frequent types happen to get, so a single draw is uncertain.
 
     scoring : str, callable or None, default=None
         Scorer. None uses the ``score`` method of the probe, which is the accuracy.
@@ -88,11 +101,21 @@ def selectivity_score(
         Group labels; each group stays in one fold. For words, use ``words["text"]``. They are also
         passed to a probe that accepts them.
 
+    confidence : float, default=0.95
+        Confidence level of the intervals, in (0, 1).
+
+    return_words : bool, default=False
+        Whether to also return the outcome of each word.
+
     n_jobs : int or None, default=None
         Number of parallel fits, in threads.
 
     verbose : bool or int, default=False
         Whether to show a progress bar over fits.
+
+    random_state : int, default=0
+        Seed of the first control task, if ``control_y`` is None; the others have the next ones. The
+        labels are those of ``control_labels(types, y, random_state=...)``.
 
     Returns
     -------
@@ -100,17 +123,28 @@ def selectivity_score(
         One row per fold, with the columns
 
         - ``fold``: the number of the fold;
-        - ``task`` and ``control``: the scores on the task and on the control task;
-        - ``selectivity``: the task score minus the control score;
+        - ``task`` and ``control``: the scores on the task and on the control task, the latter
+          averaged over draws;
+        - ``selectivity``: the task score minus the control score, with its confidence interval from
+          ``low`` to ``high`` (see `interval_table`; missing without groups);
+        - with several draws, ``control_std``: the standard deviation of ``control`` over them;
         - with `types`, ``seen``: the share of test words whose type occurs in training;
         - with `types`, ``ceiling``: the accuracy of a perfect memory on the control task. It is
           right on all words of seen types, and on those words of unseen types whose control label
           is the most frequent one among the training types.
 
+    of_words : DataFrame
+        Only with ``return_words``. One row per fold and test word, with the columns ``fold``,
+        ``n_train`` (the number of training words of the fold), ``row`` (the number of the word),
+        ``group``, ``task`` and ``control`` (whether the word is predicted correctly; for the
+        control, the share of draws), and ``outcome``, their difference, whose mean over a fold is
+        its selectivity. `interval_table` gives the selectivity over all folds.
+
     Raises
     ------
     ValueError
-        If a label is missing, lengths differ, or a type has several control labels.
+        If a label is missing, lengths differ, a type has several control labels, or there are
+        neither control labels nor types.
 
     Warns
     -----
@@ -133,46 +167,115 @@ def selectivity_score(
     --------
     >>> import numpy as np
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn_neurox.evaluation import control_labels, selectivity_score
+    >>> from sklearn_neurox.evaluation import selectivity_score
     >>> types = np.random.RandomState(0).randint(100, size=2000)
     >>> X = np.random.RandomState(1).randn(100, 20)[types]  # an embedding: one point per type
     >>> y = np.where(X[:, 0] > 0, "a", "b")
     >>> types = [str(number) for number in types]
-    >>> control = control_labels(types, y)
     >>> scores = selectivity_score(
-    ...     LogisticRegression(), X, y, control, types=types, cv=2, groups=range(2000)
+    ...     LogisticRegression(), X, y, types=types, cv=2, groups=range(2000)
     ... )
-    >>> scores.round(1)
-       fold  task  control  selectivity  seen  ceiling
-    0     0   1.0      0.6          0.4   1.0      1.0
-    1     1   1.0      0.6          0.4   1.0      1.0
+    >>> scores[["task", "control", "selectivity", "low", "high", "ceiling"]].round(1)
+       task  control  selectivity  low  high  ceiling
+    0   1.0      0.7          0.3  0.3   0.3      1.0
+    1   1.0      0.7          0.3  0.3   0.4      1.0
     """
     X, y, control_y, types, groups = map(to_pandas, (X, y, control_y, types, groups))
     check_consistent_length(X, types, groups)
     check_row_order(X, types, names=("X", "types"))
     check_row_order(X, groups, names=("X", "groups"))
-    check_both_labels(X, y, control_y)
-    codes = None if types is None else _type_codes(types, control_y)
+    controls = _controls(y, control_y, types, n_draws, random_state)
+    for control in controls:
+        check_both_labels(X, y, control)
+    of_types = None if types is None else [_type_codes(types, control) for control in controls]
     folds = make_folds(cv, X, y, groups, classes=True, caller="selectivity_score")
+    codes = group_codes(groups)
     jobs = [
-        delayed(_score)(estimator, X, labels, groups, number, train, test, scoring)
+        delayed(_score)(estimator, X, labels, groups, codes, number, train, test, scoring)
         for number, (train, test) in enumerate(folds)
-        for labels in (y, control_y)
+        for labels in (y, *controls)
     ]
-    measured = np.array(run_fits(jobs, n_jobs, verbose), dtype=np.float64)
-    task, control = measured.reshape(-1, 2).T
-    scores = pd.DataFrame({"fold": np.arange(len(folds)), "task": task, "control": control})
-    scores["selectivity"] = scores["task"] - scores["control"]
-    if codes is not None:
-        limits = [_limits(codes, np.asarray(control_y), train, test) for train, test in folds]
-        scores["seen"], scores["ceiling"] = np.transpose(limits)
-    return scores
+    measured = run_fits(jobs, n_jobs, verbose)
+    size = 1 + len(controls)
+    measured = [measured[start : start + size] for start in range(0, len(measured), size)]
+    outcomes = [_outcomes(own) for own in measured]
+    table = pd.DataFrame(
+        [
+            _row(number, own, of_fold, codes, test, confidence)
+            for number, (own, of_fold, (_, test)) in enumerate(
+                zip(measured, outcomes, folds, strict=True)
+            )
+        ]
+    )
+    if of_types is not None:
+        limits = [_mean_limits(of_types, controls, train, test) for train, test in folds]
+        table["seen"], table["ceiling"] = np.transpose(limits)
+    if not return_words:
+        return table
+    parts = [
+        ({"fold": number}, len(train), test, own)
+        for number, ((train, test), own) in enumerate(zip(folds, outcomes, strict=True))
+    ]
+    return table, outcome_frame(parts, groups)
 
 
-def _score(estimator, X, y, groups, number, train, test, scoring):
-    probe = fit_on_rows(estimator, X, y, groups, train)
-    scorer, where = check_scoring(probe, scoring=scoring), f"Fold {number} of selectivity_score"
-    return score_fold(scorer, probe, take_rows(X, test), take_rows(y, test), where=where)
+def _controls(y, control_y, types, n_draws, random_state):
+    """Return the labels of each control task."""
+    if control_y is None:
+        if types is None:
+            raise ValueError(
+                "selectivity_score draws control labels for 'types', which is None. Pass "
+                "types=words['word'], or the labels as control_y=control_labels(words, y)."
+            )
+        values = np.asarray(types, dtype=object)
+        kind = "position" if isinstance(values[0], Integral) else "type"
+        seeds = [(random_state + draw) % 2**32 for draw in range(n_draws)]
+        return [control_labels(types, y, kind=kind, random_state=seed) for seed in seeds]
+    if isinstance(control_y, pd.DataFrame):
+        return [control_y.iloc[:, draw] for draw in range(control_y.shape[1])]
+    if np.ndim(control_y) == 2:
+        return list(np.asarray(control_y).T)
+    return [control_y]
+
+
+def _score(estimator, X, y, groups, codes, number, train, test, scoring):
+    return score_rows(
+        scoring,
+        fit_on_rows(estimator, X, y, groups, train),
+        take_rows(X, test),
+        take_rows(y, test),
+        None if codes is None else codes[test],
+        where=f"Fold {number} of selectivity_score",
+    )
+
+
+def _outcomes(measured):
+    task, *controls = (scored.outcomes for scored in measured)
+    control = np.mean(controls, axis=0)
+    return {"task": task, "control": control, "outcome": task - control}
+
+
+def _row(number, measured, outcomes, codes, test, confidence):
+    task, *controls = (scored.score for scored in measured)
+    # A difference of two shares is between -1 and 1.
+    low, high = interval_of(
+        outcomes["outcome"],
+        None if codes is None else codes[test],
+        scale="atanh" if measured[0].scale == "logit" else "linear",
+        confidence=confidence,
+    )
+    control = np.mean(controls) if len(controls) > 1 else controls[0]
+    row = {"fold": number, "task": task, "control": control, "selectivity": task - control}
+    row |= {"low": low, "high": high}
+    return row | ({"control_std": np.std(controls, ddof=1)} if len(controls) > 1 else {})
+
+
+def _mean_limits(of_types, controls, train, test):
+    limits = [
+        _limits(codes, np.asarray(control), train, test)
+        for codes, control in zip(of_types, controls, strict=True)
+    ]
+    return np.mean(limits, axis=0)
 
 
 def _type_codes(types, control_y):

@@ -7,9 +7,9 @@ from sklearn.base import clone, is_classifier
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._fits import take_rows
-from sklearn_neurox.evaluation._recorded_predictions import RecordedPredictions, record
 from sklearn_neurox.utils._blocks import neuron_blocks
 from sklearn_neurox.utils._metadata import fit_with_groups
+from sklearn_neurox.utils._recorded_predictions import RecordedPredictions, record
 from sklearn_neurox.utils._submatrix import submatrix
 from sklearn_neurox.utils._tqdm import counted
 from sklearn_neurox.utils._validation import check_activations
@@ -20,8 +20,8 @@ class HeldOutBlocks:
 
     ``features`` (transformer or None) turns X into a matrix; it is cloned and fitted once per
     fold. After ``predict``, ``blocks`` is a frame of the blocks in matrix order (``name``,
-    ``component``, ``layer``, ``n_neurons``), and ``n_groups`` the number of groups in the test
-    rows.
+    ``component``, ``layer``, ``n_neurons``), and ``groups`` the number of each test row's group,
+    from 0.
     """
 
     def __init__(self, estimator, *, features, input_features, n_layers, scorer, n_jobs, caller):
@@ -39,8 +39,8 @@ class HeldOutBlocks:
         of_blocks = self._recorded(X, y, groups, folds, bar)
         tested = np.concatenate([test for _, test in folds])
         # Groups are numbered by first appearance among all rows, whatever the order of the folds.
-        codes, present = pd.factorize(pd.factorize(groups)[0][tested], sort=True)
-        self.n_groups = len(present)
+        codes = pd.factorize(pd.factorize(groups)[0][tested], sort=True)[0]
+        self.groups = codes
         return [self._pool(of_block, y[tested], codes) for of_block in of_blocks]
 
     def _recorded(self, X, y, groups, folds, bar):

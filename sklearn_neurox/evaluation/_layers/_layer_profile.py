@@ -7,17 +7,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 
+from sklearn_neurox.evaluation._compare import fold_inflation
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.evaluation._layers._group_bootstrap import (
-    compare_pairs,
-    group_counts,
-    percentile_interval,
-)
 from sklearn_neurox.evaluation._layers._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._layers._layers_in_turn import (
     LayersInTurn,
@@ -25,9 +21,12 @@ from sklearn_neurox.evaluation._layers._layers_in_turn import (
     reads_layers,
     split_pipeline,
 )
-from sklearn_neurox.evaluation._recorded_predictions import as_scorer
+from sklearn_neurox.evaluation._layers._paired_tests import compare_pairs
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._outcomes import metric_scale
+from sklearn_neurox.utils._recorded_predictions import as_scorer
+from sklearn_neurox.utils._scored_rows import interval_of, outcome_frame
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_equal_lengths, check_row_order, is_word_frame
 from sklearn_neurox.utils._warn_user import warn_user
@@ -44,9 +43,10 @@ from sklearn_neurox.utils._warn_user import warn_user
         "n_layers": [Interval(Integral, 1, None, closed="left"), None],
         "cv": ["cv_object"],
         "scoring": [str, callable, None],
-        "n_bootstrap": [Interval(Integral, 2, None, closed="left")],
+        "n_bootstrap": [Interval(Integral, 2, None, closed="left"), None],
         "confidence": [Interval(Real, 0, 1, closed="neither")],
         "return_pairs": ["boolean"],
+        "return_words": ["boolean"],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -64,20 +64,21 @@ def layer_profile(
     n_layers: int | None = None,
     cv: int | Iterable | BaseCrossValidator | None = None,
     scoring: str | Callable | None = None,
-    n_bootstrap: int = 1000,
+    n_bootstrap: int | None = None,
     confidence: float = 0.95,
     return_pairs: bool = False,
+    return_words: bool = False,
     n_jobs: int | None = None,
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
-) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
+) -> pd.DataFrame | tuple[pd.DataFrame, ...]:
     r"""Score a probe on each layer, with confidence intervals and paired tests between layers.
 
     For each layer and fold, a clone of the probe is fitted on the training rows and predicts the
-    test rows. The predictions of all folds are scored together. Intervals and tests come from a
-    bootstrap over whole groups: errors on words of the same sentence are correlated, so resampling
-    single words would make the intervals too narrow. All layers are scored on the same resamples,
-    so that differences between layers are paired.
+    test rows. The predictions of all folds are scored together. Intervals and tests come from the
+    differences between groups: errors on words of the same sentence are correlated, so intervals
+    from single words would be too narrow. All layers are scored on the same words, so that
+    differences between layers are paired.
 
     Parameters
     ----------
@@ -94,8 +95,8 @@ def layer_profile(
         Labels or targets.
 
     groups : array-like of shape (n_samples,)
-        Group labels. Groups are resampled as a whole and stay in one fold; for words, use
-        ``words["text"]``. To resample single rows, pass ``np.arange(len(y))``.
+        Group labels. Groups stay in one fold, and intervals treat them as independent; for words,
+        use ``words["text"]``. If single rows are independent, pass ``np.arange(len(y))``.
 
     features : transformer or None, default=None
         Transformer from X to the matrix of activations, cloned and fitted once per fold, or only
@@ -117,8 +118,8 @@ def layer_profile(
         Scorer that uses only the predictions of the estimator. None uses accuracy for classifiers
         and :math:`R^2` for regressors.
 
-    n_bootstrap : int, default=1000
-        Number of resamples.
+    n_bootstrap : int or None, default=None
+        Ignored: intervals do not need resamples. Accepted so that earlier calls still work.
 
     confidence : float, default=0.95
         Confidence level of each interval, in (0, 1).
@@ -126,17 +127,20 @@ def layer_profile(
     return_pairs : bool, default=False
         Whether to also return the comparison of each pair of layers.
 
+    return_words : bool, default=False
+        Whether to also return the outcome of each word.
+
     n_jobs : int or None, default=None
-        Number of layers to process in parallel: fits in threads, resampling in processes, both on
+        Number of layers to process in parallel: fits in threads, intervals in processes, both on
         the workers of a cluster in a `joblib.parallel_config` that names one. Does not change the
         results.
 
     verbose : bool or int, default=False
         Whether to show a progress bar, with one step per layer and fold, and one per layer for the
-        resamples.
+        interval.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the resampling. It does not affect the probe, which has its own seed.
+        Ignored: nothing is drawn at random. Accepted so that earlier calls still work.
 
     Returns
     -------
@@ -156,6 +160,12 @@ def layer_profile(
         ``second``, the ``difference`` of their scores (first minus second), its confidence interval
         from ``low`` to ``high``, its ``std_error``, its ``p_value``, and the corrected ``p_holm``.
 
+    of_words : DataFrame
+        Only with ``return_words``. One row per layer and predicted word, with the columns ``name``
+        (of the layer), ``fold``, ``n_train`` (the number of training words of the fold), ``row``
+        (the number of the word in X), ``group`` and ``outcome``, whose mean is the score: whether
+        the prediction is right, for the accuracy. `compare` takes the rows of two layers.
+
     Raises
     ------
     ValueError
@@ -168,7 +178,7 @@ def layer_profile(
     -----
     UserWarning
         If a group is on both sides of a split, a label of a test fold is absent from its training
-        rows, some resamples have no score, or the indexes of X and y share labels in different
+        rows, an interval cannot be computed, or the indexes of X and y share labels in different
         orders.
 
     See Also
@@ -179,32 +189,25 @@ def layer_profile(
     Notes
     -----
     An interval shows how the score would vary with other test sentences for the fitted probes; it
-    does not include the variation from other training sentences. It is the expanded percentile
-    interval [1]_: its percentiles are those of the normal distribution at
-    :math:`\pm t_{G-1} \sqrt{G / (G - 1)}` for G groups, because plain percentile intervals are too
-    narrow for few groups.
+    does not include the variation from other training sentences. See `interval_table` for its
+    formula. For metrics that are no means over words, such as F1 or the Matthews correlation, it is
+    that of the delta method [1]_: the outcome of a word is the score plus the number of words times
+    the derivative of the score in the weight of the word. Metrics that depend on more than the
+    predicted labels, such as areas under curves, are scored without one group at a time instead.
 
-    The p-value of a pair comes from its difference divided by the bootstrap standard error, in a
-    two-sided test with the t distribution with G - 1 degrees of freedom, corrected with Holm's
-    method [2]_. Paired resampling of whole units is recommended in [3]_ for comparing two systems
-    on one test set.
-
-    A score that averages over classes, such as ``"f1_macro"``, averages over those that occur in
-    each resample. A class with few words therefore makes intervals wide and asymmetric.
+    The p-value of a pair is that of `compare`, corrected with Holm's method [2]_. With several
+    folds, its variance is multiplied by one plus the ratio of test to training words. Pairing the
+    two systems on one test set is recommended in [3]_.
 
     With an extractor that has a cache, one layer at a time (``n_jobs`` of them in parallel) is read
     from the cache, probed and forgotten, so the memory needed is that of one layer: a model of 33
     layers takes a thirty-third of its whole matrix. The cache is filled first, in one pass. Without
     a cache, one pass reads all layers into one matrix. The results are the same.
 
-    Mean scores (accuracy, log loss, squared and absolute error) take one pass over the groups.
-    Scores of predicted labels take a few milliseconds per resample and layer, whatever the number
-    of words. Others, such as areas under curves, are recomputed on the words of each resample.
-
     References
     ----------
-    .. [1] T. C. Hesterberg, "What Teachers Should Know About the Bootstrap: Resampling in the
-       Undergraduate Statistics Curriculum", The American Statistician 69, 2015.
+    .. [1] B. Efron, "The Jackknife, the Bootstrap and Other Resampling Plans", SIAM 1982, chapter
+       6.
 
     .. [2] S. Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian
        Journal of Statistics 6, 1979.
@@ -222,13 +225,13 @@ def layer_profile(
     >>> X = rng.normal(size=(400, 6))
     >>> X[:, 2:4] += 2 * y[:, np.newaxis]
     >>> profile = layer_profile(
-    ...     LogisticRegression(), X, y, n_layers=3, groups=np.arange(400) // 10, random_state=0
+    ...     LogisticRegression(), X, y, n_layers=3, groups=np.arange(400) // 10
     ... )
     >>> profile[["layer", "score", "low", "high", "p_value"]].round(2)
        layer  score   low  high  p_value
     0      0   0.56  0.51  0.62      0.0
     1      1   0.93  0.91  0.95      NaN
-    2      2   0.52  0.47  0.58      0.0
+    2      2   0.52  0.46  0.57      0.0
     """
     X, labels, groups = _read_rows(X, y, groups)
     estimator, features = split_pipeline(estimator, features)
@@ -236,7 +239,6 @@ def layer_profile(
     classes = is_classifier(estimator)
     if classes:
         check_classification_targets(labels)
-    rng = check_random_state(random_state)
     scorer = as_scorer(estimator, scoring)
     folds = make_folds(cv, X, labels, groups, classes=classes, caller="layer_profile")
     kind = HeldOutBlocks
@@ -257,14 +259,22 @@ def layer_profile(
     # The number of layers is only known after extracting the first fold.
     with progress_bar(None, verbose, desc="probing", unit="layer") as bar:
         predictions = held_out.predict(X, labels, groups, folds, bar)
-        n_groups = held_out.n_groups
-        _check_groups(n_groups)
+        codes = held_out.groups
+        _check_groups(codes)
         scores = np.array([of_layer.score() for of_layer in predictions])
-        counts = group_counts(n_groups, n_bootstrap, rng)
-        replicates = _resample(predictions, counts, n_jobs, bar)
-    profile, pairs = _tables(held_out.blocks, scores, replicates, n_groups, confidence)
-    profile = profile.assign(n_words=len(predictions[0].y), n_groups=n_groups)
-    return (profile, pairs) if return_pairs else profile
+        outcomes = _outcomes(predictions, scores, held_out.blocks["name"], n_jobs, bar)
+    names = held_out.blocks["name"]
+    scale = metric_scale(scorer)
+    bounds = [interval_of(own, codes, scale=scale, confidence=confidence) for own in outcomes.T]
+    low, high = np.transpose(bounds)
+    profile = held_out.blocks.assign(score=scores, low=low, high=high)
+    pairs = _pairs(names, outcomes, codes, folds, confidence)
+    profile = profile.join(_from_best(pairs, names, scores))
+    profile = profile.assign(n_words=len(codes), n_groups=len(np.unique(codes)))
+    results = [profile, pairs] if return_pairs else [profile]
+    if return_words:
+        results.append(_of_words(names, outcomes, folds, groups))
+    return tuple(results) if len(results) > 1 else profile
 
 
 def _read_rows(X, y, groups):
@@ -292,48 +302,55 @@ def _check_features(estimator, X, features):
         )
 
 
-def _check_groups(n_groups):
-    if n_groups < 2:
+def _check_groups(codes):
+    if len(np.unique(codes)) < 2:
         raise ValueError(
-            "layer_profile resamples the groups in the test rows, but there is only one. Pass "
+            "layer_profile compares the groups in the test rows, but there is only one. Pass "
             'smaller groups, such as groups=words["text"], or more test rows.'
         )
 
 
-def _resample(predictions, counts, n_jobs, bar):
-    """Return the score of each layer on each resample, of shape (n_resamples, n_layers)."""
-    scores = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(of_layer.resampled_scores)(counts) for of_layer in predictions
-    )
-    return np.stack(counted(bar, scores), axis=1)
-
-
-def _tables(blocks, scores, replicates, n_groups, confidence):
-    """Return the table of layers and the table of pairs of layers."""
-    names = blocks["name"]
-    replicates = _with_scores(scores, replicates, names)
-    low, high = percentile_interval(replicates, n_groups, confidence)
-    pairs = compare_pairs(names.tolist(), scores, replicates, n_groups, confidence)
-    profile = blocks.assign(score=scores, low=low, high=high)
-    return profile.join(_from_best(pairs, names, scores)), pairs
-
-
-def _with_scores(scores, replicates, names):
-    """Keep the resamples on which all layers have a score, so that differences stay paired."""
-    defined = np.isfinite(replicates)
-    wrong = ~np.isfinite(scores) | (defined.sum(axis=0) < 2)
-    kept = defined.all(axis=1)
-    if wrong.any() or kept.sum() < 2:
+def _outcomes(predictions, scores, names, n_jobs, bar):
+    """Return the outcomes of all words in each layer, of shape (n_words, n_layers)."""
+    if not np.isfinite(scores).all():
         raise ValueError(
-            f"The score of layer {names[np.argmax(wrong)]!r} in layer_profile is NaN, or is NaN "
-            "on nearly all resamples. Use another scoring, or drop the rarest classes."
+            f"The score of layer {names[np.argmin(np.isfinite(scores))]!r} in layer_profile is "
+            "NaN. Use another scoring, or drop the rarest classes."
         )
-    if not kept.all():
+    found = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(of_layer.outcomes)(score)
+        for of_layer, score in zip(predictions, scores, strict=True)
+    )
+    outcomes = np.stack(counted(bar, found), axis=1)
+    if not np.isfinite(outcomes).all():
         warn_user(
-            f"{(~kept).sum()} of {len(kept)} resamples of layer_profile have no score and are "
-            "left out of intervals and tests. Use another scoring, or drop the rarest classes."
+            "The scores of layer_profile have no intervals and tests, because the scorer cannot "
+            "score the words without one of the groups. Use another scoring, or drop the classes "
+            "that occur in a single group."
         )
-    return replicates[kept]
+    return outcomes
+
+
+def _pairs(names, outcomes, codes, folds, confidence):
+    sizes = [len(test) for _, test in folds]
+    number = np.repeat(np.arange(len(folds)), sizes)
+    n_train = np.repeat([len(train) for train, _ in folds], sizes)
+    inflation = fold_inflation(number, n_train)
+    return compare_pairs(
+        names.tolist(), outcomes, codes, inflation=inflation, confidence=confidence
+    )
+
+
+def _of_words(names, outcomes, folds, groups):
+    ends = np.cumsum([len(test) for _, test in folds])
+    parts = [
+        ({"name": name, "fold": number}, len(train), test, {"outcome": own})
+        for name, of_layer in zip(names, outcomes.T, strict=True)
+        for number, ((train, test), own) in enumerate(
+            zip(folds, np.split(of_layer, ends[:-1]), strict=True)
+        )
+    ]
+    return outcome_frame(parts, groups)
 
 
 def _from_best(pairs, names, scores):

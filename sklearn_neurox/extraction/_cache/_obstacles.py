@@ -4,7 +4,7 @@
 from itertools import chain
 
 from sklearn_neurox.extraction._model._loading import loaded_model
-from sklearn_neurox.extraction._model._obstacle import find_obstacle, modules_of
+from sklearn_neurox.extraction._model._obstacle import modules_of, obstacle_of
 
 
 class ModelChangedError(RuntimeError):
@@ -46,12 +46,12 @@ class Watch:
 
         This is quick. It notices all but changes of tensors that bypass torch's count of them.
         """
-        obstacle = find_obstacle(self.spec)
-        if obstacle is not None:
-            raise ModelChangedError(obstacle)
         model = loaded_model(self.spec)
         if model is None:
             return
+        obstacle = obstacle_of(model)
+        if obstacle is not None:
+            raise ModelChangedError(obstacle)
         stamp = _stamp(model)
         self.stamp = self.stamp or stamp  # of a model that is loaded only now
         if stamp != self.stamp:

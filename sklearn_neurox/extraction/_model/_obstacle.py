@@ -12,7 +12,11 @@ _OURS = ("sklearn_neurox.extraction._model._hooks", "transformers.utils.output_c
 
 def find_obstacle(spec):
     """Return why a cache cannot be used for a model at the moment; None if it can."""
-    model = loaded_model(spec)
+    return obstacle_of(loaded_model(spec))
+
+
+def obstacle_of(model):
+    """Do as `find_obstacle`, for a model that may be loaded (None if it is not)."""
     if model is None or not _has_foreign_hooks(model):
         return None
     return "The model has hooks that change or watch its activations"

@@ -12,6 +12,7 @@ from sklearn_neurox.ablation import ablation_curve
 from sklearn_neurox.inspection._displays._drawing import (
     COLORS,
     GRAY,
+    band_label,
     draw_band,
     finish_axes,
     legend_above,
@@ -21,6 +22,7 @@ from sklearn_neurox.inspection._displays._drawing import (
     read_columns,
     score_name,
     style,
+    summarize,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ _STYLES = {
     "bottom": {"color": COLORS[1], "marker": "^"},
 }
 # Used when several ways share one plot.
-_BANDS = {"std": "± 1 standard deviation", "range": "lowest to highest"}
 _LINES = ("-", "--", ":", "-.")
 
 
@@ -223,6 +224,8 @@ class AblationCurveDisplay:
         frame: pd.DataFrame,
         *,
         band: str = "std",
+        words: pd.DataFrame | None = None,
+        confidence: float = 0.95,
         score_name: str = "score",
         ax: "Axes | ArrayLike | None" = None,
         **plot_params: Any,
@@ -235,9 +238,18 @@ class AblationCurveDisplay:
             The curve, or the rows of an ``ablation_table`` for one probe and one ranking. The
             columns ``which``, ``fraction``, ``retrained``, ``fill`` and ``score`` are read.
 
-        band : {"std", "range"}, default="std"
+        band : {"std", "range", "interval"}, default="std"
             The spread over folds, repeats and random draws: one standard deviation on either side
-            of the mean, or the range from the lowest to the highest score.
+            of the mean, or the range from the lowest to the highest score. ``"interval"`` is the
+            confidence interval of the mean over words, by groups; it says how the mean would vary
+            with other texts. See `sklearn_neurox.evaluation.interval_table`.
+
+        words : DataFrame or None, default=None
+            For ``band="interval"``: the second frame that the curve returns with
+            ``return_words=True``.
+
+        confidence : float, default=0.95
+            For ``band="interval"``: the confidence level.
 
         score_name : str, default="score"
             Name of the score, for the axis label.
@@ -256,19 +268,18 @@ class AblationCurveDisplay:
         Raises
         ------
         ValueError
-            If a column is missing, or the frame holds several probes or rankings.
+            If a column is missing, the frame holds several probes or rankings, or intervals are
+            asked for without ``words``.
         """
         caller = f"{cls.__name__}.from_frame"
         frame = read_columns(
             frame, ["which", "fraction", "retrained", "fill", "score"], caller=caller
         )
-        if band not in ("std", "range"):
-            raise ValueError(
-                f"The 'band' parameter of {caller} must be 'std' or 'range', got {band!r}."
-            )
         _check_single(frame, caller)
-        summary = _summary(frame, band, caller)
-        display = cls(summary, score_name=score_name, band_name=_BANDS[band])
+        options = {"band": band, "confidence": confidence, "caller": caller}
+        summary = _summary(frame, words, **options)
+        label = band_label(band, confidence)
+        display = cls(summary, score_name=score_name, band_name=label)
         return display.plot(ax=ax, **plot_params)
 
     @classmethod
@@ -279,6 +290,7 @@ class AblationCurveDisplay:
         y: ArrayLike,
         *,
         band: str = "std",
+        confidence: float = 0.95,
         ax: "Axes | ArrayLike | None" = None,
         figsize: tuple[float, float] | None = None,
         line_kw: dict | None = None,
@@ -299,8 +311,11 @@ class AblationCurveDisplay:
         y : array-like of shape (n_samples,)
             The labels or targets.
 
-        band : {"std", "range"}, default="std"
+        band : {"std", "range", "interval"}, default="std"
             See `from_frame`.
+
+        confidence : float, default=0.95
+            The confidence level for ``band="interval"``.
 
         ax, figsize, line_kw, band_kw, legend_kw : object
             See `plot`.
@@ -314,11 +329,14 @@ class AblationCurveDisplay:
         display : AblationCurveDisplay
             The display, drawn.
         """
-        curve = ablation_curve(estimator, X, y, **curve_params)
+        found = ablation_curve(estimator, X, y, **curve_params, return_words=band == "interval")
+        curve, words = found if band == "interval" else (found, None)
         probe = estimator[-1] if isinstance(estimator, Pipeline) else estimator
         return cls.from_frame(
             curve,
             band=band,
+            words=words,
+            confidence=confidence,
             score_name=score_name(curve_params.get("scoring"), probe),
             ax=ax,
             figsize=figsize,
@@ -342,32 +360,28 @@ def _check_single(frame, caller):
             )
 
 
-def _summary(frame, band, caller):
-    """Reduce the scores to a mean and a spread per point, and add the baseline of each way."""
-    everything = frame["which"] == "all"
-    ablated = frame[~everything]
+def _summary(frame, words, *, caller, **options):
+    """Reduce the scores to a mean and a band per point, and add the baseline of each way."""
+    ablated = frame[frame["which"] != "all"]
     unknown = set(ablated["which"]) - set(_STYLES)
     if unknown or ablated.empty:
         raise ValueError(
             f"{caller} draws rows in which 'which' is 'top', 'random' or 'bottom', got "
             f"{sorted(map(str, unknown)) if unknown else 'none of these'}."
         )
-    way = np.where(ablated["retrained"], "retrained", "filled: " + ablated["fill"].astype(str))
-    grouped = ablated.groupby([pd.Series(way, ablated.index, name="way"), "which", "fraction"])
-    summary = _with_spread(grouped["score"], band).reset_index()
+    by = ["way", "which", "fraction"]
+    points = summarize(_with_way(frame), _with_way(words), by, caller=caller, **options)
+    everything = points["which"] == "all"
+    summary = points[~everything].sort_values(by, ignore_index=True)
     if everything.any():
-        whole = _with_spread(frame[everything].assign(way="").groupby("way")["score"], band)
-        baseline = pd.DataFrame({"way": summary["way"].unique()}).assign(
-            which="all", fraction=1.0, **whole.iloc[0].to_dict()
-        )
+        ways = pd.DataFrame({"way": summary["way"].unique()})
+        baseline = ways.merge(points[everything].drop(columns="way"), how="cross")
         summary = pd.concat([summary, baseline], ignore_index=True)
     return summary
 
 
-def _with_spread(scores, band):
-    table = scores.agg(["mean", "std", "min", "max"]).rename(columns={"mean": "score"})
-    # A single measurement has no spread.
-    std = table["std"].fillna(0.0)
-    if band == "std":
-        return table[["score"]].assign(low=table["score"] - std, high=table["score"] + std)
-    return table[["score"]].assign(low=table["min"], high=table["max"])
+def _with_way(frame):
+    if frame is None or not {"retrained", "fill"} <= set(frame.columns):
+        return frame
+    way = np.where(frame["retrained"], "retrained", "filled: " + frame["fill"].astype(str))
+    return frame.assign(way=way)

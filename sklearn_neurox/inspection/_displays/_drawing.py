@@ -2,11 +2,13 @@
 """Code shared by the displays: axes, colors, legends, and labels that fit a one-column figure."""
 
 import numpy as np
+import pandas as pd
 from sklearn.base import is_classifier
 
 # Private, but nothing public resolves matplotlib's aliases for every kind of artist.
 from sklearn.utils._plotting import _validate_style_kwargs
 
+from sklearn_neurox.evaluation._interval_table import interval_table
 from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._optional import require
 
@@ -88,6 +90,37 @@ def draw_band(ax, line, x, low, high, user):
     """Shade the spread around a line, in its color."""
     defaults = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
     return ax.fill_between(x, low, high, **style(defaults, user))
+
+
+def summarize(frame, words, by, *, band, confidence, caller):
+    """Return a mean score and a band for each combination of values of some columns.
+
+    The band "interval" is that of the outcomes of words; the others are the spread of the scores.
+    """
+    check_option("band", band, ["std", "range", "interval"], caller=caller)
+    if band == "interval":
+        if words is None:
+            raise ValueError(
+                f"{caller} draws intervals from the outcomes of words. Compute the curve with "
+                "return_words=True, and pass the second frame as words=..."
+            )
+        words = read_columns(words, [*by, "group", "outcome"], caller=caller)
+        table = interval_table(words, by, confidence=confidence)
+        return table[[*by, "score", "low", "high"]]
+    table = frame.groupby(by, sort=False)["score"].agg(["mean", "std", "min", "max"])
+    # A single measurement has no spread.
+    std = table["std"].fillna(0.0)
+    low, high = table["min"], table["max"]
+    if band == "std":
+        low, high = table["mean"] - std, table["mean"] + std
+    points = pd.DataFrame({"score": table["mean"], "low": low, "high": high})
+    return points.reset_index()
+
+
+def band_label(band, confidence):
+    """Name a band of `summarize` for a legend."""
+    names = {"std": "± 1 standard deviation", "range": "lowest to highest"}
+    return names.get(band, f"{100 * confidence:g}% interval")
 
 
 def name_band(band, name):

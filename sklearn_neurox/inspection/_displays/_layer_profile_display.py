@@ -268,7 +268,7 @@ class LayerProfileDisplay:
     ) -> "LayerProfileDisplay":
         """Score a probe on each layer alone and draw the scores.
 
-        The intervals come from a bootstrap of whole groups of held-out words.
+        The intervals are those of `layer_profile`, by groups of held-out words.
 
         Parameters
         ----------
@@ -282,7 +282,7 @@ class LayerProfileDisplay:
             The labels or targets.
 
         groups : array-like of shape (n_samples,)
-            Groups that are resampled whole and never split across folds; for words,
+            Groups that the intervals treat as independent, never split across folds; for words,
             ``words["text"]``.
 
         name : str or None, default=None

@@ -7,14 +7,16 @@ from numpy.typing import ArrayLike
 from sklearn_neurox.evaluation._sparse_probing_curve import sparse_probing_curve
 from sklearn_neurox.inspection._displays._drawing import (
     GRAY,
-    check_option,
+    band_label,
     draw_band,
     finish_axes,
     legend_above,
+    name_band,
     open_axes,
     read_columns,
     series_style,
     style,
+    summarize,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ class SparseProbingDisplay:
     score_name : str, default="score"
         Name of the score, for the axis label.
 
+    band_name : str, default="spread"
+        Name of the bands in the legend; ``""`` omits it.
+
     Attributes
     ----------
     ax_ : Axes
@@ -53,7 +58,7 @@ class SparseProbingDisplay:
         The spread around each line.
 
     legend_ : Legend or None
-        The legend; None if there is a single line.
+        The legend.
 
     See Also
     --------
@@ -73,9 +78,12 @@ class SparseProbingDisplay:
     [1, 2]
     """
 
-    def __init__(self, frame: pd.DataFrame, *, score_name: str = "score"):
+    def __init__(
+        self, frame: pd.DataFrame, *, score_name: str = "score", band_name: str = "spread"
+    ):
         self.frame = frame
         self.score_name = score_name
+        self.band_name = band_name
 
     def plot(
         self,
@@ -141,7 +149,11 @@ class SparseProbingDisplay:
         ax.set_xticks(sizes, [str(size) for size in sizes])
         ax.minorticks_off()
         finish_axes(ax, x="neurons", y=self.score_name)
-        self.legend_ = legend_above(ax, *ax.get_legend_handles_labels(), user=legend_kw)
+        handles, labels = ax.get_legend_handles_labels()
+        if self.bands_ and self.band_name:
+            handles.append(name_band(next(iter(self.bands_.values())), self.band_name))
+            labels.append(self.band_name)
+        self.legend_ = legend_above(ax, handles, labels, user=legend_kw)
 
     @classmethod
     def from_frame(
@@ -149,6 +161,8 @@ class SparseProbingDisplay:
         frame: pd.DataFrame,
         *,
         band: str = "std",
+        words: pd.DataFrame | None = None,
+        confidence: float = 0.95,
         score_name: str = "score",
         ax: "Axes | None" = None,
         **plot_params: Any,
@@ -160,9 +174,18 @@ class SparseProbingDisplay:
         frame : DataFrame
             The curve. The columns ``ranker``, ``labels``, ``n_neurons`` and ``score`` are read.
 
-        band : {"std", "range"}, default="std"
+        band : {"std", "range", "interval"}, default="std"
             The spread over folds and draws: one standard deviation on either side of the mean, or
-            the range from the lowest to the highest score.
+            the range from the lowest to the highest score. ``"interval"`` is the confidence
+            interval of the mean over words, by groups; it says how the mean would vary with other
+            texts. See `sklearn_neurox.evaluation.interval_table`.
+
+        words : DataFrame or None, default=None
+            For ``band="interval"``: the second frame that the curve returns with
+            ``return_words=True``.
+
+        confidence : float, default=0.95
+            For ``band="interval"``: the confidence level.
 
         score_name : str, default="score"
             Name of the score, for the axis label.
@@ -181,20 +204,15 @@ class SparseProbingDisplay:
         Raises
         ------
         ValueError
-            If a column is missing, there are no rows, or ``band`` is not one of the options.
+            If a column is missing, there are no rows, ``band`` is not one of the options, or
+            intervals are asked for without ``words``.
         """
         caller = f"{cls.__name__}.from_frame"
         frame = read_columns(frame, _COLUMNS, caller=caller)
-        check_option("band", band, ["std", "range"], caller=caller)
-        scores = frame.groupby(_COLUMNS[:3], sort=False)["score"]
-        table = scores.agg(["mean", "std", "min", "max"])
-        # A single measurement has no spread.
-        std = table["std"].fillna(0.0)
-        low, high = table["min"], table["max"]
-        if band == "std":
-            low, high = table["mean"] - std, table["mean"] + std
-        points = pd.DataFrame({"score": table["mean"], "low": low, "high": high}).reset_index()
-        return cls(points, score_name=score_name).plot(ax=ax, **plot_params)
+        options = {"band": band, "confidence": confidence, "caller": caller}
+        points = summarize(frame, words, _COLUMNS[:3], **options)
+        display = cls(points, score_name=score_name, band_name=band_label(band, confidence))
+        return display.plot(ax=ax, **plot_params)
 
     @classmethod
     def from_data(
@@ -203,6 +221,7 @@ class SparseProbingDisplay:
         y: ArrayLike,
         *,
         band: str = "std",
+        confidence: float = 0.95,
         ax: "Axes | None" = None,
         figsize: tuple[float, float] | None = None,
         line_kw: dict | None = None,
@@ -220,8 +239,11 @@ class SparseProbingDisplay:
         y : array-like of shape (n_samples,)
             Labels or targets.
 
-        band : {"std", "range"}, default="std"
+        band : {"std", "range", "interval"}, default="std"
             See `from_frame`.
+
+        confidence : float, default=0.95
+            The confidence level for ``band="interval"``.
 
         ax, figsize, line_kw, band_kw, legend_kw : object
             See `plot`.
@@ -235,11 +257,14 @@ class SparseProbingDisplay:
         display : SparseProbingDisplay
             The display, drawn.
         """
-        curve = sparse_probing_curve(X, y, **curve_params)
+        found = sparse_probing_curve(X, y, **curve_params, return_words=band == "interval")
+        curve, words = found if band == "interval" else (found, None)
         scoring = curve_params.get("scoring")
         return cls.from_frame(
             curve,
             band=band,
+            words=words,
+            confidence=confidence,
             score_name=scoring if isinstance(scoring, str) else "score",
             ax=ax,
             figsize=figsize,

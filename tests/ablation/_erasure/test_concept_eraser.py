@@ -234,6 +234,7 @@ def test_random_directions_are_orthonormal_and_as_many():
     again = ConceptEraser("random", random_state=0).fit(X, y)
     np.testing.assert_array_equal(again.directions_, eraser.directions_)
     assert ConceptEraser("random", n_directions=7).fit(X, y).directions_.shape == (7, 12)
+    assert ConceptEraser("random", n_directions=12).fit(X, y).directions_.shape == (12, 12)
 
 
 def test_inlp_removes_directions_until_probes_are_at_chance():

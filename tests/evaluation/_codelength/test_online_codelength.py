@@ -235,6 +235,8 @@ def test_a_table_of_several_layers():
     assert table.index.tolist() == [0, 1]
     assert table.columns.tolist() == [
         "codelength",
+        "low",
+        "high",
         "uniform_codelength",
         "compression",
         "data_codelength",

@@ -13,7 +13,7 @@ from sklearn_neurox import ElasticNetProbeClassifierCV
 from sklearn_neurox.datasets import make_tagged_words
 from sklearn_neurox.evaluation import control_labels, selectivity_score
 
-COLUMNS = ["fold", "task", "control", "selectivity"]
+COLUMNS = ["fold", "task", "control", "selectivity", "low", "high"]
 
 
 class Lookup(ClassifierMixin, BaseEstimator):

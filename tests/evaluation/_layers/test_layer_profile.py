@@ -20,8 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
-from sklearn_neurox.evaluation import layer_profile
-from sklearn_neurox.evaluation._layers._group_bootstrap import group_counts
+from sklearn_neurox.evaluation import compare, interval_table, layer_profile
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.utils._names import neuron_names
 
@@ -60,16 +59,15 @@ def _everything_is_tested(groups):
     return GroupKFold(4).split(groups, groups=groups)
 
 
-def _brute_force(X, y, groups, scorer, n_bootstrap=20):
-    """Score repeated rows, one resample at a time."""
-    counts = group_counts(N_GROUPS, n_bootstrap, np.random.RandomState(0))
-    scores = []
-    for layer in range(3):
-        probe = Copycat().fit(None, y)
-        Z = X[:, 2 * layer : 2 * layer + 2]
-        rows = [np.repeat(np.arange(len(y)), of_one[groups]) for of_one in counts]
-        scores.append([scorer(probe, Z[own], y[own]) for own in rows])
-    return np.array(scores).T
+def _jackknife_error(X, y, groups, scorer, first, second):
+    """Return the delete-one-group jackknife error of the difference between two layers."""
+    probe = Copycat().fit(None, y)
+    differences = []
+    for group in range(N_GROUPS):
+        kept = groups != group
+        ends = [scorer(probe, X[kept, 2 * i : 2 * i + 2], y[kept]) for i in (first, second)]
+        differences.append(ends[0] - ends[1])
+    return np.sqrt((N_GROUPS - 1) ** 2 / N_GROUPS * np.var(differences, ddof=1))
 
 
 @pytest.mark.slow
@@ -90,32 +88,33 @@ def _brute_force(X, y, groups, scorer, n_bootstrap=20):
         lambda probe, X, y: -np.mean(np.abs(probe.predict(X) - y)),
     ],
 )
-def test_every_scorer_is_computed_on_the_resampled_rows(copied, scoring):
+def test_every_scorer_gets_the_error_of_the_jackknife(copied, scoring):
     X, y, groups = copied
-    profile, pairs = layer_profile(
-        Copycat(),
-        X,
-        y,
-        groups=groups,
-        n_layers=3,
-        cv=_everything_is_tested(groups),
-        scoring=scoring,
-        n_bootstrap=20,
-        confidence=0.5,
-        return_pairs=True,
-        random_state=0,
-    )
+    split = [(np.arange(len(y)), np.arange(len(y)))]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*rows in fold 0.*")
+        profile, pairs, of_words = layer_profile(
+            Copycat(),
+            X,
+            y,
+            groups=groups,
+            n_layers=3,
+            cv=split,
+            scoring=scoring,
+            return_pairs=True,
+            return_words=True,
+        )
     scorer = get_scorer("accuracy" if scoring is None else scoring)
-    replicates = _brute_force(X, y, groups, scorer)
-    scale = np.sqrt(N_GROUPS / (N_GROUPS - 1))
     for first, second, error in pairs[["first", "second", "std_error"]].to_numpy():
-        difference = replicates[:, int(first)] - replicates[:, int(second)]
-        assert error == pytest.approx(difference.std(ddof=1) * scale)
-    plain = np.quantile(replicates, [0.25, 0.75], axis=0)
-    assert (profile["low"] <= plain[0] + 1e-9).all() and (profile["high"] >= plain[1] - 1e-9).all()
+        # The two errors differ by terms of the order of one over the number of groups.
+        expected = _jackknife_error(X, y, groups, scorer, int(first), int(second))
+        assert error == pytest.approx(expected, rel=0.08)
+    assert (profile["low"] < profile["score"]).all() and (profile["score"] < profile["high"]).all()
     probe = Copycat().fit(X, y)
     expected = [scorer(probe, X[:, i : i + 2], y) for i in (0, 2, 4)]
     np.testing.assert_allclose(profile["score"], expected)
+    means = of_words.groupby("name", sort=False)["outcome"].mean()
+    np.testing.assert_allclose(means, expected)
 
 
 def test_the_frame_tells_each_layer_and_its_distance_from_the_best(copied):
@@ -175,18 +174,35 @@ def test_held_out_rows_are_predicted_by_probes_that_never_saw_them():
 
 
 @pytest.mark.slow
-def test_results_depend_on_the_seed_alone(copied):
+def test_results_do_not_depend_on_the_number_of_jobs(copied):
     X, y, groups = copied
     probe = make_pipeline(StandardScaler(), LogisticRegression())
     frames = [
-        layer_profile(
-            probe, X, y, groups=groups, n_layers=3, n_bootstrap=50, n_jobs=n_jobs, random_state=seed
-        )
-        for n_jobs, seed in ((None, 0), (2, 0), (None, 1))
+        layer_profile(probe, X, y, groups=groups, n_layers=3, n_jobs=n_jobs) for n_jobs in (None, 2)
     ]
-    pd.testing.assert_frame_equal(frames[0], frames[1])
-    assert not frames[0].equals(frames[2])
-    np.testing.assert_array_equal(frames[0]["score"], frames[2]["score"])
+    pd.testing.assert_frame_equal(*frames)
+
+
+def test_words_are_those_of_the_folds_and_give_the_same_pairs(copied):
+    X, y, groups = copied
+    options = {"groups": groups, "n_layers": 3, "cv": GroupKFold(4), "return_pairs": True}
+    profile, pairs, of_words = layer_profile(Copycat(), X, y, return_words=True, **options)
+    assert of_words.columns.tolist() == ["name", "fold", "n_train", "row", "group", "outcome"]
+    assert len(of_words) == 3 * len(y)
+    for number, (train, test) in enumerate(GroupKFold(4).split(X, y, groups)):
+        own = of_words[(of_words["fold"] == number) & (of_words["name"] == "1")]
+        assert own["row"].tolist() == test.tolist()
+        assert own["group"].tolist() == groups[test].tolist()
+        assert (own["n_train"] == len(train)).all()
+        assert own["outcome"].tolist() == (X[test, 2] == y[test]).tolist()
+    by_layer = dict(iter(of_words.groupby("name")))
+    for pair in pairs.itertuples():
+        found = compare(by_layer[pair.first].sample(frac=1, random_state=0), by_layer[pair.second])
+        assert found["p_value"] == pytest.approx(pair.p_value)
+        assert [found["low"], found["high"]] == pytest.approx([pair.low, pair.high])
+    table = interval_table(of_words, by="name")
+    for column in ("score", "low", "high"):
+        np.testing.assert_allclose(table[column], profile[column])
 
 
 def test_a_single_layer_has_nothing_to_be_compared_with(copied):
@@ -241,29 +257,18 @@ def test_leaks_and_unseen_labels_are_told(copied):
     assert profile["n_words"][0] == (~train).sum() and profile["n_groups"][0] == N_GROUPS // 2
 
 
-@pytest.mark.slow
-def test_resamples_without_a_score_are_counted():
+def test_a_class_in_a_single_group_leaves_no_interval():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(10), 5)
-    # The second class is in one group only, so resamples without it have no curve.
+    # The second class is in one group only, so without this group there is no curve.
     y = (groups == 3).astype(int)
     X = rng.integers(2, size=(50, 2)).astype(float)
-    split = [(np.arange(50), np.arange(50))]
+    options = {"cv": [(np.arange(50), np.arange(50))], "scoring": "roc_auc"}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*rows in fold 0.*")
-        with pytest.warns(UserWarning, match=r"\d+ of 50 resamples of layer_profile have no score"):
-            profile = layer_profile(
-                Copycat(),
-                X,
-                y,
-                groups=groups,
-                n_layers=2,
-                cv=split,
-                scoring="roc_auc",
-                n_bootstrap=50,
-                random_state=0,
-            )
-    assert np.isfinite(profile[["score", "low", "high"]].to_numpy()).all()
+        with pytest.warns(UserWarning, match="cannot score the words without one of the groups"):
+            profile = layer_profile(Copycat(), X, y, groups=groups, n_layers=2, **options)
+    assert np.isfinite(profile["score"]).all() and profile[["low", "high"]].isna().all(axis=None)
 
 
 @pytest.mark.parametrize(

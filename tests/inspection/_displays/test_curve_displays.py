@@ -14,11 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_neurox.ablation import ablation_curve, ablation_table
-from sklearn_neurox.evaluation import layer_profile
+from sklearn_neurox.evaluation import interval_table, layer_profile, sparse_probing_curve
 from sklearn_neurox.inspection import (
     AblationCurveDisplay,
     LayerProfileDisplay,
     RegularizationPathDisplay,
+    SparseProbingDisplay,
 )
 from sklearn_neurox.probes import ElasticNetProbeClassifierCV, ElasticNetProbeRegressorCV
 from sklearn_neurox.ranking import ProbelessRanker, RandomRanker
@@ -461,3 +462,33 @@ def test_displays_say_that_matplotlib_is_missing(monkeypatch, profile, curve, pa
         name = make.__self__.__name__
         with pytest.raises(ImportError, match=rf"{name}.plot needs .*sklearn-neurox\[plot\]"):
             make(argument)
+
+
+@pytest.mark.slow
+def test_intervals_are_those_of_the_outcomes(pyplot, data):
+    X, y, groups = data
+    how = {"groups": groups, "cv": 3, "random_state": 0}
+    few = {"fractions": [2, 4], "n_draws": 2, "retrain": False}
+    curve, words = ablation_curve(LogisticRegression(), X, y, **how, **few, return_words=True)
+    table = interval_table(words, by=["which", "n_neurons"], confidence=0.8)
+    table = table.set_index(["which", "n_neurons"])
+    display = AblationCurveDisplay.from_frame(curve, band="interval", words=words, confidence=0.8)
+    same = AblationCurveDisplay.from_estimator(
+        LogisticRegression(), X, y, band="interval", confidence=0.8, **how, **few
+    )
+    pd.testing.assert_frame_equal(display.frame, same.frame)
+    for which in ("top", "random", "bottom"):
+        _, low, high = _band(display.bands_["filled: mean", which])
+        np.testing.assert_allclose([low, high], table.loc[which, ["low", "high"]].T)
+    assert display.legend_.get_texts()[-1].get_text() == "80% interval"
+    with pytest.raises(ValueError, match="return_words=True, and pass the second frame as words"):
+        AblationCurveDisplay.from_frame(curve, band="interval")
+
+    few = {"n_neurons": [1, 2], "n_random": 1, "estimator": LogisticRegression()}
+    curve, words = sparse_probing_curve(X, y == 1, **how, **few, return_words=True)
+    display = SparseProbingDisplay.from_frame(curve, band="interval", words=words)
+    table = interval_table(words, by=["ranker", "labels", "n_neurons"])
+    for (ranker, labels), own in table.groupby(["ranker", "labels"]):
+        _, low, high = _band(display.bands_[ranker, labels])
+        np.testing.assert_allclose([low, high], own[["low", "high"]].T)
+    assert display.legend_.get_texts()[-1].get_text() == "95% interval"

@@ -77,6 +77,16 @@ def test_weights_count(kind, number):
     assert found < 1.04 * objective_of(best, X, y, sample_weight=weight)
 
 
+def test_only_the_proportions_of_weights_count():
+    X, y = classes_data(40)
+    weight = np.where(np.arange(40) % 2, 0.5, 1.5)  # of mean 1, like no weights
+    first, second = (
+        stream(ElasticNetProbeClassifier(0.01, random_state=0), X, y, 2, 1, weight=given)
+        for given in (weight, 2 * weight)
+    )
+    np.testing.assert_allclose(first.coef_, second.coef_, rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.slow
 def test_a_dict_of_class_weights_counts():
     X, y = classes_data(2000)

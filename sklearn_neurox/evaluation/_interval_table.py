@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Sequence
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from sklearn_neurox.utils._containers import read_frame
+from sklearn_neurox.utils._group_intervals import mean_interval
+from sklearn_neurox.utils._labels import check_no_missing_groups
+
+
+@validate_params(
+    {
+        "words": "no_validation",  # may be a table of any library
+        "by": [str, "array-like", None],
+        "outcome": [str],
+        "scale": [StrOptions({"auto", "linear", "log", "logit", "atanh"})],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def interval_table(
+    words: pd.DataFrame,
+    by: str | Sequence[str] | None = None,
+    *,
+    outcome: str = "outcome",
+    scale: str = "auto",
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    r"""Average the outcomes of words, with confidence intervals by groups.
+
+    The outcomes may come from any evaluator with ``return_words=True``. Their means pool folds,
+    draws and repeats, unless these are named in ``by``.
+
+    Parameters
+    ----------
+    words : table of shape (n_outcomes, n_columns)
+        One row per outcome, with the columns ``group``, ``outcome`` and those in ``by``.
+
+    by : str, sequence of str or None, default=None
+        Columns that tell measurements apart, such as ``"name"`` or ``["ranker", "n_neurons"]``.
+        None averages all rows.
+
+    outcome : str, default="outcome"
+        Column to average.
+
+    scale : {"auto", "linear", "log", "logit", "atanh"}, default="auto"
+        Scale on which the intervals are symmetric: ``"logit"`` keeps them between 0 and 1,
+        ``"atanh"`` between -1 and 1, and ``"log"`` above 0. ``"auto"`` is ``"logit"`` if all
+        outcomes are 0 or 1, such as whether predictions are right, and otherwise ``"linear"``.
+
+    confidence : float, default=0.95
+        Confidence level of the intervals.
+
+    Returns
+    -------
+    table : DataFrame
+        One row per combination of values in ``by``, in order of appearance, with these columns and
+        ``score`` (the mean), ``low``, ``high``, ``n_words`` (different values of ``row``, if there
+        is this column, or else outcomes) and ``n_groups``. With a single group, the bounds are
+        missing.
+
+    Raises
+    ------
+    ValueError
+        If a column is absent, a group is missing, or an outcome is not finite.
+
+    See Also
+    --------
+    compare : Test the difference between two measurements.
+
+    Notes
+    -----
+    With :math:`t_g` the sum of the outcomes in group g and :math:`n_g` their number, the mean is
+    :math:`m = \sum_g t_g / \sum_g n_g`, the ratio of two sums over G groups. Its linearized
+    standard error ([1]_, chapter 6) is
+
+    .. math:: s = \sqrt{\frac{G}{G - 1} \sum_g r_g^2} \Big/ \sum_g n_g, \qquad r_g = t_g - m n_g.
+
+    The interval is :math:`m \pm q s`, on the scale :math:`h(m)` with the error
+    :math:`h'(m) s`, where q is a quantile of the t distribution. If a few groups have most of the
+    errors, s itself is uncertain. The degrees of freedom are therefore Satterthwaite's [2]_,
+    :math:`2 (\sum_g r_g^2)^2 / (\sum_g r_g^4 - (\sum_g r_g^2)^2 / G)`, between 1 and G - 1.
+
+    If all groups have the same share, s is 0. The bounds then allow that other groups differ, as
+    many as the exact bound for no such group among G [3]_.
+
+    References
+    ----------
+    .. [1] W. G. Cochran, "Sampling Techniques", 3rd edition, Wiley 1977.
+
+    .. [2] F. E. Satterthwaite, "An Approximate Distribution of Estimates of Variance Components",
+       Biometrics Bulletin 2, 1946.
+
+    .. [3] C. J. Clopper, E. S. Pearson, "The Use of Confidence or Fiducial Limits Illustrated in
+       the Case of the Binomial", Biometrika 26, 1934.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_neurox.ablation import ablation_curve
+    >>> from sklearn_neurox.datasets import make_planted_neurons
+    >>> from sklearn_neurox.evaluation import interval_table
+    >>> planted = make_planted_neurons(600, 50, effect=2.0, n_informative=4, random_state=0)
+    >>> curve, of_words = ablation_curve(
+    ...     LogisticRegression(), planted.X, planted.y, groups=np.arange(600) // 6, fractions=[4],
+    ...     retrain=False, random_state=0, return_words=True
+    ... )
+    >>> interval_table(of_words, by="which").round(2)
+        which  score   low  high  n_words  n_groups
+    0     all   0.84  0.81  0.87      600       100
+    1     top   0.91  0.88  0.93      600       100
+    2  bottom   0.28  0.25  0.32      600       100
+    3  random   0.39  0.36  0.41      600       100
+    """
+    by = [] if by is None else [by] if isinstance(by, str) else list(by)
+    words = read_frame(words, caller="interval_table")
+    lacking = [column for column in (*by, "group", outcome) if column not in words.columns]
+    if lacking:
+        raise ValueError(
+            f"The frame of interval_table lacks the columns {lacking}; it has "
+            f"{list(words.columns)}. Pass a frame that an evaluator returns with return_words=True."
+        )
+    check_no_missing_groups(words["group"], "interval_table")
+    values = words[outcome].to_numpy(dtype=np.float64)
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        raise ValueError(
+            f"The column {outcome!r} of interval_table is {values[wrong[0]]} at row {wrong[0]} "
+            f"({len(wrong)} such rows). Outcomes are missing if a scorer is not one of "
+            "scikit-learn's; use another scoring, or leave out these rows."
+        )
+    if scale == "auto":
+        scale = "logit" if np.isin(values, [0, 1]).all() else "linear"
+    measured = words.groupby(by, sort=False, dropna=False, observed=True) if by else [((), words)]
+    rows = []
+    for key, own in measured:
+        codes = pd.factorize(own["group"])[0]
+        found = mean_interval(own[outcome], codes, scale=scale, confidence=confidence)
+        n_words = own["row"].nunique() if "row" in own else len(own)
+        rows.append([*key, *found, n_words, len(np.unique(codes))])
+    return pd.DataFrame(rows, columns=[*by, "score", "low", "high", "n_words", "n_groups"])

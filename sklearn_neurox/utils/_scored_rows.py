@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The score of a fitted probe on test rows, with an interval and an outcome per row."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.metrics import check_scoring, get_scorer
+from sklearn.pipeline import Pipeline
+
+from sklearn_neurox.utils._fold_score import flat_classes, score_fold
+from sklearn_neurox.utils._group_intervals import mean_interval
+from sklearn_neurox.utils._outcomes import metric_scale
+from sklearn_neurox.utils._recorded_predictions import RecordedPredictions, record
+
+
+class ScoredRows(NamedTuple):
+    """A score and, for each row, a number; their mean, weighted if there are weights, is the score.
+
+    ``scale`` is that of `mean_interval`. The outcomes are NaN if the scorer is not scikit-learn's.
+    """
+
+    score: float
+    outcomes: np.ndarray
+    scale: str
+
+    def interval(self, groups, weight=None, *, confidence):
+        """Return the bounds of the score; NaN without groups, outcomes or differences."""
+        return interval_of(self.outcomes, groups, weight, scale=self.scale, confidence=confidence)
+
+
+def score_rows(scoring, probe, X, y, groups, *, where, sample_weight=None):
+    """Score a fitted probe on test rows; see `score_fold` for ``where`` and errors.
+
+    ``groups`` (ndarray of int or None) are those of the rows; some metrics need them for outcomes.
+    """
+    scorer, classes, labels = _known_scorer(scoring, probe), flat_classes(probe), np.asarray(y)
+    if scorer is None or labels.ndim != 1 or (classes is None and is_classifier(probe)):
+        scorer = check_scoring(probe, scoring=scoring)
+        score = score_fold(scorer, probe, X, y, where=where, sample_weight=sample_weight)
+        return ScoredRows(score, np.full(len(labels), np.nan), "linear")
+    recorded = None
+
+    def through_record(probe, X, y, **given):
+        nonlocal recorded
+        responses, made = record(probe, X, scorer), {"classes": classes, "scorer": scorer}
+        recorded = RecordedPredictions(responses, labels, groups, **made, weight=sample_weight)
+        return recorded.score()
+
+    score = score_fold(through_record, probe, X, y, where=where, sample_weight=sample_weight)
+    return ScoredRows(score, recorded.outcomes(score), metric_scale(scorer))
+
+
+def _known_scorer(scoring, probe):
+    """Return the scorer, if it is one of scikit-learn's, which only use predictions."""
+    if scoring is None:
+        last = probe
+        while isinstance(last, Pipeline):
+            last = last[-1]
+        own = getattr(type(last), "score", None)
+        names = {ClassifierMixin.score: "accuracy", RegressorMixin.score: "r2"}
+        return get_scorer(names[own]) if own in names else None
+    scorer = check_scoring(probe, scoring=scoring)
+    return scorer if hasattr(scorer, "_score_func") else None
+
+
+def interval_of(outcomes, groups, weight=None, *, scale, confidence):
+    """Return the bounds of the mean of outcomes; NaN without groups or an outcome."""
+    if groups is None or not np.isfinite(outcomes).all():
+        return np.nan, np.nan
+    totals = outcomes if weight is None else outcomes * weight
+    found = mean_interval(totals, groups, sizes=weight, scale=scale, confidence=confidence)
+    return found.low, found.high
+
+
+def group_codes(groups):
+    """Return the number of each row's group, by first appearance, or None without groups."""
+    return None if groups is None else pd.factorize(np.asarray(groups, dtype=object))[0]
+
+
+def outcome_frame(parts, groups):
+    """Stack the outcomes of measurements into one frame, which `compare` takes.
+
+    Parameters
+    ----------
+    parts : list of tuple
+        For each measurement: its labels (dict), its number of training rows, the row numbers, and
+        a dict of columns, the last of which is ``outcome``.
+
+    groups : array-like or None
+        The group of every row of the data.
+    """
+    lengths = [len(rows) for _, _, rows, _ in parts]
+    columns = {
+        name: np.repeat(_column(labels[name] for labels, *_ in parts), lengths)
+        for name in parts[0][0]
+    }
+    columns["n_train"] = np.repeat([n_train for _, n_train, *_ in parts], lengths)
+    rows = columns["row"] = np.concatenate([rows for _, _, rows, _ in parts])
+    columns["group"] = None if groups is None else np.asarray(groups)[rows]
+    for name in parts[0][3]:
+        columns[name] = np.concatenate([values[name] for *_, values in parts])
+    return pd.DataFrame(columns)
+
+
+def _column(values):
+    return pd.Series(list(values)).to_numpy()
