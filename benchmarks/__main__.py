@@ -13,9 +13,12 @@ _SUITES = (
     "extraction",
     "gpu",
     "growth",
+    "information",
     "intervals",
     "memory",
     "mutation",
+    "pairs",
+    "pareto",
     "probes",
     "ranking",
     "report",
@@ -23,7 +26,7 @@ _SUITES = (
     "trace",
 )
 # Run only when asked for by name: they need a decoder, a card, or hours.
-_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation"}
+_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation", "pairs"}
 
 
 def main():

@@ -13,6 +13,7 @@ SKLEARN_NEUROX_CONLLU points to, or generates sentences with simple heads if it 
 import os
 
 import pandas as pd
+from scipy.stats import bootstrap
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -28,7 +29,7 @@ from sklearn_neurox import (
     read_conllu,
 )
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
-from sklearn_neurox.evaluation import uuas_score
+from sklearn_neurox.evaluation import attention_head_table, uuas_score
 
 
 # %%
@@ -78,23 +79,33 @@ print(profile[["name", "score", "low", "high"]].round(3), "\n")
 # are heads. A probe of their product sees only how the two fit together.
 pairs = pair_frame(words, heads="head", negatives="matched", random_state=0)
 y = pairs["is_arc"].map({True: "arc", False: "none"})
-scores = {}
 for pair in ("concat", "product"):
     joined = make_pipeline(extractor, SubwordAggregator("mean", pair=pair), probe)
-    options = {"groups": pairs["text"], "cv": GroupKFold(3)}
-    scores[pair] = layer_profile(joined, pairs, y, **options).set_index("name")["score"]
-print(pd.DataFrame(scores).round(3), "\n")
+    profile = layer_profile(joined, pairs, y, groups=pairs["text"], cv=GroupKFold(3))
+    print(f"arc or not, pair={pair!r}\n{profile[['name', 'score', 'low', 'high']].round(3)}\n")
+
 
 # %%
 # Is the whole tree in the distances between the words' activations? The structural probe learns a
 # projection from two thirds of the texts; the score is the share of the arcs that the minimum
-# spanning trees of the other third have. The trees of the baseline join every word to the next.
+# spanning trees of the other third have, with an interval over sentences. The trees of the baseline
+# join every word to the next.
+def attached(predicted):
+    """Return the UUAS of the held-out sentences, and its interval."""
+    trees = uuas_score(steps[test], predicted, held_out, by_tree=True)
+    counts = trees["n_correct"], trees["n_arcs"]
+    found = bootstrap(
+        counts, lambda right, arcs, axis: right.sum(axis) / arcs.sum(axis), paired=True
+    )
+    return [counts[0].sum() / counts[1].sum(), *found.confidence_interval]
+
+
 every = pair_frame(words, heads="head", negatives="all")
 forward = every[(every["distance"] > 0) & every["tree_distance"].notna()].reset_index(drop=True)
 train, test = next(GroupKFold(3).split(forward, groups=forward["text"]))
 weight = 1 / forward["sentence_id"].map(words.groupby("sentence_id").size()) ** 2
 steps, held_out = forward["tree_distance"].to_numpy(), forward.iloc[test]
-attached = {"distance in the sentence": uuas_score(steps[test], held_out["distance"], held_out)}
+scores = {"distance in the sentence": attached(held_out["distance"])}
 for layer in extractor.layers:
     differences = make_pipeline(
         clone(extractor).set_params(layers=[layer]), SubwordAggregator("mean", pair="difference")
@@ -102,28 +113,15 @@ for layer in extractor.layers:
     X = differences.fit_transform(forward)
     tree_probe = StructuralProbe(rank=32, alpha=0.1)
     tree_probe.fit(X[train], steps[train], sample_weight=weight.to_numpy()[train])
-    predicted = tree_probe.predict(X[test])
-    attached[f"structural probe, layer {layer}"] = uuas_score(steps[test], predicted, held_out)
-print(pd.Series(attached, name="UUAS").round(3).to_string(), "\n")
+    scores[f"structural probe, layer {layer}"] = attached(tree_probe.predict(X[test]))
+print(pd.DataFrame(scores, index=["UUAS", "low", "high"]).T.round(3), "\n")
 
 # %%
-# Which attention head? For each dependent, a head of the model picks the word that it attends to
+# Which attention head? For each dependent, an attention head picks the word that it attends to
 # most, or that attends to it most. The best one per relation is compared with the best fixed
-# distance, such as "the next word". Both are chosen on the arcs that they are scored on, so
-# they are a little too high.
+# offset, such as "the next word". Both are chosen on training texts and scored on the others.
 attention = ActivationExtractor(demo_model_path(), component="attention_weights")
 A = make_pipeline(attention, SubwordAggregator()).set_output(transform="pandas")
-weights = A.fit_transform(every)
-word = [every["sentence_id"], every["position"]]
-picked = weights.groupby(word).transform("max") == weights
-hits = picked[every["is_arc"]].groupby(every["relation"]).mean()
-of_arcs = every[every["is_arc"]].groupby("relation")["distance"]
-best = pd.DataFrame(
-    {
-        "arcs": of_arcs.size(),
-        "head": hits.idxmax(axis=1),
-        "accuracy": hits.max(axis=1),
-        "fixed distance": of_arcs.agg(lambda steps: steps.value_counts(normalize=True).iloc[0]),
-    }
-)
-print(best[best["arcs"] >= 30].sort_values("accuracy", ascending=False).round(3).head(12))
+table = attention_head_table(A.fit_transform(every), every, min_count=30)
+columns = ["relation", "attention_head", "accuracy", "low", "high", "offset", "offset_accuracy"]
+print(table[["n_words", *columns]].round(3).to_string(index=False))

@@ -22,6 +22,7 @@ from sklearn_neurox.probes import (
     ElasticNetProbeRegressor,
     ElasticNetProbeRegressorCV,
     GaussianProbeClassifier,
+    LowRankProbeClassifier,
     MeanDifferenceProbeClassifier,
     StructuralProbe,
 )
@@ -73,6 +74,8 @@ def numeric_estimators():
         ElasticNetProbeRegressor(0.1, 0.0, standardize=True),
         ElasticNetProbeRegressorCV(alphas=2, eps=0.1, cv=KFold(2)),
         GaussianProbeClassifier(0.9, covariance_prior="mode"),
+        LowRankProbeClassifier(1e-3),
+        LowRankProbeClassifier(1e-2, class_weight="balanced", tol=1e-2),
         MeanDifferenceProbeClassifier(),
         MeanDifferenceProbeClassifier(0.1),
         MeanDifferenceProbeClassifier("auto"),

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from sklearn_neurox.cli._reading import add_reading_options, make_extractor
+from sklearn_neurox.cli._reading import (
+    add_pair_options,
+    add_reading_options,
+    check_pair_options,
+    make_extractor,
+)
 from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.io import write_neurox
 from sklearn_neurox.io._write_neurox import plan_files
 from sklearn_neurox.utils._output_files import write_whole
-from sklearn_neurox.words import read_conllu, words_frame
+from sklearn_neurox.words import pair_frame, read_conllu, words_frame
 from sklearn_neurox.words._readers._lines import iterate_lines, read_lines
 
 _NEUROX = (".hdf5", ".json")
@@ -38,9 +43,16 @@ def add_extract(commands):
     add(
         "--rows",
         default="words",
-        choices=["words", "texts"],
-        help="one row per word, or one per sentence (only for a .npy file or a cache) "
-        "(default: %(default)s)",
+        choices=["words", "texts", "pairs"],
+        help="one row per word; one per sentence; or one per arc of a treebank, a dependent with "
+        "its head (sentences and arcs only for a .npy file or a cache) (default: %(default)s)",
+    )
+    add_pair_options(add)
+    add(
+        "--negatives",
+        choices=["all", "matched"],
+        help="pairs to add that are not arcs: all pairs of words of a sentence, or as many of each "
+        "distance and direction as there are arcs (default: none)",
     )
     add(
         "--output-dtype",
@@ -60,8 +72,10 @@ def add_extract(commands):
 
 def _extract(arguments):
     output = Path(arguments.output)
+    check_pair_options(arguments)
     to_cache = _is_cache(output, arguments)
-    rows = _Sentences(arguments) if to_cache and _is_text(arguments) else _read_rows(arguments)
+    in_portions = to_cache and _is_text(arguments) and arguments.rows != "pairs"
+    rows = _Sentences(arguments) if in_portions else _read_rows(arguments)
     extractor = make_extractor(
         arguments,
         arguments.model,
@@ -75,10 +89,9 @@ def _extract(arguments):
         print(f"{extractor.cache} stores the results; if interrupted, run the same command again")
         extractor.fill_cache(rows)
     if not to_cache:
-        _write(output, arguments, extractor.transform(rows), rows)
-    what = "words" if arguments.rows == "words" else "texts"
+        names = _write(output, arguments, extractor.transform(rows), rows)
     n_rows, n_texts = _count(rows)
-    print(f"{output}: {n_rows:,} {what} of {n_texts:,} distinct texts", end="")
+    print(f"{output}: {n_rows:,} {arguments.rows} of {n_texts:,} distinct texts", end="")
     print("" if to_cache else f", {len(names):,} neurons ({names[0]} to {names[-1]})")
 
 
@@ -90,8 +103,10 @@ def _is_cache(output, arguments):
         return True
     if output.suffix not in (*_NEUROX, ".npy"):
         raise ValueError(f"OUTPUT {output} must end with .hdf5, .json or .npy, or be a folder.")
-    if arguments.rows == "texts" and output.suffix != ".npy":
-        raise ValueError(f"OUTPUT {output}: NeuroX files store words. Use .npy for --rows texts.")
+    if arguments.rows != "words" and output.suffix != ".npy":
+        raise ValueError(
+            f"OUTPUT {output}: NeuroX files store words. Use .npy for --rows {arguments.rows}."
+        )
     if not output.parent.is_dir():
         raise ValueError(f"OUTPUT {output}: there is no folder {output.parent}. Make it first.")
     return False
@@ -135,6 +150,8 @@ def _check_blank(path, blank, n_lines):
 
 def _read_rows(arguments):
     path = Path(arguments.input)
+    if arguments.rows == "pairs":
+        return _read_pairs(path, arguments)
     if not _is_text(arguments):
         words = read_conllu(path)
     else:
@@ -149,15 +166,27 @@ def _read_rows(arguments):
     return words.drop_duplicates("sentence_id")[["text", "sentence_id"]].reset_index(drop=True)
 
 
+def _read_pairs(path, arguments):
+    if _is_text(arguments):
+        raise ValueError(f"{path}: --rows pairs reads the heads of a treebank (.conllu).")
+    words = read_conllu(path, columns=["upos", "head", "deprel"])
+    pairs = pair_frame(words, heads="head", negatives=arguments.negatives, random_state=0)
+    if not len(pairs):
+        raise ValueError(f"{path} has no arcs: every word is the root of its sentence.")
+    return pairs
+
+
 def _write(output, arguments, activations, rows):
-    aggregator = SubwordAggregator(arguments.aggregation)
+    """Write the activations and what describes them, and return the names of the neurons."""
+    aggregator = SubwordAggregator(arguments.aggregation, pair=arguments.pair or "concat")
     if output.suffix in _NEUROX:
         H = aggregator.set_output(transform="pandas").fit_transform(activations)
         options = {"decompose_layers": arguments.decompose_layers, "dtype": arguments.output_dtype}
         write_neurox(output, H, rows, **options)
-        return
+        return list(H.columns)
     # Directly into the file, which may be larger than memory.
     aggregator.set_params(dtype=arguments.output_dtype, memmap=output).fit_transform(activations)
     write_whole(output.with_suffix(".words.csv"), lambda to: rows.to_csv(to, index=False))
     names = "".join(f"{name}\n" for name in aggregator.feature_names_)
     write_whole(output.with_suffix(".neurons.txt"), lambda to: Path(to).write_text(names))
+    return aggregator.feature_names_.tolist()

@@ -18,8 +18,8 @@ def add_reading_options(add):
     add(
         "--component",
         default="hidden",
-        help="hidden, mlp, attention, embedding or module:GLOB, or several separated by commas "
-        "(default: %(default)s)",
+        help="hidden, mlp, attention, embedding or module:GLOB, or several separated by commas; "
+        "or attention_weights (of pairs) or attention_summary (of words) (default: %(default)s)",
     )
     add(
         "--stack",
@@ -60,6 +60,28 @@ def add_reading_options(add):
     )
 
 
+def add_pair_options(add):
+    """Add the options of pairs to the ``add_argument`` of a parser."""
+    add(
+        "--pair",
+        type=_names,
+        metavar="WAY,...",
+        help="how the vectors of both words of a pair become one: concat, difference or product, "
+        "or several separated by commas (default: concat)",
+    )
+
+
+def check_pair_options(arguments):
+    """Raise an error if an option of pairs was given without pairs, or is invalid."""
+    given = [
+        f"--{name}"
+        for name in ("pair", "negatives")
+        if getattr(arguments, name, None) is not None and arguments.rows != "pairs"
+    ]
+    if given:
+        raise ValueError(f"{given[0]} is about pairs of words: add --rows pairs, or omit it.")
+
+
 def make_extractor(arguments, model, *, cache, n_jobs=None):
     """Return the extractor that the options describe; raise an error if one is invalid."""
     components = arguments.component.split(",")
@@ -82,6 +104,11 @@ def make_extractor(arguments, model, *, cache, n_jobs=None):
 
 def _device_map(text):
     return int(text) if text.isdecimal() else text
+
+
+def _names(text):
+    names = text.split(",")
+    return names if len(names) > 1 else names[0]
 
 
 def _numbers(text):

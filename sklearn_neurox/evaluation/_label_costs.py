@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.evaluation._fits import fit_on_rows, take_rows
@@ -29,7 +30,7 @@ def labeled_rows(X, y, classes, groups, *, caller):
     """Check the labels of rows, and encode them."""
     check_no_missing_labels(y)
     check_classification_targets(y)
-    labels = np.asarray(y)
+    labels = column_or_1d(np.asarray(y))
     known = np.unique(labels if classes is None else np.asarray(classes))
     if len(known) < 2:
         raise ValueError(

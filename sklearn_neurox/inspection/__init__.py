@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Inspect what neurons respond to: tables, highlighted text, plots and a report."""
 
+from sklearn_neurox.inspection._compositions._compositional_explanations import (
+    compositional_explanations,
+)
 from sklearn_neurox.inspection._displays._ablation_curve_display import AblationCurveDisplay
 from sklearn_neurox.inspection._displays._class_scores_display import ClassScoresDisplay
 from sklearn_neurox.inspection._displays._layer_profile_display import LayerProfileDisplay
@@ -31,6 +34,7 @@ __all__ = [
     "RankingAgreementDisplay",
     "RegularizationPathDisplay",
     "SparseProbingDisplay",
+    "compositional_explanations",
     "highlight",
     "neuron_summary",
     "neuron_table",

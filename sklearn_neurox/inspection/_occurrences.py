@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The words and the spans of rows, some or all of which may be whole texts."""
+"""The words and the spans of rows, which may be words, whole texts or pairs of words."""
 
 import re
 from typing import NamedTuple
@@ -22,12 +22,20 @@ class Occurrences(NamedTuple):
     types: np.ndarray  # of str
 
 
+def are_pairs(words):
+    """Return whether rows are pairs of spans."""
+    return isinstance(words, pd.DataFrame) and {"start", "other_start"} <= set(words.columns)
+
+
 def word_occurrences(words, *, caller, case_sensitive=True):
     """Return the `Occurrences` of words in a list of words or in a frame of words or texts.
 
-    A row with neither word nor span is a whole text. A text contains each of its words once.
+    A row with neither word nor span is a whole text. A text contains each of its words once. The
+    word of a row that is a pair is both of its words, joined by an arrow.
     """
     words = to_pandas(words)
+    if are_pairs(words):
+        return _pair_occurrences(words, caller, case_sensitive)
     is_frame = isinstance(words, pd.DataFrame)
     if not is_frame or _names_all_words(words):
         forms = word_forms(words, caller=caller)
@@ -37,6 +45,39 @@ def word_occurrences(words, *, caller, case_sensitive=True):
     codes, types = pd.factorize(forms if case_sensitive else forms.str.lower())
     pairs = pd.DataFrame({"row": rows, "code": codes}).drop_duplicates()
     return Occurrences(*pairs.to_numpy().T, np.asarray(types, dtype=object))
+
+
+def _pair_occurrences(words, caller, case_sensitive):
+    sides = [
+        pd.factorize(forms if case_sensitive else forms.str.lower())
+        for forms in (_forms_of_side(words, prefix, caller) for prefix in ("", "other_"))
+    ]
+    (first, first_types), (other, other_types) = sides
+    codes, keys = pd.factorize(first * len(other_types) + other)
+    first, other = np.divmod(keys, len(other_types))
+    types = [f"{a} → {b}" for a, b in zip(first_types[first], other_types[other], strict=True)]
+    return Occurrences(np.arange(len(codes)), codes, np.array(types, dtype=object))
+
+
+def other_words(pairs, *, caller):
+    """Return the other words of pairs, as an array of str."""
+    return _forms_of_side(pairs, "other_", caller).to_numpy()
+
+
+def _forms_of_side(pairs, prefix, caller):
+    """Return the first or the other words of pairs: those named, or the characters of the spans."""
+    word, start, end = (f"{prefix}{name}" for name in ("word", "start", "end"))
+    if word in pairs and pairs[[word]].notna().all(axis=None):
+        return word_forms(pairs[word], caller=caller)
+    pairs = read_frame(pairs, ["text", start, end], caller=caller)
+    lacks = pairs[["text", start, end]].isna().any(axis=1).to_numpy()
+    if lacks.any():
+        raise ValueError(
+            f"Row {int(lacks.argmax())} of the pairs given to {caller} lacks its text, {start!r} "
+            f"or {end!r} ({lacks.sum()} such rows). A pair needs both spans."
+        )
+    spans = zip(pairs["text"], pairs[start].astype(int), pairs[end].astype(int), strict=True)
+    return pd.Series([str(text)[low:high] for text, low, high in spans], dtype=object)
 
 
 def read_spans(words, *, caller):

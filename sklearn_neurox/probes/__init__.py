@@ -6,6 +6,7 @@ from sklearn_neurox.probes._elastic_net._classifier_cv import ElasticNetProbeCla
 from sklearn_neurox.probes._elastic_net._regressor import ElasticNetProbeRegressor
 from sklearn_neurox.probes._elastic_net._regressor_cv import ElasticNetProbeRegressorCV
 from sklearn_neurox.probes._gaussian._gaussian import GaussianProbeClassifier
+from sklearn_neurox.probes._low_rank._low_rank_probe_classifier import LowRankProbeClassifier
 from sklearn_neurox.probes._mean_difference._mean_difference import MeanDifferenceProbeClassifier
 from sklearn_neurox.probes._structural._structural_probe import StructuralProbe
 
@@ -15,6 +16,7 @@ __all__ = [
     "ElasticNetProbeRegressor",
     "ElasticNetProbeRegressorCV",
     "GaussianProbeClassifier",
+    "LowRankProbeClassifier",
     "MeanDifferenceProbeClassifier",
     "StructuralProbe",
 ]

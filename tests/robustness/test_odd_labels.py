@@ -16,6 +16,7 @@ from sklearn_neurox.evaluation import (
     layer_profile,
     leakage_report,
     online_codelength,
+    v_information,
 )
 from sklearn_neurox.inspection import top_words
 from sklearn_neurox.probes import ElasticNetProbeClassifier
@@ -61,6 +62,7 @@ LABELS = {
     "control_labels": lambda y: control_labels(WORDS["word"], y),
     "layer_profile": lambda y: layer_profile(LogisticRegression(), X, y, groups=GROUPS, n_layers=2),
     "codelength": lambda y: online_codelength(LogisticRegression(), X, y, groups=GROUPS),
+    "v_information": lambda y: v_information(LogisticRegression(), X, y, groups=GROUPS),
     "ablation_curve": lambda y: ablation_curve(LogisticRegression(), X, y, groups=GROUPS),
 }
 
@@ -108,6 +110,7 @@ def test_groups_that_cannot_be_sorted_are_named():
         "online_codelength": lambda g: online_codelength(
             LogisticRegression(), X, WORDS["label"], groups=g
         ),
+        "v_information": lambda g: v_information(LogisticRegression(), X, WORDS["label"], groups=g),
         "ablation_curve": lambda g: ablation_curve(
             LogisticRegression(), X, WORDS["label"], groups=g
         ),

@@ -27,6 +27,7 @@ from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 from sklearn_neurox.evaluation import ControlTaskClassifier, SelectivityScorer
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.ranking import ProbelessRanker
+from sklearn_neurox.words import pair_frame
 from tests.instances import numeric_estimators
 from tests.public_names import public_names
 
@@ -89,6 +90,7 @@ def _right_calls(folder):
         "make_tiny_model": {},
 
         "SelectivityScorer": {},
+        "attention_head_table": _heads(),
         "baseline_table": {"words": words, "y": Y, "estimator": probe, "X": X, **folds},
         "compare": {"outcomes_a": X[:, 0], "outcomes_b": X[:, 1], "groups": words["text"]},
         "cka": {"X": X, "Y": X},
@@ -102,6 +104,8 @@ def _right_calls(folder):
         "leakage_report": {"words": words, **folds},
         "maxcorr": {"X": X, "Y": X},
         "online_codelength": {"estimator": probe, "X": X, "y": Y, "groups": GROUPS},
+        "pareto_curve": {"X": X, "y": Y, "alphas": [0.1], **folds},
+        "pareto_hypervolume": {"complexity": [0, 1, 2], "score": [0.1, 0.2, 0.3]},
         "pwcca": {"X": X, "Y": X},
         "ranking_agreement": {"rankings": {"a": ranker, "b": ranker}},
         "selectivity_score": {
@@ -110,12 +114,14 @@ def _right_calls(folder):
         "sparse_probing_curve": {"X": X, "y": Y, "n_neurons": 1, "estimator": probe, **folds},
         "svcca": {"X": X, "Y": X},
         "uuas_score": _distances(),
+        "v_information": {"estimator": probe, "X": X, "y": Y, **folds},
         "ActivationCache": {"folder": path},
         "chat_frame": {"chats": [[{"role": "assistant", "content": "One"}]], "tokenizer": chat},
         "score_tokens": {"pipeline": _scored(model, words), "texts": ["One text", "Another"]},
         "token_frame": {"texts": ["One text", "Another"], "tokenizer": model},
         "TorchModel": {"module": _module(), "encode": _encode},
         "NeuronReport": {"ranker": ranker, "X": X, "y": Y, "words": words},
+        "compositional_explanations": {"X": X, "concepts": words[["upos"]]},
         "highlight": {"words": words, "activations": X, "neurons": [0]},
         "neuron_summary": {"estimator": ranker, "X": X, "y": Y, "words": words},
         "neuron_table": {"selection": ranker, "n_neurons": 2, "n_layers": 2},
@@ -134,6 +140,13 @@ def _right_calls(folder):
 
 def _sentences():
     return make_tagged_words(3, random_state=0)
+
+
+def _heads():
+    words = _sentences()
+    heads = words.groupby("sentence_id").cumcount()
+    pairs = pair_frame(words.assign(head=heads), heads="head", negatives="all")
+    return {"X": pairs[["distance"]], "pairs": pairs, "groups": pairs["sentence_id"], "cv": 2}
 
 
 def _distances():

@@ -2,9 +2,9 @@
 """Pairs of words, gathered into sentences with a distance between any two words."""
 
 import numpy as np
-import pandas as pd
 from sklearn.utils import check_array, column_or_1d
 
+from sklearn_neurox.evaluation._trees._numbered_words import number_words
 from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._validation import check_equal_lengths, check_row_order
@@ -36,7 +36,7 @@ class PairTrees:
         own = [name for name in ("text", "sentence_id") if name in pairs.columns]
         by_sentence = pairs.groupby(own, sort=False, observed=True, dropna=False)
         tree = by_sentence.ngroup().to_numpy()
-        first, other, n_words, self.tree_of_word = _number_words(pairs, tree)
+        first, other, n_words, self.tree_of_word = number_words(pairs, tree)
         same = first == other
         if same.any():
             raise ValueError(
@@ -115,22 +115,3 @@ def _mask(ignore, caller):
             f"The 'ignore' parameter of {caller} must be one bool per pair, got {ignore.dtype}."
         )
     return ignore
-
-
-def _number_words(pairs, tree):
-    """Return the numbers of first and other words, how many there are, and their sentences."""
-    # Words of a multi-word token may share a span, and byte pieces share a character.
-    places = ["position"]
-    if not {"position", "other_position"} <= set(pairs.columns):
-        places = ["start", "end"]
-        if {"token_index", "other_token_index"} <= set(pairs.columns):
-            places.append("token_index")
-    sides = [
-        pd.DataFrame({name: pairs[f"{prefix}{name}"].to_numpy() for name in places})
-        for prefix in ("", "other_")
-    ]
-    both = pd.concat([side.assign(_tree=tree) for side in sides], ignore_index=True)
-    numbers = both.groupby(["_tree", *places]).ngroup().to_numpy()
-    tree_of_word = np.empty(numbers.max() + 1, dtype=np.int64)
-    tree_of_word[numbers] = both["_tree"]
-    return numbers[: len(tree)], numbers[len(tree) :], len(tree_of_word), tree_of_word

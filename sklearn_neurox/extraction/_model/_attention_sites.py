@@ -78,6 +78,8 @@ def _problem(component, name, why):
 
 def _look(model, stack, kind, traits):
     """Return layer, heads, module, call, index and flag of each site, or why there are none."""
+    if traits.pads_itself:
+        return "it attends in blocks of padded texts, not from each token to each token"
     base, inputs = base_of(model, stack), probe_inputs(model, stack)
     length = inputs["input_ids"].shape[1]
     forward = forward_of(model, stack, inputs)
@@ -93,15 +95,15 @@ def _look(model, stack, kind, traits):
     weights = getattr(output, name, None) or ()
     weights = [each for each in weights if each is not None]
     if not weights:
-        return "it returns no attention weights, as models without attention do"
+        return "it returns no attention weights: it has no attention, or does not keep its weights"
     odd = next((each for each in weights if each.ndim != 4 or each.shape[-1] != length), None)
-    if odd is not None or traits.pads_itself or any(w.shape[-2] != length for w in weights):
+    if odd is not None or any(w.shape[-2] != length for w in weights):
         shape = tuple((weights[0] if odd is None else odd).shape)
         return f"its attention of shape {shape} has no weight from each token to each token"
     layers = range(1, len(weights) + 1)
     sites = [_site_of(each, seen) for each in weights]
     if None in sites:
-        return "no module returns its attention weights"
+        return "no module in it returns the attention weights that it outputs"
     if len(weights) != traits.n_layers:
         layers = _layers_of(sites, block_modules(base, model.config, stack))
         if None in layers:
@@ -157,7 +159,9 @@ def _eagerly(reference):
         if changes and hasattr(model, "set_attn_implementation"):
             logging.set_verbosity(logging.CRITICAL)
             try:
-                model.set_attn_implementation("eager")
+                # A model with fused attention only then returns no weights, which is an error.
+                with contextlib.suppress(ValueError, NotImplementedError, ImportError):
+                    model.set_attn_implementation("eager")
             finally:
                 logging.set_verbosity(verbosity)
         yield

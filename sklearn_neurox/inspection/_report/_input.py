@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from sklearn_neurox.inspection._occurrences import whole_texts
+from sklearn_neurox.inspection._occurrences import are_pairs, whole_texts
 from sklearn_neurox.inspection._report._targets import are_numbers, split_targets
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
@@ -137,4 +137,20 @@ def _check_words(words):
     if words["text"].isna().any():
         row = int(np.flatnonzero(words["text"].isna())[0])
         raise ValueError(f"The text of row {row} of the words is missing.")
+    if are_pairs(words):
+        _check_one_partner(words)
     return words
+
+
+def _check_one_partner(pairs):
+    """Raise an error if a first word has several partners, since a page shows it only once."""
+    own = ["text", "start", "end"]
+    distinct = pairs.drop_duplicates([*own, "other_start", "other_end"])
+    again = distinct.duplicated(own).to_numpy()
+    if again.any():
+        raise ValueError(
+            "NeuronReport shows one value for each word of a sentence, but the words are pairs in "
+            f"which {again.sum()} first words have another partner, too. Pass pairs in which each "
+            "first word has one partner, such as the arcs of pair_frame without negatives, or list "
+            "pairs with top_words and top_contexts."
+        )

@@ -70,8 +70,8 @@ def neuron_summary(
         The labels, or numbers for a regression.
 
     words : table with the column ``word`` or ``text``, array-like of str, or None, default=None
-        The word of each row, or whole texts, as in `top_words`. None leaves out the column
-        ``words``.
+        The word of each row, whole texts or pairs of words, as in `top_words`. None leaves out the
+        column ``words``.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
         Indices, names or a mask of the neurons to describe, in this order. None takes the best

@@ -10,7 +10,8 @@ from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._validation import check_row_order
 
-_WHERE = ("word", "sentence_id", "position", "text", "start", "end")
+_WHERE = ["word", "other_word", "sentence_id", "position", "other_position"]
+_WHERE += ["text", "start", "end", "other_start", "other_end"]
 
 
 @validate_params(
@@ -45,7 +46,8 @@ def predictions_frame(
     -------
     frame : DataFrame of shape (n_words, n_columns)
         One row per word, with the index and order of ``words``: ``word``, and ``sentence_id``,
-        ``position``, ``text``, ``start`` and ``end`` if ``words`` has them; then ``gold`` and
+        ``position``, ``text``, ``start`` and ``end`` if ``words`` has them, as well as the columns
+        of the other word of a pair (``other_word``, ...); then ``gold`` and
         ``predicted``. For a classifier, also ``correct``, and if it predicts probabilities,
         ``probability`` (of the predicted label) and ``gold_probability`` (0 for a label that it
         does not know). For a regressor, also ``error``, the prediction minus the target.

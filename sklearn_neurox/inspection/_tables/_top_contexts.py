@@ -8,10 +8,12 @@ from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_neurox.inspection._extremes import SIGNS, find_extremes
-from sklearn_neurox.inspection._occurrences import read_spans
+from sklearn_neurox.inspection._occurrences import are_pairs, other_words, read_spans
 from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
 from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._validation import check_row_order
+
+_SHOWN = ["text", "start", "end", "sentence_id", "other_word", "other_start", "other_end"]
 
 
 @validate_params(
@@ -47,7 +49,8 @@ def top_contexts(
 
     words : table with the columns ``text``, ``start``, ``end``, of shape (n_words, n_columns)
         A frame of words, with one row per row of X. A row without word, start and end is a whole
-        text, which the column ``word`` of the result then contains.
+        text, which the column ``word`` of the result then contains. In a frame of pairs (see
+        `pair_frame`), the context is that of the first word.
 
     neurons : int, str, array-like of these or of bool, or None
         Indices, names or a mask. None lists all neurons except constant ones, and warns about
@@ -77,7 +80,8 @@ def top_contexts(
         ``sign`` (``"+"`` for the high end, ``"-"`` for the low end; the sign of z with
         ``"absolute"``), ``rank`` (from 1, within the end), ``activation``, ``z`` (standard
         deviations from the neuron's mean over all words), ``left``, ``word``, ``right`` (the
-        context), ``text``, ``start``, ``end``, ``sentence_id`` if the frame has it, and ``row``
+        context), ``text``, ``start``, ``end``, ``sentence_id`` if the frame has it, for pairs
+        ``other_word``, ``other_start`` and ``other_end``, and ``row``
         (of X). If there are fewer words than ``n_contexts``, all are listed.
 
     Raises
@@ -107,6 +111,8 @@ def top_contexts(
     words = read_frame(words, ["text"], caller="top_contexts")
     start, end = read_spans(words, caller="top_contexts")
     words = words.assign(start=start, end=end)
+    if are_pairs(words):
+        words["other_word"] = other_words(words, caller="top_contexts")
     chosen = choose_neurons(X, words, neurons, input_features=input_features, caller="top_contexts")
     texts = pd.factorize(words["text"])[0] if distinct_texts else None
     parts = []
@@ -156,5 +162,5 @@ def _contexts(words, rows, window):
         "word": [text[start:end] for text, start, end in spans],
         "right": [text[end : end + n] for (text, _, end), n in zip(spans, reach, strict=True)],
     }
-    own = [name for name in ("text", "start", "end", "sentence_id") if name in chosen]
+    own = [name for name in _SHOWN if name in chosen]
     return pd.DataFrame(sides).join(chosen[own]).assign(row=rows)

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array, issparse
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_neurox.inspection._extremes import SIGNS, find_extremes
-from sklearn_neurox.inspection._occurrences import word_occurrences
+from sklearn_neurox.inspection._occurrences import are_pairs, word_occurrences
 from sklearn_neurox.inspection._tables._chosen_neurons import choose_neurons
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._validation import check_row_order
@@ -61,7 +61,10 @@ def top_words(
     words : table with the column ``word`` or ``text``, or array-like of str, of shape (n_words,)
         The word of each row. A row of a table that has a text, but neither word nor span, is a
         whole text. It counts, with its one activation, for each word that it contains: letters
-        and digits, also around an apostrophe or a hyphen.
+        and digits, also around an apostrophe or a hyphen. The type of a row of `pair_frame` is the
+        pair of its words, ``"dog → barks"``; to average over the first or the other words instead,
+        as for the columns ``first.*`` and ``other.*``, pass ``pairs["word"]`` or
+        ``pairs["other_word"]``.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
         Indices, names or a mask. None lists all neurons except constant ones, and warns about
@@ -132,7 +135,7 @@ def top_words(
     words = to_pandas(words)
     found = word_occurrences(words, caller="top_words", case_sensitive=case_sensitive)
     chosen = choose_neurons(X, words, neurons, input_features=input_features, caller="top_words")
-    rows, codes, types, counts = _frequent_types(found, min_count)
+    rows, codes, types, counts = _frequent_types(found, min_count, are_pairs(words))
     parts = []
     for block in chosen.blocks(len(types)):
         means, deviations = _moments_of_types(chosen, block, rows, codes, counts)
@@ -155,14 +158,17 @@ def top_words(
     return pd.concat(parts, ignore_index=True)
 
 
-def _frequent_types(found, min_count):
+def _frequent_types(found, min_count, of_pairs):
     """Sort the occurrences of the types that occur often enough by type."""
     counts = np.bincount(found.codes, minlength=1)
     frequent = counts >= min_count
     if not frequent.any():
+        what, way = "word", ""
+        if of_pairs:
+            what, way = "pair of words", ", or pass pairs['word'] to average over first words"
         raise ValueError(
-            f"No word occurs {min_count} times, as the 'min_count' parameter of top_words "
-            f"requires; the most frequent word occurs {counts.max()} times. Lower min_count."
+            f"No {what} occurs {min_count} times, as the 'min_count' parameter of top_words "
+            f"requires; the most frequent {what} occurs {counts.max()} times. Lower min_count{way}."
         )
     order = np.argsort(found.codes, kind="stable")
     order = order[frequent[found.codes[order]]]

@@ -10,16 +10,14 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.probes._elastic_net._epoch_callbacks import EpochWatch
-from sklearn_neurox.utils._row_blocks import row_blocks
+from sklearn_neurox.probes._elastic_net._linear_probe import LinearProbeMixin
 from sklearn_neurox.utils._torch import resolve_device
-from sklearn_neurox.utils._validation import check_matrix
 from sklearn_neurox.utils._warn_user import warn_user
 
 
-class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
+class BaseElasticNetProbe(LinearProbeMixin, CallbackSupportMixin, BaseEstimator):
     """Base class for linear probes with an elastic-net penalty."""
 
     _parameter_constraints: dict = {
@@ -74,15 +72,6 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
         self.n_iter_ = 1
         return self
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-    def __sklearn_is_fitted__(self):
-        # An interrupted fit may have set the classes only.
-        return hasattr(self, "coef_")
-
     def _notify_end(self, context, data):
         """Notify callbacks of the end of the fit."""
         fitted = {"coef_": self.coef_, "intercept_": self.intercept_}
@@ -122,16 +111,6 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
             solver=self.solver,
             **options,
         )
-
-    def _start(self, problem):
-        """Return the previous solution as a starting point; None if unwanted or unusable."""
-        if not self.warm_start or not hasattr(self, "coef_"):
-            return None
-        coef = np.atleast_2d(self.coef_)
-        intercept = np.atleast_1d(self.intercept_)
-        if coef.shape != problem.shape or not np.isfinite(intercept).all():
-            return None
-        return problem.estimate(*problem.design.from_input_units(coef, intercept))
 
     def _set_solution(self, solution, problem, targets, *, alpha, l1_ratio):
         """Set the fitted attributes from a solution and issue warnings about it."""
@@ -177,18 +156,3 @@ class BaseElasticNetProbe(CallbackSupportMixin, BaseEstimator):
             if not self.alpha_max_:
                 reason = "no column of X is linearly related to y; no alpha would change that"
             warn_user(f"All coefficients are zero, because {reason}.")
-
-    def _scores(self, X):
-        """Compute the linear scores, of shape (n_samples, n_rows of coefficients)."""
-        check_is_fitted(self)
-        X = check_matrix(self, X, reset=False, accept_sparse="csr")
-        dtype = np.result_type(X.dtype, np.float32)
-        coef = np.atleast_2d(self.coef_).T.astype(dtype)
-        intercept = np.atleast_1d(self.intercept_).astype(dtype)
-        if issparse(X):
-            return X @ coef + intercept
-        scores = np.empty((len(X), len(intercept)), dtype=dtype)
-        for block in row_blocks(X):
-            scores[block] = X[block].astype(dtype, copy=False) @ coef
-        scores += intercept
-        return scores

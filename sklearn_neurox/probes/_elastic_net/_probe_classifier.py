@@ -20,7 +20,7 @@ class ProbeClassifierMixin(ClassifierMixin):
         X, y = check_matrix(self, X, y, reset=True, squares=True, **options)
         check_classification_targets(y)
         classes, codes = encode_classes(y, slice(None), caller=type(self).__name__)
-        if self.solver == "newton" and len(classes) > 2:
+        if getattr(self, "solver", None) == "newton" and len(classes) > 2:
             raise ValueError(
                 "solver='newton' supports only two classes, because the scores of more classes are "
                 f"coupled, but y has {len(classes)}. Use solver='auto'."

@@ -119,8 +119,7 @@ class CertifiedSolver:
     def solve(self, start=None):
         """Solve the problem, starting at zero or from a `Certificate` (of any penalty)."""
         with torch.inference_mode(), full_float32(self.problem.design.device):
-            penalty = self.problem.penalty
-            self.penalized = bool((penalty.l1 > 0).any() or (penalty.l2 > 0).any())
+            self.penalized = not self.problem.penalty.is_zero
             zero = self._zero()
             self.zero_gradient = zero.gradient
             self.norm = float(zero.gradient.norm())
@@ -147,8 +146,7 @@ class CertifiedSolver:
         return zero
 
     def _saturation(self, zero):
-        """Return the largest gradient over the l1 penalty; up to one, zero is the solution."""
-        return float((zero.gradient.abs() / self.problem.penalty.l1).nan_to_num(0.0).amax())
+        return self.problem.penalty.saturation(zero.gradient)
 
     @property
     def is_sparse(self):
@@ -161,7 +159,7 @@ class CertifiedSolver:
             return self.solver
         n_samples, n_features = self.problem.design.shape
         is_small = n_samples < _BATCH_SIZE * _FEWEST_BATCHES
-        has_l1 = bool(self.problem.penalty.l1.any())
+        has_l1 = self.problem.penalty.has_l1
         if is_small and not self.problem.loss.is_coupled:
             if has_l1 or n_features <= _MOST_COLUMNS:
                 return "newton"
@@ -269,12 +267,14 @@ class CertifiedSolver:
             return False
         largest = float(self.zero_gradient.abs().amax() + point.coef.abs().amax())
         rounding = _LOST_DIGITS * torch.finfo(self.problem.design.dtype).eps * largest
-        without = replace(point, gradient=(point.gradient.abs() - rounding).clamp_(min=0))
-        return self.problem.reprice(without).gap < _LEAST_TRUE_SHARE * point.gap
+        left = self.problem.penalty.without_rounding(point.gradient, rounding)
+        return (
+            self.problem.reprice(replace(point, gradient=left)).gap < _LEAST_TRUE_SHARE * point.gap
+        )
 
     def _settle(self, point):
         """Switch from SVRG, whose averages have no exact zeros, to SAGA; return whether it did."""
-        if self.name != "svrg" or not self.problem.penalty.l1.any():
+        if self.name != "svrg" or not self.problem.penalty.has_l1:
             return False
         self._take_up("saga", point)
         return True

@@ -28,6 +28,24 @@ class ElasticNetPenalty:
         ratio = self.l1 / gradient.abs()
         return float(torch.where(lasso & (ratio < 1), ratio, 1.0).min())
 
+    @property
+    def is_zero(self):
+        """Whether nothing is penalized."""
+        return not bool((self.l1 > 0).any() or (self.l2 > 0).any())
+
+    @property
+    def has_l1(self):
+        """Whether the optimum has exact zeros."""
+        return bool(self.l1.any())
+
+    def saturation(self, gradient):
+        """Return the largest gradient at zero over the l1 penalty; up to one, zero is optimal."""
+        return float((gradient.abs() / self.l1).nan_to_num(0.0).amax())
+
+    def without_rounding(self, gradient, rounding):
+        """Return the gradient that remains if each entry may be wrong by a rounding error."""
+        return (gradient.abs() - rounding).clamp_(min=0)
+
     def prox(self, length):
         """Return the proximal operator for a step length."""
         return ProximalOperator(length * self.l1, 1 / (1 + length * self.l2))

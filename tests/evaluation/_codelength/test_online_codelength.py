@@ -243,7 +243,7 @@ def test_a_table_of_several_layers():
         "model_codelength",
     ]
     code = online_codelength(PRIOR, X, y, groups=range(300), random_state=0)
-    assert code.to_frame().shape == (1, 3) and code.model_codelength is None
+    assert code.to_frame().shape == (1, 5) and code.model_codelength is None
     assert pickle.loads(pickle.dumps(code)).codelength == code.codelength
     assert "fraction" not in repr(code) and "codelength=" in repr(code)
 

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils._param_validation import Interval, validate_params
+
+from sklearn_neurox.evaluation._attention_heads._candidates import Candidates
+from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.utils._containers import read_frame, to_pandas
+from sklearn_neurox.utils._group_intervals import mean_interval
+from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._validation import (
+    check_activations,
+    check_equal_lengths,
+    check_row_order,
+)
+
+_CALLER = "attention_head_table"
+_ALL = "(all)"
+_COLUMNS = ["text", "start", "end", "other_start", "other_end", "is_arc", "distance"]
+
+
+@validate_params(
+    {
+        "X": ["array-like"],
+        "pairs": "no_validation",  # may be a table of any library
+        "groups": ["array-like", None],
+        "cv": ["cv_object"],
+        "min_count": [Interval(Integral, 1, None, closed="left")],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "return_words": ["boolean"],
+        "input_features": ["array-like", None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def attention_head_table(
+    X: ArrayLike,
+    pairs: pd.DataFrame,
+    *,
+    groups: ArrayLike | None = None,
+    cv: int | Iterable | BaseCrossValidator | None = None,
+    min_count: int = 10,
+    confidence: float = 0.95,
+    return_words: bool = False,
+    input_features: ArrayLike | None = None,
+) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
+    """Find the best attention head for each relation, and score it on held-out texts.
+
+    For each word, an attention head picks the partner with the greatest weight among all other
+    words of the sentence. Its accuracy for a relation is the share of the words of this relation
+    whose partner, such as their syntactic head, it picks [1]_. The best head is chosen on training
+    texts and scored on the others, since the accuracy on the words that it was chosen on is too
+    high. Beside it stands the best fixed offset, such as "the next word", chosen in the same way.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_pairs, n_features)
+        The attention weights of the pairs, from ``ActivationExtractor(...,
+        component="attention_weights")``. Any other scores of pairs will do, the greatest of which
+        picks the partner.
+
+    pairs : table of shape (n_pairs, n_columns)
+        All pairs of words of every sentence, in both orders, as returned by ``pair_frame(words,
+        heads="head", negatives="all")``. Partners that should not be picked, such as punctuation,
+        may be left out, for all words of the sentence.
+
+    groups : array-like of shape (n_pairs,) or None, default=None
+        The group of each pair. Groups stay in one fold and are treated as independent in the
+        intervals. None takes the texts.
+
+    cv : int, cross-validation generator, iterable or None, default=None
+        The folds, of the pairs. An int, or None for 5, gives that many folds of whole groups.
+
+    min_count : int, default=10
+        Relations with fewer words are left out of the table.
+
+    confidence : float, default=0.95
+        The confidence level of the intervals.
+
+    return_words : bool, default=False
+        Whether to also return whether the head and the offset are right for each word.
+
+    input_features : array-like of str or None, default=None
+        The names of the columns. None takes those of a DataFrame, or ``x0``, ``x1``, ...
+
+    Returns
+    -------
+    table : DataFrame
+        One row for all relations together, ``"(all)"``, then one per relation, the most frequent
+        first, with the columns:
+
+        - ``relation`` (of all words, if the pairs have no such column);
+        - ``n_words``, the number of words that are scored;
+        - ``attention_head``, the name of the column of X that is best on all words;
+        - ``share_of_folds``, the share of the folds that chose this column;
+        - ``accuracy`` of the columns that the folds chose on their held-out words, with the bounds
+          ``low`` and ``high`` of its confidence interval;
+        - ``offset``, the best fixed offset on all words (negative: the partner comes first);
+        - ``offset_accuracy``, ``offset_low``, ``offset_high``: the same for the offsets that the
+          folds chose.
+
+        If all words of a relation are in one fold, nothing can be chosen: it has 0 words, and its
+        accuracy is NaN.
+
+    words : DataFrame
+        Only if ``return_words=True``. One row per relation and scored word, also for ``"(all)"``:
+        ``relation``, the ``row`` of its arc in `pairs`, its ``text`` and ``group``, and, between 0
+        and 1, ``correct`` and ``offset_correct``. `compare` tests their difference.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, X is not finite, there are no arcs, a pair is repeated, a word is
+        not paired with all others, a word has two groups, or no relation is frequent enough.
+
+    Warns
+    -----
+    UserWarning
+        If a group is on both sides of a split.
+
+    See Also
+    --------
+    compare : Test whether the head is better than the offset.
+    sklearn_neurox.words.pair_frame : Builds the pairs.
+    sklearn_neurox.ranking.AveragePrecisionRanker : Ranks all columns by how well their weights tell
+        the pairs of a relation from all others.
+
+    Notes
+    -----
+    If several candidates share the greatest weight, as in a decoder, where nothing attends to later
+    words, each counts as picked in equal parts. A word that has several partners in the same
+    relation, as for coreference, is right if one of them is picked. Of equally good columns, the
+    first is chosen; of equally good offsets, the nearest. The interval is that of a mean over words
+    in independent groups, on the logit scale. It takes the columns that the folds chose as given.
+
+    References
+    ----------
+    .. [1] K. Clark, U. Khandelwal, O. Levy, C. D. Manning, "What Does BERT Look at? An Analysis of
+       BERT's Attention", BlackboxNLP 2019, section 4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_neurox import pair_frame, words_frame
+    >>> from sklearn_neurox.evaluation import attention_head_table
+    >>> sentences = [["the", "old", f"dog{i}", "sleeps"] for i in range(8)]
+    >>> trees = {"head": [[3, 3, 4, 0]] * 8, "deprel": [["det", "amod", "nsubj", "root"]] * 8}
+    >>> pairs = pair_frame(words_frame(sentences, trees), heads="head", negatives="all")
+    >>> X = np.column_stack([pairs["other_position"] == 2, pairs["distance"]])
+    >>> table = attention_head_table(X, pairs, min_count=5)
+    >>> table[["relation", "attention_head", "accuracy", "offset", "offset_accuracy"]].round(2)
+      relation attention_head  accuracy  offset  offset_accuracy
+    0    (all)             x0      0.78       1             0.67
+    1     amod             x0      1.00       1             1.00
+    2      det             x0      1.00       2             1.00
+    3    nsubj             x1      1.00       1             1.00
+    """
+    X, pairs, groups = map(to_pandas, (X, pairs, groups))
+    check_equal_lengths(_CALLER, X=X, pairs=pairs, groups=groups)
+    for name, rows in (("X", X), ("groups", groups)):
+        check_row_order(pairs, rows, names=("pairs", name))
+    pairs = read_frame(pairs, _COLUMNS, caller=_CALLER, name="pairs").reset_index(drop=True)
+    weights, names = check_activations(X, input_features=input_features, caller=_CALLER)
+    names = np.array([f"x{i}" for i in range(weights.shape[1])]) if names is None else names
+    is_arc, relation = _labels(pairs)
+    groups = pairs["text"] if groups is None else groups
+    folds = make_folds(cv, weights, relation.astype(str), groups, classes=False, caller=_CALLER)
+    candidates = Candidates(pairs, is_arc, _CALLER)
+    codes = pd.factorize(np.asarray(groups, dtype=object))[0]
+    _check_groups(codes, candidates)
+    offsets, by_offset = _offsets(pairs["distance"].to_numpy()[candidates.arcs])
+    task = _Task(candidates, folds, codes, confidence)
+    sides = (candidates.picked(weights), names), (by_offset, offsets)
+    parts = [
+        _score(task, sides, label, arcs)
+        for label, arcs in _relations(relation[candidates.arcs], candidates.word, min_count)
+    ]
+    table = pd.DataFrame([row for row, _ in parts])
+    if not return_words:
+        return table
+    words = pd.concat([own for _, own in parts], ignore_index=True)
+    words.insert(2, "text", pairs["text"].iloc[words["row"]].to_numpy())
+    words.insert(3, "group", np.asarray(groups, dtype=object)[words["row"]])
+    return table, words
+
+
+class _Task(NamedTuple):
+    candidates: Candidates
+    folds: list
+    groups: np.ndarray  # the codes of the groups of the pairs
+    confidence: float
+
+
+def _labels(pairs):
+    """Return which pairs are arcs, and the relation of each pair."""
+    is_arc = pairs["is_arc"].to_numpy()
+    if is_arc.dtype != bool:
+        raise ValueError(
+            f"The column 'is_arc' of the pairs given to {_CALLER} must contain bools, got "
+            f"{is_arc.dtype}."
+        )
+    if not is_arc.any():
+        raise ValueError(f"The pairs given to {_CALLER} have no arcs: no row has is_arc=True.")
+    if "relation" not in pairs:
+        return is_arc, np.full(len(pairs), _ALL, dtype=object)
+    relation = pairs["relation"].to_numpy(dtype=object)
+    check_no_missing_labels(relation[is_arc], input_name="The relation of the arcs")
+    return is_arc, relation
+
+
+def _check_groups(codes, candidates):
+    """Raise an error if the arcs of a word are in two groups."""
+    first = pd.Series(codes[candidates.arcs]).groupby(candidates.word).transform("first")
+    differ = np.flatnonzero(codes[candidates.arcs] != first)
+    if len(differ):
+        raise ValueError(
+            f"The 'groups' parameter of {_CALLER} puts pairs of one word into two groups (row "
+            f"{candidates.arcs[differ[0]]}). Pass the text of each pair, or larger groups."
+        )
+
+
+def _offsets(distance):
+    """Return the offsets between words, the nearest first, and which of them each arc has."""
+    offsets = np.unique(distance)
+    offsets = offsets[np.lexsort([offsets, np.abs(offsets)])]
+    return offsets, (distance[:, np.newaxis] == offsets).astype(np.float32)
+
+
+def _relations(relation, word, min_count):
+    """List the relations that have enough words, the most frequent first, and their arcs."""
+    codes, labels = pd.factorize(relation, sort=True)
+    n_words = [len(np.unique(word[codes == code])) for code in range(len(labels))]
+    frequent = [
+        (labels[code], np.flatnonzero(codes == code))
+        for code in sorted(range(len(labels)), key=lambda code: -n_words[code])
+        if n_words[code] >= min_count
+    ]
+    if not frequent:
+        raise ValueError(
+            f"No relation given to {_CALLER} has {min_count} words; the most frequent has "
+            f"{max(n_words)}. Lower 'min_count', or give more texts."
+        )
+    if list(labels) == [_ALL]:
+        return frequent
+    return [(_ALL, np.arange(len(relation))), *frequent]
+
+
+def _score(task, sides, label, arcs):
+    """Return the row of a relation, and a frame of its scored words."""
+    # Of a word with several partners, each column picks at most one.
+    _, first, codes = np.unique(task.candidates.word[arcs], return_index=True, return_inverse=True)
+    rows = task.candidates.arcs[arcs[first]]
+    of_word = csr_array((np.ones(len(arcs), dtype=np.float32), (codes, np.arange(len(arcs)))))
+    (head, share, correct), (offset, _, offset_correct) = (
+        _held_out(of_word @ picked[arcs], task.folds, rows, names) for picked, names in sides
+    )
+    scored = ~np.isnan(correct)
+    options = {"scale": "logit", "confidence": task.confidence}
+    groups = pd.factorize(task.groups[rows[scored]])[0]
+    of_head = mean_interval(correct[scored], groups, **options)
+    of_offset = mean_interval(offset_correct[scored], groups, **options)
+    row = {
+        "relation": label,
+        "n_words": int(scored.sum()),
+        "attention_head": head,
+        "share_of_folds": share,
+        "accuracy": of_head.mean,
+        "low": of_head.low,
+        "high": of_head.high,
+        "offset": offset,
+        "offset_accuracy": of_offset.mean,
+        "offset_low": of_offset.low,
+        "offset_high": of_offset.high,
+    }
+    words = {"correct": correct[scored], "offset_correct": offset_correct[scored]}
+    return row, pd.DataFrame({"relation": label, "row": rows[scored]} | words)
+
+
+def _held_out(picked, folds, rows, names):
+    """Choose a column on each training part, and score it on the words of the test part.
+
+    Returns
+    -------
+    name : object
+        The best column on all words.
+
+    share : float
+        The share of the folds that chose it; NaN if none could choose.
+
+    correct : ndarray of shape (n_words,)
+        The mean over the folds that test a word; NaN if none does.
+    """
+    best = int(picked.mean(axis=0, dtype=np.float64).argmax())
+    total, times, chosen = np.zeros(len(rows)), np.zeros(len(rows)), []
+    for train, test in folds:
+        in_train, in_test = np.isin(rows, train), np.isin(rows, test)
+        if not in_train.any() or not in_test.any():
+            continue
+        chosen.append(int(picked[in_train].mean(axis=0, dtype=np.float64).argmax()))
+        total[in_test] += picked[in_test, chosen[-1]]
+        times += in_test
+    correct = np.divide(total, times, out=np.full(len(rows), np.nan), where=times > 0)
+    return names[best], np.mean(np.equal(chosen, best)) if chosen else np.nan, correct

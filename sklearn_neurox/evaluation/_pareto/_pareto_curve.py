@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_consistent_length
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.parallel import delayed
+
+from sklearn_neurox.evaluation._fits import run_fits
+from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.probes import LowRankProbeClassifier
+from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._fold_score import score_fold
+from sklearn_neurox.utils._labels import check_groups, check_no_missing_labels
+from sklearn_neurox.utils._validation import check_activations, check_row_order
+
+_CALLER = "pareto_curve"
+
+
+@validate_params(
+    {
+        "X": ["array-like", "sparse matrix"],
+        "y": ["array-like"],
+        "alphas": [Interval(Real, 0, None, closed="neither"), "array-like"],
+        "estimator": [LowRankProbeClassifier, None],
+        "complexity": [StrOptions({"nuclear_norm", "rank"})],
+        "scoring": [str, callable, None],
+        "cv": ["cv_object"],
+        "groups": ["array-like", None],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    },
+    prefer_skip_nested_validation=False,
+)
+def pareto_curve(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    alphas: float | Iterable[float] = (0.3, 0.1, 0.03, 0.01, 0.003),
+    estimator: LowRankProbeClassifier | None = None,
+    complexity: str = "nuclear_norm",
+    scoring: str | Callable | None = None,
+    cv: int | Iterable | BaseCrossValidator | None = None,
+    groups: ArrayLike | None = None,
+    n_jobs: int | None = None,
+    verbose: bool | int = False,
+) -> pd.DataFrame:
+    """Score low-rank probes by their complexity: Pareto probing.
+
+    A more complex probe reaches a higher accuracy, up to a point, on nearly any representation. A
+    good representation needs little complexity for it [1]_. In each fold, one
+    `LowRankProbeClassifier` per penalty is fitted to the training rows, and scored on the test
+    rows.
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+        Activations.
+
+    y : array-like of shape (n_samples,)
+        Labels.
+
+    alphas : float or array-like of float, default=(0.3, 0.1, 0.03, 0.01, 0.003)
+        Penalties. Each fit starts from the solution for the next larger one.
+
+    estimator : LowRankProbeClassifier or None, default=None
+        The probe, cloned for each fold, whose ``alpha`` is replaced. None uses the defaults.
+
+    complexity : {"nuclear_norm", "rank"}, default="nuclear_norm"
+        The measure of complexity that decides which probes are efficient.
+
+    scoring : str, callable or None, default=None
+        Scorer. None uses accuracy.
+
+    cv : int, cross-validation generator, iterable or None, default=None
+        Cross-validation. An int, or None for 5, sets the number of folds, which keep ``groups``
+        whole; without groups the folds are contiguous, and a warning is issued. For a single fixed
+        split, use ``cv=[(train, test)]``.
+
+    groups : array-like of shape (n_samples,) or None, default=None
+        Group labels, such as ``words["text"]``; each group stays in one fold.
+
+    n_jobs : int or None, default=None
+        Number of folds to process in parallel, in threads. Does not change the results.
+
+    verbose : bool or int, default=False
+        Whether to show a progress bar over folds.
+
+    Returns
+    -------
+    curve : DataFrame of shape (n_folds * (n_alphas + 1), 6)
+        One row per fold and penalty, from the largest penalty to the smallest, with the columns
+        ``fold``, ``alpha``, ``rank``, ``nuclear_norm``, ``score`` and ``is_efficient``: whether no
+        other probe of the fold has at most this complexity and at least this score, one of them
+        strictly. The first row of a fold, with an infinite ``alpha``, predicts the label
+        frequencies, without complexity.
+
+    Raises
+    ------
+    ValueError
+        If X contains NaN or infinity, a label is missing, an alpha is not positive, or a fold
+        cannot be scored.
+
+    Warns
+    -----
+    UserWarning
+        If ``cv`` makes folds without ``groups``, or splits groups; or if the indexes of X and y
+        share labels in different orders.
+
+    ConvergenceWarning
+        If a probe does not converge.
+
+    See Also
+    --------
+    pareto_hypervolume : Summarize a curve by one number.
+    sparse_probing_curve : Scores by the number of neurons.
+    selectivity_score : Compare with the score on a control task.
+
+    References
+    ----------
+    .. [1] T. Pimentel, N. Saphra, A. Williams, R. Cotterell, "Pareto Probing: Trading Off Accuracy
+       for Complexity", EMNLP 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_neurox.evaluation import pareto_curve, pareto_hypervolume
+    >>> rng = np.random.RandomState(0)
+    >>> y = rng.randint(4, size=600)
+    >>> X = rng.randn(4, 2)[y] @ rng.randn(2, 20) + rng.randn(600, 20)
+    >>> split = [(range(400), range(400, 600))]
+    >>> curve = pareto_curve(X, y, alphas=[0.6, 0.3, 0.1], groups=np.arange(600), cv=split)
+    >>> curve[["alpha", "rank", "score"]].round(2)
+       alpha  rank  score
+    0    inf     0   0.24
+    1    0.6     1   0.76
+    2    0.3     2   0.92
+    3    0.1     2   0.94
+    >>> round(pareto_hypervolume(curve["rank"], curve["score"], max_complexity=3), 2)
+    0.65
+    """
+    X, y, groups = map(to_pandas, (X, y, groups))
+    check_no_missing_labels(y)
+    check_row_order(X, y)
+    check_row_order(X, groups, names=("X", "groups"))
+    check_groups(groups, _CALLER)
+    matrix, _ = check_activations(X, caller=_CALLER, accept_sparse="csr")
+    check_consistent_length(matrix, y, groups)
+    check_classification_targets(y)
+    labels = np.asarray(y)
+    probe = clone(estimator or LowRankProbeClassifier()).set_params(warm_start=True)
+    probe._validate_params()
+    scorer = check_scoring(probe, scoring=scoring)
+    alphas = _descending(alphas)
+    groups = None if groups is None else np.asarray(groups)
+    folds = make_folds(cv, matrix, labels, groups, classes=True, caller=_CALLER)
+    jobs = [
+        delayed(_path)(probe, matrix, labels, train, test, alphas, scorer, number)
+        for number, (train, test) in enumerate(folds)
+    ]
+    parts = [pd.DataFrame(part) for part in run_fits(jobs, n_jobs, verbose)]
+    for part in parts:
+        part["is_efficient"] = _is_efficient(part[complexity].to_numpy(), part["score"].to_numpy())
+    return pd.concat(parts, ignore_index=True)
+
+
+def _descending(alphas):
+    try:
+        values = np.unique(np.asarray(alphas, dtype=np.float64))[::-1]
+    except (TypeError, ValueError):
+        values = np.array([])
+    if not len(values) or not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(
+            f"The 'alphas' parameter of {_CALLER} must be positive numbers, got {alphas!r}."
+        )
+    return values.tolist()
+
+
+def _path(probe, X, y, train, test, alphas, scorer, number):
+    """Fit the probes of one fold, from the largest penalty to the smallest, and score them."""
+    probe, where = clone(probe), f"Fold {number} of {_CALLER}"
+    constant = DummyClassifier(strategy="prior").fit(X[train], y[train])
+    rows = [(np.inf, 0, 0.0, score_fold(scorer, constant, X[test], y[test], where=where))]
+    for alpha in alphas:
+        # A probe of rank 0 is a point of the curve like others, and no reason to warn.
+        probe.set_params(alpha=alpha)._fit(X[train], y[train])
+        score = score_fold(scorer, probe, X[test], y[test], where=where)
+        rows.append((alpha, probe.rank_, probe.nuclear_norm_, score))
+    names = ["alpha", "rank", "nuclear_norm", "score"]
+    return [{"fold": number, **dict(zip(names, row, strict=True))} for row in rows]
+
+
+def _is_efficient(complexity, score):
+    """Return which points no other point dominates; of equal points, none dominates the other."""
+    no_worse = (complexity <= complexity[:, None]) & (score >= score[:, None])
+    better = (complexity < complexity[:, None]) | (score > score[:, None])
+    return ~(no_worse & better).any(axis=1)
