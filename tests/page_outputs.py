@@ -34,8 +34,8 @@ def run(source, folder):
         capture_output=True,
         text=True,
         cwd=folder,
-        # pandas fits its tables into the terminal.
-        env=os.environ | {"PYTHONPATH": str(_ROOT), "COLUMNS": "80"},
+        # pandas fits its tables into the terminal; the code on the pages is as wide.
+        env=os.environ | {"PYTHONPATH": str(_ROOT), "COLUMNS": "100"},
         check=False,
     )
     assert done.returncode == 0, done.stderr
