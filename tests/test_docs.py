@@ -3,6 +3,7 @@
 
 import importlib
 import inspect
+import json
 import os
 import pkgutil
 import re
@@ -95,6 +96,29 @@ def test_pages_load_nothing_from_elsewhere(built):
             re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"(https?://[^\"]+)", text)
         )
     assert not fetched
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("save model", "guide/io"),
+        ("OpenNMT-py", "bring_your_own"),
+        ("control tasks", "guide/evaluation"),
+        ("pipeline memory", "guide/activations"),
+        ("whole texts", "guide/texts"),
+        ("regression", "guide/regression"),
+    ],
+)
+def test_search_finds(built, query, page):
+    # Sphinx lists the pages first that have the words in a title.
+    script = (built / "searchindex.js").read_text(encoding="utf-8")
+    index = json.loads(script[script.index("{") : script.rindex("}") + 1])
+    stem = pytest.importorskip("sphinx.search.en").SearchEnglish({}).stem
+    for word in re.findall(r"\w+", query.lower()):
+        found = index["titleterms"].get(stem(word), [])
+        pages = found if isinstance(found, list) else [found]
+        assert page in [index["docnames"][number] for number in pages], word
 
 
 def test_every_subpackage_has_a_page():
