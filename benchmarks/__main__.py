@@ -18,15 +18,17 @@ _SUITES = (
     "memory",
     "mutation",
     "pairs",
+    "papers",
     "pareto",
     "probes",
     "ranking",
     "report",
     "subset",
+    "tolerance",
     "trace",
 )
 # Run only when asked for by name: they need a decoder, a card, or hours.
-_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation", "pairs"}
+_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation", "pairs", "papers"}
 
 
 def main():
@@ -42,6 +44,7 @@ def main():
     parser.add_argument("--device", default="auto", help="the device of the suite gpu")
     profile = "print the operations of one fit in the suite gpu"
     parser.add_argument("--profile", action="store_true", help=profile)
+    parser.add_argument("--table", help="the table to make in the suite papers; all by default")
     arguments = parser.parse_args()
     unknown = set(arguments.suites) - set(_SUITES)
     if unknown:
@@ -49,9 +52,12 @@ def main():
     print(f"{os.cpu_count()} cores; best of alternating runs; ratios are relative to this package")
     for name in arguments.suites or [name for name in _SUITES if name not in _ON_REQUEST]:
         print(f"\n== {name}")
-        options = {"device": arguments.device, "profile": arguments.profile}
+        options = {
+            "gpu": {"device": arguments.device, "profile": arguments.profile},
+            "papers": {"table": arguments.table},
+        }
         suite = importlib.import_module(f"benchmarks._{name}")
-        tables = suite.run(quick=arguments.quick, **(options if name == "gpu" else {}))
+        tables = suite.run(quick=arguments.quick, **options.get(name, {}))
         for title, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
             print(f"\n{title}" if title else "")
             print(table.to_string(index=False, na_rep=""))

@@ -106,9 +106,10 @@ def ablate_model(
         for ``"mean"``, also such a Series, which has all neurons of the layer.
 
         For ``"interchange"``, a frame of other rows, with the columns of ``positions``, as many
-        rows, and as many tokens in each, which are paired in order. The model reads them when the
-        context is entered, as it is then. Or states of shape (n_rows, n_neurons), which all tokens
-        of a row get: an array in the order of ``neurons``, or a DataFrame with neurons as columns.
+        rows, and as many tokens in each, which are paired in order; or texts. The model reads them
+        when the context is entered, as it is then. Or states of shape (n_rows, n_neurons), which
+        all tokens of a row get: an array in the order of ``neurons``, or a DataFrame with neurons
+        as columns.
 
     step : float or array-like, default=1.0
         For ``fill="translate"``: how far each neuron or each direction moves, in the order of
@@ -125,7 +126,8 @@ def ablate_model(
         - a frame of rows, with the columns ``text``, ``start`` and ``end`` as for the extractor:
           the tokens of these words, wherever the model reads these texts, and no others. Texts
           without spans stand for all their tokens without the special ones. For the decoder of an
-          encoder-decoder model, also ``target``, ``target_start`` and ``target_end``.
+          encoder-decoder model, also ``target``, ``target_start`` and ``target_end``: the tokens of
+          the target, wherever the encoder reads the text meanwhile.
 
     Returns
     -------

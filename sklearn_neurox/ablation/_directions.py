@@ -77,6 +77,10 @@ def as_directions(source, *, caller, parameter="direction"):
 
 
 def _of_frame(frame, where):
+    if any(
+        np.issubdtype(getattr(kind, "type", object), np.complexfloating) for kind in frame.dtypes
+    ):
+        raise ValueError(f"{where} has complex numbers. Directions must be real.")
     try:
         matrix = frame.to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -12,7 +12,7 @@ def check_interchange(values, fills, tokens, extractor, *, caller):
 
     Parameters
     ----------
-    values : DataFrame with a column ``text``, or array-like of shape (n_rows, n_neurons)
+    values : DataFrame with a column ``text``, array-like of str, or of shape (n_rows, n_neurons)
         The other rows; or states, one per row.
 
     fills : Fills or DirectionFills
@@ -43,11 +43,17 @@ def check_interchange(values, fills, tokens, extractor, *, caller):
         )
     (own,) = tokens
     n_rows = len(own.rows)
+    if not isinstance(values, pd.DataFrame) and _are_texts(values):
+        values = pd.DataFrame({"text": list(values)})
     if isinstance(values, pd.DataFrame) and "text" in values.columns:
         return _check_rows(values, fills, own, extractor, caller)
     states = _states(values, fills, n_rows, caller)
     expanded = np.repeat(states, np.diff(own.ptr), axis=0)
     return lambda: expanded
+
+
+def _are_texts(values):
+    return np.ndim(values) == 1 and any(isinstance(value, str) for value in values)
 
 
 def _states(values, fills, n_rows, caller):
@@ -87,10 +93,11 @@ def _check_rows(values, fills, own, extractor, caller):
         row = int(wrong[0])
         raise ValueError(
             f"{own.rows.name(row).capitalize()} of the positions given to {caller}, "
-            f"{own.rows.spelled_by(row)!r}, has {counts[row]} tokens, but its counterpart in "
-            f"'values', {others.rows.spelled_by(row)!r}, has {other_counts[row]} ({len(wrong)} "
-            "such rows), so its states cannot be paired. Choose rows of equally many tokens, or "
-            "pass one state per row, such as the mean over its tokens, which all tokens then get."
+            f"{own.rows.spelled_by(row)!r}, has another number of tokens ({counts[row]}) than its "
+            f"counterpart in 'values', {others.rows.spelled_by(row)!r} ({other_counts[row]}; "
+            f"{len(wrong)} such rows), so its states cannot be paired. Choose rows of equally many "
+            "tokens, or pass one state per row, such as the mean over its tokens, which all tokens "
+            "then get."
         )
     blocks = fills.blocks
     layers = sorted({block.layer for block in blocks if block.has_layers})

@@ -12,6 +12,7 @@ from sklearn_neurox.datasets import make_tagged_words
 from sklearn_neurox.evaluation import baseline_table, layer_profile
 from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.probes import ElasticNetProbeClassifier
+from sklearn_neurox.probes._default_probe import RANKING_TOL
 from sklearn_neurox.words import read_conllu
 from sklearn_neurox.words._readers._read_conllu import COLUMNS
 
@@ -39,7 +40,11 @@ def add_probing_options(add):
 def make_probe(arguments):
     """Return the probe that the options describe; raise an error if one is invalid."""
     probe = ElasticNetProbeClassifier(
-        alpha=arguments.alpha, l1_ratio=arguments.l1_ratio, standardize=True, random_state=0
+        alpha=arguments.alpha,
+        l1_ratio=arguments.l1_ratio,
+        standardize=True,
+        tol=RANKING_TOL,
+        random_state=0,
     )
     probe._validate_params()
     return probe

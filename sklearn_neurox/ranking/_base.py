@@ -79,7 +79,7 @@ class BaseRanker(BaseNeuronSelector):
 
     def _forget_classes(self):
         """Remove class attributes that an earlier fit left behind."""
-        for attribute in ("classes_", "class_scores_", "class_order_"):
+        for attribute in ("classes_", "class_scores_", "class_order_", "rare_classes_"):
             vars(self).pop(attribute, None)
 
     def _get_support_mask(self):

@@ -8,17 +8,21 @@ from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from sklearn_neurox.probes._default_probe import default_probe
+from sklearn_neurox.probes._default_probe import RANKING_TOL, default_probe
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._loss_gradient import loss_gradient, prediction_residuals
+from sklearn_neurox.ranking._rare_classes import MIN_COUNT_CONSTRAINTS, RareClasses
+from sklearn_neurox.ranking._weight_mass import (
+    hold_smallest_mass,
+    mass_scores,
+    needed_for_mass,
+    reach_threshold,
+)
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._moments import column_deviations, column_means
 from sklearn_neurox.utils._validation import check_weight
 from sklearn_neurox.utils._warn_user import warn_user
-
-# Tolerance for the rounding error of cumulative sums in double precision.
-_ROUNDING = 1e-12
 
 
 class LCARanker(BaseRanker):
@@ -50,8 +54,9 @@ class LCARanker(BaseRanker):
         Linear model that has ``coef_`` after ``fit``; it is cloned and fitted. To use a model that
         is already fitted, wrap it in `sklearn.frozen.FrozenEstimator`. With a regressor, there are
         no class scores. None uses `sklearn_neurox.probes.ElasticNetProbeClassifier`, or
-        `ElasticNetProbeRegressor` if y has non-integer numbers, with ``standardize=True`` and
-        ``random_state=0``.
+        `ElasticNetProbeRegressor` if y has non-integer numbers, with ``standardize=True``,
+        ``random_state=0`` and ``tol=1e-5``. If you pass an elastic-net probe, set its ``tol`` to
+        1e-5, too: its default of 1e-3 is close enough for predictions, but changes ranks.
 
     n_neurons : int, float or None, default=None
         Number of neurons that ``transform`` keeps: an int, a fraction in (0, 1], or None for all.
@@ -84,6 +89,11 @@ class LCARanker(BaseRanker):
 
         The gradient is computed on the same scale.
 
+    min_count : int, default=1
+        Classes with fewer rows than this (of positive weight) are left out of ``scores_``, the
+        overall ranking and the neurons that ``transform`` keeps. They are classes of the probe
+        nevertheless, and have class scores. Ignored for a regressor.
+
     Attributes
     ----------
     scores_ : ndarray of shape (n_features_in_,)
@@ -111,14 +121,18 @@ class LCARanker(BaseRanker):
         row for two classes.
 
     n_tied_ : int
-        Number of neurons whose weights are all zero. They tie at score 0, rank after all others,
-        and are ordered by gradient.
+        Number of neurons whose weights are all zero (in the classes that ``min_count`` does not
+        leave out). They tie at score 0, rank after all others, and are ordered by gradient.
 
     estimator_ : estimator instance
         The fitted linear model.
 
     classes_ : ndarray of shape (n_classes,)
         Class labels. Only available for classifiers.
+
+    rare_classes_ : ndarray
+        Labels of the classes that ``min_count`` leaves out of the overall ranking. Only available
+        for classifiers.
 
     n_features_in_ : int
         Number of columns seen during ``fit``.
@@ -162,6 +176,7 @@ class LCARanker(BaseRanker):
         "mass": [Interval(Real, 0, 1, closed="right"), None],
         "threshold": [Interval(Real, 0, 1, closed="right"), None],
         "importance": [StrOptions({"standardized", "raw"})],
+        "min_count": MIN_COUNT_CONSTRAINTS,
     }
 
     _needs_labels = True
@@ -175,12 +190,14 @@ class LCARanker(BaseRanker):
         threshold: float | None = None,
         which: str = "top",
         importance: str = "standardized",
+        min_count: int = 1,
     ):
         super().__init__(n_neurons=n_neurons, which=which)
         self.estimator = estimator
         self.mass = mass
         self.threshold = threshold
         self.importance = importance
+        self.min_count = min_count
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -222,12 +239,20 @@ class LCARanker(BaseRanker):
         ------
         ValueError
             If X contains NaN or infinity, a label is missing, a weight is negative, the model has
-            no usable ``coef_``, or more than one of ``n_neurons``, ``mass`` and ``threshold`` is
-            given.
+            no usable ``coef_``, only one class has ``min_count`` rows, or more than one of
+            ``n_neurons``, ``mass`` and ``threshold`` is given.
+
+        Warns
+        -----
+        UserWarning
+            If many of the best neurons owe their rank to classes with fewer than ten rows, or if
+            only some of the neurons without weight are among the bottom ones.
         """
         if self.estimator is None and y is not None:
             check_no_missing_labels(y)
-        template = default_probe(y) if self.estimator is None else self.estimator
+        template = self.estimator
+        if template is None:
+            template = default_probe(y, tol=RANKING_TOL)
         regression = not is_classifier(template)
         matrix, targets = self._check_fit_input(X, y, multi_output=regression, y_numeric=regression)
         if not regression:
@@ -238,8 +263,7 @@ class LCARanker(BaseRanker):
         self.importances_, gradients = self._weights_and_gradients(
             X, matrix, targets, sample_weight
         )
-        self.n_tied_ = int(np.count_nonzero(~self.importances_.any(axis=0)))
-        self._rank_by_mass(self.importances_, gradients)
+        self._rank_by_mass(self.importances_, gradients, targets, sample_weight)
         self._warn_about_zero_weights()
         return self
 
@@ -260,24 +284,29 @@ class LCARanker(BaseRanker):
             residuals = residuals * (sample_weight / sample_weight.mean())[:, np.newaxis]
         return weights, np.abs(loss_gradient(matrix, residuals, means, deviations))
 
-    def _rank_by_mass(self, weights, gradients):
+    def _rank_by_mass(self, weights, gradients, targets, sample_weight):
         masses = weights.sum(axis=1, keepdims=True)
         own_shares = np.divide(weights, masses, out=np.zeros_like(weights), where=masses > 0)
-        class_scores = np.stack([_mass_scores(row) for row in weights])
-        scores = class_scores.max(axis=0)
-        tie_breakers = own_shares.max(axis=0), gradients.max(axis=0)
-        if not is_classifier(self.estimator_):
-            self._forget_classes()
-            self._set_ranking(scores, tie_breakers)
-            return
-        self.classes_ = np.asarray(self.estimator_.classes_)
-        rows = np.arange(len(self.classes_)) % len(weights)
-        self._set_ranking(
-            scores,
-            tie_breakers,
-            class_scores=class_scores[rows],
-            class_tie_breakers=(own_shares[rows], gradients[rows]),
-        )
+        class_scores = np.stack([mass_scores(row) for row in weights])
+        by_class, rare = {}, None
+        self._counted = np.ones(len(weights), dtype=bool)
+        self._forget_classes()
+        if is_classifier(self.estimator_):
+            self.classes_ = np.asarray(self.estimator_.classes_)
+            rare = RareClasses(self, targets, sample_weight)
+            rows = np.arange(len(self.classes_)) % len(weights)
+            # With two classes, both of them count, and share one row.
+            self._counted = rare.is_counted[: len(weights)]
+            by_class = {
+                "class_scores": class_scores[rows],
+                "class_tie_breakers": (own_shares[rows], gradients[rows]),
+            }
+        counted = self._counted
+        self.n_tied_ = int(np.count_nonzero(~weights[counted].any(axis=0)))
+        tie_breakers = own_shares[counted].max(axis=0), gradients[counted].max(axis=0)
+        self._set_ranking(class_scores[counted].max(axis=0), tie_breakers, **by_class)
+        if rare is not None:
+            rare.warn_if_dominant()
 
     def _n_selected(self):
         cuts = {"n_neurons": self.n_neurons, "mass": self.mass, "threshold": self.threshold}
@@ -297,13 +326,13 @@ class LCARanker(BaseRanker):
     def _get_support_mask(self):
         support = super()._get_support_mask()
         if self.which == "smallest":
-            return hold_smallest_mass(self.importances_, self.mass).any(axis=0)
+            return hold_smallest_mass(self.importances_[self._counted], self.mass).any(axis=0)
         if self.mass is None and self.threshold is None:
             return support
         if self.mass is not None:
             selected = needed_for_mass(self.scores_, self.mass)
         else:
-            selected = reach_threshold(self.importances_, self.threshold).any(axis=0)
+            selected = reach_threshold(self.importances_[self._counted], self.threshold).any(axis=0)
         return selected == (self.which == "top")
 
     def _warn_about_zero_weights(self):
@@ -320,23 +349,6 @@ class LCARanker(BaseRanker):
                 f"{self.n_features_in_}) neurons with zero weight. These tie, so the gradient of "
                 "the loss, not the weight, decides which of them are kept.",
             )
-
-
-def needed_for_mass(scores, mass):
-    """Mark the neurons that are needed to make up a fraction of the weight mass."""
-    # Rounding must not admit a neuron that comes after the mass is complete.
-    return (scores > 0) & (1 - scores < mass - _ROUNDING)
-
-
-def hold_smallest_mass(importances, mass):
-    """Mark the smallest weights in each row that together hold a fraction of its mass."""
-    return np.stack([_smaller_share(row) for row in importances]) < mass - _ROUNDING
-
-
-def reach_threshold(importances, threshold):
-    """Mark the weights that are at least a fraction of the largest weight in their row."""
-    largest = importances.max(axis=1, keepdims=True)
-    return (importances >= threshold * largest) & (largest > 0)
 
 
 def _linear_coefficients(estimator, n_features):
@@ -364,24 +376,3 @@ def _linear_coefficients(estimator, n_features):
             "weights per class or output (a single row for two classes), fitted on these columns."
         )
     return coef
-
-
-def _smaller_share(weights):
-    """Return the fraction of the mass that lies strictly below each weight."""
-    values, inverse, counts = np.unique(weights, return_inverse=True, return_counts=True)
-    up_to = np.cumsum(values * counts)
-    below = np.append(0.0, up_to[:-1])
-    return (below / (up_to[-1] or 1.0))[inverse]
-
-
-def _mass_scores(weights):
-    """Return one minus the fraction of the mass that lies strictly above each weight."""
-    # Summing over distinct values gives equal weights exactly the same score.
-    values, inverse, counts = np.unique(weights, return_inverse=True, return_counts=True)
-    from_above = np.cumsum((values * counts)[::-1])[::-1]
-    strictly_above = np.append(from_above[1:], 0.0)
-    if from_above[0] == 0:
-        return np.zeros_like(weights)
-    scores = 1 - (strictly_above / from_above[0])[inverse]
-    scores[weights == 0] = 0.0
-    return scores

@@ -6,6 +6,7 @@ from sklearn.base import _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
+from sklearn_neurox.ranking._rare_classes import MIN_COUNT_CONSTRAINTS, RareClasses
 from sklearn_neurox.utils._labels import encode_classes
 from sklearn_neurox.utils._moments import sparse_origin
 from sklearn_neurox.utils._row_blocks import row_blocks
@@ -21,7 +22,8 @@ class ProbelessRanker(BaseRanker):
     .. math:: r(d) = \sum_{v < v'} |\mu_{vd} - \mu_{v'd}|
 
     The score for one class sums over the pairs with that class only, so the class scores of a
-    neuron add up to twice its score. All classes count equally, however rare.
+    neuron add up to twice its score. All classes count equally, however rare, unless
+    ``min_count`` leaves them out.
 
     This ranker finds shifted means, for each neuron alone. It misses neurons whose variance alone
     differs between classes and pairs that reveal a class only together (XOR), and it does not
@@ -39,6 +41,11 @@ class ProbelessRanker(BaseRanker):
         Whether to divide the scores of a neuron by its pooled within-class standard deviation.
         False is the published method, which favors neurons of large magnitude; True makes the
         ranking independent of the units of the columns.
+
+    min_count : int, default=1
+        Classes with fewer rows than this (of positive weight) are left out: their means are mostly
+        noise, but as far from the others as any. They still have class scores, over the pairs with
+        each class that is not left out.
 
     Attributes
     ----------
@@ -62,6 +69,9 @@ class ProbelessRanker(BaseRanker):
 
     classes_ : ndarray of shape (n_classes,)
         Class labels.
+
+    rare_classes_ : ndarray
+        Labels of the classes that ``min_count`` leaves out of the overall ranking.
 
     n_features_in_ : int
         Number of columns seen during ``fit``.
@@ -90,15 +100,22 @@ class ProbelessRanker(BaseRanker):
     _parameter_constraints: dict = {
         **BaseRanker._parameter_constraints,
         "scale": ["boolean"],
+        "min_count": MIN_COUNT_CONSTRAINTS,
     }
 
     _needs_labels = True
 
     def __init__(
-        self, *, n_neurons: int | float | None = None, which: str = "top", scale: bool = False
+        self,
+        *,
+        n_neurons: int | float | None = None,
+        which: str = "top",
+        scale: bool = False,
+        min_count: int = 1,
     ):
         super().__init__(n_neurons=n_neurons, which=which)
         self.scale = scale
+        self.min_count = min_count
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -125,7 +142,13 @@ class ProbelessRanker(BaseRanker):
         ------
         ValueError
             If X contains NaN or infinity, differences or (with ``scale``) squares of its values
-            overflow, a label is missing, a weight is negative, or there is only one class.
+            overflow, a label is missing, a weight is negative, or there is only one class, or only
+            one with ``min_count`` rows.
+
+        Warns
+        -----
+        UserWarning
+            If many of the best neurons owe their rank to classes with fewer than ten rows.
         """
         matrix, labels = self._check_fit_input(X, y, squares=self.scale)
         check_classification_targets(labels)
@@ -133,9 +156,11 @@ class ProbelessRanker(BaseRanker):
         if weight is None:
             weight = np.ones(len(labels))
         self.classes_, codes = encode_classes(labels, weight > 0, caller=type(self).__name__)
+        rare = RareClasses(self, labels, weight)
         means = _class_means(matrix, codes, weight)
         with np.errstate(over="ignore", invalid="ignore"):
-            distances = np.stack([np.abs(means - mean).sum(axis=0) for mean in means])
+            counted = means[rare.is_counted]
+            distances = np.stack([np.abs(counted - mean).sum(axis=0) for mean in means])
         _check_sums(distances.sum(axis=0), type(self).__name__)
         scale = np.ones(matrix.shape[1])
         if self.scale:
@@ -146,11 +171,12 @@ class ProbelessRanker(BaseRanker):
                 distances, scale, out=np.zeros_like(distances), where=distances > 0
             )
         self._set_ranking(
-            class_scores.sum(axis=0) / 2,
-            [distances.sum(axis=0)],
+            class_scores[rare.is_counted].sum(axis=0) / 2,
+            [distances[rare.is_counted].sum(axis=0)],
             class_scores=class_scores,
             class_tie_breakers=[distances],
         )
+        rare.warn_if_dominant()
         return self
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_neurox.probes._default_probe import RANKING_TOL, default_probe
 from sklearn_neurox.ranking._lca_ranker import LCARanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.selection._probe_search import SEARCH_CONSTRAINTS, FoldScores, check_rows
@@ -35,7 +37,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     ----------
     estimator : estimator instance or None, default=None
         Probe, cloned for each fit. None uses an elastic-net probe with standardization: a
-        classifier, or a regressor if y is continuous.
+        classifier, or a regressor if y is continuous; with ``tol=1e-5`` if its weights are ranked.
 
     ranker : ranker instance or None, default=None
         Ranker of the neurons, cloned and fitted in each fold. A scikit-learn selector that has
@@ -216,7 +218,9 @@ class MinimalNeuronSelector(BaseNeuronSelector):
         """
         matrix, targets = check_rows(self, X, y)
         sizes = self._check_sizes()
-        folds = FoldScores(self, matrix, targets, groups, sample_weight)
+        # Without a ranker, neurons are ranked by the weights of the probe.
+        default = partial(default_probe, tol=RANKING_TOL) if self.ranker is None else default_probe
+        folds = FoldScores(self, matrix, targets, groups, sample_weight, default)
         probes = folds.probes()
         self.oracle_scores_ = folds.of_probes(probes)
         orders = folds.map(

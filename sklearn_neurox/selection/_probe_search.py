@@ -40,8 +40,8 @@ def check_rows(selector, X, y):
 class FoldScores:
     """Scores the probe of a selector on subsets of columns, always over the same folds."""
 
-    def __init__(self, selector, X, y, groups, sample_weight):
-        estimator = default_probe(y) if selector.estimator is None else selector.estimator
+    def __init__(self, selector, X, y, groups, sample_weight, default=default_probe):
+        estimator = default(y) if selector.estimator is None else selector.estimator
         check_consistent_length(X, groups)
         self.weight = check_weight(sample_weight, X)
         if is_classifier(estimator):

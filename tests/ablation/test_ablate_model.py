@@ -543,7 +543,7 @@ def test_a_torch_model():
         (3, "must be an array-like"),
         ([0.5, 0.25], "holds numbers, which do not say"),
         (["attention.1.h2"], "'attention.1.h2', but 'attention.1' has the heads 'h0' to 'h1'"),
-        (["attention.3.h0"], r"attention in the layers \[1, 2\]"),
+        (["attention.3.h0"], r"the attention of .*, in the layers \[1, 2\], has the heads"),
         (["mlp.1.h0"], "only attention has heads"),
         (["mlp.3.*"], "'mlp.3.*', but no neuron of .* matches it; their names are like 'mlp.2.0'"),
         (["residual.*"], "there is no component 'residual'"),

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Steering: equal to hooks written by hand, in units that are said, and undone."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sklearn_neurox.ablation import ConceptEraser, steer_model
+from sklearn_neurox.ablation import ConceptEraser, ablate_model, steer_model
 from sklearn_neurox.datasets import make_tiny_model
 from sklearn_neurox.extraction import ActivationExtractor
 from sklearn_neurox.probes import MeanDifferenceProbeClassifier
@@ -144,6 +146,62 @@ def test_several_layers_and_nested_contexts(model, folder):
             assert torch.equal(model(ids).logits, plain)
     torch.testing.assert_close(at_once, nested, atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(back, plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_half_precision_threads_and_scopes(folder):
+    """In bfloat16, a steered state is computed in float32 and rounded once, in every thread."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    extractor = ActivationExtractor(model, tokenizer=tokenizer)
+    bits = {name: value.clone() for name, value in model.state_dict().items()}
+    inputs = batch(folder)
+    width = inputs["input_ids"].shape[1]
+    raw = torch.tensor(DIRECTION, dtype=torch.float32)
+    rows, state = pd.DataFrame({"text": ["The old dog"]}), np.arange(16.0)[None]
+    options = {"fill": "interchange", "positions": rows, "values": state}
+
+    def steered(h):
+        h = h.float()
+        return (h + 0.5 * h.norm(dim=-1, keepdim=True) * raw / raw.norm()).bfloat16()
+
+    def inserted(h):
+        return torch.tensor(state, dtype=torch.bfloat16).expand(h.shape)
+
+    def own(past, shape):
+        there = torch.zeros(shape, dtype=torch.bool)
+        there[0, : inputs["attention_mask"].shape[1]] = inputs["attention_mask"][0, past:].bool()
+        return there
+
+    block = model.transformer.h[0]
+    more = OPTIONS | {"output_logits": True, "return_dict_in_generate": True}
+    with torch.no_grad():
+        with (
+            Hooked(block, "output", steered, generated_after(width), cached=True).applied(),
+            Hooked(block, "output", lambda h: h + 1, everywhere).applied(),
+        ):
+            expected = model.generate(**inputs, **more).logits
+        with (
+            Hooked(block, "output", inserted, own).applied(),
+            Hooked(block, "output", steered, not_first_of(inputs["attention_mask"])).applied(),
+        ):
+            patched = model(**inputs).logits
+    plus_one = {"fill": "translate", "values": 1.0}
+    with (
+        steer_model(model, DIRECTION, layer=1, strength=0.5, positions="generated"),
+        ablate_model(model, ["hidden.1.*"], **plus_one),
+        ThreadPoolExecutor(2) as threads,
+    ):
+        found = list(threads.map(lambda _: model.generate(**inputs, **more).logits, range(4)))
+    for logits in found:
+        assert all(map(torch.equal, logits, expected))
+    with (
+        torch.no_grad(),
+        ablate_model(extractor, ["hidden.1.*"], **options),
+        steer_model(model, DIRECTION, layer=1, strength=0.5, positions="not_first"),
+    ):
+        assert torch.equal(model(**inputs).logits, patched)
+    assert all(torch.equal(bits[name], value) for name, value in model.state_dict().items())
 
 
 def test_wrong_directions(model, tmp_path, probe):

@@ -8,6 +8,8 @@ from sklearn.base import clone
 from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeRegressor
 from tests.probes.oracles import classes_data, numbers_data
 
+pytestmark = pytest.mark.filterwarnings("ignore:With l1_ratio=1 and an even number")
+
 _PROBES = [
     (ElasticNetProbeClassifier, 2),
     (ElasticNetProbeClassifier, 4),

@@ -140,7 +140,8 @@ def causal_effect(
         ``"each"``, ``"all"`` together and ``"random"``; with an eraser: ``"all"``, ``"random"`` and
         ``"gold"``, which gives labels back. None chooses the first three of a ranking; each and
         random groups and directions; and for an eraser all, ``"gold"`` only if it was fitted on the
-        labels y, or on whether they equal ``positive``.
+        labels y, or on whether they equal ``positive``, and the rows say where in the stack that it
+        erases the words are.
 
     n_draws : int, default=5
         The number of random orders, groups or directions. Within an order, the neurons of a smaller
@@ -234,7 +235,8 @@ def causal_effect(
     ValueError
         If the model has no language-model head, a parameter conflicts with the given extractor, no
         label equals ``positive``, a label is missing, a step is out of range, groups overlap or are
-        too large to draw others, some neurons of a head or layer are missing, or the metric does
+        too large to draw others, some neurons of a head or layer are missing, two texts with other
+        labels have the same tokens, so that ``"gold"`` cannot tell them apart, or the metric does
         not return one finite number per row; and in the same cases as `ablate_model`.
 
     Warns

@@ -89,6 +89,10 @@ def choose_ranked(spec, neurons, how, *, by, steps, which, n_draws, random_state
     default = ("top", "random", "bottom")
     which = check_which(which, (*default, "each"), default, "a ranking")
     fills = check_what(spec, neurons, **how, caller=_CALLER)
+    if not len(fills):
+        raise ValueError(
+            f"The 'neurons' parameter of {_CALLER} is empty. Name at least one neuron."
+        )
     units = divide(spec, fills.neurons, by)
     counts = check_steps(steps, len(units))
     ranking = np.arange(len(units))

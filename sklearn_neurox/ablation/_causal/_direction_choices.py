@@ -75,16 +75,28 @@ def choose_erasure(spec, eraser, how, *, which, n_draws, random_state, gold):
     -------
     fills, choices : see `choose_ranked`
     """
-    default = ("all", "random") if gold is None else ("all", "random", "gold")
-    which = check_which(which, ("all", "random", "gold"), default, "an eraser")
-    if "gold" in which and gold is None:
-        raise ValueError(
-            f"The 'which' parameter of {_CALLER} contains 'gold', which gives each word its label "
-            "back after the erasure, but the labels y are not those that the eraser was fitted on. "
-            "Fit the eraser on the same labels, or on whether they equal 'positive'."
-        )
     fills = check_what(spec, eraser, **how, caller=_CALLER)
     (part,) = fills.parts
+    problem = (
+        None
+        if gold
+        else (
+            "the labels y are not those that the eraser was fitted on. Fit the eraser on the same "
+            "labels, or on whether they equal 'positive'."
+        )
+    )
+    if gold and part.block.stack == "encoder" and not {"start", "end"} <= set(gold.words.columns):
+        problem = (
+            "the encoder does not read the targets, whose words have the labels. Add the columns "
+            "'start' and 'end': which word of the text has each label."
+        )
+    default = ("all", "random") if problem else ("all", "random", "gold")
+    which = check_which(which, ("all", "random", "gold"), default, "an eraser")
+    if "gold" in which and problem:
+        raise ValueError(
+            f"The 'which' parameter of {_CALLER} contains 'gold', which gives each word its label "
+            f"back after the erasure, but {problem}"
+        )
     rank, width = part.directions.matrix.shape
     choices = []
     if "all" in which:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.ablation._direction_fills import is_direction
 from sklearn_neurox.extraction._editing._neurons import Neurons, find_neurons
 from sklearn_neurox.extraction._model._available_blocks import list_blocks
 from sklearn_neurox.extraction._model._block_widths import widths_of
@@ -94,7 +95,15 @@ def read_groups(spec, groups):
         raise ValueError(f"The 'neurons' parameter of {_CALLER} has no groups: it is empty.")
     owner, names = {}, {}
     for group, listed in groups.items():
-        listed = np.array([listed] if isinstance(listed, str) else listed, dtype=object)
+        if isinstance(listed, str):
+            listed = [listed]
+        elif is_direction(listed) or (len(listed) and np.asarray(listed).dtype.kind in "fc"):
+            raise ValueError(
+                f"The group {group!r} in the 'neurons' parameter of {_CALLER} holds numbers, not "
+                "names of neurons. Pass directions as a DataFrame, with neurons as columns and a "
+                "direction per row."
+            )
+        listed = np.array(listed, dtype=object)
         names[group] = find_neurons(spec, listed, caller=_CALLER).own_names
         if not len(names[group]):
             raise ValueError(

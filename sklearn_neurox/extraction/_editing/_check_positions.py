@@ -46,7 +46,8 @@ def check_positions(positions, request, blocks, *, model, caller, numbered=False
     stacks = list(dict.fromkeys(block.stack for block in blocks))
     if not isinstance(positions, str):
         tokens = [TokensOfRows(request, positions, stack=one, caller=caller) for one in stacks]
-        return RowPositions(tokens, numbered=numbered, caller=caller), tokens
+        numbers = tokens[0].numbers(caller=caller) if numbered and len(tokens) == 1 else None
+        return RowPositions(tokens, numbers=numbers, caller=caller), tokens
     if positions not in _NAMES:
         raise ValueError(
             f"The 'positions' parameter of {caller} must be one of {', '.join(map(repr, _NAMES))}, "

@@ -62,7 +62,7 @@ def editing(model, changes, positions=None):
     with contextlib.ExitStack() as stack:
         if positions is not None:
             stack.enter_context(watching_generation(module))
-            stack.enter_context(readings.following(_readers(module, edits)))
+            stack.enter_context(readings.following(_readers(model, module, edits)))
         for edit in edits:
             for handle in edit.install():
                 stack.callback(handle.remove)
@@ -90,12 +90,14 @@ def editing(model, changes, positions=None):
         )
 
 
-def _readers(module, edits):
+def _readers(model, module, edits):
     """List the modules whose inputs are the tokens that edited states belong to, by stack."""
     bases = {edit.block.stack: edit.base for edit in edits}
     # Some models run the parts of their stack themselves, but then read the same tokens.
     if None in bases and bases[None] is not module:
         yield None, module
+    if "decoder" in bases:  # which may be recognized by what the encoder reads, too
+        bases.setdefault("encoder", base_of(model, "encoder"))
     yield from bases.items()
 
 

@@ -116,9 +116,10 @@ def _what_there_is(spec, name, blocks, known):
     if _IS_HEAD.search(name) and last is not None:
         if last.n_heads is None:
             return "only attention has heads, such as 'attention.1.h0'."
-        layers = [block.layer for block in blocks]
+        n_heads = max(block.n_heads for block in blocks)
+        where, layers = repr(last.name), [block.layer for block in blocks]
         if len(blocks) > 1:
-            return f"{spec.name} has attention in the layers {layers}."
-        return f"{last.name!r} has the heads 'h0' to 'h{last.n_heads - 1}'."
+            where = f"the attention of {spec.name}, in the layers {layers},"
+        return f"{where} has the heads 'h0' to 'h{n_heads - 1}'."
     some = f"; their names are like {known[last][0]!r}" if last is not None else ""
     return f"no neuron of {spec.name} matches it{some}."

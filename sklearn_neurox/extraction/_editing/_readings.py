@@ -4,11 +4,12 @@
 import contextlib
 import inspect
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from sklearn_neurox.extraction._editing._generation import Generation, generation_of
+from sklearn_neurox.extraction._model._hooks import first_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,7 @@ class Reading:
     past: int  # how many tokens a cache holds from earlier passes, padding included
     device: torch.device
     generation: Generation | None  # the call of `generate` that this pass belongs to
+    encoded: "Reading | None" = None  # what the encoder read for a decoder; None if unknown
     _slots: dict = field(default_factory=dict)
 
     def slots(self, positions):
@@ -55,7 +57,7 @@ class Readings:
         with contextlib.ExitStack() as hooks:
             for stack, base in bases:
                 before = base.register_forward_pre_hook(_Begin(self, stack), with_kwargs=True)
-                after = base.register_forward_hook(_End(self), always_call=True)
+                after = base.register_forward_hook(_End(self, stack), always_call=True)
                 hooks.callback(before.remove)
                 hooks.callback(after.remove)
             yield self
@@ -71,14 +73,29 @@ class Readings:
         else:
             past = None if generation is None else generation.n_read
         reading = _read(stack, inputs, generation, past)
-        if generation is not None and reading.past is not None:
+        if stack == "decoder":
+            reading = replace(reading, encoded=self._encoded(inputs.get("encoder_hidden_states")))
+        if generation is not None and reading.past is not None and stack != "encoder":
             generation.n_read = reading.past + reading.shape[1]
         self._of_thread.running.append(reading)
 
-    def end(self):
-        """Note that the module that began last has ended."""
+    def end(self, stack, output):
+        """Note that the module that began last has ended, and what it returned."""
         if getattr(self._of_thread, "running", None):
-            self._of_thread.running.pop()
+            reading = self._of_thread.running.pop()
+            if stack == "encoder":
+                self._of_thread.encoded = reading, first_of(output)
+
+    def _encoded(self, states):
+        """Return what the encoder read when it returned these states, or None."""
+        reading, returned = getattr(self._of_thread, "encoded", (None, None))
+        if not (torch.is_tensor(states) and torch.is_tensor(returned)) or not len(returned):
+            return None
+        if states is returned:
+            return reading
+        n_beams = len(states) // len(returned)  # of each text, one after the other
+        expanded = returned.repeat_interleave(n_beams, dim=0).to(states.device)
+        return reading if torch.equal(states, expanded) else None
 
 
 class _Begin:
@@ -91,11 +108,11 @@ class _Begin:
 
 
 class _End:
-    def __init__(self, readings):
-        self.readings = readings
+    def __init__(self, readings, stack):
+        self.readings, self.stack = readings, stack
 
-    def __call__(self, *_):
-        self.readings.end()
+    def __call__(self, module, args, output):
+        self.readings.end(self.stack, output)
 
 
 def _named(base, args, kwargs):

@@ -9,7 +9,7 @@ import torch
 from sklearn_neurox.extraction._editing._positions import Positions
 from sklearn_neurox.extraction._text._alignment import align, own_tokens, shown_spans
 from sklearn_neurox.extraction._text._checks import check_lengths
-from sklearn_neurox.extraction._text._targets import read_rows_and_targets
+from sklearn_neurox.extraction._text._targets import read_rows_and_targets, tokenize_contexts
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._windows import make_sequences
 from sklearn_neurox.utils._warn_user import warn_user
@@ -61,54 +61,62 @@ class TokensOfRows:
             numbered, own, tokenized.limit, causal=tokenized.causal
         )
         self._start = tokenized.start_id
+        self._contexts = contexts
+        if contexts is not None:
+            self._contexts = tokenize_contexts(request, contexts, self._first, len(self._inputs))
 
-    def inputs(self, *, numbered):
-        """List the inputs of the model, with the number of each token and of the text.
+    def inputs(self, numbers):
+        """List the inputs of the model as keys, with the number of each token and of the text.
 
         Parameters
         ----------
-        numbered : bool
-            Whether the tokens of the rows are numbered, which must differ then. Otherwise, they
-            all have the number 0.
+        numbers : int or ndarray of int
+            The slots of the tokens of the rows. A token of several rows has that of the first.
 
         Yields
         ------
-        ids, slots : ndarray of int64, of shape (n_tokens,)
+        key : bytes
+            The tokens.
+
+        context : bytes or None
+            The tokens that the encoder reads meanwhile, if the rows have targets.
+
+        slots : ndarray of int64, of shape (n_tokens,)
 
         text : int
         """
         slots = np.full(len(self._encodings.ids), -1)
-        slots[self._tokens] = np.arange(len(self._tokens)) if numbered else 0
+        slots[self._tokens[::-1]] = np.broadcast_to(numbers, self._tokens.shape)[::-1]
         ids = self._encodings.ids.astype(np.int64)
         for i, (low, high) in enumerate(zip(self._inputs.ptr, self._inputs.ptr[1:], strict=False)):
             tokens = self._inputs.ids[low:high]
             text = int(np.searchsorted(self._first, i, side="right") - 1)
             if self.stack != "decoder":
-                yield ids[tokens], slots[tokens], text
+                yield as_key(ids[tokens]), None, slots[tokens], text
                 continue
+            context = None if self._contexts is None else as_key(self._contexts.take([i]).ids)
             start = ids[tokens[-1]] if self._start is None else self._start
-            shifted = np.append(start, ids[tokens]), np.append(-1, slots[tokens])
-            yield *shifted, text
+            shifted, own = np.append(start, ids[tokens]), np.append(-1, slots[tokens])
+            yield as_key(shifted), context, own, text
             # A decoder in training does not read the last token of its target.
-            yield *(array[:-1] for array in shifted), text
+            yield as_key(shifted[:-1]), context, own[:-1], text
 
-    def shared(self):
-        """Return the first two rows that have a token in common, or None."""
+    def numbers(self, *, caller):
+        """Return a number for each token of the rows.
+
+        Raises a ValueError if two rows share a token.
+        """
         _, first, count = np.unique(self._tokens, return_index=True, return_counts=True)
-        if (count < 2).sum() == len(count):
-            return None
-        token = self._tokens[first[count > 1][0]]
-        places = np.flatnonzero(self._tokens == token)[:2]
-        return tuple(np.searchsorted(self.ptr, places, side="right") - 1)
-
-    def have_new_tokens(self):
-        """Return which rows share no token with an earlier row."""
-        row = np.repeat(np.arange(len(self.rows)), np.diff(self.ptr))
-        first = np.full(len(self._encodings.ids), len(self.rows))
-        np.minimum.at(first, self._tokens, row)
-        is_new = np.ones(len(self.rows), dtype=bool)
-        is_new[row[first[self._tokens] < row]] = False
-        return is_new
+        if (count > 1).any():
+            token = self._tokens[first[count > 1][0]]
+            places = np.flatnonzero(self._tokens == token)[:2]
+            rows = np.searchsorted(self.ptr, places, side="right") - 1
+            one, other = (self.rows.name(int(row)) for row in rows)
+            raise ValueError(
+                f"{one.capitalize()} and {other} of the positions given to {caller} share a "
+                "token, which cannot become two states at once. Leave out one of them."
+            )
+        return np.arange(len(self._tokens))
 
     def as_token_rows(self, X):
         """Return a frame with one row per token of the rows, for an extractor to read."""
@@ -128,52 +136,57 @@ class TokensOfRows:
         return X[kept].iloc[row].reset_index(drop=True).assign(**columns)
 
 
+def as_key(ids):
+    """Return token ids as bytes, which can be looked up."""
+    return np.asarray(ids, dtype=np.int64).tobytes()
+
+
 class RowPositions(Positions):
     """The tokens of rows, wherever the model reads their texts.
 
     An input of the model is recognized by its tokens: it has to be a text of the rows, tokenized
-    as the extractor does, without anything before or after it but padding.
+    as the extractor does, without anything before or after it but padding. A target is recognized
+    together with the text that the encoder reads.
 
     Parameters
     ----------
     tokens : list of TokensOfRows
         One for each stack that is changed.
 
-    numbered : bool, default=False
-        Whether slots tell apart the tokens of the rows, for changes that differ between them.
+    numbers : ndarray of int or None, default=None
+        The slots of the tokens of the rows, for changes that differ between them; of one stack.
+        None gives all the slot 0.
 
     caller : str
         The public function, for messages.
 
+    unclear : tuple of (str, str) or None, default=None
+        What is wrong with two inputs that have the same tokens, and what to do, for the message.
+
     Raises
     ------
     ValueError
-        If two inputs have the same tokens, but rows have others of each; or, if ``numbered``,
-        if two rows share a token.
+        If two inputs have the same tokens, but rows have others of each, or other numbers there.
     """
 
-    def __init__(self, tokens, *, numbered=False, caller):
+    def __init__(self, tokens, *, numbers=None, caller, unclear=None):
+        problem, remedy = unclear or (
+            f"the positions given to {caller} are other tokens of each",
+            "Pass the positions of one text at a time.",
+        )
         self.caller = caller
         self._slots, self._text_of, self._unread = {}, {}, {}
         for of_stack in tokens:
             table = {}
-            shared = of_stack.shared() if numbered else None
-            if shared is not None:
-                first, second = (of_stack.rows.name(int(row)) for row in shared)
-                raise ValueError(
-                    f"{first.capitalize()} and {second} of the positions given to {caller} share a "
-                    "token, which cannot become two states at once. Leave out one of them."
-                )
-            for ids, slots, text in of_stack.inputs(numbered=numbered):
-                known = table.get(ids.tobytes())
+            for key, context, slots, text in of_stack.inputs(0 if numbers is None else numbers):
+                known = table.setdefault(key, {}).get(context)
                 if known is not None and (known[0] != slots).any():
                     raise ValueError(
                         f"Two inputs of the model, texts or windows of one, have the same tokens, "
-                        f"but the positions given to {caller} are other tokens of each, and no "
-                        f"input tells which is which. One is {of_stack.rows.texts[text][:60]!r}. "
-                        "Pass the positions of one text at a time."
+                        f"but {problem}, and no input tells which is which. One is "
+                        f"{of_stack.rows.texts[text][:60]!r}. {remedy}"
                     )
-                table[ids.tobytes()] = slots, {*(known[1] if known else ()), text}
+                table[key][context] = slots, {*(known[1] if known else ()), text}
             self._slots[of_stack.stack] = table
             self._unread[of_stack.stack] = set(range(len(of_stack.rows.texts)))
         self._texts = {of_stack.stack: of_stack.rows.texts for of_stack in tokens}
@@ -197,11 +210,28 @@ class RowPositions(Positions):
         is_own = reading.own_mask()[:, :width].cpu().numpy()
         table = self._slots[reading.stack]
         for text, (own, line) in enumerate(zip(is_own, ids, strict=True)):
-            found, texts = table.get(line[own].tobytes(), (None, ()))
+            by_context = table.get(as_key(line[own]))
+            if by_context is None:
+                continue
+            context = None if None in by_context else self._context(reading, text)
+            found, texts = by_context.get(context, (None, ()))
             if found is not None:
                 slots[text, np.flatnonzero(own)] = torch.from_numpy(found)
                 self._unread[reading.stack].difference_update(texts)
         return slots.to(reading.device)
+
+    def _context(self, reading, text):
+        """Return the key of what the encoder reads for a text of the decoder."""
+        encoded = reading.encoded
+        if encoded is None or encoded.ids is None:
+            raise ValueError(
+                f"{self.caller} recognizes a target in its positions together with the text that "
+                "the encoder reads, but the encoder was not given the tokens of that text in this "
+                "pass. Pass the model both, or use positions='all'."
+            )
+        n_beams = reading.shape[0] // encoded.shape[0]
+        own = encoded.own_mask()[text // n_beams]
+        return as_key(encoded.ids[text // n_beams][own].cpu().numpy())
 
     def finish(self, *, has_run):
         """Raise an error if the model read none of the texts, and warn if it read only some."""

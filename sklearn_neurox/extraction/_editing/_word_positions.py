@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from sklearn_neurox.extraction._editing._positions import Positions
 from sklearn_neurox.extraction._editing._row_positions import RowPositions, TokensOfRows
@@ -71,22 +70,17 @@ class LabeledPositions(Positions):
     """
 
     def __init__(self, base, request, words, codes, *, stack, caller):
-        spans = [c for c in words if c in ("text", "text_pair", "start", "end", "target")]
-        first = ~words.duplicated(spans).to_numpy()
-        words, codes = words[first], codes[first]
         tokens = TokensOfRows(request, words, stack=stack, caller=caller)
-        if tokens.shared() is not None:
-            alone = tokens.have_new_tokens()
-            words, codes = words[alone], codes[alone]
-            tokens = TokensOfRows(request, words, stack=stack, caller=caller)
+        numbers = np.repeat(codes + 1, np.diff(tokens.ptr))
         self.base = base
-        self.rows = PositionsOfRows(RowPositions([tokens], numbered=True, caller=caller))
-        codes = np.repeat(codes + 1, np.diff(tokens.ptr))
-        self._code_of_slot = torch.from_numpy(codes.astype(np.int64))
+        unclear = (
+            "the words have other labels",
+            f"Leave one of them out, or call {caller} without 'gold' in 'which'.",
+        )
+        rows = RowPositions([tokens], numbers=numbers, caller=caller, unclear=unclear)
+        self.rows = PositionsOfRows(rows)
 
     def slots(self, reading):
         """Return the number of the label of each chosen token."""
-        own = self.rows.slots(reading).cpu()
-        slots = torch.where(own >= 0, self._code_of_slot[own.clamp(min=0)], 0)
-        slots = slots.to(reading.device)
+        slots = self.rows.slots(reading).clamp(min=0)
         return slots if self.base is None else slots.masked_fill(self.base.slots(reading) < 0, -1)

@@ -64,7 +64,8 @@ def name_row(index, row):
     """Return the position of a row, and its index label if that differs, as in filtered frames."""
     if index is None or index[row] == row:
         return f"row {row}"
-    return f"row {row} (index label {index[row]!r})"
+    label = index[row]
+    return f"row {row} (index label {label.item() if isinstance(label, np.generic) else label!r})"
 
 
 def read_rows(X, *, caller, takes_pairs=False):

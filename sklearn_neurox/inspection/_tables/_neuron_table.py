@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_neurox.ranking._lca_ranker import needed_for_mass, reach_threshold
+from sklearn_neurox.ranking._weight_mass import needed_for_mass, reach_threshold
 from sklearn_neurox.utils._blocks import neuron_blocks
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, count_neurons
 from sklearn_neurox.utils._names import neuron_indices

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_neurox.probes._elastic_net._epoch_callbacks import EpochWatch
+from sklearn_neurox.probes._elastic_net._free_shifts import has_free_shift
 from sklearn_neurox.probes._elastic_net._linear_probe import LinearProbeMixin
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._warn_user import warn_user
@@ -123,6 +124,19 @@ class BaseElasticNetProbe(LinearProbeMixin, CallbackSupportMixin, BaseEstimator)
         # A later `partial_fit` must not continue the stream that preceded this fit.
         self.__dict__.pop("_stream", None)
         self._warn(solution, alpha, l1_ratio)
+        if alpha and l1_ratio == 1 and targets.scores_can_shift:
+            self._warn_about_free_shifts(coef)
+
+    def _warn_about_free_shifts(self, coef):
+        n_free = np.count_nonzero(has_free_shift(coef))
+        if n_free:
+            warn_user(
+                f"With l1_ratio=1 and an even number of classes, {len(coef)}, the solution is not "
+                f"unique: in {n_free} of {coef.shape[1]} columns, a constant can be added to the "
+                "weights of all classes without a change of the predictions or of the objective. "
+                "Rankings by these weights, and which of them are zero, depend on the solver and "
+                "the random_state. Use a smaller l1_ratio, such as 0.9."
+            )
 
     def _warn(self, solution, alpha, l1_ratio):
         if solution.has_no_optimum:

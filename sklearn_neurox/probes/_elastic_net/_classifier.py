@@ -41,7 +41,8 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         penalty, and there is no solution if the classes are linearly separable.
 
     l1_ratio : float, default=0.5
-        Share of the l1 term in the penalty: 1 for the lasso, 0 for ridge.
+        Share of the l1 term in the penalty: 1 for the lasso, 0 for ridge. With 1 and an even number
+        of classes from four on, several solutions may be equally good; a warning says so.
 
     standardize : bool, default=False
         If True, the penalty acts on the coefficients of the standardized columns (centered and

@@ -48,6 +48,11 @@ class ClassTargets(Targets):
         return bool(self.present.all())
 
     @property
+    def scores_can_shift(self):
+        """Whether the same number may be added to the scores of all classes."""
+        return len(self.present) > 2
+
+    @property
     def loss(self):
         """The loss."""
         from sklearn_neurox.probes.solvers._losses import BinaryLoss, MultinomialLoss
@@ -82,6 +87,7 @@ class NumberTargets(Targets):
     center: np.ndarray
 
     is_whole = True
+    scores_can_shift = False
 
     @property
     def loss(self):

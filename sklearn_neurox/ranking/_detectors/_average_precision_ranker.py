@@ -35,6 +35,11 @@ class AveragePrecisionRanker(BaseDetectorRanker):
     which : {"top", "bottom"}, default="top"
         Whether ``transform`` keeps the best-ranked or the worst-ranked neurons.
 
+    min_count : int, default=1
+        Classes with fewer rows than this (of positive weight) are left out of ``scores_`` and the
+        overall ranking, which they may dominate by chance. They still have class scores, and their
+        rows still count as rows of other classes.
+
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a `joblib.parallel_config` context; -1 means all
         cores. Does not change the result.
@@ -62,6 +67,9 @@ class AveragePrecisionRanker(BaseDetectorRanker):
 
     classes_ : ndarray of shape (n_classes,)
         Class labels.
+
+    rare_classes_ : ndarray
+        Labels of the classes that ``min_count`` leaves out of the overall ranking.
 
     n_features_in_ : int
         Number of columns seen during ``fit``.

@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._detectors._class_counts import ClassCounter
+from sklearn_neurox.ranking._rare_classes import MIN_COUNT_CONSTRAINTS, RareClasses
 from sklearn_neurox.utils._labels import encode_classes
 from sklearn_neurox.utils._validation import check_weight
 
@@ -31,6 +32,7 @@ class BaseDetectorRanker(BaseRanker):
         **BaseRanker._parameter_constraints,
         "two_sided": ["boolean"],
         "average": [StrOptions({"macro", "weighted"})],
+        "min_count": MIN_COUNT_CONSTRAINTS,
         "n_jobs": [Integral, None],
     }
 
@@ -41,11 +43,13 @@ class BaseDetectorRanker(BaseRanker):
         average: str = "macro",
         n_neurons: int | float | None = None,
         which: str = "top",
+        min_count: int = 1,
         n_jobs: int | None = None,
     ):
         super().__init__(n_neurons=n_neurons, which=which)
         self.two_sided = two_sided
         self.average = average
+        self.min_count = min_count
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -72,12 +76,18 @@ class BaseDetectorRanker(BaseRanker):
         ------
         ValueError
             If X contains NaN or infinity, a label is missing, a weight is negative, or there is
-            only one class.
+            only one class, or only one with ``min_count`` rows.
+
+        Warns
+        -----
+        UserWarning
+            If many of the best neurons owe their rank to classes with fewer than ten rows.
         """
         matrix, labels = self._check_fit_input(X, y)
         check_classification_targets(labels)
         rows, labels, weight = _rows_that_count(matrix, labels, sample_weight)
         self.classes_, codes = encode_classes(labels, slice(None), caller=type(self).__name__)
+        rare = RareClasses(self, labels)
         counter = ClassCounter(codes, weight)
         width = max(1, _BLOCK_BYTES // (_widened(matrix).itemsize * matrix.shape[0]))
         # Columns are read one block at a time, and most of a CSR matrix's are read alike.
@@ -90,12 +100,14 @@ class BaseDetectorRanker(BaseRanker):
         negative = self.two_sided & (negatives > themselves)
         self.class_signs_ = np.where(negative, -1, 1)
         class_scores = np.where(negative, negatives, themselves)
-        shares = counter.totals if self.average == "weighted" else None
+        counted = class_scores[rare.is_counted]
+        shares = counter.totals[rare.is_counted] if self.average == "weighted" else None
         self._set_ranking(
-            np.average(class_scores, axis=0, weights=shares),
-            [class_scores.max(axis=0)],
+            np.average(counted, axis=0, weights=shares),
+            [counted.max(axis=0)],
             class_scores=class_scores,
         )
+        rare.warn_if_dominant()
         return self
 
     @abstractmethod

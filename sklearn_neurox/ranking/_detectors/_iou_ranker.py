@@ -52,6 +52,11 @@ class IoURanker(BaseDetectorRanker):
     which : {"top", "bottom"}, default="top"
         Whether ``transform`` keeps the best-ranked or the worst-ranked neurons.
 
+    min_count : int, default=1
+        Classes with fewer rows than this (of positive weight) are left out of ``scores_`` and the
+        overall ranking, which they may dominate by chance. They still have class scores, and their
+        rows still count as rows of other classes.
+
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a `joblib.parallel_config` context; -1 means all
         cores. Does not change the result.
@@ -79,6 +84,9 @@ class IoURanker(BaseDetectorRanker):
 
     classes_ : ndarray of shape (n_classes,)
         Class labels.
+
+    rare_classes_ : ndarray
+        Labels of the classes that ``min_count`` leaves out of the overall ranking.
 
     n_features_in_ : int
         Number of columns seen during ``fit``.
@@ -123,10 +131,16 @@ class IoURanker(BaseDetectorRanker):
         average: str = "macro",
         n_neurons: int | float | None = None,
         which: str = "top",
+        min_count: int = 1,
         n_jobs: int | None = None,
     ):
         super().__init__(
-            two_sided=two_sided, average=average, n_neurons=n_neurons, which=which, n_jobs=n_jobs
+            two_sided=two_sided,
+            average=average,
+            n_neurons=n_neurons,
+            which=which,
+            min_count=min_count,
+            n_jobs=n_jobs,
         )
         self.threshold = threshold
         self.unit = unit

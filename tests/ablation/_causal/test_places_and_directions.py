@@ -5,8 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
 
 from sklearn_neurox.ablation import ConceptEraser, causal_effect
+from sklearn_neurox.datasets import make_tiny_model
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.probes import MeanDifferenceProbeClassifier
 from sklearn_neurox.words import words_frame
@@ -293,6 +295,26 @@ def test_gold_needs_the_labels_of_the_eraser(language_model, words):
     y = np.where(words["short"], "s", "l")
     effect = causal_effect(model, words, y, eraser, positive="s", **options)
     assert "gold" in set(effect["which"])
+
+
+@pytest.mark.slow
+def test_gold_labels_of_texts_with_the_same_tokens(tmp_path):
+    path = make_tiny_model("bert-uncased", path=tmp_path, hidden_size=16, n_heads=4)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(path)).eval()
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    words = words_frame([["The", "dog", "barks"], ["the", "dog", "barks"]])
+    H = pd.DataFrame(np.random.RandomState(0).normal(size=(60, 16)), columns=HIDDEN)
+    eraser = ConceptEraser().fit(H, np.arange(60) % 2 == 0)
+    options = {"tokenizer": tokenizer, "n_draws": 1, "return_words": True}
+    _, found = causal_effect(model, words, [False, True, False] * 2, eraser, **options)
+    losses = found.loc[found["which"] == "gold", "loss"].to_numpy().reshape(2, 3)
+    np.testing.assert_array_equal(losses[0], losses[1])
+    y = [False, True, False, True, False, False]
+    with pytest.raises(ValueError, match="same tokens, but the words have other labels.*'gold'"):
+        causal_effect(model, words, y, eraser, **options)
+    causal_effect(model, words, y, eraser, which=["all", "random"], **options)
 
 
 # The states of other rows

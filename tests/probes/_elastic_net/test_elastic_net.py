@@ -59,6 +59,7 @@ def reference(X, y, alpha, l1_ratio):
     return minimize(fun, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).fun
 
 
+@pytest.mark.filterwarnings("ignore:With l1_ratio=1 and an even:UserWarning")
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize(
     ("alpha", "l1_ratio"), [(1e-3, 0.5), (1e-2, 1.0), (1e-2, 0.0), (0.05, 0.9), (1e-4, 0.5)]
@@ -113,6 +114,7 @@ def test_gap_bounds_the_suboptimality_at_any_stage(alpha, l1_ratio, n_classes):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:With l1_ratio=1 and an even:UserWarning")
 @pytest.mark.parametrize("l1_ratio", [0.3, 1.0])
 def test_saga_reaches_and_certifies_the_optimum(l1_ratio):
     X, y = planted(4000, 20, 4)

@@ -17,6 +17,8 @@ from tests.probes.oracles import (
     violation_of,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:With l1_ratio=1 and an even number")
+
 _KINDS = ["two classes", "four classes", "one output", "three outputs"]
 
 
