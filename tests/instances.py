@@ -68,7 +68,7 @@ def numeric_estimators():
     """
     return [
         ElasticNetProbeClassifier(),
-        ElasticNetProbeClassifier(standardize=True, alpha=0.01, l1_ratio=1.0),
+        ElasticNetProbeClassifier(standardize=True, alpha=0.01, l1_ratio=0.9),
         ElasticNetProbeClassifierCV(alphas=2, eps=0.1, cv=StratifiedKFold(2)),
         ElasticNetProbeRegressor(),
         ElasticNetProbeRegressor(0.1, 0.0, standardize=True),

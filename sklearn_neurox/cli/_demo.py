@@ -5,18 +5,24 @@ import time
 from pathlib import Path
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
 
 from sklearn_neurox.ablation import ablation_curve
-from sklearn_neurox.cli._probing import add_probing_options, extract_and_score, make_probe, step
+from sklearn_neurox.cli._probing import (
+    add_probing_options,
+    extract_and_score,
+    fit_and_rank,
+    make_probe,
+    step,
+)
 from sklearn_neurox.cli._report import check_report_path, write_report
+from sklearn_neurox.cli._summary import print_summary
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.extraction import ActivationExtractor
-from sklearn_neurox.ranking import LCARanker
 
 _NEXT_STEPS = """\
 Where to go next
   your own treebank   sklearn-neurox demo --data FILE.conllu --label upos
+  your own table      docs/tutorial.md begins with a recipe for a table of words and labels
   your own model      sklearn-neurox demo --model NAME_OR_FOLDER
   in Python           from sklearn_neurox import ActivationExtractor, SubwordAggregator, LCARanker
                       help(ActivationExtractor) has an example, as do all classes
@@ -50,34 +56,31 @@ def _demo(arguments):
     probe = make_probe(arguments)
     check_report_path(arguments.report, "--report")
     extractor = ActivationExtractor(arguments.model or demo_model_path(), verbose=1)
-    words, H, train, test, layers = extract_and_score(arguments, extractor, "last", probe)
-    y = words["label"].to_numpy()
-    with step("A probe on all layers, and its best neurons"):
-        probe.fit(H.iloc[train], y[train])
-        ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])
-        best = ranker.to_frame()
-        print(f"accuracy {probe.score(H.iloc[test], y[test]):.3f}; the ten best neurons:")
-        print(_best_table(best, ranker.classes_).to_string(index=False))
+    scored = extract_and_score(arguments, extractor, "last", probe)
+    ranker, best, baselines = fit_and_rank(scored, probe)
     with step("Ablation: keep some neurons, and fill the others with their mean or retrain"):
         curve = ablation_curve(
-            probe, H.to_numpy(), y, cv=[(train, test)], n_draws=5, random_state=0
+            probe,
+            scored.H.to_numpy(),
+            scored.words["label"].to_numpy(),
+            cv=[(scored.train, scored.test)],
+            n_draws=5,
+            random_state=0,
         )
         print(_ablation_table(curve).to_string())
     with step("A report on each neuron and label"):
-        write_report(arguments.report, ranker, H, words, arguments.label, curve, layers)
-        print("Open it in a browser; no network is needed.")
-    print(f"Done in {time.perf_counter() - started:.0f} s.\n\n{_NEXT_STEPS}", end="")
-
-
-def _best_table(ranking, classes):
-    best = ranking.head(10)
-    if len(classes) == 2:
-        # Two classes share one row of weights.
-        return best[["rank", "neuron", "score"]]
-    by_class = best[[f"score_{label}" for label in classes]].to_numpy()
-    return best[["rank", "neuron", "score"]].assign(
-        matters_most_for=classes[by_class.argmax(axis=1)]
+        path, label, model = arguments.report, arguments.label, arguments.model
+        write_report(path, ranker, scored, label, curve, baselines, model)
+    print(f"Done in {time.perf_counter() - started:.0f} s.\n")
+    print_summary(
+        n_test=len(scored.test),
+        baselines=baselines,
+        profile=scored.profile,
+        best=best,
+        curve=curve,
+        report=arguments.report,
     )
+    print(f"\n{_NEXT_STEPS}", end="")
 
 
 def _ablation_table(curve):

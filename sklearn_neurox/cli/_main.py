@@ -4,6 +4,7 @@ import sys
 import warnings
 
 from sklearn_neurox._version import __version__
+from sklearn_neurox.cli._arcs import add_arcs
 from sklearn_neurox.cli._demo import add_demo
 from sklearn_neurox.cli._extract import add_extract
 from sklearn_neurox.cli._report import add_report
@@ -51,4 +52,5 @@ def _parser():
     add_demo(commands)
     add_extract(commands)
     add_report(commands)
+    add_arcs(commands)
     return parser

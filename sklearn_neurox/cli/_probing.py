@@ -3,18 +3,33 @@
 
 import time
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.datasets import make_tagged_words
 from sklearn_neurox.evaluation import baseline_table, layer_profile
 from sklearn_neurox.extraction import SubwordAggregator
+from sklearn_neurox.inspection import neuron_summary
 from sklearn_neurox.probes import ElasticNetProbeClassifier
 from sklearn_neurox.probes._default_probe import RANKING_TOL
+from sklearn_neurox.ranking import LCARanker
 from sklearn_neurox.words import read_conllu
 from sklearn_neurox.words._readers._read_conllu import COLUMNS
+
+_BASELINES = {
+    "majority": "always the most frequent label",
+    "word type": "the most frequent label of each word",
+    "characters": "logistic regression on the characters of each word",
+}
+_READING = """\
+The order is that of the weights in the probe, which combine neurons. The AUC says how well a
+neuron alone tells its label from the others: 1 if it is always higher on the label, 0 if it is
+always lower, 0.5 if it tells nothing."""
+_SHOWN = ["rank", "neuron", "direction", "label", "auc", "words"]
 
 
 def add_probing_options(add):
@@ -59,8 +74,19 @@ def step(title):
     print(f"   ({time.perf_counter() - started:.1f} s)\n", flush=True)
 
 
+class Scored(NamedTuple):
+    """Labeled words, their activations, the split, and the scores on the held-out words."""
+
+    words: pd.DataFrame
+    H: pd.DataFrame
+    train: np.ndarray
+    test: np.ndarray
+    profile: pd.DataFrame
+    baselines: pd.DataFrame
+
+
 def extract_and_score(arguments, extractor, aggregation, probe):
-    """Run the steps up to a probe on each layer; return words, activations, split and scores."""
+    """Run the steps up to a probe on each layer, and return a `Scored`."""
     with step("Words"):
         words = read_labeled_words(arguments.data, arguments.label)
         train, test = split_sentences(words, arguments.label)
@@ -68,10 +94,36 @@ def extract_and_score(arguments, extractor, aggregation, probe):
         features = make_pipeline(extractor, SubwordAggregator(aggregation))
         H = features.set_output(transform="pandas").fit_transform(words)
         print(f"{H.shape[1]:,} neurons")
-    with step("A probe on each layer"):
-        layers = layer_table(probe, H, words, train, test)
-        print(layers.to_string(index=False, na_rep=""))
-    return words, H, train, test, layers
+    y, split = words["label"].to_numpy(), [(train, test)]
+    with step("A probe on each layer, with 95% intervals over the held-out sentences"):
+        profile = layer_profile(probe, H, y, groups=words["text"], cv=split, random_state=0)
+        table = profile[["name", "score", "low", "high"]].round(3)
+        print(table.set_axis(["layer", "accuracy", "low", "high"], axis=1).to_string(index=False))
+    with step("Baselines, which do not see the model"):
+        baselines = baseline_table(words, y, baselines=list(_BASELINES), cv=split)
+        for name, score in zip(baselines["name"], baselines["score"], strict=True):
+            print(f"{name:<10}  {score:.3f}  {_BASELINES[name]}")
+    return Scored(words, H, train, test, profile, baselines)
+
+
+def fit_and_rank(scored, probe):
+    """Fit a probe on all layers, and print its score and its best neurons.
+
+    Return the ranker, the table of the best neurons, and the baselines with the probe.
+    """
+    words, H, train, test = scored.words, scored.H, scored.train, scored.test
+    y = words["label"].to_numpy()
+    with step("A probe on all layers, and its best neurons"):
+        probe.fit(H.iloc[train], y[train])
+        ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])
+        score = probe.score(H.iloc[test], y[test])
+        most = int(words["word"].value_counts().iloc[0])
+        best = neuron_summary(ranker, H, y, words=words, n_words=3, min_count=min(5, most))
+        print(f"accuracy {score:.3f}; the best neurons, on all words:")
+        print(best[_SHOWN].round(2).to_string(index=False))
+        print(_READING)
+    probed = pd.DataFrame({"name": ["probe"], "score": [score], "fold_0": [score]})
+    return ranker, best, pd.concat([scored.baselines, probed], ignore_index=True)
 
 
 def read_labeled_words(data, label):
@@ -106,17 +158,3 @@ def split_sentences(words, label):
     print(f"{words['label'].nunique()} values of {label!r}; every fifth distinct sentence is")
     print(f"held out: {len(train):,} words to train on, {len(test):,} to test")
     return train, test
-
-
-def layer_table(probe, H, words, train, test):
-    """Score a probe on each layer alone, and a baseline: the most frequent label of each word.
-
-    The scores of the layers have 95% intervals over the test sentences.
-    """
-    y, split = words["label"].to_numpy(), [(train, test)]
-    profile = layer_profile(probe, H, y, groups=words["text"], cv=split, random_state=0)
-    table = profile[["name", "score", "low", "high"]].round(3)
-    table.columns = ["layer", "accuracy", "low", "high"]
-    baseline = baseline_table(words, y, baselines=["word type"], cv=split)["score"].item()
-    table.loc[len(table)] = ["most frequent label of the word", round(baseline, 3), np.nan, np.nan]
-    return table

@@ -3,14 +3,18 @@
 
 from pathlib import Path
 
-from sklearn.frozen import FrozenEstimator
-
 from sklearn_neurox.ablation import ablation_curve
-from sklearn_neurox.cli._probing import add_probing_options, extract_and_score, make_probe, step
+from sklearn_neurox.cli._probing import (
+    add_probing_options,
+    extract_and_score,
+    fit_and_rank,
+    make_probe,
+    step,
+)
 from sklearn_neurox.cli._reading import add_reading_options, make_extractor
+from sklearn_neurox.cli._summary import print_summary
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.inspection import NeuronReport
-from sklearn_neurox.ranking import LCARanker
 from sklearn_neurox.utils._output_files import check_writable
 
 
@@ -46,23 +50,32 @@ def _report(arguments):
     extractor = make_extractor(
         arguments, arguments.model or demo_model_path(), cache=arguments.cache
     )
-    aggregation = arguments.aggregation
-    words, H, train, test, layers = extract_and_score(arguments, extractor, aggregation, probe)
-    y = words["label"].to_numpy()
-    with step("A probe on all layers, and its ranking"):
-        probe.fit(H.iloc[train], y[train])
-        ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])
-        print(f"accuracy {probe.score(H.iloc[test], y[test]):.3f}")
+    scored = extract_and_score(arguments, extractor, arguments.aggregation, probe)
+    ranker, best, baselines = fit_and_rank(scored, probe)
     curve = None
     if not arguments.no_ablation:
         with step("Ablation"):
             curve = ablation_curve(
-                probe, H.to_numpy(), y, cv=[(train, test)], n_draws=3, random_state=0
+                probe,
+                scored.H.to_numpy(),
+                scored.words["label"].to_numpy(),
+                cv=[(scored.train, scored.test)],
+                n_draws=3,
+                random_state=0,
             )
             print(f"{len(curve)} measurements")
     with step("Report"):
         n_detailed = arguments.n_detailed
-        write_report(arguments.output, ranker, H, words, arguments.label, curve, layers, n_detailed)
+        output, label = arguments.output, arguments.label
+        write_report(output, ranker, scored, label, curve, baselines, arguments.model, n_detailed)
+    print_summary(
+        n_test=len(scored.test),
+        baselines=baselines,
+        profile=scored.profile,
+        best=best,
+        curve=curve,
+        report=output,
+    )
 
 
 def check_report_path(path, name):
@@ -75,16 +88,18 @@ def check_report_path(path, name):
         raise ValueError(f"{name}: {error}") from error
 
 
-def write_report(path, ranker, H, words, label, curve, layers, n_detailed=None):
+def write_report(path, ranker, scored, label, curve, baselines, model, n_detailed=None):
     """Write the report, and print its path and size."""
     report = NeuronReport(
         ranker,
-        H,
-        words["label"].rename(label),
-        words,
+        scored.H,
+        scored.words["label"].rename(label),
+        scored.words,
+        model=model or "all-MiniLM-L6-v2 (the demo model)",
         title=f"Neurons for {label}",
         ablation=curve,
-        layer_profile=layers,
+        layer_profile=scored.profile,
+        baselines=baselines,
         n_detailed=n_detailed,
     )
     report.write_html(path)

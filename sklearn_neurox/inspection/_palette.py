@@ -66,11 +66,14 @@ def css_variables(selector):
 
     ``--nx-page``, ``--nx-text``, ``--nx-muted``, ``--nx-pos`` and ``--nx-neg`` are triples for
     ``rgb(var(--nx-text))``. The mode follows the system, or the theme of a notebook. The selector
-    ``":root"`` is for a standalone page.
+    ``":root"`` is for a standalone page, which has light colors while its root has the class
+    ``paper``.
     """
     light, dark = _declarations(LIGHT, "light"), _declarations(DARK, "dark")
-    css = f"{selector}{{{light}}}@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}"
-    if selector == ":root":
+    is_page = selector == ":root"
+    in_dark = ":root:not(.paper)" if is_page else selector
+    css = f"{selector}{{{light}}}@media (prefers-color-scheme:dark){{{in_dark}{{{dark}}}}}"
+    if is_page:
         return css
     # The themes of JupyterLab and VS Code are independent of the system's preference.
     return css + (

@@ -245,7 +245,7 @@ class LCARanker(BaseRanker):
         Warns
         -----
         UserWarning
-            If many of the best neurons owe their rank to classes with fewer than ten rows, or if
+            If most of the best neurons owe their rank to classes with fewer than ten rows, or if
             only some of the neurons without weight are among the bottom ones.
         """
         if self.estimator is None and y is not None:

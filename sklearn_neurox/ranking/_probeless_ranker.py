@@ -148,7 +148,7 @@ class ProbelessRanker(BaseRanker):
         Warns
         -----
         UserWarning
-            If many of the best neurons owe their rank to classes with fewer than ten rows.
+            If most of the best neurons owe their rank to classes with fewer than ten rows.
         """
         matrix, labels = self._check_fit_input(X, y, squares=self.scale)
         check_classification_targets(labels)

@@ -44,7 +44,7 @@ class RareClasses:
             )
 
     def warn_if_dominant(self):
-        """Warn if far more of the best neurons than expected are best for a class of few rows."""
+        """Warn if most of the best neurons are best for classes of few rows."""
         ranker, few = self.ranker, self.counts < _FEW
         n_top = min(_MOST, int(_TOP * len(ranker.order_)))
         few_counted, n_counted = few & self.is_counted, self.is_counted.sum()
@@ -52,7 +52,7 @@ class RareClasses:
             return
         scores = np.where(self.is_counted[:, np.newaxis], ranker.class_scores_, -np.inf)
         n_owned = np.count_nonzero(few[scores[:, ranker.order_[:n_top]].argmax(axis=0)])
-        if n_owned / n_top <= max(1 / 3, 1.5 * few_counted.sum() / n_counted):
+        if n_owned / n_top <= max(0.5, 1.5 * few_counted.sum() / n_counted):
             return
         named = [
             f"{label!r} ({count})"
@@ -63,7 +63,7 @@ class RareClasses:
         ]
         warn_user(
             f"{n_owned} of the {n_top} best neurons of {type(ranker).__name__} owe their rank to "
-            f"classes with fewer than {_FEW} rows: {', '.join(named)}. Their scores are mostly "
-            f"noise. Set min_count={_FEW} to leave such classes out of the overall ranking, or use "
-            "more rows."
+            f"classes with fewer than {_FEW} rows: {', '.join(named)}. So few rows have large "
+            f"scores by chance. Set min_count={_FEW} to leave such classes out of the overall "
+            "ranking, or use more rows."
         )

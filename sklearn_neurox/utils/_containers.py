@@ -58,8 +58,9 @@ def read_frame(rows, columns=(), *, caller, name="words"):
     """
     frame = to_pandas(rows)
     if not isinstance(frame, pd.DataFrame):
+        hint = " A table of whole texts is pd.DataFrame({'text': texts})." * ("text" in columns)
         raise InvalidParameterError(
-            f"The {name!r} parameter of {caller} must be {_KINDS}, got {describe(rows)}."
+            f"The {name!r} parameter of {caller} must be {_KINDS}, got {describe(rows)}.{hint}"
         )
     present = list(frame.columns)
     missing = [column for column in columns if column not in present]

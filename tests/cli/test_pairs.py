@@ -9,9 +9,11 @@ import pytest
 from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.cli import main
-from sklearn_neurox.datasets import make_tiny_model
+from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
+from sklearn_neurox.evaluation import attention_head_table
 from sklearn_neurox.extraction import ActivationCache, ActivationExtractor, SubwordAggregator
-from sklearn_neurox.words import pair_frame, words_frame
+from sklearn_neurox.probes import ElasticNetProbeClassifier
+from sklearn_neurox.words import pair_frame, read_conllu, words_frame
 
 SENTENCES = [["The", "cat", "sleeps", "."], ["Dogs", "bark", "loudly"], ["The", "dog", "barks"]]
 HEADS = [[2, 3, 0, 3], [2, 0, 2], [2, 3, 0]]
@@ -115,3 +117,60 @@ def test_wrong_requests_are_one_message(tmp_path, model, treebank, capsys):
         assert printed.err.count("\n") == 1
         assert re.search(message, printed.err), printed.err
         assert not (tmp_path / "H.npy").exists()
+
+
+@pytest.fixture(scope="module")
+def many_sentences(tmp_path_factory):
+    """Return the path and the words of a treebank of 40 distinct sentences."""
+    words = make_tagged_words(40, random_state=2)
+    words["head"] = (words.groupby("sentence_id").cumcount() + 1) // 2
+    words["deprel"] = words["upos"].str.lower()
+    path = tmp_path_factory.mktemp("data") / "many.conllu"
+    lines = [
+        "".join(
+            f"{i}\t{row.word}\t_\tX\t_\t_\t{row.head}\t{row.deprel}\t_\t_\n"
+            for i, row in enumerate(sentence.itertuples(), start=1)
+        )
+        for _, sentence in words.groupby("sentence_id", sort=False)
+    ]
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return str(path), words
+
+
+@pytest.mark.slow
+def test_arcs_are_probed_and_attention_heads_listed(model, many_sentences, capsys):
+    path, words = many_sentences
+    assert main(["arcs", path, "--model", model, "--alpha", "0.1"]) == 0
+    printed = capsys.readouterr().out
+    assert "distance and direction alone" in printed
+    words = read_conllu(path, columns=["head", "deprel"])
+    pairs = pair_frame(words, heads="head")
+    pairs = pairs[pairs.groupby("relation")["relation"].transform("size") >= 20]
+    pairs = pairs.reset_index(drop=True)
+    test = pd.factorize(pairs["text"])[0] % 5 == 0
+    probe = ElasticNetProbeClassifier(0.1, l1_ratio=0.0, standardize=True, random_state=0)
+    H, y = _matrix(model, pairs, "mean"), pairs["relation"].to_numpy()
+    for layer in (0, 1):
+        own = H[[name for name in H if f".hidden.{layer}." in name]].to_numpy()
+        right = probe.fit(own[~test], y[~test]).score(own[test], y[test])
+        found = re.search(rf"^ *hidden\.{layer} +([\d.]+)", printed, re.M)
+        assert float(found[1]) == pytest.approx(right, abs=0.011)
+    every = pair_frame(words, heads="head", negatives="all")
+    A = _matrix(model, every, component="attention_weights")
+    row = attention_head_table(A, every, min_count=20).iloc[0]
+    found = re.search(r"^ *\(all\) +(\d+) +(\S+) +([\d.]+)", printed, re.M)
+    assert found.groups()[:2] == (str(row["n_words"]), row["attention_head"])
+    assert float(found[3]) == pytest.approx(row["accuracy"], abs=6e-4)
+
+
+@pytest.mark.slow
+def test_arcs_without_attention_and_against_negatives(model, many_sentences, treebank, capsys):
+    path, _ = many_sentences
+    options = ["--model", model, "--label", "is_arc", "--layers", "0", "--pair", "product"]
+    assert main(["arcs", path, *options, "--no-attention"]) == 0
+    printed = capsys.readouterr()
+    assert "2 values of 'is_arc'" in printed.out
+    assert "hidden.0" in printed.out and "hidden.1" not in printed.out
+    assert "attention head" not in printed.out
+    assert main(["arcs", treebank, "--model", model]) == 1
+    assert "ten sentences are needed" in capsys.readouterr().err

@@ -36,6 +36,10 @@ def test_one_command_makes_the_page(conllu, model, tmp_path, capsys):
     page = output.read_text(encoding="utf-8")
     assert f"{output}: {output.stat().st_size / 1e6:.1f} MB" in printed
     assert "== Ablation" in printed and '"ablation":' in page and '"layer_profile":' in page
+    assert re.search(r'"baselines":.*\["majority",.*\["probe",', page)
+    # The page draws the layers only with these columns.
+    assert re.search(r'"layer_profile":.*?"columns":\[[^\]]*"layer",[^\]]*"score"', page)
+    assert "\nSummary\n" in printed and printed.rstrip().endswith("it needs no network)")
     assert '"hidden.1.15"' in page and '"hidden.0.15"' not in page
     assert '"label":"upos"' in page and "<title>Neurons for upos</title>" in page
     assert list((tmp_path / "c").iterdir())

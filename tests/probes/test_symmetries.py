@@ -120,6 +120,7 @@ def test_a_ridge_shares_between_copies_of_a_column(kind, number, solver):
     close(first + second, np.atleast_2d(plain.coef_))
 
 
+@pytest.mark.filterwarnings("ignore:With l1_ratio=1 and an even:UserWarning")
 @pytest.mark.parametrize(("kind", "number"), _PROBES)
 @pytest.mark.parametrize("solver", _SOLVERS)
 def test_a_lasso_predicts_the_same_with_copies_of_a_column(kind, number, solver):

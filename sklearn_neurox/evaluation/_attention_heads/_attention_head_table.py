@@ -23,6 +23,7 @@ from sklearn_neurox.utils._validation import (
 
 _CALLER = "attention_head_table"
 _ALL = "(all)"
+_NAMES = ("attention head", "offset")
 _COLUMNS = ["text", "start", "end", "other_start", "other_end", "is_arc", "distance"]
 
 
@@ -84,7 +85,7 @@ def attention_head_table(
         The confidence level of the intervals.
 
     return_words : bool, default=False
-        Whether to also return whether the head and the offset are right for each word.
+        Whether to also return the outcome of each word.
 
     input_features : array-like of str or None, default=None
         The names of the columns. None takes those of a DataFrame, or ``x0``, ``x1``, ...
@@ -109,9 +110,11 @@ def attention_head_table(
         accuracy is NaN.
 
     words : DataFrame
-        Only if ``return_words=True``. One row per relation and scored word, also for ``"(all)"``:
-        ``relation``, the ``row`` of its arc in `pairs`, its ``text`` and ``group``, and, between 0
-        and 1, ``correct`` and ``offset_correct``. `compare` tests their difference.
+        Only if ``return_words=True``. Two rows per relation, fold and held-out word, also for
+        ``"(all)"``: ``relation``, ``name`` (``"attention head"`` or ``"offset"``), ``choice`` (the
+        column or offset that the fold chose), ``fold``, ``n_train`` (words of the relation that it
+        was chosen on), ``row`` (of the arc in `pairs`), ``group`` and ``outcome`` (1 if the partner
+        is picked). `interval_table` averages such frames, and `compare` tests differences.
 
     Raises
     ------
@@ -185,8 +188,7 @@ def attention_head_table(
     if not return_words:
         return table
     words = pd.concat([own for _, own in parts], ignore_index=True)
-    words.insert(2, "text", pairs["text"].iloc[words["row"]].to_numpy())
-    words.insert(3, "group", np.asarray(groups, dtype=object)[words["row"]])
+    words.insert(6, "group", np.asarray(groups, dtype=object)[words["row"].to_numpy()])
     return table, words
 
 
@@ -257,29 +259,26 @@ def _score(task, sides, label, arcs):
     _, first, codes = np.unique(task.candidates.word[arcs], return_index=True, return_inverse=True)
     rows = task.candidates.arcs[arcs[first]]
     of_word = csr_array((np.ones(len(arcs), dtype=np.float32), (codes, np.arange(len(arcs)))))
-    (head, share, correct), (offset, _, offset_correct) = (
-        _held_out(of_word @ picked[arcs], task.folds, rows, names) for picked, names in sides
-    )
-    scored = ~np.isnan(correct)
-    options = {"scale": "logit", "confidence": task.confidence}
-    groups = pd.factorize(task.groups[rows[scored]])[0]
-    of_head = mean_interval(correct[scored], groups, **options)
-    of_offset = mean_interval(offset_correct[scored], groups, **options)
-    row = {
-        "relation": label,
-        "n_words": int(scored.sum()),
-        "attention_head": head,
-        "share_of_folds": share,
-        "accuracy": of_head.mean,
-        "low": of_head.low,
-        "high": of_head.high,
-        "offset": offset,
-        "offset_accuracy": of_offset.mean,
-        "offset_low": of_offset.low,
-        "offset_high": of_offset.high,
-    }
-    words = {"correct": correct[scored], "offset_correct": offset_correct[scored]}
-    return row, pd.DataFrame({"relation": label, "row": rows[scored]} | words)
+    table, row = [], {"relation": label}
+    for (picked, names), name, prefix in zip(sides, _NAMES, ("", "offset_"), strict=True):
+        best, share, words = _held_out(of_word @ picked[arcs], task.folds, rows, names)
+        found = mean_interval(
+            words["outcome"],
+            pd.factorize(task.groups[words["row"]])[0],
+            scale="logit",
+            confidence=task.confidence,
+        )
+        if not prefix:
+            row |= {"n_words": words["row"].nunique(), "attention_head": best}
+            row |= {"share_of_folds": share}
+        else:
+            row |= {"offset": best}
+        bounds = zip(("accuracy", "low", "high"), found, strict=True)
+        row |= {f"{prefix}{end}": value for end, value in bounds}
+        words.insert(0, "relation", label)
+        words.insert(1, "name", name)
+        table.append(words)
+    return row, pd.concat(table)
 
 
 def _held_out(picked, folds, rows, names):
@@ -293,17 +292,20 @@ def _held_out(picked, folds, rows, names):
     share : float
         The share of the folds that chose it; NaN if none could choose.
 
-    correct : ndarray of shape (n_words,)
-        The mean over the folds that test a word; NaN if none does.
+    words : DataFrame
+        The outcome of each held-out word of each fold.
     """
     best = int(picked.mean(axis=0, dtype=np.float64).argmax())
-    total, times, chosen = np.zeros(len(rows)), np.zeros(len(rows)), []
-    for train, test in folds:
+    parts, chosen = [], []
+    for fold, (train, test) in enumerate(folds):
         in_train, in_test = np.isin(rows, train), np.isin(rows, test)
         if not in_train.any() or not in_test.any():
             continue
         chosen.append(int(picked[in_train].mean(axis=0, dtype=np.float64).argmax()))
-        total[in_test] += picked[in_test, chosen[-1]]
-        times += in_test
-    correct = np.divide(total, times, out=np.full(len(rows), np.nan), where=times > 0)
-    return names[best], np.mean(np.equal(chosen, best)) if chosen else np.nan, correct
+        own = {"choice": names[chosen[-1]], "fold": fold, "n_train": int(in_train.sum())}
+        own |= {"row": rows[in_test], "outcome": picked[in_test, chosen[-1]].astype(np.float64)}
+        parts.append(pd.DataFrame(own))
+    share = np.mean(np.equal(chosen, best)) if chosen else np.nan
+    columns = ["choice", "fold", "n_train", "row", "outcome"]
+    empty = pd.DataFrame({name: np.empty(0, dtype=int) for name in columns})
+    return names[best], share, pd.concat(parts) if parts else empty

@@ -96,7 +96,7 @@ def v_information(
 
     groups : array-like of shape (n_samples,) or None, default=None
         Group labels, such as ``words["text"]``; each group stays in one fold, and the interval
-        takes groups as independent. Without groups, it takes words as independent.
+        takes groups as independent. Without groups, there is no interval.
 
     classes : array-like of shape (n_classes,) or None, default=None
         All possible labels. None uses the labels in `y`.
@@ -116,15 +116,16 @@ def v_information(
     Returns
     -------
     information : DataFrame of shape (1, 7)
-        ``v_information`` in bits per word, with its confidence interval from ``low`` to ``high``;
-        ``baseline_bits`` and ``bits``, the mean cost of a label without and with X (the two
-        V-entropies); ``n_words`` and ``n_groups``, the numbers of predicted words and of their
-        groups.
+        ``v_information`` in bits per word, with its confidence interval from ``low`` to ``high``
+        (missing without groups); ``baseline_bits`` and ``bits``, the mean cost of a label without
+        and with X (the two V-entropies); ``n_words`` and ``n_groups``, the numbers of predicted
+        words and of their groups (0 without groups).
 
-    words : DataFrame of shape (n_predictions, 7)
+    words : DataFrame of shape (n_predictions, 8)
         Only with ``return_words=True``: one row per predicted word, with the index of X (or else of
-        y), and the columns ``fold``, ``row`` (its position, from 0), ``group``, ``label``,
-        ``baseline_bits``, ``bits``, and their difference ``pvi``, the pointwise V-information [2]_.
+        y), and the columns ``fold``, ``n_train`` (the number of training rows), ``row`` (its
+        position, from 0), ``group``, ``label``, ``baseline_bits``, ``bits``, and their difference
+        ``outcome``, the pointwise V-information [2]_. `compare` and `interval_table` take it.
 
     Raises
     ------
@@ -260,26 +261,28 @@ def _index(X, y):
 
 
 def _words(rows, folds, costs, index):
-    tests = [test for _, test in folds]
-    test = np.concatenate(tests)
+    sizes = [len(test) for _, test in folds]
+    test = np.concatenate([test for _, test in folds])
     baseline_bits, bits = np.concatenate(costs[::2]), np.concatenate(costs[1::2])
     return pd.DataFrame(
         {
-            "fold": np.repeat(np.arange(len(folds)), list(map(len, tests))),
+            "fold": np.repeat(np.arange(len(folds)), sizes),
+            "n_train": np.repeat([len(train) for train, _ in folds], sizes),
             "row": test,
-            "group": test if rows.groups is None else rows.groups[test],
+            "group": np.nan if rows.groups is None else rows.groups[test],
             "label": rows.y[test],
             "baseline_bits": baseline_bits,
             "bits": bits,
-            "pvi": baseline_bits - bits,
+            "outcome": baseline_bits - bits,
         },
         index=index[test],
     )
 
 
 def _summary(words, confidence):
+    """Average over words; without groups, all words form one group, which has no interval."""
     groups, names = pd.factorize(words["group"], use_na_sentinel=False)
-    found = mean_interval(words["pvi"].to_numpy(), groups, confidence=confidence)
+    found = mean_interval(words["outcome"].to_numpy(), groups, confidence=confidence)
     return pd.DataFrame(
         {
             "v_information": [found.mean],
@@ -287,7 +290,7 @@ def _summary(words, confidence):
             "high": [found.high],
             "baseline_bits": [words["baseline_bits"].mean()],
             "bits": [words["bits"].mean()],
-            "n_words": [len(words)],
-            "n_groups": [len(names)],
+            "n_words": [words["row"].nunique()],
+            "n_groups": [0 if words["group"].isna().all() else len(names)],
         }
     )

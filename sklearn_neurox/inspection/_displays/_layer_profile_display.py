@@ -45,7 +45,8 @@ class LayerProfileDisplay:
         Name of the score, for the axis label.
 
     name : str or None, default=None
-        Name of the line in the legend, for several displays in one plot.
+        Name of the line in the legend, for several displays in one plot. None omits it, or names
+        the line ``"probe"`` if there are baselines.
 
     band_name : str, default="interval"
         Name of the intervals in the legend.
@@ -174,13 +175,15 @@ class LayerProfileDisplay:
         return self
 
     def _series(self):
+        # Beside named baselines, the reader must know what the line is.
+        unnamed = "_" if self.baselines is None else "probe"
         if "component" not in self.frame:
-            yield self.name or "_", self.frame.sort_values("layer")
+            yield self.name or unnamed, self.frame.sort_values("layer")
             return
         several = self.frame["component"].nunique() > 1
         for component, rows in self.frame.groupby("component", sort=False, dropna=False):
             names = [self.name] * (self.name is not None) + [str(component)] * several
-            yield " ".join(names) or "_", rows.sort_values("layer")
+            yield " ".join(names) or unnamed, rows.sort_values("layer")
 
     @classmethod
     def from_frame(

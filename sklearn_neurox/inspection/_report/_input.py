@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The input of a report, checked."""
 
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +16,9 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from sklearn_neurox.inspection._are_numbers import are_numbers
 from sklearn_neurox.inspection._occurrences import are_pairs, whole_texts
-from sklearn_neurox.inspection._report._targets import are_numbers, split_targets
+from sklearn_neurox.inspection._report._targets import split_targets
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._validation import check_activations, check_row_order
@@ -77,6 +80,21 @@ def check_title(title):
             "half of a surrogate pair, which no page can contain. Remove it, or read the text that "
             "the title comes from as UTF-8."
         ) from None
+
+
+def model_name(steps):
+    """Return the name of the model that a pipeline reads, or None if no step has one.
+
+    Of a folder, the last two parts are shown, so that a page does not tell where its author works.
+    """
+    models = [step.model for _, step in steps.steps if hasattr(step, "model")]
+    if not models:
+        return None
+    model = models[0]
+    if not isinstance(model, str | PathLike):
+        return type(model).__name__
+    folder = Path(model)
+    return "/".join(folder.absolute().parts[-2:]) if folder.is_dir() else str(model)
 
 
 def _own_probe(ranker, is_numeric):

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.inspection._report._contents import MOST_DRAWN, pack_tables, page_data, unfrozen
 from sklearn_neurox.inspection._report._gathering import gather
-from sklearn_neurox.inspection._report._input import check_title, read_inputs
+from sklearn_neurox.inspection._report._input import check_title, model_name, read_inputs
 from sklearn_neurox.inspection._report._ranking import read_ranking
 from sklearn_neurox.inspection._report._rendering import frame_for_notebook, render
 from sklearn_neurox.utils._foreign_files import as_path
@@ -38,6 +38,7 @@ _CONSTRAINTS = {
     "ablation": "no_validation",  # may be a table of any library
     "layer_profile": "no_validation",
     "baselines": "no_validation",
+    "model": [str, None],
     "title": [str],
     "n_detailed": [_COUNT, None],
     "n_top_words": [_COUNT],
@@ -57,7 +58,8 @@ class NeuronReport:
     it for neurons, layers, labels and words. For a neuron, the page shows the rank, the label it
     is high or low for, the score and the weight for each class, the distribution of activations
     over the words of each class, the words with the highest and the lowest mean activation, and
-    sentences colored by activation. For a label, it shows the ranking of the neurons.
+    sentences colored by activation. Two neurons can be shown side by side. For a label, the page
+    shows the ranking of the neurons.
 
     In a notebook, a report displays itself when it is the last expression of a cell.
 
@@ -101,6 +103,10 @@ class NeuronReport:
     baselines : DataFrame or None, default=None
         A frame returned by `sklearn_neurox.evaluation.baseline_table`. Its row ``"probe"`` is shown
         as the score of the probe, beside those of the baselines.
+
+    model : str or None, default=None
+        The name of the language model that the activations come from, to show on the overview.
+        `from_pipeline` finds it in the pipeline.
 
     title : str, default="Neuron report"
         The title of the page.
@@ -171,6 +177,7 @@ class NeuronReport:
         ablation: pd.DataFrame | None = None,
         layer_profile: pd.DataFrame | None = None,
         baselines: pd.DataFrame | None = None,
+        model: str | None = None,
         title: str = "Neuron report",
         n_detailed: int | None = None,
         n_top_words: int = 10,
@@ -193,6 +200,7 @@ class NeuronReport:
         self._data = {
             **page_data(inputs, ranking, gathered),
             "title": title,
+            "model": model,
             "detailed": None if len(detailed) == len(order) else detailed.tolist(),
             "all_drawn": len(drawn) == len(order),
             "min_count": min_count,
@@ -253,6 +261,7 @@ class NeuronReport:
         X = words
         if place > 0:
             features = pipeline[:place]
+            parameters.setdefault("model", model_name(features))
             X = features.transform(words)
             if not hasattr(ranker, "feature_names_in_") and not hasattr(X, "columns"):
                 parameters.setdefault("input_features", features.get_feature_names_out())

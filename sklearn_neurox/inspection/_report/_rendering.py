@@ -12,8 +12,8 @@ from importlib.resources import files
 from sklearn_neurox.inspection._palette import css_variables
 
 _SCRIPTS = (
-    *("data.js", "dom.js", "glossary.js", "tables.js", "charts.js"),
-    *("neuron.js", "views.js", "scores.js", "overview.js", "main.js"),
+    *("data.js", "dom.js", "glossary.js", "tables.js", "charts.js", "pictures.js"),
+    *("neuron.js", "pair.js", "views.js", "scores.js", "overview.js", "search.js", "main.js"),
 )
 _STYLES = ("page.css", "parts.css")
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -2,24 +2,8 @@
 """Targets of a regression, in a few ranges with about equally many rows."""
 
 import numpy as np
-from sklearn.base import is_regressor
-from sklearn.utils.multiclass import type_of_target
 
 N_RANGES = 5
-
-
-def are_numbers(y, ranker, probe):
-    """Return whether a page shows y as numbers: it is continuous, or the probe is a regressor."""
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        row = int(np.flatnonzero(~np.isfinite(y))[0])
-        raise ValueError(f"y is {y[row]} at row {row}. Drop the rows without a number.")
-    kind = type_of_target(y, input_name="y", raise_unknown=True)
-    if kind.startswith("continuous"):
-        return True
-    fitted = (getattr(ranker, "estimator_", None), probe)
-    return y.dtype.kind in "iuf" and any(
-        estimator is not None and is_regressor(estimator) for estimator in fitted
-    )
 
 
 def split_targets(targets):

@@ -9,9 +9,9 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_neurox.inspection._are_numbers import are_numbers
 from sklearn_neurox.inspection._occurrences import word_occurrences
 from sklearn_neurox.inspection._tables._top_words import top_words
 from sklearn_neurox.ranking._order import neuron_order
@@ -67,11 +67,12 @@ def neuron_summary(
         memory-mapped arrays are read in blocks.
 
     y : array-like of shape (n_samples,)
-        The labels, or numbers for a regression.
+        The labels, or numbers for a regression. Whole numbers count as such if the estimator, or
+        the one that a ranker fitted, is a regressor.
 
     words : table with the column ``word`` or ``text``, array-like of str, or None, default=None
-        The word of each row, whole texts or pairs of words, as in `top_words`. None leaves out the
-        column ``words``.
+        The word of each row; pairs of words; or a table of whole texts, such as
+        ``pd.DataFrame({"text": texts})``, as in `top_words`. None leaves out the column ``words``.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
         Indices, names or a mask of the neurons to describe, in this order. None takes the best
@@ -99,7 +100,8 @@ def neuron_summary(
         - ``label``, the class with the highest class score or weight, or, if the estimator has
           none, with the largest effect. With two classes it is the one the neuron is high for;
         - ``direction``: ``"high"`` or ``"low"``, whether the mean over the label's rows lies above
-          or below that over the other rows;
+          or below that over the other rows; empty, as is ``words``, if y lacks the label, so that
+          ``effect`` and ``auc`` are missing;
         - ``effect``: the difference of these means in units of the neuron's standard deviation
           over all rows; negative for ``"low"``;
         - ``auc``: the probability that the activation on a random row of the label is greater than
@@ -119,7 +121,7 @@ def neuron_summary(
     ------
     ValueError
         If the estimator has neither an order nor weights for the columns of X, or rows are
-        misaligned, labels missing, or no word is frequent enough.
+        misaligned, labels missing or all unknown to the estimator, or no word is frequent enough.
 
     See Also
     --------
@@ -156,7 +158,7 @@ def neuron_summary(
     ranking = _Ranking(estimator, matrix)
     columns = _columns(neurons, ranking.order[:n_neurons], names, matrix.shape[1])
     activations = _dense(matrix, columns)
-    is_numeric = not hasattr(estimator, "classes_") and type_of_target(labels) == "continuous"
+    is_numeric = not hasattr(estimator, "classes_") and are_numbers(labels, estimator)
     describe = _describe_numbers if is_numeric else _describe_classes
     shown = [f"x{i}" for i in columns] if names is None else np.asarray(names)[columns]
     described = describe(activations, labels, ranking, columns)
@@ -222,6 +224,12 @@ def _weights(probe):
 def _describe_classes(activations, labels, ranking, columns):
     known = ranking.classes is not None
     classes = np.asarray(ranking.classes) if known else np.unique(labels)
+    if not np.isin(labels, classes).any():
+        raise ValueError(
+            f"The estimator passed to neuron_summary knows the labels {classes[:5].tolist()}, but "
+            f"y contains none of them; its first label is {labels[0]!r}. Pass labels like those "
+            "that it was fitted on."
+        )
     effects = np.stack([_effects(activations, labels == label) for label in classes])
     size = np.abs(np.nan_to_num(effects))
     best = size.argmax(axis=0)
@@ -233,14 +241,15 @@ def _describe_classes(activations, labels, ranking, columns):
     effect = effects[best, np.arange(len(columns))]
     described = {
         "label": classes[best],
-        "direction": np.where(effect < 0, "low", "high"),
+        "direction": np.where(np.isnan(effect), "", np.where(effect < 0, "low", "high")),
         "effect": effect,
         "auc": [
             _area(column, labels == classes[label])
             for column, label in zip(activations.T, best, strict=True)
         ],
     }
-    if ranking.weights is not None:
+    # The weights of a regressor belong to no label.
+    if ranking.weights is not None and known:
         described["weight"] = ranking.weights[best, columns]
     return described
 
@@ -293,7 +302,7 @@ def _list_words(activations, words, labels, directions, n_words, min_count):
         table = top_words(activations, words, neurons=varies, **options)
         table["shown"] = table["word"] + " (" + table["word"].map(shown).astype(str) + ")"
         ends = np.where(directions.isin(["high", "rises"]), "+", "-")
-        for i in np.flatnonzero(varies):
+        for i in np.flatnonzero(varies & (directions != "").to_numpy()):
             rows = (table["neuron"] == f"x{i}") & (table["sign"] == ends[i])
             listed[i] = ", ".join(table.loc[rows, "shown"])
     return listed

@@ -49,8 +49,8 @@ def top_contexts(
 
     words : table with the columns ``text``, ``start``, ``end``, of shape (n_words, n_columns)
         A frame of words, with one row per row of X. A row without word, start and end is a whole
-        text, which the column ``word`` of the result then contains. In a frame of pairs (see
-        `pair_frame`), the context is that of the first word.
+        text, such as in ``pd.DataFrame({"text": texts})``; the column ``word`` of the result then
+        contains it. In a frame of pairs (see `pair_frame`), the context is that of the first word.
 
     neurons : int, str, array-like of these or of bool, or None
         Indices, names or a mask. None lists all neurons except constant ones, and warns about

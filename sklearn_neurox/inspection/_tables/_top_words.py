@@ -59,12 +59,12 @@ def top_words(
         stay sparse.
 
     words : table with the column ``word`` or ``text``, or array-like of str, of shape (n_words,)
-        The word of each row. A row of a table that has a text, but neither word nor span, is a
-        whole text. It counts, with its one activation, for each word that it contains: letters
-        and digits, also around an apostrophe or a hyphen. The type of a row of `pair_frame` is the
-        pair of its words, ``"dog → barks"``; to average over the first or the other words instead,
-        as for the columns ``first.*`` and ``other.*``, pass ``pairs["word"]`` or
-        ``pairs["other_word"]``.
+        The word of each row; a list contains words, never texts. A row of a table that has a text,
+        but neither word nor span, is a whole text, such as in ``pd.DataFrame({"text": texts})``.
+        It counts, with its one activation, for each word that it contains: letters and digits,
+        also around an apostrophe or a hyphen. The type of a row of `pair_frame` is the pair of its
+        words, ``"dog → barks"``; to average over the first or the other words instead, as for the
+        columns ``first.*`` and ``other.*``, pass ``pairs["word"]`` or ``pairs["other_word"]``.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
         Indices, names or a mask. None lists all neurons except constant ones, and warns about
@@ -163,12 +163,18 @@ def _frequent_types(found, min_count, of_pairs):
     counts = np.bincount(found.codes, minlength=1)
     frequent = counts >= min_count
     if not frequent.any():
-        what, way = "word", ""
+        what, way = "word", "."
         if of_pairs:
-            what, way = "pair of words", ", or pass pairs['word'] to average over first words"
+            what, way = "pair of words", ", or pass pairs['word'] to average over first words."
+        elif any(" " in form for form in found.types[:100]):
+            way = (
+                ". If the rows are whole texts, pass a frame with the column 'text', such as "
+                "pd.DataFrame({'text': texts})."
+            )
+        most = "time" if counts.max() == 1 else "times"
         raise ValueError(
             f"No {what} occurs {min_count} times, as the 'min_count' parameter of top_words "
-            f"requires; the most frequent {what} occurs {counts.max()} times. Lower min_count{way}."
+            f"requires; the most frequent {what} occurs {counts.max()} {most}. Lower min_count{way}"
         )
     order = np.argsort(found.codes, kind="stable")
     order = order[frequent[found.codes[order]]]

@@ -81,7 +81,7 @@ class BaseDetectorRanker(BaseRanker):
         Warns
         -----
         UserWarning
-            If many of the best neurons owe their rank to classes with fewer than ten rows.
+            If most of the best neurons owe their rank to classes with fewer than ten rows.
         """
         matrix, labels = self._check_fit_input(X, y)
         check_classification_targets(labels)

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from transformers import AutoModel, AutoTokenizer
 
 from sklearn_neurox.datasets import make_tiny_model
-from sklearn_neurox.evaluation import attention_head_table, compare
+from sklearn_neurox.evaluation import attention_head_table, compare, interval_table
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.utils._group_intervals import mean_interval
 from sklearn_neurox.words import pair_frame, words_frame
@@ -116,22 +116,22 @@ def test_a_table_by_hand():
             head, offset, share, (correct, offset_correct) = _naive(X, pairs, folds, row.relation)
             assert (row.attention_head, row.offset) == (f"x{head}", offset)
             assert row.share_of_folds == pytest.approx(share)
-            own = words[words["relation"] == row.relation].set_index("row")
-            assert sorted(own.index) == sorted(correct)
-            np.testing.assert_allclose(own["correct"], [correct[i] for i in own.index])
-            np.testing.assert_allclose(
-                own["offset_correct"], [offset_correct[i] for i in own.index]
-            )
+            of_relation = words[words["relation"] == row.relation]
             assert row.n_words == len(correct)
-            texts = pairs["text"].iloc[own.index]
-            assert own["text"].tolist() == own["group"].tolist() == texts.tolist()
-            codes = pd.factorize(texts)[0]
-            for found, outcomes in (
-                ((row.accuracy, row.low, row.high), correct),
-                ((row.offset_accuracy, row.offset_low, row.offset_high), offset_correct),
+            for name, expected, found in (
+                ("attention head", correct, (row.accuracy, row.low, row.high)),
+                ("offset", offset_correct, (row.offset_accuracy, row.offset_low, row.offset_high)),
             ):
-                outcomes = [outcomes[i] for i in own.index]
-                np.testing.assert_allclose(found, mean_interval(outcomes, codes, scale="logit"))
+                own = of_relation[of_relation["name"] == name]
+                outcomes = own.groupby("row")["outcome"].mean()
+                assert outcomes.to_dict() == pytest.approx(expected)
+                texts = pairs["text"].iloc[own["row"]]
+                assert own["group"].tolist() == texts.tolist()
+                codes = pd.factorize(texts)[0]
+                right = mean_interval(own["outcome"], codes, scale="logit")
+                np.testing.assert_allclose(found, right)
+                again = interval_table(own, scale="logit")[["score", "low", "high"]].iloc[0]
+                np.testing.assert_allclose(found, again)
 
 
 def test_a_small_known_answer():
@@ -167,8 +167,9 @@ def test_equal_weights_are_at_chance():
     )
     is_first = (pairs["position"] == 0) & pairs["is_arc"]
     _, words = attention_head_table(X, pairs, min_count=1, return_words=True)
-    own = words[(words["relation"] == "(all)") & is_first[words["row"]].to_numpy()]
-    np.testing.assert_allclose(own["correct"], 1 / n_candidates[own["row"]])
+    own = words[(words["name"] == "attention head") & (words["relation"] == "(all)")]
+    own = own[is_first[own["row"]].to_numpy()]
+    np.testing.assert_allclose(own["outcome"], 1 / n_candidates[own["row"]])
 
 
 def test_the_best_of_many_random_heads_is_at_chance_on_held_out_texts():
@@ -197,7 +198,7 @@ def test_several_partners_and_other_frames():
     assert table["relation"].tolist() == ["(all)"]
     assert table["n_words"].tolist() == [8]
     assert table[["attention_head", "accuracy"]].iloc[0].tolist() == ["x1", 1.0]
-    assert own["correct"].tolist() == [1.0] * 8
+    assert own.loc[own["name"] == "attention head", "outcome"].tolist() == [1.0] * 8
     plain = pairs[["text", "start", "end", "other_start", "other_end", "is_arc", "distance"]]
     pd.testing.assert_frame_equal(attention_head_table(X, plain, min_count=1, cv=2), table)
     # Without a partner that no word may pick.
@@ -224,8 +225,8 @@ def test_a_paired_comparison_and_wider_groups():
     table, words = attention_head_table(
         X, pairs, groups=documents, cv=3, min_count=1, return_words=True
     )
-    own = words[words["relation"] == "det"]
-    found = compare(own["correct"], own["offset_correct"], own["group"])
+    own = dict(list(words[words["relation"] == "det"].groupby("name")))
+    found = compare(own["attention head"], own["offset"])
     assert found["n_groups"] == 3
     row = table.set_index("relation").loc["det"]
     assert found["mean_a"] == pytest.approx(row["accuracy"])

@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_neurox.evaluation import compare, v_information
+from sklearn_neurox.evaluation import compare, interval_table, v_information
 
 PROBE = LogisticRegression()
 
@@ -55,8 +55,8 @@ def test_the_bits_of_every_word_are_those_computed_by_hand():
     columns = ["fold", "row", "group", "baseline_bits", "bits"]
     np.testing.assert_allclose(words[columns].to_numpy(float), expected, rtol=1e-6)
     assert (words["label"] == y[words["row"]]).all()
-    np.testing.assert_allclose(words["pvi"], words["baseline_bits"] - words["bits"])
-    for name, values in (("v_information", "pvi"), ("baseline_bits",) * 2, ("bits",) * 2):
+    np.testing.assert_allclose(words["outcome"], words["baseline_bits"] - words["bits"])
+    for name, values in (("v_information", "outcome"), ("baseline_bits",) * 2, ("bits",) * 2):
         assert table.loc[0, name] == pytest.approx(words[values].mean())
     assert table.loc[0, ["n_words", "n_groups"]].tolist() == [240, 30]
 
@@ -121,7 +121,7 @@ def test_the_interval_takes_groups_as_independent():
     table, words = v_information(
         PROBE, X, y, groups=groups, cv=3, confidence=0.9, return_words=True
     )
-    totals = words.groupby("group")["pvi"].agg(["sum", "size"])
+    totals = words.groupby("group")["outcome"].agg(["sum", "size"])
     mean = totals["sum"].sum() / 240
     squares = (totals["sum"] - mean * totals["size"]) ** 2
     # Satterthwaite: twice the squared sum, over the variance of the sum.
@@ -130,6 +130,20 @@ def test_the_interval_takes_groups_as_independent():
     np.testing.assert_allclose(table.loc[0, ["low", "high"]], [mean - half, mean + half])
     same = compare(words["baseline_bits"], words["bits"], words["group"], confidence=0.9)
     np.testing.assert_allclose(table.loc[0, ["low", "high"]], same[["low", "high"]].astype(float))
+
+
+def test_two_layers_are_compared_by_their_frames():
+    X, y, groups = _data()
+    frames = [
+        v_information(PROBE, X[:, part], y, groups=groups, cv=3, return_words=True)[1]
+        for part in ([0, 1], [2, 3])
+    ]
+    found = compare(*frames)
+    gain = frames[0]["outcome"].mean() - frames[1]["outcome"].mean()
+    assert found["difference"] == pytest.approx(gain) and found["p_value"] < 0.01
+    by_label = interval_table(frames[0], by="label")
+    means = frames[0].groupby("label")["outcome"].mean()
+    np.testing.assert_allclose(by_label.set_index("label")["score"].sort_index(), means)
 
 
 def test_labels_that_are_rare_in_training_keep_their_escape():
@@ -151,8 +165,10 @@ def test_rows_keep_their_index_and_their_place():
     with pytest.warns(UserWarning, match="groups"):
         table, words = v_information(PROBE, X, labels, cv=2, return_words=True)
     assert words.index.tolist() == labels.index.tolist()
-    assert words["row"].tolist() == words["group"].tolist() == list(range(60))
-    assert table.loc[0, "n_groups"] == 60
+    assert words["row"].tolist() == list(range(60)) and words["n_train"].tolist() == [30] * 60
+    # Without groups, nothing is known of how words depend on each other.
+    assert words["group"].isna().all() and table.loc[0, "n_groups"] == 0
+    assert table.loc[0, ["low", "high"]].isna().all()
     frame = pd.DataFrame(X).rename(columns=str)
     pipe = make_pipeline(StandardScaler(), PROBE)
     one, other = (

@@ -122,12 +122,14 @@ def test_profile_with_baselines(pyplot, profile, assert_legible):
     for given in (table, {"majority": 0.3, "word type": 0.75}):
         display = LayerProfileDisplay.from_frame(frame, baselines=given, band_name="95% interval")
         names = [text.get_text() for text in display.legend_.get_texts()]
-        assert names == ["majority", "word type", "95% interval"]
+        assert names == ["probe", "majority", "word type", "95% interval"]
         assert [line.get_ydata()[0] for line in display.baseline_lines_] == [0.3, 0.75]
         assert_legible(display.figure_)
         again = LayerProfileDisplay.from_frame(frame, ax=display.ax_)
         # Baselines are not counted as series.
         assert again.lines_[0].get_color() == "#D55E00"
+    named = LayerProfileDisplay.from_frame(frame, name="BERT", baselines=table)
+    assert named.lines_[0].get_label() == "BERT"
     with pytest.raises(ValueError, match="lacks \\['score'\\]"):
         LayerProfileDisplay.from_frame(frame, baselines=table[["name"]])
 

@@ -23,6 +23,7 @@ from sklearn_neurox.ablation import ablation_curve
 from sklearn_neurox.datasets import make_planted_neurons, make_tagged_words, make_tiny_model
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.inspection import NeuronReport
+from sklearn_neurox.inspection._report._input import model_name
 from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
 from sklearn_neurox.words import words_frame
 
@@ -295,8 +296,9 @@ def test_rankers_without_classes_and_selectors_of_scikit_learn(data, words):
 
 @pytest.mark.slow
 def test_from_pipeline_takes_words_to_a_report(words, tmp_path):
+    model = make_tiny_model("bert", n_layers=1, hidden_size=8)
     pipe = make_pipeline(
-        ActivationExtractor(make_tiny_model("bert", n_layers=1, hidden_size=8), cache=tmp_path),
+        ActivationExtractor(model, cache=tmp_path),
         SubwordAggregator("last"),
         ProbelessRanker(n_neurons=5),
         LogisticRegression(max_iter=1000),
@@ -304,9 +306,32 @@ def test_from_pipeline_takes_words_to_a_report(words, tmp_path):
     parsed, arrays = contents(NeuronReport.from_pipeline(pipe, words, words["upos"]))
     assert parsed["neurons"][::8] == ["hidden.0.0", "hidden.1.0"]
     assert parsed["label"] == "upos"
+    assert parsed["model"] == "/".join(Path(model).parts[-2:])
     H = pipe[:2].transform(words)
     np.testing.assert_allclose(arrays["mean"], H.mean(axis=0), rtol=1e-3, atol=1e-5)
     assert np.isfinite(arrays["weight"]).all(axis=0).sum() == 5
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("org/some-model", "org/some-model"),
+        ("some-model", "some-model"),
+        (Path("nowhere/model"), "nowhere/model"),
+        ("{folder}/a/b/", "a/b"),
+        (Path("{folder}/a/b"), "a/b"),
+        (LogisticRegression(), "LogisticRegression"),
+    ],
+)
+def test_the_model_is_named_without_the_folders_above_it(tmp_path, model, name):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    if not isinstance(model, LogisticRegression):
+        model = type(model)(str(model).format(folder=tmp_path))
+    assert model_name(make_pipeline(ActivationExtractor(model), StandardScaler())) == name
+
+
+def test_a_pipeline_without_a_model_has_no_name():
+    assert model_name(make_pipeline(StandardScaler())) is None
 
 
 def test_from_pipeline_reads_the_ranker_and_the_probe(data, words):

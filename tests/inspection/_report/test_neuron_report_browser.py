@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The page of a report in a real browser: it opens, searches, sorts, and trusts no string."""
 
+import ast
+import base64
+import contextlib
+import io
 import socketserver
 import threading
 import time
@@ -90,6 +94,7 @@ def page(data, ranker, tmp_path_factory):
         ablation=curve,
         layer_profile=layers,
         baselines=baselines,
+        model="org/some-model",
         title=f"Hostile {SCRIPT}",
     )
     return write(report, tmp_path_factory)
@@ -178,11 +183,12 @@ def test_it_opens_with_the_answers(chrome, page, ranker, data):
     facts = dict(zip(texts(chrome, "dt"), texts(chrome, "dd"), strict=True))
     assert facts["Data"] == f"{len(words)} words in {words['text'].nunique()} texts"
     assert facts["Neurons"] == "120 in 2 layers" and facts["Ranking"] == "LCARanker"
+    assert facts["Language model"] == "org/some-model"
     assert facts["Probe"] == "LogisticRegression" and "C = 1" in facts["Penalty"]
     assert column(chrome, "Model") == ["majority", IMAGE, "probe"]
     assert column(chrome, "Held-out score") == ["0.300", "0.250", "0.875"]
     verdict = "The probe scores 0.875 on held-out words, 0.575 above the best baseline."
-    assert texts(chrome, "main .about") == [verdict]
+    assert texts(chrome, "main .about")[0] == verdict
     assert len(chrome.find_elements("css selector", "figure svg .band")) == 1
     assert "the vertical axis does not start at 0" in find(chrome, "figure svg").text
     cards = chrome.find_elements("css selector", ".card")
@@ -298,20 +304,198 @@ def test_tables_are_saved_as_csv(chrome, page, data, tmp_path):
     np.testing.assert_allclose(saved["Difference, SD"], expected, atol=1e-3)
 
 
-def test_charts_are_saved_as_svg(chrome, page, tmp_path):
-    from xml.etree import ElementTree
-
-    open_at(chrome, page, "#/layers")
-    allow = {"behavior": "allow", "downloadPath": str(tmp_path)}
+def saved(chrome, folder, pattern, title):
+    """Click a download button, and return the file that it saves."""
+    allow = {"behavior": "allow", "downloadPath": str(folder)}
     chrome.execute_cdp_cmd("Browser.setDownloadBehavior", allow)
-    find(chrome, "figure .download").click()
+    chrome.find_element("xpath", f"//main//button[.='{title}']").click()
     deadline = time.monotonic() + 20
-    while not (files := list(tmp_path.glob("*.svg"))):
+    while not (files := list(folder.glob(pattern))):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    root = ElementTree.fromstring(files[0].read_text(encoding="utf-8"))
+    return files[0]
+
+
+@contextlib.contextmanager
+def emulated(chrome, *, width=None, dark=False):
+    if width:
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    try:
+        yield
+    finally:
+        chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_charts_are_saved_as_svg(chrome, page, tmp_path, dark):
+    from xml.etree import ElementTree
+
+    with emulated(chrome, dark=dark):
+        open_at(chrome, page, "#/layers")
+        file = saved(chrome, tmp_path, "*.svg", "Download SVG")
+    root = ElementTree.fromstring(file.read_text(encoding="utf-8"))
     band = root.findall(".//{http://www.w3.org/2000/svg}path[@fill-opacity='0.18']")
     assert len(band) == 1 and band[0].get("fill") == "rgb(0, 114, 178)"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("place", ["#/layers", "#/ablation"])
+def test_a_png_is_what_the_browser_draws(chrome, page, tmp_path, place, dark):
+    """The same pixels as in a screenshot of the chart on a light page."""
+    from PIL import Image
+
+    with emulated(chrome, dark=dark):
+        open_at(chrome, page, place)
+        png = Image.open(saved(chrome, tmp_path, "*.png", "Download PNG"))
+        background = find(chrome, "body").value_of_css_property("background-color")
+    assert png.size == (3 * 460, 3 * 290)
+    assert ("27, 27, 31" in background) == dark
+    open_at(chrome, page, place)
+    # At a whole pixel, so that both are rasterized alike.
+    chrome.execute_script(
+        "Object.assign(document.querySelector('figure svg').style,"
+        " {position: 'fixed', left: 0, top: 0, zIndex: 9, background: 'white'})"
+    )
+    box = {"x": 0, "y": 0, "width": 460, "height": 290, "scale": 3}
+    taken = chrome.execute_cdp_cmd("Page.captureScreenshot", {"clip": box})["data"]
+    seen = Image.open(io.BytesIO(base64.b64decode(taken)))
+    assert seen.size == png.size
+    shown, drawn = (np.asarray(image.convert("L"), float) for image in (seen, png))
+    assert (shown < 200).mean() > 0.005
+    # Text may be smoothed differently.
+    assert (np.abs(shown - drawn) > 60).mean() < 0.002
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_distributions_of_a_neuron_are_saved_as_a_picture(chrome, page, tmp_path, dark):
+    from xml.etree import ElementTree
+
+    from PIL import Image
+
+    with emulated(chrome, dark=dark):
+        open_at(chrome, page, "#/neuron/hidden.0.0")
+        header(chrome, "Words").click()
+        svg = saved(chrome, tmp_path, "*.svg", "Download SVG")
+        png = Image.open(saved(chrome, tmp_path, "*.png", "Download PNG")).convert("RGB")
+    root = ElementTree.fromstring(svg.read_text(encoding="utf-8"))
+    shown = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert shown[0] == "hidden.0.0 by label"
+    # The labels in the order of the table; long ones are cut.
+    cut = [label if len(label) <= 18 else f"{label[:17]}…" for label in column(chrome, "Label")]
+    assert shown[1:4] == cut
+    assert png.size == tuple(3 * int(float(root.get(side))) for side in ("width", "height"))
+    # Both signs are drawn, on white.
+    pixels = np.asarray(png).reshape(-1, 3).astype(int)
+    assert (pixels == 255).all(axis=1).mean() > 0.7
+    redder = pixels[:, 0] - pixels[:, 2]
+    assert (redder > 60).any() and (redder < -40).any()
+    # Nothing stays behind in the page.
+    assert chrome.execute_script("return document.body.lastElementChild.tagName") == "SCRIPT"
+    assert not chrome.execute_script("return document.documentElement.className")
+
+
+def test_two_neurons_side_by_side(chrome, page, data, ranker):
+    X, y, words = data
+    open_at(chrome, page, "#/neuron/hidden.0.0")
+    find(chrome, ".neighbors .pair").send_keys(key("ENTER"))
+    assert has_focus(chrome, "#query")
+    assert texts(chrome, "#beside") == ["Select a neuron to show beside hidden.0.0. Cancel"]
+    assert texts(chrome, "#results .group") == ["Best neurons"]
+    press(chrome, "plain")
+    assert texts(chrome, "#found") == ["Nothing found for “plain” among the neurons."]
+    press(chrome, key("ESCAPE"), "hidden.1.5", key("ENTER"))
+    heading_is(chrome, "hidden.0.0 and hidden.1.5")
+    assert chrome.title.startswith("hidden.0.0 and hidden.1.5")
+    assert texts(chrome, "#beside") == [""] and find(chrome, "#query").get_property("value") == ""
+    z = (X - X.mean()) / X.std(ddof=0).replace(0, 1)
+    names = ["hidden.0.0", "hidden.1.5"]
+    facts = chrome.execute_script(
+        "return Array.from(document.querySelectorAll('.facts-of-two tbody tr'),"
+        " (row) => Array.from(row.cells, (cell) => cell.innerText.trim()))"
+    )
+    facts = {name: values for name, *values in facts}
+    assert facts["Rank"] == [f"{ranker.ranks_[X.columns.get_loc(n)]} of 120" for n in names]
+    assert facts["Layer"] == ["hidden.0", "hidden.1"]
+    table = chrome.find_elements("css selector", "main .narrow table")[0]
+    cells = [[c.text for c in r.find_elements("css selector", "td")] for r in rows_of(table)]
+    titles = [h.text.strip() for h in table.find_elements("css selector", "thead th")]
+    shown = pd.DataFrame(cells, columns=titles).set_index("Label")
+    for letter, name in zip("AB", names, strict=True):
+        means = z[name].groupby(y).mean()[shown.index]
+        found = shown[f"Mean, SD {letter}"].str.replace("−", "-").astype(float)
+        np.testing.assert_allclose(found, means, atol=0.006)
+    assert len(texts(chrome, ".narrow td.drawing svg[role=img] .box")) == 6
+    titles = [f"{letter} {name}" for letter, name in zip("AB", names, strict=True)]
+    heads = [f"{title}: {end}" for end in ("highest", "lowest") for title in titles]
+    assert texts(chrome, ".two h3") == 2 * heads
+    lists = [
+        [w.text for w in one.find_elements("css selector", "bdi.word")]
+        for one in chrome.find_elements("css selector", ".words")
+    ]
+    for k, name in enumerate(names):
+        frequent = z[name].groupby(words["word"]).agg(["mean", "size"]).query("size >= 5")["mean"]
+        assert lists[k][0] == frequent.idxmax() and lists[2 + k][0] == frequent.idxmin()
+    for a, b, text in (
+        (0, 1, "highest of A and the highest of B"),
+        (2, 1, "lowest of A and the highest of B"),
+    ):
+        both = [word for word in lists[a] if word in lists[b]]
+        said = f"Among the {text}: {', '.join(both)}."
+        assert (said in texts(chrome, ".shared")[0] if texts(chrome, ".shared") else False) == bool(
+            both
+        )
+
+
+def rows_of(table):
+    return table.find_elements("css selector", "tbody tr")
+
+
+def test_one_of_two_neurons_is_replaced_or_the_search_canceled(chrome, page):
+    open_at(chrome, page, "#/pair/hidden.0.0/hidden.1.5")
+    chrome.find_element("xpath", "//button[.='Replace A']").click()
+    press(chrome, "hidden.0.7", key("ENTER"))
+    heading_is(chrome, "hidden.0.7 and hidden.1.5")
+    chrome.find_element("xpath", "//button[.='Replace B']").click()
+    press(chrome, key("ESCAPE"))
+    assert texts(chrome, "#beside") == [""]
+    assert has_focus(chrome, ".action.pair")
+    assert "Labels" in "".join(texts(chrome, "#results .group")).title()
+    chrome.back()
+    heading_is(chrome, "hidden.0.0 and hidden.1.5")
+    for place in ("#/pair/hidden.0.0", "#/pair/hidden.0.0/nothing", "#/pair/a/b/c"):
+        open_at(chrome, page, place)
+        heading_is(chrome, "Not found")
+
+
+def test_two_neurons_with_hostile_names_and_nothing_to_show(chrome, page):
+    from urllib.parse import quote
+
+    # hidden.0.2 is constant.
+    open_at(chrome, page, f"#/pair/{quote(IMAGE, safe='')}/hidden.0.2")
+    heading_is(chrome, f"{IMAGE} and hidden.0.2")
+    assert texts(chrome, ".note")[0].startswith("B hidden.0.2: This neuron has the value 0.25")
+    assert len(texts(chrome, ".two h3")) == 4
+    assert not chrome.find_elements("css selector", "img")
+    assert chrome.execute_script("return window.hacked") is None
+
+
+def test_two_neurons_on_a_phone(chrome, page):
+    with emulated(chrome, width=360):
+        open_at(chrome, page, "#/neuron/hidden.0.0")
+        find(chrome, ".neighbors .pair").click()
+        option = find(chrome, "#results [role=option]")
+        assert option.is_displayed()
+        option.click()
+        wait_for(chrome, "document.querySelector('.facts-of-two')")
+        edges = chrome.execute_script(
+            "return Array.from(document.querySelectorAll('td.drawing svg'),"
+            " (svg) => svg.getBoundingClientRect().right)"
+        )
+    assert len(edges) >= 6 and max(edges) <= 360
 
 
 @pytest.mark.parametrize(
@@ -429,6 +613,29 @@ def test_long_tables_come_by_pages(chrome, page):
     previous.click()
     first.click()
     assert texts(chrome, ".pager span") == ["1–50 of 120"]
+
+
+def test_names_can_be_pasted_into_python(chrome, page):
+    open_at(chrome, page, "#/label/plain")
+    header(chrome, "Difference, SD").click()
+    find(chrome, "main .names summary").send_keys(key("ENTER"))
+    box = find(chrome, "main .names textarea")
+    assert box.is_displayed()
+    assert ast.literal_eval(box.get_property("value")) == column(chrome, "Neuron")
+    # Focus selects everything, to be copied.
+    box.click()
+    ends = chrome.execute_script(
+        "return [arguments[0].selectionStart, arguments[0].selectionEnd]", box
+    )
+    assert ends == [0, len(box.get_property("value"))]
+    open_at(chrome, page, "#/ranking")
+    names = []
+    for _ in range(3):
+        names += ast.literal_eval(find(chrome, "main .names textarea").get_property("value"))
+        chrome.find_elements("css selector", ".pager button")[2].click()
+    assert len(names) == len(set(names)) == N_NEURONS and IMAGE in names
+    open_at(chrome, page, "#/labels")
+    assert not chrome.find_elements("css selector", ".names")
 
 
 def test_links_lead_to_neurons_and_labels_and_back(chrome, page, ranker, data):
@@ -576,6 +783,9 @@ def test_what_is_missing_is_said(chrome, data, tmp_path_factory):
     assert sizes == sorted(sizes, reverse=True)
     open_at(chrome, page, "#/labels")
     assert texts(chrome, "#tabs a") == ["Overview", "Ranking", "Labels", "About"]
+    open_at(chrome, page)
+    assert texts(chrome, ".note")[0].startswith("This report was made without held-out scores")
+    assert "Language model" not in texts(chrome, "dt")
 
 
 def test_an_ablation_has_a_drawing_and_its_numbers(chrome, page):
@@ -606,7 +816,7 @@ def test_dark_mode(chrome, page):
     "place",
     [
         *("", "#/ranking", "#/labels", "#/label/plain", "#/neuron/hidden.0.0"),
-        *("#/ablation", "#/layers", "#/about"),
+        *("#/ablation", "#/layers", "#/about", "#/pair/hidden.0.0/hidden.1.5"),
     ],
 )
 def test_narrow_screens_scroll_tables_and_not_the_page(chrome, page, place):
@@ -637,6 +847,7 @@ def test_a_notebook_shows_it_in_its_frame(chrome, data, ranker, tmp_path):
     try:
         wait_for(chrome, "document.documentElement.dataset.ready")
         chrome.find_element("link text", "Ranking").click()
+        heading_is(chrome, "Ranking of all neurons")
         find(chrome, "main tbody a.name").click()
         heading_is(chrome, data[0].columns[ranker.order_[0]])
         assert not texts(chrome, ".download")

@@ -7,11 +7,12 @@ import pytest
 from scipy import sparse
 from scipy.stats import pearsonr
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from sklearn_neurox.inspection import neuron_summary
-from sklearn_neurox.probes import ElasticNetProbeClassifier
+from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeRegressor
 from sklearn_neurox.ranking import LCARanker, ProbelessRanker, RandomRanker
 
 WORDS = np.array(["dog", "cat", "run", "see", "the", "a", "red"])
@@ -123,6 +124,55 @@ def test_numbers(data):
         assert row["words"] == f"{word} ({targets[words == word].mean():.3g})"
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float64, bool])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LinearRegression(),
+        ElasticNetProbeRegressor(),
+        LCARanker(LinearRegression()),
+        LCARanker(FrozenEstimator(LinearRegression())),
+    ],
+)
+def test_whole_numbers_are_numbers_to_a_regressor(data, estimator, dtype):
+    """The counts of something are whole numbers, in integers or in floats."""
+    X, _, words = data
+    counts = np.clip(np.round(3 + X[:, 0] - 2 * X[:, 3]), 0, 9).astype(dtype)
+    if isinstance(estimator, LCARanker) and isinstance(estimator.estimator, FrozenEstimator):
+        estimator.estimator.estimator.fit(X, counts)
+    fitted = estimator.fit(X, counts)
+    if dtype is bool:
+        # Yes and no are labels, whatever was fitted to them.
+        assert "label" in neuron_summary(fitted, X, counts, words=words)
+        return
+    table = neuron_summary(fitted, X, counts, words=words)
+    assert table["neuron"].tolist()[:2] == ["x3", "x0"]
+    assert table["direction"].tolist()[:2] == ["falls", "rises"]
+    expected = [pearsonr(X[:, int(name[1:])], counts)[0] for name in table["neuron"]]
+    np.testing.assert_allclose(table["correlation"], expected)
+
+
+def test_numbers_that_are_classes_stay_labels(data):
+    X, _, _ = data
+    classes = (X[:, 3] > 0).astype(int)
+    table = neuron_summary(ProbelessRanker().fit(X, classes), X, classes)
+    assert table.loc[0, ["neuron", "label", "direction"]].tolist() == ["x3", 1, "high"]
+
+
+def test_a_label_that_is_absent_has_no_direction(data):
+    X, y, words = data
+    ranker = ProbelessRanker().fit(X, y)
+    best = neuron_summary(ranker, X, y, n_neurons=6).set_index("neuron")
+    kept = y != "N"
+    table = neuron_summary(ranker, X[kept], y[kept], words=words[kept], n_neurons=6)
+    for _, row in table.iterrows():
+        assert row["label"] == best.loc[row["neuron"], "label"]
+        is_absent = row["label"] == "N"
+        assert np.isnan(row["effect"]) == np.isnan(row["auc"]) == is_absent
+        assert (row["direction"] == "") == (row["words"] == "") == is_absent
+    assert (table["label"] == "N").any() and (table["label"] != "N").any()
+
+
 @pytest.mark.parametrize(
     "convert", [np.asarray, sparse.csr_array, pd.DataFrame, lambda X: X.astype(np.float16)]
 )
@@ -165,5 +215,8 @@ def test_errors(data):
         neuron_summary(ranker, X, y[:-1])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         neuron_summary(ranker, X, y, words=words[:-1])
+    for other in (np.arange(len(y)) % 3, X[:, 0], np.full(len(y), "noun")):
+        with pytest.raises(ValueError, match=r"knows the labels \['A', 'D', 'N', 'V'\], but y "):
+            neuron_summary(ranker, X, other)
     with pytest.raises(ValueError, match="labels are missing"):
         neuron_summary(ranker, X, [None, *y[1:]])

@@ -91,7 +91,7 @@ def test_half_precision_is_enough(X, words):
 def test_wrong_input_is_named(X, words):
     with pytest.raises(ValueError, match="reads the column 'start' of the frame of words"):
         top_contexts(X, words[["text", "word"]], [0])
-    with pytest.raises(ValueError, match="'words' parameter of top_contexts"):
+    with pytest.raises(ValueError, match="'words' parameter of top_contexts.*DataFrame.{'text'"):
         top_contexts(X, words["word"], [0])
     with pytest.raises(ValueError, match="selects no column"):
         top_contexts(X, words, np.zeros(7, dtype=bool))

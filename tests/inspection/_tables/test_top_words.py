@@ -103,6 +103,9 @@ def test_counts_and_case():
         ValueError, match="No word occurs 3 times.* the most frequent word occurs 2 times"
     ):
         top_words(X, words, min_count=3)
+    texts = ["The dog", "An odd dog", "the", "dog", "odd"]
+    with pytest.raises(ValueError, match="occurs 1 time. .* whole texts, pass a frame with the"):
+        top_words(X, texts)
 
 
 def test_planted_words_are_found():

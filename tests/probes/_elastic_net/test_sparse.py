@@ -51,6 +51,7 @@ def targets(scores, name):
 
 
 @pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.filterwarnings("ignore:With l1_ratio=1 and an even:UserWarning")
 def test_the_optimum_is_that_of_the_dense_matrix(weighted):
     X, scores = features()
     weight = np.random.RandomState(1).randint(3, size=len(X)).astype(float) if weighted else None

@@ -49,6 +49,7 @@ def test_the_oracle_agrees_with_scikit_learn():
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("standardize", [True, False])
+@pytest.mark.filterwarnings("ignore:With l1_ratio=1 and an even:UserWarning")
 def test_gap_matches_the_definition(kind, l1_ratio, fit_intercept, standardize):
     X, y = data_of(kind)
     problem = None
@@ -65,6 +66,7 @@ def test_gap_matches_the_definition(kind, l1_ratio, fit_intercept, standardize):
 
 @pytest.mark.parametrize("kind", _KINDS)
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.filterwarnings("ignore:With l1_ratio=1 and an even:UserWarning")
 def test_gap_matches_the_definition_with_weights(kind, l1_ratio):
     X, y = data_of(kind)
     weight = np.random.RandomState(1).choice([0.0, 0.3, 1.0, 5.0], size=len(X))
@@ -80,6 +82,7 @@ def test_gap_matches_the_definition_with_weights(kind, l1_ratio):
     [(kind, s) for kind in _KINDS for s in ("auto", "saga", "svrg", "newton", "fista")],
 )
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.filterwarnings("ignore:With l1_ratio=1 and an even:UserWarning")
 def test_every_solver_meets_the_optimality_conditions(kind, solver, l1_ratio):
     X, y = data_of(kind)
     probe = probe_of(

@@ -142,6 +142,7 @@ function endNames(entries, y, text) {
   const ends = spread(
     entries.map(([, score]) => y(score)),
     14,
+    CURVES.height - CURVES.bottom - 4,
   );
   return entries.map(([name, , kind], i) => text(x, ends[i] + 4, "start", name, `tick ${kind}`));
 }
@@ -244,34 +245,19 @@ function groupBy(items, keyOf) {
   return [...groups.values()];
 }
 
-const STYLED = [
-  ...["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray"],
-  ...["font-size", "font-family", "text-anchor"],
-];
-
-// A chart as a file of its own: with its computed style, which a file cannot inherit.
-function svgFile(chart) {
-  const copy = chart.cloneNode(true);
-  const nodes = chart.querySelectorAll("*");
-  copy.querySelectorAll("*").forEach((node, i) => {
-    const style = getComputedStyle(nodes[i]);
-    for (const name of STYLED) node.setAttribute(name, style.getPropertyValue(name));
-    node.removeAttribute("class");
-  });
-  copy.setAttribute("xmlns", SVG);
-  return new XMLSerializer().serializeToString(copy);
-}
-
 function linear(low, high, from, to) {
   if (low === high) return () => (from + to) / 2;
   return (value) => from + ((value - low) / (high - low)) * (to - from);
 }
 
-// Move overlapping labels apart.
-function spread(positions, gap) {
+// Move overlapping labels apart, downward, or upward above the lowest place.
+function spread(positions, gap, lowest) {
   const byPlace = positions.map((y, i) => [y, i]).sort((a, b) => a[0] - b[0]);
   byPlace.forEach((entry, i) => {
     if (i) entry[0] = Math.max(entry[0], byPlace[i - 1][0] + gap);
+  });
+  byPlace.reverse().forEach((entry, i) => {
+    entry[0] = Math.min(entry[0], i ? byPlace[i - 1][0] - gap : lowest);
   });
   const moved = [];
   for (const [y, i] of byPlace) moved[i] = y;

@@ -44,6 +44,8 @@ function deviations(value) {
 const plural = (n, one) => `${integers.format(n)} ${one}${n === 1 ? "" : "s"}`;
 
 const neuronPath = (neuron) => `#/neuron/${encodeURIComponent(data.neurons[neuron])}`;
+const pairPath = (...pair) =>
+  `#/pair/${pair.map((neuron) => encodeURIComponent(data.neurons[neuron])).join("/")}`;
 const labelPath = (c) => `#/label/${encodeURIComponent(data.classes[c])}`;
 const neuronLink = (neuron) =>
   el("a", { href: neuronPath(neuron), class: "name" }, data.neurons[neuron]);
@@ -85,6 +87,12 @@ function direction(neuron) {
 }
 
 const short = (value) => (Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−"));
+
+function actionButton(title, action, kind) {
+  const button = el("button", { type: "button", class: kind ? `action ${kind}` : "action" }, title);
+  button.addEventListener("click", action);
+  return button;
+}
 
 // An <svg> with a description for screen readers.
 const drawing = (width, height, description, ...children) =>

@@ -3,12 +3,13 @@
 const GLOSSARY = {
   Rank: "Place in the ranking, from 1 for the best neuron; on the page of a label, in its ranking",
   Neuron: "Name of the neuron: component, layer, and number within the layer",
+  "Language model": "The model that the activations come from",
   Layer: "The layer that the neuron belongs to",
   Score: `How important the neuron is to ${data.ranker}; larger is better, the unit is its own`,
   Direction: data.numeric
     ? "Whether the activation rises or falls with the target"
     : "The label that the neuron says most about, and whether its activation on that label is higher or lower than on the others",
-  AUC: "Probability that the activation on a random row of the label exceeds that on a random other row: 1 or 0 separates them fully, 0.5 not at all",
+  AUC: "Probability that the activation on a random row of the label exceeds that on a random other row: 1 or 0 separates them fully, 0.5 not at all. It looks at the neuron alone, so a neuron that matters to a probe together with others can have a high rank and an AUC near 0.5",
   Correlation: "Pearson correlation of the activation with the target",
   "Rank for label": "Place of the neuron in the ranking of the label in the column Direction",
   "Rank overall": "Place of the neuron in the ranking over all labels",

@@ -1,8 +1,17 @@
 // The view of one neuron: by label, by word and in sentences.
 
 function neuronView(neuron) {
+  return [
+    heading(data.neurons[neuron]),
+    neighbors(neuron),
+    factList(neuronFacts(neuron)),
+    ...responses(neuron),
+  ];
+}
+
+function neuronFacts(neuron) {
   const c = mainClass(neuron);
-  const facts = [
+  return [
     ["Direction", direction(neuron)],
     data.numeric
       ? ["Correlation", short(arrays.correlation[neuron])]
@@ -13,12 +22,6 @@ function neuronView(neuron) {
     ["Layer", layerLink(neuron) || null],
     ["Mean", number(arrays.mean[neuron])],
     ["SD", number(arrays.deviation[neuron])],
-  ];
-  return [
-    heading(data.neurons[neuron]),
-    neighbors(neuron),
-    factList(facts),
-    ...responses(neuron),
   ];
 }
 
@@ -33,41 +36,55 @@ function neighbors(neuron) {
     { class: "neighbors" },
     link(rank - 1, "← ranked higher"),
     link(rank + 1, "ranked lower →"),
+    nNeurons > 1
+      ? actionButton(
+          "Compare with another neuron",
+          () => searchPartner(neuron, (other) => pairPath(neuron, other)),
+          "pair",
+        )
+      : null,
   );
 }
 
 function responses(neuron) {
-  if (!(arrays.deviation[neuron] > 0)) {
-    return [
-      el(
-        "p",
-        { class: "note" },
-        `This neuron has the value ${number(arrays.mean[neuron])} for every ${data.unit}, so it carries no information about ${data.label}.`,
-      ),
-    ];
-  }
+  const parts = [];
+  if (arrays.deviation[neuron] > 0) parts.push(el("h2", null, byLabelTitle()), classTable(neuron));
+  const missing = missingNote(neuron);
+  if (missing) return [...parts, missing];
   const place = detailOf(neuron);
-  const title = data.numeric ? `By ${data.label}` : "By label";
-  const parts = [el("h2", null, title), classTable(neuron)];
-  if (place === undefined) {
-    const n = integers.format(data.detailed.length);
-    parts.push(
-      el(
-        "p",
-        { class: "note" },
-        `${data.all_drawn ? "Top" : "Distributions, top"} words and sentences are included only for the ${n} best-ranked neurons; this is not one of them.`,
-      ),
-    );
-    return parts;
-  }
   return [
     ...parts,
     el("h2", null, "Top words"),
     topWords(place),
     el("h2", null, "Sentences"),
     colorKey(),
-    sentences(place),
+    el(
+      "div",
+      { class: "sides" },
+      sentences(place, 0, "Highest activation"),
+      sentences(place, 1, "Lowest activation"),
+    ),
   ];
+}
+
+const byLabelTitle = () => (data.numeric ? `By ${data.label}` : "By label");
+
+// What the report does not show of a neuron, and why; null if it shows everything.
+function missingNote(neuron) {
+  if (!(arrays.deviation[neuron] > 0)) {
+    return el(
+      "p",
+      { class: "note" },
+      `This neuron has the value ${number(arrays.mean[neuron])} for every ${data.unit}, so it carries no information about ${data.label}.`,
+    );
+  }
+  if (detailOf(neuron) !== undefined) return null;
+  const n = integers.format(data.detailed.length);
+  return el(
+    "p",
+    { class: "note" },
+    `${data.all_drawn ? "Top" : "Distributions, top"} words and sentences are included only for the ${n} best-ranked neurons; this is not one of them.`,
+  );
 }
 
 function classTable(neuron) {
@@ -141,42 +158,48 @@ function classTable(neuron) {
     rows,
     sort: data.numeric ? { column: 0, descending: false } : { column: mean, descending: true },
     foot,
+    pictures: isDrawn && ((sorted) => distributionChart(neuron, sorted)),
   });
 }
 
 function topWords(place) {
-  const n = shapeOf("top_word")[2];
-  if (!n)
-    return el("p", { class: "note" }, `No word occurs at least ${plural(data.min_count, "time")}.`);
-  const list = (side, title) => {
-    const items = [];
-    for (let k = 0; k < n; k++) {
-      const at = (2 * place + side) * n + k;
-      const word = arrays.top_word[at];
-      const value = scaled("top_word_mean", at);
-      items.push(
-        el(
-          "li",
-          null,
-          colored(el("bdi", { class: "word" }, data.words[word]), value),
-          el("bdi", { class: "muted gold" }, goldOfWord(word)),
-          el("span", { class: "muted" }, `× ${integers.format(arrays.type_count[word])}`),
-          el("span", { class: "value" }, deviations(value)),
-        ),
-      );
-    }
-    return el("section", null, el("h3", null, title), el("ol", { class: "words" }, items));
-  };
+  if (!shapeOf("top_word")[2]) return noTopWords();
   return el(
     "div",
     null,
-    el(
-      "p",
-      { class: "about" },
-      `Mean activation of words that occur ${data.unit === "text" ? "in texts " : ""}at least ${plural(data.min_count, "time")}, in standard deviations, with ${data.numeric ? `the mean ${data.label}` : "their most frequent label"}.`,
-    ),
-    el("div", { class: "sides" }, list(0, "Highest"), list(1, "Lowest")),
+    el("p", { class: "about" }, aboutTopWords()),
+    el("div", { class: "sides" }, wordList(place, 0, "Highest"), wordList(place, 1, "Lowest")),
   );
+}
+
+const noTopWords = () =>
+  el("p", { class: "note" }, `No word occurs at least ${plural(data.min_count, "time")}.`);
+
+const aboutTopWords = () =>
+  `Mean activation of words that occur ${data.unit === "text" ? "in texts " : ""}at least ` +
+  `${plural(data.min_count, "time")}, in standard deviations, with ` +
+  `${data.numeric ? `the mean ${data.label}` : "their most frequent label"}.`;
+
+// The places in `top_word` of the highest (side 0) or lowest (side 1) words of a neuron.
+function topWordPlaces(place, side) {
+  const n = shapeOf("top_word")[2];
+  return Array.from({ length: n }, (_, k) => (2 * place + side) * n + k);
+}
+
+function wordList(place, side, title) {
+  const items = topWordPlaces(place, side).map((at) => {
+    const word = arrays.top_word[at];
+    const value = scaled("top_word_mean", at);
+    return el(
+      "li",
+      null,
+      colored(el("bdi", { class: "word" }, data.words[word]), value),
+      el("bdi", { class: "muted gold" }, goldOfWord(word)),
+      el("span", { class: "muted" }, `× ${integers.format(arrays.type_count[word])}`),
+      el("span", { class: "value" }, deviations(value)),
+    );
+  });
+  return el("section", null, el("h3", null, title), el("ol", { class: "words" }, items));
 }
 
 function colorKey() {
@@ -193,14 +216,11 @@ function colorKey() {
   );
 }
 
-function sentences(place) {
+function sentences(place, side, title) {
   const n = shapeOf("context")[2];
-  const list = (side, title) => {
-    const items = [];
-    for (let k = 0; k < n; k++) items.push(sentence(contextAt((2 * place + side) * n + k)));
-    return el("section", null, el("h3", null, title), el("ol", { class: "sentences" }, items));
-  };
-  return el("div", { class: "sides" }, list(0, "Highest activation"), list(1, "Lowest activation"));
+  const items = [];
+  for (let k = 0; k < n; k++) items.push(sentence(contextAt((2 * place + side) * n + k)));
+  return el("section", null, el("h3", null, title), el("ol", { class: "sentences" }, items));
 }
 
 function sentence(context) {

@@ -4,6 +4,7 @@ function overviewView() {
   const facts = [
     ["Data", `${rows(data.n_words)}${data.unit === "text" ? "" : ` in ${plural(data.n_texts, "text")}`}`],
     [data.numeric ? "Target" : "Labels", labelsText()],
+    ["Language model", data.model],
     ["Neurons", neuronsText()],
     ["Ranking", data.ranker],
     ["Probe", data.probe],
@@ -16,10 +17,18 @@ function overviewView() {
     ...scoreParts(),
     ...layerParts(),
     el("h2", null, "Three of the best neurons"),
+    el("p", { class: "about prose" }, ABOUT_BEST),
     el("div", { class: "cards" }, examples().map(card)),
     el("p", null, el("a", { href: "#/ranking" }, `All ${plural(nNeurons, "neuron")} →`)),
   ];
 }
+
+const ABOUT_BEST =
+  `Best in the order of ${data.ranker}, of different labels where possible. ` +
+  (data.numeric
+    ? "The correlation looks at the neuron alone; a neuron can matter to a probe together with others."
+    : "The AUC looks at the neuron alone: 1 or 0 if it tells its label from the others perfectly, " +
+      "0.5 if it does not. A neuron can matter to a probe together with others.");
 
 const factList = (facts) =>
   el(
@@ -45,9 +54,17 @@ function neuronsText() {
   return `${integers.format(nNeurons)}${layers}`;
 }
 
+const NO_SCORES =
+  "This report was made without held-out scores and baselines, so it does not say how well the " +
+  "neurons predict. To add them, pass baselines=baseline_table(words, y, estimator=probe, X=X).";
+
 function scoreParts() {
   const table = data.tables.baselines;
-  if (!table) return [];
+  if (!table)
+    return [
+      el("h2", null, "Score and baselines"),
+      el("p", { class: "note" }, NO_SCORES),
+    ];
   const at = (name) => table.columns.indexOf(name);
   const score = (row) => row[at("score")] ?? NaN;
   const probe = table.rows.find((row) => row[at("name")] === "probe");
@@ -67,14 +84,15 @@ function scoreParts() {
       cell: (row) => bar(score(row), largest),
     },
   ];
-  if (at("std") >= 0) {
+  // A single fold has no standard deviation.
+  if (at("std") >= 0 && table.rows.some((row) => row[at("std")] !== null)) {
     const value = (row) => row[at("std")] ?? NaN;
     columns.push({ title: "SD of folds", kind: "number", value, cell: (row) => aligned(value(row), 1) });
   }
   const gap = probe && Number.isFinite(best) ? score(probe) - best : NaN;
   const verdict = Number.isNaN(gap)
     ? null
-    : `The probe scores ${number(score(probe))} on held-out ${data.unit}s, ${number(Math.abs(gap))} ` +
+    : `The probe scores ${number(score(probe))} on held-out ${data.unit}s, ${aligned(Math.abs(gap), 1)} ` +
       `${gap < 0 ? "below" : "above"} the best baseline.`;
   return [
     el("h2", null, "Score and baselines"),

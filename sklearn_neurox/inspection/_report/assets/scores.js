@@ -72,8 +72,3 @@ function layerChart(table) {
     }));
   return points.length ? figureOf(layerCurves(points, baselineScores()), "layers") : null;
 }
-
-function figureOf(chart, name) {
-  const svg = downloadButton("Download SVG", `${name}.svg`, "image/svg+xml", () => svgFile(chart));
-  return el("figure", { class: "scroll" }, chart, svg);
-}

@@ -2,8 +2,9 @@
 
 const PAGE = 50;
 
-// `columns` have a title and a value by row, and optionally a cell, a hint and `largestFirst`.
-function sortableTable({ caption, columns, rows: given, sort, foot }) {
+// `columns` have a title and a value by row, and optionally a cell, a hint and `largestFirst`;
+// `pictures` draws the sorted rows as one chart.
+function sortableTable({ caption, columns, rows: given, sort, foot, pictures }) {
   // `given` may be an iterator, which can be read only once.
   const rows = Array.from(given);
   const state = { rows, start: 0, column: null, descending: false };
@@ -14,6 +15,7 @@ function sortableTable({ caption, columns, rows: given, sort, foot }) {
     const button = el("button", { type: "button", title: column.hint ?? meaning(column.title) }, column.title);
     return el("th", { scope: "col", class: column.kind }, button);
   });
+  const names = namesBox(columns);
   const pager = makePager(state, () => {
     draw();
     remember();
@@ -21,6 +23,7 @@ function sortableTable({ caption, columns, rows: given, sort, foot }) {
 
   function draw() {
     const shown = state.rows.slice(state.start, state.start + PAGE);
+    names?.update(shown);
     body.replaceChildren(
       ...shown.map((row) =>
         el(
@@ -68,11 +71,27 @@ function sortableTable({ caption, columns, rows: given, sort, foot }) {
     body,
     foot && el("tfoot", null, foot),
   );
-  const csv = downloadButton("Download CSV", `${caption}.csv`, "text/csv", () =>
+  const csv = downloadButton("Download CSV", `${caption}.csv`, "text/csv;charset=utf-8", () =>
     csvOf(columns, state.rows),
   );
-  const tools = el("div", { class: "tools" }, pager?.node, csv);
+  const drawn = pictures && pictureButtons(caption, () => pictures(state.rows));
+  const tools = el("div", { class: "tools" }, pager?.node, csv, drawn ?? [], names?.node);
   return el("div", { class: "table" }, el("div", { class: "scroll" }, table), tools);
+}
+
+// The neurons on this page of a table, to paste into Python; a notebook's frame cannot copy them.
+function namesBox(columns) {
+  const column = columns.find(({ title }) => title === "Neuron");
+  if (!column) return null;
+  const box = el("textarea", { readonly: "", rows: 3, "aria-label": "Names as a Python list" });
+  box.addEventListener("focus", () => box.select());
+  const summary = el("summary", null, "Names for Python");
+  return {
+    node: el("details", { class: "names" }, summary, box),
+    update: (rows) => {
+      box.value = `[${rows.map((row) => JSON.stringify(column.value(row))).join(", ")}]`;
+    },
+  };
 }
 
 // All rows in the order shown, with the numbers behind the drawings.
@@ -91,8 +110,8 @@ function csvOf(columns, rows) {
 function downloadButton(title, name, type, content) {
   if (window.parent !== window) return null;
   const button = el("button", { type: "button", class: "download" }, title);
-  button.addEventListener("click", () => {
-    const url = URL.createObjectURL(new Blob([content()], { type: `${type};charset=utf-8` }));
+  button.addEventListener("click", async () => {
+    const url = URL.createObjectURL(new Blob([await content()], { type }));
     el("a", { href: url, download: name.replace(/[^\p{L}\p{N}.,_ -]+/gu, "_") }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   });
