@@ -27,7 +27,9 @@ def test_every_cell_is_the_curve_of_its_probe_and_ranking():
     probes = {"linear": LogisticRegression(), "bayes": GaussianNB()}
     rankings = {"lca": LCARanker(LogisticRegression()), "means": ProbelessRanker()}
     table = ablation_table(X, y, rankings=rankings, probes=probes, **OPTIONS)
-    columns = "repeat fold probe ranking which fraction n_neurons retrained fill draw score"
+    columns = (
+        "repeat fold probe ranking which fraction n_neurons retrained fill draw score low high"
+    )
     assert table.columns.tolist() == columns.split()
     assert len(table) == 3 * 2 * (1 + (2 * 2 + 2) * 3 * 2)
     for probe in probes:

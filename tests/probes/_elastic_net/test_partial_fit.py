@@ -34,6 +34,7 @@ def stream(probe, X, y, n_chunks=10, n_times=5, weight=None):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:With l1_ratio=1 and an even number")
 @pytest.mark.parametrize(("kind", "number"), _CASES)
 @pytest.mark.parametrize(("l1_ratio", "standardize"), [(0.0, True), (0.5, False), (1.0, True)])
 def test_comes_near_the_optimum(kind, number, standardize, l1_ratio):
