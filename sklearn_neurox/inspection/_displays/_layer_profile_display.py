@@ -314,6 +314,8 @@ class LayerProfileDisplay:
             parameter.
         """
         profile = layer_profile(estimator, X, y, groups=groups, **profile_params)
+        if isinstance(profile, tuple):  # with tables of words or pairs, which are not drawn
+            profile = profile[0]
         return cls.from_frame(
             profile,
             score_name=score_name(profile_params.get("scoring"), estimator),

@@ -180,6 +180,11 @@ def test_profile_of_activations_made_in_every_fold(pyplot, data):
     )
     profile = layer_profile(Ridge(), X, y, features=StandardScaler(), n_bootstrap=20, **how)
     np.testing.assert_array_equal(display.lines_[0].get_ydata(), profile["score"])
+    for more in ("return_words", "return_pairs"):
+        again = LayerProfileDisplay.from_estimator(
+            Ridge(), X, y, features=StandardScaler(), **how, **{more: True}
+        )
+        np.testing.assert_array_equal(again.lines_[0].get_ydata(), profile["score"])
 
 
 @pytest.mark.slow
