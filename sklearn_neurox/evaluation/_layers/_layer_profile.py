@@ -43,13 +43,11 @@ from sklearn_neurox.utils._warn_user import warn_user
         "n_layers": [Interval(Integral, 1, None, closed="left"), None],
         "cv": ["cv_object"],
         "scoring": [str, callable, None],
-        "n_bootstrap": [Interval(Integral, 2, None, closed="left"), None],
         "confidence": [Interval(Real, 0, 1, closed="neither")],
         "return_pairs": ["boolean"],
         "return_words": ["boolean"],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
-        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )
@@ -64,13 +62,11 @@ def layer_profile(
     n_layers: int | None = None,
     cv: int | Iterable | BaseCrossValidator | None = None,
     scoring: str | Callable | None = None,
-    n_bootstrap: int | None = None,
     confidence: float = 0.95,
     return_pairs: bool = False,
     return_words: bool = False,
     n_jobs: int | None = None,
     verbose: bool | int = False,
-    random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame | tuple[pd.DataFrame, ...]:
     r"""Score a probe on each layer, with confidence intervals and paired tests between layers.
 
@@ -118,9 +114,6 @@ def layer_profile(
         Scorer that uses only the predictions of the estimator. None uses accuracy for classifiers
         and :math:`R^2` for regressors.
 
-    n_bootstrap : int or None, default=None
-        Ignored: intervals do not need resamples. Accepted so that earlier calls still work.
-
     confidence : float, default=0.95
         Confidence level of each interval, in (0, 1).
 
@@ -138,9 +131,6 @@ def layer_profile(
     verbose : bool or int, default=False
         Whether to show a progress bar, with one step per layer and fold, and one per layer for the
         interval.
-
-    random_state : int, RandomState instance or None, default=None
-        Ignored: nothing is drawn at random. Accepted so that earlier calls still work.
 
     Returns
     -------
