@@ -1,51 +1,43 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._fits import run_fits
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.probes._default_probe import default_probe
 from sklearn_neurox.ranking import ProbelessRanker, RandomRanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.selection import BestSubsetSelector
-from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame, score_rows
-from sklearn_neurox.utils._validation import check_activations, check_row_order
+from sklearn_neurox.utils._validation import check_activations
 
 _CALLER = "sparse_probing_curve"
 
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "X": ["array-like", "sparse matrix"],
-        "y": ["array-like"],
         "n_neurons": [*COUNT_CONSTRAINTS[:2], "array-like"],
         "label": "no_validation",
         "estimator": [HasMethods(["fit", "predict"]), None],
         "rankers": [Mapping, HasMethods(["fit"]), None],
         "n_random": [Interval(Integral, 0, None, closed="left")],
         "n_shuffled": [Interval(Integral, 0, None, closed="left")],
-        "scoring": [str, callable, None],
-        "cv": ["cv_object"],
-        "groups": ["array-like", None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )
@@ -188,11 +180,9 @@ def sparse_probing_curve(
     >>> bool(best.groupby("n_neurons")["score"].mean().is_monotonic_increasing)
     True
     """
-    y = to_pandas(y)
-    check_row_order(X, y)
+    X, y, groups = matching_rows(_CALLER, X=X, y=y, groups=groups)
     check_no_missing_labels(y)
     matrix, _ = check_activations(X, caller=_CALLER, accept_sparse="csr")
-    check_consistent_length(matrix, y, groups)
     targets = _against_others(np.asarray(y), label)
     estimator = default_probe(targets) if estimator is None else estimator
     classes = is_classifier(estimator)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Iterable
-from numbers import Integral, Real
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +12,12 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.evaluation._attention_heads._candidates import Candidates
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.utils._containers import read_frame, to_pandas
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
+from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._group_intervals import mean_interval
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._validation import (
     check_activations,
-    check_equal_lengths,
-    check_row_order,
 )
 
 _CALLER = "attention_head_table"
@@ -29,13 +28,10 @@ _COLUMNS = ["text", "start", "end", "other_start", "other_end", "is_arc", "dista
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "X": ["array-like"],
         "pairs": "no_validation",  # may be a table of any library
-        "groups": ["array-like", None],
-        "cv": ["cv_object"],
         "min_count": [Interval(Integral, 1, None, closed="left")],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
         "input_features": ["array-like", None],
     },
     prefer_skip_nested_validation=True,
@@ -164,10 +160,7 @@ def attention_head_table(
     2      det             x0      1.00       2             1.00
     3    nsubj             x1      1.00       1             1.00
     """
-    X, pairs, groups = map(to_pandas, (X, pairs, groups))
-    check_equal_lengths(_CALLER, X=X, pairs=pairs, groups=groups)
-    for name, rows in (("X", X), ("groups", groups)):
-        check_row_order(pairs, rows, names=("pairs", name))
+    pairs, X, groups = matching_rows(_CALLER, pairs=pairs, X=X, groups=groups)
     pairs = read_frame(pairs, _COLUMNS, caller=_CALLER, name="pairs").reset_index(drop=True)
     weights, names = check_activations(X, input_features=input_features, caller=_CALLER)
     names = np.array([f"x{i}" for i in range(weights.shape[1])]) if names is None else names

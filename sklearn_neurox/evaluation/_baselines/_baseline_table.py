@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils._param_validation import HasMethods, Interval, validate_params
+from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import delayed
 
@@ -26,6 +25,7 @@ from sklearn_neurox.evaluation._baselines._type_baseline import (
 )
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._recorded_predictions import as_scorer
@@ -47,20 +47,12 @@ class _Contender(NamedTuple):
 
 @validate_params(
     {
-        "y": ["array-like"],
+        **CONSTRAINTS,
         "words": "no_validation",  # may be a table of any library
         "estimator": [HasMethods(["fit", "predict"]), None],
         "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"]), None],
         "X_untrained": ["array-like", HasMethods(["shape", "__getitem__"]), None],
         "baselines": ["array-like", None],
-        "groups": ["array-like", None],
-        "cv": ["cv_object"],
-        "scoring": [str, callable, None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )

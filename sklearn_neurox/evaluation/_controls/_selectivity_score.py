@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.parallel import delayed
 
@@ -15,27 +14,19 @@ from sklearn_neurox.evaluation._controls._control_labels import control_labels
 from sklearn_neurox.evaluation._controls._control_task_classifier import check_both_labels
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._scored_rows import group_codes, interval_of, outcome_frame, score_rows
 from sklearn_neurox.utils._unique_in_order import unique_in_order
-from sklearn_neurox.utils._validation import check_row_order
 
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "estimator": [HasMethods(["fit", "predict"])],
-        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
-        "y": ["array-like"],
         "control_y": ["array-like", None],
         "types": ["array-like", None],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
-        "scoring": [str, callable, None],
-        "cv": ["cv_object"],
-        "groups": ["array-like", None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
         "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")],
     },
     prefer_skip_nested_validation=False,
@@ -180,10 +171,8 @@ def selectivity_score(
     0   1.0      0.7          0.3  0.3   0.3      1.0
     1   1.0      0.7          0.3  0.3   0.4      1.0
     """
-    X, y, control_y, types, groups = map(to_pandas, (X, y, control_y, types, groups))
-    check_consistent_length(X, types, groups)
-    check_row_order(X, types, names=("X", "types"))
-    check_row_order(X, groups, names=("X", "groups"))
+    X, types, groups = matching_rows("selectivity_score", X=X, types=types, groups=groups)
+    y, control_y = map(to_pandas, (y, control_y))
     controls = _controls(y, control_y, types, n_draws, random_state)
     for control in controls:
         check_both_labels(X, y, control)

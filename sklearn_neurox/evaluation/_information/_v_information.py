@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Iterable
-from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -8,23 +7,21 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import HasMethods, Interval, validate_params
+from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._fits import run_fits
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.evaluation._label_costs import (
     check_has_probabilities,
     label_costs,
     labeled_rows,
 )
-from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._group_intervals import mean_interval
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
 from sklearn_neurox.utils._validation import (
     check_activations,
-    check_row_order,
     is_word_frame,
 )
 
@@ -33,17 +30,10 @@ _CALLER = "v_information"
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "estimator": [HasMethods(["fit"])],
-        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
-        "y": ["array-like"],
         "baseline": ["array-like", "sparse matrix", None],
-        "cv": ["cv_object"],
-        "groups": ["array-like", None],
         "classes": ["array-like", None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
     },
     prefer_skip_nested_validation=False,
 )
@@ -196,10 +186,7 @@ def v_information(
     0            1.0            1.0   0.0
     """
     check_has_probabilities(estimator, _CALLER)
-    X, y, baseline, groups = map(to_pandas, (X, y, baseline, groups))
-    check_consistent_length(X, y, baseline, groups)
-    for name, values in (("y", y), ("baseline", baseline), ("groups", groups)):
-        check_row_order(X, values, names=("X", name))
+    X, y, baseline, groups = matching_rows(_CALLER, X=X, y=y, baseline=baseline, groups=groups)
     check_groups(groups, _CALLER)
     if groups is not None:
         check_no_missing_groups(groups, _CALLER)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._compare import fold_inflation
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.evaluation._layers._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._layers._layers_in_turn import (
     LayersInTurn,
@@ -22,32 +23,25 @@ from sklearn_neurox.evaluation._layers._layers_in_turn import (
     split_pipeline,
 )
 from sklearn_neurox.evaluation._layers._paired_tests import compare_pairs
-from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._outcomes import metric_scale
 from sklearn_neurox.utils._recorded_predictions import as_scorer
 from sklearn_neurox.utils._scored_rows import interval_of, outcome_frame
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import check_equal_lengths, check_row_order, is_word_frame
+from sklearn_neurox.utils._validation import is_word_frame
 from sklearn_neurox.utils._warn_user import warn_user
 
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "estimator": [HasMethods(["fit", "predict"])],
         "X": "no_validation",  # may be a table of any library
-        "y": ["array-like"],
         "groups": ["array-like"],
         "features": [HasMethods(["fit_transform", "transform"]), None],
         "input_features": ["array-like", None],
         "n_layers": [Interval(Integral, 1, None, closed="left"), None],
-        "cv": ["cv_object"],
-        "scoring": [str, callable, None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
         "return_pairs": ["boolean"],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
     },
     prefer_skip_nested_validation=False,
 )
@@ -223,7 +217,9 @@ def layer_profile(
     1      1   0.93  0.91  0.95      NaN
     2      2   0.52  0.46  0.57      0.0
     """
-    X, labels, groups = _read_rows(X, y, groups)
+    X, y, groups = matching_rows("layer_profile", X=X, y=y, groups=groups)
+    check_no_missing_labels(y)
+    labels = column_or_1d(np.asarray(y))
     estimator, features = split_pipeline(estimator, features)
     _check_features(estimator, X, features)
     classes = is_classifier(estimator)
@@ -265,16 +261,6 @@ def layer_profile(
     if return_words:
         results.append(_of_words(names, outcomes, folds, groups))
     return tuple(results) if len(results) > 1 else profile
-
-
-def _read_rows(X, y, groups):
-    """Convert tables of other libraries, and check that the rows belong together."""
-    X, y, groups = map(to_pandas, (X, y, groups))
-    check_no_missing_labels(y)
-    check_equal_lengths("layer_profile", X=X, y=y, groups=groups)
-    check_row_order(X, y)
-    check_row_order(X, groups, names=("X", "groups"))
-    return X, column_or_1d(np.asarray(y)), groups
 
 
 def _check_features(estimator, X, features):
