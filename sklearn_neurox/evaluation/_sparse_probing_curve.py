@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -186,30 +186,31 @@ def sparse_probing_curve(
     targets = _against_others(np.asarray(y), label)
     estimator = default_probe(targets) if estimator is None else estimator
     classes = is_classifier(estimator)
-    sizes = _sizes(n_neurons, matrix.shape[1])
-    rankers = _named(rankers, classes, sizes)
-    if scoring is None:
-        scoring = "matthews_corrcoef" if classes else "r2"
     groups = None if groups is None else np.asarray(groups)
-    measure = partial(
-        _measure,
+    curve = _Curve(
         matrix,
         targets,
         groups,
-        sizes=sizes,
-        estimator=estimator,
-        scoring=scoring,
         codes=group_codes(groups),
+        sizes=_sizes(n_neurons, matrix.shape[1]),
+        estimator=estimator,
+        scoring=_default_scoring(classes) if scoring is None else scoring,
         confidence=confidence,
     )
+    rankers = _named(rankers, classes, curve.sizes)
     folds = make_folds(cv, matrix, targets, groups, classes=classes, caller=_CALLER)
     rng = check_random_state(random_state)
     jobs = [
-        delayed(measure)(number, rows, *choice)
+        delayed(curve.measure)(number, rows, *choice)
         for number, rows in enumerate(folds)
         for choice in _choices(rankers, n_random, n_shuffled, rng)
     ]
     measured = [one for some in run_fits(jobs, n_jobs, verbose) for one in some]
+    return _tables(measured, folds, groups, return_words)
+
+
+def _tables(measured, folds, groups, return_words):
+    """Return the scores as a table and, if asked for, the outcomes of the words."""
     rows = [
         {**labels, "score": own.score, "low": low, "high": high}
         for labels, own, low, high in measured
@@ -227,6 +228,10 @@ def sparse_probing_curve(
 def _sizes_of(fold):
     train, test = fold
     return len(train), test
+
+
+def _default_scoring(classes):
+    return "matthews_corrcoef" if classes else "r2"
 
 
 def _against_others(y, label):
@@ -282,51 +287,40 @@ def _choices(rankers, n_random, n_shuffled, rng):
     return choices
 
 
-def _measure(
-    X,
-    y,
-    groups,
-    fold,
-    rows,
-    name,
-    ranker,
-    seed,
-    draw,
-    *,
-    sizes,
-    estimator,
-    scoring,
-    codes,
-    confidence,
-):
-    """Choose neurons on the training rows, and score a probe on each number of them."""
-    train, test = rows
-    learned = y[train] if seed is None else np.random.RandomState(seed).permutation(y[train])
-    inner = None if groups is None else groups[train]
-    Z = X[train]
-    ranker = fit_with_groups(clone(ranker), Z, learned, inner)
-    scores = []
-    for place, size in enumerate(sizes):
-        columns = _columns(ranker, place, size)
-        probe = fit_with_groups(clone(estimator), Z[:, columns], learned, inner)
-        of_test = None if codes is None else codes[test]
-        scored = score_rows(
-            scoring,
-            probe,
-            X[test][:, columns],
-            y[test],
-            of_test,
-            where=f"Fold {fold} of {_CALLER}",
-        )
-        labels = {
-            "fold": fold,
-            "ranker": name,
-            "labels": "true" if seed is None else "shuffled",
-            "draw": draw,
-            "n_neurons": size,
-        }
-        scores.append((labels, scored, *scored.interval(of_test, confidence=confidence)))
-    return scores
+class _Curve(NamedTuple):
+    X: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray | None
+    codes: np.ndarray | None  # of the groups
+    sizes: list
+    estimator: BaseEstimator
+    scoring: object
+    confidence: float
+
+    def measure(self, fold, rows, name, ranker, seed, draw):
+        """Choose neurons on the training rows, and score a probe on each number of them."""
+        train, test = rows
+        learned, inner = self.y[train], None if self.groups is None else self.groups[train]
+        if seed is not None:
+            learned = np.random.RandomState(seed).permutation(learned)
+        Z = self.X[train]
+        ranker = fit_with_groups(clone(ranker), Z, learned, inner)
+        of_test = None if self.codes is None else self.codes[test]
+        labels = {"fold": fold, "ranker": name, "labels": "true" if seed is None else "shuffled"}
+        scores = []
+        for place, size in enumerate(self.sizes):
+            columns = _columns(ranker, place, size)
+            scored = score_rows(
+                self.scoring,
+                fit_with_groups(clone(self.estimator), Z[:, columns], learned, inner),
+                self.X[test][:, columns],
+                self.y[test],
+                of_test,
+                where=f"Fold {fold} of {_CALLER}",
+            )
+            own = {**labels, "draw": draw, "n_neurons": size}
+            scores.append((own, scored, *scored.interval(of_test, confidence=self.confidence)))
+        return scores
 
 
 def _columns(ranker, place, size):

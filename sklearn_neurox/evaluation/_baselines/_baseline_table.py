@@ -199,18 +199,9 @@ def baseline_table(
     2  characters   0.78  0.75  0.80
     """
     words, y, X, X_untrained, groups = map(to_pandas, (words, y, X, X_untrained, groups))
-    check_no_missing_labels(y)
-    inputs = {"words": words, "y": y, "X": X, "X_untrained": X_untrained, "groups": groups}
-    check_equal_lengths("baseline_table", **inputs)
-    for name, rows in (("words", words), ("X", X), ("X_untrained", X_untrained)):
-        check_row_order(rows, y, names=(name, "y"))
-    check_row_order(words, groups, names=("words", "groups"))
-    word_forms(words, caller="baseline_table")
+    _check_rows(words, y, X, X_untrained, groups)
     labels = column_or_1d(np.asarray(y))
-    if estimator is None:
-        classes = not type_of_target(labels).startswith("continuous")
-    else:
-        classes = is_classifier(estimator)
+    classes = _are_classes(labels) if estimator is None else is_classifier(estimator)
     contenders = _contenders(words, estimator, X, X_untrained, classes)
     contenders = _choose(contenders, baselines)
     folds = make_folds(cv, words, labels, groups, classes=classes, caller="baseline_table")
@@ -238,6 +229,20 @@ def baseline_table(
         for number, ((train, test), scored) in enumerate(zip(folds, of_folds, strict=True))
     ]
     return table, outcome_frame(parts, groups)
+
+
+def _check_rows(words, y, X, X_untrained, groups):
+    check_no_missing_labels(y)
+    rows = {"words": words, "y": y, "X": X, "X_untrained": X_untrained, "groups": groups}
+    check_equal_lengths("baseline_table", **rows)
+    for name in ("words", "X", "X_untrained"):
+        check_row_order(rows[name], y, names=(name, "y"))
+    check_row_order(words, groups, names=("words", "groups"))
+    word_forms(words, caller="baseline_table")
+
+
+def _are_classes(labels):
+    return not type_of_target(labels).startswith("continuous")
 
 
 def _row(of_folds, folds, codes, confidence):

@@ -188,14 +188,12 @@ def selectivity_score(
     size = 1 + len(controls)
     measured = [measured[start : start + size] for start in range(0, len(measured), size)]
     outcomes = [_outcomes(own) for own in measured]
-    table = pd.DataFrame(
-        [
-            _row(number, own, of_fold, codes, test, confidence)
-            for number, (own, of_fold, (_, test)) in enumerate(
-                zip(measured, outcomes, folds, strict=True)
-            )
-        ]
-    )
+    rows = [
+        _row(own, of_fold, codes, test, confidence)
+        for own, of_fold, (_, test) in zip(measured, outcomes, folds, strict=True)
+    ]
+    table = pd.DataFrame(rows)
+    table.insert(0, "fold", np.arange(len(folds)))
     if of_types is not None:
         limits = [_mean_limits(of_types, controls, train, test) for train, test in folds]
         table["seen"], table["ceiling"] = np.transpose(limits)
@@ -244,7 +242,7 @@ def _outcomes(measured):
     return {"task": task, "control": control, "outcome": task - control}
 
 
-def _row(number, measured, outcomes, codes, test, confidence):
+def _row(measured, outcomes, codes, test, confidence):
     task, *controls = (scored.score for scored in measured)
     # A difference of two shares is between -1 and 1.
     low, high = interval_of(
@@ -254,7 +252,7 @@ def _row(number, measured, outcomes, codes, test, confidence):
         confidence=confidence,
     )
     control = np.mean(controls) if len(controls) > 1 else controls[0]
-    row = {"fold": number, "task": task, "control": control, "selectivity": task - control}
+    row = {"task": task, "control": control, "selectivity": task - control}
     row |= {"low": low, "high": high}
     return row | ({"control_std": np.std(controls, ddof=1)} if len(controls) > 1 else {})
 

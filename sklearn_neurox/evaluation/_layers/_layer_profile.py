@@ -218,13 +218,10 @@ def layer_profile(
     2      2   0.52  0.46  0.57      0.0
     """
     X, y, groups = matching_rows("layer_profile", X=X, y=y, groups=groups)
-    check_no_missing_labels(y)
-    labels = column_or_1d(np.asarray(y))
     estimator, features = split_pipeline(estimator, features)
-    _check_features(estimator, X, features)
     classes = is_classifier(estimator)
-    if classes:
-        check_classification_targets(labels)
+    labels = _check_labels(y, classes)
+    _check_features(estimator, X, features)
     scorer = as_scorer(estimator, scoring)
     folds = make_folds(cv, X, labels, groups, classes=classes, caller="layer_profile")
     kind = HeldOutBlocks
@@ -233,15 +230,8 @@ def layer_profile(
             kind = LayersInTurn
         else:
             (X, input_features), features = read_at_once(features, X, labels), None
-    held_out = kind(
-        estimator,
-        features=features,
-        input_features=input_features,
-        n_layers=n_layers,
-        scorer=scorer,
-        n_jobs=n_jobs,
-        caller="layer_profile",
-    )
+    columns = {"features": features, "input_features": input_features, "n_layers": n_layers}
+    held_out = kind(estimator, **columns, scorer=scorer, n_jobs=n_jobs, caller="layer_profile")
     # The number of layers is only known after extracting the first fold.
     with progress_bar(None, verbose, desc="probing", unit="layer") as bar:
         predictions = held_out.predict(X, labels, groups, folds, bar)
@@ -250,17 +240,23 @@ def layer_profile(
         scores = np.array([of_layer.score() for of_layer in predictions])
         outcomes = _outcomes(predictions, scores, held_out.blocks["name"], n_jobs, bar)
     names = held_out.blocks["name"]
-    scale = metric_scale(scorer)
-    bounds = [interval_of(own, codes, scale=scale, confidence=confidence) for own in outcomes.T]
-    low, high = np.transpose(bounds)
-    profile = held_out.blocks.assign(score=scores, low=low, high=high)
     pairs = _pairs(names, outcomes, codes, folds, confidence)
+    low, high = _bounds(outcomes, codes, metric_scale(scorer), confidence)
+    profile = held_out.blocks.assign(score=scores, low=low, high=high)
     profile = profile.join(_from_best(pairs, names, scores))
     profile = profile.assign(n_words=len(codes), n_groups=len(np.unique(codes)))
     results = [profile, pairs] if return_pairs else [profile]
     if return_words:
         results.append(_of_words(names, outcomes, folds, groups))
     return tuple(results) if len(results) > 1 else profile
+
+
+def _check_labels(y, classes):
+    check_no_missing_labels(y)
+    labels = column_or_1d(np.asarray(y))
+    if classes:
+        check_classification_targets(labels)
+    return labels
 
 
 def _check_features(estimator, X, features):
@@ -305,6 +301,12 @@ def _outcomes(predictions, scores, names, n_jobs, bar):
             "that occur in a single group."
         )
     return outcomes
+
+
+def _bounds(outcomes, codes, scale, confidence):
+    """Return the bounds of the interval of each layer."""
+    bounds = [interval_of(own, codes, scale=scale, confidence=confidence) for own in outcomes.T]
+    return np.transpose(bounds)
 
 
 def _pairs(names, outcomes, codes, folds, confidence):
