@@ -62,10 +62,11 @@ def sparse_probing_curve(
 ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Score probes that are fitted on k neurons only, chosen by different methods.
 
-    In each fold, each method chooses k neurons on the training rows, a probe is fitted to these
-    neurons there, and is scored on the test rows: sparse probing, as in [1]_. There are two
-    controls. Random neurons show what any k neurons can do. Shuffled labels, on which the neurons
-    are chosen and the probe is fitted, show what a choice among so many neurons gives by chance.
+    This is sparse probing [1]_: in each fold, each method chooses k neurons on the training rows,
+    and a probe that is fitted to these neurons on the same rows is scored on the test rows. There
+    are two controls. Random neurons show what any k neurons can do. Shuffled training labels, from
+    which neurons are chosen and a probe is fitted in the same way, show what choosing among so many
+    neurons reaches by chance.
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ def sparse_probing_curve(
         (the name of the method, or ``"random"``), ``labels`` (``"true"`` or ``"shuffled"``),
         ``draw`` (0 except for controls), ``n_neurons``, ``score``, and its confidence interval from
         ``low`` to ``high``: how the score of this fold would vary with other test groups. Without
-        groups, or with a scorer that scikit-learn did not make, the bounds are missing.
+        groups, or with a scorer that is not one of scikit-learn's, the bounds are missing.
 
     of_words : DataFrame
         Only with ``return_words``. One row per measurement and test word, with the columns that

@@ -145,7 +145,7 @@ def baseline_table(
         - ``"distance"``, only for pairs: a decision tree (at least 10 training pairs per leaf) on
           the distance between the words of a pair and on which of them is first. The distance is
           the column ``distance`` or, without it, that of the positions or else of the spans. For
-          pairs, the two rows before read the first word only;
+          pairs, ``"word type"`` and ``"characters"`` read only the first word;
         - ``"shuffled labels"``: the estimator with permuted training labels; a score above chance
           means that something leaks, such as neurons that were selected on test rows;
         - ``"untrained model"``: the estimator on the untrained model;

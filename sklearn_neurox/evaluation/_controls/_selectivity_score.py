@@ -105,8 +105,8 @@ def selectivity_score(
         Whether to show a progress bar over fits.
 
     random_state : int, default=0
-        Seed of the first control task, if ``control_y`` is None; the others have the next ones. The
-        labels are those of ``control_labels(types, y, random_state=...)``.
+        Seed of the first control task, if ``control_y`` is None; the others use the integers after
+        it. The labels are those of ``control_labels(types, y, random_state=...)``.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def selectivity_score(
     --------
     control_labels : Draw the control labels.
     ControlTaskClassifier : Do the same inside a search.
-    online_codelength : Measure the effort of the probe by a description length.
+    online_codelength : Measure the effort of a probe as a description length.
 
     References
     ----------

@@ -135,18 +135,18 @@ def v_information(
 
     See Also
     --------
-    online_codelength : Also count the words that a probe needs to learn the labels.
+    online_codelength : Also measure how many words a probe needs to learn the labels.
     compare : Compare the pointwise information of two layers, with a p-value.
 
     Notes
     -----
-    All bits are those of held-out words. A word whose true label the probe finds less likely than
-    the baseline does has negative pointwise information, and so has a whole representation from
-    which the probe only learns noise: negative estimates are not clipped, because clipping would
-    bias the mean of many. A negative estimate says that this probe, fitted to so many words, cannot
-    use the activations. Since the infimum over the family is estimated by the probes that were
-    fitted, it depends on their penalty and on the number of words, and so is comparable only
-    between fits to the same words.
+    All bits are those of held-out words. The pointwise information of a word is negative if the
+    probe predicts its label with a lower probability than the baseline does. The whole estimate is
+    negative if the probe learns only noise. Negative estimates are not clipped, because clipping
+    would bias the mean of many estimates. A negative estimate says that this probe, fitted to so
+    many words, cannot use the activations. Since the infimum over the family is estimated by the
+    probes that were fitted, it depends on their penalty and on the number of words, and so is
+    comparable only between fits to the same words.
 
     An escape probability is kept for classes that do not occur among the training rows, as in
     `online_codelength`, and no label costs more than 52 bits.

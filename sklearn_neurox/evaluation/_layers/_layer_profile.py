@@ -118,8 +118,8 @@ def layer_profile(
         Whether to also return the outcome of each word.
 
     n_jobs : int or None, default=None
-        Number of layers to process in parallel: fits in threads, intervals in processes, both on
-        the workers of a cluster in a `joblib.parallel_config` that names one. Does not change the
+        Number of layers to process in parallel: fits in threads, intervals in processes; within a
+        `joblib.parallel_config` that names a cluster, both run on its workers. Does not change the
         results.
 
     verbose : bool or int, default=False
@@ -174,17 +174,18 @@ def layer_profile(
     -----
     An interval shows how the score would vary with other test sentences for the fitted probes; it
     does not include the variation from other training sentences. See `interval_table` for its
-    formula. For metrics that are no means over words, such as F1 or the Matthews correlation, it is
-    that of the delta method [1]_: the outcome of a word is the score plus the number of words times
-    the derivative of the score in the weight of the word. Metrics that depend on more than the
-    predicted labels, such as areas under curves, are scored without one group at a time instead.
+    formula. For metrics that are not means over words, such as F1 or the Matthews correlation, it
+    uses the delta method [1]_: the outcome of a word is the score plus the number of words times
+    the derivative of the score with respect to the weight of the word. For metrics that depend on
+    more than the predicted labels, such as areas under curves, it leaves out one group at a time
+    instead.
 
     The p-value of a pair is that of `compare`, corrected with Holm's method [2]_. With several
-    folds, its variance is multiplied by one plus the ratio of test to training words. Pairing the
+    folds, the variance is multiplied by one plus the ratio of test to training words. Pairing the
     two systems on one test set is recommended in [3]_.
 
     With an extractor that has a cache, one layer at a time (``n_jobs`` of them in parallel) is read
-    from the cache, probed and forgotten, so the memory needed is that of one layer: a model of 33
+    from the cache, probed and discarded, so the memory needed is that of one layer: a model of 33
     layers takes a thirty-third of its whole matrix. The cache is filled first, in one pass. Without
     a cache, one pass reads all layers into one matrix. The results are the same.
 

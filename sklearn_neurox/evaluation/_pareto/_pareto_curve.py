@@ -49,8 +49,8 @@ def pareto_curve(
 ) -> pd.DataFrame:
     """Score low-rank probes by their complexity: Pareto probing.
 
-    A more complex probe reaches a higher accuracy, up to a point, on nearly any representation. A
-    good representation needs little complexity for it [1]_. In each fold, one
+    On nearly any representation, more complex probes reach higher accuracies, up to a point. On a
+    good representation, simple probes already reach them [1]_. In each fold, one
     `LowRankProbeClassifier` per penalty is fitted to the training rows, and scored on the test
     rows.
 
@@ -93,9 +93,9 @@ def pareto_curve(
     curve : DataFrame of shape (n_folds * (n_alphas + 1), 6)
         One row per fold and penalty, from the largest penalty to the smallest, with the columns
         ``fold``, ``alpha``, ``rank``, ``nuclear_norm``, ``score`` and ``is_efficient``: whether no
-        other probe of the fold has at most this complexity and at least this score, one of them
-        strictly. The first row of a fold, with an infinite ``alpha``, predicts the label
-        frequencies, without complexity.
+        other probe of the fold dominates it, that is, has at most its complexity and at least its
+        score, and differs in one of the two. The first row of a fold, with an infinite ``alpha``,
+        is a probe of complexity 0, which predicts the label frequencies.
 
     Raises
     ------

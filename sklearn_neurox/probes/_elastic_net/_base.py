@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The part that elastic-net classifiers and regressors share."""
+"""Code shared by the elastic-net classifiers and regressors."""
 
 from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real

@@ -39,7 +39,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
 
     l1_ratio : float, default=0.5
         Share of the l1 term in the penalty: 1 for the lasso, 0 for ridge. With 1 and an even number
-        of classes from four on, several solutions may be equally good; a warning says so.
+        of classes, four or more, the solution may not be unique; a warning is issued if it is not.
 
     standardize : bool, default=False
         If True, the penalty acts on the coefficients of the standardized columns (centered and

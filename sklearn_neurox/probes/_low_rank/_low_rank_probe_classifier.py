@@ -16,11 +16,11 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 
 class LowRankProbeClassifier(ProbeClassifierMixin, LinearProbeMixin, BaseEstimator):
-    r"""Linear classification probe that reads few directions, with a certified solution.
+    r"""Linear classification probe that reads only a few directions, with a certified solution.
 
-    Its penalty is the nuclear norm of the weights, the sum of their singular values. Some become
-    exactly zero, so that all classes are told apart by a few directions, in which every neuron may
-    take part. It minimizes
+    Its penalty is the nuclear norm of the weights, the sum of their singular values. Some of these
+    become exactly zero, so a few directions distinguish all classes; every neuron may contribute to
+    a direction. The probe minimizes
 
     .. math:: \frac{1}{n} \sum_i -\log \operatorname{softmax}(W z_i + b)_{y_i} + \alpha \|W\|_*
 
