@@ -53,7 +53,9 @@ def make(*, quick):
         for probe, own in table.groupby("probe", sort=False)
     }
     words = Treebank.read(quick=quick)
-    changed = interventions(words, data, rankers, _LAYER, sizes[:1] if quick else sizes)
+    if quick:
+        sizes, rankers = sizes[:1], {"probeless": rankers["probeless"]}
+    changed = interventions(words, data, rankers, _LAYER, sizes)
     return trained | {
         f"{title}read at the last layer, {name}": own for name, own in changed.items()
     }
