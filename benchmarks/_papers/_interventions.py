@@ -53,7 +53,9 @@ def interventions(words, carriers, rankers, layer, sizes):
     orders = [(name, 0, inside.order(ranker)) for name, ranker in rankers.items()]
     for draw in range(_N_DRAWS):
         orders.append(("random", draw, inside.order(RandomRanker(random_state=draw))))
-    parts = [inside.outcomes([], {}).assign(change="none", ranking="", k=0)]
+    unchanged = inside.outcomes([], {}).assign(change="none", ranking="", k=0)
+    # What stays the same is counted from these.
+    parts = [unchanged.assign(bystanders=np.nan)]
     for change, options in _CHANGES.items():
         for name, draw, order in orders:
             for size in sizes:
@@ -151,4 +153,4 @@ def _detailed(outcomes):
         title: _cells(outcomes, by, column).set_index(by)["cell"]
         for title, column in _OUTCOMES.items()
     }
-    return pd.DataFrame(found).reset_index()
+    return pd.concat(found, axis=1).reset_index()
