@@ -102,8 +102,7 @@ def leakage_report(
     y, groups = map(to_pandas, (y, groups))
     forms = word_forms(words, caller="leakage_report")
     check_consistent_length(words, y, groups)
-    check_row_order(words, y, names=("words", "y"))
-    check_row_order(words, groups, names=("words", "groups"))
+    check_row_order(words=words, y=y, groups=groups)
     splitter = make_splitter(cv, groups, caller="leakage_report")
     texts, types = pd.factorize(words["text"])[0], pd.factorize(forms)[0]
     casefolded = pd.factorize(forms.str.casefold())[0]

@@ -188,8 +188,8 @@ def sparse_probing_curve(
     >>> bool(best.groupby("n_neurons")["score"].mean().is_monotonic_increasing)
     True
     """
-    y = to_pandas(y)
-    check_row_order(X, y)
+    X, y, groups = map(to_pandas, (X, y, groups))
+    check_row_order(X=X, y=y, groups=groups)
     check_no_missing_labels(y)
     matrix, _ = check_activations(X, caller=_CALLER, accept_sparse="csr")
     check_consistent_length(matrix, y, groups)

@@ -166,8 +166,7 @@ def attention_head_table(
     """
     X, pairs, groups = map(to_pandas, (X, pairs, groups))
     check_equal_lengths(_CALLER, X=X, pairs=pairs, groups=groups)
-    for name, rows in (("X", X), ("groups", groups)):
-        check_row_order(pairs, rows, names=("pairs", name))
+    check_row_order(pairs=pairs, X=X, groups=groups)
     pairs = read_frame(pairs, _COLUMNS, caller=_CALLER, name="pairs").reset_index(drop=True)
     weights, names = check_activations(X, input_features=input_features, caller=_CALLER)
     names = np.array([f"x{i}" for i in range(weights.shape[1])]) if names is None else names

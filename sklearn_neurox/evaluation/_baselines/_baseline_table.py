@@ -210,9 +210,7 @@ def baseline_table(
     check_no_missing_labels(y)
     inputs = {"words": words, "y": y, "X": X, "X_untrained": X_untrained, "groups": groups}
     check_equal_lengths("baseline_table", **inputs)
-    for name, rows in (("words", words), ("X", X), ("X_untrained", X_untrained)):
-        check_row_order(rows, y, names=(name, "y"))
-    check_row_order(words, groups, names=("words", "groups"))
+    check_row_order(words=words, X=X, X_untrained=X_untrained, y=y, groups=groups)
     word_forms(words, caller="baseline_table")
     labels = column_or_1d(np.asarray(y))
     if estimator is None:

@@ -182,8 +182,7 @@ def selectivity_score(
     """
     X, y, control_y, types, groups = map(to_pandas, (X, y, control_y, types, groups))
     check_consistent_length(X, types, groups)
-    check_row_order(X, types, names=("X", "types"))
-    check_row_order(X, groups, names=("X", "groups"))
+    check_row_order(X=X, y=y, control_y=control_y, types=types, groups=groups)
     controls = _controls(y, control_y, types, n_draws, random_state)
     for control in controls:
         check_both_labels(X, y, control)
@@ -230,7 +229,7 @@ def _controls(y, control_y, types, n_draws, random_state):
         values = np.asarray(types, dtype=object)
         kind = "position" if isinstance(values[0], Integral) else "type"
         seeds = [(random_state + draw) % 2**32 for draw in range(n_draws)]
-        return [control_labels(types, y, kind=kind, random_state=seed) for seed in seeds]
+        return [control_labels(values, y, kind=kind, random_state=seed) for seed in seeds]
     if isinstance(control_y, pd.DataFrame):
         return [control_y.iloc[:, draw] for draw in range(control_y.shape[1])]
     if np.ndim(control_y) == 2:

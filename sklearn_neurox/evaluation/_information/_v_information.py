@@ -161,9 +161,9 @@ def v_information(
     An escape probability is kept for classes that do not occur among the training rows, as in
     `online_codelength`, and no label costs more than 52 bits.
 
-    The interval is that of `compare` for the difference between the two costs. It shows how the
-    estimate would vary with other test words for the fitted probes; it does not include the
-    variation from other training words.
+    The interval is that of `interval_table` for the mean difference between the two costs. It shows
+    how the estimate would vary with other test words for the fitted probes; it does not include the
+    variation from other training words, for which `compare` widens its interval.
 
     References
     ----------
@@ -198,8 +198,7 @@ def v_information(
     check_has_probabilities(estimator, _CALLER)
     X, y, baseline, groups = map(to_pandas, (X, y, baseline, groups))
     check_consistent_length(X, y, baseline, groups)
-    for name, values in (("y", y), ("baseline", baseline), ("groups", groups)):
-        check_row_order(X, values, names=("X", name))
+    check_row_order(X=X, y=y, baseline=baseline, groups=groups)
     check_groups(groups, _CALLER)
     if groups is not None:
         check_no_missing_groups(groups, _CALLER)

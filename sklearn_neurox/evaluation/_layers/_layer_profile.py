@@ -282,8 +282,7 @@ def _read_rows(X, y, groups):
     X, y, groups = map(to_pandas, (X, y, groups))
     check_no_missing_labels(y)
     check_equal_lengths("layer_profile", X=X, y=y, groups=groups)
-    check_row_order(X, y)
-    check_row_order(X, groups, names=("X", "groups"))
+    check_row_order(X=X, y=y, groups=groups)
     return X, column_or_1d(np.asarray(y)), groups
 
 

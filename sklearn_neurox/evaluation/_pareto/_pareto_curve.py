@@ -149,8 +149,7 @@ def pareto_curve(
     """
     X, y, groups = map(to_pandas, (X, y, groups))
     check_no_missing_labels(y)
-    check_row_order(X, y)
-    check_row_order(X, groups, names=("X", "groups"))
+    check_row_order(X=X, y=y, groups=groups)
     check_groups(groups, _CALLER)
     matrix, _ = check_activations(X, caller=_CALLER, accept_sparse="csr")
     check_consistent_length(matrix, y, groups)

@@ -46,8 +46,7 @@ def read_inputs(ranker, X, y, words, probe, input_features):
         check_is_fitted(probe)
     names = _neuron_names(ranker, X, input_features)
     words = _check_words(words)
-    check_row_order(X, y)
-    check_row_order(X, words, names=("X", "words"))
+    check_row_order(X=X, y=y, words=words)
     X, _ = check_activations(X, caller="NeuronReport", accept_sparse="csr")
     if X.shape[1] != len(names):
         raise ValueError(

@@ -146,8 +146,7 @@ def neuron_summary(
     0     x0     N      high    1.99  1.00  dog (N)     1   1.95       0
     1     x1     V      high    0.91  0.62  run (V)     2   0.75       0
     """
-    check_row_order(X, y, names=("X", "y"))
-    check_row_order(X, words, names=("X", "words"))
+    check_row_order(X=X, y=y, words=words)
     check_no_missing_labels(y, may_mix=True)
     labels = np.asarray(y)
     matrix, names = check_activations(

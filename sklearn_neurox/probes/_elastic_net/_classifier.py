@@ -219,7 +219,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
             If X contains NaN or infinity, y has missing labels or fewer than two classes, or a
             weight is negative.
         """
-        X, y, codes = self._check_labels(X, y)
+        X, y, codes = self._check_labels(X, y, beside={"sample_weight": sample_weight})
         targets = class_targets(
             codes,
             self.classes_,
@@ -278,7 +278,8 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
                 "sample_weight."
             )
         check_class_weight(self.class_weight)
-        X, y = check_matrix(self, X, y, reset=is_first, forget=False, squares=True)
+        options = {"forget": False, "squares": True, "beside": {"sample_weight": sample_weight}}
+        X, y = check_matrix(self, X, y, reset=is_first, **options)
         codes = encode_known(y, self.classes_)
         weight = check_weight(sample_weight, X)
         stream, weight = extend_stream(getattr(self, "_stream", None), X, weight)

@@ -229,7 +229,8 @@ class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
             If X contains NaN or infinity, y has missing labels or fewer than two classes, a
             weight is negative, or the scorer does not return a finite number.
         """
-        X, y, _ = self._check_labels(X, y)
+        beside = {"groups": groups, "sample_weight": sample_weight}
+        X, y, _ = self._check_labels(X, y, beside=beside)
         return self._search(X, y, mean_one_weight(sample_weight, X), groups)
 
     def _targets(self, y, weight, rows=slice(None), where=""):

@@ -14,9 +14,9 @@ from sklearn_neurox.utils._validation import check_matrix
 class ProbeClassifierMixin(ClassifierMixin):
     """Mixin for linear classifiers with a row of coefficients per class, or one for two classes."""
 
-    def _check_labels(self, X, y):
+    def _check_labels(self, X, y, beside):
         """Validate X and y, set ``classes_``, and encode the labels."""
-        options = {"accept_sparse": "csr", "ensure_min_samples": 2}
+        options = {"beside": beside, "accept_sparse": "csr", "ensure_min_samples": 2}
         X, y = check_matrix(self, X, y, reset=True, squares=True, **options)
         check_classification_targets(y)
         classes, codes = encode_classes(y, slice(None), caller=type(self).__name__)

@@ -170,7 +170,8 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
         ValueError
             If X or y contains NaN or infinity, or a weight is negative.
         """
-        X, y = self._check_numbers(X, y, accept_sparse="csr")
+        beside = {"sample_weight": sample_weight}
+        X, y = self._check_numbers(X, y, beside=beside, accept_sparse="csr")
         weight = mean_one_weight(sample_weight, X)
         center = center_of(y, weight, fit_intercept=self.fit_intercept)
         targets = number_targets(y, weight, center)
@@ -210,7 +211,8 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
             earlier calls.
         """
         is_first = not hasattr(self, "coef_")
-        X, values = self._check_numbers(X, y, reset=is_first)
+        beside = {"sample_weight": sample_weight}
+        X, values = self._check_numbers(X, y, beside=beside, reset=is_first)
         if not is_first and np.shape(self.intercept_) != values.shape[1:]:
             raise ValueError(
                 f"y has shape {values.shape}, but the outputs seen before have shape "

@@ -210,7 +210,9 @@ class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
             If X or y contains NaN or infinity, a weight is negative, or the scorer does not return
             a finite number.
         """
-        X, y = self._check_numbers(X, y, accept_sparse="csr", ensure_min_samples=2)
+        beside = {"groups": groups, "sample_weight": sample_weight}
+        options = {"accept_sparse": "csr", "ensure_min_samples": 2, "beside": beside}
+        X, y = self._check_numbers(X, y, **options)
         weight = mean_one_weight(sample_weight, X)
         # Folds may be solved together, so they must share one center.
         self._center = center_of(y, weight, fit_intercept=self.fit_intercept)

@@ -204,7 +204,7 @@ class LowRankProbeClassifier(ProbeClassifierMixin, LinearProbeMixin, BaseEstimat
         from sklearn_neurox.probes.solvers._nuclear_penalty import NuclearPenalty
         from sklearn_neurox.probes.solvers._problem import build_problem
 
-        X, _, codes = self._check_labels(X, y)
+        X, _, codes = self._check_labels(X, y, beside={"sample_weight": sample_weight})
         targets = class_targets(
             codes,
             self.classes_,
