@@ -223,7 +223,7 @@ def test_interval_table_pools_what_by_does_not_name():
     for name, scale in (("x", "logit"), ("y", "linear")):
         own = words[words["name"] == name]
         # All outcomes of the frame decide about the scale, not those of one measurement.
-            (row,) = interval_table(own, "name", scale=scale).itertuples()
+        (row,) = interval_table(own, "name", scale=scale).itertuples()
         _same(own, row, scale)
     (whole,) = interval_table(words, scale="log").itertuples()
     _same(words, whole, "log")
