@@ -126,7 +126,8 @@ def selectivity_score(
         - ``task`` and ``control``: the scores on the task and on the control task, the latter
           averaged over draws;
         - ``selectivity``: the task score minus the control score, with its confidence interval from
-          ``low`` to ``high`` (see `interval_table`; missing without groups);
+          ``low`` to ``high`` (see `interval_table`, for accuracies with ``scale="atanh"``;
+          missing without groups);
         - with several draws, ``control_std``: the standard deviation of ``control`` over them;
         - with `types`, ``seen``: the share of test words whose type occurs in training;
         - with `types`, ``ceiling``: the accuracy of a perfect memory on the control task. It is
