@@ -20,7 +20,7 @@ from sklearn_neurox.inspection._are_numbers import are_numbers
 from sklearn_neurox.inspection._occurrences import are_pairs, whole_texts
 from sklearn_neurox.inspection._report._targets import split_targets
 from sklearn_neurox.utils._containers import to_pandas
-from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_no_missing_labels, class_codes
 from sklearn_neurox.utils._names import check_same_columns
 from sklearn_neurox.utils._validation import check_activations, check_row_order
 
@@ -140,7 +140,7 @@ def _encode_labels(y, ranker, probe):
             f"label is {y[0]!r}. Pass labels like those that the ranker was fitted on."
         )
     classes += [label for label in np.unique(y).tolist() if label not in known]
-    return classes, pd.Index(classes).get_indexer(pd.Index(y.tolist()))
+    return classes, class_codes(y, classes)
 
 
 def _check_words(words):
