@@ -76,8 +76,7 @@ def predictions_frame(
        word gold predicted
     3  meow    V         N
     """
-    check_row_order(X, words, names=("X", "words"))
-    check_row_order(words, y, names=("words", "y"))
+    check_row_order(X=X, words=words, y=y)
     words = read_frame(words, ["word"], caller="predictions_frame")
     check_consistent_length(X, words, y)
     predicted = np.asarray(estimator.predict(X))
