@@ -381,7 +381,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         -------
         self : object
         """
-        check_row_order(X, y)
+        check_row_order(X=X, y=y)
         rows, *_ = self._read(X)
         report_lost_context(rows, X, y)
         self._blocks(self._request())
@@ -404,7 +404,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         activations : Activations of shape (n_samples,)
             See `transform`.
         """
-        check_row_order(X, y)
+        check_row_order(X=X, y=y)
         return self._plan(X, lambda rows: report_lost_context(rows, X, y))
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:

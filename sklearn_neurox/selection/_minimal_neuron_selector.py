@@ -217,7 +217,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
             If X contains NaN or infinity, a label is missing, a size is not positive or exceeds
             the number of neurons, the ranker provides no ranking, or a score is not finite.
         """
-        matrix, targets = check_rows(self, X, y)
+        matrix, targets = check_rows(self, X, y, groups, sample_weight)
         sizes = self._check_sizes()
         # Without a ranker, neurons are ranked by the weights of the probe.
         default = partial(default_probe, tol=RANKING_TOL) if self.ranker is None else default_probe

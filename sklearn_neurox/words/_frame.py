@@ -159,10 +159,11 @@ def words_frame(
                 f"The {role!r} parameter of words_frame names a column of a table, but the words "
                 "are lists. Pass labels as labels={'name': ...} and ids as sentence_ids=."
             )
+    columns = {}
     for name, column in _named_labels(labels).items():
         of_labels = "labels" if name == "label" else f"labels[{name!r}]"
-        check_row_order(words, column, names=("words", of_labels))
-    check_row_order(words, to_pandas(sentence_ids), names=("words", "sentence_ids"))
+        columns[of_labels] = column
+    check_row_order(words=words, **columns, sentence_ids=to_pandas(sentence_ids))
     return _from_lists(table, labels, sentence_ids, joiner=joiner)
 
 
