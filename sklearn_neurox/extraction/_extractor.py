@@ -34,6 +34,7 @@ from sklearn_neurox.extraction._text._corpora import portions_of, unrepeated
 from sklearn_neurox.extraction._text._lost_context import (
     report_lost_context,
     report_single_words,
+    report_texts_for_words,
 )
 from sklearn_neurox.extraction._text._pair_spans import distinct_spans
 from sklearn_neurox.extraction._text._targets import read_cross_pairs, read_rows_and_targets
@@ -383,7 +384,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         """
         check_row_order(X, y)
         rows, *_ = self._read(X)
-        report_lost_context(rows, X, y)
+        self._check_fitted_rows(rows, X, y)
         self._blocks(self._request())
         return self
 
@@ -405,7 +406,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             See `transform`.
         """
         check_row_order(X, y)
-        return self._plan(X, lambda rows: report_lost_context(rows, X, y))
+        return self._plan(X, lambda rows: self._check_fitted_rows(rows, X, y))
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
         """Tokenize the texts and find the subwords of every row.
@@ -446,9 +447,19 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         -----
         UserWarning
             If rows that are read as whole texts look like words without their sentences, because
-            nearly all are single words.
+            nearly all are single words; or because the extractor was fitted on words.
         """
-        return self._plan(X, lambda rows: report_single_words(rows, X))
+        return self._plan(X, lambda rows: self._check_new_rows(rows, X))
+
+    def _check_fitted_rows(self, rows, X, y):
+        self._fitted_on_words = not rows.whole
+        report_lost_context(rows, X, y)
+
+    def _check_new_rows(self, rows, X):
+        if rows.whole and getattr(self, "_fitted_on_words", False):
+            report_texts_for_words(rows)
+        else:
+            report_single_words(rows, X)
 
     def _plan(self, X, check_rows=None):
         """Return the activations of `transform`, after a further check of the rows."""
