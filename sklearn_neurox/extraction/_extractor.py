@@ -218,12 +218,13 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
 
     Notes
     -----
-    The extractor is stateless: `transform` works without `fit`. Batches are planned from the set
-    of distinct texts, so the same set gives bit-identical activations regardless of the order and
-    number of its rows. With a different set, a text may end up in a different batch, which changes
-    only the last bits: for the demo model, neither this nor a different number of threads changes
-    any value by more than 1e-6 of the layer's largest value. In bfloat16, the change is up to 2e-2
-    (0.11 for a decoder of 30 layers); in float16, up to 4e-3.
+    `transform` works without `fit`, which learns only whether the rows are words. Batches are
+    planned from the set of distinct texts, so the same set gives bit-identical activations
+    regardless of the order and number of its rows. With a different set, a text may end up in a
+    different batch, which changes only the last bits: for the demo model, neither this nor a
+    different number of threads changes any value by more than 1e-6 of the layer's largest value.
+    In bfloat16, the change is up to 2e-2 (0.11 for a decoder of 30 layers); in float16, up to
+    4e-3.
 
     Columns are ordered by stack, encoder first; within a stack come the embedding, then layer by
     layer the other components in the order given, then the modules.
