@@ -122,8 +122,8 @@ def words_frame(
     Notes
     -----
     Parquet and pickle restore the frame exactly. A CSV file restores its values if it is read with
-    ``keep_default_na=False``; otherwise pandas reads words such as "NA" and "null" as missing
-    values.
+    ``keep_default_na=False, na_values=[""]``; otherwise pandas reads words such as "NA" and "null"
+    as missing values.
 
     Examples
     --------

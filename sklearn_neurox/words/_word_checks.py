@@ -26,8 +26,8 @@ def check_words(flat, lengths, ids):
         raise ValueError(
             f"The word at {_place(row, lengths, ids)} is missing ({word!r}). pandas reads words "
             'such as "NA", "null" and "None" in a CSV file as missing, unless you read it with '
-            "pd.read_csv(file, keep_default_na=False). If there is no word, remove the row and its "
-            "label."
+            "pd.read_csv(file, keep_default_na=False, na_values=['']). If there is no word, remove "
+            "the row and its label."
         )
     else:
         what = f"is {word!r} of type {type(word).__name__}, not a string"

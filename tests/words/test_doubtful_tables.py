@@ -95,8 +95,10 @@ def test_spaces_of_words_that_add_to_no_other():
 
 def test_a_missing_word_says_how_csv_files_lose_words(tmp_path):
     file = tmp_path / "words.csv"
-    TABLE.replace({"word": {"too": "null"}}).to_csv(file, index=False)
+    table = TABLE.replace({"word": {"too": "null"}})
+    table.assign(label=[*TABLE["label"][:-1], None]).to_csv(file, index=False)
     with pytest.raises(ValueError, match="position 2 of sentence 1 .* keep_default_na=False"):
         words_frame(pd.read_csv(file))
-    read = pd.read_csv(file, keep_default_na=False)
-    assert words_frame(read)["word"].tolist()[6] == "null"
+    read = words_frame(pd.read_csv(file, keep_default_na=False, na_values=[""]))
+    assert read["word"].tolist()[6] == "null"
+    assert read["label"].isna().tolist() == [False] * 8 + [True]
