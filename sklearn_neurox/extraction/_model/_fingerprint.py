@@ -74,6 +74,15 @@ def fingerprint(spec, options, memo=None):
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def tokenizer_fingerprint(spec, memo=None):
+    """Return a digest of what the texts are tokenized with; None if it is not on this machine."""
+    if spec.tokenizer is None and not spec.is_live and spec.fingerprint is None:
+        found = _located(spec.model, spec.revision)
+        # Whatever the weights are, the config and other files decide how texts are cut.
+        return None if found is None else _of_files_at(*found, _SUFFIXES - _WEIGHTS, memo)
+    return _of_tokenizer(spec, memo)
+
+
 def leave_behind(spec, *, with_digests):
     """Return the parts of a live model that a pickle keeps, with digests if a cache needs them."""
     name = type(spec.model).__name__
