@@ -12,6 +12,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+from sklearn_neurox.extraction._model._files_elsewhere import files_elsewhere
 from sklearn_neurox.extraction._model._gguf import find_gguf
 from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._model_folder import AGAIN, check_kinds
@@ -145,7 +146,8 @@ def _of_files_at(place, commit, suffixes, memo, without=None):
     files = [place]
     if place.is_dir():
         check_kinds(place)
-        files = [f for f in place.iterdir() if f.suffix in suffixes and f.is_file()]
+        files = [*place.iterdir(), *files_elsewhere(place)]
+        files = [file for file in files if file.suffix in suffixes and file.is_file()]
     return ["files", _digest([file for file in sorted(files) if file.name != without], memo)]
 
 
