@@ -8,7 +8,7 @@ import re
 import sys
 from array import array
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -44,6 +44,21 @@ _MACHINERY = tuple(
     for name in "logging threading _thread weakref _weakref contextvars _contextvars builtins "
     "torch._C torch.cuda torch._dynamo torch.distributed".split()
 )
+# Their objects keep results beside what they hold.
+_CACHING = ("pandas.",)
+_ROWS, _COLUMNS = (
+    ("crow_indices", "col_indices", "values"),
+    ("ccol_indices", "row_indices", "values"),
+)
+# The methods that return the parts of a tensor that is not dense.
+_SPARSE = {
+    torch.sparse_coo: ("_indices", "_values"),
+    torch.sparse_csr: _ROWS,
+    torch.sparse_bsr: _ROWS,
+    torch.sparse_csc: _COLUMNS,
+    torch.sparse_bsc: _COLUMNS,
+    torch._mkldnn: ("to_dense",),
+}
 # Values whose contents only their repr shows.
 _BY_REPR: tuple = (np.generic, Enum, str, int, float, bytes, range, bytearray, array)
 _BY_REPR += (Decimal, date, time, timedelta)
@@ -140,11 +155,10 @@ class _Description:
             self.add([value.pattern, value.flags])
         elif isinstance(value, (set, frozenset)):
             self.parts.append(f"{_name(kind)} {sorted(map(repr, value))}")
-        elif isinstance(value, np.ndarray) and value.dtype.hasobject:
-            self.add([value.shape, value.tolist()])
         elif isinstance(value, np.ndarray):
-            digest = hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
-            self.parts.append(f"array {value.dtype} {value.shape} {digest}")
+            self._array(value, kind)
+        elif isinstance(value, memoryview):
+            self.add([value.format, value.shape, value.tobytes()])
         elif isinstance(value, _BY_REPR):
             self.parts.append(f"{_name(kind)} {value!r}")
         elif isinstance(value, type):
@@ -166,6 +180,9 @@ class _Description:
                 self.add(one)
         elif isinstance(value, (BuiltinFunctionType, ModuleType)):
             self.parts.append(f"{getattr(value, '__module__', '')} {value.__name__}")
+            owner = getattr(value, "__self__", None)
+            if not isinstance(owner, (type, ModuleType)):  # a method of what the owner holds
+                self.add(owner)
         else:
             self._object(value, kind)
 
@@ -184,10 +201,31 @@ class _Description:
             return
         slots = [s for c in kind.__mro__ for s in _as_tuple(vars(c).get("__slots__", ()))]
         held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-        # Flags for one call of the model, and what the library records about itself.
-        self._items({**held, **getattr(value, "__dict__", {})}, _INCIDENTAL | {"__dict__"})
+        held |= getattr(value, "__dict__", {})
+        if not held or f"{kind.__module__}.".startswith(_CACHING):
+            self._pickled(value)
+        else:
+            # Flags for one call of the model, and what the library records about itself.
+            self._items(held, _INCIDENTAL | {"__dict__"})
         if callable(value):
             self._class(kind)
+
+    def _pickled(self, value):
+        """Add what a pickle of an object holds, as compiled classes show their contents to it."""
+        with contextlib.suppress(Exception):  # it has no contents that a pickle could hold
+            reduced = value.__reduce_ex__(4)
+            if isinstance(reduced, tuple):
+                _, args, *state = reduced
+                self.add([*args, *(list(s) if isinstance(s, Iterator) else s for s in state)])
+
+    def _array(self, value, kind):
+        if value.dtype.hasobject:
+            self.add([value.shape, value.tolist()])
+        else:
+            digest = hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
+            self.parts.append(f"array {value.dtype} {value.shape} {digest}")
+        if kind not in (np.ndarray, np.memmap):  # such as the mask of a masked array
+            self._items(getattr(value, "__dict__", {}))
 
     # Modules
 
@@ -232,13 +270,19 @@ class _Description:
         return found.items()
 
     def _tensor(self, value):
-        """Add a tensor; quantized ones consist of several parts."""
+        """Add a tensor; quantized, nested and sparse ones consist of several parts."""
+        if value.is_nested and not hasattr(value, "__tensor_flatten__"):
+            self.add(["nested", *value.unbind()])
+            return
         self.parts.append(f"tensor {tuple(value.shape)} {value.dtype}")
         if value.device.type == "meta":
             self.parts.append(self.of_tensor(self.path, value))
         elif hasattr(value, "__tensor_flatten__"):  # a subclass made of several tensors
             names, context = value.__tensor_flatten__()
             self.add([context, *(getattr(value, part) for part in names)])
+        elif value.layout is not torch.strided:
+            parts = (getattr(value, name)() for name in _SPARSE[value.layout])
+            self.add([str(value.layout), *parts])
         elif value.is_quantized and value.qscheme() == torch.per_tensor_affine:
             self.add([value.int_repr(), value.q_scale(), value.q_zero_point()])
         elif value.is_quantized:

@@ -17,7 +17,8 @@ def files_elsewhere(folder):
     """
     found = set()
     for file in folder.glob("*.json"):
-        if file.name == "config.json" or file.name.endswith(".index.json"):
+        may_name = file.name == "config.json" or file.name.endswith(".index.json")
+        if may_name and file.is_file():  # a named pipe would never end
             with contextlib.suppress(OSError):  # whoever needs the file says so
                 found.update(_named_in(stamp(file)))
     return sorted(path for name in found if (path := folder / name).is_file())

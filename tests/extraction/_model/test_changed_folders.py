@@ -163,3 +163,6 @@ def test_an_index_that_cannot_be_read_names_no_files(tmp_path):
         assert files_elsewhere(tmp_path) == []
     file.write_text("[/" * 100_000)
     assert files_elsewhere(tmp_path) == []
+    file.unlink()
+    os.mkfifo(file)
+    assert files_elsewhere(tmp_path) == []
