@@ -12,19 +12,22 @@ from collections.abc import Iterator, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import lru_cache, partial
+from functools import partial
 from types import (
     BuiltinFunctionType,
-    CodeType,
     FunctionType,
     GetSetDescriptorType,
     MemberDescriptorType,
     MethodType,
+    MethodWrapperType,
     ModuleType,
 )
 
 import numpy as np
 import torch
+
+from sklearn_neurox.extraction._model._code import digest_code, names_in
+from sklearn_neurox.extraction._model._tensor_parts import parts_of
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.Size)
 # What every module has: tensors and children are described separately, hooks and the training
@@ -46,19 +49,6 @@ _MACHINERY = tuple(
 )
 # Their objects keep results beside what they hold.
 _CACHING = ("pandas.",)
-_ROWS, _COLUMNS = (
-    ("crow_indices", "col_indices", "values"),
-    ("ccol_indices", "row_indices", "values"),
-)
-# The methods that return the parts of a tensor that is not dense.
-_SPARSE = {
-    torch.sparse_coo: ("_indices", "_values"),
-    torch.sparse_csr: _ROWS,
-    torch.sparse_bsr: _ROWS,
-    torch.sparse_csc: _COLUMNS,
-    torch.sparse_bsc: _COLUMNS,
-    torch._mkldnn: ("to_dense",),
-}
 # Values whose contents only their repr shows.
 _BY_REPR: tuple = (np.generic, Enum, str, int, float, bytes, range, bytearray, array)
 _BY_REPR += (Decimal, date, time, timedelta)
@@ -178,7 +168,7 @@ class _Description:
         elif isinstance(value, partial):
             for one in (value.func, value.args, value.keywords):
                 self.add(one)
-        elif isinstance(value, (BuiltinFunctionType, ModuleType)):
+        elif isinstance(value, (BuiltinFunctionType, MethodWrapperType, ModuleType)):
             self.parts.append(f"{getattr(value, '__module__', '')} {value.__name__}")
             owner = getattr(value, "__self__", None)
             if not isinstance(owner, (type, ModuleType)):  # a method of what the owner holds
@@ -270,26 +260,14 @@ class _Description:
         return found.items()
 
     def _tensor(self, value):
-        """Add a tensor; quantized, nested and sparse ones consist of several parts."""
-        if value.is_nested and not hasattr(value, "__tensor_flatten__"):
-            self.add(["nested", *value.unbind()])
-            return
-        self.parts.append(f"tensor {tuple(value.shape)} {value.dtype}")
-        if value.device.type == "meta":
+        """Add a tensor, or the parts that it consists of."""
+        if not value.is_nested:
+            self.parts.append(f"tensor {tuple(value.shape)} {value.dtype}")
+        parts = parts_of(value)
+        if parts is None:
             self.parts.append(self.of_tensor(self.path, value))
-        elif hasattr(value, "__tensor_flatten__"):  # a subclass made of several tensors
-            names, context = value.__tensor_flatten__()
-            self.add([context, *(getattr(value, part) for part in names)])
-        elif value.layout is not torch.strided:
-            parts = (getattr(value, name)() for name in _SPARSE[value.layout])
-            self.add([str(value.layout), *parts])
-        elif value.is_quantized and value.qscheme() == torch.per_tensor_affine:
-            self.add([value.int_repr(), value.q_scale(), value.q_zero_point()])
-        elif value.is_quantized:
-            scales = value.q_per_channel_scales(), value.q_per_channel_zero_points()
-            self.add([value.int_repr(), *scales])
         else:
-            self.parts.append(self.of_tensor(self.path, value))
+            self.add(parts)
 
     # Code
 
@@ -314,7 +292,7 @@ class _Description:
 
     def _function(self, function):
         code = function.__code__
-        self.parts.append(f"function {function.__qualname__} {_digest_code(code)}")
+        self.parts.append(f"function {function.__qualname__} {digest_code(code)}")
         attributes = function.__dict__ if _is_users(function.__module__) else None
         for value in (function.__defaults__, function.__kwdefaults__, attributes or None):
             if value is not None:
@@ -322,7 +300,7 @@ class _Description:
         for cell in function.__closure__ or ():
             with contextlib.suppress(ValueError):  # an empty cell
                 self._mention(cell.cell_contents, function)
-        for name in _names_in(code):
+        for name in names_in(code):
             if name in function.__globals__:
                 self._mention(function.__globals__[name], function)
 
@@ -331,7 +309,7 @@ class _Description:
         if not _is_users(module.__name__) or (id(module), id(function)) in self.mentioned:
             return
         self.mentioned.add((id(module), id(function)))
-        for name in _names_in(function.__code__):
+        for name in names_in(function.__code__):
             if name in vars(module):
                 self.parts.append(f"{module.__name__}.{name}")
                 self._mention(vars(module)[name], function)
@@ -403,24 +381,3 @@ def _follows_length(module):
     kinds = getattr(module, "rope_type", ())
     kinds = kinds.values() if isinstance(kinds, dict) else [kinds]
     return any(isinstance(k, str) and ("dynamic" in k or k == "longrope") for k in kinds)
-
-
-@lru_cache(maxsize=4096)
-def _digest_code(code):
-    digest = hashlib.sha256(code.co_code)
-    for value in (code.co_names, code.co_varnames, code.co_freevars):
-        digest.update(repr(value).encode())
-    for constant in code.co_consts:
-        is_code = isinstance(constant, CodeType)
-        digest.update((_digest_code(constant) if is_code else repr(constant)).encode())
-    return digest.hexdigest()[:32]
-
-
-@lru_cache(maxsize=4096)
-def _names_in(code):
-    """Return the names by which a function and those within it refer to globals."""
-    names = dict.fromkeys(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names |= dict.fromkeys(_names_in(constant))
-    return tuple(names)

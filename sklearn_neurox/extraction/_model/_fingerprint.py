@@ -16,6 +16,7 @@ from sklearn_neurox.extraction._model._files_elsewhere import files_elsewhere
 from sklearn_neurox.extraction._model._gguf import find_gguf
 from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._model_folder import AGAIN, check_kinds
+from sklearn_neurox.extraction._model._replaced_functions import replaced_functions
 from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._foreign_files import (
@@ -71,6 +72,8 @@ def fingerprint(spec, options, memo=None):
     if None in parts:
         return None
     parts += [spec.trust_remote_code, options]
+    if spec.fingerprint is None:
+        parts += replaced_functions()
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -236,6 +239,7 @@ def _of_live(model):
             model.pad_token_id,
             model.max_length,
         ]
+    settings += replaced_functions(module.modules())
     _check_in_memory(module)
     of_tensor = lambda path, tensor: hashlib.sha256(checksum(tensor)).hexdigest()  # noqa: E731
     parts = [settings, describe(module, of_tensor, overwritten_by(model, run_once))]
