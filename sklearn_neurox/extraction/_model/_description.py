@@ -60,7 +60,7 @@ _FRAMES = tuple(
 _CODE_LIBRARIES = ("torch", "transformers", "numpy", "accelerate", "peft")
 
 
-def describe(module, of_tensor, overwritten=None):
+def describe(module, of_tensor, overwritten=None, *, known=()):
     """Describe a module: the types of its parts, their tensors, attributes and code.
 
     Parameters
@@ -75,12 +75,16 @@ def describe(module, of_tensor, overwritten=None):
     overwritten : Mapping or None, default=None
         The names of the attributes of a module that every pass overwrites.
 
+    known : sequence, default=()
+        Objects that are described elsewhere, to which functions may refer.
+
     Returns
     -------
     digest : str
         Equal for equal models in all processes, if ``of_tensor`` is.
     """
     description = _Description(of_tensor, overwritten)
+    description.seen = {id(one): (-1 - number, one) for number, one in enumerate(known)}
     description.add(module)
     text = "\n".join(description.parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

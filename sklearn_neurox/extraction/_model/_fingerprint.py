@@ -11,6 +11,7 @@ import zlib
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from types import FunctionType, MethodType
 
 from sklearn_neurox.extraction._model._files_elsewhere import files_elsewhere
 from sklearn_neurox.extraction._model._gguf import find_gguf
@@ -33,6 +34,7 @@ _SUFFIXES = frozenset(
     ".safetensors .bin .json .txt .model .py .vocab .tiktoken .bpe .spm .codes .tokenizer".split()
 )
 _WEIGHTS = frozenset([".safetensors", ".bin"])
+_FUNCTIONS = (FunctionType, MethodType, functools.partial)
 _CHUNK = 1 << 22
 _WORTH_KEEPING = 32 << 20
 _SETTLED_NS = 2_000_000_000
@@ -223,7 +225,6 @@ def _of_files(stamps):
 
 def _of_live(model):
     """Digest a live model as it is now: tensors, attributes, types and code of its modules."""
-    from sklearn_neurox.extraction._model._checksum import checksum
     from sklearn_neurox.extraction._model._description import describe
     from sklearn_neurox.extraction._model._forward import run_once
     from sklearn_neurox.extraction._model._overwritten import overwritten_by
@@ -241,10 +242,15 @@ def _of_live(model):
         ]
     settings += replaced_functions(module.modules())
     _check_in_memory(module)
-    of_tensor = lambda path, tensor: hashlib.sha256(checksum(tensor)).hexdigest()  # noqa: E731
-    parts = [settings, describe(module, of_tensor, overwritten_by(model, run_once))]
+    parts = [settings, describe(module, _of_tensor, overwritten_by(model, run_once))]
     digest = hashlib.sha256(json.dumps(parts).encode())
     return "live-" + digest.hexdigest()[:32]
+
+
+def _of_tensor(_, tensor):
+    from sklearn_neurox.extraction._model._checksum import checksum
+
+    return hashlib.sha256(checksum(tensor)).hexdigest()
 
 
 def _check_in_memory(module):
@@ -276,6 +282,12 @@ def _of_live_tokenizer(tokenizer):
     else:
         parts.append(sorted(tokenizer.get_vocab().items()))
     parts += [sorted(_rules_of(tokenizer)), _code_of(type(tokenizer))]
+    own = {name: value for name, value in vars(tokenizer).items() if isinstance(value, _FUNCTIONS)}
+    if own:  # methods that were replaced
+        from sklearn_neurox.extraction._model._description import describe
+
+        known = tokenizer, getattr(tokenizer, "_tokenizer", None)
+        parts.append(describe(own, _of_tensor, known=known))
     text = json.dumps(parts, sort_keys=True, default=str)
     return "live-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 

@@ -543,7 +543,20 @@ def test_a_tokenizer_counts_as_it_is_now(tiny, tmp_path):
     def another_token(tokenizer):
         tokenizer.add_tokens(["barked"])
 
+    def with_another_method(tokenizer, letter="a"):
+        inner = tokenizer._encode_plus
+
+        def encode(text, *args, **kwargs):
+            replaced = [one.replace("o", letter) for one in text]
+            return inner(replaced, *args, **kwargs)
+
+        tokenizer._encode_plus = encode
+
+    def with_another_letter(tokenizer):
+        with_another_method(tokenizer, "u")
+
     changes = (lowercased, without_types, shorter, another_token)
+    changes += (with_another_method, with_another_letter)
     first = _of_live_tokenizer(fresh())
     seen = {first}
     for change in changes:
