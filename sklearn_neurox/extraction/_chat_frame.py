@@ -14,7 +14,7 @@ from sklearn_neurox.extraction._text._alignment import own_tokens, shown_spans
 from sklearn_neurox.extraction._text._chat_spans import NotFoundError, content_of, find_contents
 from sklearn_neurox.extraction._text._own_characters import pieces_of
 from sklearn_neurox.extraction._text._roles import SPECIAL, UNALIGNED
-from sklearn_neurox.extraction._text._tokenization import encode
+from sklearn_neurox.extraction._text._tokenization import check_surrogates, encode
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -328,6 +328,7 @@ def _prompt_ends(chats, tokenizer, render, continue_final_message):
 
 def _frame(rows):
     text, start, end, *others = (list(column) for column in zip(*rows, strict=True))
+    check_surrogates(text, "no frame can hold", caller="chat_frame")
     word = [own[low:high] for own, low, high in zip(text, start, end, strict=True)]
     columns = [pd.Categorical(text), start, end, word, *others]
     return pd.DataFrame(dict(zip(_COLUMNS, columns, strict=True)))

@@ -199,7 +199,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         attributes of its modules, and their code. That reads all weights at every call, at several
         gigabytes per second. Change the name whenever the model changes; under an old name, the
         cache returns old activations. A model given by name is identified by its files, and does
-        not take this parameter.
+        not take this parameter: a cache does not notice if the classes of transformers are patched
+        in this process, so pass a loaded model then. Of no model does it notice what code reads
+        from outside, such as environment variables, context variables and random generators.
 
     n_jobs : int or None, default=None
         The number of processes that compute the texts missing from the cache. Ignored without a
@@ -442,7 +444,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             If rows are malformed, if a text is too long under ``overflow="error"``, if the
             tokenizer drops a word under ``missing="error"``, if the model cannot be loaded, or if
             its config does not state how many layers it has. Pooling the activations raises one if
-            they are NaN or infinite.
+            they are NaN or infinite, or if the tokenizer or a file of the model has changed since.
 
         Warns
         -----
