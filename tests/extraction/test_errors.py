@@ -227,6 +227,14 @@ def test_errors_of_tokens_surface_before_the_model_is_loaded(tiny, words, tmp_pa
     assert len(plan.get_feature_names()) == 48
 
 
+def test_seeds_have_32_bits(tiny, words):
+    extractor = ActivationExtractor(tiny("bert"), weights="random", random_state=2**32 - 1)
+    extractor.fit(words)
+    for seed in (2**32, -1):
+        with pytest.raises(ValueError, match=rf"in the range \[0, {2**32 - 1}\]. Got {seed}"):
+            extractor.set_params(random_state=seed).fit(words)
+
+
 def test_a_folder_that_is_not_a_model(tmp_path, words):
     (tmp_path / "notes.txt").write_text("not a model")
     for folder in (tmp_path, str(tmp_path)):
@@ -246,7 +254,11 @@ def test_a_folder_without_weights(tiny, words, tmp_path):
     AutoConfig.from_pretrained(tiny("bert")).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="."):
         ActivationExtractor(tmp_path).transform(words).pool("last")
-    AutoTokenizer.from_pretrained(tiny("bert")).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tiny("bert"))
+    plan = ActivationExtractor(tmp_path, tokenizer=tokenizer).transform(words)
+    with pytest.raises(ValueError, match="weights could not be loaded.*allow_bin_weights=True"):
+        plan.pool("last")
+    tokenizer.save_pretrained(tmp_path)
     plan = ActivationExtractor(tmp_path).transform(words)
     with pytest.raises(ValueError, match="weights could not be loaded.*allow_bin_weights=True"):
         plan.pool("last")
