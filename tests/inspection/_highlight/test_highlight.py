@@ -315,6 +315,14 @@ def test_parts_of_the_legend_of_svg_have_a_space_between_them():
             assert start - end > 5, "less than a character of 10 points"
 
 
+def test_lines_of_svg_do_not_overlap():
+    texts = ["one two three " * 9, "four five"]
+    root, _ = _drawn(highlight(texts, np.ones((29, 2)), [0, 1]).to_svg(width=2, font_size=10))
+    lines = sorted({float(text.attrib["y"]) for text in root.iter(SVG + "text")})
+    assert len(lines) > 10
+    assert all(below - above >= 12 for above, below in pairwise(lines))
+
+
 @pytest.mark.parametrize("width", [1.0, 3.3, 6.9])
 @pytest.mark.parametrize("font_size", [6, 10])
 def test_svg_stays_within_its_width(width, font_size):
