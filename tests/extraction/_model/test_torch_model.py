@@ -10,7 +10,6 @@ import torch
 from sklearn.base import clone
 
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator, TorchModel
-from sklearn_neurox.extraction._model._fingerprint import _of_live
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
@@ -144,22 +143,6 @@ def test_no_input_is_longer_than_the_positions():
     with torch.no_grad():
         expected = [model.module(torch.tensor([encode(t)[0]]))[0, -1] for t in ("abcd", "a")]
     np.testing.assert_allclose(H, torch.stack(expected), rtol=0, atol=1e-6)
-
-
-def test_a_module_that_keeps_its_last_states_stays_the_same_model():
-    class Keeping(Reader):
-        def forward(self, ids):
-            self.last = super().forward(ids)
-            return self.last
-
-    torch_model = TorchModel(Keeping(), encode, fingerprint="keeping reader 1")
-    before = _of_live(torch_model)
-    with torch.no_grad():
-        torch_model.module(torch.tensor([[1, 2, 3]]))
-    assert _of_live(torch_model) == before
-    with torch.no_grad():
-        torch_model.module.pool.bias.add_(1)
-    assert _of_live(torch_model) != before
 
 
 @pytest.mark.parametrize(
