@@ -9,12 +9,7 @@ import pytest
 import torch
 
 from sklearn_neurox.ablation import ablate_model, causal_effect
-from sklearn_neurox.extraction import (
-    ActivationCache,
-    ActivationExtractor,
-    Activations,
-    TorchModel,
-)
+from sklearn_neurox.extraction import ActivationCache, ActivationExtractor, TorchModel
 from sklearn_neurox.inspection import highlight
 from sklearn_neurox.words import words_frame
 from tests.extraction.families import FAMILIES, load
@@ -172,12 +167,3 @@ def test_highlight_refuses_infinite_values():
         with pytest.raises(ValueError, match=rf"infinite.*x0 is {value} in row 1 \(1 of 4"):
             highlight([["Dogs", "bark"]], H, [0, 1])
         highlight([["Dogs", "bark"]], H, [1])
-
-
-def test_a_mean_of_numbers_whose_sum_overflows():
-    rng = np.random.default_rng(0)
-    for lengths in ([5, 1, 2, 3], [7], [2, 2], [8, 4, 1]):
-        arrays = [rng.uniform(2e38, 3e38, size=(n, 3)).astype(np.float32) for n in lengths]
-        plan = Activations.from_arrays(arrays, feature_names=["hidden.0.0", "a", "b"])
-        expected = [array.astype(np.float64).mean(axis=0) for array in arrays]
-        np.testing.assert_allclose(plan.pool("mean"), expected, rtol=1e-6)
