@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Errors for bad input say what is wrong, where, and what to do, and change nothing."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -246,6 +248,14 @@ def test_a_folder_that_is_not_a_model(tmp_path, words):
     (tmp_path / "config.json").write_text('{"model_type": "no such type"}')
     with pytest.raises(ValueError, match="a config could not be loaded"):
         ActivationExtractor(tmp_path).fit(words)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_a_folder_without_a_vocabulary(family, tiny, words, tmp_path):
+    shutil.copytree(tiny(family), tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match="lacks the files of its tokenizer: tokenizer.json"):
+        ActivationExtractor(tmp_path).transform(words)
 
 
 def test_a_folder_without_weights(tiny, words, tmp_path):
