@@ -177,7 +177,7 @@ def _measure(how, folder, cache, n_sentences):
     """Profile the layers in this process, and print the figures as JSON."""
     words = _sample(benchmark_words(quick=False), int(n_sentences))
     features = make_pipeline(ActivationExtractor(folder, cache=cache), SubwordAggregator("last"))
-    given = {"groups": words["text"], "cv": GroupKFold(5), "n_bootstrap": 200, "random_state": 0}
+    given = {"groups": words["text"], "cv": GroupKFold(5)}
     probe, y = NearestCentroid(), words["upos"]
 
     def at_once():

@@ -151,7 +151,7 @@ def layer_row(rows, device, quick):
     split = [(np.arange(n_samples * 4 // 5), np.arange(n_samples * 4 // 5, n_samples))]
     options = {"n_layers": 33, "cv": split, "groups": np.arange(n_samples) // 10}
     started = time.perf_counter()
-    layer_profile(_probe(device, 1e-2), X, y, n_bootstrap=100, random_state=0, **options)
+    layer_profile(_probe(device, 1e-2), X, y, **options)
     seconds = time.perf_counter() - started
     what = f"layer_profile of 33 layers x {n_samples:,} x {width} float16, one split"
     rows.add(what, seconds=seconds, value=f"{seconds / 33:.3g} s a layer")

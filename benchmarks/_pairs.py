@@ -74,7 +74,7 @@ def _classes(words, layers, quick):
             SubwordAggregator("mean", pair=pair),
         ).set_output(transform="pandas")
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.003))
-        profile = layer_profile(probe, features.fit_transform(pairs), y, random_state=0, **folds)
+        profile = layer_profile(probe, features.fit_transform(pairs), y, **folds)
         rows = [("distance", *baseline), *profile[["name", "score", "low", "high"]].to_numpy()]
         table = pd.DataFrame(rows, columns=["from", "accuracy", "low", "high"])
         table.insert(0, "task", task)

@@ -57,7 +57,7 @@ features = make_pipeline(extractor, SubwordAggregator("last", dtype="float16", m
 with timed("read the cache, write the matrix"):
     H = features.fit_transform(words)
 megabytes = Path("H.npy").stat().st_size / 1e6
-print(f"{H.shape[0]:,} x {H.shape[1]:,} {H.dtype}, {type(H).__name__}, {megabytes:.0f} MB")
+print(f"{H.shape[0]:,} x {H.shape[1]:,} {H.dtype}, {megabytes:.0f} MB")
 
 # %%
 # Hold out whole sentences. The probe and the rankers read the matrix batch by batch.
@@ -75,4 +75,4 @@ with timed("AveragePrecisionRanker"):
 
 # %%
 print(f"accuracy on {len(test):,} held-out words: {probe.score(H[test], y[test]):.3f}\n")
-print(pd.Series(times, name="seconds").round(1).to_string())
+print(pd.Series(times).map("{:.1f} s".format).to_string())

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Write what the snippets of Markdown pages print into the pages, below each snippet.
+"""Write what snippets of pages and what example scripts print, for the documentation to show.
 
-What a ``python`` block prints stands in a ``text`` block right below it. A test runs the pages and
-compares. Output of more than 14 lines is cut, and then ends in ``...``.
+What a ``python`` block of a Markdown page prints stands in a ``text`` block right below it; output
+of more than 14 lines is cut, and then ends in ``...``. What a script of ``examples`` prints stands
+in ``docs/outputs``. Tests run both and compare.
 """
 
 import argparse
@@ -17,9 +18,11 @@ from pathlib import Path
 _ROOT = Path(__file__).parent.parent
 _SNIPPET = re.compile(r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.M | re.S)
 _SEPARATOR = "\x1e"
+_OUTPUTS = _ROOT / "docs" / "outputs"
 _MOST_LINES = 14
 # A number that is no part of a name, such as hidden.3.127.
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d*)?(?:e[+-]?\d+)?(?!\w)")
+_SECONDS = re.compile(r"\b\d+(?:\.\d+)? s\b")
 
 
 def snippets(text):
@@ -45,9 +48,12 @@ def run(source, folder):
 def outputs(text, folder):
     """Run the snippets of a page in one process, and return what each prints."""
     code = f"print({_SEPARATOR!r})\n".join(code for code, _ in snippets(text))
-    printed = run(code, folder).split(f"{_SEPARATOR}\n")
-    lines = [[line.rstrip() for line in part.strip("\n").split("\n")] for part in printed]
-    return ["\n".join(part) for part in lines]
+    return [tidy(part) for part in run(code, folder).split(f"{_SEPARATOR}\n")]
+
+
+def tidy(printed):
+    """Strip white space at the ends of lines, and empty lines at both ends."""
+    return "\n".join(line.rstrip() for line in printed.strip("\n").split("\n"))
 
 
 def with_outputs(text, printed):
@@ -64,14 +70,18 @@ def with_outputs(text, printed):
 
 
 def agree(shown, printed):
-    """Return whether a page shows what is printed: words exactly, numbers to a tolerance."""
+    """Return whether a page shows what is printed: words exactly, numbers to a tolerance.
+
+    Seconds, such as ``1.5 s``, may differ by any amount.
+    """
     shown, printed = shown.rstrip("\n").split("\n"), printed.split("\n")
     if shown[-1] == "..." and len(printed) >= len(shown):
         del shown[-1], printed[len(shown) :]
     return len(shown) == len(printed) and all(map(_lines_agree, shown, printed))
 
 
-def _lines_agree(shown, printed):
+def _lines_agree(*lines):
+    shown, printed = (_SECONDS.sub("0 s", line) for line in lines)
     words = [_NUMBER.sub("0", line).split() for line in (shown, printed)]
     numbers = zip(_NUMBER.findall(shown), _NUMBER.findall(printed), strict=False)
     return words[0] == words[1] and all(_close(*pair) for pair in numbers)
@@ -96,13 +106,21 @@ def differences(text, printed):
     ]
 
 
+def output_file(example):
+    """Return the path of what a script printed when it was last run for the documentation."""
+    return _OUTPUTS / f"{example.stem}.txt"
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.page_outputs", description=__doc__)
-    parser.add_argument("pages", type=Path, nargs="+", help="the Markdown files to rewrite")
+    parser.add_argument("pages", type=Path, nargs="+", help="Markdown pages and example scripts")
     for page in parser.parse_args().pages:
         text = page.read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as folder:
-            page.write_text(with_outputs(text, outputs(text, folder)), encoding="utf-8")
+            if page.suffix == ".py":
+                output_file(page).write_text(tidy(run(text, folder)) + "\n", encoding="utf-8")
+            else:
+                page.write_text(with_outputs(text, outputs(text, folder)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.page_outputs import agree, differences, outputs, run, snippets, with_outputs
+from tests.page_outputs import (
+    agree,
+    differences,
+    output_file,
+    outputs,
+    run,
+    snippets,
+    tidy,
+    with_outputs,
+)
 
 _ROOT = Path(__file__).parent.parent
 _EXAMPLES = sorted((_ROOT / "examples").glob("*.py"))
@@ -21,10 +30,23 @@ _PAGES = [
 ]
 
 
+# The documentation shows what the examples print on real data, for those that read any.
+_DATA = ["SKLEARN_NEUROX_CONLLU", "SKLEARN_NEUROX_DECODER"]
+# They train a language model, whose weights depend on the number of threads.
+_TRAINED = {"causal_ablation", "steering"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("example", _EXAMPLES, ids=lambda path: path.name)
-def test_example_runs(example, tmp_path):
-    assert run(example.read_text(encoding="utf-8"), tmp_path)
+def test_example_runs_and_prints_what_its_page_shows(example, tmp_path):
+    source = example.read_text(encoding="utf-8")
+    printed = tidy(run(source, tmp_path))
+    assert printed
+    has_data = all(os.environ.get(name) for name in _DATA if name in source)
+    if has_data and example.stem not in _TRAINED:
+        shown = output_file(example).read_text(encoding="utf-8")
+        command = f"python -m tests.page_outputs examples/{example.name}"
+        assert agree(shown, printed), f"It prints\n{printed}\nIf that is right, run: {command}"
 
 
 @pytest.mark.slow
@@ -64,12 +86,15 @@ def test_outputs_agree_in_words_exactly_and_in_numbers_to_a_tolerance():
         ("2442 weights", "2440 weights"),
         ("hidden.3.1 1.00\n...", "hidden.3.1 1.00\nand\nmore"),
         ("a\n...", "a\n..."),
+        ("fit 1.5 s", "fit 29 s"),
     ]:
         assert agree(f"{shown}\n", printed), shown
     for shown, printed in [
         ("score 0.951", "score 0.981"),
         ("score 0.951", "accuracy 0.951"),
         ("12 neurons", "13 neurons"),
+        ("12 sentences", "13 sentences"),
+        ("fit 1.5 s", "rank 1.5 s"),
         ("hidden.3.100", "hidden.3.101"),
         ("layer3", "layer4"),
         ("1 2", "1"),
@@ -80,6 +105,17 @@ def test_outputs_agree_in_words_exactly_and_in_numbers_to_a_tolerance():
         ("", "a"),
     ]:
         assert not agree(f"{shown}\n", printed), shown
+
+
+def test_the_page_of_examples_shows_each_with_its_output():
+    page = (_ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    for example in _EXAMPLES:
+        for path in (example, output_file(example)):
+            assert path.is_file() and page.count(f"{path.name}\n") == 1, path
+        assert f"{{download}}`{example.name} <../examples/{example.name}>`" in page
+    assert {path.stem for path in output_file(_EXAMPLES[0]).parent.iterdir()} == {
+        example.stem for example in _EXAMPLES
+    }
 
 
 @pytest.mark.slow

@@ -577,7 +577,7 @@ def test_labels_and_order(words, H, features):
 def test_evaluation(words, H, features):
     y, groups = words["upos"], words["text"]
     values, probe = H.to_numpy(), GaussianNB()
-    layer_profile, options = evaluation.layer_profile, {"n_bootstrap": 20, "cv": 3}
+    layer_profile, options = evaluation.layer_profile, {"cv": 3}
     control = evaluation.control_labels(words, y)
     task = evaluation.ControlTaskClassifier(probe)
     folds = GroupKFold(3)
@@ -619,7 +619,6 @@ def test_evaluation(words, H, features):
                     H,
                     y,
                     groups=np.arange(len(H)) < 60,
-                    n_bootstrap=20,
                     cv=[(np.arange(60), np.arange(60, len(H)))],
                 ),
                 r'groups=words\["text"\]',

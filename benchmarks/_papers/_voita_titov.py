@@ -14,9 +14,7 @@ def make(*, quick):
     tasks = {"PoS": data.labels(), "control": control_labels(data.words, data.labels())}
     rows = []
     profiles = {
-        task: layer_profile(
-            linear_probe(), H, y, groups=data.groups, cv=[data.split], random_state=0
-        )
+        task: layer_profile(linear_probe(), H, y, groups=data.groups, cv=[data.split])
         for task, y in tasks.items()
     }
     for place, name in enumerate(profiles["PoS"]["name"]):

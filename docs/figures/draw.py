@@ -46,13 +46,13 @@ def main():
     H = features.set_output(transform="pandas").fit_transform(words)
     probe = ElasticNetProbeClassifier(5e-3, 0.5, standardize=True, random_state=0)
     ranker = LCARanker(probe).fit(H, y)
-    split = {"groups": groups, "cv": GroupKFold(3), "random_state": 0}
+    split = {"groups": groups, "cv": GroupKFold(3)}
 
     profile = layer_profile(probe, H, y, **split)
     save(LayerProfileDisplay.from_frame(profile, score_name="accuracy"), "layer_profile")
 
     fractions = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2]
-    curve = ablation_curve(probe, H, y, fractions=fractions, n_draws=3, **split)
+    curve = ablation_curve(probe, H, y, fractions=fractions, n_draws=3, random_state=0, **split)
     save(AblationCurveDisplay.from_frame(curve, score_name="accuracy"), "ablation_curve")
 
     distribution = NeuronDistributionDisplay.from_estimator(ranker, by="class", n_neurons=0.05)

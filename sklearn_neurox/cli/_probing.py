@@ -96,7 +96,7 @@ def extract_and_score(arguments, extractor, aggregation, probe):
         print(f"{H.shape[1]:,} neurons")
     y, split = words["label"].to_numpy(), [(train, test)]
     with step("A probe on each layer, with 95% intervals over the held-out sentences"):
-        profile = layer_profile(probe, H, y, groups=words["text"], cv=split, random_state=0)
+        profile = layer_profile(probe, H, y, groups=words["text"], cv=split)
         table = profile[["name", "score", "low", "high"]].round(3)
         print(table.set_axis(["layer", "accuracy", "low", "high"], axis=1).to_string(index=False))
     with step("Baselines, which do not see the model"):

@@ -43,6 +43,11 @@ def add_reading_options(add):
         help="a token or text in front of every input that belongs to no row, so that no word is "
         "an attention sink: bos for the tokenizer's BOS token, or any other text",
     )
+    _add_model_options(add)
+
+
+def _add_model_options(add):
+    """Add the options that say how a model is loaded."""
     add("--device", help="cpu, cuda or mps (default: CUDA if available)")
     add(
         "--dtype",

@@ -84,8 +84,8 @@ def interval_table(
     errors, s itself is uncertain. The degrees of freedom are therefore Satterthwaite's [2]_,
     :math:`2 (\sum_g r_g^2)^2 / (\sum_g r_g^4 - (\sum_g r_g^2)^2 / G)`, between 1 and G - 1.
 
-    If all groups have the same share, s is 0. The bounds then allow that other groups differ, as
-    many as the exact bound for no such group among G [3]_.
+    If all groups have the same share, s is 0. The bounds then allow for other groups that differ:
+    as large a share as the exact binomial bound gives if none of G groups does [3]_.
 
     References
     ----------

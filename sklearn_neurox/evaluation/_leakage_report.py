@@ -5,22 +5,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import validate_params
 
-from sklearn_neurox.utils._containers import read_frame, to_pandas
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
+from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._folds import make_splitter
-from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.utils._word_columns import word_forms
 
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "words": "no_validation",  # may be a table of any library
-        "cv": ["cv_object"],
         "y": ["array-like", None],
-        "groups": ["array-like", None],
     },
     prefer_skip_nested_validation=True,
 )
@@ -99,11 +97,8 @@ def leakage_report(
     2               0              0.5                       1.0
     """
     words = read_frame(words, ["text", "word"], caller="leakage_report")
-    y, groups = map(to_pandas, (y, groups))
     forms = word_forms(words, caller="leakage_report")
-    check_consistent_length(words, y, groups)
-    check_row_order(words, y, names=("words", "y"))
-    check_row_order(words, groups, names=("words", "groups"))
+    words, y, groups = matching_rows("leakage_report", words=words, y=y, groups=groups)
     splitter = make_splitter(cv, groups, caller="leakage_report")
     texts, types = pd.factorize(words["text"])[0], pd.factorize(forms)[0]
     casefolded = pd.factorize(forms.str.casefold())[0]

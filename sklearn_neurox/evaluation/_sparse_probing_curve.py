@@ -1,51 +1,43 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._fits import run_fits
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.probes._default_probe import default_probe
 from sklearn_neurox.ranking import ProbelessRanker, RandomRanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.selection import BestSubsetSelector
-from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame, score_rows
-from sklearn_neurox.utils._validation import check_activations, check_row_order
+from sklearn_neurox.utils._validation import check_activations
 
 _CALLER = "sparse_probing_curve"
 
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "X": ["array-like", "sparse matrix"],
-        "y": ["array-like"],
         "n_neurons": [*COUNT_CONSTRAINTS[:2], "array-like"],
         "label": "no_validation",
         "estimator": [HasMethods(["fit", "predict"]), None],
         "rankers": [Mapping, HasMethods(["fit"]), None],
         "n_random": [Interval(Integral, 0, None, closed="left")],
         "n_shuffled": [Interval(Integral, 0, None, closed="left")],
-        "scoring": [str, callable, None],
-        "cv": ["cv_object"],
-        "groups": ["array-like", None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )
@@ -70,10 +62,11 @@ def sparse_probing_curve(
 ) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Score probes that are fitted on k neurons only, chosen by different methods.
 
-    In each fold, each method chooses k neurons on the training rows, a probe is fitted to these
-    neurons there, and is scored on the test rows: sparse probing, as in [1]_. There are two
-    controls. Random neurons show what any k neurons can do. Shuffled labels, on which the neurons
-    are chosen and the probe is fitted, show what a choice among so many neurons gives by chance.
+    This is sparse probing [1]_: in each fold, each method chooses k neurons on the training rows,
+    and a probe that is fitted to these neurons on the same rows is scored on the test rows. There
+    are two controls. Random neurons show what any k neurons can do. Shuffled training labels, from
+    which neurons are chosen and a probe is fitted in the same way, show what choosing among so many
+    neurons reaches by chance.
 
     Parameters
     ----------
@@ -141,7 +134,7 @@ def sparse_probing_curve(
         (the name of the method, or ``"random"``), ``labels`` (``"true"`` or ``"shuffled"``),
         ``draw`` (0 except for controls), ``n_neurons``, ``score``, and its confidence interval from
         ``low`` to ``high``: how the score of this fold would vary with other test groups. Without
-        groups, or with a scorer that scikit-learn did not make, the bounds are missing.
+        groups, or with a scorer that is not one of scikit-learn's, the bounds are missing.
 
     of_words : DataFrame
         Only with ``return_words``. One row per measurement and test word, with the columns that
@@ -188,38 +181,37 @@ def sparse_probing_curve(
     >>> bool(best.groupby("n_neurons")["score"].mean().is_monotonic_increasing)
     True
     """
-    y = to_pandas(y)
-    check_row_order(X, y)
+    X, y, groups = matching_rows(_CALLER, X=X, y=y, groups=groups)
     check_no_missing_labels(y)
     matrix, _ = check_activations(X, caller=_CALLER, accept_sparse="csr")
-    check_consistent_length(matrix, y, groups)
     targets = _against_others(np.asarray(y), label)
     estimator = default_probe(targets) if estimator is None else estimator
     classes = is_classifier(estimator)
-    sizes = _sizes(n_neurons, matrix.shape[1])
-    rankers = _named(rankers, classes, sizes)
-    if scoring is None:
-        scoring = "matthews_corrcoef" if classes else "r2"
     groups = None if groups is None else np.asarray(groups)
-    measure = partial(
-        _measure,
+    curve = _Curve(
         matrix,
         targets,
         groups,
-        sizes=sizes,
-        estimator=estimator,
-        scoring=scoring,
         codes=group_codes(groups),
+        sizes=_sizes(n_neurons, matrix.shape[1]),
+        estimator=estimator,
+        scoring=_default_scoring(classes) if scoring is None else scoring,
         confidence=confidence,
     )
+    rankers = _named(rankers, classes, curve.sizes)
     folds = make_folds(cv, matrix, targets, groups, classes=classes, caller=_CALLER)
     rng = check_random_state(random_state)
     jobs = [
-        delayed(measure)(number, rows, *choice)
+        delayed(curve.measure)(number, rows, *choice)
         for number, rows in enumerate(folds)
         for choice in _choices(rankers, n_random, n_shuffled, rng)
     ]
     measured = [one for some in run_fits(jobs, n_jobs, verbose) for one in some]
+    return _tables(measured, folds, groups, return_words)
+
+
+def _tables(measured, folds, groups, return_words):
+    """Return the scores as a table and, if asked for, the outcomes of the words."""
     rows = [
         {**labels, "score": own.score, "low": low, "high": high}
         for labels, own, low, high in measured
@@ -237,6 +229,10 @@ def sparse_probing_curve(
 def _sizes_of(fold):
     train, test = fold
     return len(train), test
+
+
+def _default_scoring(classes):
+    return "matthews_corrcoef" if classes else "r2"
 
 
 def _against_others(y, label):
@@ -292,51 +288,40 @@ def _choices(rankers, n_random, n_shuffled, rng):
     return choices
 
 
-def _measure(
-    X,
-    y,
-    groups,
-    fold,
-    rows,
-    name,
-    ranker,
-    seed,
-    draw,
-    *,
-    sizes,
-    estimator,
-    scoring,
-    codes,
-    confidence,
-):
-    """Choose neurons on the training rows, and score a probe on each number of them."""
-    train, test = rows
-    learned = y[train] if seed is None else np.random.RandomState(seed).permutation(y[train])
-    inner = None if groups is None else groups[train]
-    Z = X[train]
-    ranker = fit_with_groups(clone(ranker), Z, learned, inner)
-    scores = []
-    for place, size in enumerate(sizes):
-        columns = _columns(ranker, place, size)
-        probe = fit_with_groups(clone(estimator), Z[:, columns], learned, inner)
-        of_test = None if codes is None else codes[test]
-        scored = score_rows(
-            scoring,
-            probe,
-            X[test][:, columns],
-            y[test],
-            of_test,
-            where=f"Fold {fold} of {_CALLER}",
-        )
-        labels = {
-            "fold": fold,
-            "ranker": name,
-            "labels": "true" if seed is None else "shuffled",
-            "draw": draw,
-            "n_neurons": size,
-        }
-        scores.append((labels, scored, *scored.interval(of_test, confidence=confidence)))
-    return scores
+class _Curve(NamedTuple):
+    X: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray | None
+    codes: np.ndarray | None  # of the groups
+    sizes: list
+    estimator: BaseEstimator
+    scoring: object
+    confidence: float
+
+    def measure(self, fold, rows, name, ranker, seed, draw):
+        """Choose neurons on the training rows, and score a probe on each number of them."""
+        train, test = rows
+        learned, inner = self.y[train], None if self.groups is None else self.groups[train]
+        if seed is not None:
+            learned = np.random.RandomState(seed).permutation(learned)
+        Z = self.X[train]
+        ranker = fit_with_groups(clone(ranker), Z, learned, inner)
+        of_test = None if self.codes is None else self.codes[test]
+        labels = {"fold": fold, "ranker": name, "labels": "true" if seed is None else "shuffled"}
+        scores = []
+        for place, size in enumerate(self.sizes):
+            columns = _columns(ranker, place, size)
+            scored = score_rows(
+                self.scoring,
+                fit_with_groups(clone(self.estimator), Z[:, columns], learned, inner),
+                self.X[test][:, columns],
+                self.y[test],
+                of_test,
+                where=f"Fold {fold} of {_CALLER}",
+            )
+            own = {**labels, "draw": draw, "n_neurons": size}
+            scores.append((own, scored, *scored.interval(of_test, confidence=self.confidence)))
+        return scores
 
 
 def _columns(ranker, place, size):

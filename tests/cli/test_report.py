@@ -35,6 +35,7 @@ def test_one_command_makes_the_page(conllu, model, tmp_path, capsys):
     printed = capsys.readouterr().out
     page = output.read_text(encoding="utf-8")
     assert f"{output}: {output.stat().st_size / 1e6:.1f} MB" in printed
+    assert re.search(r"== Ablation.*filled +retrained\n.*\ntop .*\nrandom .* ± ", printed, re.S)
     assert "== Ablation" in printed and '"ablation":' in page and '"layer_profile":' in page
     assert re.search(r'"baselines":.*\["majority",.*\["probe",', page)
     # The page draws the layers only with these columns.

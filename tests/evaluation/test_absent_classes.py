@@ -151,7 +151,7 @@ def test_training_rows_without_a_class_are_named(place):
 @pytest.mark.filterwarnings("ignore:.*labels that no training row has:UserWarning")
 def test_a_profile_names_the_fold_and_the_class():
     X, y = _data(3, absent_from_test=False)
-    options = {"n_layers": 2, "groups": np.arange(90), "cv": FOLDS, "n_bootstrap": 10}
+    options = {"n_layers": 2, "groups": np.arange(90), "cv": FOLDS}
     with pytest.raises(ValueError, match=r"Fold 0 of layer_profile.*\['c'\].*no training row"):
         layer_profile(PROBE, X, y, scoring="neg_log_loss", **options)
     X, y = _data(3, absent_from_test=True)

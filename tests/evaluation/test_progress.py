@@ -25,7 +25,7 @@ PROBE = LogisticRegression()
 # The number of steps of each function, and their unit.
 FUNCTIONS = {
     "layer_profile": (
-        lambda **more: layer_profile(PROBE, X, Y, n_layers=3, cv=4, n_bootstrap=20, **more),
+        lambda **more: layer_profile(PROBE, X, Y, n_layers=3, cv=4, **more),
         3 * 4 + 3,
         "layer",
     ),
@@ -36,13 +36,13 @@ FUNCTIONS = {
     ),
     "online_codelength": (
         lambda **more: online_codelength(
-            PROBE, X, Y, fractions=[0.25, 0.5, 1.0], decompose=True, **more
+            PROBE, X, Y, fractions=[0.25, 0.5, 1.0], decompose=True, random_state=0, **more
         ),
         2 + 1,
         "fit",
     ),
     "baseline_table": (
-        lambda **more: baseline_table(WORDS, Y, estimator=PROBE, X=X, cv=4, **more),
+        lambda **more: baseline_table(WORDS, Y, estimator=PROBE, X=X, cv=4, random_state=0, **more),
         5 * 4,
         "fit",
     ),
@@ -53,11 +53,10 @@ FUNCTIONS = {
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_a_bar_on_demand(name, n_jobs, capsys):
     function, total, unit = FUNCTIONS[name]
-    given = GIVEN | ({} if name == "selectivity_score" else {"random_state": 0})
-    silent = function(**given)
+    silent = function(**GIVEN)
     assert not any(capsys.readouterr())
     with joblib.parallel_config("threading"):
-        loud = function(**given, n_jobs=n_jobs, verbose=True)
+        loud = function(**GIVEN, n_jobs=n_jobs, verbose=True)
     shown = capsys.readouterr()
     assert not shown.out and f" {total}/{total} " in shown.err and unit in shown.err
     assert shown.err.count("\n") == 1

@@ -146,3 +146,11 @@ def test_the_display_shows_means_and_spreads():
         SparseProbingDisplay.from_frame(frame.drop(columns="labels"))
     with pytest.raises(ValueError, match="'band' parameter"):
         SparseProbingDisplay.from_frame(frame, band="ci")
+
+
+def test_groups_in_another_order_are_told():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)))
+    y, groups = pd.Series(np.arange(40) % 2), pd.Series(np.arange(40) // 4)
+    how = {"n_neurons": 1, "estimator": PROBE, "rankers": ProbelessRanker(), "cv": 2}
+    with pytest.warns(UserWarning, match="indexes of X and groups share labels, but in different"):
+        sparse_probing_curve(X, y, groups=groups[::-1], n_random=0, n_shuffled=0, **how)

@@ -162,7 +162,6 @@ def test_top_words_and_layer_profile_agree_with_dense():
         numbers = ["mean", "z", "std"]
         np.testing.assert_allclose(found[numbers], expected[numbers], atol=1e-6)
     options = {"groups": np.arange(len(y)) // 3, "n_layers": 2, "cv": GroupKFold(3)}
-    options |= {"n_bootstrap": 20, "random_state": 0}
     expected = layer_profile(_probe(), X, y, **options)
     found = layer_profile(_probe(), sparse.csr_matrix(X), y, **options)
     np.testing.assert_allclose(found["score"], expected["score"], atol=0.02)
@@ -267,7 +266,7 @@ few = selection.MinimalNeuronSelector(
     lean(), ranker=ranking.ProbelessRanker(), cv=halves, sizes=[0.5]
 )
 vote = ranking.ConsensusRanker([("a", ranking.ProbelessRanker())])
-profile = {"n_layers": 2, "cv": halves, "n_bootstrap": 5}
+profile = {"n_layers": 2, "cv": halves}
 ablate = ablation.NeuronAblator
 curve = {"fractions": 0.1, "n_draws": 1, "cv": halves, "fill": ["zero", "resample"]}
 jobs = {

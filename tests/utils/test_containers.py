@@ -121,9 +121,7 @@ def calls_on_words(words, H, features, tmp_path):
         return own.assign(first=activations.pool("last")[:, 0])
 
     def profile(frame):
-        return layer_profile(
-            probe, frame, y, groups=groups, features=features, cv=2, n_bootstrap=20, random_state=0
-        )
+        return layer_profile(probe, frame, y, groups=groups, features=features, cv=2)
 
     return {
         "annotate": lambda frame: annotate(frame, {"NOUN"}, on="upos"),
@@ -151,7 +149,7 @@ def calls_on_matrix(words, H):
     probe = GaussianNB()
 
     def layers(X):
-        return layer_profile(probe, X, y, groups=groups, cv=2, n_bootstrap=20, random_state=0)
+        return layer_profile(probe, X, y, groups=groups, cv=2)
 
     return {
         "top_words": lambda X: top_words(X, words, ["hidden.1.3"], min_count=2),
@@ -200,9 +198,7 @@ def test_columns(words, H):
                 probe, values, c(y), groups=c(groups), fractions=[0.3, 1.0], random_state=0
             ).codelength
         ),
-        "layer_profile": lambda c: layer_profile(
-            probe, H, c(y), groups=c(groups), cv=2, n_bootstrap=20, random_state=0
-        ),
+        "layer_profile": lambda c: layer_profile(probe, H, c(y), groups=c(groups), cv=2),
         "ranker": lambda c: ProbelessRanker().fit(values, c(y)).scores_,
         "control task": lambda c: (
             ControlTaskClassifier(probe).fit(values, c(y), control_y=c(control)).predict(values)
@@ -265,7 +261,7 @@ def test_displays(H, words):
     curve = ablation_curve(
         probe, H, y, ranker=ProbelessRanker(), groups=words["text"], cv=2, n_draws=1, random_state=0
     )
-    profile = layer_profile(probe, H, y, groups=words["text"], cv=2, n_bootstrap=20, random_state=0)
+    profile = layer_profile(probe, H, y, groups=words["text"], cv=2)
     for display, frame in ((AblationCurveDisplay, curve), (LayerProfileDisplay, profile)):
         expected = display.from_frame(frame).frame
         for kind in COLUMNS:

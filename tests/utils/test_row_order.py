@@ -174,7 +174,7 @@ FUNCTIONS = {
         steps=[1],
         which="top",
     ),
-    "layer_profile": lambda y: layer_profile(PROBE, H, y, groups=WORDS["text"], n_bootstrap=10),
+    "layer_profile": lambda y: layer_profile(PROBE, H, y, groups=WORDS["text"]),
     "online_codelength": lambda y: online_codelength(
         PROBE, H, y, fractions=[0.5, 1.0], groups=WORDS["text"]
     ),
@@ -237,7 +237,7 @@ CHECKED = {
     ),
     "highlight": lambda rows, index: highlight(rows, H, "hidden.0.1"),
     "layer_profile, groups": lambda rows, index: layer_profile(
-        PROBE, H, Y.loc[H.index], groups=WORDS["text"].loc[index], n_bootstrap=10
+        PROBE, H, Y.loc[H.index], groups=WORDS["text"].loc[index]
     ),
     "leakage_report": lambda rows, index: leakage_report(
         WORDS, 2, y=Y.loc[index], groups=WORDS["text"]

@@ -62,17 +62,15 @@ CALLS = {
     "online_codelength": lambda: online_codelength(PROBE, X, y, fractions=[0.5, 1.0]),
     "baseline_table, no groups": lambda: baseline_table(WORDS, y, cv=3),
     "baseline_table, groups": lambda: baseline_table(WORDS, y, groups=GROUPS, cv=OTHER_WAY),
-    "layer_profile": lambda: layer_profile(
-        PROBE, X, y, n_layers=2, groups=GROUPS, cv=OTHER_WAY, n_bootstrap=9
-    ),
+    "layer_profile": lambda: layer_profile(PROBE, X, y, n_layers=2, groups=GROUPS, cv=OTHER_WAY),
     "layer_profile, in its fits": lambda: layer_profile(
-        TOO_STRONG, X, y, n_layers=1, groups=GROUPS, cv=2, n_bootstrap=9
+        TOO_STRONG, X, y, n_layers=1, groups=GROUPS, cv=2
     ),
     "svcca": lambda: svcca(X[:8], X[:8]),
     "pwcca": lambda: pwcca(X[:8], X[:8]),
     "top_words": lambda: top_words(WITH_CONSTANT, WORDS, min_count=1),
     "LayerProfileDisplay": lambda: LayerProfileDisplay.from_estimator(
-        PROBE, X, y, n_layers=2, groups=GROUPS, cv=OTHER_WAY, n_bootstrap=9
+        PROBE, X, y, n_layers=2, groups=GROUPS, cv=OTHER_WAY
     ),
     "ablation_curve": lambda: ablation_curve(PROBE, X, y, fractions=[0.5], n_draws=1, cv=2),
     "AblationCurveDisplay": lambda: AblationCurveDisplay.from_estimator(

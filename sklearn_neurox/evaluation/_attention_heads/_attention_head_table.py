@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Iterable
-from numbers import Integral, Real
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +12,12 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.evaluation._attention_heads._candidates import Candidates
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.utils._containers import read_frame, to_pandas
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
+from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._group_intervals import mean_interval
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._validation import (
     check_activations,
-    check_equal_lengths,
-    check_row_order,
 )
 
 _CALLER = "attention_head_table"
@@ -29,13 +28,10 @@ _COLUMNS = ["text", "start", "end", "other_start", "other_end", "is_arc", "dista
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "X": ["array-like"],
         "pairs": "no_validation",  # may be a table of any library
-        "groups": ["array-like", None],
-        "cv": ["cv_object"],
         "min_count": [Interval(Integral, 1, None, closed="left")],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
         "input_features": ["array-like", None],
     },
     prefer_skip_nested_validation=True,
@@ -57,14 +53,14 @@ def attention_head_table(
     words of the sentence. Its accuracy for a relation is the share of the words of this relation
     whose partner, such as their syntactic head, it picks [1]_. The best head is chosen on training
     texts and scored on the others, since the accuracy on the words that it was chosen on is too
-    high. Beside it stands the best fixed offset, such as "the next word", chosen in the same way.
+    high. The table also has the best fixed offset, such as "the next word", chosen in the same way.
 
     Parameters
     ----------
     X : array-like of shape (n_pairs, n_features)
         The attention weights of the pairs, from ``ActivationExtractor(...,
-        component="attention_weights")``. Any other scores of pairs will do, the greatest of which
-        picks the partner.
+        component="attention_weights")``. Other scores of pairs may be used as well; the greatest
+        score picks the partner.
 
     pairs : table of shape (n_pairs, n_columns)
         All pairs of words of every sentence, in both orders, as returned by ``pair_frame(words,
@@ -73,10 +69,11 @@ def attention_head_table(
 
     groups : array-like of shape (n_pairs,) or None, default=None
         The group of each pair. Groups stay in one fold and are treated as independent in the
-        intervals. None takes the texts.
+        intervals. None uses the texts.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        The folds, of the pairs. An int, or None for 5, gives that many folds of whole groups.
+        Cross-validation over the pairs. An int, or None for 5, sets the number of folds, which keep
+        groups whole.
 
     min_count : int, default=10
         Relations with fewer words are left out of the table.
@@ -88,7 +85,7 @@ def attention_head_table(
         Whether to also return the outcome of each word.
 
     input_features : array-like of str or None, default=None
-        The names of the columns. None takes those of a DataFrame, or ``x0``, ``x1``, ...
+        The names of the columns. None uses those of a DataFrame, or ``x0``, ``x1``, ...
 
     Returns
     -------
@@ -137,7 +134,7 @@ def attention_head_table(
     Notes
     -----
     If several candidates share the greatest weight, as in a decoder, where nothing attends to later
-    words, each counts as picked in equal parts. A word that has several partners in the same
+    words, each gets an equal share of the pick. A word that has several partners in the same
     relation, as for coreference, is right if one of them is picked. Of equally good columns, the
     first is chosen; of equally good offsets, the nearest. The interval is that of a mean over words
     in independent groups, on the logit scale. It takes the columns that the folds chose as given.
@@ -164,10 +161,7 @@ def attention_head_table(
     2      det             x0      1.00       2             1.00
     3    nsubj             x1      1.00       1             1.00
     """
-    X, pairs, groups = map(to_pandas, (X, pairs, groups))
-    check_equal_lengths(_CALLER, X=X, pairs=pairs, groups=groups)
-    for name, rows in (("X", X), ("groups", groups)):
-        check_row_order(pairs, rows, names=("pairs", name))
+    pairs, X, groups = matching_rows(_CALLER, pairs=pairs, X=X, groups=groups)
     pairs = read_frame(pairs, _COLUMNS, caller=_CALLER, name="pairs").reset_index(drop=True)
     weights, names = check_activations(X, input_features=input_features, caller=_CALLER)
     names = np.array([f"x{i}" for i in range(weights.shape[1])]) if names is None else names

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Baselines: what the words alone, an untrained model or shuffled labels give away."""
+"""Baselines: scores of the words alone, of an untrained model and of shuffled labels."""

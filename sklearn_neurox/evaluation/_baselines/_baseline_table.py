@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils._param_validation import HasMethods, Interval, validate_params
+from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.parallel import delayed
 
@@ -26,6 +25,7 @@ from sklearn_neurox.evaluation._baselines._type_baseline import (
 )
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._recorded_predictions import as_scorer
@@ -47,20 +47,12 @@ class _Contender(NamedTuple):
 
 @validate_params(
     {
-        "y": ["array-like"],
+        **CONSTRAINTS,
         "words": "no_validation",  # may be a table of any library
         "estimator": [HasMethods(["fit", "predict"]), None],
         "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"]), None],
         "X_untrained": ["array-like", HasMethods(["shape", "__getitem__"]), None],
         "baselines": ["array-like", None],
-        "groups": ["array-like", None],
-        "cv": ["cv_object"],
-        "scoring": [str, callable, None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )
@@ -153,7 +145,7 @@ def baseline_table(
         - ``"distance"``, only for pairs: a decision tree (at least 10 training pairs per leaf) on
           the distance between the words of a pair and on which of them is first. The distance is
           the column ``distance`` or, without it, that of the positions or else of the spans. For
-          pairs, the two rows before read the first word only;
+          pairs, ``"word type"`` and ``"characters"`` read only the first word;
         - ``"shuffled labels"``: the estimator with permuted training labels; a score above chance
           means that something leaks, such as neurons that were selected on test rows;
         - ``"untrained model"``: the estimator on the untrained model;
@@ -207,18 +199,9 @@ def baseline_table(
     2  characters   0.78  0.75  0.80
     """
     words, y, X, X_untrained, groups = map(to_pandas, (words, y, X, X_untrained, groups))
-    check_no_missing_labels(y)
-    inputs = {"words": words, "y": y, "X": X, "X_untrained": X_untrained, "groups": groups}
-    check_equal_lengths("baseline_table", **inputs)
-    for name, rows in (("words", words), ("X", X), ("X_untrained", X_untrained)):
-        check_row_order(rows, y, names=(name, "y"))
-    check_row_order(words, groups, names=("words", "groups"))
-    word_forms(words, caller="baseline_table")
+    _check_rows(words, y, X, X_untrained, groups)
     labels = column_or_1d(np.asarray(y))
-    if estimator is None:
-        classes = not type_of_target(labels).startswith("continuous")
-    else:
-        classes = is_classifier(estimator)
+    classes = _are_classes(labels) if estimator is None else is_classifier(estimator)
     contenders = _contenders(words, estimator, X, X_untrained, classes)
     contenders = _choose(contenders, baselines)
     folds = make_folds(cv, words, labels, groups, classes=classes, caller="baseline_table")
@@ -246,6 +229,20 @@ def baseline_table(
         for number, ((train, test), scored) in enumerate(zip(folds, of_folds, strict=True))
     ]
     return table, outcome_frame(parts, groups)
+
+
+def _check_rows(words, y, X, X_untrained, groups):
+    check_no_missing_labels(y)
+    rows = {"words": words, "y": y, "X": X, "X_untrained": X_untrained, "groups": groups}
+    check_equal_lengths("baseline_table", **rows)
+    for name in ("words", "X", "X_untrained"):
+        check_row_order(rows[name], y, names=(name, "y"))
+    check_row_order(words, groups, names=("words", "groups"))
+    word_forms(words, caller="baseline_table")
+
+
+def _are_classes(labels):
+    return not type_of_target(labels).startswith("continuous")
 
 
 def _row(of_folds, folds, codes, confidence):

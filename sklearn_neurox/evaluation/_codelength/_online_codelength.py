@@ -1,31 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
 from sklearn_neurox.evaluation._codelength._penalties import read_penalties, tuned
 from sklearn_neurox.evaluation._fits import run_fits
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.evaluation._label_costs import (
     check_has_probabilities,
     label_costs,
     labeled_rows,
 )
-from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts
 from sklearn_neurox.utils._group_intervals import mean_interval
 from sklearn_neurox.utils._labels import check_groups
 from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame
-from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.utils._warn_user import warn_user
 
 # The fractions used in the paper.
@@ -45,21 +44,14 @@ class _Sent(NamedTuple):
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "estimator": [HasMethods(["fit"])],
-        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
-        "y": ["array-like"],
         "fractions": [*COUNT_CONSTRAINTS[:2], "array-like"],
-        "groups": ["array-like", None],
         "classes": ["array-like", None],
         "alpha": [StrOptions({"auto"}), "array-like", None],
         "shuffle": ["boolean"],
         "decompose": ["boolean"],
         "units": [StrOptions({"bits", "voita2020"})],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )
@@ -231,10 +223,7 @@ def online_codelength(
     2000.0 False True
     """
     check_has_probabilities(estimator, "online_codelength")
-    X, y, groups = map(to_pandas, (X, y, groups))
-    check_consistent_length(X, y, groups)
-    check_row_order(X, y)
-    check_row_order(X, groups, names=("X", "groups"))
+    X, y, groups = matching_rows("online_codelength", X=X, y=y, groups=groups)
     check_groups(groups, "online_codelength")
     rows = labeled_rows(X, y, classes, groups, caller="online_codelength")
     n_encoded = _check_fractions(fractions, len(rows.y))

@@ -49,9 +49,8 @@ def control_heads(
     Returns
     -------
     control_head : Series of shape (n_words,)
-        The heads, named ``"control_head"``, with the index of `words`. They are numbers of words in
-        their sentence, from 1, like those in a column ``head`` of `read_conllu`. There are no
-        roots.
+        The heads, named ``"control_head"``, with the index of `words`. Each is the number of a word
+        in the sentence, from 1, as in the column ``head`` of `read_conllu`. No word is a root.
 
     Raises
     ------
@@ -111,7 +110,7 @@ def _positions(position, caller):
 
 
 def _check_whole(words, codes, position, n_words, sentence):
-    """Check that the words are whole sentences, as far as positions and texts show it."""
+    """Check that the words are whole sentences, as far as positions and texts show."""
     order = np.lexsort((position, codes))
     starts = np.cumsum(n_words) - n_words
     wrong = position[order] != np.arange(len(order)) - starts[codes[order]]

@@ -95,9 +95,9 @@ def control_labels(
 
     Notes
     -----
-    A subset of the rows has different label frequencies in `y`, and maybe fewer classes, so a few
-    types get a different label than they do among all rows. To avoid this, draw the control for all
-    rows and select rows afterwards, or pass the distribution. A label changes only if the
+    A subset of the rows has different label frequencies in `y`, and possibly fewer classes, so a
+    few types get a different label than they do among all rows. To avoid this, draw the control for
+    all rows and select rows afterwards, or pass the distribution. A label changes only if the
     distribution does: type :math:`t` gets the label :math:`\arg\min_l -\log(u_{tl}) / p_l`, where
     :math:`u_{tl}` in (0, 1) is derived from the hashes of type and label, and :math:`p_l` is the
     probability of the label. Each label therefore wins with its probability [2]_.

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.parallel import delayed
 
@@ -15,27 +14,19 @@ from sklearn_neurox.evaluation._controls._control_labels import control_labels
 from sklearn_neurox.evaluation._controls._control_task_classifier import check_both_labels
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._scored_rows import group_codes, interval_of, outcome_frame, score_rows
 from sklearn_neurox.utils._unique_in_order import unique_in_order
-from sklearn_neurox.utils._validation import check_row_order
 
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "estimator": [HasMethods(["fit", "predict"])],
-        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
-        "y": ["array-like"],
         "control_y": ["array-like", None],
         "types": ["array-like", None],
         "n_draws": [Interval(Integral, 1, None, closed="left")],
-        "scoring": [str, callable, None],
-        "cv": ["cv_object"],
-        "groups": ["array-like", None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
         "random_state": [Interval(Integral, 0, 2**32 - 1, closed="both")],
     },
     prefer_skip_nested_validation=False,
@@ -114,8 +105,8 @@ def selectivity_score(
         Whether to show a progress bar over fits.
 
     random_state : int, default=0
-        Seed of the first control task, if ``control_y`` is None; the others have the next ones. The
-        labels are those of ``control_labels(types, y, random_state=...)``.
+        Seed of the first control task, if ``control_y`` is None; the others use the integers after
+        it. The labels are those of ``control_labels(types, y, random_state=...)``.
 
     Returns
     -------
@@ -157,7 +148,7 @@ def selectivity_score(
     --------
     control_labels : Draw the control labels.
     ControlTaskClassifier : Do the same inside a search.
-    online_codelength : Measure the effort of the probe by a description length.
+    online_codelength : Measure the effort of a probe as a description length.
 
     References
     ----------
@@ -180,10 +171,8 @@ def selectivity_score(
     0   1.0      0.7          0.3  0.3   0.3      1.0
     1   1.0      0.7          0.3  0.3   0.4      1.0
     """
-    X, y, control_y, types, groups = map(to_pandas, (X, y, control_y, types, groups))
-    check_consistent_length(X, types, groups)
-    check_row_order(X, types, names=("X", "types"))
-    check_row_order(X, groups, names=("X", "groups"))
+    X, types, groups = matching_rows("selectivity_score", X=X, types=types, groups=groups)
+    y, control_y = map(to_pandas, (y, control_y))
     controls = _controls(y, control_y, types, n_draws, random_state)
     for control in controls:
         check_both_labels(X, y, control)
@@ -199,14 +188,12 @@ def selectivity_score(
     size = 1 + len(controls)
     measured = [measured[start : start + size] for start in range(0, len(measured), size)]
     outcomes = [_outcomes(own) for own in measured]
-    table = pd.DataFrame(
-        [
-            _row(number, own, of_fold, codes, test, confidence)
-            for number, (own, of_fold, (_, test)) in enumerate(
-                zip(measured, outcomes, folds, strict=True)
-            )
-        ]
-    )
+    rows = [
+        _row(own, of_fold, codes, test, confidence)
+        for own, of_fold, (_, test) in zip(measured, outcomes, folds, strict=True)
+    ]
+    table = pd.DataFrame(rows)
+    table.insert(0, "fold", np.arange(len(folds)))
     if of_types is not None:
         limits = [_mean_limits(of_types, controls, train, test) for train, test in folds]
         table["seen"], table["ceiling"] = np.transpose(limits)
@@ -255,7 +242,7 @@ def _outcomes(measured):
     return {"task": task, "control": control, "outcome": task - control}
 
 
-def _row(number, measured, outcomes, codes, test, confidence):
+def _row(measured, outcomes, codes, test, confidence):
     task, *controls = (scored.score for scored in measured)
     # A difference of two shares is between -1 and 1.
     low, high = interval_of(
@@ -265,7 +252,7 @@ def _row(number, measured, outcomes, codes, test, confidence):
         confidence=confidence,
     )
     control = np.mean(controls) if len(controls) > 1 else controls[0]
-    row = {"fold": number, "task": task, "control": control, "selectivity": task - control}
+    row = {"task": task, "control": control, "selectivity": task - control}
     row |= {"low": low, "high": high}
     return row | ({"control_std": np.std(controls, ddof=1)} if len(controls) > 1 else {})
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Iterable
-from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -8,23 +7,21 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import HasMethods, Interval, validate_params
+from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._fits import run_fits
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.evaluation._label_costs import (
     check_has_probabilities,
     label_costs,
     labeled_rows,
 )
-from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._group_intervals import mean_interval
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
 from sklearn_neurox.utils._validation import (
     check_activations,
-    check_row_order,
     is_word_frame,
 )
 
@@ -33,17 +30,10 @@ _CALLER = "v_information"
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "estimator": [HasMethods(["fit"])],
-        "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
-        "y": ["array-like"],
         "baseline": ["array-like", "sparse matrix", None],
-        "cv": ["cv_object"],
-        "groups": ["array-like", None],
         "classes": ["array-like", None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
     },
     prefer_skip_nested_validation=False,
 )
@@ -145,18 +135,18 @@ def v_information(
 
     See Also
     --------
-    online_codelength : Also count the words that a probe needs to learn the labels.
+    online_codelength : Also measure how many words a probe needs to learn the labels.
     compare : Compare the pointwise information of two layers, with a p-value.
 
     Notes
     -----
-    All bits are those of held-out words. A word whose true label the probe finds less likely than
-    the baseline does has negative pointwise information, and so has a whole representation from
-    which the probe only learns noise: negative estimates are not clipped, because clipping would
-    bias the mean of many. A negative estimate says that this probe, fitted to so many words, cannot
-    use the activations. Since the infimum over the family is estimated by the probes that were
-    fitted, it depends on their penalty and on the number of words, and so is comparable only
-    between fits to the same words.
+    All bits are those of held-out words. The pointwise information of a word is negative if the
+    probe predicts its label with a lower probability than the baseline does. The whole estimate is
+    negative if the probe learns only noise. Negative estimates are not clipped, because clipping
+    would bias the mean of many estimates. A negative estimate says that this probe, fitted to so
+    many words, cannot use the activations. Since the infimum over the family is estimated by the
+    probes that were fitted, it depends on their penalty and on the number of words, and so is
+    comparable only between fits to the same words.
 
     An escape probability is kept for classes that do not occur among the training rows, as in
     `online_codelength`, and no label costs more than 52 bits.
@@ -196,10 +186,7 @@ def v_information(
     0            1.0            1.0   0.0
     """
     check_has_probabilities(estimator, _CALLER)
-    X, y, baseline, groups = map(to_pandas, (X, y, baseline, groups))
-    check_consistent_length(X, y, baseline, groups)
-    for name, values in (("y", y), ("baseline", baseline), ("groups", groups)):
-        check_row_order(X, values, names=("X", name))
+    X, y, baseline, groups = matching_rows(_CALLER, X=X, y=y, baseline=baseline, groups=groups)
     check_groups(groups, _CALLER)
     if groups is not None:
         check_no_missing_groups(groups, _CALLER)

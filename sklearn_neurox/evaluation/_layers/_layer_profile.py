@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._compare import fold_inflation
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.evaluation._layers._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._layers._layers_in_turn import (
     LayersInTurn,
@@ -22,34 +23,25 @@ from sklearn_neurox.evaluation._layers._layers_in_turn import (
     split_pipeline,
 )
 from sklearn_neurox.evaluation._layers._paired_tests import compare_pairs
-from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._outcomes import metric_scale
 from sklearn_neurox.utils._recorded_predictions import as_scorer
 from sklearn_neurox.utils._scored_rows import interval_of, outcome_frame
 from sklearn_neurox.utils._tqdm import counted, progress_bar
-from sklearn_neurox.utils._validation import check_equal_lengths, check_row_order, is_word_frame
+from sklearn_neurox.utils._validation import is_word_frame
 from sklearn_neurox.utils._warn_user import warn_user
 
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "estimator": [HasMethods(["fit", "predict"])],
         "X": "no_validation",  # may be a table of any library
-        "y": ["array-like"],
         "groups": ["array-like"],
         "features": [HasMethods(["fit_transform", "transform"]), None],
         "input_features": ["array-like", None],
         "n_layers": [Interval(Integral, 1, None, closed="left"), None],
-        "cv": ["cv_object"],
-        "scoring": [str, callable, None],
-        "n_bootstrap": [Interval(Integral, 2, None, closed="left"), None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
         "return_pairs": ["boolean"],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )
@@ -64,13 +56,11 @@ def layer_profile(
     n_layers: int | None = None,
     cv: int | Iterable | BaseCrossValidator | None = None,
     scoring: str | Callable | None = None,
-    n_bootstrap: int | None = None,
     confidence: float = 0.95,
     return_pairs: bool = False,
     return_words: bool = False,
     n_jobs: int | None = None,
     verbose: bool | int = False,
-    random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame | tuple[pd.DataFrame, ...]:
     r"""Score a probe on each layer, with confidence intervals and paired tests between layers.
 
@@ -118,9 +108,6 @@ def layer_profile(
         Scorer that uses only the predictions of the estimator. None uses accuracy for classifiers
         and :math:`R^2` for regressors.
 
-    n_bootstrap : int or None, default=None
-        Ignored: intervals do not need resamples. Accepted so that earlier calls still work.
-
     confidence : float, default=0.95
         Confidence level of each interval, in (0, 1).
 
@@ -131,16 +118,13 @@ def layer_profile(
         Whether to also return the outcome of each word.
 
     n_jobs : int or None, default=None
-        Number of layers to process in parallel: fits in threads, intervals in processes, both on
-        the workers of a cluster in a `joblib.parallel_config` that names one. Does not change the
+        Number of layers to process in parallel: fits in threads, intervals in processes; within a
+        `joblib.parallel_config` that names a cluster, both run on its workers. Does not change the
         results.
 
     verbose : bool or int, default=False
         Whether to show a progress bar, with one step per layer and fold, and one per layer for the
         interval.
-
-    random_state : int, RandomState instance or None, default=None
-        Ignored: nothing is drawn at random. Accepted so that earlier calls still work.
 
     Returns
     -------
@@ -190,17 +174,18 @@ def layer_profile(
     -----
     An interval shows how the score would vary with other test sentences for the fitted probes; it
     does not include the variation from other training sentences. See `interval_table` for its
-    formula. For metrics that are no means over words, such as F1 or the Matthews correlation, it is
-    that of the delta method [1]_: the outcome of a word is the score plus the number of words times
-    the derivative of the score in the weight of the word. Metrics that depend on more than the
-    predicted labels, such as areas under curves, are scored without one group at a time instead.
+    formula. For metrics that are not means over words, such as F1 or the Matthews correlation, it
+    uses the delta method [1]_: the outcome of a word is the score plus the number of words times
+    the derivative of the score with respect to the weight of the word. For metrics that depend on
+    more than the predicted labels, such as areas under curves, it leaves out one group at a time
+    instead.
 
     The p-value of a pair is that of `compare`, corrected with Holm's method [2]_. With several
-    folds, its variance is multiplied by one plus the ratio of test to training words. Pairing the
+    folds, the variance is multiplied by one plus the ratio of test to training words. Pairing the
     two systems on one test set is recommended in [3]_.
 
     With an extractor that has a cache, one layer at a time (``n_jobs`` of them in parallel) is read
-    from the cache, probed and forgotten, so the memory needed is that of one layer: a model of 33
+    from the cache, probed and discarded, so the memory needed is that of one layer: a model of 33
     layers takes a thirty-third of its whole matrix. The cache is filled first, in one pass. Without
     a cache, one pass reads all layers into one matrix. The results are the same.
 
@@ -233,12 +218,11 @@ def layer_profile(
     1      1   0.93  0.91  0.95      NaN
     2      2   0.52  0.46  0.57      0.0
     """
-    X, labels, groups = _read_rows(X, y, groups)
+    X, y, groups = matching_rows("layer_profile", X=X, y=y, groups=groups)
     estimator, features = split_pipeline(estimator, features)
-    _check_features(estimator, X, features)
     classes = is_classifier(estimator)
-    if classes:
-        check_classification_targets(labels)
+    labels = _check_labels(y, classes)
+    _check_features(estimator, X, features)
     scorer = as_scorer(estimator, scoring)
     folds = make_folds(cv, X, labels, groups, classes=classes, caller="layer_profile")
     kind = HeldOutBlocks
@@ -247,15 +231,8 @@ def layer_profile(
             kind = LayersInTurn
         else:
             (X, input_features), features = read_at_once(features, X, labels), None
-    held_out = kind(
-        estimator,
-        features=features,
-        input_features=input_features,
-        n_layers=n_layers,
-        scorer=scorer,
-        n_jobs=n_jobs,
-        caller="layer_profile",
-    )
+    columns = {"features": features, "input_features": input_features, "n_layers": n_layers}
+    held_out = kind(estimator, **columns, scorer=scorer, n_jobs=n_jobs, caller="layer_profile")
     # The number of layers is only known after extracting the first fold.
     with progress_bar(None, verbose, desc="probing", unit="layer") as bar:
         predictions = held_out.predict(X, labels, groups, folds, bar)
@@ -264,11 +241,9 @@ def layer_profile(
         scores = np.array([of_layer.score() for of_layer in predictions])
         outcomes = _outcomes(predictions, scores, held_out.blocks["name"], n_jobs, bar)
     names = held_out.blocks["name"]
-    scale = metric_scale(scorer)
-    bounds = [interval_of(own, codes, scale=scale, confidence=confidence) for own in outcomes.T]
-    low, high = np.transpose(bounds)
-    profile = held_out.blocks.assign(score=scores, low=low, high=high)
     pairs = _pairs(names, outcomes, codes, folds, confidence)
+    low, high = _bounds(outcomes, codes, metric_scale(scorer), confidence)
+    profile = held_out.blocks.assign(score=scores, low=low, high=high)
     profile = profile.join(_from_best(pairs, names, scores))
     profile = profile.assign(n_words=len(codes), n_groups=len(np.unique(codes)))
     results = [profile, pairs] if return_pairs else [profile]
@@ -277,14 +252,12 @@ def layer_profile(
     return tuple(results) if len(results) > 1 else profile
 
 
-def _read_rows(X, y, groups):
-    """Convert tables of other libraries, and check that the rows belong together."""
-    X, y, groups = map(to_pandas, (X, y, groups))
+def _check_labels(y, classes):
     check_no_missing_labels(y)
-    check_equal_lengths("layer_profile", X=X, y=y, groups=groups)
-    check_row_order(X, y)
-    check_row_order(X, groups, names=("X", "groups"))
-    return X, column_or_1d(np.asarray(y)), groups
+    labels = column_or_1d(np.asarray(y))
+    if classes:
+        check_classification_targets(labels)
+    return labels
 
 
 def _check_features(estimator, X, features):
@@ -329,6 +302,12 @@ def _outcomes(predictions, scores, names, n_jobs, bar):
             "that occur in a single group."
         )
     return outcomes
+
+
+def _bounds(outcomes, codes, scale, confidence):
+    """Return the bounds of the interval of each layer."""
+    bounds = [interval_of(own, codes, scale=scale, confidence=confidence) for own in outcomes.T]
+    return np.transpose(bounds)
 
 
 def _pairs(names, outcomes, codes, folds, confidence):

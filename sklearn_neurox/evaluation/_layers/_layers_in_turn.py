@@ -13,7 +13,7 @@ from sklearn_neurox.utils._validation import check_activations
 
 
 class LayersInTurn(HeldOutBlocks):
-    """Does as HeldOutBlocks, with the matrix of one layer in memory at a time.
+    """HeldOutBlocks that keeps the matrix of only one layer in memory at a time.
 
     ``features`` is a Pipeline for which `reads_layers` is true, and whose extractor has a cache.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -9,34 +9,28 @@ from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._fits import run_fits
 from sklearn_neurox.evaluation._folds import make_folds
+from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.probes import LowRankProbeClassifier
-from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_labels
-from sklearn_neurox.utils._validation import check_activations, check_row_order
+from sklearn_neurox.utils._validation import check_activations
 
 _CALLER = "pareto_curve"
 
 
 @validate_params(
     {
+        **CONSTRAINTS,
         "X": ["array-like", "sparse matrix"],
-        "y": ["array-like"],
         "alphas": [Interval(Real, 0, None, closed="neither"), "array-like"],
         "estimator": [LowRankProbeClassifier, None],
         "complexity": [StrOptions({"nuclear_norm", "rank"})],
-        "scoring": [str, callable, None],
-        "cv": ["cv_object"],
-        "groups": ["array-like", None],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
     },
     prefer_skip_nested_validation=False,
 )
@@ -55,8 +49,8 @@ def pareto_curve(
 ) -> pd.DataFrame:
     """Score low-rank probes by their complexity: Pareto probing.
 
-    A more complex probe reaches a higher accuracy, up to a point, on nearly any representation. A
-    good representation needs little complexity for it [1]_. In each fold, one
+    On nearly any representation, more complex probes reach higher accuracies, up to a point. On a
+    good representation, simple probes already reach them [1]_. In each fold, one
     `LowRankProbeClassifier` per penalty is fitted to the training rows, and scored on the test
     rows.
 
@@ -99,9 +93,9 @@ def pareto_curve(
     curve : DataFrame of shape (n_folds * (n_alphas + 1), 6)
         One row per fold and penalty, from the largest penalty to the smallest, with the columns
         ``fold``, ``alpha``, ``rank``, ``nuclear_norm``, ``score`` and ``is_efficient``: whether no
-        other probe of the fold has at most this complexity and at least this score, one of them
-        strictly. The first row of a fold, with an infinite ``alpha``, predicts the label
-        frequencies, without complexity.
+        other probe of the fold dominates it, that is, has at most its complexity and at least its
+        score, and differs in one of the two. The first row of a fold, with an infinite ``alpha``,
+        is a probe of complexity 0, which predicts the label frequencies.
 
     Raises
     ------
@@ -147,13 +141,10 @@ def pareto_curve(
     >>> round(pareto_hypervolume(curve["rank"], curve["score"], max_complexity=3), 2)
     0.65
     """
-    X, y, groups = map(to_pandas, (X, y, groups))
+    X, y, groups = matching_rows(_CALLER, X=X, y=y, groups=groups)
     check_no_missing_labels(y)
-    check_row_order(X, y)
-    check_row_order(X, groups, names=("X", "groups"))
     check_groups(groups, _CALLER)
     matrix, _ = check_activations(X, caller=_CALLER, accept_sparse="csr")
-    check_consistent_length(matrix, y, groups)
     check_classification_targets(y)
     labels = np.asarray(y)
     probe = clone(estimator or LowRankProbeClassifier()).set_params(warm_start=True)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scores of distances between words that should be those of a tree."""
+"""Scores of predicted tree distances between words."""

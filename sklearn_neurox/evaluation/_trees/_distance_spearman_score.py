@@ -27,7 +27,7 @@ def distance_spearman_score(
     lengths: tuple[int, int] = (5, 50),
     by_tree: bool = False,
 ) -> float | pd.DataFrame:
-    """Compute the Spearman correlation of predicted and true distances, averaged as in the paper.
+    """Compute the Spearman correlation of predicted and true distances, averaged over lengths.
 
     For each word, the predicted distances to all words of its sentence are correlated with the true
     ones. The correlations are averaged over the words of all sentences of the same length, then

@@ -73,11 +73,11 @@ def uuas_score(
     Notes
     -----
     If both orders of a pair are given, their predictions are averaged. Equal distances are ordered
-    by the position of the first word, then of the second word; with equal distances everywhere,
-    the predicted tree attaches all words to the first one. A word whose only arcs lead to ignored
-    words has no true arc, but is part of the predicted tree. The authors of [1]_ attach such a word
-    to its nearest neighbor in the true tree instead; in Universal Dependencies, where nothing
-    attaches to punctuation, both are the same.
+    by the position of the first word, then of the second word; with equal distances everywhere, the
+    predicted tree attaches all words to the first one. A word whose only arcs lead to ignored words
+    has no true arc, but is part of the predicted tree. The authors of [1]_ attach such a word to
+    its nearest neighbor in the true tree instead; in Universal Dependencies, where nothing attaches
+    to punctuation, the two rules agree.
 
     References
     ----------

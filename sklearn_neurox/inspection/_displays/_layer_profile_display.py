@@ -299,7 +299,7 @@ class LayerProfileDisplay:
 
         **profile_params : dict
             The other parameters of `sklearn_neurox.evaluation.layer_profile`, such as
-            ``features``, ``n_layers``, ``cv``, ``scoring``, ``n_jobs`` and ``random_state``.
+            ``features``, ``n_layers``, ``cv``, ``scoring`` and ``n_jobs``.
 
         Returns
         -------

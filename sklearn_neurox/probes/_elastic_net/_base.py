@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The part that elastic-net classifiers and regressors share."""
+"""Code shared by the elastic-net classifiers and regressors."""
 
+from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -14,11 +17,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn_neurox.probes._elastic_net._epoch_callbacks import EpochWatch
 from sklearn_neurox.probes._elastic_net._free_shifts import has_free_shift
 from sklearn_neurox.probes._elastic_net._linear_probe import LinearProbeMixin
+from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._warn_user import warn_user
 
 
-class BaseElasticNetProbe(LinearProbeMixin, CallbackSupportMixin, BaseEstimator):
+class BaseElasticNetProbe(LinearProbeMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """Base class for linear probes with an elastic-net penalty."""
 
     _parameter_constraints: dict = {
@@ -34,8 +38,41 @@ class BaseElasticNetProbe(LinearProbeMixin, CallbackSupportMixin, BaseEstimator)
         "random_state": ["random_state"],
     }
 
-    def _fit(self, X, targets, data):
-        """Solve the problem on all the data and notify callbacks."""
+    @abstractmethod
+    def _read(self, X, y, sample_weight, *, min_samples=1):
+        """Return valid data, weights, and a function that encodes the targets of some rows."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
+    @without_autocast()
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the probe.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Activations, of float16, float32 or float64; never modified.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The labels, of shape (n_samples,), for a classifier; the targets for a regressor.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights: a sample of weight 2 counts as two samples.
+
+        Returns
+        -------
+        self : object
+            The fitted probe.
+
+        Raises
+        ------
+        ValueError
+            If X or a target is NaN or infinite, a label is missing, there are fewer than two
+            classes, or a weight is negative.
+        """
+        X, y, weight, encode = self._read(X, y, sample_weight)
+        targets = encode(weight)
+        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
         context = self._init_callback_context(max_subtasks=self.max_iter)
         context.call_on_fit_task_begin(estimator=self, **data)
         random_state = check_random_state(self.random_state)

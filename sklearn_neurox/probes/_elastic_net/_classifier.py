@@ -2,7 +2,6 @@
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
-from sklearn.callback import with_callbacks
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
@@ -12,8 +11,6 @@ from sklearn_neurox.probes._elastic_net._stream import extend_stream
 from sklearn_neurox.probes._elastic_net._targets import (
     ClassTargets,
     check_class_weight,
-    class_targets,
-    mean_one_weight,
 )
 from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._labels import encode_known
@@ -42,7 +39,7 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
 
     l1_ratio : float, default=0.5
         Share of the l1 term in the penalty: 1 for the lasso, 0 for ridge. With 1 and an even number
-        of classes from four on, several solutions may be equally good; a warning says so.
+        of classes, four or more, the solution may not be unique; a warning is issued if it is not.
 
     standardize : bool, default=False
         If True, the penalty acts on the coefficients of the standardized columns (centered and
@@ -188,46 +185,6 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    @with_callbacks
-    @without_autocast()
-    def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> "ElasticNetProbeClassifier":
-        """Fit the probe.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Activations, of float16, float32 or float64; never modified.
-
-        y : array-like of shape (n_samples,)
-            Labels.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights: a sample of weight 2 counts as two samples.
-
-        Returns
-        -------
-        self : ElasticNetProbeClassifier
-            The fitted probe.
-
-        Raises
-        ------
-        ValueError
-            If X contains NaN or infinity, y has missing labels or fewer than two classes, or a
-            weight is negative.
-        """
-        X, y, codes = self._check_labels(X, y)
-        targets = class_targets(
-            codes,
-            self.classes_,
-            class_weight=self.class_weight,
-            sample_weight=mean_one_weight(sample_weight, X),
-        )
-        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        return self._fit(X, targets, data)
 
     @_fit_context(prefer_skip_nested_validation=True)
     @without_autocast()

@@ -3,20 +3,12 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context
-from sklearn.callback import with_callbacks
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils._param_validation import StrOptions
 
 from sklearn_neurox.probes._elastic_net._classifier import ElasticNetProbeClassifier
 from sklearn_neurox.probes._elastic_net._path import BaseElasticNetPath
 from sklearn_neurox.probes._elastic_net._probe_classifier import ProbeClassifierMixin
-from sklearn_neurox.probes._elastic_net._targets import (
-    class_targets,
-    mean_one_weight,
-    scaled_weight,
-)
-from sklearn_neurox.utils._autocast import without_autocast
 
 
 class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
@@ -191,55 +183,6 @@ class ElasticNetProbeClassifierCV(ProbeClassifierMixin, BaseElasticNetPath):
         self.n_jobs = n_jobs
         self.device = device
         self.random_state = random_state
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    @with_callbacks
-    @without_autocast()
-    def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-    ) -> "ElasticNetProbeClassifierCV":
-        """Choose the penalty and fit the probe with it.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Activations, of float16, float32 or float64; never modified.
-
-        y : array-like of shape (n_samples,)
-            Labels.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights, used in every fit and every score.
-
-        groups : array-like of shape (n_samples,), default=None
-            Group labels, such as ``words["text"]``; no group is split between two folds.
-
-        Returns
-        -------
-        self : ElasticNetProbeClassifierCV
-            The fitted probe.
-
-        Raises
-        ------
-        ValueError
-            If X contains NaN or infinity, y has missing labels or fewer than two classes, a
-            weight is negative, or the scorer does not return a finite number.
-        """
-        X, y, _ = self._check_labels(X, y)
-        return self._search(X, y, mean_one_weight(sample_weight, X), groups)
-
-    def _targets(self, y, weight, rows=slice(None), where=""):
-        return class_targets(
-            np.searchsorted(self.classes_, y[rows]),
-            self.classes_,
-            class_weight=self.class_weight,
-            sample_weight=None if weight is None else scaled_weight(weight[rows]),
-            where=where,
-        )
 
     def _plain(self, attributes):
         probe = ElasticNetProbeClassifier()

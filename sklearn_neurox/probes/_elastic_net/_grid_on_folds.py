@@ -24,15 +24,16 @@ class Fold:
 class GridOnFolds:
     """Fit and score every penalty of a grid on folds, each fit starting from the previous one.
 
-    ``owner`` is the CV probe, whose options the fits use; ``alphas`` has shape
-    (n_l1_ratios, n_alphas), largest first.
+    ``owner`` is the CV probe, whose options the fits use; ``encode`` encodes the targets of given
+    rows; ``alphas`` has shape (n_l1_ratios, n_alphas), largest first.
     """
 
-    def __init__(self, owner, X, y, weight, l1_ratios, alphas, scorer):
+    def __init__(self, owner, X, y, weight, encode, l1_ratios, alphas, scorer):
         self.owner = owner
         self.X = X
         self.y = y
         self.weight = weight
+        self.encode = encode
         self.l1_ratios = l1_ratios
         self.alphas = alphas
         self.scorer = scorer
@@ -43,7 +44,7 @@ class GridOnFolds:
 
     def _describe(self, number, train, test, context):
         train, test = np.sort(_indices(train)), _as_slice(_indices(test))
-        targets = self.owner._targets(self.y, self.weight, train, where=f" of fold {number}")
+        targets = self.encode(self.weight, train, where=f" of fold {number}")
         own = context.subcontext(task_name="fold", task_id=number)
         return Fold(number, train, test, targets, own)
 
@@ -96,7 +97,7 @@ class GridOnFolds:
         weight = np.bincount(fold.train, minlength=self.X.shape[0]).astype(np.float64)
         if self.weight is not None:
             weight *= self.weight
-        return self.owner._targets(self.y, weight / weight.mean())
+        return self.encode(weight / weight.mean())
 
     def _probe(self, fold, coef, intercept):
         attributes = fold.targets.attributes(coef, intercept)

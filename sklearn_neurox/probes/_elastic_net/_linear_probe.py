@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What linear probes share, whatever their penalty and their target."""
+"""Code shared by the linear probes."""
 
 import numpy as np
 from scipy.sparse import issparse
@@ -10,7 +10,7 @@ from sklearn_neurox.utils._validation import check_matrix
 
 
 class LinearProbeMixin:
-    """Mixin for probes with ``coef_`` and ``intercept_`` that a certified solver finds."""
+    """Mixin for probes whose ``coef_`` and ``intercept_`` are found by a certified solver."""
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

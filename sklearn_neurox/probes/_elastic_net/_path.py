@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The search over a grid of penalties that the CV probes share."""
 
-from abc import ABCMeta, abstractmethod
+from abc import abstractmethod
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
+from sklearn.base import _fit_context
+from sklearn.callback import with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import check_consistent_length, check_random_state
@@ -14,6 +18,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_neurox.probes._elastic_net._base import BaseElasticNetProbe
 from sklearn_neurox.probes._elastic_net._grid_on_folds import GridOnFolds
+from sklearn_neurox.probes._elastic_net._targets import scaled_weight
+from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._folds import make_splitter
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -24,7 +30,7 @@ _LEAST_L1_RATIO = 1e-3
 _FEWEST_SAMPLES = 2048
 
 
-class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
+class BaseElasticNetPath(BaseElasticNetProbe):
     """Base class for probes that choose ``alpha`` and ``l1_ratio`` by cross-validation."""
 
     _parameter_constraints: dict = {
@@ -40,29 +46,75 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
     del _parameter_constraints["alpha"], _parameter_constraints["warm_start"]
 
     @abstractmethod
-    def _targets(self, y, weight, rows=slice(None), where=""):
-        """Encode the targets of the given rows."""
-
-    @abstractmethod
     def _plain(self, attributes):
         """Make a fitted probe with the given attributes, for scoring."""
 
-    def _search(self, X, y, sample_weight, groups):
-        """Score the grid on every fold, choose a penalty, and fit it on all the data."""
+    @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
+    @without_autocast()
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Choose the penalty by cross-validation, and fit the probe with it on all the data.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Activations, of float16, float32 or float64; never modified.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The labels, of shape (n_samples,), for a classifier; the targets for a regressor.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights, used in every fit and every score.
+
+        groups : array-like of shape (n_samples,), default=None
+            Group labels, such as ``words["text"]``; no group is split between two folds.
+
+        Returns
+        -------
+        self : object
+            The fitted probe.
+
+        Raises
+        ------
+        ValueError
+            If X or a target is NaN or infinite, a label is missing, there are fewer than two
+            classes, a weight is negative, or the scorer does not return a finite number.
+        """
+        X, y, weight, encode = self._read(X, y, sample_weight, min_samples=2)
+        weight = scaled_weight(weight)
         check_consistent_length(X, groups)
         l1_ratios = self._check_l1_ratios()
-        targets = self._targets(y, sample_weight)
+        targets = encode(weight)
         alphas = self._grid(X, targets, l1_ratios)
         scorer = check_scoring(self, self.scoring)
         caller = type(self).__name__
         folds = list(make_splitter(self.cv, groups, caller=caller).split(X, y, groups))
-        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight, "groups": groups}}
+        data = {"X": X, "y": y, "metadata": {"sample_weight": weight, "groups": groups}}
         context = self._init_callback_context(max_subtasks=len(folds), sequential_subtasks=False)
         context.call_on_fit_task_begin(estimator=self, **data)
         random_state = check_random_state(self.random_state)
-        grid = GridOnFolds(self, X, y, sample_weight, l1_ratios, alphas, scorer)
+        grid = GridOnFolds(self, X, y, weight, encode, l1_ratios, alphas, scorer)
         folds = grid.describe(folds, context)
-        groups = self._group(folds, X)
+        self.scores_, self.n_nonzero_ = self._score_grid(grid, folds, random_state)
+        self.alphas_ = alphas[0] if np.ndim(self.l1_ratio) == 0 else alphas
+        ratio, place = self._choose(self.scores_, self.n_nonzero_)
+        self.alpha_, self.l1_ratio_ = float(alphas[ratio, place]), float(l1_ratios[ratio])
+        chosen = {"alpha": self.alpha_, "l1_ratio": self.l1_ratio_}
+        problem = self._build_problem(X, targets, random_state).penalized(**chosen)
+        solution = self._solver(problem, random_state).solve()
+        self._set_solution(solution, problem, targets, **chosen)
+        self._notify_end(context, data)
+        return self
+
+    def _score_grid(self, grid, folds, random_state):
+        """Return the scores and the numbers of non-zero coefficients of all fits on all folds."""
+        groups = self._group(folds, grid.X)
         seeds = random_state.randint(_MAX_INT, size=len(groups))
         # Threads suffice and share X: the solvers release the GIL while they compute.
         found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
@@ -72,16 +124,7 @@ class BaseElasticNetPath(BaseElasticNetProbe, metaclass=ABCMeta):
         found = sorted((fold for group in found for fold in group), key=lambda fold: fold[0])
         _, scores, n_nonzero, has_converged = map(np.array, zip(*found, strict=True))
         self._report(scores, has_converged)
-        self.scores_, self.n_nonzero_ = scores, n_nonzero
-        self.alphas_ = alphas[0] if np.ndim(self.l1_ratio) == 0 else alphas
-        ratio, place = self._choose(scores, n_nonzero)
-        self.alpha_, self.l1_ratio_ = float(alphas[ratio, place]), float(l1_ratios[ratio])
-        chosen = {"alpha": self.alpha_, "l1_ratio": self.l1_ratio_}
-        problem = self._build_problem(X, targets, random_state).penalized(**chosen)
-        solution = self._solver(problem, random_state).solve()
-        self._set_solution(solution, problem, targets, **chosen)
-        self._notify_end(context, data)
-        return self
+        return scores, n_nonzero
 
     def _check_l1_ratios(self):
         ratios = np.atleast_1d(np.asarray(self.l1_ratio, dtype=np.float64))

@@ -7,8 +7,9 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_neurox.probes._elastic_net._targets import class_targets, scaled_weight
 from sklearn_neurox.utils._labels import encode_classes
-from sklearn_neurox.utils._validation import check_matrix
+from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
 class ProbeClassifierMixin(ClassifierMixin):
@@ -30,6 +31,21 @@ class ProbeClassifierMixin(ClassifierMixin):
             self.__dict__.pop("coef_", None)
         self.classes_ = classes
         return X, y, codes
+
+    def _read(self, X, y, sample_weight, *, min_samples=2):
+        """Return valid data, weights, and a function that encodes the targets of some rows."""
+        X, y, codes = self._check_labels(X, y)
+
+        def encode(weight, rows=slice(None), where=""):
+            return class_targets(
+                codes[rows],
+                self.classes_,
+                class_weight=self.class_weight,
+                sample_weight=scaled_weight(weight, rows),
+                where=where,
+            )
+
+        return X, y, check_weight(sample_weight, X), encode
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
         """Compute the score of every class.

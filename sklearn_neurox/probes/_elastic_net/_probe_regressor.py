@@ -5,7 +5,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from sklearn_neurox.utils._validation import check_matrix
+from sklearn_neurox.probes._elastic_net._targets import center_of, number_targets, scaled_weight
+from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
 class ProbeRegressorMixin(MultiOutputMixin, RegressorMixin):
@@ -23,6 +24,18 @@ class ProbeRegressorMixin(MultiOutputMixin, RegressorMixin):
                 f"{type(self).__name__} predicts numbers, but y contains other values ({error}). "
                 "For labels, use ElasticNetProbeClassifier."
             ) from error
+
+    def _read(self, X, y, sample_weight, *, min_samples=1):
+        """Return valid data, weights, and a function that encodes the targets of some rows."""
+        X, y = self._check_numbers(X, y, accept_sparse="csr", ensure_min_samples=min_samples)
+        weight = check_weight(sample_weight, X)
+        # Folds may be solved together, so they must share one center.
+        center = center_of(y, scaled_weight(weight), fit_intercept=self.fit_intercept)
+
+        def encode(weight, rows=slice(None), where=""):
+            return number_targets(y[rows], scaled_weight(weight, rows), center)
+
+        return X, y, weight, encode
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the target of every row.

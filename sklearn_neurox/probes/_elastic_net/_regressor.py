@@ -2,12 +2,11 @@
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
-from sklearn.callback import with_callbacks
 
 from sklearn_neurox.probes._elastic_net._base import BaseElasticNetProbe
 from sklearn_neurox.probes._elastic_net._probe_regressor import ProbeRegressorMixin
 from sklearn_neurox.probes._elastic_net._stream import extend_stream
-from sklearn_neurox.probes._elastic_net._targets import center_of, mean_one_weight, number_targets
+from sklearn_neurox.probes._elastic_net._targets import number_targets
 from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._validation import check_weight
 
@@ -140,42 +139,6 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    @with_callbacks
-    @without_autocast()
-    def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> "ElasticNetProbeRegressor":
-        """Fit the probe.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Activations, of float16, float32 or float64; never modified.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights: a sample of weight 2 counts as two samples.
-
-        Returns
-        -------
-        self : ElasticNetProbeRegressor
-            The fitted probe.
-
-        Raises
-        ------
-        ValueError
-            If X or y contains NaN or infinity, or a weight is negative.
-        """
-        X, y = self._check_numbers(X, y, accept_sparse="csr")
-        weight = mean_one_weight(sample_weight, X)
-        center = center_of(y, weight, fit_intercept=self.fit_intercept)
-        targets = number_targets(y, weight, center)
-        data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        return self._fit(X, targets, data)
 
     @_fit_context(prefer_skip_nested_validation=True)
     @without_autocast()

@@ -3,20 +3,11 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context
-from sklearn.callback import with_callbacks
 from sklearn.model_selection import BaseCrossValidator
 
 from sklearn_neurox.probes._elastic_net._path import BaseElasticNetPath
 from sklearn_neurox.probes._elastic_net._probe_regressor import ProbeRegressorMixin
 from sklearn_neurox.probes._elastic_net._regressor import ElasticNetProbeRegressor
-from sklearn_neurox.probes._elastic_net._targets import (
-    center_of,
-    mean_one_weight,
-    number_targets,
-    scaled_weight,
-)
-from sklearn_neurox.utils._autocast import without_autocast
 
 
 class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
@@ -172,55 +163,6 @@ class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
         self.n_jobs = n_jobs
         self.device = device
         self.random_state = random_state
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    @with_callbacks
-    @without_autocast()
-    def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-    ) -> "ElasticNetProbeRegressorCV":
-        """Choose the penalty and fit the probe with it.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Activations, of float16, float32 or float64; never modified.
-
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights, used in every fit and every score.
-
-        groups : array-like of shape (n_samples,), default=None
-            Group labels, such as ``words["text"]``; no group is split between two folds.
-
-        Returns
-        -------
-        self : ElasticNetProbeRegressorCV
-            The fitted probe.
-
-        Raises
-        ------
-        ValueError
-            If X or y contains NaN or infinity, a weight is negative, or the scorer does not return
-            a finite number.
-        """
-        X, y = self._check_numbers(X, y, accept_sparse="csr", ensure_min_samples=2)
-        weight = mean_one_weight(sample_weight, X)
-        # Folds may be solved together, so they must share one center.
-        self._center = center_of(y, weight, fit_intercept=self.fit_intercept)
-        self._search(X, y, weight, groups)
-        del self._center
-        return self
-
-    def _targets(self, y, weight, rows=slice(None), where=""):
-        weight = None if weight is None else scaled_weight(weight[rows])
-        return number_targets(y[rows], weight, self._center)
 
     def _plain(self, attributes):
         probe = ElasticNetProbeRegressor()

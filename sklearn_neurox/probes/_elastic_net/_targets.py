@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
-from sklearn_neurox.utils._validation import check_weight
 from sklearn_neurox.utils._warn_user import warn_user
 
 
@@ -107,7 +106,7 @@ class NumberTargets(Targets):
 def class_targets(codes, classes, *, class_weight, sample_weight, where=""):
     """Encode labels, given as indices into ``classes``, and their weights.
 
-    ``sample_weight`` comes from `mean_one_weight`; ``where`` completes messages (" of fold 3").
+    ``sample_weight`` comes from `scaled_weight`; ``where`` completes messages (" of fold 3").
     Raise an error if fewer than two classes have a sample of positive weight.
     """
     check_class_weight(class_weight)
@@ -172,14 +171,12 @@ def center_of(y, sample_weight, *, fit_intercept):
     return np.zeros(values.shape[1])
 
 
-def mean_one_weight(sample_weight, X):
-    """Validate sample weights and scale them to mean one; None if all are equal."""
-    return scaled_weight(check_weight(sample_weight, X))
-
-
-def scaled_weight(weight):
-    """Scale valid weights to mean one; None if all are equal."""
-    if weight is None or (weight == weight[0]).all() and weight[0] > 0:
+def scaled_weight(weight, rows=slice(None)):
+    """Scale the valid weights of some rows to mean one; None if all are equal."""
+    if weight is None:
+        return None
+    weight = weight[rows]
+    if (weight == weight[0]).all() and weight[0] > 0:
         return None
     if not weight.any():
         raise ValueError("All sample weights are zero. Give some sample a positive weight.")

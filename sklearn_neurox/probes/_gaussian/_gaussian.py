@@ -27,7 +27,7 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
     r"""Gaussian probe: one multivariate normal distribution per class.
 
     After one fit on :math:`d` neurons, `subset` returns the probe for any subset of them without
-    fitting again. Unlike a linear probe, it also uses class differences in variances and
+    fitting again. Unlike a linear probe, it also uses differences between classes in variances and
     correlations.
 
     Parameters

@@ -10,18 +10,17 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_neurox.probes._elastic_net._linear_probe import LinearProbeMixin
 from sklearn_neurox.probes._elastic_net._probe_classifier import ProbeClassifierMixin
-from sklearn_neurox.probes._elastic_net._targets import class_targets, mean_one_weight
 from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._warn_user import warn_user
 
 
 class LowRankProbeClassifier(ProbeClassifierMixin, LinearProbeMixin, BaseEstimator):
-    r"""Linear classification probe that reads few directions, with a certified solution.
+    r"""Linear classification probe that reads only a few directions, with a certified solution.
 
-    Its penalty is the nuclear norm of the weights, the sum of their singular values. Some become
-    exactly zero, so that all classes are told apart by a few directions, in which every neuron may
-    take part. It minimizes
+    Its penalty is the nuclear norm of the weights, the sum of their singular values. Some of these
+    become exactly zero, so a few directions distinguish all classes; every neuron may contribute to
+    a direction. The probe minimizes
 
     .. math:: \frac{1}{n} \sum_i -\log \operatorname{softmax}(W z_i + b)_{y_i} + \alpha \|W\|_*
 
@@ -204,13 +203,8 @@ class LowRankProbeClassifier(ProbeClassifierMixin, LinearProbeMixin, BaseEstimat
         from sklearn_neurox.probes.solvers._nuclear_penalty import NuclearPenalty
         from sklearn_neurox.probes.solvers._problem import build_problem
 
-        X, _, codes = self._check_labels(X, y)
-        targets = class_targets(
-            codes,
-            self.classes_,
-            class_weight=self.class_weight,
-            sample_weight=mean_one_weight(sample_weight, X),
-        )
+        X, _, weight, encode = self._read(X, y, sample_weight)
+        targets = encode(weight)
         # The order of the rows changes only rounding errors.
         order = np.random.RandomState(0)
         problem = build_problem(

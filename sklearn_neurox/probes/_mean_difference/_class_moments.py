@@ -12,7 +12,7 @@ _BLOCK_BYTES = 64_000_000
 
 @dataclass
 class ClassMoments:
-    """Moments of the rows seen so far, which never subtract one large sum from another.
+    """Moments of the rows seen so far, computed without subtracting large sums from each other.
 
     ``scatter`` is the sum over classes of the scatter around the class mean, of shape
     (n_features, n_features); None if only ``squares`` are needed, the sums of squared differences

@@ -105,13 +105,13 @@ class MeanDifferenceProbeClassifier(ProbeClassifierMixin, BaseEstimator):
     are the log-odds times ``variance_``.
 
     Predictions equal those of scikit-learn's LDA with ``solver="lsqr"`` and the same shrinkage, and
-    with two classes, ``coef_`` and ``intercept_`` do too. With more classes, that solver leaves the
-    mean of all rows in every row of ``coef_``, where it changes no prediction but hides the
-    directions of the classes; here, and with its ``solver="svd"``, it is subtracted. If the
-    covariance is singular, its pseudo-inverse is used.
+    with two classes, ``coef_`` and ``intercept_`` do too. With more classes, every row of ``coef_``
+    of that solver contains the mean of all rows, which changes no prediction but hides the
+    directions of the classes; this probe subtracts it, and so does LDA with ``solver="svd"``. If
+    the covariance is singular, its pseudo-inverse is used.
 
-    A covariance takes ``8e-9 * n_features ** 2`` GB, whatever X is. Without ``shrinkage``, a sparse
-    matrix stays sparse.
+    A covariance takes ``8e-9 * n_features ** 2`` GB, whatever the dtype of X and even if X is
+    sparse. Without ``shrinkage``, a sparse matrix stays sparse.
 
     References
     ----------

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The structural probe: distances between words that fit distances in a tree."""
+"""The structural probe, which predicts tree distances between words."""

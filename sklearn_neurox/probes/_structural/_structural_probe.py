@@ -84,14 +84,14 @@ class StructuralProbe(RegressorMixin, BaseEstimator):
     words in the sentence of each pair. The probe gives both orders of a pair the same distance, so
     it is enough to pass one of them.
 
-    The problem is not convex in B, so that the solution is a local minimum. There is no randomness:
+    The problem is not convex in B, so the solution is a local minimum. There is no randomness:
     L-BFGS starts from the principal axes of the rows, first with errors smoothed by
     :math:`\sqrt{e^2 + \delta^2} - \delta`, with :math:`\delta` equal to 0.3 times the mean target,
     then 0.03 times. The authors of [1]_ use Adam with early stopping instead.
 
     B applies to words as well: in ``H @ components_.T``, the Euclidean distance between two words
-    is the square root of what the probe predicts. A step reads X once; X is never copied, except to
-    a GPU, or if there are weights of zero.
+    is the square root of what the probe predicts. Each step reads X once. X is copied only to a
+    GPU, or if some weights are zero.
 
     References
     ----------

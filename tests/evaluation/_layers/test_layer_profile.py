@@ -128,7 +128,6 @@ def test_the_frame_tells_each_layer_and_its_distance_from_the_best(copied):
         groups=groups,
         cv=_everything_is_tested(groups),
         return_pairs=True,
-        random_state=0,
     )
     assert profile["name"].tolist() == ["hidden.5", "hidden.3", "mlp.5"]
     assert profile["component"].tolist() == ["hidden", "hidden", "mlp"]
@@ -162,9 +161,7 @@ def test_held_out_rows_are_predicted_by_probes_that_never_saw_them():
     X = rng.normal(size=(120, 8)).astype(np.float16)
     X[:, :4] += y[:, np.newaxis]
     groups, folds = np.arange(120) // 4, GroupKFold(3)
-    profile = layer_profile(
-        LinearRegression(), X, y, groups=groups, n_layers=2, cv=folds, n_bootstrap=50
-    )
+    profile = layer_profile(LinearRegression(), X, y, groups=groups, n_layers=2, cv=folds)
     for layer in (0, 1):
         Z = X[:, 4 * layer : 4 * layer + 4]
         predicted = cross_val_predict(LinearRegression(), Z, y, groups=groups, cv=folds)
@@ -207,9 +204,7 @@ def test_words_are_those_of_the_folds_and_give_the_same_pairs(copied):
 
 def test_a_single_layer_has_nothing_to_be_compared_with(copied):
     X, y, groups = copied
-    profile, pairs = layer_profile(
-        Copycat(), X, y, groups=groups, n_layers=1, return_pairs=True, random_state=0
-    )
+    profile, pairs = layer_profile(Copycat(), X, y, groups=groups, n_layers=1, return_pairs=True)
     assert len(profile) == 1 and pairs.empty and np.isnan(profile["p_value"][0])
 
 
@@ -219,7 +214,7 @@ def test_words_go_through_the_features(tmp_path):
     model = make_tiny_model("bert", n_layers=2, hidden_size=8)
     features = make_pipeline(ActivationExtractor(model, cache=tmp_path), SubwordAggregator())
     labels, groups = words["upos"] == "NOUN", words["text"]
-    given = {"groups": groups, "cv": GroupKFold(2), "n_bootstrap": 20, "random_state": 0}
+    given = {"groups": groups, "cv": GroupKFold(2)}
     probe = LogisticRegression()
     whole = make_pipeline(*features, probe)
     remedy = r"layer_profile\(make_pipeline\(extractor, aggregator, probe\), words, y, groups"
@@ -246,14 +241,12 @@ def test_leaks_and_unseen_labels_are_told(copied):
     with pytest.warns(
         UserWarning, match=r"of \d+ test rows in fold 0 .* groups that also have training rows"
     ):
-        layer_profile(Copycat(), X, y, groups=groups, n_layers=3, cv=split, n_bootstrap=5)
+        layer_profile(Copycat(), X, y, groups=groups, n_layers=3, cv=split)
     rare = np.where(groups == N_GROUPS - 1, 3, y)
     train = groups < N_GROUPS // 2
     split = [(train, ~train)]
     with pytest.warns(UserWarning, match=r"labels that no training row has \(the first: .*3\)"):
-        profile = layer_profile(
-            LogisticRegression(), X, rare, groups=groups, n_layers=3, cv=split, n_bootstrap=5
-        )
+        profile = layer_profile(LogisticRegression(), X, rare, groups=groups, n_layers=3, cv=split)
     assert profile["n_words"][0] == (~train).sum() and profile["n_groups"][0] == N_GROUPS // 2
 
 
@@ -291,7 +284,7 @@ def test_a_class_in_a_single_group_leaves_no_interval():
 )
 def test_wrong_input_is_named(change, message):
     X, y = np.random.default_rng(0).normal(size=(10, 6)), np.arange(10) % 3
-    given = {"X": X, "y": y, "groups": np.arange(10) // 2, "n_layers": 3, "n_bootstrap": 5}
+    given = {"X": X, "y": y, "groups": np.arange(10) // 2, "n_layers": 3}
     given |= {"cv": [(np.arange(6), np.arange(6, 10))], **change}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -351,8 +344,6 @@ def test_two_classes_called_by_strings(scoring, method, metric):
         n_layers=2,
         cv=GroupKFold(3),
         scoring=scoring,
-        n_bootstrap=30,
-        random_state=0,
     )
     for layer in (0, 1):
         Z = X[:, 2 * layer : 2 * layer + 2]

@@ -22,7 +22,7 @@ from sklearn_neurox.ranking import ProbelessRanker
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
-GIVEN = {"cv": GroupKFold(2), "n_bootstrap": 20, "random_state": 0}
+GIVEN = {"cv": GroupKFold(2)}
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,7 @@ def test_a_cut_axis_is_marked(pyplot, profile):
 def test_profile_of_an_estimator_is_that_of_evaluation(pyplot, data):
     X, y, groups = data
     frame = pd.DataFrame(X, columns=neuron_names([0, 1, 2], 4))
-    how = {"groups": groups, "cv": 3, "n_bootstrap": 50, "confidence": 0.8, "random_state": 0}
+    how = {"groups": groups, "cv": 3, "confidence": 0.8}
     display = LayerProfileDisplay.from_estimator(LogisticRegression(), frame, y, **how)
     profile = layer_profile(LogisticRegression(), frame, y, **how)
     columns = ["component", "layer", "score", "low", "high"]
@@ -174,11 +174,9 @@ def test_profile_of_an_estimator_is_that_of_evaluation(pyplot, data):
 @pytest.mark.slow
 def test_profile_of_activations_made_in_every_fold(pyplot, data):
     X, y, groups = data
-    how = {"groups": groups, "input_features": neuron_names([0, 1, 2], 4), "random_state": 0}
-    display = LayerProfileDisplay.from_estimator(
-        Ridge(), X, y, features=StandardScaler(), n_bootstrap=20, **how
-    )
-    profile = layer_profile(Ridge(), X, y, features=StandardScaler(), n_bootstrap=20, **how)
+    how = {"groups": groups, "input_features": neuron_names([0, 1, 2], 4)}
+    display = LayerProfileDisplay.from_estimator(Ridge(), X, y, features=StandardScaler(), **how)
+    profile = layer_profile(Ridge(), X, y, features=StandardScaler(), **how)
     np.testing.assert_array_equal(display.lines_[0].get_ydata(), profile["score"])
     for more in ("return_words", "return_pairs"):
         again = LayerProfileDisplay.from_estimator(
@@ -191,10 +189,7 @@ def test_profile_of_activations_made_in_every_fold(pyplot, data):
 def test_profile_frame_of_evaluation_of_two_components(pyplot, data):
     X, y, groups = data
     names = np.r_[neuron_names([0, 1], 3), neuron_names([0, 1], 3, component="mlp")]
-    profile = layer_profile(
-        LogisticRegression(), X, y, groups=groups, input_features=names, n_bootstrap=20,
-        random_state=0,
-    )  # fmt: skip
+    profile = layer_profile(LogisticRegression(), X, y, groups=groups, input_features=names)
     display = LayerProfileDisplay.from_frame(profile)
     assert [line.get_label() for line in display.lines_] == ["hidden", "mlp"]
     drawn = np.concatenate([line.get_ydata() for line in display.lines_])
@@ -206,7 +201,7 @@ def test_profile_of_a_regressor_names_its_score(pyplot, data):
     X, y, groups = data
     for scoring, name in ((None, "R²"), ("neg_mean_squared_error", "neg mean squared error")):
         display = LayerProfileDisplay.from_estimator(
-            Ridge(), X, y, n_layers=3, groups=groups, scoring=scoring, n_bootstrap=20
+            Ridge(), X, y, n_layers=3, groups=groups, scoring=scoring
         )
         assert display.ax_.get_ylabel() == name
 
