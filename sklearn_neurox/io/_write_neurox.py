@@ -141,7 +141,8 @@ def write_neurox(
     contents = {file: _lines(words, column, plan.lengths) for column, file in texts.items()}
     files = _files(path, plan.layers, decompose_layers)
     _check_distinct([*(file for file, _ in files), *texts.values()])
-    write, writers = _WRITERS[path.suffix], []
+    write = _WRITERS[path.suffix]
+    writers: list = []
     for file, places in files:
         blocks = _blocks(values, plan, places, dtype)
         layers = [plan.layers[place] for place in places]
@@ -151,7 +152,11 @@ def write_neurox(
 
         writers.append((file, write_to))
     for file, content in contents.items():
-        writers.append((file, lambda to, content=content: Path(to).write_bytes(content)))
+
+        def write_lines(scratch, content=content):
+            Path(scratch).write_bytes(content)
+
+        writers.append((file, write_lines))
     write_together(writers)
 
 

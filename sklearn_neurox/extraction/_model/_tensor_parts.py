@@ -14,7 +14,7 @@ _SPARSE = {
     torch.sparse_bsr: _ROWS,
     torch.sparse_csc: _COLUMNS,
     torch.sparse_bsc: _COLUMNS,
-    torch._mkldnn: ("to_dense",),
+    torch._mkldnn: ("to_dense",),  # type: ignore[attr-defined]
 }
 
 

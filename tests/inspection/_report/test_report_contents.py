@@ -157,3 +157,13 @@ def test_wrong_targets_and_tables_are_named():
         NeuronReport(RANKER, X, LABELS, WORDS, baselines={"name": ["a"], "score": [0.5]})
     with pytest.raises(ValueError, match="predicts 2 targets"):
         NeuronReport(regression, X, y, WORDS, probe=Ridge().fit(X, X[:, :2]))
+
+
+def test_baselines_are_packed_with_the_columns_that_the_report_shows():
+    frame = pd.DataFrame({"score": [0.5, 0.75], "fold": [0, 1], "name": ["majority", "probe"]})
+    packed = module.pack_tables(None, None, frame)["baselines"]
+    assert packed["columns"] == ["name", "score"]
+    assert packed["rows"] == [["majority", 0.5], ["probe", 0.75]]
+    packed = module.pack_tables(None, None, frame.assign(std=0.125))["baselines"]
+    assert packed["columns"] == ["name", "score", "std"]
+    assert packed["rows"] == [["majority", 0.5, 0.125], ["probe", 0.75, 0.125]]
