@@ -12,7 +12,13 @@ from sklearn_neurox.utils._labels import is_hashable
 from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.words._layout import assemble_frame, check_column_names, join_words
 from sklearn_neurox.words._table import read_table, sentence_order, spaces_after
-from sklearn_neurox.words._word_checks import check_words, flat_labels, is_list, no_words
+from sklearn_neurox.words._word_checks import (
+    check_words,
+    flat_labels,
+    is_list,
+    no_words,
+    warn_about_space,
+)
 
 
 @validate_params(
@@ -104,8 +110,9 @@ def words_frame(
     Warns
     -----
     UserWarning
-        If the index of a table shows that the rows of a sentence were reordered, or if words and
-        labels are Series whose indexes share labels in different orders.
+        If the index of a table shows that the rows of a sentence were reordered or that some were
+        left out; if words begin or end with a space of their own; or if words and labels are Series
+        whose indexes share labels in different orders.
 
     See Also
     --------
@@ -115,8 +122,8 @@ def words_frame(
     Notes
     -----
     Parquet and pickle restore the frame exactly. A CSV file restores its values if it is read with
-    ``keep_default_na=False``; otherwise pandas reads words such as "NA" and "null" as missing
-    values.
+    ``keep_default_na=False, na_values=[""]``; otherwise pandas reads words such as "NA" and "null"
+    as missing values.
 
     Examples
     --------
@@ -195,7 +202,9 @@ def _from_lists(sentences, labels, sentence_ids, *, joiner):
         name: flat_labels(name, values, lengths, ids)
         for name, values in _named_labels(labels).items()
     }
-    joined = join_words(flat, [joiner] * len(flat), lengths)
+    gaps = [joiner] * len(flat)
+    warn_about_space(flat, gaps, lengths, ids)
+    joined = join_words(flat, gaps, lengths)
     return assemble_frame(
         *joined, lengths=lengths, words=flat, sentence_ids=ids, annotations=annotations
     )
@@ -207,6 +216,7 @@ def _from_table(table, *, joiner, natural):
     words = rows["word"].tolist()
     check_words(words, lengths, ids)
     gaps = spaces_after(rows, joiner) if natural else [joiner] * len(words)
+    warn_about_space(words, gaps, lengths, ids)
     names = [name for name in table.columns if name not in ("sentence_id", "word", "position")]
     frame = assemble_frame(
         *join_words(words, gaps, lengths),

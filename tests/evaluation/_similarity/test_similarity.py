@@ -168,6 +168,15 @@ def test_duplicate_and_dead_neurons_are_no_trouble(rng, similarity):
     assert similarity(dead, Y) == pytest.approx(similarity(X, Y))
 
 
+@pytest.mark.parametrize("similarity", [svcca, pwcca])
+def test_neurons_that_others_determine_add_no_direction(rng, similarity):
+    X, Y = spaces(rng)
+    options = {"variance": 1.0} if similarity is svcca else {}
+    for n_neurons in (20, 50, 200):
+        mixed = (X - X.mean(axis=0)) @ rng.normal(size=(7, n_neurons))
+        assert similarity(Y, mixed, **options) == pytest.approx(similarity(Y, X, **options))
+
+
 @pytest.mark.parametrize("similarity", ALL)
 @pytest.mark.parametrize("widths", [(7, 5), (90, 5)])
 def test_blocks_of_a_memory_mapped_half_precision_file(
