@@ -20,7 +20,7 @@ from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.utils._constraints import FiniteNumber
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
-from sklearn_neurox.utils._folds import make_splitter
+from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
 from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame, score_rows
@@ -162,7 +162,7 @@ def measure(
     data = _read_rows(X, y, groups, sample_weight)
     X, y, groups, _ = data
     random_state = check_random_state(random_state)
-    folds = list(make_splitter(cv, groups, caller=caller).split(X, y, groups))
+    folds = split_rows(make_splitter(cv, groups, caller=caller), X, y, groups)
     # Threads share the matrices of the fold, and long fits and scores release the GIL.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     codes = group_codes(groups)
@@ -182,7 +182,7 @@ def measure(
                 measured = _measure_fold(fold, plan, parallel, bar, random_state)
                 rows += [(repeat, number, *row[:-1]) for row in measured]
                 if return_words:
-                    sizes = len(fold.Z_train), np.arange(len(y))[test]
+                    sizes = len(fold.Z_train), test
                     parts += [_part(repeat, number, row, *sizes) for row in measured]
     table = pd.DataFrame(rows, columns=_COLUMNS)
     return table, outcome_frame(parts, groups) if return_words else None

@@ -4,7 +4,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_neurox.utils._folds import make_splitter
+from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._warn_user import warn_user
 
 
@@ -14,7 +14,7 @@ def make_folds(cv, X, y, groups, *, classes, caller):
     ``classes`` states whether y contains class labels.
     """
     splitter = make_splitter(cv, groups, caller=caller)
-    folds = [(_rows(train), _rows(test)) for train, test in splitter.split(X, y, groups)]
+    folds = split_rows(splitter, X, y, groups)
     y = np.asarray(y)
     # np.isin is slow on strings.
     labels = pd.factorize(y)[0] if classes else None
@@ -32,8 +32,3 @@ def make_folds(cv, X, y, groups, *, classes, caller):
                 f"{y[test][unseen][0]!r}). No probe can predict them correctly."
             )
     return folds
-
-
-def _rows(part):
-    part = np.asarray(part)
-    return np.flatnonzero(part) if part.dtype == bool else part

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.utils._containers import read_frame
-from sklearn_neurox.utils._folds import make_splitter
+from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.utils._word_columns import word_forms
 
@@ -104,8 +104,7 @@ def leakage_report(
     casefolded = pd.factorize(forms.str.casefold())[0]
     groups = None if groups is None else pd.factorize(np.asarray(groups))[0]
     rows, leaks = [], []
-    for fold, (train, test) in enumerate(splitter.split(words, y, groups)):
-        train, test = (np.arange(len(words))[part] for part in (train, test))
+    for fold, (train, test) in enumerate(split_rows(splitter, words, y, groups)):
         if not len(test):
             raise ValueError(f"Fold {fold} given to leakage_report has no test words.")
         n_texts, n_shared_texts, in_shared_text = _shared(texts, train, test)

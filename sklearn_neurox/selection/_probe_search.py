@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from sklearn_neurox.probes._default_probe import default_probe
 from sklearn_neurox.utils._fold_score import score_fold
-from sklearn_neurox.utils._folds import make_splitter
+from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._validation import check_weight
 
@@ -54,7 +54,7 @@ class FoldScores:
         # Threads share X, and the numerical work releases the interpreter lock.
         self.parallel = Parallel(n_jobs=selector.n_jobs, prefer="threads")
         splitter = make_splitter(selector.cv, groups, caller=self.caller)
-        self.folds = list(splitter.split(X, y, groups))
+        self.folds = split_rows(splitter, X, y, groups)
 
     def map(self, function, *arguments):
         """Call a function for each fold, with its rows and its item of each argument.

@@ -3,7 +3,9 @@
 
 from numbers import Integral
 
+import numpy as np
 from sklearn.model_selection import GroupKFold, KFold, check_cv
+from sklearn.utils.validation import _num_samples
 
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
 from sklearn_neurox.utils._warn_user import warn_user
@@ -34,3 +36,16 @@ def make_splitter(cv, groups, *, caller):
         'groups=words["text"].',
     )
     return KFold(n_splits)
+
+
+def split_rows(splitter, X, y, groups):
+    """List the training and test rows of each fold as row numbers from 0.
+
+    A list of splits may also contain masks, ranges or numbers that count from the end.
+    """
+    # Private, but scikit-learn's splitters count rows with it.
+    every = np.arange(_num_samples(X))
+    return [
+        tuple(every[np.asarray(part) if len(part) else every[:0]] for part in parts)
+        for parts in splitter.split(X, y, groups)
+    ]

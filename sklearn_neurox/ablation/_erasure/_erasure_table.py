@@ -19,7 +19,7 @@ from sklearn_neurox.ablation._erasure._concept_eraser import ConceptEraser
 from sklearn_neurox.ablation._erasure._ridge_probe import ridge_probe
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._fold_score import score_fold
-from sklearn_neurox.utils._folds import make_splitter
+from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._tqdm import counted, progress_bar
@@ -204,7 +204,7 @@ def erasure_table(
     concept = concept if isinstance(concept, pd.DataFrame) else np.asarray(concept)
     random_state = check_random_state(random_state)
     splitter = make_splitter(cv, groups, caller=_CALLER)
-    folds = list(splitter.split(matrix, targets[0].values, groups))
+    folds = split_rows(splitter, matrix, targets[0].values, groups)
     # Threads share X, and long numerical work releases the interpreter lock.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     rows = []
@@ -212,7 +212,7 @@ def erasure_table(
         len(folds) * (1 + len(named_erasers)), verbose, desc="erasing", unit="fit"
     ) as bar:
         for number, (train, test) in enumerate(folds):
-            fold = _Fold(number, matrix, concept, _indices(train), _indices(test), groups, targets)
+            fold = _Fold(number, matrix, concept, train, test, groups, targets)
             jobs = [
                 ("none", 0, None),
                 *((name, 0, eraser) for name, eraser in named_erasers.items()),
@@ -303,11 +303,6 @@ def _target(name, values, kind, is_erased):
     is_number = columns[0].classes is None
     values = columns[0].values if is_number else columns[0].classes[columns[0].values]
     return _Target(name, values, is_number, is_erased)
-
-
-def _indices(rows):
-    rows = np.asarray(rows)
-    return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
 def _random(n_directions, random_state):

@@ -43,7 +43,7 @@ class GridOnFolds:
         return [self._describe(number, *rows, context) for number, rows in enumerate(folds)]
 
     def _describe(self, number, train, test, context):
-        train, test = np.sort(_indices(train)), _as_slice(_indices(test))
+        train, test = np.sort(train), _as_slice(test)
         targets = self.encode(self.weight, train, where=f" of fold {number}")
         own = context.subcontext(task_name="fold", task_id=number)
         return Fold(number, train, test, targets, own)
@@ -125,11 +125,6 @@ def _predict(problem, points, alphas):
         last.coef.lerp(before.coef, -stretch), last.intercept.lerp(before.intercept, -stretch)
     )
     return min(problem.reprice(last), beyond, key=lambda point: point.objective)
-
-
-def _indices(rows):
-    rows = np.asarray(rows)
-    return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
 def _as_slice(rows):

@@ -20,7 +20,7 @@ from sklearn_neurox.probes._elastic_net._base import BaseElasticNetProbe
 from sklearn_neurox.probes._elastic_net._grid_on_folds import GridOnFolds
 from sklearn_neurox.probes._elastic_net._targets import scaled_weight
 from sklearn_neurox.utils._autocast import without_autocast
-from sklearn_neurox.utils._folds import make_splitter
+from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._warn_user import warn_user
 
 _MAX_INT = np.iinfo(np.int32).max
@@ -94,7 +94,7 @@ class BaseElasticNetPath(BaseElasticNetProbe):
         alphas = self._grid(X, targets, l1_ratios)
         scorer = check_scoring(self, self.scoring)
         caller = type(self).__name__
-        folds = list(make_splitter(self.cv, groups, caller=caller).split(X, y, groups))
+        folds = split_rows(make_splitter(self.cv, groups, caller=caller), X, y, groups)
         data = {"X": X, "y": y, "metadata": {"sample_weight": weight, "groups": groups}}
         context = self._init_callback_context(max_subtasks=len(folds), sequential_subtasks=False)
         context.call_on_fit_task_begin(estimator=self, **data)
