@@ -14,7 +14,8 @@ from sklearn_neurox.extraction._text._alignment import own_tokens, shown_spans
 from sklearn_neurox.extraction._text._chat_spans import NotFoundError, content_of, find_contents
 from sklearn_neurox.extraction._text._own_characters import pieces_of
 from sklearn_neurox.extraction._text._roles import SPECIAL, UNALIGNED
-from sklearn_neurox.extraction._text._tokenization import encode
+from sklearn_neurox.extraction._text._tokenization import check_surrogates, encode
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._warn_user import warn_user
 
 if TYPE_CHECKING:
@@ -165,6 +166,12 @@ def _check_chats(chats):
         raise TypeError(
             "The 'chats' parameter of chat_frame must be a list of conversations, got "
             f"{type(chats).__name__}. A conversation is a list of dicts with 'role' and 'content'."
+        )
+    if isinstance(table := to_pandas(chats), pd.DataFrame) and not isinstance(chats, list):
+        raise TypeError(
+            "The 'chats' parameter of chat_frame must be a list of conversations, got a table with "
+            f"the columns {list(table.columns)}. Pass its column of conversations, such as "
+            "table['messages']."
         )
     checked = []
     for n, chat in enumerate(chats):
@@ -321,6 +328,7 @@ def _prompt_ends(chats, tokenizer, render, continue_final_message):
 
 def _frame(rows):
     text, start, end, *others = (list(column) for column in zip(*rows, strict=True))
+    check_surrogates(text, "no frame can hold", caller="chat_frame")
     word = [own[low:high] for own, low, high in zip(text, start, end, strict=True)]
     columns = [pd.Categorical(text), start, end, word, *others]
     return pd.DataFrame(dict(zip(_COLUMNS, columns, strict=True)))

@@ -13,7 +13,7 @@ from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.extraction._text._alignment import own_tokens, shown_spans
 from sklearn_neurox.extraction._text._own_characters import pieces_of
 from sklearn_neurox.extraction._text._roles import UNALIGNED
-from sklearn_neurox.extraction._text._tokenization import encode
+from sklearn_neurox.extraction._text._tokenization import check_surrogates, encode
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._ragged import pointers
 
@@ -95,6 +95,7 @@ def token_frame(
     if isinstance(tokenizer, (str, os.PathLike)):
         tokenizer = load_tokenizer(ActivationExtractor(tokenizer)._spec())
     encodings = encode(tokenizer, checked, None, split_special_tokens=bool(split_special_tokens))
+    check_surrogates(checked, "no frame can hold", caller="token_frame")
     own = own_tokens(encodings)
     ptr = np.searchsorted(own, encodings.ptr)
     text_of_row = np.repeat(np.arange(len(checked)), np.diff(ptr))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._run._numpy_pooling import NumpyPooler
 from sklearn_neurox.io._hdf5_checks import (
     AGAIN,
@@ -20,9 +21,11 @@ from sklearn_neurox.io._hdf5_checks import (
 )
 from sklearn_neurox.io._json import narrow
 from sklearn_neurox.io._not_finite import NotFinite
+from sklearn_neurox.io._unfailing_file import open_unfailing
 from sklearn_neurox.utils._foreign_files import named_errors
 from sklearn_neurox.utils._names import neuron_names
 from sklearn_neurox.utils._optional import require
+from sklearn_neurox.utils._pickling import pickled_for
 
 # Reading in batches of this many words bounds the memory used in addition to the result.
 _BATCH_WORDS = 1024
@@ -36,6 +39,11 @@ class HDF5Source:
     datasets: np.ndarray  # the name of the dataset of each sentence
     lengths: np.ndarray
     n_units: int
+    stamps: dict | None  # of each file, as it was looked at
+
+    def __getstate__(self):
+        # A hash tells files apart that were replaced; elsewhere, the same file has another stamp.
+        return vars(self) if pickled_for() == "hash" else vars(self) | {"stamps": None}
 
     @property
     def block_widths(self):
@@ -77,6 +85,11 @@ class HDF5Source:
         """Read consecutive layers of some sentences, as layers x words x neurons."""
         ends = np.cumsum(self.lengths[batch]).tolist()
         values = np.empty((high - low, ends[-1], self.n_units), dtype=np.float32)
+        if self.stamps is not None and stamp(path) != self.stamps[path]:
+            raise ValueError(
+                f"{path} has changed since read_neurox read it, or is another file of this name "
+                "now. Call read_neurox again."
+            )
         with open_checked(path) as file:
             for start, end, name in zip([0, *ends], ends, self.datasets[batch], strict=False):
                 # The file may have been replaced since it was looked at.
@@ -144,7 +157,7 @@ def write_hdf5(path, sentences, blocks, dtype, layers):
     """
     h5py = require("h5py", caller="write_neurox", extra="hdf5")
     index_of, repeats = {}, {}
-    with h5py.File(path, "w") as file:
+    with open_unfailing(path) as raw, h5py.File(raw, "w") as file:
         for i, (words, values) in enumerate(zip(sentences, blocks, strict=True)):
             file.create_dataset(str(i), data=values, dtype=dtype)
             index_of[_distinct(" ".join(words), index_of, repeats)] = str(i)

@@ -20,6 +20,7 @@ AGAIN = "Extract the activations again."
 _WHAT = "a NeuroX file in HDF5"
 # No filter that HDF5 comes with packs values more tightly (deflate: 1,032 to 1).
 _MAX_RATIO = 1100
+_MAX_DIGITS = 18
 
 
 @contextlib.contextmanager
@@ -171,9 +172,9 @@ def _index(file, path):
         )
     for text, index in index_of.items():
         number = str(index) if type(index) in (int, str) else ""
-        if not (number.isascii() and number.isdigit()):
+        if not (number.isascii() and number.isdigit()) or len(number) > _MAX_DIGITS:
             raise ValueError(
-                f"{where} gives the sentence {text[:40]!r} the number {index!r}; NeuroX "
+                f"{where} gives the sentence {text[:40]!r} the number {index!r:.40}; NeuroX "
                 f"counts from 0. {AGAIN}"
             )
     return index_of

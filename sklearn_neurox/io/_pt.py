@@ -83,10 +83,17 @@ def _stacked(sentence):
 
 def _check_sizes(path, stored):
     """Raise an error if the tensors are larger than the file, as overlapping views can be."""
-    n_bytes, seen = 0, [stored]
+    n_bytes, seen, n_items, size = 0, [stored], 0, os.path.getsize(path)
     while seen:
         each = seen.pop()
         if isinstance(each, (list, tuple)):
+            # Lists that hold each other, or themselves, have more items than their pickle bytes.
+            n_items += len(each)
+            if n_items > size:
+                raise ValueError(
+                    f"{path} declares over {size:,} items, but the file has {size:,} bytes, so it "
+                    f"is damaged or crafted. {_AGAIN}"
+                )
             seen.extend(each)
         elif hasattr(each, "element_size"):
             n_bytes += each.numel() * each.element_size()

@@ -2,6 +2,7 @@
 import os
 import re
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import pandas as pd
 from sklearn.utils._param_validation import validate_params
 
 from sklearn_neurox.extraction._activations import Activations
+from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._run._array_source import ArraySource
 from sklearn_neurox.io._hdf5 import HDF5Source, open_hdf5
 from sklearn_neurox.io._json import read_json
@@ -28,7 +30,7 @@ _REFUSED = {
 }
 
 
-_LAYER_IN_NAME = r"-layer(\d+)$"
+_LAYER_IN_NAME = r"-layer([0-9]+)$"
 _LIST_STORED = "list the layers that it holds as stored_layers=."
 
 
@@ -153,6 +155,8 @@ def read_neurox(
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
     path = as_path(path, "The 'path' parameter of read_neurox")
+    layers = _layer_list(layers, "layers")
+    stored_layers = _layer_list(stored_layers, "stored_layers")
     if words is not None:
         words = read_frame(words, ["sentence_id", "word"], caller="read_neurox")
     source, indices, stored_words = _open(path, layers, stored_layers, dtype)
@@ -220,6 +224,7 @@ def _open(path, layers, stored_layers, dtype):
 
 def _open_hdf5(files, layers, stored_layers):
     blocks, first = [], None
+    stamps = [(str(file), stamp(file)) for file in files.values() if file.is_file()]
     for layer, file in files.items():
         indices, words, (n_stored, n_units), stated = open_hdf5(str(file))
         content = _Content(file, indices, words, [len(sentence) for sentence in words], n_units)
@@ -229,19 +234,41 @@ def _open_hdf5(files, layers, stored_layers):
         chosen = _places(held, layers, stored_layers, file, own=layer)
         blocks.extend((number, str(file), place) for number, place in chosen.items())
     datasets = np.array([str(index) for index in first.indices], dtype=object)
-    source = HDF5Source(tuple(blocks), datasets, np.array(first.lengths), first.n_units)
+    source = HDF5Source(
+        tuple(blocks), datasets, np.array(first.lengths), first.n_units, dict(stamps)
+    )
     return source, first.indices, first.words
+
+
+def _layer_list(layers, parameter):
+    """Return the numbers of layers as ints."""
+    if layers is None:
+        return None
+    layers = list(layers)
+    for layer in layers:
+        if not isinstance(layer, Integral) or isinstance(layer, bool) or layer < 0:
+            raise ValueError(
+                f"The {parameter!r} parameter of read_neurox must list the numbers of layers, from "
+                f"0, but contains {layer!r}."
+            )
+    return [int(layer) for layer in layers]
 
 
 def _layer_files(path, layers, stored_layers):
     """Find the file, or the files of its layers in the requested order, by layer."""
     if os.path.lexists(path):
         return {None: path}
-    form = re.compile(re.escape(path.stem) + r"-layer(\d+)" + re.escape(path.suffix))
+    form = re.compile(re.escape(path.stem) + r"-layer([0-9]+)" + re.escape(path.suffix))
     found = {}
     for file in path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ():
         if match := form.fullmatch(file.name):
-            found[int(match[1])] = file
+            layer = int(match[1])
+            if layer in found:
+                raise ValueError(
+                    f"{found[layer]} and {file} are both layer {layer} by their names. Remove or "
+                    "rename one of them."
+                )
+            found[layer] = file
     if not found:
         raise FileNotFoundError(
             f"Neither {path} nor {path.stem}-layer<number>{path.suffix} in its folder exists. "
@@ -304,10 +331,10 @@ def _check_layers(asked, held, file):
 
 
 def _check_same(content, first):
-    alike = ("indices", "lengths", "n_units")
+    alike = ("indices", "lengths", "n_units", "words")
     if any(getattr(content, what) != getattr(first, what) for what in alike):
         raise ValueError(
-            f"The sentences or the layer sizes in {content.file} differ from those in "
+            f"The sentences, their words or the layer sizes in {content.file} differ from those in "
             f"{first.file}; the files come from different runs."
         )
 

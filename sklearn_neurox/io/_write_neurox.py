@@ -22,7 +22,7 @@ from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._foreign_files import as_path
 from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 from sklearn_neurox.utils._optional import require
-from sklearn_neurox.utils._output_files import write_whole
+from sklearn_neurox.utils._output_files import write_together
 from sklearn_neurox.utils._validation import check_row_order
 
 _WRITERS = {".hdf5": write_hdf5, ".json": write_json}
@@ -91,8 +91,8 @@ def write_neurox(
     ValueError
         If the numbers of rows of H and `words` differ; if values are not finite or too large for
         `dtype`; if the columns of H are not equal consecutive layers, each with all neurons of one
-        component in order; if the rows of a sentence are not contiguous; or if a word contains
-        white space, which would split it.
+        component in order; if the rows of a sentence are not contiguous; if a word contains
+        white space, which would split it; or if two of the files to write are the same file.
 
     Warns
     -----
@@ -105,10 +105,11 @@ def write_neurox(
 
     Notes
     -----
-    A file appears only once it is complete. Sentences are numbered from 0; their ``sentence_id``
-    is not stored. The numbers of the layers are stored where NeuroX does not look, so that
-    `read_neurox` gives the neurons of hidden states their names; those of other components are
-    called ``hidden``, too.
+    No file appears, or is replaced, before all files are complete. With ``decompose_layers``, files
+    of other layers stay, and `read_neurox` reads them, too. Sentences are numbered from 0; their
+    ``sentence_id`` is not stored. The numbers of the layers are stored where NeuroX does not look,
+    so that `read_neurox` gives the neurons of hidden states their names; those of other components
+    are called ``hidden``, too.
 
     Examples
     --------
@@ -132,24 +133,31 @@ def write_neurox(
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
     words, H = read_frame(words, ["sentence_id", "word"], caller="write_neurox"), to_pandas(H)
     names = _get_feature_names(H)
-    check_row_order(words, H, names=("words", "H"))
+    check_row_order(words=words, H=H)
     values = check_array(H, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
     plan = plan_files(path, words, names, values.shape[1], n_layers=n_layers)
     if len(words) != len(values):
         raise ValueError(f"H has {len(values)} rows, but there are {len(words)} words.")
-    columns = {column: _entries(words, column, plan.lengths) for column in texts}
+    contents = {file: _lines(words, column, plan.lengths) for column, file in texts.items()}
+    files = _files(path, plan.layers, decompose_layers)
+    _check_distinct([*(file for file, _ in files), *texts.values()])
     write = _WRITERS[path.suffix]
-    for file, places in _files(path, plan.layers, decompose_layers):
+    writers: list = []
+    for file, places in files:
         blocks = _blocks(values, plan, places, dtype)
         layers = [plan.layers[place] for place in places]
 
         def write_to(scratch, blocks=blocks, layers=layers):
             write(scratch, plan.sentences, blocks, dtype, layers)
 
-        write_whole(file, write_to)
-    for column, file in texts.items():
-        content = "".join(" ".join(entries) + "\n" for entries in columns[column]).encode()
-        write_whole(file, lambda to, content=content: Path(to).write_bytes(content))
+        writers.append((file, write_to))
+    for file, content in contents.items():
+
+        def write_lines(scratch, content=content):
+            Path(scratch).write_bytes(content)
+
+        writers.append((file, write_lines))
+    write_together(writers)
 
 
 class _Plan(NamedTuple):
@@ -244,6 +252,35 @@ def _blocks(H, plan, places, dtype):
         if not np.isfinite(rows).all():
             raise ValueError(f"The activations of sentence {name!r} contain NaN or infinity.")
         yield narrow(rows, dtype, f"sentence {name!r}").swapaxes(0, 1)
+
+
+def _check_distinct(files):
+    """Raise a ValueError if one of the files to write would overwrite another."""
+    seen = {}
+    for file in files:
+        place = os.path.realpath(file.parent), file.name
+        if place in seen:
+            raise ValueError(
+                f"write_neurox would write {seen[place]}, and overwrite it with {file}. Give the "
+                "activations, and each column in 'parallel', a file of their own."
+            )
+        seen[place] = file
+
+
+def _lines(words, column, lengths):
+    """Return the bytes of a text file with one line per sentence."""
+    lines = [" ".join(entries) + "\n" for entries in _entries(words, column, lengths)]
+    try:
+        return "".join(lines).encode()
+    except UnicodeEncodeError:
+        lone = [
+            n for n, line in enumerate(lines) if line != line.encode("utf-8", "replace").decode()
+        ]
+        raise ValueError(
+            f"Sentence {lone[0]} has a lone surrogate (half a character) in the column {column!r}, "
+            "which no text file can hold. Read the words with the correct encoding, or leave the "
+            "column out of 'parallel'."
+        ) from None
 
 
 def _entries(words, column, lengths):

@@ -30,15 +30,37 @@ def check_writable(path, what):
 
 
 def write_whole(file, write):
-    """Call ``write`` with a temporary file name, then rename, so ``file`` is never incomplete."""
+    """Call ``write`` with a temporary file name, then rename, so ``file`` is never incomplete.
+
+    What the system says about the temporary file is an error about ``file``.
+    """
     as_path(file, "The path of the output")
     if os.path.exists(file) and not os.path.isfile(file):
         raise OSError(errno.EEXIST, "there is something else than a file", str(file))
-    scratch = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
+    # No longer than the system allows, if the name of the file is not.
+    scratch = file.with_name(f".{file.name[:50]}.{uuid.uuid4().hex}.tmp")
     try:
         write(str(scratch))
         # Only the file that the caller names; a link of this name is replaced, not followed.
         scratch.replace(file)
+    except OSError as error:
+        plain = error.errno is not None and error.strerror == os.strerror(error.errno)
+        if plain and error.filename in (None, str(scratch)):
+            raise OSError(error.errno, error.strerror, str(file)) from error
+        raise
     finally:
         # Only ours: its name is random, and ``write`` has just created it.
         scratch.unlink(missing_ok=True)
+
+
+def write_together(writers):
+    """Do as `write_whole` for pairs of a file and its ``write``; none appears before all exist."""
+    if not writers:
+        return
+    (file, write), *others = writers
+
+    def write_all(scratch):
+        write(scratch)
+        write_together(others)
+
+    write_whole(file, write_all)

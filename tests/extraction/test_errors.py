@@ -240,8 +240,13 @@ def test_seeds_have_32_bits(tiny, words):
 def test_a_folder_that_is_not_a_model(tmp_path, words):
     (tmp_path / "notes.txt").write_text("not a model")
     for folder in (tmp_path, str(tmp_path)):
-        with pytest.raises(ValueError, match=r"The folder exists, but contains only.*notes\.txt"):
+        with pytest.raises(ValueError, match=r"only.*notes\.txt.*no config\.json.*save_pretrained"):
             ActivationExtractor(folder).fit(words)
+    for inner in ("snapshots/0a1b", "checkpoint-500"):
+        (tmp_path / inner).mkdir(parents=True)
+        (tmp_path / inner / "config.json").write_text("{}")
+        with pytest.raises(ValueError, match=f"Pass its folder '{inner}', which has one"):
+            ActivationExtractor(tmp_path).fit(words)
     (tmp_path / "config.json").write_text("{broken")
     with pytest.raises(ValueError, match=r"config\.json is not JSON .*Save the model again"):
         ActivationExtractor(tmp_path).fit(words)

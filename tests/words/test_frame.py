@@ -62,6 +62,7 @@ def test_sentences_may_be_arrays_tuples_or_a_generator():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.* words begin or end with a space")
 @pytest.mark.parametrize("joiner", ["", " ", "_-_"])
 @settings(max_examples=50, deadline=None)
 @given(sentences=any_sentences)

@@ -2,7 +2,7 @@
 import numpy as np
 
 from sklearn_neurox.extraction._cache._entries import Entries, text_keys
-from sklearn_neurox.extraction._cache._identity import identify
+from sklearn_neurox.extraction._cache._identity import identify, identify_tokenizer
 from sklearn_neurox.extraction._cache._shard import entry_keys
 from sklearn_neurox.extraction._model._obstacle import find_obstacle
 from sklearn_neurox.extraction._run._model_source import model_source
@@ -28,13 +28,16 @@ class CachedTexts:
     contexts : list of str or None, default=None
         The text that the encoder reads for each, if only the decoder reads the texts.
 
+    tokenizer : object, default=None
+        What `identify_tokenizer` returned before the texts were tokenized; None asks it now.
+
     Raises
     ------
     ValueError
         For a `TorchModel` without a fingerprint.
     """
 
-    def __init__(self, request, texts, pairs=None, contexts=None):
+    def __init__(self, request, texts, pairs=None, contexts=None, tokenizer=None):
         spec = request.spec
         unnamed = spec.is_torch_model and spec.model.fingerprint is None
         if unnamed and spec.fingerprint is None:
@@ -46,6 +49,9 @@ class CachedTexts:
             )
         self.request, self.texts, self.pairs, self.contexts = request, texts, pairs, contexts
         self.keys = text_keys(texts, pairs, contexts)
+        self.tokenizer = tokenizer
+        if tokenizer is None and texts:
+            self.tokenizer = identify_tokenizer(request)
         self.laid_out = None  # see `lay_out`
 
     def __getstate__(self):
@@ -55,10 +61,23 @@ class CachedTexts:
         """Return the given texts only, with their pairs and contexts."""
         lists = self.texts, self.pairs, self.contexts
         taken = (None if own is None else [own[i] for i in which] for own in lists)
-        return CachedTexts(self.request, *taken)
+        return CachedTexts(self.request, *taken, tokenizer=self.tokenizer)
+
+    def check_tokenizer(self):
+        """Raise a ValueError if the tokenizer changed since the texts were tokenized.
+
+        The places of the rows are those of its tokens then, but the cache finds a text by the
+        tokenizer as it is now.
+        """
+        if self.tokenizer is not None and identify_tokenizer(self.request) != self.tokenizer:
+            raise ValueError(
+                f"The tokenizer of {self.request.spec.name} has changed since the rows were "
+                "transformed, so their tokens may be other ones now. Transform the rows again."
+            )
 
     def index(self):
         """Return the index of the shards of these activations; None if the folder is unknown."""
+        self.check_tokenizer()
         name = identify(self.request)
         return None if name is None else self.request.store.index(name)
 

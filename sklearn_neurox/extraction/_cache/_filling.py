@@ -40,6 +40,7 @@ def fill(texts, chosen, blocks):
     request, store = texts.request, texts.request.store
     watch = Watch(request.spec, partial(identify, request, load=True))
     fingerprint = watch.identify_model()
+    texts.check_tokenizer()
     everything = source.every_layer()
     text = np.cumsum(entries.window == 0) - 1
     own = np.flatnonzero(np.isin(text, chosen))

@@ -4,7 +4,7 @@
 from dataclasses import fields, replace
 
 from sklearn_neurox.extraction._cache._cache_folder import folder_name
-from sklearn_neurox.extraction._model._fingerprint import fingerprint
+from sklearn_neurox.extraction._model._fingerprint import fingerprint, tokenizer_fingerprint
 from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._extraction_request import ExtractionRequest
 from sklearn_neurox.utils._full_float32 import lowered_float32
@@ -16,6 +16,11 @@ _INCIDENTAL = frozenset(
     "store".split()
 )
 _PARAMETERS = [each.name for each in fields(ExtractionRequest) if each.name not in _INCIDENTAL]
+
+
+def identify_tokenizer(request):
+    """Return a digest of what texts are tokenized with now; None if it is not on this machine."""
+    return tokenizer_fingerprint(request.spec, request.store.folder)
 
 
 def identify(request, *, load=False):

@@ -37,6 +37,7 @@ def fill(rows):
     request, store = rows.texts.request, rows.texts.request.store
     watch = Watch(request.spec, partial(identify, request, load=True))
     fingerprint = watch.identify_model()
+    rows.texts.check_tokenizer()
     index = store.index(fingerprint)
     lists, read = _find_lacking(rows, index)
     if not len(read):

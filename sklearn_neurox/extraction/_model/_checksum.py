@@ -34,7 +34,9 @@ def checksum(tensor):
     """
     import torch
 
-    data = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+    # The bytes of a lazily conjugated tensor are those before.
+    resolved = tensor.detach().resolve_conj().resolve_neg()
+    data = resolved.contiguous().reshape(-1).view(torch.uint8)
     n_words = len(data) // 8
     words, rest = data[: 8 * n_words], data[8 * n_words :]
     sums = _on_cpu(words.numpy()) if words.device.type == "cpu" else on_device(words)

@@ -8,23 +8,26 @@ import re
 import sys
 from array import array
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import lru_cache, partial
+from functools import partial
 from types import (
     BuiltinFunctionType,
-    CodeType,
     FunctionType,
     GetSetDescriptorType,
     MemberDescriptorType,
     MethodType,
+    MethodWrapperType,
     ModuleType,
 )
 
 import numpy as np
 import torch
+
+from sklearn_neurox.extraction._model._code import digest_code, names_in
+from sklearn_neurox.extraction._model._tensor_parts import parts_of
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.Size)
 # What every module has: tensors and children are described separately, hooks and the training
@@ -44,6 +47,8 @@ _MACHINERY = tuple(
     for name in "logging threading _thread weakref _weakref contextvars _contextvars builtins "
     "torch._C torch.cuda torch._dynamo torch.distributed".split()
 )
+# Their objects keep results beside what they hold.
+_CACHING = ("pandas.",)
 # Values whose contents only their repr shows.
 _BY_REPR: tuple = (np.generic, Enum, str, int, float, bytes, range, bytearray, array)
 _BY_REPR += (Decimal, date, time, timedelta)
@@ -55,7 +60,7 @@ _FRAMES = tuple(
 _CODE_LIBRARIES = ("torch", "transformers", "numpy", "accelerate", "peft")
 
 
-def describe(module, of_tensor, overwritten=None):
+def describe(module, of_tensor, overwritten=None, *, known=()):
     """Describe a module: the types of its parts, their tensors, attributes and code.
 
     Parameters
@@ -70,12 +75,16 @@ def describe(module, of_tensor, overwritten=None):
     overwritten : Mapping or None, default=None
         The names of the attributes of a module that every pass overwrites.
 
+    known : sequence, default=()
+        Objects that are described elsewhere, to which functions may refer.
+
     Returns
     -------
     digest : str
         Equal for equal models in all processes, if ``of_tensor`` is.
     """
     description = _Description(of_tensor, overwritten)
+    description.seen = {id(one): (-1 - number, one) for number, one in enumerate(known)}
     description.add(module)
     text = "\n".join(description.parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -140,11 +149,10 @@ class _Description:
             self.add([value.pattern, value.flags])
         elif isinstance(value, (set, frozenset)):
             self.parts.append(f"{_name(kind)} {sorted(map(repr, value))}")
-        elif isinstance(value, np.ndarray) and value.dtype.hasobject:
-            self.add([value.shape, value.tolist()])
         elif isinstance(value, np.ndarray):
-            digest = hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
-            self.parts.append(f"array {value.dtype} {value.shape} {digest}")
+            self._array(value, kind)
+        elif isinstance(value, memoryview):
+            self.add([value.format, value.shape, value.tobytes()])
         elif isinstance(value, _BY_REPR):
             self.parts.append(f"{_name(kind)} {value!r}")
         elif isinstance(value, type):
@@ -164,8 +172,11 @@ class _Description:
         elif isinstance(value, partial):
             for one in (value.func, value.args, value.keywords):
                 self.add(one)
-        elif isinstance(value, (BuiltinFunctionType, ModuleType)):
+        elif isinstance(value, (BuiltinFunctionType, MethodWrapperType, ModuleType)):
             self.parts.append(f"{getattr(value, '__module__', '')} {value.__name__}")
+            owner = getattr(value, "__self__", None)
+            if not isinstance(owner, (type, ModuleType)):  # a method of what the owner holds
+                self.add(owner)
         else:
             self._object(value, kind)
 
@@ -184,10 +195,31 @@ class _Description:
             return
         slots = [s for c in kind.__mro__ for s in _as_tuple(vars(c).get("__slots__", ()))]
         held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-        # Flags for one call of the model, and what the library records about itself.
-        self._items({**held, **getattr(value, "__dict__", {})}, _INCIDENTAL | {"__dict__"})
+        held |= getattr(value, "__dict__", {})
+        if not held or f"{kind.__module__}.".startswith(_CACHING):
+            self._pickled(value)
+        else:
+            # Flags for one call of the model, and what the library records about itself.
+            self._items(held, _INCIDENTAL | {"__dict__"})
         if callable(value):
             self._class(kind)
+
+    def _pickled(self, value):
+        """Add what a pickle of an object holds, as compiled classes show their contents to it."""
+        with contextlib.suppress(Exception):  # it has no contents that a pickle could hold
+            reduced = value.__reduce_ex__(4)
+            if isinstance(reduced, tuple):
+                _, args, *state = reduced
+                self.add([*args, *(list(s) if isinstance(s, Iterator) else s for s in state)])
+
+    def _array(self, value, kind):
+        if value.dtype.hasobject:
+            self.add([value.shape, value.tolist()])
+        else:
+            digest = hashlib.sha256(np.ascontiguousarray(value)).hexdigest()
+            self.parts.append(f"array {value.dtype} {value.shape} {digest}")
+        if kind not in (np.ndarray, np.memmap):  # such as the mask of a masked array
+            self._items(getattr(value, "__dict__", {}))
 
     # Modules
 
@@ -232,20 +264,14 @@ class _Description:
         return found.items()
 
     def _tensor(self, value):
-        """Add a tensor; quantized ones consist of several parts."""
-        self.parts.append(f"tensor {tuple(value.shape)} {value.dtype}")
-        if value.device.type == "meta":
+        """Add a tensor, or the parts that it consists of."""
+        if not value.is_nested:
+            self.parts.append(f"tensor {tuple(value.shape)} {value.dtype}")
+        parts = parts_of(value)
+        if parts is None:
             self.parts.append(self.of_tensor(self.path, value))
-        elif hasattr(value, "__tensor_flatten__"):  # a subclass made of several tensors
-            names, context = value.__tensor_flatten__()
-            self.add([context, *(getattr(value, part) for part in names)])
-        elif value.is_quantized and value.qscheme() == torch.per_tensor_affine:
-            self.add([value.int_repr(), value.q_scale(), value.q_zero_point()])
-        elif value.is_quantized:
-            scales = value.q_per_channel_scales(), value.q_per_channel_zero_points()
-            self.add([value.int_repr(), *scales])
         else:
-            self.parts.append(self.of_tensor(self.path, value))
+            self.add(parts)
 
     # Code
 
@@ -270,7 +296,7 @@ class _Description:
 
     def _function(self, function):
         code = function.__code__
-        self.parts.append(f"function {function.__qualname__} {_digest_code(code)}")
+        self.parts.append(f"function {function.__qualname__} {digest_code(code)}")
         attributes = function.__dict__ if _is_users(function.__module__) else None
         for value in (function.__defaults__, function.__kwdefaults__, attributes or None):
             if value is not None:
@@ -278,7 +304,7 @@ class _Description:
         for cell in function.__closure__ or ():
             with contextlib.suppress(ValueError):  # an empty cell
                 self._mention(cell.cell_contents, function)
-        for name in _names_in(code):
+        for name in names_in(code):
             if name in function.__globals__:
                 self._mention(function.__globals__[name], function)
 
@@ -287,7 +313,7 @@ class _Description:
         if not _is_users(module.__name__) or (id(module), id(function)) in self.mentioned:
             return
         self.mentioned.add((id(module), id(function)))
-        for name in _names_in(function.__code__):
+        for name in names_in(function.__code__):
             if name in vars(module):
                 self.parts.append(f"{module.__name__}.{name}")
                 self._mention(vars(module)[name], function)
@@ -359,24 +385,3 @@ def _follows_length(module):
     kinds = getattr(module, "rope_type", ())
     kinds = kinds.values() if isinstance(kinds, dict) else [kinds]
     return any(isinstance(k, str) and ("dynamic" in k or k == "longrope") for k in kinds)
-
-
-@lru_cache(maxsize=4096)
-def _digest_code(code):
-    digest = hashlib.sha256(code.co_code)
-    for value in (code.co_names, code.co_varnames, code.co_freevars):
-        digest.update(repr(value).encode())
-    for constant in code.co_consts:
-        is_code = isinstance(constant, CodeType)
-        digest.update((_digest_code(constant) if is_code else repr(constant)).encode())
-    return digest.hexdigest()[:32]
-
-
-@lru_cache(maxsize=4096)
-def _names_in(code):
-    """Return the names by which a function and those within it refer to globals."""
-    names = dict.fromkeys(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names |= dict.fromkeys(_names_in(constant))
-    return tuple(names)

@@ -11,10 +11,13 @@ import zlib
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from types import FunctionType, MethodType
 
+from sklearn_neurox.extraction._model._files_elsewhere import files_elsewhere
 from sklearn_neurox.extraction._model._gguf import find_gguf
 from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._model_folder import AGAIN, check_kinds
+from sklearn_neurox.extraction._model._replaced_functions import replaced_functions
 from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.utils._foreign_files import (
@@ -31,6 +34,7 @@ _SUFFIXES = frozenset(
     ".safetensors .bin .json .txt .model .py .vocab .tiktoken .bpe .spm .codes .tokenizer".split()
 )
 _WEIGHTS = frozenset([".safetensors", ".bin"])
+_FUNCTIONS = (FunctionType, MethodType, functools.partial)
 _CHUNK = 1 << 22
 _WORTH_KEEPING = 32 << 20
 _SETTLED_NS = 2_000_000_000
@@ -70,8 +74,19 @@ def fingerprint(spec, options, memo=None):
     if None in parts:
         return None
     parts += [spec.trust_remote_code, options]
+    if spec.fingerprint is None:
+        parts += replaced_functions()
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def tokenizer_fingerprint(spec, memo=None):
+    """Return a digest of what the texts are tokenized with; None if it is not on this machine."""
+    if spec.tokenizer is None and not spec.is_live and spec.fingerprint is None:
+        found = _located(spec.model, spec.revision)
+        # Whatever the weights are, the config and other files decide how texts are cut.
+        return None if found is None else _of_files_at(*found, _SUFFIXES - _WEIGHTS, memo)
+    return _of_tokenizer(spec, memo)
 
 
 def leave_behind(spec, *, with_digests):
@@ -136,7 +151,8 @@ def _of_files_at(place, commit, suffixes, memo, without=None):
     files = [place]
     if place.is_dir():
         check_kinds(place)
-        files = [f for f in place.iterdir() if f.suffix in suffixes and f.is_file()]
+        files = [*place.iterdir(), *files_elsewhere(place)]
+        files = [file for file in files if file.suffix in suffixes and file.is_file()]
     return ["files", _digest([file for file in sorted(files) if file.name != without], memo)]
 
 
@@ -209,7 +225,6 @@ def _of_files(stamps):
 
 def _of_live(model):
     """Digest a live model as it is now: tensors, attributes, types and code of its modules."""
-    from sklearn_neurox.extraction._model._checksum import checksum
     from sklearn_neurox.extraction._model._description import describe
     from sklearn_neurox.extraction._model._forward import run_once
     from sklearn_neurox.extraction._model._overwritten import overwritten_by
@@ -225,11 +240,17 @@ def _of_live(model):
             model.pad_token_id,
             model.max_length,
         ]
+    settings += replaced_functions(module.modules())
     _check_in_memory(module)
-    of_tensor = lambda path, tensor: hashlib.sha256(checksum(tensor)).hexdigest()  # noqa: E731
-    parts = [settings, describe(module, of_tensor, overwritten_by(model, run_once))]
+    parts = [settings, describe(module, _of_tensor, overwritten_by(model, run_once))]
     digest = hashlib.sha256(json.dumps(parts).encode())
     return "live-" + digest.hexdigest()[:32]
+
+
+def _of_tensor(_, tensor):
+    from sklearn_neurox.extraction._model._checksum import checksum
+
+    return hashlib.sha256(checksum(tensor)).hexdigest()
 
 
 def _check_in_memory(module):
@@ -261,6 +282,12 @@ def _of_live_tokenizer(tokenizer):
     else:
         parts.append(sorted(tokenizer.get_vocab().items()))
     parts += [sorted(_rules_of(tokenizer)), _code_of(type(tokenizer))]
+    own = {name: value for name, value in vars(tokenizer).items() if isinstance(value, _FUNCTIONS)}
+    if own:  # methods that were replaced
+        from sklearn_neurox.extraction._model._description import describe
+
+        known = tokenizer, getattr(tokenizer, "_tokenizer", None)
+        parts.append(describe(own, _of_tensor, known=known))
     text = json.dumps(parts, sort_keys=True, default=str)
     return "live-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 

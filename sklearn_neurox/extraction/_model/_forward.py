@@ -55,11 +55,12 @@ def base_of(model, stack=None):
 
 
 def run_once(model, n_before=0):
-    """Run all stacks of a model on a few tokens, and on more the second time."""
+    """Run all stacks of a model on a few tokens, and on more texts and tokens the second time."""
     two = not isinstance(model, TorchModel) and model.config.is_encoder_decoder
     with evaluating(model), torch.inference_mode():
         for stack in ("encoder", "decoder") if two else (None,):
-            inputs = probe_inputs(model, stack, padding=PROBE_PADDING * n_before)
+            padding, n_texts = PROBE_PADDING * n_before, 1 + n_before
+            inputs = probe_inputs(model, stack, padding=padding, n_texts=n_texts)
             forward_of(model, stack, inputs)()
 
 

@@ -12,6 +12,7 @@ from sklearn_neurox.extraction._model._fetching import (
     fetch_weights,
     quiet_transformers,
 )
+from sklearn_neurox.extraction._model._files_elsewhere import files_elsewhere
 from sklearn_neurox.extraction._model._model_folder import check_model_folder
 from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._tokenizer_files import check_tokenizer_files
@@ -279,6 +280,7 @@ def _key(spec):
         return spec.model, revision, spec.trust_remote_code, spec.allow_bin_weights, None
     folder = path.resolve()
     files = [file for file in sorted(folder.iterdir()) if file.is_file()]
+    files += files_elsewhere(folder)
     # Where there are safetensors, no .bin file is read.
     may_load_bin = spec.allow_bin_weights and not any(f.suffix == ".safetensors" for f in files)
     return str(folder), None, spec.trust_remote_code, may_load_bin, tuple(map(stamp, files))

@@ -19,6 +19,8 @@ def obstacle_of(model):
     """Do as `find_obstacle`, for a model that may be loaded (None if it is not)."""
     if model is None or not _has_foreign_hooks(model):
         return None
+    if _modes():
+        return "A mode of torch that changes or watches what models compute is on"
     return "The model has hooks that change or watch its activations"
 
 
@@ -54,11 +56,23 @@ def modules_of(model):
     return list((model.module if isinstance(model, TorchModel) else model).modules())
 
 
+def _modes():
+    """Return the modes of the user within which torch computes something else."""
+    from torch.overrides import _get_current_function_mode_stack
+    from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+    modes = [*_get_current_function_mode_stack(), *_get_current_dispatch_mode_stack()]
+    # Those of torch choose devices, count operations, and the like.
+    return [mode for mode in modes if not type(mode).__module__.startswith("torch.")]
+
+
 def _has_foreign_hooks(model):
     if "torch" not in sys.modules:
         return False
     from torch.nn.modules import module as every_module
 
+    if _modes():
+        return True
     hooks = [
         *every_module._global_forward_hooks.values(),
         *every_module._global_forward_pre_hooks.values(),

@@ -15,12 +15,13 @@ from sklearn_neurox.extraction._model._families import check_readable
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 
 _names: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+_CONSTANT = (type(None), bool, int, float, complex, str, bytes)
 
 
 def overwritten_by(model, run):
     """Return a mapping from the modules of a model to the names that a pass overwrites in them.
 
-    A model with modules that have not been seen before runs twice, the second time on a longer
+    A model with modules that have not been seen before runs twice, the second time on a larger
     input: ``run`` is called with the model and the number of passes before. What only the first
     pass makes, such as a table that is computed when needed, is part of the model from then on.
     """
@@ -38,17 +39,35 @@ def overwritten_by(model, run):
             run(model, 1)
         for part, old, after in zip(new, before, _snapshots(new), strict=True):
             _names[part] = frozenset(
-                name for name in after if _identity_of(old, name) != after[name][0]
+                name for name in after if name not in old or _is_result(*old[name], *after[name])
             )
     return _names
 
 
-def _identity_of(snapshot, name):
-    return snapshot[name][0] if name in snapshot else None
+def _is_result(identity, held, identity_after, held_after):
+    """Return whether an attribute differs between passes, so that it follows from their inputs.
+
+    A setting that every pass replaces by an equal one, such as a normalized vector, does not.
+    """
+    return identity != identity_after and not _are_equal(held, held_after)
+
+
+def _are_equal(one, other):
+    """Return whether two values are equal; False for an object that may have changed itself."""
+    if one is other and not isinstance(one, _CONSTANT) or type(one) is not type(other):
+        return False
+    if isinstance(one, torch.Tensor):
+        alike = one.dtype == other.dtype and one.shape == other.shape
+        return alike and one.layout is torch.strided and torch.equal(one, other)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_are_equal, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_are_equal(one[k], other[k]) for k in one)
+    return isinstance(one, _CONSTANT) and one == other
 
 
 def _snapshots(parts):
-    """Return an identity of each attribute and buffer of each module, and what it identifies.
+    """Return an identity of each attribute and buffer of each module, and what it holds.
 
     Keeping the objects prevents that their identities are given to others.
     """

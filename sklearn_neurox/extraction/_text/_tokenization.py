@@ -72,7 +72,7 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens, add_special_tokens=
         flat, lengths = _encode_in_portions(tokenizer, texts, pairs, split_special_tokens)
     except Exception:
         # Each library complains about surrogates in its own way.
-        _check_surrogates([*texts, *(pairs or ())], tokenizer)
+        check_surrogates([*texts, *(pairs or ())], f"{type(tokenizer).__name__} cannot read")
         raise
     ptr = pointers(lengths)
     flat["is_special_word"] = _spelled_specials(tokenizer, texts, flat, ptr)
@@ -112,12 +112,13 @@ def _encode_in_portions(tokenizer, texts, pairs, split_special_tokens):
     return flat, lengths
 
 
-def _check_surrogates(texts, tokenizer):
+def check_surrogates(texts, problem, *, caller="ActivationExtractor"):
+    """Raise a ValueError if a text contains half a character, saying who has which problem."""
     wrong = [text for text in texts if any("\ud800" <= c <= "\udfff" for c in text)]
     if wrong:
         raise ValueError(
-            f"ActivationExtractor: the text {wrong[0][:60]!r} ({len(wrong)} in total) contains a "
-            f"lone surrogate (half a character), which {type(tokenizer).__name__} cannot read. "
+            f"{caller}: the text {wrong[0][:60]!r} ({len(wrong)} in total) contains a "
+            f"lone surrogate (half a character), which {problem}. "
             "Read the file with the correct encoding, or replace these characters with "
             "text.encode('utf-8', 'replace').decode()."
         )

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A model folder whose files change behind their modification times is another model."""
 
+import json
 import os
 import shutil
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, AutoTokenizer
 
 from sklearn_neurox.extraction import ActivationExtractor, clear_loaded_models
 from sklearn_neurox.extraction._model import _fingerprint, _stamps
+from sklearn_neurox.extraction._model._files_elsewhere import files_elsewhere
 from sklearn_neurox.extraction._model._stamps import stamp
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
@@ -110,3 +115,54 @@ def test_small_and_unreadable_files_have_stamps_too(tmp_path):
         path.write_bytes(b"b" * size)
         assert size == 0 or stamp(path) != first
     assert _stamps._sample(tmp_path, 0) is None
+
+
+def in_a_folder_below(folder, named):
+    """Move the weights of a model into a folder below, and name them as transformers allows."""
+    (folder / "below").mkdir()
+    weights = folder / "below" / "weights.safetensors"
+    os.replace(folder / "model.safetensors", weights)
+    if named == "config":
+        config = json.loads((folder / "config.json").read_text())
+        config["transformers_weights"] = "below/weights.safetensors"
+        (folder / "config.json").write_text(json.dumps(config))
+    else:
+        names = dict.fromkeys(load_file(weights), "below/weights.safetensors")
+        index = json.dumps({"metadata": {}, "weight_map": names})
+        (folder / "model.safetensors.index.json").write_text(index)
+    return weights
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", ["config", "index"])
+def test_weights_in_a_folder_below_count(named, tiny, tmp_path):
+    folder, cache = shutil.copytree(tiny("bert"), tmp_path / "model"), tmp_path / "cache"
+    weights = in_a_folder_below(folder, named)
+    for factor in (1.0, 1.5):
+        stored = load_file(weights)
+        save_file({n: factor * v for n, v in stored.items()}, weights, metadata={"format": "pt"})
+        model = AutoModel.from_pretrained(folder).eval()
+        inputs = AutoTokenizer.from_pretrained(folder)(TEXTS[0], return_tensors="pt")
+        with torch.inference_mode():
+            expected = model(**inputs).last_hidden_state[0, 1:-1].mean(0).numpy()
+        for asked in (cache, cache, None):
+            H = ActivationExtractor(folder, layers=-1, cache=asked).transform(TEXTS).pool("mean")
+            np.testing.assert_allclose(H[0], expected, atol=1e-5)
+
+
+def test_an_index_that_cannot_be_read_names_no_files(tmp_path):
+    file = tmp_path / "model.safetensors.index.json"
+    for text in (
+        "",
+        "[/",
+        '{"weight_map": ["a/b"]}',
+        '["a/b"]',
+        '{"weight_map": {"x": 3}, "/": 1}',
+    ):
+        file.write_text(text)
+        assert files_elsewhere(tmp_path) == []
+    file.write_text("[/" * 100_000)
+    assert files_elsewhere(tmp_path) == []
+    file.unlink()
+    os.mkfifo(file)
+    assert files_elsewhere(tmp_path) == []

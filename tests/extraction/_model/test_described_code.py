@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Two modules that compute different numbers have different descriptions, whatever the reason."""
 
-import functools  # noqa: F401 - the tables use it, like the next ones
+import ctypes  # noqa: F401 - the tables use it, like the next ones
+import functools  # noqa: F401
+import io  # noqa: F401
+import itertools  # noqa: F401
+import operator  # noqa: F401
 import re  # noqa: F401
 import sys
 import types
@@ -11,13 +15,21 @@ from decimal import Decimal  # noqa: F401
 from fractions import Fraction  # noqa: F401
 
 import numpy as np
+import pandas as pd  # noqa: F401
 import pytest
 import torch
+from sklearn.tree import DecisionTreeRegressor  # noqa: F401
 
 from sklearn_neurox.extraction import ActivationExtractor
+from sklearn_neurox.extraction._model._checksum import checksum
 from sklearn_neurox.extraction._model._description import describe
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Sparse CSR tensor support|The PyTorch API of nested tensors"
+    ),
+]
 
 # In these, `{}` is the number by which a module multiplies.
 ATTRIBUTES = {
@@ -37,6 +49,26 @@ ATTRIBUTES = {
     "cached function": ("functools.lru_cache(lambda: {})", "held()"),
     "function with an attribute": ("with_attribute({})", "held()"),
     "object of a class in a module whose name begins like 're'": ("readout.Gate({})", "held.c"),
+    "series": ("pd.Series([{}.0])", "held.iloc[0]"),
+    "table": ("pd.DataFrame(dict(a=[1, {}]))", "int(held.iloc[1, 0])"),
+    "index": ("pd.Index([{}])", "int(held[0])"),
+    "view of memory": ("memoryview(bytearray([{}]))", "held[0]"),
+    "number of C": ("ctypes.c_double({})", "held.value"),
+    "text in memory": ("io.StringIO('{}')", "float(held.getvalue())"),
+    "counter": ("itertools.count({})", "held.__reduce__()[1][0]"),
+    "getter": ("operator.itemgetter({})", "held([0, 1, 2, 3])"),
+    "method of a dict": ("dict(a={}).get", "held('a')"),
+    "method of a number": ("({}).__add__", "held(0)"),
+    "masked array": ("np.ma.array([2, 1], mask=[0, {} == 2])", "int(held.sum())"),
+    "tree": ("DecisionTreeRegressor(random_state=0).fit([[0]], [{}])", "held.predict([[0]])[0]"),
+    "conjugated": ("torch.tensor({}j).conj().conj()", "held.imag"),
+    "lazily conjugated": ("torch.tensor(-{}j).conj()", "held.imag"),
+    "lazily negated": ("torch.tensor(-{}j).conj().imag", "held"),
+    "sparse tensor": ("torch.tensor([0.0, {}]).to_sparse()", "held.to_dense()[1]"),
+    "sparse rows": ("torch.tensor([[0.0, {}]]).to_sparse_csr()", "held.to_dense()[0, 1]"),
+    "sparse columns": ("torch.tensor([[0.0, {}]]).to_sparse_csc()", "held.to_dense()[0, 1]"),
+    "sparse places": ("torch.eye(4)[{}].to_sparse()", "held.to_dense().argmax()"),
+    "nested tensor": ("torch.nested.nested_tensor([torch.tensor([{}.0])])", "held.unbind()[0]"),
 }  # fmt: skip
 CLASSES = {
     "property": "@property\n    def c(self): return {}",
@@ -112,7 +144,7 @@ def _by_global(name, c):
 
 
 def _describe(module):
-    return describe(module, lambda path, tensor: repr(tensor.tolist()))
+    return describe(module, lambda path, tensor: repr(checksum(tensor)))
 
 
 @pytest.mark.parametrize(

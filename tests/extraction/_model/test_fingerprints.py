@@ -228,6 +228,120 @@ def test_settings_changed_again_after_a_change(llama):
     assert len(set(seen)) == 3
 
 
+class Renewing(torch.nn.Module):
+    """Replaces its setting by an equal one in every pass, and keeps results."""
+
+    def __init__(self, inner, held, renew):
+        super().__init__()
+        self.inner, self.held, self.renew = inner, held, renew
+
+    def forward(self, state):
+        self.held = self.renew(self.held)
+        factor = self.held["a"] if isinstance(self.held, dict) else self.held
+        factor = factor[0] if isinstance(factor, list) else factor
+        self.sizes = (len(state),), state.shape[1]
+        self.last = self.inner(state) * factor
+        return self.last
+
+
+@pytest.mark.slow
+def test_a_setting_that_every_pass_renews_counts(tiny, tmp_path):
+    for name, (make, renew) in {
+        "tensor": (torch.tensor, lambda held: held * 1),
+        "number": (float, lambda held: held * 1.0),
+        "list": (lambda c: [c], lambda held: [one * 1 for one in held]),
+        "dict": (lambda c: {"a": c}, lambda held: dict(held)),
+    }.items():
+        model, tokenizer = load("llama", tiny("llama"))
+        model = copy.deepcopy(model)
+        for c in (2.5, 3.5):
+            mlp = model.layers[0].mlp
+            if c == 2.5:
+                model.layers[0].mlp = Renewing(mlp, make(c), renew)
+            mlp = model.layers[0].mlp
+            mlp.held, mlp.renew = make(c), renew
+            expected = read(model, tokenizer)
+            for _ in range(2):
+                H = read(model, tokenizer, cache=tmp_path / name)
+                np.testing.assert_array_equal(H, expected, err_msg=name)
+
+
+@pytest.mark.slow
+def test_functions_replaced_for_the_whole_process_count(tiny, tmp_path, monkeypatch):
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    plain, linear = ALL_ATTENTION_FUNCTIONS["sdpa"], torch.nn.functional.linear
+    product = torch.nn.functional.scaled_dot_product_attention
+
+    def scaled(factor):
+        def attention(*args, **kwargs):
+            output, weights = plain(*args, **kwargs)
+            return factor * output, weights
+
+        return attention
+
+    def registered(name, factor):
+        monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS._global_mapping, name, scaled(factor))
+
+    def patched(name, function):
+        monkeypatch.setattr(torch.nn.functional, name, function)
+
+    folder = tiny("llama")
+    live, tokenizer = load("llama", folder)
+    own = copy.deepcopy(live)
+    registered("mine", 1.0)
+    own.set_attn_implementation("mine")
+    changes = {
+        "nothing": lambda: None,
+        "attention": lambda: registered("sdpa", 2.0),
+        "attention with other constants": lambda: registered("sdpa", 3.0),
+        "attention of a model": lambda: registered("mine", 2.0),
+        "function of torch": lambda: patched("linear", lambda *args: 2 * linear(*args)),
+        "product of torch": lambda: patched(
+            "scaled_dot_product_attention", lambda *args, **kwargs: product(*args, **kwargs) / 2
+        ),
+    }
+    seen = {}
+    for name, change in changes.items():
+        for model in (live, own, folder):
+            change()
+            expected = read(model, tokenizer)
+            for _ in range(2):
+                H = read(model, tokenizer, cache=tmp_path)
+                np.testing.assert_array_equal(H, expected, err_msg=name)
+            seen[name, id(model)] = expected
+        if name != "nothing":
+            monkeypatch.undo()
+            registered("mine", 1.0)
+        np.testing.assert_array_equal(
+            read(live, tokenizer, cache=tmp_path), seen["nothing", id(live)]
+        )
+    for name, model in (("attention of a model", own), ("attention", live), ("attention", folder)):
+        assert np.abs(seen[name, id(model)] - seen["nothing", id(model)]).max() > 1e-3, name
+
+
+@pytest.mark.slow
+def test_a_mode_of_torch_keeps_a_cache_out_of_use(tiny, tmp_path):
+    from torch.overrides import TorchFunctionMode
+
+    class Doubled(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            output = function(*args, **(kwargs or {}))
+            return 2 * output if function is torch.nn.functional.linear else output
+
+    folder = tiny("llama")
+    _, tokenizer = load("llama", folder)
+    before = read(folder, tokenizer, cache=tmp_path)
+    with Doubled():
+        expected = read(folder, tokenizer)
+        with pytest.warns(UserWarning, match="A mode of torch .* neither read nor written"):
+            H = read(folder, tokenizer, cache=tmp_path)
+        np.testing.assert_array_equal(H, expected)
+    assert np.abs(expected - before).max() > 1e-3
+    with torch.device("cpu"):  # a mode of torch's own
+        np.testing.assert_array_equal(read(folder, tokenizer, cache=tmp_path), before)
+
+
 # What does not
 
 
@@ -429,7 +543,20 @@ def test_a_tokenizer_counts_as_it_is_now(tiny, tmp_path):
     def another_token(tokenizer):
         tokenizer.add_tokens(["barked"])
 
+    def with_another_method(tokenizer, letter="a"):
+        inner = tokenizer._encode_plus
+
+        def encode(text, *args, **kwargs):
+            replaced = [one.replace("o", letter) for one in text]
+            return inner(replaced, *args, **kwargs)
+
+        tokenizer._encode_plus = encode
+
+    def with_another_letter(tokenizer):
+        with_another_method(tokenizer, "u")
+
     changes = (lowercased, without_types, shorter, another_token)
+    changes += (with_another_method, with_another_letter)
     first = _of_live_tokenizer(fresh())
     seen = {first}
     for change in changes:

@@ -13,7 +13,7 @@ import transformers
 from transformers import AutoTokenizer, GPT2Config
 
 from sklearn_neurox.datasets._tiny_models import _random_model
-from sklearn_neurox.extraction import ActivationExtractor
+from sklearn_neurox.extraction import ActivationExtractor, chat_frame, token_frame
 from sklearn_neurox.extraction._text._slow_offsets import _spell
 from sklearn_neurox.words import words_frame
 
@@ -224,6 +224,23 @@ def test_a_surrogate_is_named_whatever_the_tokenizer(tiny):
     for family in ("marian", "bert", "llama", "xlm-roberta", "gpt2"):
         with pytest.raises(ValueError, match="lone surrogate"):
             ActivationExtractor(tiny(family)).transform(["The dog", "a \ud800 dog"])
+
+
+def test_a_surrogate_is_named_whatever_the_frame(tiny):
+    # CANINE reads any character, but no frame holds all.
+    chat = [{"role": "user", "content": "a \ud800 dog"}]
+    for family in ("canine", "bert"):
+        tokenizer = AutoTokenizer.from_pretrained(tiny(family))
+        tokenizer.chat_template = (
+            "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}"
+        )
+        for make in (
+            lambda tokenizer=tokenizer: token_frame(["a \ud800 dog"], tokenizer),
+            lambda tokenizer=tokenizer: chat_frame([chat], tokenizer, rows="all"),
+            lambda tokenizer=tokenizer: chat_frame([chat], tokenizer, rows="prompt_end"),
+        ):
+            with pytest.raises(ValueError, match="lone surrogate"):
+                make()
 
 
 def test_special_tokens_take_in_white_space_only_where_no_token_stands_for_it():

@@ -132,6 +132,17 @@ class _Page:
         return render("page", {"arrays": self.arrays})
 
 
+def test_baselines_may_be_a_dict():
+    pages = []
+    for baselines in (
+        {"majority": 0.25, "probe": np.float32(0.5)},
+        pd.DataFrame({"name": ["majority", "probe"], "score": [0.25, 0.5]}),
+    ):
+        report = NeuronReport(RANKER, X, LABELS, WORDS, baselines=baselines)
+        pages.append(contents(report)[0]["tables"]["baselines"])
+    assert pages[0] == pages[1]
+
+
 def test_wrong_targets_and_tables_are_named():
     y = X[:, 0]
     regression = LCARanker(Ridge()).fit(X, y)
@@ -142,6 +153,8 @@ def test_wrong_targets_and_tables_are_named():
         NeuronReport(regression, X, y, WORDS, probe=classifier)
     with pytest.raises(ValueError, match="must be a frame returned by baseline_table"):
         NeuronReport(RANKER, X, LABELS, WORDS, baselines=pd.DataFrame({"a": [1]}))
+    with pytest.raises(ValueError, match="'baselines' parameter .* pass pandas.DataFrame"):
+        NeuronReport(RANKER, X, LABELS, WORDS, baselines={"name": ["a"], "score": [0.5]})
     with pytest.raises(ValueError, match="predicts 2 targets"):
         NeuronReport(regression, X, y, WORDS, probe=Ridge().fit(X, X[:, :2]))
 
