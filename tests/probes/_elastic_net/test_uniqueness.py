@@ -13,6 +13,7 @@ from sklearn_neurox.probes import (
     ElasticNetProbeClassifierCV,
     ElasticNetProbeRegressor,
 )
+from sklearn_neurox.probes._elastic_net._free_shifts import has_free_shift
 
 ALPHA = 5e-3
 
@@ -105,3 +106,12 @@ def test_a_search_warns_about_the_final_fit_only():
     with pytest.warns(UserWarning, match="solution is not unique: in [0-9]+ of 20") as caught:
         search.fit(X, y, groups=np.arange(len(y)))
     assert len(caught) == 1
+
+
+def test_a_free_shift_leaves_the_l1_norm_unchanged():
+    rng = np.random.default_rng(0)
+    for n_classes in (2, 3, 4, 6):
+        coef = rng.integers(-2, 3, size=(n_classes, 300)) / 4
+        norm = np.abs(coef).sum(axis=0)
+        shifted = [np.abs(coef + step).sum(axis=0) == norm for step in (2.0**-6, -(2.0**-6))]
+        np.testing.assert_array_equal(has_free_shift(coef), shifted[0] | shifted[1])
