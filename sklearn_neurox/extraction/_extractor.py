@@ -442,7 +442,7 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             If rows are malformed, if a text is too long under ``overflow="error"``, if the
             tokenizer drops a word under ``missing="error"``, if the model cannot be loaded, or if
             its config does not state how many layers it has. Pooling the activations raises one if
-            they are NaN or infinite, or if the tokenizer, or a file of the model, has changed since.
+            they are NaN or infinite, or if the tokenizer or a file of the model has changed since.
 
         Warns
         -----
