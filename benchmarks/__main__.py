@@ -23,12 +23,13 @@ _SUITES = (
     "probes",
     "ranking",
     "report",
+    "selection",
     "subset",
     "tolerance",
     "trace",
 )
 # Run only when asked for by name: they need a decoder, a card, or hours.
-_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation", "pairs", "papers"}
+_ON_REQUEST = {"causal", "gpu", "growth", "intervals", "mutation", "pairs", "papers", "selection"}
 
 
 def main():

@@ -5,9 +5,12 @@ import doctest
 import functools
 import importlib
 import inspect
+import re
 from pathlib import Path
 
+import numpy
 import pytest
+from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
 import sklearn_neurox
@@ -76,6 +79,35 @@ def test_summary_is_a_plain_sentence(path):
     if not inspect.isclass(member) and not isinstance(member, property | functools.cached_property):
         assert first not in {"A", "An", "How", "The", "This", "What", "Whether", "Which"}
         assert not first.endswith("s") or first.endswith("ss"), f"{first} is not imperative"
+
+
+def _stated_defaults(member):
+    """Map the parameters of a docstring to the defaults that it states, where it states any."""
+    defaults = {}
+    for names, kind, _ in NumpyDocString(inspect.getdoc(member))["Parameters"]:
+        found = re.search(r"default=(.+)$", kind)
+        if found and "..." not in kind:
+            value = eval(found[1], {"numpy": numpy})
+            names = names.split(", ")
+            values = value if len(names) > 1 and isinstance(value, tuple) else [value] * len(names)
+            defaults.update(zip(names, values, strict=True))
+    return defaults
+
+
+def test_stated_defaults_are_those_of_the_signature():
+    n_stated, wrong = 0, []
+    for path, member in _MEMBERS.items():
+        function = member if inspect.isclass(member) else _function_behind(member)
+        if isinstance(member, property | functools.cached_property):
+            continue
+        parameters = inspect.signature(function).parameters
+        for name, stated in _stated_defaults(member).items():
+            n_stated += 1
+            default = parameters[name].default
+            if default != stated or type(default) is not type(stated):
+                wrong.append(f"{path}: {name}={stated!r} is documented, but it is {default!r}")
+    assert not wrong, "\n".join(wrong)
+    assert n_stated > 600
 
 
 @pytest.mark.parametrize("path", sorted(_public()))

@@ -71,5 +71,8 @@ def _weighted_by_rotation(X, Y):
 
 
 def _inverse_root(X):
+    """Return the root of the pseudoinverse of the covariance, as that code computes it."""
     values, vectors = np.linalg.eigh(np.cov(X, rowvar=False))
-    return vectors @ np.diag(1 / np.sqrt(values)) @ vectors.T
+    # The neurons of a layer may be linearly dependent.
+    kept = values > 1e-10 * values.max()
+    return vectors[:, kept] / np.sqrt(values[kept]) @ vectors[:, kept].T

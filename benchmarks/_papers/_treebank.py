@@ -12,6 +12,8 @@ from sklearn_neurox import ActivationExtractor, ElasticNetProbeClassifier, Subwo
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.evaluation import interval_table
 
+_BOUNDS = ["score", "low", "high"]
+
 
 @dataclass
 class Treebank:
@@ -67,7 +69,9 @@ def linear_probe(**changes):
 
 def with_interval(row, digits=3):
     """Format a row with a score and its bounds."""
-    return f"{row['score']:.{digits}f} ({row['low']:.{digits}f} to {row['high']:.{digits}f})"
+    # Adding 0 turns a negative zero into a positive one.
+    score, low, high = (f"{round(row[name], digits) + 0:.{digits}f}" for name in _BOUNDS)
+    return f"{score} ({low} to {high})"
 
 
 def share(outcomes, groups, digits=3):

@@ -21,7 +21,7 @@ from sklearn_neurox import (
     ablation_curve,
 )
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
-from sklearn_neurox.evaluation import layer_profile
+from sklearn_neurox.evaluation import baseline_table, layer_profile
 from sklearn_neurox.inspection import (
     AblationCurveDisplay,
     ClassScoresDisplay,
@@ -84,7 +84,18 @@ def main():
 
     best = ranker.to_frame()["neuron"].head(2).tolist()
     highlight(words.head(40), H.head(40), best, center="mean").write_svg(_HERE / "highlight.svg")
-    photograph(NeuronReport(ranker, H, y, words, ablation=curve, title="Parts of speech"), best[0])
+    report = NeuronReport(
+        ranker,
+        H,
+        y,
+        words,
+        ablation=curve,
+        layer_profile=profile,
+        baselines=baseline_table(words, y, estimator=probe, X=H, **split),
+        model="all-MiniLM-L6-v2",
+        title="Parts of speech",
+    )
+    photograph(report, best[0])
 
 
 def save(display, name):

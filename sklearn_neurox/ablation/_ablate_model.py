@@ -148,8 +148,10 @@ def ablate_model(
     Warns
     -----
     UserWarning
-        When the context exits, if the model did not run, or if it ran but a module whose neurons
-        were to be changed did not; or if the model read only some texts of ``positions``.
+        When called: if the indexes of ``positions`` and of states in ``values`` share labels in
+        different orders. When the context exits: if the model did not run, or if it ran but a
+        module whose neurons were to be changed did not; or if the model read only some texts of
+        ``positions``.
 
     See Also
     --------

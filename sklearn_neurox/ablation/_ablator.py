@@ -140,7 +140,7 @@ class NeuronAblator(BaseNeuronSelector):
             If an index is out of range, a name is unknown, a neuron is given twice, a mask has the
             wrong length, or a weight is negative.
         """
-        activations = self._check(X, reset=True)
+        activations = self._check(X, reset=True, beside={"sample_weight": sample_weight})
         weight = check_weight(sample_weight, activations)
         columns, chosen = np.arange(activations.shape[1]), seen_neuron_indices(self, self.neurons)
         invert = self.keep and self.neurons is not None

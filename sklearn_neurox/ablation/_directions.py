@@ -66,6 +66,11 @@ def as_directions(source, *, caller, parameter="direction"):
         raise TypeError(f"{where} is the class {source.__name__}. Pass a fitted instance.")
     elif hasattr(source, "fit"):
         directions = _of_estimator(source, where)
+    elif isinstance(source, str):
+        raise TypeError(
+            f"{where} is {source!r:.60}, not a direction. That of a single neuron is a Series: "
+            f"pd.Series({{{source!r:.60}: 1.0}})."
+        )
     else:
         raise TypeError(
             f"{where} must be a Series or DataFrame over neurons, a fitted linear probe or a "

@@ -5,6 +5,7 @@ import contextlib
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from sklearn_neurox.ablation._direction_fills import check_directions, is_direction
@@ -12,6 +13,7 @@ from sklearn_neurox.ablation._fills import check_fills
 from sklearn_neurox.ablation._interchange import check_interchange
 from sklearn_neurox.extraction._editing._neurons import find_neurons
 from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._validation import check_row_order
 
 WHAT_CONSTRAINTS = ["array-like", str, HasMethods(["fit"])]
 POSITIONS_CONSTRAINTS = [StrOptions({"all", "not_first", "generated"}), "array-like"]
@@ -117,5 +119,8 @@ def plan_intervention(extractor, fills, positions, values, *, model, caller):
     if not is_interchange:
         return Intervention(fills, places)
     values = None if values is None else to_pandas(values)
+    if not (isinstance(values, pd.DataFrame) and "text" in values.columns):
+        # Other rows are often in another order on purpose; their states have the order of rows.
+        check_row_order(positions=positions, values=values)
     read = check_interchange(values, fills, tokens, extractor, caller=caller)
     return Intervention(fills, places, read)

@@ -163,9 +163,7 @@ def measure(
     X = X.tocsr() if issparse(X) else X  # the only sparse format whose rows can be chosen
     check_no_missing_labels(y)
     check_consistent_length(X, y, groups)
-    check_row_order(X, y)
-    check_row_order(X, groups, names=("X", "groups"))
-    check_row_order(X, sample_weight, names=("X", "sample_weight"))
+    check_row_order(X=X, y=y, groups=groups, sample_weight=sample_weight)
     data = (X, y, groups, check_weight(sample_weight, X))
     random_state = check_random_state(random_state)
     folds = make_splitter(cv, groups, caller=caller)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
             TorchModel,
             ActivationExtractor,
         ],
-        "direction": ["array-like", HasMethods(["fit"])],
+        "direction": "no_validation",  # as_directions says what it may be
         "layer": [Interval(Integral, 0, None, closed="left"), None],
         "strength": [FiniteNumber()],
         "unit": [StrOptions({"norm", "direction"})],

@@ -53,7 +53,8 @@ def compare(
         `sklearn_neurox.inspection.predictions_frame` has such outcomes, too.
 
     groups : array-like of shape (n_words,) or None, default=None
-        The group of each word, such as its text. None uses those of the frames.
+        The group of each word, such as its text, in the order of ``outcomes_a``. None uses those
+        of the frames.
 
     outcome : str, default="outcome"
         Column of the frames to compare, such as ``"loss_change"`` of those of `causal_effect`.
@@ -77,8 +78,14 @@ def compare(
     ------
     ValueError
         If lengths differ, an outcome or group is missing or not finite, there are fewer than two
-        groups, the frames have several measurements of a word or different words, or
-        ``method="splits"`` gets fewer than two splits.
+        groups, the frames have several measurements of a word or different words, the groups of two
+        frames (or of a frame and ``groups``) cut across each other, or ``method="splits"`` gets
+        fewer than two splits.
+
+    Warns
+    -----
+    UserWarning
+        If the indexes of two arrays, or of one and the groups, share labels in different orders.
 
     See Also
     --------
@@ -138,15 +145,15 @@ def compare(
     """
     folds = n_train = None
     if isinstance(outcomes_a, pd.DataFrame) and isinstance(outcomes_b, pd.DataFrame):
-        outcomes_a, outcomes_b, own, folds, n_train = _paired(outcomes_a, outcomes_b, outcome)
-        groups = own if groups is None else groups
+        check_row_order(outcomes_a=outcomes_a, groups=groups)
+        paired = _paired(outcomes_a, outcomes_b, groups, outcome)
+        outcomes_a, outcomes_b, groups, folds, n_train = paired
     if groups is None:
         raise ValueError(
             "compare needs the group of each word, such as groups=words['text'], or two frames "
             "with the column 'group', as the evaluators return with return_words=True and groups."
         )
-    check_row_order(outcomes_a, outcomes_b, names=("outcomes_a", "outcomes_b"))
-    check_row_order(outcomes_a, groups, names=("outcomes_a", "groups"))
+    check_row_order(outcomes_a=outcomes_a, outcomes_b=outcomes_b, groups=groups)
     a, b = _numbers(outcomes_a, "outcomes_a"), _numbers(outcomes_b, "outcomes_b")
     check_consistent_length(a, b, groups)
     check_groups(groups, "compare")
@@ -234,15 +241,17 @@ def _across_splits(a, b, folds, n_train, confidence):
     of_a, of_b = np.bincount(codes, a) / sizes, np.bincount(codes, b) / sizes
     n_splits, difference = len(sizes), np.mean(of_a - of_b)
     ratio = fold_inflation(folds, n_train) - 1
-    error = np.sqrt((1 / n_splits + ratio) * np.var(of_a - of_b, ddof=1))
+    # In units in which no square overflows.
+    size = max(np.abs(a).max(), np.abs(b).max()) or 1.0
+    error = size * np.sqrt((1 / n_splits + ratio) * np.var((of_a - of_b) / size, ddof=1))
     means = of_a.mean(), of_b.mean()
-    if not error > 1e-13:
-        p_value = 1.0 if abs(difference) <= 1e-15 else 2.0 ** (1 - n_splits)
+    if not error > 1e-13 * size:
+        p_value = 1.0 if abs(difference) <= 1e-15 * size else 2.0 ** (1 - n_splits)
         return PairedTest(difference, np.nan, np.nan, 0.0, p_value), means
     return _t_test(difference, error, n_splits - 1, confidence), means
 
 
-def _paired(frame_a, frame_b, outcome):
+def _paired(frame_a, frame_b, groups, outcome):
     """Pair two frames of outcomes; return both outcomes, and the groups, folds and n_train."""
     frames = {"outcomes_a": frame_a, "outcomes_b": frame_b}
     for name, frame in frames.items():
@@ -272,13 +281,36 @@ def _paired(frame_a, frame_b, outcome):
             f"{len(unpaired)} are in one only, the first {first}. Measure both with the same cv "
             "and groups."
         )
-    groups = None if frame_a["group"].isna().all() else frame_a["group"].to_numpy()
+    own = [frame_a["group"], frame_b.set_index(keys)["group"].reindex(a.index)]
+    own = [column for column in own if not column.isna().all()]
+    for column in own[1:]:
+        _check_nested(own[0], column, "of outcomes_b")
+    if groups is None:
+        groups = own[0].to_numpy() if own else None
+    else:
+        check_consistent_length(frame_a, groups)
+        for column in own[:1]:
+            _check_nested(column, groups, "in the 'groups' parameter")
     outcomes = a.to_numpy(), b.reindex(a.index).to_numpy(), groups
     of_fold = [key for key in keys if key in ("repeat", "fold")]
     if not of_fold or "n_train" not in frame_a:
         return *outcomes, None, None
     folds = frame_a.groupby(of_fold, sort=False).ngroup().to_numpy()
     return *outcomes, folds, frame_a["n_train"].to_numpy(dtype=np.float64)
+
+
+def _check_nested(of_frame, others, where):
+    """Raise an error unless each group lies within one of the others, or the other way round."""
+    codes = [pd.factorize(np.asarray(one, dtype=object))[0] for one in (of_frame, others)]
+    n_groups, n_both = [len(np.unique(one)) for one in codes], len(np.unique(codes, axis=1).T)
+    if n_both > max(n_groups):
+        raise ValueError(
+            f"The groups of outcomes_a and those {where} of compare cut across each other: "
+            f"{n_groups[0]} and {n_groups[1]} groups have {n_both} combinations, so one of them "
+            "belongs to other rows. Groups are paired with the rows of outcomes_a, which may be in "
+            "the order of folds: pass groups=np.asarray(groups)[outcomes_a['row']], or leave them "
+            "out."
+        )
 
 
 def _numbers(outcomes, name):

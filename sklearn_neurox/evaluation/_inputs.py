@@ -24,10 +24,8 @@ CONSTRAINTS = {
 
 
 def matching_rows(caller, **rows):
-    """Convert tables of other libraries, and check that all have the rows of the first one."""
+    """Convert tables of other libraries, and check that they have the same rows, in order."""
     rows = {name: to_pandas(values) for name, values in rows.items()}
     check_equal_lengths(caller, **rows)
-    first, *others = rows
-    for name in others:
-        check_row_order(rows[first], rows[name], names=(first, name))
+    check_row_order(**rows)
     return rows.values()

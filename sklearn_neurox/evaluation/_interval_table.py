@@ -60,12 +60,13 @@ def interval_table(
         One row per combination of values in ``by``, in order of appearance, with these columns and
         ``score`` (the mean), ``low``, ``high``, ``n_words`` (different values of ``row``, if there
         is this column, or else outcomes) and ``n_groups``. With a single group, the bounds are
-        missing.
+        missing, and so are those on a linear or log scale if all groups have the same mean.
 
     Raises
     ------
     ValueError
-        If a column is absent, a group is missing, or an outcome is not finite.
+        If a column is absent, a group is missing, an outcome is not finite, or a mean lies outside
+        the range of the scale.
 
     See Also
     --------
@@ -85,7 +86,8 @@ def interval_table(
     :math:`2 (\sum_g r_g^2)^2 / (\sum_g r_g^4 - (\sum_g r_g^2)^2 / G)`, between 1 and G - 1.
 
     If all groups have the same share, s is 0. The bounds then allow for other groups that differ:
-    as large a share as the exact binomial bound gives if none of G groups does [3]_.
+    as large a share as the exact binomial bound gives if none of G groups does [3]_. If outcomes
+    are not shares, nothing says how far other groups could be, so there are no bounds.
 
     References
     ----------
@@ -140,6 +142,18 @@ def interval_table(
     for key, own in measured:
         codes = pd.factorize(own["group"])[0]
         found = mean_interval(own[outcome], codes, scale=scale, confidence=confidence)
+        _check_range(found.mean, scale)
         n_words = own["row"].nunique() if "row" in own else len(own)
         rows.append([*key, *found, n_words, len(np.unique(codes))])
     return pd.DataFrame(rows, columns=[*by, "score", "low", "high", "n_words", "n_groups"])
+
+
+def _check_range(mean, scale):
+    """Raise an error if a mean has no place on the scale of its interval."""
+    ranges = {"log": (0, np.inf), "logit": (0, 1), "atanh": (-1, 1)}
+    low, high = ranges.get(scale, (-np.inf, np.inf))
+    if not low - 1e-9 <= mean <= high + 1e-9:
+        raise ValueError(
+            f"The 'scale' parameter of interval_table is {scale!r}, for means from {low} to "
+            f'{high}, but a mean is {mean:.6g}. Use scale="linear".'
+        )

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._order import neuron_order
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
+from sklearn_neurox.utils._names import check_same_columns
 
 _K = {"caller": "ranking_agreement", "parameter": "k"}
 
@@ -103,6 +104,8 @@ def ranking_agreement(
             f"such as {{'lca': ranker, ...}}, got a {type(rankings).__name__}."
         )
     ranks = {name: _ranks(ranking, name) for name, ranking in rankings.items()}
+    named = {f"the ranking {name!r}": ranking for name, ranking in rankings.items()}
+    check_same_columns("ranking_agreement", **named)
     sizes = {len(of_one) for of_one in ranks.values()}
     if len(ranks) < 2 or len(sizes) > 1 or min(sizes) < 2:
         raise ValueError(

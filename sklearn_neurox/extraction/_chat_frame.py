@@ -15,6 +15,7 @@ from sklearn_neurox.extraction._text._chat_spans import NotFoundError, content_o
 from sklearn_neurox.extraction._text._own_characters import pieces_of
 from sklearn_neurox.extraction._text._roles import SPECIAL, UNALIGNED
 from sklearn_neurox.extraction._text._tokenization import check_surrogates, encode
+from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._warn_user import warn_user
 
 if TYPE_CHECKING:
@@ -165,6 +166,12 @@ def _check_chats(chats):
         raise TypeError(
             "The 'chats' parameter of chat_frame must be a list of conversations, got "
             f"{type(chats).__name__}. A conversation is a list of dicts with 'role' and 'content'."
+        )
+    if isinstance(table := to_pandas(chats), pd.DataFrame) and not isinstance(chats, list):
+        raise TypeError(
+            "The 'chats' parameter of chat_frame must be a list of conversations, got a table with "
+            f"the columns {list(table.columns)}. Pass its column of conversations, such as "
+            "table['messages']."
         )
     checked = []
     for n, chat in enumerate(chats):

@@ -34,6 +34,7 @@ from sklearn_neurox.extraction._text._corpora import portions_of, unrepeated
 from sklearn_neurox.extraction._text._lost_context import (
     report_lost_context,
     report_single_words,
+    report_texts_for_words,
 )
 from sklearn_neurox.extraction._text._pair_spans import distinct_spans
 from sklearn_neurox.extraction._text._targets import read_cross_pairs, read_rows_and_targets
@@ -219,12 +220,13 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
 
     Notes
     -----
-    The extractor is stateless: `transform` works without `fit`. Batches are planned from the set
-    of distinct texts, so the same set gives bit-identical activations regardless of the order and
-    number of its rows. With a different set, a text may end up in a different batch, which changes
-    only the last bits: for the demo model, neither this nor a different number of threads changes
-    any value by more than 1e-6 of the layer's largest value. In bfloat16, the change is up to 2e-2
-    (0.11 for a decoder of 30 layers); in float16, up to 4e-3.
+    `transform` works without `fit`, which learns only whether the rows are words. Batches are
+    planned from the set of distinct texts, so the same set gives bit-identical activations
+    regardless of the order and number of its rows. With a different set, a text may end up in a
+    different batch, which changes only the last bits: for the demo model, neither this nor a
+    different number of threads changes any value by more than 1e-6 of the layer's largest value.
+    In bfloat16, the change is up to 2e-2 (0.11 for a decoder of 30 layers); in float16, up to
+    4e-3.
 
     Columns are ordered by stack, encoder first; within a stack come the embedding, then layer by
     layer the other components in the order given, then the modules.
@@ -383,9 +385,9 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         -------
         self : object
         """
-        check_row_order(X, y)
+        check_row_order(X=X, y=y)
         rows, *_ = self._read(X)
-        report_lost_context(rows, X, y)
+        self._check_fitted_rows(rows, X, y)
         self._blocks(self._request())
         return self
 
@@ -406,8 +408,8 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         activations : Activations of shape (n_samples,)
             See `transform`.
         """
-        check_row_order(X, y)
-        return self._plan(X, lambda rows: report_lost_context(rows, X, y))
+        check_row_order(X=X, y=y)
+        return self._plan(X, lambda rows: self._check_fitted_rows(rows, X, y))
 
     def transform(self, X: pd.DataFrame | ArrayLike) -> Activations:
         """Tokenize the texts and find the subwords of every row.
@@ -448,9 +450,19 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         -----
         UserWarning
             If rows that are read as whole texts look like words without their sentences, because
-            nearly all are single words.
+            nearly all are single words; or because the extractor was fitted on words.
         """
-        return self._plan(X, lambda rows: report_single_words(rows, X))
+        return self._plan(X, lambda rows: self._check_new_rows(rows, X))
+
+    def _check_fitted_rows(self, rows, X, y):
+        self._fitted_on_words = not rows.whole
+        report_lost_context(rows, X, y)
+
+    def _check_new_rows(self, rows, X):
+        if rows.whole and getattr(self, "_fitted_on_words", False):
+            report_texts_for_words(rows)
+        else:
+            report_single_words(rows, X)
 
     def _plan(self, X, check_rows=None):
         """Return the activations of `transform`, after a further check of the rows."""

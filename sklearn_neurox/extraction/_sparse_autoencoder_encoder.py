@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin, _clone_parametrized, _fit_context
 from sklearn.utils._param_validation import HasMethods
@@ -131,8 +132,8 @@ class SparseAutoencoderEncoder(OwnSetOutputMixin, TransformerMixin, BaseEstimato
         Raises
         ------
         ValueError
-            If X has several blocks, the SAE reads another number of neurons, its files are damaged,
-            or its architecture is unknown.
+            If X has several blocks or neurons in another order than the model, the SAE reads
+            another number of neurons, its files are damaged, or its architecture is unknown.
 
         FileNotFoundError
             If the folder or one of its files does not exist.
@@ -232,6 +233,12 @@ def _block_of(names):
             f"SparseAutoencoderEncoder encodes one block, but X has {len(blocks)} (from {first!r} "
             f"to {last!r}). Extract one: ActivationExtractor(..., layers=[12]). For several SAEs, "
             "join pipelines, each with its own layer, by a FeatureUnion."
+        )
+    places = parts[["head", "unit"]].fillna(0).astype(int)
+    if not pd.MultiIndex.from_frame(places).is_monotonic_increasing:
+        raise ValueError(
+            "SparseAutoencoderEncoder reads neurons in the order of the model, but those of X, "
+            f"from {names[0]!r} to {names[-1]!r}, are in another one."
         )
     block = blocks.iloc[0]
     stack = block["stack"] if isinstance(block["stack"], str) else None

@@ -134,7 +134,7 @@ def write_neurox(
         raise ValueError(f"dtype must be 'float32' or 'float16', got {dtype!r}.")
     words, H = read_frame(words, ["sentence_id", "word"], caller="write_neurox"), to_pandas(H)
     names = _get_feature_names(H)
-    check_row_order(words, H, names=("words", "H"))
+    check_row_order(words=words, H=H)
     values = check_array(H, dtype=[np.float64, np.float32, np.float16], ensure_all_finite=False)
     plan = plan_files(path, words, names, values.shape[1], n_layers=n_layers)
     if len(words) != len(values):

@@ -214,7 +214,7 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
         # Private, but it raises the same error as scikit-learn's own meta-estimators.
         _raise_for_params(fit_params, self, "fit")
         voters = self._check_voters()
-        self._check_fit_input(X, "no_validation" if y is None else y)
+        self._check_fit_input(X, "no_validation" if y is None else y, beside=fit_params)
         routed = process_routing(self, "fit", **fit_params)
         # The rankers get X as it was passed, so that they see its feature names.
         self.estimators_ = [

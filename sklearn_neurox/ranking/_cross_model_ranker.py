@@ -169,7 +169,8 @@ class CrossModelRanker(BaseRanker):
             If X or the reference contains NaN or infinity, a weight is negative, or shapes do not
             match.
         """
-        matrix = self._check_fit_input(X, squares=True, ensure_min_samples=2)
+        beside = {"reference": reference, "sample_weight": sample_weight}
+        matrix = self._check_fit_input(X, squares=True, beside=beside, ensure_min_samples=2)
         reference, names = _check_reference(
             reference, reference_models, matrix, caller=type(self).__name__
         )

@@ -254,7 +254,9 @@ class LCARanker(BaseRanker):
         if template is None:
             template = default_probe(y, tol=RANKING_TOL)
         regression = not is_classifier(template)
-        matrix, targets = self._check_fit_input(X, y, multi_output=regression, y_numeric=regression)
+        options = {"multi_output": regression, "y_numeric": regression}
+        beside = {"groups": groups, "sample_weight": sample_weight}
+        matrix, targets = self._check_fit_input(X, y, beside=beside, **options)
         if not regression:
             check_classification_targets(targets)
         sample_weight = check_weight(sample_weight, matrix)

@@ -2,7 +2,6 @@
 """Gradient of the loss of a fitted linear model with respect to its weights."""
 
 import numpy as np
-import pandas as pd
 from scipy.sparse import issparse
 from scipy.special import expit, softmax
 from sklearn.base import is_classifier
@@ -10,6 +9,7 @@ from sklearn.base import is_classifier
 # Private and without a public counterpart; it takes rows of arrays, lists and frames.
 from sklearn.utils import _safe_indexing as take_rows
 
+from sklearn_neurox.utils._labels import class_codes
 from sklearn_neurox.utils._row_blocks import row_blocks
 
 # Linear models of scikit-learn upcast single precision as a whole, so that they get parts of X.
@@ -43,7 +43,7 @@ def prediction_residuals(estimator, X, y):
     if not is_classifier(estimator):
         predicted = _by_blocks(estimator.predict, X)
         return predicted.reshape(n_samples, -1) - y.reshape(n_samples, -1)
-    codes = pd.Index(estimator.classes_).get_indexer(y)
+    codes = class_codes(y, estimator.classes_)
     unseen = codes < 0
     if unseen.any():
         name, classes = type(estimator).__name__, np.asarray(estimator.classes_).tolist()

@@ -25,8 +25,11 @@ def neuron_order(ranker):
         return np.argsort(-scores, kind="stable")
     if hasattr(ranker, "ranking_"):
         return np.argsort(ranker.ranking_, kind="stable")
+    probe = ""
+    if hasattr(ranker, "coef_"):
+        probe = " To rank by the weights of this probe, use LCARanker(FrozenEstimator(probe))."
     raise ValueError(
         f"The fitted {type(ranker).__name__} does not rank neurons: it has none of the attributes "
         "'order_', 'scores_' and 'ranking_'. Use a ranker from sklearn_neurox.ranking, or a "
-        "selector that scores each column."
+        f"selector that scores each column.{probe}"
     )

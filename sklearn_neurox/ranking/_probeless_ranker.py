@@ -150,7 +150,9 @@ class ProbelessRanker(BaseRanker):
         UserWarning
             If most of the best neurons owe their rank to classes with fewer than ten rows.
         """
-        matrix, labels = self._check_fit_input(X, y, squares=self.scale)
+        matrix, labels = self._check_fit_input(
+            X, y, squares=self.scale, beside={"sample_weight": sample_weight}
+        )
         check_classification_targets(labels)
         weight = check_weight(sample_weight, matrix)
         if weight is None:

@@ -204,6 +204,7 @@ class BestSubsetSelector(BaseNeuronSelector):
         clock = Clock(self.max_time)
         of_numbers = self._is_of_numbers(y)
         options = {"multi_output": of_numbers, "y_numeric": of_numbers}
+        options["beside"] = {"sample_weight": sample_weight}
         matrix, targets = self._check(X, y, reset=True, **options)
         weight = check_weight(sample_weight, matrix)
         weight = np.ones(matrix.shape[0]) if weight is None else weight

@@ -156,7 +156,8 @@ class CorrelationClusterSelector(BaseNeuronSelector):
                 f"The 'threshold' parameter of {type(self).__name__} is {self.threshold}, but no "
                 "distance exceeds 1 unless signed=True."
             )
-        matrix = self._check(X, reset=True, squares=True, ensure_min_samples=2)
+        options = {"squares": True, "beside": {"sample_weight": sample_weight}}
+        matrix = self._check(X, reset=True, ensure_min_samples=2, **options)
         weight = check_weight(sample_weight, matrix)
         dtype = np.promote_types(matrix.dtype, np.float32)
         columns = StandardColumns(matrix, dtype=dtype, weight=weight)

@@ -174,9 +174,9 @@ class LayerSelector(BaseNeuronSelector):
             self.__dict__.pop(searched, None)
         is_auto = isinstance(self.layers, str)
         if is_auto:
-            matrix, y = check_rows(self, X, y)
+            matrix, y = check_rows(self, X, y, groups, sample_weight)
         else:
-            matrix = self._check(X, reset=True)
+            matrix = self._check(X, reset=True, beside={"sample_weight": sample_weight})
         check_weight(sample_weight, matrix)
         if self.layers is None:
             self.layers_ = np.empty(0, dtype=np.intp)

@@ -31,10 +31,11 @@ SEARCH_CONSTRAINTS: dict = {
 }
 
 
-def check_rows(selector, X, y):
+def check_rows(selector, X, y, groups, sample_weight):
     """Validate X and y; y may have several outputs if the selector's probe is a regressor."""
     multi_output = selector.estimator is not None and is_regressor(selector.estimator)
-    return selector._check(X, y, reset=True, multi_output=multi_output)
+    options = {"beside": {"groups": groups, "sample_weight": sample_weight}}
+    return selector._check(X, y, reset=True, multi_output=multi_output, **options)
 
 
 class FoldScores:

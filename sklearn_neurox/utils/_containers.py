@@ -31,6 +31,14 @@ def to_pandas(rows):
     return rows
 
 
+_WORDS = "words_frame, read_conllu or read_parallel"
+# The functions that make a frame with a column.
+_MAKERS = {
+    **dict.fromkeys(["text", "start", "end", "word", "position", "sentence_id"], _WORDS),
+    **dict.fromkeys(["other_start", "other_end", "other_word", "is_arc"], "pair_frame"),
+}
+
+
 def read_frame(rows, columns=(), *, caller, name="words"):
     """Convert a table to a DataFrame, and check that it has some columns, each only once.
 
@@ -65,9 +73,13 @@ def read_frame(rows, columns=(), *, caller, name="words"):
     present = list(frame.columns)
     missing = [column for column in columns if column not in present]
     if missing:
+        what = "frame of words" if name == "words" else f"{name!r} parameter"
+        remedy = "Check the spelling, or add the column."
+        if missing[0] in _MAKERS:
+            remedy = f"Make the frame with {_MAKERS[missing[0]]}."
         raise ValueError(
-            f"{caller} reads the column {missing[0]!r} of the frame of words, which has only the "
-            f"columns {present}. Make the frame with words_frame, read_conllu or read_parallel."
+            f"{caller} reads the column {missing[0]!r} of the {what}, which has only the columns "
+            f"{present}. {remedy}"
         )
     check_unique_columns(frame, caller=caller, name=name)
     return frame

@@ -97,13 +97,18 @@ def mean_interval(totals, groups, *, sizes=None, scale="linear", confidence=0.95
     If no word has what is counted, or all have it, or all groups have the same share, the groups do
     not differ. Groups that do might then be as many as
     ``1 - ((1 - confidence) / 2) ** (1 / G)`` of all (Clopper and Pearson, Biometrika 26, 1934), and
-    the bounds are those if all of their words differed.
+    the bounds are those if all of their words differed. On the linear and log scales, nothing says
+    how far such groups could be from the others, so the bounds are NaN.
     """
     found = group_mean(totals, groups, sizes)
     if np.isnan(found.error):
         return MeanInterval(found.mean, np.nan, np.nan)
     distance = t.ppf((1 + confidence) / 2, found.df) * found.error
-    if scale == "log" and found.mean > 0:
+    # Below this width, only rounding makes the groups differ.
+    unknown = not found.error > 1e-13 * abs(found.mean) or (scale == "log" and found.mean <= 0)
+    if scale in ("linear", "log") and unknown:
+        return MeanInterval(found.mean, np.nan, np.nan)
+    if scale == "log":
         factor = np.exp(min(distance / found.mean, 700.0))  # beyond, floats overflow
         return MeanInterval(found.mean, found.mean / factor, found.mean * factor)
     if scale == "logit":

@@ -146,6 +146,16 @@ def encode_classes(y, counting, *, caller):
     return classes, np.searchsorted(classes, y).clip(max=len(classes) - 1)
 
 
+def class_codes(labels, classes):
+    """Return the place of each label among the classes, or -1.
+
+    Labels are compared as Python does: True equals 1 and 1.0, which pandas tells apart.
+    """
+    places = {label: place for place, label in enumerate(np.asarray(classes).tolist())}
+    codes, values = pd.factorize(np.asarray(labels))
+    return np.array([places.get(value, -1) for value in values.tolist()], dtype=np.intp)[codes]
+
+
 def encode_known(y, classes):
     """Encode labels by the classes that the first call of ``partial_fit`` has set."""
     unknown = np.setdiff1d(y, classes)

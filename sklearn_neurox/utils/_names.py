@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Neuron names: how to make them, parse them, and find layers and columns by them."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 
@@ -134,6 +136,40 @@ def neuron_layers(names, n_features, *, n_layers, caller):
             "transformer that makes the matrix), or pass the number of equal layers as n_layers=."
         )
     return layers.to_numpy(dtype=np.intp)
+
+
+def check_same_columns(caller, **tables):
+    """Raise an error if columns that are paired by position are named in different orders.
+
+    Parameters
+    ----------
+    caller : str
+        Name of the function in the message.
+
+    **tables : DataFrame or estimator, by name
+        Names are those of a frame's columns or those that an estimator saw in ``fit``; whatever has
+        none, or another number of columns, is ignored. Names of which none is in the other are
+        those of other neurons, whose pairing is the caller's affair.
+    """
+    named = {}
+    for table, values in tables.items():
+        columns = values.columns if isinstance(values, pd.DataFrame) else None
+        columns = getattr(values, "feature_names_in_", columns)
+        if columns is not None and all(isinstance(column, str) for column in columns):
+            # The prefix of a FeatureUnion is not part of the name.
+            named[table] = [column.rpartition("__")[2] for column in columns]
+    for first, second in combinations(named, 2):
+        pairs = list(zip(named[first], named[second], strict=False))
+        differ = [place for place, (one, other) in enumerate(pairs) if one != other]
+        same_size = len(named[first]) == len(named[second])
+        if differ and same_size and not set(named[first]).isdisjoint(named[second]):
+            place = differ[0]
+            raise ValueError(
+                f"{caller} pairs columns by position, but those of {first} and {second} are not "
+                f"the same: column {place} is {pairs[place][0]!r} in {first} and "
+                f"{pairs[place][1]!r} in {second} ({len(differ)} differ). Give both the same "
+                "columns in the same order, such as X[estimator.feature_names_in_]."
+            )
 
 
 def seen_neuron_indices(estimator, neurons, *, caller=None):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Input validation that keeps float16 and copes with large matrices."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
@@ -25,6 +27,7 @@ def check_matrix(
     forget=True,
     all_finite=True,
     squares=False,
+    beside=None,
     **check_params,
 ):
     """Validate a matrix of activations for an estimator.
@@ -58,6 +61,9 @@ def check_matrix(
     squares : bool, default=False
         Whether the estimator computes squares, which must not overflow.
 
+    beside : dict or None, default=None
+        Further rows by the names of their parameters, such as the groups, for `check_row_order`.
+
     **check_params : dict
         Passed to `sklearn.utils.validation.validate_data`. With ``accept_sparse="csr"``, sparse
         matrices are converted to CSR without repeated entries.
@@ -79,7 +85,7 @@ def check_matrix(
     if has_y and y is not None:
         y = to_pandas(y)
         check_no_missing_labels(y, may_mix=is_regressor(estimator))
-        check_row_order(X, y)
+    check_row_order(**{"X": X, "y": y} | (beside or {}))
     checked = validate_data(
         estimator,
         X,
@@ -212,34 +218,42 @@ def check_equal_lengths(caller, **rows):
     check_consistent_length(*rows.values())
 
 
-def check_row_order(X, y, *, names=("X", "y")):
-    """Warn if the indexes of two pandas objects share labels in different orders.
+def check_row_order(**rows):
+    """Warn if the indexes of pandas objects, given by name, share labels in different orders.
 
-    The objects may share only some labels, for example if they are different folds of reordered
-    rows, so only the order of the shared labels is compared. Indexes that share fewer than a third
-    of their labels are ignored, and so are objects that are not from pandas or differ in length.
-    An index that was reset after rows were dropped passes. ``names`` are used in the warning.
+    An object is compared with those before it; the first pair that disagrees is named. Objects that
+    are not from pandas or differ in length are ignored. Two objects may share only some labels, for
+    example if they are different folds of reordered rows, so only the order of the shared labels is
+    compared. Indexes that share fewer than a third of their labels are ignored. An index that was
+    reset after rows were dropped passes.
     """
-    of_pandas = all(isinstance(rows, (pd.DataFrame, pd.Series)) for rows in (X, y))
-    if not of_pandas or len(X) != len(y) or X.index.equals(y.index):
-        return
+    of_pandas = [one for one in rows.items() if isinstance(one[1], (pd.DataFrame, pd.Series))]
+    for first, second in combinations(of_pandas, 2):
+        if message := _disorder(*first, *second):
+            warn_user(message)
+            return
+
+
+def _disorder(name, X, other, y):
+    """Return how the order of two indexes differs, or None."""
+    if len(X) != len(y) or X.index.equals(y.index):
+        return None
     # Labels are numbered by their first occurrence in X.
     codes, labels = pd.factorize(X.index.append(y.index), use_na_sentinel=False)
     of_X, of_y = codes[: len(X)], codes[len(X) :]
     n_labels = of_X.max() + 1
     shared = pd.unique(of_y[of_y < n_labels])
     if len(shared) * 3 < n_labels or (np.diff(shared) > 0).all():
-        return
+        return None
     differ = of_X != of_y
     row = int(differ.argmax())
     in_X, in_y = labels[[of_X[row], of_y[row]]].tolist()
-    name, other = names
     remedy = f"{other} = {other}.loc[{name}.index]"
     if not y.index.is_unique:
         remedy = f"take both from one frame, because the index of {other} has repeated labels"
     elif not X.index.isin(y.index).all():
         remedy = f"take both from one frame, because {other} lacks some labels of {name}"
-    warn_user(
+    return (
         f"The indexes of {name} and {other} share labels, but in different orders, and rows are "
         f"paired by position. The first to differ is row {row}, which is {in_X!r} in {name} and "
         f"{in_y!r} in {other} ({differ.sum()} of {len(X)} rows). To pair rows by label: {remedy}. "

@@ -12,7 +12,13 @@ from sklearn_neurox.utils._labels import is_hashable
 from sklearn_neurox.utils._validation import check_row_order
 from sklearn_neurox.words._layout import assemble_frame, check_column_names, join_words
 from sklearn_neurox.words._table import read_table, sentence_order, spaces_after
-from sklearn_neurox.words._word_checks import check_words, flat_labels, is_list, no_words
+from sklearn_neurox.words._word_checks import (
+    check_words,
+    flat_labels,
+    is_list,
+    no_words,
+    warn_about_space,
+)
 
 
 @validate_params(
@@ -104,8 +110,9 @@ def words_frame(
     Warns
     -----
     UserWarning
-        If the index of a table shows that the rows of a sentence were reordered, or if words and
-        labels are Series whose indexes share labels in different orders.
+        If the index of a table shows that the rows of a sentence were reordered or that some were
+        left out; if words begin or end with a space of their own; or if words and labels are Series
+        whose indexes share labels in different orders.
 
     See Also
     --------
@@ -115,8 +122,8 @@ def words_frame(
     Notes
     -----
     Parquet and pickle restore the frame exactly. A CSV file restores its values if it is read with
-    ``keep_default_na=False``; otherwise pandas reads words such as "NA" and "null" as missing
-    values.
+    ``keep_default_na=False, na_values=[""]``; otherwise pandas reads words such as "NA" and "null"
+    as missing values.
 
     Examples
     --------
@@ -159,10 +166,11 @@ def words_frame(
                 f"The {role!r} parameter of words_frame names a column of a table, but the words "
                 "are lists. Pass labels as labels={'name': ...} and ids as sentence_ids=."
             )
+    columns = {}
     for name, column in _named_labels(labels).items():
         of_labels = "labels" if name == "label" else f"labels[{name!r}]"
-        check_row_order(words, column, names=("words", of_labels))
-    check_row_order(words, to_pandas(sentence_ids), names=("words", "sentence_ids"))
+        columns[of_labels] = column
+    check_row_order(words=words, **columns, sentence_ids=to_pandas(sentence_ids))
     return _from_lists(table, labels, sentence_ids, joiner=joiner)
 
 
@@ -194,7 +202,9 @@ def _from_lists(sentences, labels, sentence_ids, *, joiner):
         name: flat_labels(name, values, lengths, ids)
         for name, values in _named_labels(labels).items()
     }
-    joined = join_words(flat, [joiner] * len(flat), lengths)
+    gaps = [joiner] * len(flat)
+    warn_about_space(flat, gaps, lengths, ids)
+    joined = join_words(flat, gaps, lengths)
     return assemble_frame(
         *joined, lengths=lengths, words=flat, sentence_ids=ids, annotations=annotations
     )
@@ -206,6 +216,7 @@ def _from_table(table, *, joiner, natural):
     words = rows["word"].tolist()
     check_words(words, lengths, ids)
     gaps = spaces_after(rows, joiner) if natural else [joiner] * len(words)
+    warn_about_space(words, gaps, lengths, ids)
     names = [name for name in table.columns if name not in ("sentence_id", "word", "position")]
     frame = assemble_frame(
         *join_words(words, gaps, lengths),

@@ -14,6 +14,8 @@ from sklearn_neurox.words._layout import check_column_names, sentence_runs
 from sklearn_neurox.words._word_checks import flat_labels, is_list, name_sentence, no_words
 
 _ROLES = ("word", "sentence_id", "position", "label")
+# The least share of steps of 1 by which an index counts rows.
+_COUNTS = 0.1
 _WRITTEN_LIST = re.compile(r"""\s*[\[(]\s*['"].*['"],?\s*[\])]\s*$""", re.S)
 
 
@@ -225,9 +227,12 @@ def _scattered(name, row, index):
 def _warn_about_order(index, lengths, ids):
     levels = index.levels if isinstance(index, pd.MultiIndex) else [index]
     counts = all(pd.api.types.is_integer_dtype(level.dtype) for level in levels)
-    if not counts or index.is_monotonic_increasing or not index.is_unique:
+    if not counts or not index.is_unique:
         return
     first = np.cumsum(lengths) - lengths
+    if index.is_monotonic_increasing:
+        _warn_about_gaps(index, first, ids)
+        return
     place = np.argsort(index.argsort())
     backwards = np.diff(place, prepend=place[0]) < 0
     backwards[first] = False
@@ -241,4 +246,27 @@ def _warn_about_order(index, lengths, ids):
         f"{before} to {after} at row {row}. The words of this sentence may be in "
         "disorder, and so may its text. If the rows were shuffled, restore their order with "
         "frame.sort_index(). If their order is right, pass frame.reset_index(drop=True)."
+    )
+
+
+def _warn_about_gaps(index, first, ids):
+    """Warn if an index that counts rows shows that rows inside sentences were left out."""
+    if isinstance(index, pd.MultiIndex):
+        return
+    step = np.diff(index.to_numpy(dtype=np.int64), prepend=index[0])
+    step[first] = 0
+    gaps = step > 1
+    # An index that does not count rows, such as one of characters, has few steps of 1.
+    if not gaps.any() or np.count_nonzero(step == 1) < _COUNTS * np.count_nonzero(step):
+        return
+    row = int(gaps.argmax())
+    i = int(np.searchsorted(first, row, "right")) - 1
+    before, after = index[[row - 1, row]].tolist()
+    n_skipping = len(np.unique(np.searchsorted(first, np.flatnonzero(gaps), "right")))
+    warn_user(
+        f"The index of the frame skips rows inside {n_skipping} of {len(first)} sentences, for "
+        f"the first time in {name_sentence(i, ids)}: from {before} to {after} at row {row}. If "
+        "words were left out, the model reads sentences without them. Pass all words, and select "
+        "rows of the frame that words_frame returns. If no word is missing, pass "
+        "frame.reset_index(drop=True)."
     )

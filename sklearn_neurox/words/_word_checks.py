@@ -6,7 +6,11 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.words._layout import first_rows, string_dtype
+
+# Other white space may be a word, such as the ideographic space.
+_SPACE = " \t\n\r"
 
 
 def check_words(flat, lengths, ids):
@@ -19,12 +23,40 @@ def check_words(flat, lengths, ids):
     if isinstance(word, str):
         what = "is empty, so it has no span in the text"
     elif pd.api.types.is_scalar(word) and pd.isna(word):
-        what = f"is missing ({word!r})"
+        raise ValueError(
+            f"The word at {_place(row, lengths, ids)} is missing ({word!r}). pandas reads words "
+            'such as "NA", "null" and "None" in a CSV file as missing, unless you read it with '
+            "pd.read_csv(file, keep_default_na=False, na_values=['']). If there is no word, remove "
+            "the row and its label."
+        )
     else:
         what = f"is {word!r} of type {type(word).__name__}, not a string"
     raise ValueError(
         f"The word at {_place(row, lengths, ids)} {what}. Every word must be a string of at least "
         "one character. Replace it, or remove it from the words and from their labels."
+    )
+
+
+def warn_about_space(words, gaps, lengths, ids):
+    """Warn about words whose own space adds to the one that separates them from another word."""
+    odd = [i for i, word in enumerate(words) if word != word.strip(_SPACE)]
+    if not odd:
+        return
+    first = set(first_rows(lengths).tolist()) | {len(words)}
+    doubled = [
+        i
+        for i in odd
+        if (i not in first and _is_space(gaps[i - 1]) and _is_space(words[i][0]))
+        or (i + 1 not in first and _is_space(gaps[i]) and _is_space(words[i][-1]))
+    ]
+    if not doubled:
+        return
+    row = doubled[0]
+    warn_user(
+        f"{len(doubled)} of {len(words)} words begin or end with a space, such as {words[row]!r} "
+        f"at {_place(row, lengths, ids)}, so that the text that the model reads has two spaces "
+        "there. If the spaces are not part of the words, strip them first, as with "
+        "frame['word'].str.strip()."
     )
 
 
@@ -68,6 +100,10 @@ def name_sentence(i, ids):
 def no_words(i, ids):
     """Return the message about a sentence without words."""
     return f"There are no words in {name_sentence(i, ids)}, so it would have no row. Remove it."
+
+
+def _is_space(characters):
+    return bool(characters) and not characters.strip(_SPACE)
 
 
 def _check_encodable(flat, lengths, ids):

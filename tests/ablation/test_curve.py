@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
@@ -99,6 +100,16 @@ def test_one_measurement_by_hand():
         refitted = LogisticRegression(C=0.1).fit(dropper.transform(Z_train), y[train])
         predicted = refitted.predict(dropper.transform(Z_test))
         assert curve[which, True] == f1_score(y[test], predicted, average="macro")
+
+
+def test_a_pipeline_of_one_step_is_this_step():
+    X, y = _planted()
+    options = {"fractions": [0.25], "n_draws": 1, "cv": 2, "groups": GROUPS, "random_state": 0}
+    curves = [
+        ablation_curve(estimator, X, y, ranker=ProbelessRanker(), **options)
+        for estimator in (LinearDiscriminantAnalysis(), make_pipeline(LinearDiscriminantAnalysis()))
+    ]
+    pd.testing.assert_frame_equal(*curves)
 
 
 @pytest.mark.slow

@@ -117,6 +117,13 @@ def test_states_may_be_given(loaded):
         with ablate_model(extractor, names, fill="interchange", positions=ROWS, values=values):
             found = hidden.transform(WORDS).pool("last")
         np.testing.assert_allclose(found[[1, 5]][:, [4, 2]], states)
+    frame = pd.DataFrame(states, columns=names, index=ROWS.index)
+    arguments = {"neurons": names, "fill": "interchange", "positions": ROWS}
+    ablate_model(extractor, values=frame, **arguments)
+    with pytest.warns(UserWarning, match="paired by position"):
+        ablate_model(extractor, values=frame.iloc[::-1], **arguments)
+    # Pairing words with others on purpose needs no warning.
+    ablate_model(extractor, values=ROWS.iloc[::-1], **arguments)
 
 
 @pytest.mark.slow

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, StaticCache
 
 from sklearn_neurox.ablation import ablate_model
 from sklearn_neurox.datasets import make_tiny_model
 from sklearn_neurox.extraction import ActivationExtractor, TorchModel
+from sklearn_neurox.extraction._editing._positions import NotFirst
+from sklearn_neurox.extraction._editing._readings import _read
 from sklearn_neurox.words import words_frame
 from tests.ablation.hooks import (
     CAUSAL,
@@ -233,6 +235,45 @@ def test_caches_of_a_fixed_size_and_beams(loaded):
                 ]
             assert torch.equal(found[0], found[1]), (positions, more)
             assert torch.equal(found[0], found[2]), (positions, more)
+
+
+def test_a_mask_may_be_longer_than_what_is_read():
+    cache = DynamicCache()
+    assert cache.get_seq_length() == 0
+    mask = torch.tensor([[0, 1, 1, 0, 0], [1, 1, 1, 0, 0]])
+    inputs = {"input_ids": torch.zeros(2, 3), "attention_mask": mask, "past_key_values": cache}
+    reading = _read(None, inputs, None, None)
+    assert reading.own_mask().tolist() == [[False, True, True], [True, True, True]]
+    assert NotFirst().slots(reading).tolist() == [[-1, -1, 0], [-1, 0, 0]]
+    cache.update(torch.zeros(2, 1, 2, 1), torch.zeros(2, 1, 2, 1), layer_idx=0)
+    assert cache.get_seq_length() == 2
+    for n_unused in (0, 4):
+        inputs["attention_mask"] = torch.nn.functional.pad(mask, (0, n_unused))
+        reading = _read(None, inputs, None, None)
+        assert reading.own_mask().tolist() == mask[:, 2:].bool().tolist()
+        assert NotFirst().slots(reading).tolist() == [[0, -1, -1], [0, -1, -1]]
+    del inputs["attention_mask"]
+    assert _read(None, inputs, None, None).own_mask().all()
+
+
+@pytest.mark.slow
+def test_a_mask_of_a_cache_of_a_fixed_size(loaded):
+    """The mask has the length of the cache, most of which no token has been written to."""
+    model, _, tokenizer = loaded("llama")
+    batch = batch_of(tokenizer, "left")
+    n_texts, n_tokens = batch["input_ids"].shape
+    mask = torch.cat([batch["attention_mask"], torch.zeros(n_texts, 20 - n_tokens).long()], dim=1)
+    cache = StaticCache(config=model.config, max_cache_len=20)
+    for neurons, positions in (("hidden.1.*", "not_first"), ("mlp.2.*", ROWS)):
+        cache.reset()
+        extractor = ActivationExtractor(model, tokenizer=tokenizer)
+        with torch.no_grad(), ablate_model(extractor, neurons, positions=positions):
+            expected = model(**batch, use_cache=False).logits
+            found = model(
+                input_ids=batch["input_ids"], attention_mask=mask, past_key_values=cache
+            ).logits
+        own = batch["attention_mask"].bool()
+        torch.testing.assert_close(found[own], expected[own], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -211,6 +211,7 @@ def test_wrong_directions(model, tmp_path, probe):
     two = make_tiny_model("byt5", path=tmp_path, hidden_size=16, n_heads=2)
     for given, direction, options, error, message in (
         (model, DIRECTION, {}, TypeError, "Got ndarray, whose values do not say"),
+        (model, "mlp.2.7", {}, TypeError, r"pd.Series\(\{'mlp.2.7': 1.0\}\)"),
         (model, DIRECTION[:5], {"layer": 1}, ValueError, "over 5 neurons, but block hidden.1 has"),
         (model, [*DIRECTION, 1.0], {"layer": 1}, ValueError, "'hidden.1' has the 16 neurons"),
         (model, DIRECTION[None], {"layer": 1}, ValueError, r"must be one direction.* \(1, 16\)"),

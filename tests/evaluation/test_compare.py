@@ -96,3 +96,47 @@ def test_equally_good_probes_differ_in_one_of_twenty_samples(n_groups, correlati
         right = latent < 1.2
         rejected += compare(right[0], right[1], groups)["p_value"] < 0.05
     assert 0.03 < rejected / n_samples < 0.07
+
+
+def _frame(groups, order=None, **columns):
+    frame = pd.DataFrame({"row": range(len(groups)), "group": groups, "fold": 0} | columns)
+    return frame if order is None else frame.iloc[order]
+
+
+def test_groups_that_belong_to_other_rows_are_an_error():
+    """Groups of a frame may be coarser or finer than those given, or have other names."""
+    rng = np.random.default_rng(0)
+    texts, documents, order = np.arange(60) // 3, np.arange(60) // 12, rng.permutation(60)
+    a = _frame(texts, outcome=rng.normal(size=60))
+    b = _frame(texts, order, outcome=rng.normal(size=60)[order])
+    right, swapped = compare(a, b), compare(b, a)
+    renamed = b.assign(group=b["group"].map("text {}".format))
+    for same in (renamed, b.assign(group=np.nan)):
+        pd.testing.assert_series_equal(compare(a, same), right)
+        pd.testing.assert_series_equal(compare(same, a), swapped)
+    pd.testing.assert_series_equal(compare(a, b, texts), right)
+    assert compare(a, b, documents)["n_groups"] == 5
+    assert compare(a, b.assign(group=documents[b["row"]]))["n_groups"] == 20
+    assert compare(a, b, range(60))["n_groups"] == 60
+    wrong = {
+        "outcomes_b": lambda: compare(a, b.assign(group=texts)),
+        "groups": lambda: compare(a.iloc[order], b, texts),
+        "groups, coarser": lambda: compare(a.iloc[order], b, documents),
+    }
+    for name, call in wrong.items():
+        with pytest.raises(ValueError, match="cut across each other"):
+            pytest.fail(f"{name}: {call()}")
+
+
+@pytest.mark.parametrize("method", ["groups", "splits"])
+def test_units_change_nothing(method):
+    rng = np.random.default_rng(0)
+    folds = {"fold": np.arange(60) % 5, "n_train": 48}
+    a, b = (_frame(np.arange(60) // 3, outcome=rng.normal(size=60)) for _ in "ab")
+    right = compare(a.assign(**folds), b.assign(**folds), method=method)
+    for unit in (1e-200, 1e-14, 1e200):
+        scaled = (one.assign(outcome=one["outcome"] * unit, **folds) for one in (a, b))
+        found = compare(*scaled, method=method)
+        numbers = ["mean_a", "mean_b", "difference", "low", "high"]
+        np.testing.assert_allclose(found[numbers] / unit, right[numbers])
+        np.testing.assert_allclose(found["p_value"], right["p_value"])

@@ -223,7 +223,7 @@ def test_interval_table_pools_what_by_does_not_name():
     for name, scale in (("x", "logit"), ("y", "linear")):
         own = words[words["name"] == name]
         # All outcomes of the frame decide about the scale, not those of one measurement.
-        (row,) = interval_table(words, "name", scale=scale)[table["name"] == name].itertuples()
+        (row,) = interval_table(own, "name", scale=scale).itertuples()
         _same(own, row, scale)
     (whole,) = interval_table(words, scale="log").itertuples()
     _same(words, whole, "log")
@@ -274,3 +274,23 @@ def test_compare_pairs_frames_and_corrects_for_folds():
             compare(*wrong)
     with pytest.raises(ValueError, match="at least two splits"):
         compare(a["outcome"], b["outcome"], a["group"], method="splits")
+
+
+def test_a_mean_outside_the_range_of_a_scale_is_an_error():
+    """Its bounds were those of another mean."""
+    for scale, values in {
+        "logit": ([2, 3, 4], [-1, 0, 0.5]),
+        "atanh": ([1, 2, 3], [-3, 0, -2]),
+        "log": ([-1, -2, 0],),
+    }.items():
+        for outcomes in values:
+            words = pd.DataFrame({"group": range(3), "outcome": outcomes})
+            with pytest.raises(ValueError, match='Use scale="linear"'):
+                interval_table(words, scale=scale)
+            table = interval_table(words, scale="linear")
+            np.testing.assert_allclose(
+                table[["low", "high"]].iloc[0], interval(np.array(outcomes), range(3), "linear")
+            )
+    # Single outcomes may be outside, as those of a metric that is no mean of outcomes.
+    words = pd.DataFrame({"group": range(4), "outcome": [1.5, -0.5, 1, 0.5]})
+    assert interval_table(words, scale="logit")["high"].item() < 1

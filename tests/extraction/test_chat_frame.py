@@ -274,6 +274,7 @@ def test_bad_input_is_named(tiny, chat_model):
     chat = [{"role": "user", "content": "Dogs"}, {"role": "assistant", "content": "bark"}]
     for bad, error, match in (
         (chat, TypeError, r"messages of a single one.*chat_frame\(\[chat\]"),
+        (pd.DataFrame({"m": [chat]}), TypeError, r"a table with the columns \['m'\]. Pass its col"),
         ("Dogs", TypeError, "must be a list of conversations, got str"),
         ({"messages": chat}, TypeError, "must be a list of conversations, got dict"),
         ([{"messages": chat}], TypeError, "conversation 0 is dict"),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Errors for bad input say what is wrong, where, and what to do, and change nothing."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -227,11 +229,24 @@ def test_errors_of_tokens_surface_before_the_model_is_loaded(tiny, words, tmp_pa
     assert len(plan.get_feature_names()) == 48
 
 
+def test_seeds_have_32_bits(tiny, words):
+    extractor = ActivationExtractor(tiny("bert"), weights="random", random_state=2**32 - 1)
+    extractor.fit(words)
+    for seed in (2**32, -1):
+        with pytest.raises(ValueError, match=rf"in the range \[0, {2**32 - 1}\]. Got {seed}"):
+            extractor.set_params(random_state=seed).fit(words)
+
+
 def test_a_folder_that_is_not_a_model(tmp_path, words):
     (tmp_path / "notes.txt").write_text("not a model")
     for folder in (tmp_path, str(tmp_path)):
-        with pytest.raises(ValueError, match=r"The folder exists, but contains only.*notes\.txt"):
+        with pytest.raises(ValueError, match=r"only.*notes\.txt.*no config\.json.*save_pretrained"):
             ActivationExtractor(folder).fit(words)
+    for inner in ("snapshots/0a1b", "checkpoint-500"):
+        (tmp_path / inner).mkdir(parents=True)
+        (tmp_path / inner / "config.json").write_text("{}")
+        with pytest.raises(ValueError, match=f"Pass its folder '{inner}', which has one"):
+            ActivationExtractor(tmp_path).fit(words)
     (tmp_path / "config.json").write_text("{broken")
     with pytest.raises(ValueError, match=r"config\.json is not JSON .*Save the model again"):
         ActivationExtractor(tmp_path).fit(words)
@@ -240,13 +255,25 @@ def test_a_folder_that_is_not_a_model(tmp_path, words):
         ActivationExtractor(tmp_path).fit(words)
 
 
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_a_folder_without_a_vocabulary(family, tiny, words, tmp_path):
+    shutil.copytree(tiny(family), tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match="lacks the files of its tokenizer: tokenizer.json"):
+        ActivationExtractor(tmp_path).transform(words)
+
+
 def test_a_folder_without_weights(tiny, words, tmp_path):
     from transformers import AutoConfig, AutoTokenizer
 
     AutoConfig.from_pretrained(tiny("bert")).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="."):
         ActivationExtractor(tmp_path).transform(words).pool("last")
-    AutoTokenizer.from_pretrained(tiny("bert")).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tiny("bert"))
+    plan = ActivationExtractor(tmp_path, tokenizer=tokenizer).transform(words)
+    with pytest.raises(ValueError, match="weights could not be loaded.*allow_bin_weights=True"):
+        plan.pool("last")
+    tokenizer.save_pretrained(tmp_path)
     plan = ActivationExtractor(tmp_path).transform(words)
     with pytest.raises(ValueError, match="weights could not be loaded.*allow_bin_weights=True"):
         plan.pool("last")

@@ -275,6 +275,15 @@ def test_the_third_pass_warns_once_and_names_the_cache(tiny, words):
     assert "6 of 6 texts" in message and "cache=" in message and tiny("bert") in message
 
 
+def test_the_third_pass_warns_if_most_texts_are_read_again(tiny):
+    read = ["a dog", "a cat"]
+    for _ in range(2):
+        ActivationExtractor(tiny("bert")).transform(read).pool("last")
+    ActivationExtractor(tiny("bert")).transform([*read, "new", "newer"]).pool("last")
+    with pytest.warns(UserWarning, match="reads 2 of 3 texts for the third time"):
+        ActivationExtractor(tiny("bert")).transform([*read, "newest"]).pool("last")
+
+
 @pytest.mark.slow
 def test_other_texts_and_models_do_not_make_a_third_pass(tiny, words):
     for sentence in range(5):

@@ -9,6 +9,7 @@ from sklearn_neurox.inspection._palette import (
     css_background,
     css_variables,
     fit_color_scale,
+    hex_color,
     svg_paint,
     svg_style,
 )
@@ -35,6 +36,14 @@ def test_text_is_readable_on_every_shade(mode, pole):
         shade = (1 - alpha) * np.array(mode.page) + alpha * np.array(getattr(mode, pole))
         assert _contrast(mode.text, shade) > 4.5  # WCAG 2, level AA
     assert _contrast(mode.muted, mode.page) > 4.5
+
+
+@pytest.mark.parametrize("mode", [LIGHT, DARK], ids=["light", "dark"])
+def test_colors_have_two_digits_per_channel(mode):
+    for color in mode:
+        written = hex_color(color)
+        assert [int(written[i : i + 2], 16) for i in (1, 3, 5)] == list(color)
+        assert len(written) == 7
 
 
 @pytest.mark.parametrize("mode", [LIGHT, DARK], ids=["light", "dark"])

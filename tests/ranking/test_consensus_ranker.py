@@ -41,6 +41,16 @@ def test_borda_count_by_hand():
     assert not hasattr(ranker, "class_scores_")
 
 
+def test_borda_count_of_each_class_by_hand():
+    ranker = ConsensusRanker(_votes()[:2], weights=[1, 3]).fit(X, y)
+    expected = np.zeros((3, 20))
+    for weight, (_, vote) in zip([1, 3], _votes()[:2], strict=True):
+        for label, order in enumerate(clone(vote).fit(X, y).class_order_):
+            for place, neuron in enumerate(order):
+                expected[label, neuron] += weight / 4 * (19 - place) / 19
+    np.testing.assert_allclose(ranker.class_scores_, expected, atol=1e-12)
+
+
 def test_one_voter_is_followed_and_itself_twice_too():
     alone = ProbelessRanker().fit(X, y)
     for votes in (_votes()[:1], [("a", ProbelessRanker()), ("b", ProbelessRanker())]):

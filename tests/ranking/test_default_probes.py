@@ -24,6 +24,18 @@ def test_a_ranker_fits_its_own_probe_closely(kind):
     assert LCARanker().fit(data.X, y).estimator_.tol == 1e-5
 
 
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_units_of_neurons_do_not_matter_to_the_default_probe(kind):
+    data = planted()
+    y = data.y if kind == "classes" else data.X[:, 0] + 0.5 * data.X[:, 1]
+    units = np.exp2(np.random.RandomState(0).randint(-9, 9, size=data.X.shape[1]))
+    expected = LCARanker().fit(data.X, y)
+    scaled = LCARanker().fit(data.X * units, y)
+    np.testing.assert_array_equal(scaled.order_, expected.order_)
+    coef = scaled.estimator_.coef_ * units
+    np.testing.assert_allclose(coef, expected.estimator_.coef_, rtol=0, atol=0.01)
+
+
 def test_a_given_probe_keeps_its_tolerance():
     data = planted()
     probe = ElasticNetProbeClassifier(tol=1e-2, random_state=0)

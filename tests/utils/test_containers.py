@@ -17,6 +17,7 @@ from sklearn_neurox.ablation import ablation_curve, causal_effect
 from sklearn_neurox.datasets import make_tagged_words, make_tiny_model
 from sklearn_neurox.evaluation import (
     ControlTaskClassifier,
+    attention_head_table,
     baseline_table,
     cka,
     control_labels,
@@ -41,7 +42,7 @@ from sklearn_neurox.io import read_neurox, write_neurox
 from sklearn_neurox.ranking import ProbelessRanker
 from sklearn_neurox.selection import NeuronSelector
 from sklearn_neurox.utils._containers import read_frame, to_pandas
-from sklearn_neurox.words import annotate, words_frame
+from sklearn_neurox.words import annotate, pair_frame, words_frame
 
 
 class Exported:
@@ -349,6 +350,20 @@ def test_what_is_not_a_table_is_named(words, H):
         if not isinstance(rows, list):
             with pytest.raises(TypeError):
                 words_frame(rows if message != r"list\(...\)" else 3)
+
+
+def test_missing_columns_are_named_with_what_makes_them(words):
+    arcs = words.assign(head=0)
+    for call, message in (
+        (lambda: top_words(np.eye(len(words)), words[["upos"]]), "Make the frame with words_frame"),
+        (lambda: pair_frame(arcs, heads="heads"), "'heads' .*Check the spelling, or add the"),
+        (
+            lambda: attention_head_table(pd.DataFrame({"a": [1.0]}), words.head(1)),
+            "of the 'pairs' parameter, .*Make the frame with pair_frame",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def test_repeated_columns_are_named(words, H):

@@ -69,7 +69,11 @@ def test_edges():
     assert mean_interval(np.zeros(40), groups, scale="logit") == (0, 0, pytest.approx(exact.high))
     exact = stats.binomtest(10, 10).proportion_ci(0.95, method="exact")
     assert mean_interval(np.ones(40), groups, scale="logit") == (1, pytest.approx(exact.low), 1)
-    assert mean_interval(np.zeros(40), groups, scale="log") == (0, 0, 0)
+    # Without a range, nothing says how far other groups could be.
+    for scale in ("linear", "log"):
+        for value in (0.0, 0.1, 1e9):
+            mean, *bounds = mean_interval(np.full(40, value), groups, scale=scale)
+            assert mean == pytest.approx(value) and np.isnan(bounds).all()
     found = mean_interval(-np.ones(40), groups, scale="atanh")
     assert found == (-1, -1, pytest.approx(2 * (1 - exact.low) - 1))
     # All groups have the same share, which says little about others.

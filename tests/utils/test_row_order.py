@@ -49,7 +49,7 @@ def series(labels):
 
 def test_the_warning_names_the_row_and_the_remedy():
     with pytest.warns(UserWarning, match=WARNS) as warned:
-        check_row_order(FRAME, series([3, 9, 7, 4, 1, 8]))
+        check_row_order(X=FRAME, y=series([3, 9, 7, 4, 1, 8]))
     (warning,) = warned
     text = str(warning.message)
     assert "row 2, which is 4 in X and 7 in y (2 of 6 rows)" in text
@@ -81,13 +81,13 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_same_labels_in_another_order(name):
     with pytest.warns(UserWarning, match=WARNS):
-        check_row_order(*OTHERS[name])
+        check_row_order(**dict(zip("Xy", OTHERS[name], strict=True)))
 
 
 def test_duplicates_get_another_remedy():
     X = FRAME.set_axis([0, 1, 2, 0, 1, 2])
     with pytest.warns(UserWarning, match=r"row 1, which is 1 in X and 0 in y \(3 of 6 rows\)") as w:
-        check_row_order(X, series([0, 0, 2, 2, 1, 1]))
+        check_row_order(X=X, y=series([0, 0, 2, 2, 1, 1]))
     assert "loc[X.index]" not in str(w[0].message) and "repeated labels" in str(w[0].message)
 
 
@@ -104,19 +104,19 @@ QUIET = {
 
 @pytest.mark.parametrize("name", QUIET)
 def test_no_warning(name):
-    check_row_order(FRAME, QUIET[name])
-    check_row_order(FRAME.to_numpy(), QUIET[name])
+    check_row_order(X=FRAME, y=QUIET[name])
+    check_row_order(X=FRAME.to_numpy(), y=QUIET[name])
 
 
 def test_a_fresh_index_behind_rows_left_out_is_in_the_same_order():
     # Most labels are shared at other positions, but in the same order.
-    check_row_order(FRAME.set_axis([0, 1, 3, 4, 5, 7]), series(range(6)))
-    check_row_order(FRAME.set_axis([0, 0, 1, 1, 2, 2]), series(range(6)))
+    check_row_order(X=FRAME.set_axis([0, 1, 3, 4, 5, 7]), y=series(range(6)))
+    check_row_order(X=FRAME.set_axis([0, 0, 1, 1, 2, 2]), y=series(range(6)))
 
 
 def test_a_fresh_index_shares_some_labels_with_a_sample_by_chance():
     sample = pd.DataFrame(index=np.random.default_rng(0).permutation(1000)[:200])
-    check_row_order(sample, series(range(200)))
+    check_row_order(X=sample, y=series(range(200)))
 
 
 def test_words_and_labels_in_another_order():
@@ -205,7 +205,7 @@ def test_all_matrices_and_all_labels_are_checked():
     given = {"groups": WORDS["text"].to_numpy()}
     for name in ("X", "X_untrained"):
         tables = {"X": H, "X_untrained": H} | {name: H.loc[rows]}
-        with pytest.warns(UserWarning, match=rf"y = y\.loc\[{name}\.index\]"):
+        with pytest.warns(UserWarning, match=rf"{name} = {name}\.loc\[words\.index\]"):
             baseline_table(WORDS, y, estimator=PROBE, **tables, **given)
     remedy = r"control_y = control_y\.loc\[X\.index\]"
     with pytest.warns(UserWarning, match=remedy):

@@ -73,7 +73,7 @@ def test_the_error_for_a_missing_package_names_caller_extra_and_command(monkeypa
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
 def test_the_first_value_that_is_not_finite_is_named(n_threads, dtype, monkeypatch):
     monkeypatch.setattr(_finite, "_BYTES_PER_THREAD", 1000)
     monkeypatch.setattr(_row_blocks, "_BLOCK_BYTES", 400)

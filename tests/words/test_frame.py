@@ -62,6 +62,7 @@ def test_sentences_may_be_arrays_tuples_or_a_generator():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.* words begin or end with a space")
 @pytest.mark.parametrize("joiner", ["", " ", "_-_"])
 @settings(max_examples=50, deadline=None)
 @given(sentences=any_sentences)
@@ -134,6 +135,7 @@ def test_neighboring_categorical_sentence_ids():
         ),
         ({"words": ["The cat"]}, "Sentence 0 is 'The cat', not a list of words"),
         ({"words": [["a"], 3]}, "Sentence 1 is 3, not a list of words"),
+        ({"words": [["a"], {"a": 1}]}, r"Sentence 1 is \{'a': 1\}, not a list of words"),
         ({"words": [["a"], []]}, "There are no words in sentence 1"),
         (
             {"words": [["a"], []], "sentence_ids": ["x", "Y"]},

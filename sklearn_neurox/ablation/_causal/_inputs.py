@@ -16,7 +16,7 @@ def check_labels(words, y, positive):
     """Return which words have the label ``positive``."""
     check_no_missing_labels(y)
     check_consistent_length(words, y)
-    check_row_order(words, y, names=("words", "y"))
+    check_row_order(words=words, y=y)
     carries = np.asarray(y, dtype=object) == positive
     if np.shape(carries) != (len(words),):
         raise ValueError(
@@ -74,7 +74,7 @@ def check_groups(words, groups):
         return pd.factorize(words["text"])[0]
     groups = to_pandas(groups)
     check_consistent_length(words, groups)
-    check_row_order(words, groups, names=("words", "groups"))
+    check_row_order(words=words, groups=groups)
     codes = pd.factorize(np.asarray(groups, dtype=object))[0]
     if (codes < 0).any():
         raise ValueError(

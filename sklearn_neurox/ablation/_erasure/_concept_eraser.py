@@ -33,7 +33,6 @@ from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._validation import (
     check_equal_lengths,
     check_matrix,
-    check_row_order,
     check_weight,
     forget_fit,
 )
@@ -325,8 +324,9 @@ class ConceptEraser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         concept = to_pandas(y if concept is None else concept)
         # Without a concept, scikit-learn raises its own error.
         given = (None,) if concept is None else ()
-        X = check_matrix(self, X, *given, reset=reset, forget=False, squares=True)
-        check_row_order(X, concept, names=("X", name))
+        beside = {name: concept, "sample_weight": sample_weight}
+        options = {"reset": reset, "forget": False, "squares": True, "beside": beside}
+        X = check_matrix(self, X, *given, **options)
         kinds = self.target_type
         if hasattr(self, "_classes"):
             kinds = ["numbers" if classes is None else "classes" for classes in self._classes]

@@ -192,7 +192,9 @@ def erasure_table(
     random 2                 1.0           0.9
     """
     X, concept, others, groups = map(to_pandas, (X, concept, others, groups))
-    check_row_order(X, concept, names=("X", "concept"))
+    named: dict = others if isinstance(others, dict) else {None: others}
+    beside = {"others" + f"[{name!r}]" * (name is not None): rows for name, rows in named.items()}
+    check_row_order(X=X, concept=concept, **beside, groups=groups)
     matrix, _ = check_activations(X, caller=_CALLER)
     named_erasers = _named_erasers(erasers)
     targets = _all_targets(concept, others, probe)

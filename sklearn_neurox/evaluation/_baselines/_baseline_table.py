@@ -233,11 +233,9 @@ def baseline_table(
 
 def _check_rows(words, y, X, X_untrained, groups):
     check_no_missing_labels(y)
-    rows = {"words": words, "y": y, "X": X, "X_untrained": X_untrained, "groups": groups}
+    rows = {"words": words, "X": X, "X_untrained": X_untrained, "y": y, "groups": groups}
     check_equal_lengths("baseline_table", **rows)
-    for name in ("words", "X", "X_untrained"):
-        check_row_order(rows[name], y, names=(name, "y"))
-    check_row_order(words, groups, names=("words", "groups"))
+    check_row_order(**rows)
     word_forms(words, caller="baseline_table")
 
 

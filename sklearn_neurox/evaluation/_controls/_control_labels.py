@@ -123,7 +123,7 @@ def control_labels(
     keys = _keys(words, kind, case_sensitive)
     if y is not None:
         check_consistent_length(keys, y)
-        check_row_order(words, y, names=("words", "y"))
+        check_row_order(words=words, y=y)
     classes, probabilities = _classes(y, distribution)
     types, codes = unique_in_order(keys)
     races = -np.log(_uniform(types, classes, random_state)) / probabilities

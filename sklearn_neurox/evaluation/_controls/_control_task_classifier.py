@@ -18,13 +18,12 @@ from sklearn_neurox.utils._validation import check_row_order
 
 
 def check_both_labels(X, y, control_y):
-    """Check that task and control labels are present, one per row, and in the order of X."""
+    """Check that task and control labels are present, one per row."""
     check_consistent_length(X, y, control_y)
     for labels, name in ((to_pandas(y), "y"), (to_pandas(control_y), "control_y")):
         check_no_missing_labels(labels, input_name=name)
         assert_all_finite(labels, input_name=name)
         check_classification_targets(labels)
-        check_row_order(X, labels, names=("X", name))
 
 
 class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -168,6 +167,8 @@ class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             from the number of rows.
         """
         self._check_labels(X, y, control_y)
+        beside = {"control_y": control_y, "sample_weight": sample_weight}
+        check_row_order(**{"X": X, "y": y} | beside | fit_params)
         # Routing treats even None as passed, and may reject it.
         if sample_weight is not None:
             fit_params["sample_weight"] = sample_weight

@@ -15,7 +15,6 @@ from sklearn_neurox.evaluation._controls._control_task_classifier import check_b
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
-from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._scored_rows import group_codes, interval_of, outcome_frame, score_rows
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 
@@ -117,7 +116,8 @@ def selectivity_score(
         - ``task`` and ``control``: the scores on the task and on the control task, the latter
           averaged over draws;
         - ``selectivity``: the task score minus the control score, with its confidence interval from
-          ``low`` to ``high`` (see `interval_table`; missing without groups);
+          ``low`` to ``high`` (see `interval_table`, for accuracies with ``scale="atanh"``;
+          missing without groups);
         - with several draws, ``control_std``: the standard deviation of ``control`` over them;
         - with `types`, ``seen``: the share of test words whose type occurs in training;
         - with `types`, ``ceiling``: the accuracy of a perfect memory on the control task. It is
@@ -171,8 +171,9 @@ def selectivity_score(
     0   1.0      0.7          0.3  0.3   0.3      1.0
     1   1.0      0.7          0.3  0.3   0.4      1.0
     """
-    X, types, groups = matching_rows("selectivity_score", X=X, types=types, groups=groups)
-    y, control_y = map(to_pandas, (y, control_y))
+    X, y, control_y, types, groups = matching_rows(
+        "selectivity_score", X=X, y=y, control_y=control_y, types=types, groups=groups
+    )
     controls = _controls(y, control_y, types, n_draws, random_state)
     for control in controls:
         check_both_labels(X, y, control)
@@ -217,7 +218,7 @@ def _controls(y, control_y, types, n_draws, random_state):
         values = np.asarray(types, dtype=object)
         kind = "position" if isinstance(values[0], Integral) else "type"
         seeds = [(random_state + draw) % 2**32 for draw in range(n_draws)]
-        return [control_labels(types, y, kind=kind, random_state=seed) for seed in seeds]
+        return [control_labels(values, y, kind=kind, random_state=seed) for seed in seeds]
     if isinstance(control_y, pd.DataFrame):
         return [control_y.iloc[:, draw] for draw in range(control_y.shape[1])]
     if np.ndim(control_y) == 2:

@@ -151,9 +151,9 @@ def v_information(
     An escape probability is kept for classes that do not occur among the training rows, as in
     `online_codelength`, and no label costs more than 52 bits.
 
-    The interval is that of `compare` for the difference between the two costs. It shows how the
-    estimate would vary with other test words for the fitted probes; it does not include the
-    variation from other training words.
+    The interval is that of `interval_table` for the mean difference between the two costs. It shows
+    how the estimate would vary with other test words for the fitted probes; it does not include the
+    variation from other training words, for which `compare` widens its interval.
 
     References
     ----------

@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
-from sklearn.metrics import check_scoring
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.multiclass import check_classification_targets
@@ -17,8 +16,9 @@ from sklearn_neurox.evaluation._fits import run_fits
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.probes import LowRankProbeClassifier
-from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_labels
+from sklearn_neurox.utils._recorded_predictions import as_scorer
+from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame, score_rows
 from sklearn_neurox.utils._validation import check_activations
 
 _CALLER = "pareto_curve"
@@ -44,9 +44,11 @@ def pareto_curve(
     scoring: str | Callable | None = None,
     cv: int | Iterable | BaseCrossValidator | None = None,
     groups: ArrayLike | None = None,
+    confidence: float = 0.95,
+    return_words: bool = False,
     n_jobs: int | None = None,
     verbose: bool | int = False,
-) -> pd.DataFrame:
+) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Score low-rank probes by their complexity: Pareto probing.
 
     On nearly any representation, more complex probes reach higher accuracies, up to a point. On a
@@ -82,6 +84,12 @@ def pareto_curve(
     groups : array-like of shape (n_samples,) or None, default=None
         Group labels, such as ``words["text"]``; each group stays in one fold.
 
+    confidence : float, default=0.95
+        Confidence level of the intervals, in (0, 1).
+
+    return_words : bool, default=False
+        Whether to also return the outcome of each word.
+
     n_jobs : int or None, default=None
         Number of folds to process in parallel, in threads. Does not change the results.
 
@@ -90,12 +98,21 @@ def pareto_curve(
 
     Returns
     -------
-    curve : DataFrame of shape (n_folds * (n_alphas + 1), 6)
+    curve : DataFrame of shape (n_folds * (n_alphas + 1), 8)
         One row per fold and penalty, from the largest penalty to the smallest, with the columns
-        ``fold``, ``alpha``, ``rank``, ``nuclear_norm``, ``score`` and ``is_efficient``: whether no
-        other probe of the fold dominates it, that is, has at most its complexity and at least its
-        score, and differs in one of the two. The first row of a fold, with an infinite ``alpha``,
-        is a probe of complexity 0, which predicts the label frequencies.
+        ``fold``, ``alpha``, ``rank``, ``nuclear_norm``, ``score``, its confidence interval from
+        ``low`` to ``high`` (how the score of this fold would vary with other test groups), and
+        ``is_efficient``: whether no other probe of the fold dominates it, that is, has at most
+        its complexity and at least its score, and differs in one of the two. The first row of a
+        fold, with an infinite ``alpha``, is a probe of complexity 0, which predicts the label
+        frequencies. Without groups, or with a scorer that is not one of scikit-learn's, the bounds
+        are missing.
+
+    of_words : DataFrame
+        Only with ``return_words``. One row per probe and test word, with the columns ``fold``,
+        ``alpha``, ``n_train`` (the number of training words of the fold), ``row`` (the number of
+        the word in X), ``group`` and ``outcome``, whose mean is the score. `interval_table` gives
+        intervals over all folds, and `compare` takes the rows of two probes or two layers.
 
     Raises
     ------
@@ -115,6 +132,7 @@ def pareto_curve(
     See Also
     --------
     pareto_hypervolume : Summarize a curve by one number.
+    interval_table : Intervals over all folds.
     sparse_probing_curve : Scores by the number of neurons.
     selectivity_score : Compare with the score on a control task.
 
@@ -149,18 +167,28 @@ def pareto_curve(
     labels = np.asarray(y)
     probe = clone(estimator or LowRankProbeClassifier()).set_params(warm_start=True)
     probe._validate_params()
-    scorer = check_scoring(probe, scoring=scoring)
+    scorer = as_scorer(probe, scoring)
     alphas = _descending(alphas)
     groups = None if groups is None else np.asarray(groups)
+    codes = group_codes(groups)
     folds = make_folds(cv, matrix, labels, groups, classes=True, caller=_CALLER)
     jobs = [
-        delayed(_path)(probe, matrix, labels, train, test, alphas, scorer, number)
-        for number, (train, test) in enumerate(folds)
+        delayed(_path)(probe, matrix, labels, codes, number, rows, alphas, scorer, confidence)
+        for number, rows in enumerate(folds)
     ]
-    parts = [pd.DataFrame(part) for part in run_fits(jobs, n_jobs, verbose)]
+    measured = run_fits(jobs, n_jobs, verbose)
+    parts = [pd.DataFrame([row for row, _ in own]) for own in measured]
     for part in parts:
         part["is_efficient"] = _is_efficient(part[complexity].to_numpy(), part["score"].to_numpy())
-    return pd.concat(parts, ignore_index=True)
+    curve = pd.concat(parts, ignore_index=True)
+    if not return_words:
+        return curve
+    of_words = [
+        ({name: row[name] for name in ("fold", "alpha")}, len(train), test, {"outcome": outcomes})
+        for (train, test), own in zip(folds, measured, strict=True)
+        for row, outcomes in own
+    ]
+    return curve, outcome_frame(of_words, groups)
 
 
 def _descending(alphas):
@@ -175,18 +203,29 @@ def _descending(alphas):
     return values.tolist()
 
 
-def _path(probe, X, y, train, test, alphas, scorer, number):
-    """Fit the probes of one fold, from the largest penalty to the smallest, and score them."""
-    probe, where = clone(probe), f"Fold {number} of {_CALLER}"
+def _path(probe, X, y, codes, number, rows, alphas, scorer, confidence):
+    """Fit the probes of one fold, from the largest penalty to the smallest, and score them.
+
+    Return the row of each in the curve, and the outcomes of the test words.
+    """
+    (train, test), probe = rows, clone(probe)
+    of_test = None if codes is None else codes[test]
+    found = []
+
+    def add(fitted, **known):
+        where = f"Fold {number} of {_CALLER}"
+        own = score_rows(scorer, fitted, X[test], y[test], of_test, where=where)
+        low, high = own.interval(of_test, confidence=confidence)
+        row = {"fold": number, **known, "score": own.score, "low": low, "high": high}
+        found.append((row, own.outcomes))
+
     constant = DummyClassifier(strategy="prior").fit(X[train], y[train])
-    rows = [(np.inf, 0, 0.0, score_fold(scorer, constant, X[test], y[test], where=where))]
+    add(constant, alpha=np.inf, rank=0, nuclear_norm=0.0)
     for alpha in alphas:
         # A probe of rank 0 is a point of the curve like others, and no reason to warn.
         probe.set_params(alpha=alpha)._fit(X[train], y[train])
-        score = score_fold(scorer, probe, X[test], y[test], where=where)
-        rows.append((alpha, probe.rank_, probe.nuclear_norm_, score))
-    names = ["alpha", "rank", "nuclear_norm", "score"]
-    return [{"fold": number, **dict(zip(names, row, strict=True))} for row in rows]
+        add(probe, alpha=alpha, rank=probe.rank_, nuclear_norm=probe.nuclear_norm_)
+    return found
 
 
 def _is_efficient(complexity, score):

@@ -6,6 +6,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, validate_params
 
+from sklearn_neurox.utils._validation import check_row_order
+
 
 @validate_params(
     {
@@ -65,6 +67,7 @@ def pareto_hypervolume(
     0.675
     """
     check_consistent_length(complexity, score)
+    check_row_order(complexity=complexity, score=score)
     places, heights = (_numbers(*each) for each in (("complexity", complexity), ("score", score)))
     if (places < 0).any():
         raise ValueError(

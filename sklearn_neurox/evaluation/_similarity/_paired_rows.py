@@ -60,7 +60,7 @@ def shared_blocks(A, B):
 
 def check_pair(X, Y, *, caller):
     """Validate two matrices whose rows are the same words; return them as CenteredMatrix."""
-    check_row_order(X, Y, names=("X", "Y"))
+    check_row_order(X=X, Y=Y)
     pair = []
     for name, matrix in (("X", X), ("Y", Y)):
         matrix, _ = check_activations(matrix, input_name=name, caller=caller, ensure_min_samples=3)

@@ -3,6 +3,7 @@ from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import svd
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.evaluation._similarity._canonical import canonical_correlations
@@ -57,7 +58,9 @@ def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     Notes
     -----
     The weight of a canonical variable of X is the sum of the absolute inner products of the neurons
-    of X with it. Rows are read in blocks, as in `cka`.
+    of X with it. If several correlations are equal, as those of neurons that X and Y share, their
+    directions could be rotated among each other, which would change these sums: they are the
+    principal axes of X among them. Rows are read in blocks, as in `cka`.
 
     References
     ----------
@@ -74,5 +77,14 @@ def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     (0.9, 0.5)
     """
     correlations, directions, coordinates = canonical_correlations(X, Y, variance, caller="pwcca")
-    weights = np.abs(coordinates.T @ directions.times(directions.matrix)).sum(axis=1)
+    projections = coordinates.T @ directions.times(directions.matrix)
+    ends = np.flatnonzero(np.diff(correlations) < -_TIED) + 1
+    for tied in np.split(np.arange(len(correlations)), ends):
+        _, lengths, axes = svd(projections[tied], full_matrices=False)
+        projections[tied] = lengths[:, np.newaxis] * axes
+    weights = np.abs(projections).sum(axis=1)
     return float(weights @ correlations / weights.sum())
+
+
+# Closer correlations are equal up to rounding.
+_TIED = 1e-6

@@ -84,8 +84,7 @@ def read_trees(y_true, y_pred, pairs, *, ignore=None, caller):
             f"{list(pairs.columns)}. Make the pairs with pair_frame."
         )
     check_equal_lengths(caller, y_true=y_true, y_pred=y_pred, pairs=pairs, ignore=ignore)
-    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
-        check_row_order(pairs, values, names=("pairs", name))
+    check_row_order(pairs=pairs, y_true=y_true, y_pred=y_pred, ignore=ignore)
     numbers = [_numbers(y_true, "y_true", caller), _numbers(y_pred, "y_pred", caller)]
     if (numbers[0] < 0).any():
         raise ValueError(f"y_true of {caller} has negative distances.")

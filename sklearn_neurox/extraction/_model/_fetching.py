@@ -113,6 +113,13 @@ def _not_found(auto_class, spec, error, gguf):
                 " It lacks tokenizer.json, or the files of an older format. Save the model's "
                 "tokenizer there with tokenizer.save_pretrained(folder), or pass it as tokenizer=."
             )
+        elif what == "a config" and "config.json" not in files:
+            nested = sorted([*path.glob("*/config.json"), *path.glob("snapshots/*/config.json")])
+            advice += " It has no config.json. Pass " + (
+                f"its folder {str(nested[0].parent.relative_to(path))!r}, which has one."
+                if nested
+                else "the folder of a model, as save_pretrained writes it."
+            )
         elif any(name.endswith(".safetensors") for name in files):
             advice += " If a file is damaged, save the model again with save_pretrained."
         elif what == "weights" and not spec.allow_bin_weights:

@@ -10,6 +10,7 @@ from sklearn_neurox.extraction._model._block_widths import join_neuron_names, wi
 from sklearn_neurox.extraction._model._blocks import choose_blocks
 from sklearn_neurox.extraction._model._config import hidden_layers
 from sklearn_neurox.extraction._model._loading import files_of
+from sklearn_neurox.extraction._model._obstacle import find_obstacle
 from sklearn_neurox.extraction._run._batching import plan_batches, run_in_halves
 from sklearn_neurox.extraction._run._repeated_reads import count_pass
 from sklearn_neurox.extraction._text._sink_rows import report_sinks
@@ -154,7 +155,9 @@ class ModelSource:
 
     def count(self, run):
         """Count the inputs that are about to be read, for the advice to use a cache."""
-        count_pass(self.spec, run.sequences, run.contexts)
+        # No cache keeps what a changed model computes.
+        if find_obstacle(self.spec) is None:
+            count_pass(self.spec, run.sequences, run.contexts)
 
     def _check_files(self):
         """Raise an error if the model's files are not those that the rows were transformed with."""

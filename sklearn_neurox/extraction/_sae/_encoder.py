@@ -41,6 +41,13 @@ class TokenEncoder:
         codes = codes.float()
         token, feature = codes.nonzero(as_tuple=True)
         values = to_numpy(codes[token, feature])
+        if not np.isfinite(values).all():
+            first = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise ValueError(
+                f"The SAE encodes a token by {values[first]} in its feature {int(feature[first])} "
+                f"({(~np.isfinite(values)).sum()} such numbers in a block of tokens). Its weights "
+                "are damaged, or numbers overflow: use a SAE whose dtype is float32."
+            )
         return to_numpy(token), to_numpy(feature).astype(np.int32), values
 
 

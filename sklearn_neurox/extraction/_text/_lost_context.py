@@ -40,6 +40,16 @@ def report_single_words(rows, X):
     return _may_be_words(rows) and _warn(_single_words(rows, X))
 
 
+def report_texts_for_words(rows):
+    """Warn about whole texts where the rows of ``fit`` were words."""
+    warn_user(
+        f"ActivationExtractor was fitted on words, but reads {len(rows)} rows as whole texts, "
+        "because they have no columns 'start' and 'end'. So a probe that follows predicts one "
+        "label for each text. For the words of new sentences, pass words_frame(sentences), where "
+        "each sentence is a list of words; for every token of a text, use score_tokens."
+    )
+
+
 def _may_be_words(rows):
     return rows.whole and rows.pairs is None and len(rows) >= _MIN_ROWS
 

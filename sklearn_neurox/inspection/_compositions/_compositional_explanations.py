@@ -188,7 +188,7 @@ def compositional_explanations(
     table = to_pandas(concepts)
     table = table.to_frame() if isinstance(table, pd.Series) else table
     table = read_frame(table, caller=_CALLER, name="concepts")
-    check_row_order(X, table, names=("X", "concepts"))
+    check_row_order(X=X, concepts=table)
     matrix, names = check_activations(
         X, input_features=input_features, accept_sparse="csc", caller=_CALLER
     )

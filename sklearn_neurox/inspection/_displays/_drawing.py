@@ -28,13 +28,14 @@ _LEGEND_STYLE = {
 }
 
 
-def read_columns(frame, columns, *, caller):
+def read_columns(frame, columns, *, caller, name="frame"):
     """Return the user's frame as a DataFrame; raise an error if it lacks columns or has no rows."""
-    frame = read_frame(frame, caller=caller, name="frame")
+    frame = read_frame(frame, caller=caller, name=name)
     missing = [column for column in columns if column not in frame.columns]
     if missing:
+        what = "the frame" if name == "frame" else f"its {name!r} parameter"
         raise ValueError(
-            f"{caller} reads the columns {columns}, but the frame lacks {missing}. It has "
+            f"{caller} reads the columns {columns}, but {what} lacks {missing}. It has "
             f"{list(frame.columns)}."
         )
     if frame.empty:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -313,6 +314,7 @@ class LayerProfileDisplay:
             If neither names nor ``n_layers`` give the layers, or `layer_profile` rejects a
             parameter.
         """
+        _levels(baselines)  # an error now, not after minutes
         profile = layer_profile(estimator, X, y, groups=groups, **profile_params)
         if isinstance(profile, tuple):  # with tables of words or pairs, which are not drawn
             profile = profile[0]
@@ -333,8 +335,15 @@ class LayerProfileDisplay:
 def _levels(baselines):
     """Return the scores of baselines by name."""
     if baselines is None or isinstance(baselines, Mapping):
-        return dict(baselines or {})
-    caller = "The 'baselines' parameter of LayerProfileDisplay"
-    table = read_columns(baselines, ["name", "score"], caller=caller)
-    scores = dict(zip(table["name"].astype(str), table["score"], strict=True))
+        scores = dict(baselines or {})
+    else:
+        caller = "LayerProfileDisplay"
+        table = read_columns(baselines, ["name", "score"], caller=caller, name="baselines")
+        scores = dict(zip(table["name"].astype(str), table["score"], strict=True))
+    for name, score in scores.items():
+        if isinstance(score, bool) or not isinstance(score, Real):
+            raise TypeError(
+                "The 'baselines' parameter of LayerProfileDisplay must hold one number for each "
+                f"baseline, but that of {name!r} is {score!r:.60}."
+            )
     return {name: score for name, score in scores.items() if name != "probe"}

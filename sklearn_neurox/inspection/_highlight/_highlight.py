@@ -267,7 +267,7 @@ def highlight(
     if activations is None:
         values, names = read_scores(sentences.frame, neurons, input_features)
     else:
-        check_row_order(words, activations, names=("words", "activations"))
+        check_row_order(words=words, activations=activations)
         values, names = read_neurons(sentences.frame, activations, neurons, input_features)
     scales = [
         fit_color_scale(column, center=middle, limit=end)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The contents of a report, as the data of its page."""
 
+from collections.abc import Mapping
 from datetime import date
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -117,6 +119,8 @@ def pack_tables(ablation, layer_profile, baselines):
         profile = read_frame(layer_profile, caller="NeuronReport", name="layer_profile")
         tables["layer_profile"] = pack_frame(profile)
     if baselines is not None:
+        if isinstance(baselines, Mapping) and all(isinstance(x, Real) for x in baselines.values()):
+            baselines = pd.DataFrame(baselines.items(), columns=["name", "score"])
         table = read_frame(baselines, caller="NeuronReport", name="baselines")
         if not {"name", "score"} <= set(table.columns):
             raise ValueError(

@@ -20,7 +20,8 @@ from sklearn_neurox.inspection._are_numbers import are_numbers
 from sklearn_neurox.inspection._occurrences import are_pairs, whole_texts
 from sklearn_neurox.inspection._report._targets import split_targets
 from sklearn_neurox.utils._containers import to_pandas
-from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_no_missing_labels, class_codes
+from sklearn_neurox.utils._names import check_same_columns
 from sklearn_neurox.utils._validation import check_activations, check_row_order
 
 
@@ -44,10 +45,10 @@ def read_inputs(ranker, X, y, words, probe, input_features):
     check_is_fitted(ranker)
     if probe is not None:
         check_is_fitted(probe)
+    check_same_columns("NeuronReport", X=X, ranker=ranker, probe=probe)
     names = _neuron_names(ranker, X, input_features)
     words = _check_words(words)
-    check_row_order(X, y)
-    check_row_order(X, words, names=("X", "words"))
+    check_row_order(X=X, y=y, words=words)
     X, _ = check_activations(X, caller="NeuronReport", accept_sparse="csr")
     if X.shape[1] != len(names):
         raise ValueError(
@@ -139,7 +140,7 @@ def _encode_labels(y, ranker, probe):
             f"label is {y[0]!r}. Pass labels like those that the ranker was fitted on."
         )
     classes += [label for label in np.unique(y).tolist() if label not in known]
-    return classes, pd.Index(classes).get_indexer(pd.Index(y.tolist()))
+    return classes, class_codes(y, classes)
 
 
 def _check_words(words):

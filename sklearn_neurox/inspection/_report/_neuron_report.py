@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import tempfile
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
@@ -100,9 +100,9 @@ class NeuronReport:
         such as `sklearn_neurox.evaluation.layer_profile` returns, is drawn as well, with the
         intervals ``low`` to ``high`` if present.
 
-    baselines : DataFrame or None, default=None
+    baselines : DataFrame, dict of str to float, or None, default=None
         A frame returned by `sklearn_neurox.evaluation.baseline_table`. Its row ``"probe"`` is shown
-        as the score of the probe, beside those of the baselines.
+        as the score of the probe, beside those of the baselines. Or a dict of names and scores.
 
     model : str or None, default=None
         The name of the language model that the activations come from, to show on the overview.
@@ -176,7 +176,7 @@ class NeuronReport:
         input_features: ArrayLike | None = None,
         ablation: pd.DataFrame | None = None,
         layer_profile: pd.DataFrame | None = None,
-        baselines: pd.DataFrame | None = None,
+        baselines: pd.DataFrame | Mapping[str, float] | None = None,
         model: str | None = None,
         title: str = "Neuron report",
         n_detailed: int | None = None,

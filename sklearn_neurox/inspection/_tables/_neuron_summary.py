@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,7 +18,7 @@ from sklearn_neurox.ranking._order import neuron_order
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._moments import column_deviations, column_means
-from sklearn_neurox.utils._names import neuron_indices
+from sklearn_neurox.utils._names import check_same_columns, neuron_indices
 from sklearn_neurox.utils._validation import check_activations, check_row_order
 
 _COUNT = [Interval(Integral, 1, None, closed="left")]
@@ -52,7 +52,7 @@ def neuron_summary(
 ) -> pd.DataFrame:
     r"""Summarize in one table what the best neurons of a ranker or probe respond to.
 
-    Each neuron is described by the label it says most about, by whether it is high or low for that
+    Each neuron is described by the label it matters most to, by whether it is high or low for that
     label, and by the size of the difference.
 
     Parameters
@@ -146,10 +146,10 @@ def neuron_summary(
     0     x0     N      high    1.99  1.00  dog (N)     1   1.95       0
     1     x1     V      high    0.91  0.62  run (V)     2   0.75       0
     """
-    check_row_order(X, y, names=("X", "y"))
-    check_row_order(X, words, names=("X", "words"))
+    check_row_order(X=X, y=y, words=words)
     check_no_missing_labels(y, may_mix=True)
-    labels = np.asarray(y)
+    check_same_columns("neuron_summary", X=to_pandas(X), estimator=estimator)
+    labels = column_or_1d(np.asarray(y))
     matrix, names = check_activations(
         X, input_features=input_features, accept_sparse="csr", caller="neuron_summary"
     )
@@ -257,9 +257,19 @@ def _describe_classes(activations, labels, ranking, columns):
 def _effects(activations, inside):
     if not inside.any() or inside.all():
         return np.full(activations.shape[1], np.nan)
-    difference = activations[inside].mean(axis=0) - activations[~inside].mean(axis=0)
-    deviations = activations.std(axis=0)
+    difference = column_means(activations[inside]) - column_means(activations[~inside])
+    deviations = _deviations(activations)
     return np.divide(difference, deviations, out=np.zeros_like(difference), where=deviations > 0)
+
+
+def _deviations(values):
+    return column_deviations(values, column_means(values))
+
+
+def _standardized(values):
+    """Center and scale the columns; constant ones become 0."""
+    deviations = _deviations(values)
+    return (values - column_means(values)) / np.where(deviations > 0, deviations, 1.0)
 
 
 def _area(column, inside):
@@ -273,11 +283,8 @@ def _area(column, inside):
 
 
 def _describe_numbers(activations, targets, ranking, columns):
-    centered = activations - activations.mean(axis=0)
-    targets = np.asarray(targets, dtype=np.float64)
-    scale = np.sqrt((centered**2).sum(axis=0)) * np.linalg.norm(targets - targets.mean())
-    products = (targets - targets.mean()) @ centered
-    correlation = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
+    targets = _standardized(np.asarray(targets, dtype=np.float64)[:, np.newaxis])[:, 0]
+    correlation = targets @ _standardized(activations) / len(targets)
     described = {
         "direction": np.where(correlation < 0, "falls", "rises"),
         "correlation": correlation,
@@ -295,7 +302,7 @@ def _list_words(activations, words, labels, directions, n_words, min_count):
     by_form = pd.Series(labels[found.rows]).groupby(found.types[found.codes], sort=False)
     is_numeric = directions.isin(["rises", "falls"]).all()
     shown = by_form.mean().map("{:.3g}".format) if is_numeric else by_form.agg(_most_frequent)
-    varies = activations.std(axis=0) > 0
+    varies = _deviations(activations) > 0
     listed = np.full(len(directions), "", dtype=object)
     if varies.any():
         options = {"n_words": n_words, "min_count": min_count}
@@ -309,4 +316,6 @@ def _list_words(activations, words, labels, directions, n_words, min_count):
 
 
 def _most_frequent(labels):
-    return labels.value_counts(sort=True).index[0]
+    """Return the most frequent label; of several, the first in alphabetical order."""
+    values, counts = np.unique(labels.to_numpy(), return_counts=True)
+    return values[counts.argmax()]

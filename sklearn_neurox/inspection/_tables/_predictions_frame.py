@@ -7,7 +7,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, validate_params
 
 from sklearn_neurox.utils._containers import read_frame
-from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_no_missing_labels, class_codes
 from sklearn_neurox.utils._validation import check_row_order
 
 _WHERE = ["word", "other_word", "sentence_id", "position", "other_position"]
@@ -55,8 +55,8 @@ def predictions_frame(
     Raises
     ------
     ValueError
-        If X, words and y have different lengths, a label is missing, or there is more than one
-        output.
+        If X, words and y have different lengths, a label is missing, the estimator predicts strings
+        and y has none or the other way round, or there is more than one output.
 
     See Also
     --------
@@ -76,8 +76,7 @@ def predictions_frame(
        word gold predicted
     3  meow    V         N
     """
-    check_row_order(X, words, names=("X", "words"))
-    check_row_order(words, y, names=("words", "y"))
+    check_row_order(X=X, words=words, y=y)
     words = read_frame(words, ["word"], caller="predictions_frame")
     check_consistent_length(X, words, y)
     predicted = np.asarray(estimator.predict(X))
@@ -95,6 +94,7 @@ def predictions_frame(
     if not is_classifier(estimator):
         return frame if y is None else frame.assign(error=predicted - gold)
     if y is not None:
+        _check_type(gold, predicted)
         frame["correct"] = predicted == gold
     if hasattr(estimator, "predict_proba"):
         probabilities = np.asarray(estimator.predict_proba(X))
@@ -104,7 +104,19 @@ def predictions_frame(
     return frame
 
 
+def _check_type(gold, predicted):
+    """Raise an error if all labels differ from predictions because only one of them are strings."""
+    is_text = [
+        len(one) and all(isinstance(v, str) for v in one.tolist()) for one in (gold, predicted)
+    ]
+    if len(gold) and is_text[0] != is_text[1]:
+        raise ValueError(
+            f"The estimator passed to predictions_frame predicts labels such as {predicted[0]!r}, "
+            f"but y has labels such as {gold[0]!r}. Pass labels like those that it was fitted on."
+        )
+
+
 def _of_labels(probabilities, classes, labels):
-    places = pd.Index(classes).get_indexer(labels)
+    places = class_codes(labels, classes)
     chosen = np.take_along_axis(probabilities, np.maximum(places, 0)[:, np.newaxis], axis=1)[:, 0]
     return np.where(places < 0, 0.0, chosen)

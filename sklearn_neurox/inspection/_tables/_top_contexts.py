@@ -107,7 +107,7 @@ def top_contexts(
     0    +         2.5  Dogs    bark   loudly
     1    -        -3.0         Hello
     """
-    check_row_order(X, words, names=("X", "words"))
+    check_row_order(X=X, words=words)
     words = read_frame(words, ["text"], caller="top_contexts")
     start, end = read_spans(words, caller="top_contexts")
     words = words.assign(start=start, end=end)

@@ -131,7 +131,7 @@ def top_words(
     0     x0    +     1  dog   8.5  1.34  0.5      2
     1     x0    -     1    a  -3.0 -1.03  1.0      2
     """
-    check_row_order(X, words, names=("X", "words"))
+    check_row_order(X=X, words=words)
     words = to_pandas(words)
     found = word_occurrences(words, caller="top_words", case_sensitive=case_sensitive)
     chosen = choose_neurons(X, words, neurons, input_features=input_features, caller="top_words")

@@ -39,7 +39,7 @@ class BaseElasticNetProbe(LinearProbeMixin, CallbackSupportMixin, BaseEstimator,
     }
 
     @abstractmethod
-    def _read(self, X, y, sample_weight, *, min_samples=1):
+    def _read(self, X, y, sample_weight, *, groups=None, min_samples=1):
         """Return valid data, weights, and a function that encodes the targets of some rows."""
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -235,7 +235,8 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
                 "sample_weight."
             )
         check_class_weight(self.class_weight)
-        X, y = check_matrix(self, X, y, reset=is_first, forget=False, squares=True)
+        options = {"forget": False, "squares": True, "beside": {"sample_weight": sample_weight}}
+        X, y = check_matrix(self, X, y, reset=is_first, **options)
         codes = encode_known(y, self.classes_)
         weight = check_weight(sample_weight, X)
         stream, weight = extend_stream(getattr(self, "_stream", None), X, weight)

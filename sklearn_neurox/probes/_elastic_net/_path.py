@@ -86,7 +86,7 @@ class BaseElasticNetPath(BaseElasticNetProbe):
             If X or a target is NaN or infinite, a label is missing, there are fewer than two
             classes, a weight is negative, or the scorer does not return a finite number.
         """
-        X, y, weight, encode = self._read(X, y, sample_weight, min_samples=2)
+        X, y, weight, encode = self._read(X, y, sample_weight, groups=groups, min_samples=2)
         weight = scaled_weight(weight)
         check_consistent_length(X, groups)
         l1_ratios = self._check_l1_ratios()

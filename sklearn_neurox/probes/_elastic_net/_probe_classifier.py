@@ -15,9 +15,9 @@ from sklearn_neurox.utils._validation import check_matrix, check_weight
 class ProbeClassifierMixin(ClassifierMixin):
     """Mixin for linear classifiers with a row of coefficients per class, or one for two classes."""
 
-    def _check_labels(self, X, y):
+    def _check_labels(self, X, y, beside):
         """Validate X and y, set ``classes_``, and encode the labels."""
-        options = {"accept_sparse": "csr", "ensure_min_samples": 2}
+        options = {"beside": beside, "accept_sparse": "csr", "ensure_min_samples": 2}
         X, y = check_matrix(self, X, y, reset=True, squares=True, **options)
         check_classification_targets(y)
         classes, codes = encode_classes(y, slice(None), caller=type(self).__name__)
@@ -32,9 +32,10 @@ class ProbeClassifierMixin(ClassifierMixin):
         self.classes_ = classes
         return X, y, codes
 
-    def _read(self, X, y, sample_weight, *, min_samples=2):
+    def _read(self, X, y, sample_weight, *, groups=None, min_samples=2):
         """Return valid data, weights, and a function that encodes the targets of some rows."""
-        X, y, codes = self._check_labels(X, y)
+        beside = {"groups": groups, "sample_weight": sample_weight}
+        X, y, codes = self._check_labels(X, y, beside)
 
         def encode(weight, rows=slice(None), where=""):
             return class_targets(

@@ -25,9 +25,11 @@ class ProbeRegressorMixin(MultiOutputMixin, RegressorMixin):
                 "For labels, use ElasticNetProbeClassifier."
             ) from error
 
-    def _read(self, X, y, sample_weight, *, min_samples=1):
+    def _read(self, X, y, sample_weight, *, groups=None, min_samples=1):
         """Return valid data, weights, and a function that encodes the targets of some rows."""
-        X, y = self._check_numbers(X, y, accept_sparse="csr", ensure_min_samples=min_samples)
+        beside = {"groups": groups, "sample_weight": sample_weight}
+        options = {"accept_sparse": "csr", "ensure_min_samples": min_samples, "beside": beside}
+        X, y = self._check_numbers(X, y, **options)
         weight = check_weight(sample_weight, X)
         # Folds may be solved together, so they must share one center.
         center = center_of(y, scaled_weight(weight), fit_intercept=self.fit_intercept)

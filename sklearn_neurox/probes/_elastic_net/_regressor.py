@@ -173,7 +173,8 @@ class ElasticNetProbeRegressor(ProbeRegressorMixin, BaseElasticNetProbe):
             earlier calls.
         """
         is_first = not hasattr(self, "coef_")
-        X, values = self._check_numbers(X, y, reset=is_first)
+        beside = {"sample_weight": sample_weight}
+        X, values = self._check_numbers(X, y, beside=beside, reset=is_first)
         if not is_first and np.shape(self.intercept_) != values.shape[1:]:
             raise ValueError(
                 f"y has shape {values.shape}, but the outputs seen before have shape "

@@ -187,7 +187,8 @@ class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
             ``max_memory``.
         """
         refuse_sparse(X, "a Gaussian has a dense covariance", caller=type(self).__name__)
-        X, y = check_matrix(self, X, y, reset=True, squares=True)
+        beside = {"sample_weight": sample_weight}
+        X, y = check_matrix(self, X, y, reset=True, squares=True, beside=beside)
         check_classification_targets(y)
         weights = check_weight(sample_weight, X)
         weights = np.ones(np.shape(y)) if weights is None else weights

@@ -246,6 +246,7 @@ class MeanDifferenceProbeClassifier(ProbeClassifierMixin, BaseEstimator):
 
     def _check_input(self, X, y, sample_weight, **params):
         params |= {"all_finite": False, "squares": self.shrinkage is not None}
+        params["beside"] = {"sample_weight": sample_weight}
         X, y = check_matrix(self, X, y, accept_sparse="csr", **params)
         weights = check_weight(sample_weight, X)
         return X, y, np.ones(X.shape[0]) if weights is None else weights

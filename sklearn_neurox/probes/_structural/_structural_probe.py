@@ -180,7 +180,8 @@ class StructuralProbe(RegressorMixin, BaseEstimator):
         from sklearn_neurox.probes._structural._distance_loss import DistanceLoss
 
         caller = type(self).__name__
-        X, y = check_matrix(self, X, y, reset=True, y_numeric=True, squares=True)
+        options = {"y_numeric": True, "squares": True, "beside": {"sample_weight": sample_weight}}
+        X, y = check_matrix(self, X, y, reset=True, **options)
         y = y.astype(np.float64)
         if (y < 0).any():
             row = int((y < 0).argmax())

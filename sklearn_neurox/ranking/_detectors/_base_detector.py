@@ -83,7 +83,7 @@ class BaseDetectorRanker(BaseRanker):
         UserWarning
             If most of the best neurons owe their rank to classes with fewer than ten rows.
         """
-        matrix, labels = self._check_fit_input(X, y)
+        matrix, labels = self._check_fit_input(X, y, beside={"sample_weight": sample_weight})
         check_classification_targets(labels)
         rows, labels, weight = _rows_that_count(matrix, labels, sample_weight)
         self.classes_, codes = encode_classes(labels, slice(None), caller=type(self).__name__)

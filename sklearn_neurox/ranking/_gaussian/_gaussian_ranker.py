@@ -14,7 +14,7 @@ from sklearn_neurox.ranking._gaussian._greedy import better_first
 from sklearn_neurox.ranking._gaussian._held_out import held_out_rows
 from sklearn_neurox.ranking._gaussian._split import GaussianSplit
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
-from sklearn_neurox.utils._validation import check_row_order, check_weight
+from sklearn_neurox.utils._validation import check_weight
 
 
 class GaussianRanker(BaseRanker):
@@ -207,10 +207,11 @@ class GaussianRanker(BaseRanker):
             If X contains NaN or infinity, a label is missing, there are fewer than two classes to
             train on or no rows to hold out, or the covariances would not fit into ``max_memory``.
         """
-        matrix, labels = self._check_fit_input(X, y, squares=True, ensure_min_samples=2)
+        beside = {"groups": groups, "sample_weight": sample_weight}
+        options = {"squares": True, "beside": beside, "ensure_min_samples": 2}
+        matrix, labels = self._check_fit_input(X, y, **options)
         check_classification_targets(labels)
         check_consistent_length(matrix, groups)
-        check_row_order(X, groups, names=("X", "groups"))
         caller = type(self).__name__
         weight = check_weight(sample_weight, matrix)
         train, held_out = held_out_rows(

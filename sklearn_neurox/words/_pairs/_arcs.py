@@ -8,6 +8,10 @@ _BUILD = (
     "Build the pairs from all words of a sentence, with the 'position' and the heads of the "
     "treebank, and select pairs afterwards."
 )
+_NUMBERING = (
+    "Heads count the words of a sentence from 1, and a root has the head 0; if yours count from 0, "
+    "add 1 to the others."
+)
 
 
 class Trees:
@@ -45,7 +49,7 @@ class Trees:
         if len(own):
             raise ValueError(
                 f"The head of {self._name(own[0])} is {number[own[0]]}, which is the word itself "
-                f"({len(own)} such words). A root has the head 0."
+                f"({len(own)} such words). {_NUMBERING}"
             )
         wanted, width = sentence[dependent], int(position.max()) + 1
         place = number[dependent] - 1
@@ -150,7 +154,8 @@ def _whole_numbers(column, name):
         what = "missing" if missing[row] else f"{value!r}, not a whole number from 0"
         raise ValueError(
             f"The column {name!r} of pair_frame is {what} in row {row} ({wrong.sum()} such rows). "
-            "Fix these rows, or leave out their sentences."
+            + (f"{_NUMBERING} " if number[row] < 0 else "")
+            + "Fix these rows, or leave out their sentences."
         )
     return number.astype(np.int64)
 

@@ -66,9 +66,13 @@ class ConlluSentence:
         """Add the line of a word, a multi-word token or an empty node."""
         fields = text.split("\t")
         if len(fields) != len(FIELDS):
-            raise self.error(
-                f"{len(fields)} tab-separated columns instead of {len(FIELDS)}: {text[:60]!r}", line
-            )
+            what = f"{len(fields)} tab-separated columns instead of {len(FIELDS)}: {text[:60]!r}"
+            if line == 1:  # as in a CSV file or plain text
+                what += (
+                    ". This is not a CoNLL-U file. For a table with one row per word, use "
+                    "words_frame(pd.read_csv(file))"
+                )
+            raise self.error(what, line)
         if "" in fields:
             raise self.error(
                 f"the column {FIELDS[fields.index('')].upper()} is empty. Write '_' for no value",

@@ -2,6 +2,7 @@
 """Causal effects of neurons: compared with manually computed losses, and on planted neurons."""
 
 import inspect
+import re
 import warnings
 
 import numpy as np
@@ -442,6 +443,12 @@ def test_rows_are_what_was_asked_for(language_model, words):
     ]
     again = measure(language_model, "bert", words, steps=[8, 0.25], n_draws=3)
     pd.testing.assert_frame_equal(effect, again)
+
+
+def test_the_progress_bar_ends_at_its_total(language_model, words, capsys):
+    measure(language_model, "bert", words[:3], steps=[8], n_draws=2, verbose=True)
+    done, total = re.findall(r"([\d.]+k?)/([\d.]+k?) \[", capsys.readouterr().err)[-1]
+    assert done == total and float(done.rstrip("k")) > 0
 
 
 @pytest.mark.slow

@@ -76,6 +76,20 @@ def test_scores_and_limits_are_those_of_a_plain_loop():
         assert 0 < row["seen"] < 1
 
 
+def test_each_draw_has_the_next_seed():
+    rng = np.random.RandomState(0)
+    types = rng.randint(90, size=150).astype(str)
+    y = rng.randint(2, size=150)
+    split = [(np.arange(100), np.arange(100, 150))]
+    for first, seeds in ((7, [7, 8, 9]), (2**32 - 2, [2**32 - 2, 2**32 - 1, 0])):
+        drawn = selectivity_score(
+            Lookup(), types, y, types=types, n_draws=3, random_state=first, cv=split
+        )
+        given = pd.DataFrame({seed: control_labels(types, y, random_state=seed) for seed in seeds})
+        expected = selectivity_score(Lookup(), types, y, given, types=types, cv=split)
+        pd.testing.assert_frame_equal(drawn, expected)
+
+
 def test_a_fixed_split_and_no_types(words):
     control = control_labels(words, words["upos"])
     split = [(np.arange(1000), np.arange(1000, len(words)))]

@@ -168,6 +168,15 @@ def test_duplicate_and_dead_neurons_are_no_trouble(rng, similarity):
     assert similarity(dead, Y) == pytest.approx(similarity(X, Y))
 
 
+@pytest.mark.parametrize("similarity", [svcca, pwcca])
+def test_neurons_that_others_determine_add_no_direction(rng, similarity):
+    X, Y = spaces(rng)
+    options = {"variance": 1.0} if similarity is svcca else {}
+    for n_neurons in (20, 50, 200):
+        mixed = (X - X.mean(axis=0)) @ rng.normal(size=(7, n_neurons))
+        assert similarity(Y, mixed, **options) == pytest.approx(similarity(Y, X, **options))
+
+
 @pytest.mark.parametrize("similarity", ALL)
 @pytest.mark.parametrize("widths", [(7, 5), (90, 5)])
 def test_blocks_of_a_memory_mapped_half_precision_file(
@@ -233,3 +242,25 @@ def test_correlations_that_are_sure_are_warned_of(rng):
     X, Y = rng.normal(size=(2, 10, 7))
     with pytest.warns(UserWarning, match="7 with 7 directions on 10 rows: 5 canonical"):
         assert pwcca(X, Y) > 5 / 7
+
+
+@pytest.mark.parametrize("n_shared", [2, 3, 6])
+def test_pwcca_with_shared_neurons_is_the_same_for_any_order_of_rows(rng, n_shared):
+    """Equal correlations leave directions free; theirs are the principal axes."""
+    X = rng.normal(size=(80, 6)) * [1, 2, 3, 4, 5, 6]
+    shared = X[:, :n_shared] @ rng.normal(size=(n_shared, n_shared))
+    Y = np.column_stack([shared, rng.normal(size=(80, 3))])
+    right = pwcca(X, Y)
+    for order in (rng.permutation(80), np.arange(80)[::-1]):
+        assert pwcca(X[order], Y[order]) == pytest.approx(right, abs=1e-8)
+    rotation = np.linalg.qr(rng.normal(size=(Y.shape[1], Y.shape[1])))[0]
+    assert pwcca(np.asfortranarray(X), Y @ rotation) == pytest.approx(right, abs=1e-8)
+    # By hand: within the shared directions, sums over the axes of X projected onto them.
+    Xc, Yc = X - X.mean(axis=0), Y - Y.mean(axis=0)
+    Q, R = np.linalg.qr(Xc)[0], np.linalg.qr(Yc)[0]
+    U, correlations, _ = np.linalg.svd(Q.T @ R, full_matrices=False)
+    scores = (Q @ U).T @ Xc
+    _, lengths, axes = np.linalg.svd(scores[:n_shared], full_matrices=False)
+    scores[:n_shared] = lengths[:, np.newaxis] * axes
+    weights = np.abs(scores).sum(axis=1)
+    assert right == pytest.approx(weights @ correlations / weights.sum(), abs=1e-8)

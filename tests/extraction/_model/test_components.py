@@ -190,3 +190,26 @@ def test_names_need_no_weights(name, stack, model_of, tmp_path, monkeypatch):
     names = stored.get_feature_names_out()
     assert names.tolist() == live.get_feature_names_out().tolist()
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_model_with_one_list_of_modules_for_each_part(tiny):
+    """XLM's feed-forward layers are no part of its list of attentions."""
+    from transformers import AutoTokenizer, XLMConfig, XLMModel
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny("bert"))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = XLMConfig(
+            vocab_size=len(tokenizer),
+            pad_index=tokenizer.pad_token_id,
+            emb_dim=16,
+            n_layers=3,
+            n_heads=2,
+        )
+        model = XLMModel(config).eval()
+    for component, path in (("attention", "attentions.{}.out_lin"), ("mlp", "ffns.{}.lin2")):
+        found = extract(model, tokenizer, component)
+        assert list(found) == [f"{component}.{layer}" for layer in (1, 2, 3)]
+        expected = watch(model, tokenizer, None, [path.format(n) for n in range(3)], "input")
+        for states, own in zip(expected, found.values(), strict=True):
+            np.testing.assert_allclose(own, states, rtol=0, atol=1e-5)

@@ -128,6 +128,23 @@ def test_long_texts_are_read_in_windows(module):
     assert plan.n_subwords.tolist() == [30]
 
 
+def test_no_input_is_longer_than_the_positions():
+    class Placed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.characters, self.places = torch.nn.Embedding(300, 4), torch.nn.Embedding(5, 4)
+            self.out = torch.nn.Linear(4, 4)
+
+        def forward(self, ids):
+            return self.out(self.characters(ids) + self.places(torch.arange(ids.shape[1])))
+
+    model = TorchModel(Placed(), encode, max_length=5)
+    H = ActivationExtractor(model, component="module:out").transform(["abcd", "a"]).pool("last")
+    with torch.no_grad():
+        expected = [model.module(torch.tensor([encode(t)[0]]))[0, -1] for t in ("abcd", "a")]
+    np.testing.assert_allclose(H, torch.stack(expected), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

@@ -2,6 +2,7 @@
 """Activations do not depend on what scikit-learn and pandas do to the rows."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import _safe_indexing, resample
 
 from sklearn_neurox.extraction import ActivationExtractor, Activations, SubwordAggregator
+from sklearn_neurox.extraction._model._forward import StackTraits
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
@@ -250,3 +252,13 @@ def test_pickles_hold_no_weights_and_no_texts(tiny, words):
     assert b"barked" not in stored
     restored = pickle.loads(stored)
     np.testing.assert_array_equal(restored.predict(words), pipeline.predict(words))
+
+
+def test_texts_that_depend_on_their_batch_run_alone(tiny):
+    source = ActivationExtractor(tiny("gpt2")).transform(["a", "b"])._source
+    traits = StackTraits(None, 0, supports_padding=True, batch_dependent=True, multiple=1)
+    for lengths in ([1, 1, 1], [4, 1, 1], [2, 2, 7]):
+        batches = source.plan(np.array(lengths), [traits])
+        assert sorted(map(list, batches)) == [[0], [1], [2]], lengths
+    independent = replace(traits, batch_dependent=False)
+    assert [list(batch) for batch in source.plan(np.ones(3, int), [independent])] == [[0, 1, 2]]

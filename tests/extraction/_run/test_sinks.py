@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator, token_frame
+from sklearn_neurox.extraction._model._sinks import sink_layers
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
@@ -45,6 +46,20 @@ def messages(extractor, rows, strategy="last"):
 def sunk(live):
     model, tokenizer = live("gpt2", n_layers=4)
     return make_sink(model, 2), tokenizer
+
+
+def test_a_sink_is_many_times_longer_than_the_median_of_all_other_tokens():
+    for lengths, is_sink in (
+        ([100.0, 1.0], True),
+        ([10.0, 1.0], False),
+        ([100.0], False),
+        ([100.0, 1.0, 90.0], True),
+        ([100.0, 90.0, 1.0, 90.0], False),
+        ([1.0, 100.0, 1.0], False),
+    ):
+        state = torch.tensor(lengths)[None, :, None] * torch.tensor([0.6, 0.8])
+        expected = {1} if is_sink else set()
+        assert sink_layers([torch.ones(1, len(lengths), 2), state]) == expected, lengths
 
 
 @pytest.mark.slow

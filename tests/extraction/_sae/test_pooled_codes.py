@@ -182,6 +182,9 @@ def test_wrong_saes(tmp_path, signed):
     both = Activations.from_arrays(
         [np.ones((1, 16))], feature_names=[f"hidden.{i // 8}.{i % 8}" for i in range(16)]
     )
+    moved = Activations.from_arrays(
+        [np.ones((1, 16))], feature_names=[f"hidden.3.{i}" for i in range(15, -1, -1)]
+    )
     good = {"W_enc": signed, "b_enc": np.zeros(40)}
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
@@ -191,6 +194,7 @@ def test_wrong_saes(tmp_path, signed):
         (tmp_path / "empty", plan, FileNotFoundError, r"has no cfg.json; it holds \[\]"),
         (3, plan, ValueError, "'sae' parameter of SparseAutoencoderEncoder must be"),
         (good, both, ValueError, "encodes one block, but X has 2.*layers="),
+        (good, moved, ValueError, "'hidden.3.15' to 'hidden.3.0', are in another one"),
         (good, np.ones((2, 16)), TypeError, "encodes Activations, got ndarray"),
         ({"W_enc": signed.T, "b_enc": np.zeros(16)}, plan, ValueError, "reads 40 neurons.*has 16"),
         ({"W_enc": signed, "b_enc": np.zeros(3)}, plan, ValueError, r"'b_enc' of shape \(3,\)"),
@@ -210,6 +214,24 @@ def test_wrong_saes(tmp_path, signed):
         encoder.transform(both)
     with pytest.raises(ValueError, match="encoded already"):
         encoder.fit(encoder.transform(plan))
+
+
+@pytest.mark.parametrize("strategy", REDUCE)
+def test_codes_that_are_not_finite_are_an_error(strategy, signed):
+    """NaN in the weights of a file, or an overflow, became codes."""
+    plan = Activations.from_arrays([np.ones((2, 16)), np.full((1, 16), 1e30)])
+    damaged = signed.copy()
+    damaged[0, 7] = np.nan
+    for W, number in ((damaged, "nan"), (np.abs(signed) * np.float32(1e20), "inf")):
+        encoder = SparseAutoencoderEncoder(_Plain(W)).fit(plan)
+        with pytest.raises(ValueError, match=f"encodes a token by {number} in its feature"):
+            SubwordAggregator(strategy).fit_transform(encoder.transform(plan))
+
+
+class _Plain(Signed):
+    def encode(self, x):
+        """Keep everything."""
+        return x @ torch.from_numpy(self.W)
 
 
 class _Flat:

@@ -77,6 +77,18 @@ def test_wrong_configs(copy):
         encode(copy, tokens)
 
 
+def test_a_single_feature_per_token(tmp_path):
+    source = next(folder for folder in FOLDERS if folder.name == "topk")
+    folder = Path(shutil.copytree(source, tmp_path / "sae"))
+    expected = load_file(folder / "expected.safetensors")
+    config = json.loads((folder / "cfg.json").read_text())
+    assert config["k"] == 3
+    (folder / "cfg.json").write_text(json.dumps(_change(config, k=1)))
+    largest = expected["codes"].max(axis=1, keepdims=True)
+    top = np.where(expected["codes"] == largest, expected["codes"], 0)
+    np.testing.assert_allclose(encode(folder, expected["tokens"]), top, atol=1e-5 * largest.max())
+
+
 def test_damaged_weights(copy):
     tokens = load_file(copy / "expected.safetensors")["tokens"]
     file = copy / "sae_weights.safetensors"

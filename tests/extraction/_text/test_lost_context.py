@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Words that are passed without their sentences raise a warning; whole texts do not."""
 
+import pickle
 import warnings
 
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
@@ -56,6 +58,30 @@ def test_words_without_their_sentences(words, extractor):
                 extractor.transform(X)
 
 
+def test_texts_for_a_pipeline_that_was_fitted_on_words(words, extractor):
+    pipe = make_pipeline(extractor, SubwordAggregator("mean"), GaussianNB())
+    y = words["upos"]
+    pipe.fit(words, y)
+    frame = words.head(3)
+    message = "fitted on words, but reads {} rows as whole texts.*words_frame.*score_tokens"
+    texts = ["The old dog barks ."]
+    with pytest.warns(UserWarning, match=message.format(1)):
+        assert len(pickle.loads(pickle.dumps(pipe)).predict(texts)) == 1
+    for fit in ("fit", "fit_transform"):
+        fitted = clone(extractor)
+        getattr(fitted, fit)(words, y)
+        for X in (texts, frame[["text"]], frame["text"], frame["word"]):
+            with pytest.warns(UserWarning, match=message.format(len(X))) as caught:
+                fitted.transform(X)
+            assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipe[0].transform(frame)
+        clone(extractor).transform(["The old dog barks ."])
+        extractor.fit(["The old dog barks .", "Cats sleep ."]).transform(["The old dog ."])
+        extractor.transform(frame)
+
+
 def test_a_pipeline_passes_the_labels(words, extractor):
     pipe = make_pipeline(extractor, SubwordAggregator("mean"), GaussianNB())
     with pytest.warns(UserWarning, match=EQUAL):
@@ -70,7 +96,9 @@ def test_what_is_meant_as_it_is_raises_no_warning(words, extractor, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         extractor.fit(words, words["upos"])
-        extractor.transform(words["text"].tolist())  # such as the text of each word as a baseline
+        clone(extractor).transform(
+            words["text"].tolist()
+        )  # such as the text of each word as a baseline
         extractor.fit(words[["text", "start", "end"]].sample(frac=1, random_state=0))
         extractor.fit(sentences, y)
         extractor.fit(sentences * 2, y * 2)

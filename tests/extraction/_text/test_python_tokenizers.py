@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, GPT2Config
 
 from sklearn_neurox.datasets._tiny_models import _random_model
 from sklearn_neurox.extraction import ActivationExtractor, chat_frame, token_frame
+from sklearn_neurox.extraction._text._slow_offsets import _spell
 from sklearn_neurox.words import words_frame
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
@@ -240,3 +241,19 @@ def test_a_surrogate_is_named_whatever_the_frame(tiny):
         ):
             with pytest.raises(ValueError, match="lone surrogate"):
                 make()
+
+
+def test_special_tokens_take_in_white_space_only_where_no_token_stands_for_it():
+    specials = {"<s>": list("<s>"), "\t": ["\t"]}
+    for text, tokens, expected in (
+        ("<s> b", ["<s>", " ", "b"], [(0, 3), (3, 4), (4, 5)]),
+        ("<s> b", ["<s>", "b"], [(0, 3), (4, 5)]),
+        ("a <s>", ["a", " ", "<s>"], [(0, 1), (1, 2), (2, 5)]),
+        ("a <s>", ["a", "<s>"], [(0, 1), (2, 5)]),
+        ("a\t b", ["a", "\t", "b"], [(0, 1), (1, 2), (3, 4)]),
+        ("a \tb", ["a", " ", "\t", "b"], [(0, 1), (1, 2), (2, 3), (3, 4)]),
+        ("a b", ["a", "b"], None),
+        ("<s>  ", ["<s>"], [(0, 3)]),
+    ):
+        units = list(text), list(range(len(text)))
+        assert _spell(text, *units, tokens, specials) == expected, (text, tokens)

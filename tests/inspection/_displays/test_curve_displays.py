@@ -130,8 +130,17 @@ def test_profile_with_baselines(pyplot, profile, assert_legible):
         assert again.lines_[0].get_color() == "#D55E00"
     named = LayerProfileDisplay.from_frame(frame, name="BERT", baselines=table)
     assert named.lines_[0].get_label() == "BERT"
-    with pytest.raises(ValueError, match="lacks \\['score'\\]"):
-        LayerProfileDisplay.from_frame(frame, baselines=table[["name"]])
+    wrong = {
+        "but its 'baselines' parameter lacks \\['score'\\]": table[["name"]],
+        "^The 'baselines' parameter of LayerProfileDisplay must be a DataFrame": 0.3,
+        "one number for each baseline, but that of 'majority' is '0.3'": {"majority": "0.3"},
+    }
+    for message, given in wrong.items():
+        with pytest.raises((TypeError, ValueError), match=message):
+            LayerProfileDisplay.from_frame(frame, baselines=given)
+        # Before the probes are fitted, here to nothing.
+        with pytest.raises((TypeError, ValueError), match=message):
+            LayerProfileDisplay.from_estimator(None, None, None, groups=None, baselines=given)
 
 
 def test_a_cut_axis_is_marked(pyplot, profile):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import re
+from collections import defaultdict
 from html.parser import HTMLParser
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import numpy as np
@@ -292,6 +294,33 @@ def test_svg_shows_values_and_colors():
     texts = [text.text for text in root.iter(SVG + "text")]
     meaning = "activation: orange above 0, blue below, uncolored at 0"
     assert texts[:4] == ["x0", "−2", "2", meaning]
+
+
+def test_parts_of_the_legend_of_svg_have_a_space_between_them():
+    shown = highlight(SENTENCES, H, [0, 1], unit="units of something")
+    root, _ = _drawn(shown.to_svg(width=12, font_size=10))
+    lines = defaultdict(list)
+    for text in root.iter(SVG + "text"):
+        if text.attrib["class"] == "muted":
+            middle, half = float(text.attrib["x"]), float(text.attrib["textLength"]) / 2
+            lines[text.attrib["y"]].append((middle - half, middle + half))
+    bars = defaultdict(list)
+    for step in root.iter(SVG + "rect"):
+        if "shape-rendering" in step.attrib:
+            start = float(step.attrib["x"])
+            bars[step.attrib["y"]] += [start, start + float(step.attrib["width"])]
+    assert [len(line) for line in lines.values()] == [3, 3]
+    for line, bar in zip(lines.values(), bars.values(), strict=True):
+        for (_, end), (start, _) in pairwise(sorted([*line, (min(bar), max(bar))])):
+            assert start - end > 5, "less than a character of 10 points"
+
+
+def test_lines_of_svg_do_not_overlap():
+    texts = ["one two three " * 9, "four five"]
+    root, _ = _drawn(highlight(texts, np.ones((29, 2)), [0, 1]).to_svg(width=2, font_size=10))
+    lines = sorted({float(text.attrib["y"]) for text in root.iter(SVG + "text")})
+    assert len(lines) > 10
+    assert all(below - above >= 12 for above, below in pairwise(lines))
 
 
 @pytest.mark.parametrize("width", [1.0, 3.3, 6.9])

@@ -57,6 +57,13 @@ def test_lines_break_at_blanks():
     assert _lines(pieces, 99) == ["one two, (three)", "don't"]
 
 
+def test_a_line_after_a_line_break_is_as_long_as_any_and_begins_without_blanks():
+    texts = ["one", "\n", " ", "abc", " ", "defghi"]
+    pieces = [Piece(text, None if text.isspace() else i) for i, text in enumerate(texts)]
+    assert _lines(pieces, 10) == ["one", "abc defghi"]
+    assert _lines(pieces, 9) == ["one", "abc", "defghi"]
+
+
 def test_what_is_wider_than_a_line_is_cut_and_keeps_its_row():
     lines = lay_out([Piece("a", 0), Piece(" ", None), Piece("abcdefg", 7)], "ltr", 3)
     assert [[(atom.text, atom.row) for atom in line] for line in lines] == [

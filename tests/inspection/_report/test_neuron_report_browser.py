@@ -788,6 +788,23 @@ def test_what_is_missing_is_said(chrome, data, tmp_path_factory):
     assert "Language model" not in texts(chrome, "dt")
 
 
+def test_the_overview_shows_no_neuron_of_a_rare_label(chrome, data, tmp_path_factory):
+    words = data[2]
+    y = np.resize(["A", "B", "C"], len(words)).astype(object)
+    y[:6] = "rare"
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(len(words), 12)))
+    X = X.set_axis([f"hidden.0.{i}" for i in range(12)], axis=1)
+    X["hidden.0.7"] += 9 * (y == "rare")  # the best neuron of all
+    for place, label in enumerate(["A", "B", "C"]):
+        X[f"hidden.0.{place}"] += 3 * (y == label)
+    ranker = LCARanker(LogisticRegression(max_iter=1000)).fit(X, y)
+    open_at(chrome, write(NeuronReport(ranker, X, y, words), tmp_path_factory))
+    cards = chrome.find_elements("css selector", ".card")
+    shown = {card.text.split("high for ")[1].split(",")[0] for card in cards}
+    assert shown == {"A", "B", "C"}
+    assert "with at least 10 words" in find(chrome, ".about.prose").text
+
+
 def test_an_ablation_has_a_drawing_and_its_numbers(chrome, page):
     open_at(chrome, page, "#/ablation")
     assert texts(chrome, ".panels h3") == ["Probe fitted again", "Other neurons filled"]

@@ -132,6 +132,17 @@ class _Page:
         return render("page", {"arrays": self.arrays})
 
 
+def test_baselines_may_be_a_dict():
+    pages = []
+    for baselines in (
+        {"majority": 0.25, "probe": np.float32(0.5)},
+        pd.DataFrame({"name": ["majority", "probe"], "score": [0.25, 0.5]}),
+    ):
+        report = NeuronReport(RANKER, X, LABELS, WORDS, baselines=baselines)
+        pages.append(contents(report)[0]["tables"]["baselines"])
+    assert pages[0] == pages[1]
+
+
 def test_wrong_targets_and_tables_are_named():
     y = X[:, 0]
     regression = LCARanker(Ridge()).fit(X, y)
@@ -142,5 +153,17 @@ def test_wrong_targets_and_tables_are_named():
         NeuronReport(regression, X, y, WORDS, probe=classifier)
     with pytest.raises(ValueError, match="must be a frame returned by baseline_table"):
         NeuronReport(RANKER, X, LABELS, WORDS, baselines=pd.DataFrame({"a": [1]}))
+    with pytest.raises(ValueError, match="'baselines' parameter .* pass pandas.DataFrame"):
+        NeuronReport(RANKER, X, LABELS, WORDS, baselines={"name": ["a"], "score": [0.5]})
     with pytest.raises(ValueError, match="predicts 2 targets"):
         NeuronReport(regression, X, y, WORDS, probe=Ridge().fit(X, X[:, :2]))
+
+
+def test_baselines_are_packed_with_the_columns_that_the_report_shows():
+    frame = pd.DataFrame({"score": [0.5, 0.75], "fold": [0, 1], "name": ["majority", "probe"]})
+    packed = module.pack_tables(None, None, frame)["baselines"]
+    assert packed["columns"] == ["name", "score"]
+    assert packed["rows"] == [["majority", 0.5], ["probe", 0.75]]
+    packed = module.pack_tables(None, None, frame.assign(std=0.125))["baselines"]
+    assert packed["columns"] == ["name", "score", "std"]
+    assert packed["rows"] == [["majority", 0.5, 0.125], ["probe", 0.75, 0.125]]

@@ -220,3 +220,25 @@ def test_errors(data):
             neuron_summary(ranker, X, other)
     with pytest.raises(ValueError, match="labels are missing"):
         neuron_summary(ranker, X, [None, *y[1:]])
+
+
+def test_units_and_the_order_of_rows_change_nothing(data):
+    X, y, words = data
+    y[:2], words[:2] = ["N", "V"], "rare"  # a tie between labels
+    numbers = ["effect", "auc"]
+    right = neuron_summary(ProbelessRanker().fit(X, y), X, y, words=words, n_words=7)
+    for unit, shift in ((1e-200, 0), (1e200, 0), (1e305, 0), (1.0, 1e6)):
+        Z, order = X * unit + shift, np.random.default_rng(1).permutation(len(X))
+        table = neuron_summary(
+            ProbelessRanker().fit(Z, y), Z[order], y[order], words=words[order], n_words=7
+        )
+        np.testing.assert_allclose(table[numbers], right[numbers], rtol=1e-8)
+        same = ["neuron", "label", "direction", "words"]
+        pd.testing.assert_frame_equal(table[same], right[same])
+    target = X[:, 1] - X[:, 4]
+    probe = LinearRegression().fit(X, target)
+    right = neuron_summary(probe, X, target)["correlation"]
+    for unit in (1e-200, 1e200):
+        np.testing.assert_allclose(neuron_summary(probe, X, target * unit)["correlation"], right)
+    with pytest.raises(ValueError, match="1d array"):
+        neuron_summary(probe, X, np.column_stack([target, target]))

@@ -88,6 +88,12 @@ def test_only_the_proportions_of_weights_count():
     np.testing.assert_allclose(first.coef_, second.coef_, rtol=1e-6, atol=1e-9)
 
 
+def test_without_an_intercept_there_is_none():
+    X, y = numbers_data(60)
+    probe = ElasticNetProbeRegressor(0.01, fit_intercept=False, random_state=0)
+    assert stream(probe, X, y, 2, 1).intercept_ == 0
+
+
 @pytest.mark.slow
 def test_a_dict_of_class_weights_counts():
     X, y = classes_data(2000)

@@ -312,6 +312,7 @@ def test_balanced_weights_are_those_of_the_training_part():
         ({"alphas": []}, "alphas"),
         ({"alphas": 0}, "alphas"),
         ({"l1_ratio": [0.5, 2.0]}, "l1_ratio"),
+        ({"l1_ratio": 1.5}, "l1_ratio"),
         ({"l1_ratio": []}, "l1_ratio"),
         ({"eps": 0.0}, "eps"),
         ({"selection": "worst"}, "selection"),

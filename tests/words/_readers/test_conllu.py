@@ -28,7 +28,7 @@ ONE = line("1")
         ("\n\n", "bank.conllu: no sentences"),
         (
             "1 the the DET\n",
-            "bank.conllu:1: 1 tab-separated columns instead of 10: '1 the the DET'",
+            "bank.conllu:1: 1 tab-separated columns instead of 10: '1 the the DET'.*words_frame",
         ),
         (ONE + "2\tb\n", "bank.conllu:2: 2 tab-separated columns instead of 10"),
         (ONE + line("2", misc="_\t_"), "bank.conllu:2: 11 tab-separated columns"),

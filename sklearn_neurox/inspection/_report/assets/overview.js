@@ -23,11 +23,14 @@ function overviewView() {
   ];
 }
 
+// A label of fewer words says little about a neuron.
+const FEWEST_WORDS = 10;
 const ABOUT_BEST =
-  `Best in the order of ${data.ranker}, of different labels where possible. ` +
+  `Best in the order of ${data.ranker}` +
   (data.numeric
-    ? "The correlation looks at the neuron alone; a neuron can matter to a probe together with others."
-    : "The AUC looks at the neuron alone: 1 or 0 if it tells its label from the others perfectly, " +
+    ? ". The correlation looks at the neuron alone; a neuron can matter to a probe together with others."
+    : `, of different labels with at least ${FEWEST_WORDS} ${data.unit}s where possible. ` +
+      "The AUC looks at the neuron alone: 1 or 0 if it tells its label from the others perfectly, " +
       "0.5 if it does not. A neuron can matter to a probe together with others.");
 
 const factList = (facts) =>
@@ -106,7 +109,7 @@ function layerParts() {
   return chart ? [el("h2", null, "Score by layer"), chart] : [];
 }
 
-// The best neurons, of different labels as far as there are.
+// The best neurons, of different labels with enough words as far as there are.
 function examples() {
   const order = Array.from(neuronsByRank().slice(0, 1000)).filter(
     (i) => arrays.deviation[i] > 0 && detailOf(i) !== undefined,
@@ -115,8 +118,9 @@ function examples() {
   const chosen = data.numeric
     ? []
     : order.filter((i) => {
-        const isNew = seen.size < 3 && !seen.has(mainClass(i));
-        if (isNew) seen.add(mainClass(i));
+        const c = mainClass(i);
+        const isNew = seen.size < 3 && !seen.has(c) && data.class_counts[c] >= FEWEST_WORDS;
+        if (isNew) seen.add(c);
         return isNew;
       });
   for (const i of order) if (chosen.length < 3 && !chosen.includes(i)) chosen.push(i);
