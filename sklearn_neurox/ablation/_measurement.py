@@ -159,15 +159,10 @@ def measure(
     fractions = check_counts(fractions, caller=caller, parameter="fractions")
     wanted = (scoring, confidence, return_words, caller)
     plan = _Plan(probes, rankings, fractions, n_draws, fills, modes, *wanted)
-    X, y, groups = map(to_pandas, (X, y, groups))
-    X = X.tocsr() if issparse(X) else X  # the only sparse format whose rows can be chosen
-    check_no_missing_labels(y)
-    check_consistent_length(X, y, groups)
-    check_row_order(X=X, y=y, groups=groups, sample_weight=sample_weight)
-    data = (X, y, groups, check_weight(sample_weight, X))
+    data = _read_rows(X, y, groups, sample_weight)
+    X, y, groups, _ = data
     random_state = check_random_state(random_state)
-    folds = make_splitter(cv, groups, caller=caller)
-    folds = list(folds.split(X, y, groups))
+    folds = list(make_splitter(cv, groups, caller=caller).split(X, y, groups))
     # Threads share the matrices of the fold, and long fits and scores release the GIL.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     codes = group_codes(groups)
@@ -191,6 +186,16 @@ def measure(
                     parts += [_part(repeat, number, row, *sizes) for row in measured]
     table = pd.DataFrame(rows, columns=_COLUMNS)
     return table, outcome_frame(parts, groups) if return_words else None
+
+
+def _read_rows(X, y, groups, sample_weight):
+    """Return X, y, groups and weights, after checking that their rows belong together."""
+    X, y, groups = map(to_pandas, (X, y, groups))
+    X = X.tocsr() if issparse(X) else X  # the only sparse format whose rows can be chosen
+    check_no_missing_labels(y)
+    check_consistent_length(X, y, groups)
+    check_row_order(X=X, y=y, groups=groups, sample_weight=sample_weight)
+    return X, y, groups, check_weight(sample_weight, X)
 
 
 def _part(repeat, number, row, n_train, test):

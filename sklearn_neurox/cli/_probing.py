@@ -30,6 +30,7 @@ The order is that of the weights in the probe, which combine neurons. The AUC sa
 neuron alone tells its label from the others: 1 if it is always higher on the label, 0 if it is
 always lower, 0.5 if it tells nothing."""
 _SHOWN = ["rank", "neuron", "direction", "label", "auc", "words"]
+_MIN_COUNT = 10
 
 
 def add_probing_options(add):
@@ -115,13 +116,18 @@ def fit_and_rank(scored, probe):
     y = words["label"].to_numpy()
     with step("A probe on all layers, and its best neurons"):
         probe.fit(H.iloc[train], y[train])
-        ranker = LCARanker(FrozenEstimator(probe)).fit(H.iloc[train], y[train])
+        # The largest weights of labels with a few words say more about these words.
+        min_count = min(_MIN_COUNT, int(pd.Series(y[train]).value_counts().iloc[0]))
+        ranker = LCARanker(FrozenEstimator(probe), min_count=min_count)
+        ranker.fit(H.iloc[train], y[train])
         score = probe.score(H.iloc[test], y[test])
         most = int(words["word"].value_counts().iloc[0])
         best = neuron_summary(ranker, H, y, words=words, n_words=3, min_count=min(5, most))
         print(f"accuracy {score:.3f}; the best neurons, on all words:")
         print(best[_SHOWN].round(2).to_string(index=False))
         print(_READING)
+        if len(rare := ranker.rare_classes_):
+            print(f"Labels with fewer than {min_count} words do not count: {', '.join(rare)}.")
     probed = pd.DataFrame({"name": ["probe"], "score": [score], "fold_0": [score]})
     return ranker, best, pd.concat([scored.baselines, probed], ignore_index=True)
 

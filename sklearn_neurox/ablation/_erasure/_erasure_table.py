@@ -219,16 +219,21 @@ def erasure_table(
             ]
             found = parallel(delayed(_measure)(fold, *job, probe, scoring) for job in jobs)
             measured = list(counted(bar, found))
-            ranks = {part[0][3] for part in measured} - {0, None}
-            jobs = [
-                ("random", draw, _random(rank, random_state))
-                for rank in sorted(ranks)
-                for draw in range(n_draws)
-            ]
+            jobs = _random_jobs(measured, n_draws, random_state)
             measured += parallel(delayed(_measure)(fold, *job, probe, scoring) for job in jobs)
             rows += [row for part in measured for row in part]
     table = pd.DataFrame(rows, columns=_COLUMNS)
     return table.astype({"n_directions": "Int64"}) if table["n_directions"].hasnans else table
+
+
+def _random_jobs(measured, n_draws, random_state):
+    """List draws of random erasers that have the ranks of the measured ones."""
+    ranks = {part[0][3] for part in measured} - {0, None}
+    return [
+        ("random", draw, _random(rank, random_state))
+        for rank in sorted(ranks)
+        for draw in range(n_draws)
+    ]
 
 
 def _named_erasers(erasers):

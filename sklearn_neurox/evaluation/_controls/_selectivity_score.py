@@ -189,11 +189,10 @@ def selectivity_score(
     size = 1 + len(controls)
     measured = [measured[start : start + size] for start in range(0, len(measured), size)]
     outcomes = [_outcomes(own) for own in measured]
-    rows = [
+    table = pd.DataFrame(
         _row(own, of_fold, codes, test, confidence)
         for own, of_fold, (_, test) in zip(measured, outcomes, folds, strict=True)
-    ]
-    table = pd.DataFrame(rows)
+    )
     table.insert(0, "fold", np.arange(len(folds)))
     if of_types is not None:
         limits = [_mean_limits(of_types, controls, train, test) for train, test in folds]

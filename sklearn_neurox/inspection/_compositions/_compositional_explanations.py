@@ -180,11 +180,7 @@ def compositional_explanations(
     0     x0  (plural AND NOT tag=V) OR tag=A  1.0   tag=A          0.5
     1     x1             plural AND NOT tag=A  1.0  plural          0.8
     """
-    if unit == "quantile" and not 0 <= threshold < 1:
-        raise ValueError(
-            f"{_CALLER} got threshold={threshold!r}, but a quantile must be in [0, 1). To use the "
-            'threshold as an activation, set unit="value".'
-        )
+    _check_threshold(threshold, unit)
     table = to_pandas(concepts)
     table = table.to_frame() if isinstance(table, pd.Series) else table
     table = read_frame(table, caller=_CALLER, name="concepts")
@@ -213,6 +209,14 @@ def compositional_explanations(
     described = pd.DataFrame(found, columns=_columns(n_shuffled))
     described.insert(0, "neuron", shown)
     return described
+
+
+def _check_threshold(threshold, unit):
+    if unit == "quantile" and not 0 <= threshold < 1:
+        raise ValueError(
+            f"{_CALLER} got threshold={threshold!r}, but a quantile must be in [0, 1). To use the "
+            'threshold as an activation, set unit="value".'
+        )
 
 
 def _columns(n_shuffled):
