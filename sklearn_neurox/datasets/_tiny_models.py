@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import atexit
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -167,9 +168,14 @@ def _default_corpus():
 
 def _temporary_folder(family):
     folder = tempfile.mkdtemp(prefix=f"tiny-{family}-")
-    # Only ours: mkdtemp has just created it. rmtree follows no links.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(_remove_own, folder, os.getpid())
     return folder
+
+
+def _remove_own(folder, pid):
+    if os.getpid() == pid:  # a forked process ends before its parent, which still uses the folder
+        # Only ours: mkdtemp created it in this process. rmtree follows no links.
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

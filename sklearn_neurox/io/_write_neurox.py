@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import os
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from numbers import Integral
 from pathlib import Path
@@ -141,22 +142,14 @@ def write_neurox(
     contents = {file: _lines(words, column, plan.lengths) for column, file in texts.items()}
     files = _files(path, plan.layers, decompose_layers)
     _check_distinct([*(file for file, _ in files), *texts.values()])
-    write = _WRITERS[path.suffix]
-    writers: list = []
+    writers = []
     for file, places in files:
-        blocks = _blocks(values, plan, places, dtype)
         layers = [plan.layers[place] for place in places]
-
-        def write_to(scratch, blocks=blocks, layers=layers):
-            write(scratch, plan.sentences, blocks, dtype, layers)
-
-        writers.append((file, write_to))
+        blocks = _blocks(values, plan, places, dtype)
+        content = plan.sentences, blocks, dtype, layers
+        writers.append((file, partial(_write, _WRITERS[path.suffix], content)))
     for file, content in contents.items():
-
-        def write_lines(scratch, content=content):
-            Path(scratch).write_bytes(content)
-
-        writers.append((file, write_lines))
+        writers.append((file, partial(_write_bytes, content)))
     write_together(writers)
 
 
@@ -252,6 +245,14 @@ def _blocks(H, plan, places, dtype):
         if not np.isfinite(rows).all():
             raise ValueError(f"The activations of sentence {name!r} contain NaN or infinity.")
         yield narrow(rows, dtype, f"sentence {name!r}").swapaxes(0, 1)
+
+
+def _write(write, content, scratch):
+    write(scratch, *content)
+
+
+def _write_bytes(content, scratch):
+    Path(scratch).write_bytes(content)
 
 
 def _check_distinct(files):

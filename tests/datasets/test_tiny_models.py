@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -195,3 +196,26 @@ def test_marian_without_sentencepiece_names_the_package(monkeypatch, tmp_path):
 def test_bad_parameters(params, message):
     with pytest.raises(ValueError, match=message):
         make_tiny_model(**params)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that inherits the folder")
+def test_a_forked_process_leaves_the_folder_to_its_parent(tmp_path):
+    code = (
+        "import os, sys\n"
+        "from sklearn_neurox.datasets import make_tiny_model\n"
+        "folder = make_tiny_model('bert', hidden_size=8, n_heads=1)\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    sys.exit()\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "print(os.path.isfile(os.path.join(folder, 'config.json')), folder)"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    kept, folder = run.stdout.split()
+    assert kept == "True"
+    assert folder.startswith(str(tmp_path))
+    assert not os.path.exists(folder)  # the parent removes it

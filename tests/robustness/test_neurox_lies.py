@@ -66,6 +66,7 @@ def test_a_failed_call_leaves_all_files_of_the_last(suffix, tmp_path):
     np.testing.assert_array_equal(read_neurox(path, lone)[0].pool("last"), -H)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="sets the limits of a child process")
 @pytest.mark.parametrize("suffix", ["hdf5", "json"])
 def test_a_full_disk_is_an_error_that_names_the_file(suffix, tmp_path):

@@ -64,21 +64,27 @@ class CachedTexts:
         return CachedTexts(self.request, *taken, tokenizer=self.tokenizer)
 
     def check_tokenizer(self):
-        """Raise a ValueError if the tokenizer changed since the texts were tokenized.
+        """Return a digest of the tokenizer; raise a ValueError if it is not that of the texts.
 
         The places of the rows are those of its tokens then, but the cache finds a text by the
         tokenizer as it is now.
         """
-        if self.tokenizer is not None and identify_tokenizer(self.request) != self.tokenizer:
+        if self.tokenizer is None:
+            return None
+        found = identify_tokenizer(self.request)
+        if found != self.tokenizer:
             raise ValueError(
                 f"The tokenizer of {self.request.spec.name} has changed since the rows were "
                 "transformed, so their tokens may be other ones now. Transform the rows again."
             )
+        return found
 
     def index(self):
         """Return the index of the shards of these activations; None if the folder is unknown."""
-        self.check_tokenizer()
-        name = identify(self.request)
+        return self._index(self.check_tokenizer())
+
+    def _index(self, tokenizer):
+        name = identify(self.request, tokenizer=tokenizer)
         return None if name is None else self.request.store.index(name)
 
     def known_blocks(self):
@@ -89,7 +95,8 @@ class CachedTexts:
 
     def recall(self):
         """Return the tokenized texts; None unless all texts are cached, in all requested blocks."""
-        index = None if find_obstacle(self.request.spec) else self.index()
+        # At once, so the tokenizer is still the same.
+        index = None if find_obstacle(self.request.spec) else self._index(self.tokenizer)
         facts = None if index is None else index.facts
         found = None if facts is None else facts.choose(self.request)
         if found is None:

@@ -23,9 +23,10 @@ def identify_tokenizer(request):
     return tokenizer_fingerprint(request.spec, request.store.folder)
 
 
-def identify(request, *, load=False):
+def identify(request, *, load=False, tokenizer=None):
     """Return the name of the folder of these activations, for the current weights.
 
+    ``tokenizer`` is what `identify_tokenizer` has just returned, if that is known.
     None if the model is not on this machine yet, unless ``load`` allows loading it.
     """
     store, spec = request.store, request.spec
@@ -34,7 +35,7 @@ def identify(request, *, load=False):
         options["pooled"] = True
     if lowered := lowered_float32():
         options["float32_products"] = lowered
-    digest = fingerprint(spec, options, store.folder)
+    digest = fingerprint(spec, options, store.folder, tokenizer=tokenizer)
     if digest is None and load:
         model = load_model(spec)
         digest = fingerprint(spec, options)

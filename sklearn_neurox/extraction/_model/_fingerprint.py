@@ -46,7 +46,7 @@ _INCIDENTAL = frozenset(
 )
 
 
-def fingerprint(spec, options, memo=None):
+def fingerprint(spec, options, memo=None, *, tokenizer=None):
     """Return a digest of everything that determines the stored states.
 
     A folder is digested by the contents of its files; a hub model by its commit in the local hub
@@ -65,12 +65,17 @@ def fingerprint(spec, options, memo=None):
         A folder that stores digests of large files, so that other processes need not read the files
         again while they are unchanged.
 
+    tokenizer : object, default=None
+        What `tokenizer_fingerprint` has just returned, if that is known.
+
     Returns
     -------
     fingerprint : str or None
         None if the model is not on this machine yet.
     """
-    parts = [_of_model(spec, memo), _of_tokenizer(spec, memo)]
+    if tokenizer is None or _is_the_models(spec):
+        tokenizer = _of_tokenizer(spec, memo)
+    parts = [_of_model(spec, memo), tokenizer]
     if None in parts:
         return None
     parts += [spec.trust_remote_code, options]
@@ -82,7 +87,7 @@ def fingerprint(spec, options, memo=None):
 
 def tokenizer_fingerprint(spec, memo=None):
     """Return a digest of what the texts are tokenized with; None if it is not on this machine."""
-    if spec.tokenizer is None and not spec.is_live and spec.fingerprint is None:
+    if _is_the_models(spec) and not spec.is_torch_model:
         found = _located(spec.model, spec.revision)
         # Whatever the weights are, the config and other files decide how texts are cut.
         return None if found is None else _of_files_at(*found, _SUFFIXES - _WEIGHTS, memo)
@@ -127,9 +132,14 @@ def _of_model(spec, memo):
     return ["random", config, others, spec.seed, libraries, *form]
 
 
+def _is_the_models(spec):
+    """Return whether the fingerprint of the model is also that of its tokenizer."""
+    return spec.is_torch_model or (spec.tokenizer is None and not spec.is_live)
+
+
 def _of_tokenizer(spec, memo):
     tokenizer = spec.tokenizer
-    if spec.is_torch_model or (tokenizer is None and not spec.is_live):
+    if _is_the_models(spec):
         return _THE_MODELS
     if isinstance(tokenizer, DetachedModel):
         return tokenizer.fingerprint

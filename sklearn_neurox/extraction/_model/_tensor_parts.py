@@ -14,7 +14,6 @@ _SPARSE = {
     torch.sparse_bsr: _ROWS,
     torch.sparse_csc: _COLUMNS,
     torch.sparse_bsc: _COLUMNS,
-    torch._mkldnn: ("to_dense",),  # type: ignore[attr-defined]
 }
 
 
@@ -28,7 +27,9 @@ def parts_of(tensor):
     if tensor.is_nested:
         return ["nested", *tensor.unbind()]
     if tensor.layout is not torch.strided:
-        parts = (getattr(tensor, name)() for name in _SPARSE[tensor.layout])
+        # Of a layout that is not listed, such as that of MKL-DNN.
+        names = _SPARSE.get(tensor.layout, ("to_dense",))
+        parts = (getattr(tensor, name)() for name in names)
         return [str(tensor.layout), *parts]
     if tensor.is_quantized and tensor.qscheme() == torch.per_tensor_affine:
         return [tensor.int_repr(), tensor.q_scale(), tensor.q_zero_point()]
