@@ -218,6 +218,8 @@ def _controls(y, control_y, types, n_draws, random_state):
         kind = "position" if isinstance(values[0], Integral) else "type"
         seeds = [(random_state + draw) % 2**32 for draw in range(n_draws)]
         return [control_labels(values, y, kind=kind, random_state=seed) for seed in seeds]
+    if np.ndim(control_y) == 2 and np.shape(control_y)[1] == 0:
+        raise ValueError("The 'control_y' parameter of selectivity_score has no column of labels.")
     if isinstance(control_y, pd.DataFrame):
         return [control_y.iloc[:, draw] for draw in range(control_y.shape[1])]
     if np.ndim(control_y) == 2:

@@ -50,8 +50,10 @@ class ElasticNetProbeClassifier(ProbeClassifierMixin, BaseElasticNetProbe):
         Whether to fit an intercept. Without one, columns are scaled but not centered.
 
     class_weight : dict or "balanced", default=None
-        Class weights, multiplied by the sample weights. "balanced" gives every class the same
-        total weight; use it if a few labels are much more frequent than the others.
+        Weights of the classes in the loss, multiplied by the sample weights. With
+        ``standardize=True``, the means and standard deviations of the columns depend on the sample
+        weights only. "balanced" gives every class the same total weight; use it if a few labels are
+        much more frequent than the others.
 
     solver : {"auto", "saga", "svrg", "newton", "fista"}, default="auto"
         Algorithm to use. All of them solve the same problem to the same tolerance.

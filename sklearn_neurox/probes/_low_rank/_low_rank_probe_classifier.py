@@ -36,8 +36,9 @@ class LowRankProbeClassifier(ProbeClassifierMixin, LinearProbeMixin, BaseEstimat
         samples. Must be positive.
 
     class_weight : dict or "balanced", default=None
-        Class weights, multiplied by the sample weights. "balanced" gives every class the same
-        total weight.
+        Weights of the classes in the loss, multiplied by the sample weights. The means and standard
+        deviations of the columns depend on the sample weights only. "balanced" gives every class
+        the same total weight.
 
     tol : float, default=1e-3
         Tolerance: the solver stops when ``dual_gap_ <= tol * objective``.

@@ -150,6 +150,7 @@ def test_pipelines_from_words_and_inner_splits_get_their_groups(words):
         ({"control_y": ["x", None, "x", "y"]}, "Input control_y contains NaN: 1 of 4 labels"),
         ({"y": ["a", "b", "a", np.nan]}, "Input y contains NaN: 1 of 4 labels"),
         ({"control_y": ["x", "y"]}, "inconsistent numbers"),
+        ({"control_y": np.empty((4, 0), dtype=object)}, "'control_y'.*has no column of labels"),
         ({"scoring": 3}, "'scoring' parameter of selectivity_score must be"),
     ],
 )
