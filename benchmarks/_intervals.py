@@ -9,9 +9,9 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from sklearn_neurox.evaluation import compare
-from sklearn_neurox.utils._group_intervals import mean_interval
-from sklearn_neurox.utils._outcomes import metric_scale
-from sklearn_neurox.utils._recorded_predictions import RecordedPredictions
+from sklearn_neurox.utils._scores._group_intervals import mean_interval
+from sklearn_neurox.utils._scores._outcomes import metric_scale
+from sklearn_neurox.utils._scores._recorded_predictions import RecordedPredictions
 
 _WORDS, _COLUMNS = 8, 6
 

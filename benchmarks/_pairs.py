@@ -24,7 +24,7 @@ from sklearn_neurox import (
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.evaluation import attention_head_table, distance_spearman_score, uuas_score
 from sklearn_neurox.evaluation._baselines._distance_baseline import distance_baseline
-from sklearn_neurox.utils._group_intervals import mean_interval
+from sklearn_neurox.utils._scores._group_intervals import mean_interval
 
 
 def run(*, quick: bool = False) -> dict:

@@ -23,7 +23,7 @@ from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_
 from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import accepts_metadata, fit_with_groups
-from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame, score_rows
+from sklearn_neurox.utils._scores._scored_rows import group_codes, outcome_frame, score_rows
 from sklearn_neurox.utils._sparse import canonical, dtypes_for
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_row_order, check_weight

@@ -14,7 +14,7 @@ from sklearn_neurox.cli._reading import (
 from sklearn_neurox.extraction import SubwordAggregator
 from sklearn_neurox.io import write_neurox
 from sklearn_neurox.io._write_neurox import plan_files
-from sklearn_neurox.utils._output_files import write_whole
+from sklearn_neurox.utils._files._output_files import write_whole
 from sklearn_neurox.words import pair_frame, read_conllu, words_frame
 from sklearn_neurox.words._readers._lines import iterate_lines, read_lines
 

@@ -18,7 +18,7 @@ from sklearn_neurox.cli._reading import add_reading_options, make_extractor
 from sklearn_neurox.cli._summary import print_summary
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.inspection import NeuronReport
-from sklearn_neurox.utils._output_files import check_writable
+from sklearn_neurox.utils._files._output_files import check_writable
 
 
 def add_report(commands):

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.datasets._tagged_words import make_tagged_words
-from sklearn_neurox.utils._foreign_files import as_path
+from sklearn_neurox.utils._files._foreign_files import as_path
 from sklearn_neurox.utils._torch import seeded_generator
 from sklearn_neurox.utils._tqdm import tqdm_class
 

@@ -9,8 +9,8 @@ from scipy.stats import t
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from sklearn_neurox.utils._group_intervals import group_mean
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
+from sklearn_neurox.utils._scores._group_intervals import group_mean
 from sklearn_neurox.utils._validation import check_row_order
 
 # What identifies an outcome of one measurement, in the frames of evaluators.

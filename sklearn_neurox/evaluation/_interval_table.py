@@ -7,8 +7,8 @@ import pandas as pd
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_neurox.utils._containers import read_frame
-from sklearn_neurox.utils._group_intervals import mean_interval
 from sklearn_neurox.utils._labels import check_no_missing_groups
+from sklearn_neurox.utils._scores._group_intervals import mean_interval
 
 
 @validate_params(

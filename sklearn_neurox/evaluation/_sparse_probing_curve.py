@@ -22,7 +22,7 @@ from sklearn_neurox.selection import BestSubsetSelector
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import fit_with_groups
-from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame, score_rows
+from sklearn_neurox.utils._scores._scored_rows import group_codes, outcome_frame, score_rows
 from sklearn_neurox.utils._validation import check_activations
 
 _CALLER = "sparse_probing_curve"

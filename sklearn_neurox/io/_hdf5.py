@@ -22,7 +22,7 @@ from sklearn_neurox.io._hdf5_checks import (
 from sklearn_neurox.io._json import narrow
 from sklearn_neurox.io._not_finite import NotFinite
 from sklearn_neurox.io._unfailing_file import open_unfailing
-from sklearn_neurox.utils._foreign_files import named_errors
+from sklearn_neurox.utils._files._foreign_files import named_errors
 from sklearn_neurox.utils._names import neuron_names
 from sklearn_neurox.utils._optional import require
 from sklearn_neurox.utils._pickling import pickled_for

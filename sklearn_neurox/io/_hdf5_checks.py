@@ -5,7 +5,7 @@ import contextlib
 import math
 import os
 
-from sklearn_neurox.utils._foreign_files import (
+from sklearn_neurox.utils._files._foreign_files import (
     check_regular,
     gigabytes,
     json_kind,

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from sklearn_neurox.utils._foreign_files import check_regular, json_kind, named_errors
+from sklearn_neurox.utils._files._foreign_files import check_regular, json_kind, named_errors
 from sklearn_neurox.utils._half_precision import cast_and_find_lost
 
 _WHAT = "a NeuroX file with one JSON object per line"

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 
 from sklearn_neurox.io._json import narrow
-from sklearn_neurox.utils._foreign_files import check_regular, gigabytes, named_errors
+from sklearn_neurox.utils._files._foreign_files import check_regular, gigabytes, named_errors
 
 _WHAT = "a .pt file with a list of sentences, each a list of words, each a list of tensors"
 _AGAIN = "Save the activations again with torch.save, as lists of tensors."

@@ -19,7 +19,7 @@ from sklearn_neurox.io._not_finite import NotFinite
 from sklearn_neurox.io._pt import read_pt
 from sklearn_neurox.io._sentences import check_positions, check_spelling, match_sentences
 from sklearn_neurox.utils._containers import read_frame
-from sklearn_neurox.utils._foreign_files import as_path
+from sklearn_neurox.utils._files._foreign_files import as_path
 from sklearn_neurox.utils._names import neuron_names
 from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.words._frame import words_frame

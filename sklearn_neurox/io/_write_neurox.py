@@ -20,10 +20,10 @@ from sklearn_neurox.io._hdf5 import write_hdf5
 from sklearn_neurox.io._json import narrow, write_json
 from sklearn_neurox.io._sentences import sentence_lengths
 from sklearn_neurox.utils._containers import read_frame, to_pandas
-from sklearn_neurox.utils._foreign_files import as_path
+from sklearn_neurox.utils._files._foreign_files import as_path
+from sklearn_neurox.utils._files._output_files import write_together
 from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 from sklearn_neurox.utils._optional import require
-from sklearn_neurox.utils._output_files import write_together
 from sklearn_neurox.utils._validation import check_row_order
 
 _WRITERS = {".hdf5": write_hdf5, ".json": write_json}

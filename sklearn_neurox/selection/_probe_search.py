@@ -13,9 +13,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_neurox.probes._default_probe import default_probe
-from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._metadata import fit_with_groups
+from sklearn_neurox.utils._scores._fold_score import score_fold
 from sklearn_neurox.utils._validation import check_weight
 
 # Of the one-sided bound on the score that a choice of columns loses.

@@ -19,8 +19,8 @@ from sklearn_neurox.extraction._cache._compaction import superseded
 from sklearn_neurox.extraction._cache._shard_header import _digest
 from sklearn_neurox.extraction._cache._shard_index import forget_indices
 from sklearn_neurox.extraction._model import _fingerprint
-from sklearn_neurox.utils._foreign_files import expanded
-from sklearn_neurox.utils._output_files import check_writable, write_whole
+from sklearn_neurox.utils._files._foreign_files import expanded
+from sklearn_neurox.utils._files._output_files import check_writable, write_whole
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs pipes, links and devices")
 

@@ -4,7 +4,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_neurox.utils._group_intervals import mean_interval
+from sklearn_neurox.utils._scores._group_intervals import mean_interval
 
 # The measures that get an interval, with the scale of the interval.
 _SCALES = {

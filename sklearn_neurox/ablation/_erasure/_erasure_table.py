@@ -18,10 +18,10 @@ from sklearn_neurox.ablation._erasure._concept import concept_columns
 from sklearn_neurox.ablation._erasure._concept_eraser import ConceptEraser
 from sklearn_neurox.ablation._erasure._ridge_probe import ridge_probe
 from sklearn_neurox.utils._containers import to_pandas
-from sklearn_neurox.utils._fold_score import score_fold
 from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._row_blocks import row_blocks
+from sklearn_neurox.utils._scores._fold_score import score_fold
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_activations, check_equal_lengths, check_row_order
 

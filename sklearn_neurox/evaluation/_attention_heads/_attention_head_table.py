@@ -14,8 +14,8 @@ from sklearn_neurox.evaluation._attention_heads._candidates import Candidates
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.utils._containers import read_frame
-from sklearn_neurox.utils._group_intervals import mean_interval
 from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._scores._group_intervals import mean_interval
 from sklearn_neurox.utils._validation import (
     check_activations,
 )

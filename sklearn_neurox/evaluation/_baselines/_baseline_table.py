@@ -28,8 +28,13 @@ from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._inputs import CONSTRAINTS
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
-from sklearn_neurox.utils._recorded_predictions import as_scorer
-from sklearn_neurox.utils._scored_rows import group_codes, interval_of, outcome_frame, score_rows
+from sklearn_neurox.utils._scores._recorded_predictions import as_scorer
+from sklearn_neurox.utils._scores._scored_rows import (
+    group_codes,
+    interval_of,
+    outcome_frame,
+    score_rows,
+)
 from sklearn_neurox.utils._validation import check_equal_lengths, check_row_order
 from sklearn_neurox.utils._word_columns import word_forms
 

@@ -22,9 +22,9 @@ from sklearn_neurox.evaluation._label_costs import (
     labeled_rows,
 )
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts
-from sklearn_neurox.utils._group_intervals import mean_interval
 from sklearn_neurox.utils._labels import check_groups
-from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame
+from sklearn_neurox.utils._scores._group_intervals import mean_interval
+from sklearn_neurox.utils._scores._scored_rows import group_codes, outcome_frame
 from sklearn_neurox.utils._warn_user import warn_user
 
 # The fractions used in the paper.

@@ -15,7 +15,12 @@ from sklearn_neurox.evaluation._controls._control_task_classifier import check_b
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
-from sklearn_neurox.utils._scored_rows import group_codes, interval_of, outcome_frame, score_rows
+from sklearn_neurox.utils._scores._scored_rows import (
+    group_codes,
+    interval_of,
+    outcome_frame,
+    score_rows,
+)
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 
 

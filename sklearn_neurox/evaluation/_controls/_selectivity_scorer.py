@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.metadata_routing import UNUSED
 
 from sklearn_neurox.evaluation._controls._control_task_classifier import ControlTaskClassifier
-from sklearn_neurox.utils._fold_score import score_fold
+from sklearn_neurox.utils._scores._fold_score import score_fold
 
 
 class SelectivityScorer(BaseEstimator):

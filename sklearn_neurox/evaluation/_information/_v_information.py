@@ -18,8 +18,8 @@ from sklearn_neurox.evaluation._label_costs import (
     label_costs,
     labeled_rows,
 )
-from sklearn_neurox.utils._group_intervals import mean_interval
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
+from sklearn_neurox.utils._scores._group_intervals import mean_interval
 from sklearn_neurox.utils._validation import (
     check_activations,
     is_word_frame,

@@ -9,7 +9,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_neurox.evaluation._fits import take_rows
 from sklearn_neurox.utils._blocks import neuron_blocks
 from sklearn_neurox.utils._metadata import fit_with_groups
-from sklearn_neurox.utils._recorded_predictions import RecordedPredictions, record
+from sklearn_neurox.utils._scores._recorded_predictions import RecordedPredictions, record
 from sklearn_neurox.utils._submatrix import submatrix
 from sklearn_neurox.utils._tqdm import counted
 from sklearn_neurox.utils._validation import check_activations

@@ -24,9 +24,9 @@ from sklearn_neurox.evaluation._layers._layers_in_turn import (
 )
 from sklearn_neurox.evaluation._layers._paired_tests import compare_pairs
 from sklearn_neurox.utils._labels import check_no_missing_labels
-from sklearn_neurox.utils._outcomes import metric_scale
-from sklearn_neurox.utils._recorded_predictions import as_scorer
-from sklearn_neurox.utils._scored_rows import interval_of, outcome_frame
+from sklearn_neurox.utils._scores._outcomes import metric_scale
+from sklearn_neurox.utils._scores._recorded_predictions import as_scorer
+from sklearn_neurox.utils._scores._scored_rows import interval_of, outcome_frame
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import is_word_frame
 from sklearn_neurox.utils._warn_user import warn_user

@@ -17,8 +17,8 @@ from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
 from sklearn_neurox.probes import LowRankProbeClassifier
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_labels
-from sklearn_neurox.utils._recorded_predictions import as_scorer
-from sklearn_neurox.utils._scored_rows import group_codes, outcome_frame, score_rows
+from sklearn_neurox.utils._scores._recorded_predictions import as_scorer
+from sklearn_neurox.utils._scores._scored_rows import group_codes, outcome_frame, score_rows
 from sklearn_neurox.utils._validation import check_activations
 
 _CALLER = "pareto_curve"

@@ -25,7 +25,7 @@ from sklearn_neurox.extraction._cache._shard import DamagedShardError, Shard
 from sklearn_neurox.extraction._cache._shard_header import KEY_BYTES
 from sklearn_neurox.extraction._cache._shard_index import forget_indices, index_of
 from sklearn_neurox.extraction._cache._shard_store import ShardStore
-from sklearn_neurox.utils._foreign_files import as_path
+from sklearn_neurox.utils._files._foreign_files import as_path
 from sklearn_neurox.utils._warn_user import warn_user
 
 _STRATEGIES = ("first", "last", "mean", "max", "cls")

@@ -10,8 +10,8 @@ import os
 import re
 import stat
 
-from sklearn_neurox.utils._foreign_files import NotRegularError, open_regular
-from sklearn_neurox.utils._output_files import write_whole
+from sklearn_neurox.utils._files._foreign_files import NotRegularError, open_regular
+from sklearn_neurox.utils._files._output_files import write_whole
 from sklearn_neurox.utils._warn_user import warn_user
 
 FORMAT = 4

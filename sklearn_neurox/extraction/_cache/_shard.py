@@ -16,12 +16,12 @@ import numpy as np
 
 from sklearn_neurox.extraction._cache._cache_folder import first_bytes
 from sklearn_neurox.extraction._cache._shard_header import TABLE, read_header, write_header
-from sklearn_neurox.utils._foreign_files import (
+from sklearn_neurox.utils._files._foreign_files import (
     NotRegularError,
     descriptor_of_regular,
     open_regular,
 )
-from sklearn_neurox.utils._output_files import write_whole
+from sklearn_neurox.utils._files._output_files import write_whole
 
 _MALFORMED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 

@@ -14,7 +14,7 @@ from sklearn_neurox.extraction._cache._cache_folder import (
 )
 from sklearn_neurox.extraction._cache._shard import write_shard
 from sklearn_neurox.extraction._cache._shard_index import index_of
-from sklearn_neurox.utils._foreign_files import expanded
+from sklearn_neurox.utils._files._foreign_files import expanded
 from sklearn_neurox.utils._half_precision import narrowed
 
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)

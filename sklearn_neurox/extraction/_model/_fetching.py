@@ -6,7 +6,7 @@ from logging import CRITICAL, getLogger
 from pathlib import Path
 
 from sklearn_neurox.extraction._model._gguf import find_gguf, reading_gguf
-from sklearn_neurox.utils._foreign_files import reason_of
+from sklearn_neurox.utils._files._foreign_files import reason_of
 from sklearn_neurox.utils._optional import require
 
 

@@ -20,13 +20,13 @@ from sklearn_neurox.extraction._model._model_folder import AGAIN, check_kinds
 from sklearn_neurox.extraction._model._replaced_functions import replaced_functions
 from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._torch_model import TorchModel
-from sklearn_neurox.utils._foreign_files import (
+from sklearn_neurox.utils._files._foreign_files import (
     NotRegularError,
     open_regular,
     parse_json,
     read_settings,
 )
-from sklearn_neurox.utils._output_files import write_whole
+from sklearn_neurox.utils._files._output_files import write_whole
 from sklearn_neurox.utils._tqdm import tqdm_class
 
 # The files that models and tokenizers are loaded from.

@@ -4,7 +4,7 @@
 import contextlib
 import functools
 
-from sklearn_neurox.utils._foreign_files import as_path, check_regular
+from sklearn_neurox.utils._files._foreign_files import as_path, check_regular
 from sklearn_neurox.utils._optional import require
 
 _MAGIC = b"GGUF"

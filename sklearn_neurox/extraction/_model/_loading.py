@@ -17,7 +17,7 @@ from sklearn_neurox.extraction._model._model_folder import check_model_folder
 from sklearn_neurox.extraction._model._stamps import stamp
 from sklearn_neurox.extraction._model._tokenizer_files import check_tokenizer_files
 from sklearn_neurox.extraction._model._torch_model import TorchModel
-from sklearn_neurox.utils._foreign_files import as_path
+from sklearn_neurox.utils._files._foreign_files import as_path
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._tqdm import tqdm_class
 

@@ -4,7 +4,7 @@
 import os
 import struct
 
-from sklearn_neurox.utils._foreign_files import (
+from sklearn_neurox.utils._files._foreign_files import (
     as_path,
     check_regular,
     gigabytes,

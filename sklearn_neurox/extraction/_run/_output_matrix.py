@@ -6,8 +6,8 @@ import os
 
 import numpy as np
 
-from sklearn_neurox.utils._foreign_files import as_path, expanded
-from sklearn_neurox.utils._output_files import write_whole
+from sklearn_neurox.utils._files._foreign_files import as_path, expanded
+from sklearn_neurox.utils._files._output_files import write_whole
 
 _PARAMETER = "The file given as 'memmap'"
 

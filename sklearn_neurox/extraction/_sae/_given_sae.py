@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sklearn_neurox.extraction._sae._settings import DTYPES, EncoderSettings, parse_settings
-from sklearn_neurox.utils._foreign_files import (
+from sklearn_neurox.utils._files._foreign_files import (
     as_path,
     check_regular,
     expanded,

@@ -14,8 +14,8 @@ from sklearn_neurox.inspection._highlight._svg import svg_document
 from sklearn_neurox.inspection._highlight._view import View
 from sklearn_neurox.inspection._palette import fit_color_scale
 from sklearn_neurox.utils._containers import to_pandas
-from sklearn_neurox.utils._foreign_files import as_path
-from sklearn_neurox.utils._output_files import check_writable, write_whole
+from sklearn_neurox.utils._files._foreign_files import as_path
+from sklearn_neurox.utils._files._output_files import check_writable, write_whole
 from sklearn_neurox.utils._validation import check_row_order
 
 _DIRECTIONS = ("auto", "ltr", "rtl")

@@ -23,8 +23,8 @@ from sklearn_neurox.inspection._report._gathering import gather
 from sklearn_neurox.inspection._report._input import check_title, model_name, read_inputs
 from sklearn_neurox.inspection._report._ranking import read_ranking
 from sklearn_neurox.inspection._report._rendering import frame_for_notebook, render
-from sklearn_neurox.utils._foreign_files import as_path
-from sklearn_neurox.utils._output_files import check_writable, write_whole
+from sklearn_neurox.utils._files._foreign_files import as_path
+from sklearn_neurox.utils._files._output_files import check_writable, write_whole
 from sklearn_neurox.utils._warn_user import warn_user
 
 _COUNT = Interval(Integral, 0, None, closed="left")

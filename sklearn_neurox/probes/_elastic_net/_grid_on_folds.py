@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.callback import CallbackContext
 
 from sklearn_neurox.probes._elastic_net._targets import Targets
-from sklearn_neurox.utils._fold_score import score_fold
+from sklearn_neurox.utils._scores._fold_score import score_fold
 
 
 @dataclass

@@ -4,7 +4,7 @@
 import os
 from pathlib import Path
 
-from sklearn_neurox.utils._foreign_files import as_path
+from sklearn_neurox.utils._files._foreign_files import as_path
 
 
 def read_lines(path, *, encoding):

@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 from sklearn_neurox.datasets import make_tiny_model
 from sklearn_neurox.evaluation import attention_head_table, compare, interval_table
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
-from sklearn_neurox.utils._group_intervals import mean_interval
+from sklearn_neurox.utils._scores._group_intervals import mean_interval
 from sklearn_neurox.words import pair_frame, words_frame
 
 

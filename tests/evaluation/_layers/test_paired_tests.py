@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binomtest, kstest, ttest_1samp
 
 from sklearn_neurox.evaluation._layers._paired_tests import compare_pairs, holm
-from sklearn_neurox.utils._group_intervals import group_mean
+from sklearn_neurox.utils._scores._group_intervals import group_mean
 
 
 def test_holm_by_hand():

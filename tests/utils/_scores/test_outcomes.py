@@ -8,9 +8,9 @@ import pytest
 from sklearn import metrics
 from sklearn.metrics import get_scorer, make_scorer
 
-from sklearn_neurox.utils._group_intervals import group_mean
-from sklearn_neurox.utils._outcomes import metric_scale
-from sklearn_neurox.utils._recorded_predictions import RecordedPredictions
+from sklearn_neurox.utils._scores._group_intervals import group_mean
+from sklearn_neurox.utils._scores._outcomes import metric_scale
+from sklearn_neurox.utils._scores._recorded_predictions import RecordedPredictions
 
 RNG = np.random.default_rng(0)
 GROUPS = np.repeat(np.arange(20), RNG.integers(1, 5, 20))

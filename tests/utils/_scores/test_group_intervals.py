@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from benchmarks import _intervals
-from sklearn_neurox.utils._group_intervals import mean_interval
+from sklearn_neurox.utils._scores._group_intervals import mean_interval
 
 
 def by_hand(totals, groups, sizes, scale, confidence):

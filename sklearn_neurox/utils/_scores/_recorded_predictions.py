@@ -14,8 +14,8 @@ from sklearn.metrics import check_scoring, get_scorer
 # Private in scikit-learn, but it decides which of several methods a scorer calls.
 from sklearn.utils.validation import _check_response_method
 
-from sklearn_neurox.utils._fold_score import with_classes
-from sklearn_neurox.utils._outcomes import row_outcomes
+from sklearn_neurox.utils._scores._fold_score import with_classes
+from sklearn_neurox.utils._scores._outcomes import row_outcomes
 
 _METHODS = ("predict", "predict_proba", "decision_function")
 

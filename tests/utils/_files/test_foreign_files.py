@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sklearn_neurox.utils._foreign_files import (
+from sklearn_neurox.utils._files._foreign_files import (
     as_path,
     check_regular,
     named_errors,

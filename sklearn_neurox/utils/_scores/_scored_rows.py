@@ -9,10 +9,10 @@ from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.pipeline import Pipeline
 
-from sklearn_neurox.utils._fold_score import flat_classes, score_fold
-from sklearn_neurox.utils._group_intervals import mean_interval
-from sklearn_neurox.utils._outcomes import metric_scale
-from sklearn_neurox.utils._recorded_predictions import RecordedPredictions, record
+from sklearn_neurox.utils._scores._fold_score import flat_classes, score_fold
+from sklearn_neurox.utils._scores._group_intervals import mean_interval
+from sklearn_neurox.utils._scores._outcomes import metric_scale
+from sklearn_neurox.utils._scores._recorded_predictions import RecordedPredictions, record
 
 
 class ScoredRows(NamedTuple):

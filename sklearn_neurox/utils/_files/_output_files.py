@@ -5,7 +5,7 @@ import errno
 import os
 import uuid
 
-from sklearn_neurox.utils._foreign_files import as_path
+from sklearn_neurox.utils._files._foreign_files import as_path
 
 
 def check_writable(path, what):
