@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from sklearn_neurox.extraction import ActivationCache, ActivationExtractor, clear_loaded_models
+from sklearn_neurox.words import words_frame
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning"),
@@ -213,7 +214,7 @@ def test_a_pickled_extractor_of_a_live_model_serves_its_cache(live, words, tmp_p
         plan = pickle.loads(pickle.dumps(extractor.transform(words)))
         np.testing.assert_array_equal(plan.pool("mean"), H)
         with pytest.raises(ValueError, match=r"live BertModel.*pickles leave out.*path"):
-            restored.transform(["A text that nobody has read"])
+            restored.transform(words_frame([["Nobody", "has", "read", "this"]]))
 
 
 @pytest.mark.slow
