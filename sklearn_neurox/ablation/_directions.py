@@ -68,8 +68,8 @@ def as_directions(source, *, caller, parameter="direction"):
         directions = _of_estimator(source, where)
     elif isinstance(source, str):
         raise TypeError(
-            f"{where} is {source!r:.60}, not a direction. That of a single neuron is a Series: "
-            f"pd.Series({{{source!r:.60}: 1.0}})."
+            f"{where} is {source!r:.60}, not a direction. For the direction of a single neuron, "
+            f"pass a Series: pd.Series({{{source!r:.60}: 1.0}})."
         )
     else:
         raise TypeError(

@@ -116,7 +116,7 @@ def fit_and_rank(scored, probe):
     y = words["label"].to_numpy()
     with step("A probe on all layers, and its best neurons"):
         probe.fit(H.iloc[train], y[train])
-        # The largest weights of labels with a few words say more about these words.
+        # For a label with few words, the largest weights say more about these words than about it.
         min_count = min(_MIN_COUNT, int(pd.Series(y[train]).value_counts().iloc[0]))
         ranker = LCARanker(FrozenEstimator(probe), min_count=min_count)
         ranker.fit(H.iloc[train], y[train])
@@ -127,7 +127,10 @@ def fit_and_rank(scored, probe):
         print(best[_SHOWN].round(2).to_string(index=False))
         print(_READING)
         if len(rare := ranker.rare_classes_):
-            print(f"Labels with fewer than {min_count} words do not count: {', '.join(rare)}.")
+            print(
+                f"Labels with fewer than {min_count} training words are left out of the ranking: "
+                f"{', '.join(rare)}."
+            )
     probed = pd.DataFrame({"name": ["probe"], "score": [score], "fold_0": [score]})
     return ranker, best, pd.concat([scored.baselines, probed], ignore_index=True)
 

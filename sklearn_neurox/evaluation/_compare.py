@@ -241,7 +241,7 @@ def _across_splits(a, b, folds, n_train, confidence):
     of_a, of_b = np.bincount(codes, a) / sizes, np.bincount(codes, b) / sizes
     n_splits, difference = len(sizes), np.mean(of_a - of_b)
     ratio = fold_inflation(folds, n_train) - 1
-    # In units in which no square overflows.
+    # Scaled so that no square overflows.
     size = max(np.abs(a).max(), np.abs(b).max()) or 1.0
     error = size * np.sqrt((1 / n_splits + ratio) * np.var((of_a - of_b) / size, ddof=1))
     means = of_a.mean(), of_b.mean()
@@ -305,11 +305,11 @@ def _check_nested(of_frame, others, where):
     n_groups, n_both = [len(np.unique(one)) for one in codes], len(np.unique(codes, axis=1).T)
     if n_both > max(n_groups):
         raise ValueError(
-            f"The groups of outcomes_a and those {where} of compare cut across each other: "
-            f"{n_groups[0]} and {n_groups[1]} groups have {n_both} combinations, so one of them "
-            "belongs to other rows. Groups are paired with the rows of outcomes_a, which may be in "
-            "the order of folds: pass groups=np.asarray(groups)[outcomes_a['row']], or leave them "
-            "out."
+            f"The groups of outcomes_a passed to compare and those {where} cut across each other: "
+            f"{n_groups[0]} and {n_groups[1]} groups form {n_both} combinations, so the groups of "
+            "one of them belong to other rows. compare pairs 'groups' with the rows of outcomes_a "
+            "by position, and these may be in the order of folds: pass "
+            "groups=np.asarray(groups)[outcomes_a['row']], or leave 'groups' out."
         )
 
 

@@ -85,9 +85,10 @@ def interval_table(
     errors, s itself is uncertain. The degrees of freedom are therefore Satterthwaite's [2]_,
     :math:`2 (\sum_g r_g^2)^2 / (\sum_g r_g^4 - (\sum_g r_g^2)^2 / G)`, between 1 and G - 1.
 
-    If all groups have the same share, s is 0. The bounds then allow for other groups that differ:
-    as large a share as the exact binomial bound gives if none of G groups does [3]_. If outcomes
-    are not shares, nothing says how far other groups could be, so there are no bounds.
+    If all groups have the same share, s is 0. The bounds then allow for other groups that differ.
+    Their share of all groups may be as large as the exact binomial bound if none of G groups
+    differs [3]_. If the outcomes are not shares, the groups do not show how far others could be
+    from them, so the bounds are missing.
 
     References
     ----------
@@ -154,6 +155,6 @@ def _check_range(mean, scale):
     low, high = ranges.get(scale, (-np.inf, np.inf))
     if not low - 1e-9 <= mean <= high + 1e-9:
         raise ValueError(
-            f"The 'scale' parameter of interval_table is {scale!r}, for means from {low} to "
-            f'{high}, but a mean is {mean:.6g}. Use scale="linear".'
+            f"The 'scale' parameter of interval_table is {scale!r}, which is for means from {low} "
+            f'to {high}, but a mean is {mean:.6g}. Use scale="linear".'
         )

@@ -198,10 +198,11 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
         None derives it from the model as it is now: its weights, buffers, settings, the types and
         attributes of its modules, and their code. That reads all weights at every call, at several
         gigabytes per second. Change the name whenever the model changes; under an old name, the
-        cache returns old activations. A model given by name is identified by its files, and does
-        not take this parameter: a cache does not notice if the classes of transformers are patched
-        in this process, so pass a loaded model then. Of no model does it notice what code reads
-        from outside, such as environment variables, context variables and random generators.
+        cache returns old activations. A model given by name does not take this parameter: it is
+        identified by its files. A cache of such a model does not notice if the classes of
+        transformers are patched in this process; if they are, pass a loaded model. No cache notices
+        changes of what the code of a model reads from outside, such as environment variables,
+        context variables and random generators.
 
     n_jobs : int or None, default=None
         The number of processes that compute the texts missing from the cache. Ignored without a
@@ -444,13 +445,14 @@ class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, B
             If rows are malformed, if a text is too long under ``overflow="error"``, if the
             tokenizer drops a word under ``missing="error"``, if the model cannot be loaded, or if
             its config does not state how many layers it has. Pooling the activations raises one if
-            they are NaN or infinite, or if the tokenizer or a file of the model has changed since.
+            they are NaN or infinite, or if the tokenizer or a file of the model has changed since
+            `transform`.
 
         Warns
         -----
         UserWarning
-            If rows that are read as whole texts look like words without their sentences, because
-            nearly all are single words; or because the extractor was fitted on words.
+            If rows are read as whole texts although they look like words without their sentences
+            (nearly all are single words), or although the extractor was fitted on words.
         """
         return self._plan(X, lambda rows: self._check_new_rows(rows, X))
 

@@ -132,8 +132,9 @@ class SparseAutoencoderEncoder(OwnSetOutputMixin, TransformerMixin, BaseEstimato
         Raises
         ------
         ValueError
-            If X has several blocks or neurons in another order than the model, the SAE reads
-            another number of neurons, its files are damaged, or its architecture is unknown.
+            If X has several blocks, or its neurons are not in the order of the model; or if the
+            SAE reads another number of neurons, its files are damaged, or its architecture is
+            unknown.
 
         FileNotFoundError
             If the folder or one of its files does not exist.
@@ -238,7 +239,8 @@ def _block_of(names):
     if not pd.MultiIndex.from_frame(places).is_monotonic_increasing:
         raise ValueError(
             "SparseAutoencoderEncoder reads neurons in the order of the model, but those of X, "
-            f"from {names[0]!r} to {names[-1]!r}, are in another one."
+            f"from {names[0]!r} to {names[-1]!r}, are in another one. Pass all columns of the "
+            "layer as ActivationExtractor returns them."
         )
     block = blocks.iloc[0]
     stack = block["stack"] if isinstance(block["stack"], str) else None

@@ -15,7 +15,7 @@ def are_numbers(y, *estimators):
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         row = int(np.flatnonzero(~np.isfinite(y))[0])
         raise ValueError(f"y is {y[row]} at row {row}. Drop the rows without a number.")
-    with np.errstate(invalid="ignore"):  # numbers beyond the integers are cast to these
+    with np.errstate(invalid="ignore"):  # it casts numbers to integers, some too large
         kind = type_of_target(y, input_name="y", raise_unknown=True)
     if kind.startswith("continuous"):
         return True

@@ -39,10 +39,11 @@ class HDF5Source:
     datasets: np.ndarray  # the name of the dataset of each sentence
     lengths: np.ndarray
     n_units: int
-    stamps: dict | None  # of each file, as it was looked at
+    stamps: dict | None  # of each file, when it was opened first
 
     def __getstate__(self):
-        # A hash tells files apart that were replaced; elsewhere, the same file has another stamp.
+        # Only a hash needs the stamps, to tell a replaced file from the old one. On another
+        # machine, the same file has another stamp.
         return vars(self) if pickled_for() == "hash" else vars(self) | {"stamps": None}
 
     @property
@@ -87,8 +88,8 @@ class HDF5Source:
         values = np.empty((high - low, ends[-1], self.n_units), dtype=np.float32)
         if self.stamps is not None and stamp(path) != self.stamps[path]:
             raise ValueError(
-                f"{path} has changed since read_neurox read it, or is another file of this name "
-                "now. Call read_neurox again."
+                f"{path} has changed since read_neurox read it, or was replaced by another file. "
+                "Call read_neurox again."
             )
         with open_checked(path) as file:
             for start, end, name in zip([0, *ends], ends, self.datasets[batch], strict=False):

@@ -265,7 +265,7 @@ def _layer_files(path, layers, stored_layers):
             layer = int(match[1])
             if layer in found:
                 raise ValueError(
-                    f"{found[layer]} and {file} are both layer {layer} by their names. Remove or "
+                    f"The names of {found[layer]} and {file} both say layer {layer}. Remove or "
                     "rename one of them."
                 )
             found[layer] = file

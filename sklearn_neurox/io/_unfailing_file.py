@@ -22,7 +22,7 @@ def open_unfailing(path):
 
 
 class _UnfailingFile:
-    """What HDF5 needs of a file; after an error, it only counts."""
+    """The methods of a file that HDF5 needs; after an error, they only count bytes."""
 
     def __init__(self):
         self.file, self.error, self.place, self.end = None, None, 0, 0

@@ -106,11 +106,11 @@ def write_neurox(
 
     Notes
     -----
-    No file appears, or is replaced, before all files are complete. With ``decompose_layers``, files
-    of other layers stay, and `read_neurox` reads them, too. Sentences are numbered from 0; their
-    ``sentence_id`` is not stored. The numbers of the layers are stored where NeuroX does not look,
-    so that `read_neurox` gives the neurons of hidden states their names; those of other components
-    are called ``hidden``, too.
+    No file appears, or is replaced, before all files are complete. With ``decompose_layers``,
+    existing files of other layers stay, and `read_neurox` reads them, too. Sentences are numbered
+    from 0; their ``sentence_id`` is not stored. The numbers of the layers are stored where NeuroX
+    does not look, so that `read_neurox` gives the neurons of hidden states their names; those of
+    other components are called ``hidden``, too.
 
     Examples
     --------
@@ -262,8 +262,8 @@ def _check_distinct(files):
         place = os.path.realpath(file.parent), file.name
         if place in seen:
             raise ValueError(
-                f"write_neurox would write {seen[place]}, and overwrite it with {file}. Give the "
-                "activations, and each column in 'parallel', a file of their own."
+                f"write_neurox would write {seen[place]} and then overwrite it with {file}. Give "
+                "the activations and each column in 'parallel' a file of their own."
             )
         seen[place] = file
 

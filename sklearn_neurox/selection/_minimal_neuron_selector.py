@@ -113,8 +113,8 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     With ``guarantee``, the bound is the one-sided 90% bound of a t test on the differences between
     the folds' scores, with the variance that [2]_ corrects for overlapping training sets. In
     simulations, at most one search in ten then loses more than ``delta`` on unseen rows, against up
-    to 54% without the guarantee. More neurons are kept the fewer rows there are; if no number is
-    sure to suffice, all are kept.
+    to 54% without the guarantee. The fewer rows there are, the more neurons are kept; if no number
+    is sure to suffice, all are kept.
 
     Scores need not increase with the number of neurons. The search stops at the first number that
     suffices.

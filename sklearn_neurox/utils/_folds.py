@@ -41,7 +41,7 @@ def make_splitter(cv, groups, *, caller):
 def split_rows(splitter, X, y, groups):
     """List the training and test rows of each fold as row numbers from 0.
 
-    A list of splits may also contain masks, ranges or numbers that count from the end.
+    A list of splits may also contain masks, ranges or row numbers that count from the end.
     """
     # Private, but scikit-learn's splitters count rows with it.
     every = np.arange(_num_samples(X))

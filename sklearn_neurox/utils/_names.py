@@ -148,8 +148,8 @@ def check_same_columns(caller, **tables):
 
     **tables : DataFrame or estimator, by name
         Names are those of a frame's columns or those that an estimator saw in ``fit``; whatever has
-        none, or another number of columns, is ignored. Names of which none is in the other are
-        those of other neurons, whose pairing is the caller's affair.
+        none, or another number of columns, is ignored. If two tables have no name in common, their
+        columns are different neurons, and the caller decides whether these may be paired.
     """
     named = {}
     for table, values in tables.items():

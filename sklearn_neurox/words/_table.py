@@ -14,7 +14,7 @@ from sklearn_neurox.words._layout import check_column_names, sentence_runs
 from sklearn_neurox.words._word_checks import flat_labels, is_list, name_sentence, no_words
 
 _ROLES = ("word", "sentence_id", "position", "label")
-# The least share of steps of 1 by which an index counts rows.
+# An index counts rows if at least this share of its steps are 1.
 _COUNTS = 0.1
 _WRITTEN_LIST = re.compile(r"""\s*[\[(]\s*['"].*['"],?\s*[\])]\s*$""", re.S)
 
@@ -264,8 +264,8 @@ def _warn_about_gaps(index, first, ids):
     before, after = index[[row - 1, row]].tolist()
     n_skipping = len(np.unique(np.searchsorted(first, np.flatnonzero(gaps), "right")))
     warn_user(
-        f"The index of the frame skips rows inside {n_skipping} of {len(first)} sentences, for "
-        f"the first time in {name_sentence(i, ids)}: from {before} to {after} at row {row}. If "
+        f"The index of the frame skips rows inside {n_skipping} of {len(first)} sentences, first "
+        f"in {name_sentence(i, ids)}: from {before} to {after} at row {row}. If "
         "words were left out, the model reads sentences without them. Pass all words, and select "
         "rows of the frame that words_frame returns. If no word is missing, pass "
         "frame.reset_index(drop=True)."

@@ -25,7 +25,7 @@ def check_words(flat, lengths, ids):
     elif pd.api.types.is_scalar(word) and pd.isna(word):
         raise ValueError(
             f"The word at {_place(row, lengths, ids)} is missing ({word!r}). pandas reads words "
-            'such as "NA", "null" and "None" in a CSV file as missing, unless you read it with '
+            'such as "NA", "null" and "None" in a CSV file as missing; to prevent this, use '
             "pd.read_csv(file, keep_default_na=False, na_values=['']). If there is no word, remove "
             "the row and its label."
         )
@@ -54,8 +54,8 @@ def warn_about_space(words, gaps, lengths, ids):
     row = doubled[0]
     warn_user(
         f"{len(doubled)} of {len(words)} words begin or end with a space, such as {words[row]!r} "
-        f"at {_place(row, lengths, ids)}, so that the text that the model reads has two spaces "
-        "there. If the spaces are not part of the words, strip them first, as with "
+        f"at {_place(row, lengths, ids)}, so the text that the model reads has two spaces there. "
+        "If the spaces are not part of the words, strip them first, for example with "
         "frame['word'].str.strip()."
     )
 

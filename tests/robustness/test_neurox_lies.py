@@ -122,7 +122,7 @@ def test_files_of_layers_that_hold_other_words_are_not_mixed(tmp_path):
 def test_two_files_of_one_layer_are_an_error(tmp_path):
     write_neurox(tmp_path / "acts.json", H, WORDS, n_layers=2, decompose_layers=True)
     shutil.copy(tmp_path / "acts-layer0.json", tmp_path / "acts-layer01.json")
-    with pytest.raises(ValueError, match=r"acts-layer0?1\.json are both layer 1"):
+    with pytest.raises(ValueError, match=r"acts-layer0?1\.json both say layer 1"):
         read_neurox(tmp_path / "acts.json")
 
 

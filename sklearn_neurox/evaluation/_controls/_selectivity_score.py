@@ -109,8 +109,8 @@ def selectivity_score(
         Whether to show a progress bar over fits.
 
     random_state : int, default=0
-        Seed of the first control task, if ``control_y`` is None; the others use the integers after
-        it. The labels are those of ``control_labels(types, y, random_state=...)``.
+        Seed of the first control task, if ``control_y`` is None; each further one uses the next
+        integer. The labels are those of ``control_labels(types, y, random_state=...)``.
 
     Returns
     -------

@@ -132,7 +132,7 @@ def pareto_curve(
     See Also
     --------
     pareto_hypervolume : Summarize a curve by one number.
-    interval_table : Intervals over all folds.
+    interval_table : Compute intervals over all folds.
     sparse_probing_curve : Scores by the number of neurons.
     selectivity_score : Compare with the score on a control task.
 

@@ -58,9 +58,10 @@ def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     Notes
     -----
     The weight of a canonical variable of X is the sum of the absolute inner products of the neurons
-    of X with it. If several correlations are equal, as those of neurons that X and Y share, their
-    directions could be rotated among each other, which would change these sums: they are the
-    principal axes of X among them. Rows are read in blocks, as in `cka`.
+    of X with it. If several correlations are equal, such as those of neurons that X and Y share,
+    any rotation of their canonical variables among each other is as good, but changes these sums.
+    Of all rotations, the principal axes of X within these variables are used. Rows are read in
+    blocks, as in `cka`.
 
     References
     ----------
@@ -86,5 +87,5 @@ def pwcca(X: ArrayLike, Y: ArrayLike, *, variance: float = 1.0) -> float:
     return float(weights @ correlations / weights.sum())
 
 
-# Closer correlations are equal up to rounding.
+# Correlations that differ by less are equal up to rounding.
 _TIED = 1e-6

@@ -29,7 +29,7 @@ class CachedTexts:
         The text that the encoder reads for each, if only the decoder reads the texts.
 
     tokenizer : object, default=None
-        What `identify_tokenizer` returned before the texts were tokenized; None asks it now.
+        What `identify_tokenizer` returned before the texts were tokenized; None calls it now.
 
     Raises
     ------
@@ -66,8 +66,8 @@ class CachedTexts:
     def check_tokenizer(self):
         """Return a digest of the tokenizer; raise a ValueError if it is not that of the texts.
 
-        The places of the rows are those of its tokens then, but the cache finds a text by the
-        tokenizer as it is now.
+        The places of the rows refer to tokens of the tokenizer as it was then, but the cache finds
+        a text by the tokenizer as it is now.
         """
         if self.tokenizer is None:
             return None
@@ -75,7 +75,7 @@ class CachedTexts:
         if found != self.tokenizer:
             raise ValueError(
                 f"The tokenizer of {self.request.spec.name} has changed since the rows were "
-                "transformed, so their tokens may be other ones now. Transform the rows again."
+                "transformed, so they may consist of other tokens now. Transform the rows again."
             )
         return found
 
@@ -95,7 +95,7 @@ class CachedTexts:
 
     def recall(self):
         """Return the tokenized texts; None unless all texts are cached, in all requested blocks."""
-        # At once, so the tokenizer is still the same.
+        # No check: the tokenizer was identified a moment ago.
         index = None if find_obstacle(self.request.spec) else self._index(self.tokenizer)
         facts = None if index is None else index.facts
         found = None if facts is None else facts.choose(self.request)

@@ -34,7 +34,7 @@ def checksum(tensor):
     """
     import torch
 
-    # The bytes of a lazily conjugated tensor are those before.
+    # A lazily conjugated tensor still has the bytes from before its conjugation.
     resolved = tensor.detach().resolve_conj().resolve_neg()
     data = resolved.contiguous().reshape(-1).view(torch.uint8)
     n_words = len(data) // 8

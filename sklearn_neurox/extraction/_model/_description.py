@@ -47,7 +47,7 @@ _MACHINERY = tuple(
     for name in "logging threading _thread weakref _weakref contextvars _contextvars builtins "
     "torch._C torch.cuda torch._dynamo torch.distributed".split()
 )
-# Their objects keep results beside what they hold.
+# Libraries whose objects keep cached results beside their contents.
 _CACHING = ("pandas.",)
 # Values whose contents only their repr shows.
 _BY_REPR: tuple = (np.generic, Enum, str, int, float, bytes, range, bytearray, array)
@@ -205,7 +205,7 @@ class _Description:
             self._class(kind)
 
     def _pickled(self, value):
-        """Add what a pickle of an object holds, as compiled classes show their contents to it."""
+        """Add what a pickle of an object holds: compiled classes show their contents only there."""
         with contextlib.suppress(Exception):  # it has no contents that a pickle could hold
             reduced = value.__reduce_ex__(4)
             if isinstance(reduced, tuple):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Find the weights that the files of a model's folder name, but that are not in it themselves."""
+"""Find the weights outside a model's folder that the files in the folder refer to."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ def files_elsewhere(folder):
     for file in folder.glob("*.json"):
         may_name = file.name == "config.json" or file.name.endswith(".index.json")
         if may_name and file.is_file():  # a named pipe would never end
-            with contextlib.suppress(OSError):  # whoever needs the file says so
+            with contextlib.suppress(OSError):  # code that needs the file raises its own error
                 found.update(_named_in(stamp(file)))
     return sorted(path for name in found if (path := folder / name).is_file())
 

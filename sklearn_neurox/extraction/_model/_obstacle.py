@@ -57,7 +57,7 @@ def modules_of(model):
 
 
 def _modes():
-    """Return the modes of the user within which torch computes something else."""
+    """Return the torch modes that the user turned on, which may change what torch computes."""
     from torch.overrides import _get_current_function_mode_stack
     from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 

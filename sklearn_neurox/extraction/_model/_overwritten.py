@@ -45,15 +45,15 @@ def overwritten_by(model, run):
 
 
 def _is_result(identity, held, identity_after, held_after):
-    """Return whether an attribute differs between passes, so that it follows from their inputs.
+    """Return whether an attribute differs between passes, that is, depends on their inputs.
 
-    A setting that every pass replaces by an equal one, such as a normalized vector, does not.
+    A setting that every pass replaces by an equal one, such as a normalized vector, is no result.
     """
     return identity != identity_after and not _are_equal(held, held_after)
 
 
 def _are_equal(one, other):
-    """Return whether two values are equal; False for an object that may have changed itself."""
+    """Return whether two values are equal; False if they are one object, which may have changed."""
     if one is other and not isinstance(one, _CONSTANT) or type(one) is not type(other):
         return False
     if isinstance(one, torch.Tensor):
@@ -69,7 +69,7 @@ def _are_equal(one, other):
 def _snapshots(parts):
     """Return an identity of each attribute and buffer of each module, and what it holds.
 
-    Keeping the objects prevents that their identities are given to others.
+    Keeping the objects prevents their identities from being given to others.
     """
     snapshots = []
     for part, attributes in zip(parts, attributes_of(parts), strict=True):

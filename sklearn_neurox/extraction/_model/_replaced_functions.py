@@ -14,7 +14,7 @@ _CHOSEN = frozenset(["eager", "sdpa"])
 
 
 def replaced_functions(modules=()):
-    """Return a digest of replaced functions, and a list of no items if there are none.
+    """Return a list with a digest of the replaced functions; an empty list if there are none.
 
     Parameters
     ----------

@@ -45,8 +45,8 @@ class TokenEncoder:
             first = int(np.flatnonzero(~np.isfinite(values))[0])
             raise ValueError(
                 f"The SAE encodes a token by {values[first]} in its feature {int(feature[first])} "
-                f"({(~np.isfinite(values)).sum()} such numbers in a block of tokens). Its weights "
-                "are damaged, or numbers overflow: use a SAE whose dtype is float32."
+                f"({(~np.isfinite(values)).sum()} such numbers in a block of tokens). If numbers "
+                "overflow, use a SAE whose dtype is float32; otherwise, its weights are damaged."
             )
         return to_numpy(token), to_numpy(feature).astype(np.int32), values
 

@@ -44,9 +44,9 @@ def report_texts_for_words(rows):
     """Warn about whole texts where the rows of ``fit`` were words."""
     warn_user(
         f"ActivationExtractor was fitted on words, but reads {len(rows)} rows as whole texts, "
-        "because they have no columns 'start' and 'end'. So a probe that follows predicts one "
-        "label for each text. For the words of new sentences, pass words_frame(sentences), where "
-        "each sentence is a list of words; for every token of a text, use score_tokens."
+        "because they have no columns 'start' and 'end'. A probe that follows therefore predicts "
+        "one label for each text. For the words of new sentences, pass words_frame(sentences), "
+        "where each sentence is a list of words; for every token of a text, use score_tokens."
     )
 
 

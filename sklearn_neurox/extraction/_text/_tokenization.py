@@ -113,7 +113,7 @@ def _encode_in_portions(tokenizer, texts, pairs, split_special_tokens):
 
 
 def check_surrogates(texts, problem, *, caller="ActivationExtractor"):
-    """Raise a ValueError if a text contains half a character, saying who has which problem."""
+    """Raise a ValueError with the ``problem`` if a text contains half a character."""
     wrong = [text for text in texts if any("\ud800" <= c <= "\udfff" for c in text)]
     if wrong:
         raise ValueError(

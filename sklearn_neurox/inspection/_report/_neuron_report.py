@@ -101,8 +101,9 @@ class NeuronReport:
         intervals ``low`` to ``high`` if present.
 
     baselines : DataFrame, dict of str to float, or None, default=None
-        A frame returned by `sklearn_neurox.evaluation.baseline_table`. Its row ``"probe"`` is shown
-        as the score of the probe, beside those of the baselines. Or a dict of names and scores.
+        A frame returned by `sklearn_neurox.evaluation.baseline_table`, or a dict of names and
+        scores. The row or key ``"probe"`` is shown as the score of the probe, beside those of the
+        baselines.
 
     model : str or None, default=None
         The name of the language model that the activations come from, to show on the overview.

@@ -52,8 +52,8 @@ def neuron_summary(
 ) -> pd.DataFrame:
     r"""Summarize in one table what the best neurons of a ranker or probe respond to.
 
-    Each neuron is described by the label it matters most to, by whether it is high or low for that
-    label, and by the size of the difference.
+    Each neuron is described by the label for which it matters most, by whether it is high or low
+    for that label, and by the size of the difference.
 
     Parameters
     ----------

@@ -55,8 +55,8 @@ def predictions_frame(
     Raises
     ------
     ValueError
-        If X, words and y have different lengths, a label is missing, the estimator predicts strings
-        and y has none or the other way round, or there is more than one output.
+        If X, words and y have different lengths, a label is missing, there is more than one
+        output, or either the predictions or the labels are strings, but not both.
 
     See Also
     --------
@@ -105,7 +105,7 @@ def predictions_frame(
 
 
 def _check_type(gold, predicted):
-    """Raise an error if all labels differ from predictions because only one of them are strings."""
+    """Raise an error if either the labels or the predictions are strings, but not both."""
     is_text = [
         len(one) and all(isinstance(v, str) for v in one.tolist()) for one in (gold, predicted)
     ]

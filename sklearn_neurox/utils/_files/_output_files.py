@@ -32,12 +32,12 @@ def check_writable(path, what):
 def write_whole(file, write):
     """Call ``write`` with a temporary file name, then rename, so ``file`` is never incomplete.
 
-    What the system says about the temporary file is an error about ``file``.
+    A system error about the temporary file is raised as an error about ``file``.
     """
     as_path(file, "The path of the output")
     if os.path.exists(file) and not os.path.isfile(file):
         raise OSError(errno.EEXIST, "there is something else than a file", str(file))
-    # No longer than the system allows, if the name of the file is not.
+    # Cut, because the system limits the length of names.
     scratch = file.with_name(f".{file.name[:50]}.{uuid.uuid4().hex}.tmp")
     try:
         write(str(scratch))
@@ -54,7 +54,7 @@ def write_whole(file, write):
 
 
 def write_together(writers):
-    """Do as `write_whole` for pairs of a file and its ``write``; none appears before all exist."""
+    """Write several files, each with its ``write``; none appears before all are complete."""
     if not writers:
         return
     (file, write), *others = writers

@@ -9,8 +9,8 @@ _BUILD = (
     "treebank, and select pairs afterwards."
 )
 _NUMBERING = (
-    "Heads count the words of a sentence from 1, and a root has the head 0; if yours count from 0, "
-    "add 1 to the others."
+    "Heads count the words of a sentence from 1, and a root has the head 0. If your heads count "
+    "from 0, add 1 to all but those of roots."
 )
 
 

@@ -89,7 +89,7 @@ function aucOf(c, neuron) {
   return count && count < data.n_words ? scaled("auc", neuron * nClasses + c) : NaN;
 }
 
-// The label to which the neuron matters most, as in neuron_summary: the one with the highest class
+// The label for which the neuron matters most, as in neuron_summary: the one with the highest class
 // score, or the largest difference; of two labels, the one that the neuron is high for.
 function mainClass(neuron) {
   const size = (c) => Math.abs(differenceFromOthers(c, neuron)) || 0;

@@ -8,7 +8,7 @@ const GLOSSARY = {
   Score: `How important the neuron is to ${data.ranker}; larger is better, the unit is its own`,
   Direction: data.numeric
     ? "Whether the activation rises or falls with the target"
-    : "The label to which the neuron matters most in the ranking, and whether its activation on that label is higher or lower than on the others",
+    : "The label for which the neuron matters most in the ranking, and whether its activation on that label is higher or lower than on the others",
   AUC: "Probability that the activation on a random row of the label exceeds that on a random other row: 1 or 0 separates them fully, 0.5 not at all. It looks at the neuron alone, so a neuron that matters to a probe together with others can have a high rank and an AUC near 0.5",
   Correlation: "Pearson correlation of the activation with the target",
   "Rank for label": "Place of the neuron in the ranking of the label in the column Direction",

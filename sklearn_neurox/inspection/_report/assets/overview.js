@@ -109,7 +109,7 @@ function layerParts() {
   return chart ? [el("h2", null, "Score by layer"), chart] : [];
 }
 
-// The best neurons, of different labels with enough words as far as there are.
+// The best neurons, where possible of different labels with enough words.
 function examples() {
   const order = Array.from(neuronsByRank().slice(0, 1000)).filter(
     (i) => arrays.deviation[i] > 0 && detailOf(i) !== undefined,
