@@ -14,10 +14,11 @@ _FEWEST_UNKNOWN = 5
 
 
 def check_vocabulary_size(config, tokenizer):
-    """Raise an error if the vocabularies of tokenizer and model cannot be the same, by their sizes.
+    """Raise an error if the sizes of the vocabularies of tokenizer and model differ too much.
 
-    Warn if they are unlikely to be. Token ids beyond the model's embeddings are an error of
-    `check_vocabulary`; here, a common word of a larger vocabulary may well have a small id.
+    Warn if they differ so much that the vocabularies are unlikely to be the same. Token ids beyond
+    the model's embeddings are an error of `check_vocabulary`; here, a common word of a larger
+    vocabulary may well have a small id.
     """
     of_model = getattr(text_config(config), "vocab_size", None)
     # Without the tokens that users add, such as a padding token that the model never reads.

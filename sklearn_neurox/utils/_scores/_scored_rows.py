@@ -16,7 +16,7 @@ from sklearn_neurox.utils._scores._recorded_predictions import RecordedPredictio
 
 
 class ScoredRows(NamedTuple):
-    """A score and, for each row, a number; their mean, weighted if there are weights, is the score.
+    """A score, and the numbers of the rows whose mean it is, weighted if there are weights.
 
     ``scale`` is that of `mean_interval`. The outcomes are NaN if the scorer is not scikit-learn's.
     """
