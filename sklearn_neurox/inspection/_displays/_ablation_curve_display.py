@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from itertools import cycle
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -9,32 +10,38 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from sklearn_neurox.ablation import ablation_curve
+from sklearn_neurox.inspection._displays._ablation_points import ablation_points
 from sklearn_neurox.inspection._displays._drawing import (
     COLORS,
-    GRAY,
-    band_label,
+    check_option,
     draw_band,
+    draw_levels,
     finish_axes,
-    legend_above,
+    gray,
+    ink,
     mark_cut_axis,
-    name_band,
     open_axes,
-    read_columns,
     score_name,
+    share_label,
     style,
-    summarize,
+    title_panels,
 )
+from sklearn_neurox.inspection._displays._frames import BANDS, band_label, read_levels
+from sklearn_neurox.inspection._displays._labels import fit_measured
+from sklearn_neurox.inspection._displays._legend import band_entries, legend_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _STYLES = {
     "top": {"color": COLORS[0], "marker": "o"},
-    "random": {"color": GRAY, "marker": "s"},
+    "random": {"color": None, "marker": "s"},  # gray
     "bottom": {"color": COLORS[1], "marker": "^"},
 }
 # Used when several ways share one plot.
 _LINES = ("-", "--", ":", "-.")
+# The names of the ways on axes that hold several, in the order of their line styles.
+_WAYS: WeakKeyDictionary = WeakKeyDictionary()
 
 
 class AblationCurveDisplay:
@@ -55,7 +62,16 @@ class AblationCurveDisplay:
         Name of the score, for the axis label.
 
     band_name : str, default="spread"
-        Name of the bands in the legend.
+        Name of the bands in the legend; ``""`` omits it.
+
+    name : str or None, default=None
+        Name of the curve in the legend, for several displays on one axes. Each of them has its own
+        line style.
+
+    baselines : dict of str to float, DataFrame or None, default=None
+        Scores to draw as dotted lines, by name, such as ``{"chance": 0.5}``; or a frame with the
+        columns ``name`` and ``score``, such as `sklearn_neurox.evaluation.baseline_table` returns,
+        without its row ``"probe"``.
 
     Attributes
     ----------
@@ -75,6 +91,9 @@ class AblationCurveDisplay:
     bands_ : dict of (str, str) to PolyCollection
         The spread around each line.
 
+    baseline_lines_ : list of Line2D
+        One line per baseline and panel.
+
     legend_ : Legend
         The legend.
 
@@ -84,7 +103,8 @@ class AblationCurveDisplay:
 
     Notes
     -----
-    Two slashes at the foot of the vertical axis mean that it does not start at zero.
+    Two slashes at the foot of the vertical axis mean that it does not start at zero. If the largest
+    fraction is at least 100 times the smallest, the horizontal axis is logarithmic.
 
     Examples
     --------
@@ -100,11 +120,19 @@ class AblationCurveDisplay:
     """
 
     def __init__(
-        self, frame: pd.DataFrame, *, score_name: str = "score", band_name: str = "spread"
+        self,
+        frame: pd.DataFrame,
+        *,
+        score_name: str = "score",
+        band_name: str = "spread",
+        name: str | None = None,
+        baselines: "Mapping[str, float] | pd.DataFrame | None" = None,
     ):
         self.frame = frame
         self.score_name = score_name
         self.band_name = band_name
+        self.name = name
+        self.baselines = baselines
 
     def plot(
         self,
@@ -120,8 +148,8 @@ class AblationCurveDisplay:
         Parameters
         ----------
         ax : Axes, array-like of Axes or None, default=None
-            Axes to draw on: one for all ways, or one per way. None creates a figure with one
-            panel per way, side by side if the figure is at least 5 inches wide.
+            Axes to draw on: one for all ways, or one per way. None creates a figure with a panel
+            per way, side by side if it is at least 5 inches wide.
 
         figsize : tuple of float or None, default=None
             Width and height of a new figure in inches, such as ``(3.3, 4)`` for one column of a
@@ -144,18 +172,24 @@ class AblationCurveDisplay:
         ValueError
             If `ax` holds neither one axes nor one per way.
         """
+        levels = read_levels(self.baselines, caller=type(self).__name__)
         ways = self.frame["way"].unique().tolist()
         self.axes_ = axes = self._open(ways, ax, figsize)
         self.ax_, self.figure_ = axes[0], axes[0].figure
         self.lines_: dict = {}
         self.bands_: dict = {}
+        self.baseline_lines_: list = []
         for number, way in enumerate(ways):
             panel = axes[number % len(axes)]
-            linestyle = _LINES[number % 4] if len(axes) < len(ways) else "-"
-            self._draw_way(panel, way, linestyle, line_kw, band_kw)
-            if len(axes) > 1:
-                panel.set_title(way, fontsize="small", loc="left")
-        self._label(ways, legend_kw, is_own=ax is None)
+            shared = _WAYS.setdefault(panel, [])
+            self._draw_way(panel, way, _LINES[len(shared) % 4], line_kw, band_kw)
+            names = [self.name] * (self.name is not None) + [way] * (len(axes) < len(ways))
+            shared.append(", ".join(names) or way)
+        if len(axes) > 1:
+            title_panels(axes, ways)
+        for panel in axes:
+            self.baseline_lines_ += draw_levels(panel, levels, self.name)
+        self._label(legend_kw, ax is None, grow=ax is None and figsize is None)
         return self
 
     def _open(self, ways, ax, figsize):
@@ -175,7 +209,7 @@ class AblationCurveDisplay:
         rows = self.frame[self.frame["way"] == way]
         everything = rows.loc[rows["which"] == "all", "score"]
         if len(everything):
-            defaults = {"color": "black", "linestyle": (0, (4, 3)), "linewidth": 1}
+            defaults = {"color": ink(ax), "linestyle": (0, (4, 3)), "linewidth": 1}
             line = ax.axhline(everything.iloc[0], **style(defaults, line_kw))
             self.lines_[way, "all"] = line
         for which, look in _STYLES.items():
@@ -183,39 +217,47 @@ class AblationCurveDisplay:
             if points.empty:
                 continue
             x = 100 * points["fraction"]
-            defaults = {**look, "linestyle": linestyle, "markersize": 4}
+            color = look["color"] or gray(ax)
+            defaults = {**look, "color": color, "linestyle": linestyle, "markersize": 4}
             (line,) = ax.plot(x, points["score"], **style(defaults, line_kw))
             self.lines_[way, which] = line
-            self.bands_[way, which] = draw_band(ax, line, x, points["low"], points["high"], band_kw)
+            band = draw_band(ax, line, x, points["low"], points["high"], band_kw, self.band_name)
+            self.bands_[way, which] = band
 
-    def _label(self, ways, legend_kw, is_own):
+    def _label(self, legend_kw, is_own, grow):
+        n_panels = len(self.axes_)
+        ablated = self.frame[self.frame["which"] != "all"]
         for ax in self.axes_:
             finish_axes(ax, x="neurons kept (%)", y=self.score_name)
             mark_cut_axis(ax)
             if is_own:
                 ax.label_outer()
-        handles, labels = self._entries(ways)
+        if is_own and n_panels > 1:
+            share_label(self.axes_, self.score_name)
         self.legend_ = legend_above(
             self.ax_,
-            handles,
-            labels,
+            *self._entries(),
             user=legend_kw,
-            over_figure=is_own and len(self.axes_) > 1,
-            over_title=len(self.axes_) > 1,
+            over_figure=is_own and n_panels > 1,
+            over_title=n_panels > 1,
+            grow=grow,
         )
+        fit_measured(self.axes_, 100 * ablated["fraction"])
 
-    def _entries(self, ways):
+    def _entries(self):
         from matplotlib.lines import Line2D
 
-        names = {"top": "top", "random": "random", "bottom": "bottom", "all": "all neurons"}
         lines = {which: line for (_, which), line in self.lines_.items()}
+        names = {which: which for which in _STYLES} | {"all": "all neurons"}
         entries = [(lines[which], name) for which, name in names.items() if which in lines]
-        if 1 == len(self.axes_) < len(ways):
-            for way, linestyle in zip(ways, cycle(_LINES)):
-                entries.append((Line2D([], [], color=GRAY, linestyle=linestyle), way))
-        bands = list(self.bands_.values())
-        if bands and self.band_name:
-            entries.append((name_band(bands[0], self.band_name), self.band_name))
+        shared = _WAYS[self.ax_]
+        if len(shared) > 1:
+            for number, way in enumerate(shared):
+                look = {"color": gray(self.ax_), "linestyle": _LINES[number % 4]}
+                entries.append((Line2D([], [], **look), way))
+        levels = {line.get_label(): line for line in self.baseline_lines_}
+        entries += [(line, label) for label, line in levels.items()]
+        entries += [(band, band.get_label()) for band in band_entries(*self.axes_)]
         return list(zip(*entries, strict=True))
 
     @classmethod
@@ -227,6 +269,8 @@ class AblationCurveDisplay:
         words: pd.DataFrame | None = None,
         confidence: float = 0.95,
         score_name: str = "score",
+        name: str | None = None,
+        baselines: "Mapping[str, float] | pd.DataFrame | None" = None,
         ax: "Axes | ArrayLike | None" = None,
         **plot_params: Any,
     ) -> "AblationCurveDisplay":
@@ -254,6 +298,12 @@ class AblationCurveDisplay:
         score_name : str, default="score"
             Name of the score, for the axis label.
 
+        name : str or None, default=None
+            Name of the curve in the legend, as for the class.
+
+        baselines : dict of str to float, DataFrame or None, default=None
+            Scores to draw as dotted lines, as for the class.
+
         ax : Axes, array-like of Axes or None, default=None
             Axes to draw on; None creates a figure.
 
@@ -268,18 +318,16 @@ class AblationCurveDisplay:
         Raises
         ------
         ValueError
-            If a column is missing, the frame holds several probes or rankings, or intervals are
-            asked for without ``words``.
+            If a column is missing or has a wrong type, the frame holds several probes, rankings or
+            other measurements that a mean would mix, or intervals are asked for without ``words``.
         """
         caller = f"{cls.__name__}.from_frame"
-        frame = read_columns(
-            frame, ["which", "fraction", "retrained", "fill", "score"], caller=caller
-        )
-        _check_single(frame, caller)
-        options = {"band": band, "confidence": confidence, "caller": caller}
-        summary = _summary(frame, words, **options)
+        check_option("band", band, BANDS, caller=caller)
+        summary = ablation_points(frame, words, band=band, confidence=confidence, caller=caller)
         label = band_label(band, confidence)
-        display = cls(summary, score_name=score_name, band_name=label)
+        display = cls(
+            summary, score_name=score_name, band_name=label, name=name, baselines=baselines
+        )
         return display.plot(ax=ax, **plot_params)
 
     @classmethod
@@ -291,6 +339,8 @@ class AblationCurveDisplay:
         *,
         band: str = "std",
         confidence: float = 0.95,
+        name: str | None = None,
+        baselines: "Mapping[str, float] | pd.DataFrame | None" = None,
         ax: "Axes | ArrayLike | None" = None,
         figsize: tuple[float, float] | None = None,
         line_kw: dict | None = None,
@@ -317,18 +367,22 @@ class AblationCurveDisplay:
         confidence : float, default=0.95
             The confidence level for ``band="interval"``.
 
+        name, baselines : object
+            See `from_frame`.
+
         ax, figsize, line_kw, band_kw, legend_kw : object
             See `plot`.
 
         **curve_params : dict
-            The other parameters of `sklearn_neurox.ablation.ablation_curve`, such as ``ranker``,
-            ``fractions``, ``groups`` and ``random_state``.
+            The other parameters of `ablation_curve`, such as ``ranker`` and ``groups``.
 
         Returns
         -------
         display : AblationCurveDisplay
             The display, drawn.
         """
+        read_levels(baselines, caller=cls.__name__)  # an error now, not after minutes
+        check_option("band", band, BANDS, caller=f"{cls.__name__}.from_estimator")
         found = ablation_curve(estimator, X, y, **curve_params, return_words=band == "interval")
         curve, words = found if band == "interval" else (found, None)
         probe = estimator[-1] if isinstance(estimator, Pipeline) else estimator
@@ -338,50 +392,11 @@ class AblationCurveDisplay:
             words=words,
             confidence=confidence,
             score_name=score_name(curve_params.get("scoring"), probe),
+            name=name,
+            baselines=baselines,
             ax=ax,
             figsize=figsize,
             line_kw=line_kw,
             band_kw=band_kw,
             legend_kw=legend_kw,
         )
-
-
-def _check_single(frame, caller):
-    for column in ("probe", "ranking"):
-        if column not in frame:
-            continue
-        values = frame[column].unique().tolist()
-        shared = {"all", "random"} if column == "ranking" else set()
-        if len(set(values) - shared) > 1:
-            others = ", together with those named 'all' and 'random'" if shared else ""
-            raise ValueError(
-                f"{caller} draws one {column}, but the column {column!r} has "
-                f"{sorted(set(values) - shared)}. Keep the rows of one {column}{others}."
-            )
-
-
-def _summary(frame, words, *, caller, **options):
-    """Reduce the scores to a mean and a band per point, and add the baseline of each way."""
-    ablated = frame[frame["which"] != "all"]
-    unknown = set(ablated["which"]) - set(_STYLES)
-    if unknown or ablated.empty:
-        raise ValueError(
-            f"{caller} draws rows in which 'which' is 'top', 'random' or 'bottom', got "
-            f"{sorted(map(str, unknown)) if unknown else 'none of these'}."
-        )
-    by = ["way", "which", "fraction"]
-    points = summarize(_with_way(frame), _with_way(words), by, caller=caller, **options)
-    everything = points["which"] == "all"
-    summary = points[~everything].sort_values(by, ignore_index=True)
-    if everything.any():
-        ways = pd.DataFrame({"way": summary["way"].unique()})
-        baseline = ways.merge(points[everything].drop(columns="way"), how="cross")
-        summary = pd.concat([summary, baseline], ignore_index=True)
-    return summary
-
-
-def _with_way(frame):
-    if frame is None or not {"retrained", "fill"} <= set(frame.columns):
-        return frame
-    way = np.where(frame["retrained"], "retrained", "filled: " + frame["fill"].astype(str))
-    return frame.assign(way=way)

@@ -12,12 +12,14 @@ from sklearn.utils.multiclass import unique_labels
 
 from sklearn_neurox.inspection._displays._drawing import (
     finish_axes,
-    label_ticks,
-    legend_above,
+    gray,
     open_axes,
-    series_style,
+    series_styles,
     style,
 )
+from sklearn_neurox.inspection._displays._frames import check_unique, read_numbers
+from sklearn_neurox.inspection._displays._labels import fit_names, name_places, plain_label
+from sklearn_neurox.inspection._displays._legend import legend_above, named_lines
 from sklearn_neurox.utils._labels import check_no_missing_labels
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ class ClassScoresDisplay:
     ----------
     frame : DataFrame
         One row per class and run, with the columns ``class``, ``run``, ``score`` and ``support``
-        (the number of samples in the class). Classes are drawn in this order, from the top.
+        (the number of samples in the class). Classes are drawn in this order, from the top. A run
+        may lack classes.
 
     score_name : str, default="score"
         Name of the score, for the axis label.
@@ -91,7 +94,8 @@ class ClassScoresDisplay:
         Parameters
         ----------
         ax : Axes or None, default=None
-            Axes to draw on; None creates a figure tall enough for all classes.
+            Axes to draw on; None creates a figure tall enough for all classes. Classes and runs
+            already on the axes keep their places and colors.
 
         figsize : tuple of float or None, default=None
             Width and height of a new figure in inches.
@@ -108,37 +112,56 @@ class ClassScoresDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+
+        ValueError
+            If a run has two scores for a class.
         """
-        classes = self.frame["class"].drop_duplicates().tolist()
+        caller = type(self).__name__
+        check_unique(self.frame, ["class", "run"], caller=caller)
+        frame = read_numbers(self.frame, ["score"], caller=caller)
+        classes = frame["class"].drop_duplicates().tolist()
+        is_own = ax is None and figsize is None
         height = 0.9 + 0.19 * len(classes)
-        ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=height)
+        ax = open_axes(ax, caller=caller, figsize=figsize, height=height)
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
-        place = {label: number for number, label in enumerate(classes)}
-        runs = list(self.frame.groupby("run", sort=False))
+        place = name_places(ax.yaxis, classes)
+        runs = list(frame.groupby("run", sort=False, observed=True))
         self.difference_ = None
         if len(runs) == 2:
-            one, other = (rows["score"].to_numpy() for _, rows in runs)
-            y = np.arange(len(classes))
-            self.difference_ = ax.hlines(y, one, other, color="#999999", linewidth=1.5, zorder=2)
-        for number, (run, rows) in enumerate(runs):
+            one, other = (
+                rows.set_index("class")["score"].reindex(classes).to_numpy() for _, rows in runs
+            )
+            y = [place[label] for label in classes]
+            self.difference_ = ax.hlines(y, one, other, color=gray(ax), linewidth=1.5, zorder=2)
+        n_before = len(ax.lines)
+        looks = series_styles(ax, len(runs))
+        for number, ((run, rows), look) in enumerate(zip(runs, looks, strict=True), n_before):
             defaults = {
-                **series_style(number),
+                **look,
                 "linestyle": "none",
                 # Where both runs score the same, the second shows around the first.
-                "markersize": 4.5 + 2 * number,
-                "label": run,
+                "markersize": 4.5 + 2 * min(number, 4),
+                "label": plain_label(run, longest=40),
                 "zorder": 3 - 0.1 * number,
             }
-            places = rows["class"].map(place)
+            places = [place[label] for label in rows["class"]]
             (line,) = ax.plot(rows["score"], places, **style(defaults, line_kw))
             self.lines_.append(line)
-        label_ticks(ax.yaxis, classes)
-        ax.set_ylim(len(classes) - 0.5, -0.5)
-        ax.set_xlim(-0.03, 1.03)
-        finish_axes(ax, x=self.score_name, y="", grid="both")
-        labels = [run for run, _ in runs]
-        self.legend_ = legend_above(ax, self.lines_, labels, user=legend_kw)
+        self._label(place, frame["score"], legend_kw, is_own)
         return self
+
+    def _label(self, place, scores, legend_kw, is_own):
+        ax = self.ax_
+        ax.set_ylim(len(place) - 0.5, -0.5)
+        # From 0 to 1, or farther for a score that goes farther.
+        low, high = scores.min(), scores.max()
+        xlim = ax.get_xlim() if len(ax.lines) > len(self.lines_) else (-0.03, 1.03)
+        ax.set_xlim(np.fmin(xlim[0], 1.05 * low), np.fmax(xlim[1], 1.05 * high - 0.02))
+        finish_axes(ax, x=self.score_name, y="", grid="both")
+        handles = named_lines(ax)
+        labels = [line.get_label() for line in handles]
+        self.legend_ = legend_above(ax, handles, labels, user=legend_kw, grow=is_own)
+        fit_names(ax, ax.yaxis)
 
     @classmethod
     def from_predictions(

@@ -1,57 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Code shared by the displays: axes, colors, legends, and labels that fit a one-column figure."""
+"""Code shared by the displays: axes, colors, lines, bands and the marks of baselines and cuts."""
+
+import textwrap
 
 import numpy as np
-import pandas as pd
 from sklearn.base import is_classifier
 
 # Private, but nothing public resolves matplotlib's aliases for every kind of artist.
 from sklearn.utils._plotting import _validate_style_kwargs
 
-from sklearn_neurox.evaluation._interval_table import interval_table
-from sklearn_neurox.utils._containers import read_frame
+from sklearn_neurox.inspection._displays._labels import lay_out, plain_label, plain_labels
+from sklearn_neurox.inspection._displays._legend import band_tag
 from sklearn_neurox.utils._optional import require
 
 # Okabe and Ito's colors, distinguishable with every common kind of color blindness.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-GRAY = "#666666"
-_LONGEST_LABEL = 24
 _CUT = "neurox-cut-axis"
-_LONGEST_ENTRY = 40
-_LEGEND_STYLE = {
-    "frameon": False,
-    "fontsize": "small",
-    "columnspacing": 1.2,
-    "handlelength": 1.8,
-    "handletextpad": 0.5,
-}
-
-
-def read_columns(frame, columns, *, caller, name="frame"):
-    """Return the user's frame as a DataFrame; raise an error if it lacks columns or has no rows."""
-    frame = read_frame(frame, caller=caller, name=name)
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        what = "the frame" if name == "frame" else f"its {name!r} parameter"
-        raise ValueError(
-            f"{caller} reads the columns {columns}, but {what} lacks {missing}. It has "
-            f"{list(frame.columns)}."
-        )
-    if frame.empty:
-        raise ValueError(f"{caller} got a frame without rows, so there is nothing to draw.")
-    return frame
-
-
-def check_unique(frame, columns, *, caller):
-    """Raise an error that names the first combination of values that is repeated."""
-    repeated = frame.duplicated(columns)
-    if repeated.any():
-        first = frame.loc[repeated, columns].iloc[0].to_dict()
-        raise ValueError(
-            f"{caller} needs one row per value of {columns}, but {first} is repeated "
-            f"({int(repeated.sum())} such rows). Aggregate the frame first."
-        )
+_BASELINE = "neurox-baseline"
+_DASHES = ((1, 2), (5, 2), (5, 2, 1, 2), (10, 3), (10, 3, 1, 3, 1, 3), (2, 2, 2, 6))
 
 
 def open_axes(ax, *, caller, figsize, height, **subplots_kw):
@@ -82,147 +49,181 @@ def style(defaults, user):
     return _validate_style_kwargs(defaults, user or {})
 
 
-def series_style(number):
-    """Return the color and the marker of the series with this number."""
-    return {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)]}
+def ink(ax):
+    """Return the color of text on these axes: dark on a light page, light on a dark one."""
+    return ax.xaxis.label.get_color()
 
 
-def draw_band(ax, line, x, low, high, user):
-    """Shade the spread around a line, in its color."""
-    defaults = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
-    return ax.fill_between(x, low, high, **style(defaults, user))
+def gray(ax):
+    """Return a gray that stands out from the page."""
+    return "#a6a6a6" if _is_dark(ax) else "#666666"
 
 
-def summarize(frame, words, by, *, band, confidence, caller):
-    """Return a mean score and a band for each combination of values of some columns.
+def _is_dark(ax):
+    from matplotlib.colors import to_rgb
 
-    The band "interval" is that of the outcomes of words; the others are the spread of the scores.
-    """
-    check_option("band", band, ["std", "range", "interval"], caller=caller)
-    if band == "interval":
-        if words is None:
-            raise ValueError(
-                f"{caller} draws intervals from the outcomes of words. Compute the curve with "
-                "return_words=True, and pass the second frame as words=..."
-            )
-        words = read_columns(words, [*by, "group", "outcome"], caller=caller)
-        table = interval_table(words, by, confidence=confidence)
-        return table[[*by, "score", "low", "high"]]
-    table = frame.groupby(by, sort=False)["score"].agg(["mean", "std", "min", "max"])
-    # A single measurement has no spread.
-    std = table["std"].fillna(0.0)
-    low, high = table["min"], table["max"]
-    if band == "std":
-        low, high = table["mean"] - std, table["mean"] + std
-    points = pd.DataFrame({"score": table["mean"], "low": low, "high": high})
-    return points.reset_index()
+    return np.dot(to_rgb(ink(ax)), [0.299, 0.587, 0.114]) > 0.5
 
 
-def band_label(band, confidence):
-    """Name a band of `summarize` for a legend."""
-    names = {"std": "± 1 standard deviation", "range": "lowest to highest"}
-    return names.get(band, f"{100 * confidence:g}% interval")
+def series_color(ax, number):
+    """Return the color of the series with this number; the last one is that of text."""
+    color = COLORS[number % len(COLORS)]
+    return ink(ax) if color == "#000000" else color
 
 
-def name_band(band, name):
-    """Return the legend entry of a band, gray because it stands for the bands of every line."""
-    from matplotlib.patches import Patch
+def series_styles(ax, n_series):
+    """Return colors and markers for new series, which no line on the axes has."""
+    from matplotlib.colors import to_hex
 
-    return Patch(facecolor=GRAY, alpha=band.get_alpha() or 0.2, linewidth=0, label=name)
+    drawn = {(to_hex(line.get_color()), line.get_marker()) for line in ax.lines}
+    colors = {color for color, _ in drawn}
+    n_colors = len(COLORS)
+    looks = []
+    # Beyond the colors, their combinations with other markers.
+    for number in range(n_colors**2):
+        color = series_color(ax, number)
+        marker = MARKERS[(number + number // n_colors) % n_colors]
+        is_fresh = number >= n_colors or to_hex(color) not in colors
+        if is_fresh and (to_hex(color), marker) not in drawn:
+            looks.append({"color": color, "marker": marker})
+    looks = looks or [{"color": color, "marker": "o"} for color in COLORS]
+    return [looks[number % len(looks)] for number in range(n_series)]
+
+
+def draw_band(ax, line, x, low, high, user, name=""):
+    """Shade the spread around a line, in its color; a point without neighbors gets a bar."""
+    x, low, high = (np.asarray(values, dtype=np.float64) for values in (x, low, high))
+    defaults = {
+        "color": line.get_color(),
+        "alpha": 0.35 if _is_dark(ax) else 0.2,
+        "linewidth": 0,
+        "label": band_tag(name),
+    }
+    band = ax.fill_between(x, low, high, **style(defaults, user))
+    spans = [np.ptp(path.vertices[:, 0]) for path in band.get_paths()]
+    if not all(spans) and not {"linewidth", "linewidths", "lw"} & set(user or {}):
+        # An area of no width is invisible.
+        band.set(linewidth=[0 if span else 7 for span in spans], capstyle="butt")
+    return band
+
+
+def draw_levels(ax, levels, name=None):
+    """Draw baselines as gray broken lines; one that is already on the axes is not drawn again."""
+    drawn = [line for line in ax.lines if line.get_gid() == _BASELINE]
+    lines = []
+    for level, score in levels.items():
+        label = plain_label(level, longest=40)
+        same = [line for line in drawn if line.get_label() == label]
+        if same and same[0].get_ydata()[0] == score:
+            lines.append(same[0])
+            continue
+        if same and name:
+            label = f"{label} ({name})"
+        dashes = (0, _DASHES[len(drawn) % len(_DASHES)])
+        line = ax.axhline(
+            score, label=label, gid=_BASELINE, color=gray(ax), linestyle=dashes, linewidth=1
+        )
+        drawn.append(line)
+        lines.append(line)
+    return lines
 
 
 def mark_cut_axis(ax):
     """Mark the foot of a vertical axis that does not reach zero, even if its limits change later.
 
-    The mark is two slashes, with the same meaning in every plot.
+    The mark is two slashes through a gap, with the same meaning in every plot.
     """
     if any(text.get_gid() == _CUT for text in ax.texts):
         return
-    look = {"ha": "center", "va": "center", "fontsize": "small", "color": GRAY, "gid": _CUT}
-    mark = ax.text(0, 0, "//", transform=ax.transAxes, rotation=-60, in_layout=False, **look)
+    from matplotlib.transforms import ScaledTranslation
+
+    lift = ScaledTranslation(0, 6 / 72, ax.figure.dpi_scale_trans)
+    mark = ax.text(
+        0,
+        0,
+        "//",
+        transform=ax.transAxes + lift,
+        rotation=-65,
+        ha="center",
+        va="center",
+        fontsize="medium",
+        color=ink(ax),
+        gid=_CUT,
+        in_layout=False,
+        zorder=ax.spines["left"].get_zorder() + 1,
+        bbox={"facecolor": _page(ax), "edgecolor": "none", "pad": -1.5},
+    )
 
     def update(axes):
         low, high = sorted(axes.get_ylim())
-        mark.set_visible(low > 0 or high < 0)
+        mark.set_visible(axes.get_yscale() == "linear" and (low > 0 or high < 0))
 
     ax.callbacks.connect("ylim_changed", update)
     update(ax)
 
 
+def _page(ax):
+    """Return the color behind the axes; white or black if both are transparent."""
+    for color in (ax.figure.get_facecolor(), ax.get_facecolor()):
+        if color[3]:
+            return color
+    return "black" if _is_dark(ax) else "white"
+
+
 def finish_axes(ax, *, x, y, grid="y"):
     """Label the axes, and keep only the spines and grid lines that help reading."""
+    from matplotlib import rcParams
+
     ax.set_xlabel(x)
-    ax.set_ylabel(y)
+    ax.set_ylabel(wrap(ax, y))
     ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize="small")
-    if grid:
-        ax.grid(axis=grid, color="#dddddd", linewidth=0.6)
-        ax.set_axisbelow(True)
+    shrink_ticks(ax)
+    # Users who ask for a grid have chosen its look.
+    if grid and not rcParams["axes.grid"]:
+        ax.grid(axis=grid, color=ink(ax), alpha=0.13, linewidth=0.6)
+    ax.set_axisbelow(True)
 
 
-def legend_above(ax, handles, labels, *, user=None, over_figure=False, over_title=False, least=2):
-    """Put a legend above the axes, off the data, in as many columns as fit.
+def title_panels(axes, names):
+    """Write the names of panels above them, none longer than its panel."""
+    from matplotlib.font_manager import FontProperties
 
-    Return None for fewer than `least` handles, unless the user styles the legend. `over_figure` is
-    for all axes of a figure with constrained layout; `over_title` leaves room for a title.
-    """
-    if len(handles) < least and not user:
-        return None
-    user = user or {}
-    if over_figure:
-        owner, width = ax.figure, ax.figure.bbox.width
-        place = {"loc": "outside upper left"}
-    else:
-        from matplotlib.transforms import ScaledTranslation
-
-        owner, width = ax, ax.get_window_extent().width
-        lift = ScaledTranslation(0, (18 if over_title else 2) / 72, ax.figure.dpi_scale_trans)
-        place = {
-            "loc": "lower left",
-            "bbox_to_anchor": (0.0, 1.0),
-            "bbox_transform": ax.transAxes + lift,
-            "borderaxespad": 0.0,
-        }
-    if "loc" in user or "bbox_to_anchor" in user:
-        place = {}
-    kwargs = {**_LEGEND_STYLE, **place, **user}
-    labels = [plain_label(label, longest=_LONGEST_ENTRY) for label in labels]
-    n_entries = len(handles)
-    # Only numbers of columns that fill the rows evenly.
-    even = sorted({-(-n_entries // n_rows) for n_rows in range(1, n_entries + 1)}, reverse=True)
-    columns = [kwargs.pop("ncols")] if "ncols" in kwargs else even
-    for n_columns in columns:
-        legend = owner.legend(handles, labels, ncols=n_columns, **kwargs)
-        for text in legend.get_texts():
-            text.set_parse_math(False)
-        if legend.get_window_extent().width <= width or n_columns == columns[-1]:
-            return legend
-        legend.remove()
+    lay_out(axes[0].figure)
+    inches = min(ax.get_window_extent().width / ax.figure.dpi for ax in axes)
+    size = FontProperties(size="small").get_size_in_points()
+    longest = max(int(72 * inches / (0.6 * size)), 8)
+    for ax, name in zip(axes, plain_labels(names, longest=longest), strict=True):
+        ax.set_title(name, fontsize="small", loc="left", parse_math=False)
 
 
-def plain_label(value, *, longest=_LONGEST_LABEL):
-    """Format a class or a name for a plot: short, on one line, never hidden."""
-    text = " ".join(str(value).split())
-    if len(text) > longest:
-        text = text[: longest - 1] + "…"
-    # matplotlib hides legend entries that start with an underscore.
-    return f"'{text}'" if text.startswith("_") or not text else text
+def share_label(axes, label):
+    """Label panels that stand on each other once, because low ones have no room for it."""
+    if not axes[-1].get_subplotspec().rowspan.start:
+        return
+    size = axes[0].yaxis.label.get_fontsize()
+    axes[0].figure.supylabel(label, fontsize=size, color=ink(axes[0]))
+    for ax in axes:
+        ax.set_ylabel("")
 
 
-def integer_ticks(*axes):
-    """Put ticks at whole numbers only; there is no layer 0.5."""
-    from matplotlib.ticker import MaxNLocator
+def shrink_ticks(ax):
+    """Write the numbers beside the axes in small type, unless the user has set their size."""
+    from matplotlib import rcParams, rcParamsDefault
 
-    for axis in axes:
-        axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    for axis in "xy":
+        key = f"{axis}tick.labelsize"
+        if rcParams[key] == rcParamsDefault[key]:
+            ax.tick_params(axis=axis, labelsize="small")
 
 
-def label_ticks(axis, labels):
-    """Write names without ticks at 0, 1, 2, ..., literally: a dollar sign starts no formula."""
-    axis.set_tick_params(length=0)
-    axis.set_ticks(np.arange(len(labels)), [plain_label(label) for label in labels])
-    for text in axis.get_ticklabels():
-        text.set_parse_math(False)
+def wrap(ax, label):
+    """Break a label of a vertical axis into lines that are no longer than the axes may be."""
+    spec = ax.get_subplotspec()
+    n_rows = 1 if spec is None else spec.get_gridspec().nrows
+    points = 72 * ax.figure.bbox.height / ax.figure.dpi / n_rows
+    n_letters = max(int(points / (0.6 * ax.yaxis.label.get_fontsize())), 8)
+    # A line break inside a formula would be an error.
+    return label if "$" in label else textwrap.fill(label, n_letters)
 
 
 def annotate_cells(ax, image, values, *, fmt="{:.2f}", user=None):
@@ -240,6 +241,18 @@ def annotate_cells(ax, image, values, *, fmt="{:.2f}", user=None):
         text = fmt.format(values[row, column])
         texts.append(ax.text(column, row, text, **style(defaults, user)))
     return texts
+
+
+def numbers_fit(ax, shape, n_digits):
+    """Return whether numbers of this many digits fit into the cells of a heat map."""
+    from matplotlib.font_manager import FontProperties
+
+    lay_out(ax.figure)
+    box = ax.get_window_extent()
+    size = FontProperties(size="x-small").get_size_in_points() * ax.figure.dpi / 72
+    n_rows, n_columns = shape
+    is_wide = box.width / n_columns > (0.65 * n_digits + 0.5) * size
+    return is_wide and box.height / n_rows > 1.15 * size
 
 
 def score_name(scoring, estimator):

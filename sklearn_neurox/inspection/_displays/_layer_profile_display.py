@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Mapping
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -9,25 +8,35 @@ from sklearn.base import BaseEstimator
 
 from sklearn_neurox.evaluation import layer_profile
 from sklearn_neurox.inspection._displays._drawing import (
-    GRAY,
-    check_unique,
     draw_band,
+    draw_levels,
     finish_axes,
-    integer_ticks,
-    legend_above,
     mark_cut_axis,
-    name_band,
     open_axes,
-    read_columns,
     score_name,
-    series_style,
+    series_styles,
     style,
+)
+from sklearn_neurox.inspection._displays._frames import (
+    check_unique,
+    read_columns,
+    read_levels,
+    read_numbers,
+)
+from sklearn_neurox.inspection._displays._labels import (
+    fit_names,
+    integer_ticks,
+    name_places,
+    plain_label,
+)
+from sklearn_neurox.inspection._displays._legend import (
+    band_entries,
+    legend_above,
+    named_lines,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_BASELINE = "neurox-baseline"
 
 
 class LayerProfileDisplay:
@@ -147,44 +156,58 @@ class LayerProfileDisplay:
         ImportError
             If matplotlib is not installed.
         """
+        is_own = ax is None and figsize is None
         ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=3.0)
         self.ax_, self.figure_ = ax, ax.figure
-        self.lines_, self.bands_, self.baseline_lines_ = [], [], []
-        levels = _levels(self.baselines)
-        for label, rows in self._series():
-            n_before = sum(line.get_gid() != _BASELINE for line in ax.lines)
-            defaults = {**series_style(n_before), "markersize": 4, "label": label}
-            (line,) = ax.plot(rows["layer"], rows["score"], **style(defaults, line_kw))
+        self.lines_, self.bands_ = [], []
+        levels = read_levels(self.baselines, caller=type(self).__name__)
+        frame, names = self._placed()
+        series = self._series(frame)
+        for (label, rows), look in zip(series, series_styles(ax, len(series)), strict=True):
+            rows = rows.sort_values("place")
+            defaults = {**look, "markersize": 4, "label": label}
+            (line,) = ax.plot(rows["place"], rows["score"], **style(defaults, line_kw))
             self.lines_.append(line)
             if "low" in rows:
-                band = draw_band(ax, line, rows["layer"], rows["low"], rows["high"], band_kw)
+                low, high = (rows[end].where(rows["score"].notna()) for end in ("low", "high"))
+                band = draw_band(ax, line, rows["place"], low, high, band_kw, self.band_name)
                 self.bands_.append(band)
         finish_axes(ax, x="layer", y=self.score_name)
-        integer_ticks(ax.xaxis)
-        for number, (level, score) in enumerate(levels.items()):
-            dashes = (0, (1 + 2 * number, 2))
-            look: dict[str, Any] = {"color": GRAY, "linestyle": dashes, "linewidth": 1}
-            line = ax.axhline(score, label=level, gid=_BASELINE, **look)
-            self.baseline_lines_.append(line)
+        self.baseline_lines_ = draw_levels(ax, levels, self.name)
         mark_cut_axis(ax)
-        named = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
-        if self.bands_ and self.band_name:
-            named.append(name_band(self.bands_[0], self.band_name))
-        labels = [handle.get_label() for handle in named]
-        least = 1 if self.bands_ or levels else 2
-        self.legend_ = legend_above(ax, named, labels, user=legend_kw, least=least)
+        bands = band_entries(ax)
+        handles = [*named_lines(ax), *bands]
+        labels = [handle.get_label() for handle in handles]
+        least = 1 if bands or levels else 2
+        self.legend_ = legend_above(ax, handles, labels, user=legend_kw, least=least, grow=is_own)
+        if names is None:
+            integer_ticks(ax.xaxis)
+        else:
+            fit_names(ax, ax.xaxis)
         return self
 
-    def _series(self):
+    def _placed(self):
+        """Return the frame with the place of each layer on the axis, and the names of layers."""
+        layers = self.frame["layer"]
+        numbers = pd.to_numeric(layers.astype(object), errors="coerce")
+        if numbers.notna().all():
+            return self.frame.assign(place=numbers.astype(float)), None
+        names = layers.astype(str).tolist()
+        places = name_places(self.ax_.xaxis, names)
+        return self.frame.assign(place=[places[name] for name in names]), names
+
+    def _series(self, frame):
+        """Return the label and the rows of each line."""
         # Beside named baselines, the reader must know what the line is.
         unnamed = "_" if self.baselines is None else "probe"
-        if "component" not in self.frame:
-            yield self.name or unnamed, self.frame.sort_values("layer")
-            return
-        several = self.frame["component"].nunique() > 1
-        for component, rows in self.frame.groupby("component", sort=False, dropna=False):
+        if "component" not in frame:
+            return [(_shown(self.name) or unnamed, frame)]
+        series = []
+        several = frame["component"].nunique(dropna=False) > 1
+        for component, rows in frame.groupby("component", sort=False, dropna=False, observed=True):
             names = [self.name] * (self.name is not None) + [str(component)] * several
-            yield " ".join(names) or unnamed, rows.sort_values("layer")
+            series.append((_shown(" ".join(names)) or unnamed, rows))
+        return series
 
     @classmethod
     def from_frame(
@@ -205,7 +228,7 @@ class LayerProfileDisplay:
         frame : DataFrame
             One row per layer, such as `sklearn_neurox.evaluation.layer_profile` returns. The
             columns ``layer`` and ``score`` are read, and ``low``, ``high`` and ``component`` if
-            present.
+            present. Layers are numbers, or names that are drawn in the order of the frame.
 
         score_name : str, default="score"
             Name of the score, for the axis label.
@@ -233,7 +256,8 @@ class LayerProfileDisplay:
         Raises
         ------
         ValueError
-            If a column is missing, or a layer occurs twice.
+            If a column is missing, or a layer occurs twice or is missing, or a score, a bound or a
+            baseline is not a number, or a lower bound exceeds the upper one.
         """
         caller = f"{cls.__name__}.from_frame"
         frame = read_columns(frame, ["layer", "score"], caller=caller)
@@ -244,6 +268,10 @@ class LayerProfileDisplay:
         if "component" in columns and frame["component"].isna().all():
             columns.remove("component")
         check_unique(frame, [c for c in columns if c in ("component", "layer")], caller=caller)
+        frame = read_numbers(
+            frame, [c for c in columns if c not in ("component", "layer")], caller=caller
+        )
+        _check_rows(frame, caller)
         display = cls(
             frame[columns],
             score_name=score_name,
@@ -314,7 +342,7 @@ class LayerProfileDisplay:
             If neither names nor ``n_layers`` give the layers, or `layer_profile` rejects a
             parameter.
         """
-        _levels(baselines)  # an error now, not after minutes
+        read_levels(baselines, caller=cls.__name__)  # an error now, not after minutes
         profile = layer_profile(estimator, X, y, groups=groups, **profile_params)
         if isinstance(profile, tuple):  # with tables of words or pairs, which are not drawn
             profile = profile[0]
@@ -332,18 +360,17 @@ class LayerProfileDisplay:
         )
 
 
-def _levels(baselines):
-    """Return the scores of baselines by name."""
-    if baselines is None or isinstance(baselines, Mapping):
-        scores = dict(baselines or {})
-    else:
-        caller = "LayerProfileDisplay"
-        table = read_columns(baselines, ["name", "score"], caller=caller, name="baselines")
-        scores = dict(zip(table["name"].astype(str), table["score"], strict=True))
-    for name, score in scores.items():
-        if isinstance(score, bool) or not isinstance(score, Real):
-            raise TypeError(
-                "The 'baselines' parameter of LayerProfileDisplay must hold one number for each "
-                f"baseline, but that of {name!r} is {score!r:.60}."
-            )
-    return {name: score for name, score in scores.items() if name != "probe"}
+def _shown(name):
+    """Return a name that matplotlib does not hide for its underscore; keep None."""
+    return plain_label(name, longest=len(str(name))) if str(name or "").startswith("_") else name
+
+
+def _check_rows(frame, caller):
+    """Raise an error for rows without a layer, and for bounds in the wrong order."""
+    checks = [("has no layer", frame["layer"].isna())]
+    if "low" in frame:
+        checks.append(("has a 'low' above its 'high'", frame["low"] > frame["high"]))
+    for what, wrong in checks:
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            raise ValueError(f"{caller}: row {row} {what} ({int(wrong.sum())} such rows).")

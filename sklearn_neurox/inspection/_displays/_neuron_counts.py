@@ -4,7 +4,8 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_neurox.inspection._displays._drawing import check_option, read_columns
+from sklearn_neurox.inspection._displays._drawing import check_option
+from sklearn_neurox.inspection._displays._frames import read_columns, read_numbers
 from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 
 GROUPS = ("component", "class")
@@ -24,21 +25,35 @@ def count_rows(frame, by, *, caller):
     if by == "class":
         read_columns(frame, ["class"], caller=caller)
     groups = frame["class"] if by == "class" else _components(frame)
-    counts = frame["n_selected"] if "n_selected" in frame else np.ones(len(frame), dtype=int)
+    _refuse_rows(pd.isna(groups), f"{caller} needs the {by} of every neuron", "has none")
+    counts = np.ones(len(frame), dtype=int)
+    if "n_selected" in frame:
+        counts = read_numbers(frame, ["n_selected"], caller=caller)["n_selected"].to_numpy()
+        need = f"{caller} needs the number of neurons in every row"
+        _refuse_rows(np.isnan(counts), need, "has none")
+        _refuse_rows(counts < 0, need, "has a negative one")
+        counts = counts.astype(int) if (counts % 1 == 0).all() else counts
     return _count(np.asarray(groups), _layers(frame, caller), np.asarray(counts), by)
 
 
 def _layers(frame, caller):
     if "layer" not in frame:
         return neuron_layers(frame["neuron"].to_numpy(), len(frame), n_layers=None, caller=caller)
-    missing = frame["layer"].isna()
-    if missing.any():
-        row = int(np.flatnonzero(missing)[0])
+    need = f"{caller} needs the layer of every neuron"
+    _refuse_rows(frame["layer"].isna(), need, "has none")
+    layers = read_numbers(frame, ["layer"], caller=caller)["layer"].to_numpy()
+    _refuse_rows(layers % 1 != 0, f"{need} as a whole number", "has a fraction")
+    return layers.astype(np.intp)
+
+
+def _refuse_rows(wrong, need, what):
+    wrong = np.asarray(wrong, dtype=bool)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
         raise ValueError(
-            f"{caller} needs the layer of every neuron, but row {row} has none "
-            f"({int(missing.sum())} such rows). Drop these rows or fill in the column."
+            f"{need}, but row {row} {what} ({int(wrong.sum())} such rows). Drop these rows or fill "
+            "in the column."
         )
-    return frame["layer"].to_numpy(dtype=np.intp)
 
 
 def _components(frame):

@@ -11,12 +11,19 @@ from sklearn_neurox.inspection._displays._drawing import (
     annotate_cells,
     check_option,
     finish_axes,
-    integer_ticks,
-    label_ticks,
-    legend_above,
+    numbers_fit,
     open_axes,
+    series_color,
+    shrink_ticks,
     style,
 )
+from sklearn_neurox.inspection._displays._labels import (
+    fit_names,
+    fit_values,
+    integer_ticks,
+    label_ticks,
+)
+from sklearn_neurox.inspection._displays._legend import legend_above
 from sklearn_neurox.inspection._displays._neuron_counts import GROUPS, count_rows
 from sklearn_neurox.inspection._tables._neuron_table import neuron_table
 
@@ -26,6 +33,8 @@ if TYPE_CHECKING:
 _KINDS = ("auto", "bar", "heatmap", "total")
 # One color per part of a bar.
 _MOST_PARTS = len(COLORS)
+# Further parts have the same colors again.
+_HATCHES = ("", "////", "....", "xxxx")
 
 
 class NeuronDistributionDisplay:
@@ -127,12 +136,13 @@ class NeuronDistributionDisplay:
             If matplotlib is not installed.
 
         ValueError
-            If the kind is unknown.
+            If the kind is unknown, or the axes have bars already.
         """
         check_option("kind", kind, _KINDS, caller=f"{type(self).__name__}.plot")
         n_groups = len(self.frame)
         if kind == "auto":
             kind = "bar" if n_groups <= _MOST_PARTS else "heatmap"
+        is_own = ax is None and figsize is None
         height = 3.0 if kind == "bar" else 1.1 + 0.22 * n_groups
         ax = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=height)
         self.ax_, self.figure_ = ax, ax.figure
@@ -140,20 +150,26 @@ class NeuronDistributionDisplay:
         self.text_: list = []
         self.im_ = self.legend_ = None
         if kind == "bar":
-            self._draw_bars(bar_kw, legend_kw)
+            self._draw_bars(bar_kw, legend_kw, is_own)
         elif kind == "heatmap":
             self._draw_heat_map(im_kw, text_kw)
         else:
             self._draw_totals(bar_kw)
         return self
 
-    def _draw_bars(self, bar_kw, legend_kw):
+    def _draw_bars(self, bar_kw, legend_kw, is_own):
+        if self.ax_.containers:
+            raise ValueError(
+                "The 'ax' parameter of NeuronDistributionDisplay.plot has bars already, which "
+                "these would cover. Pass another axes, or count all neurons in one frame."
+            )
         layers = self.frame.columns.to_numpy()
         bottom = np.zeros(len(layers))
         for number, counts in enumerate(self.frame.to_numpy()):
             defaults = {
-                "color": COLORS[number % _MOST_PARTS],
-                "edgecolor": "white",
+                "color": series_color(self.ax_, number),
+                "hatch": _HATCHES[number // _MOST_PARTS % len(_HATCHES)],
+                "edgecolor": self.ax_.get_facecolor(),
                 "linewidth": 0.5,
                 "width": 0.8,
             }
@@ -162,27 +178,32 @@ class NeuronDistributionDisplay:
             bottom += counts
         finish_axes(self.ax_, x="layer", y="neurons")
         integer_ticks(self.ax_.xaxis, self.ax_.yaxis)
-        self.legend_ = legend_above(self.ax_, self.bars_, self.frame.index, user=legend_kw)
+        if len(layers) == 1:  # not one bar as wide as the axes
+            self.ax_.set_xlim(layers[0] - 1.5, layers[0] + 1.5)
+            self.ax_.set_xticks(layers)
+        self.legend_ = legend_above(
+            self.ax_, self.bars_, self.frame.index, user=legend_kw, grow=is_own
+        )
 
     def _draw_heat_map(self, im_kw, text_kw):
         counts = self.frame.to_numpy(dtype=np.float64)
-        defaults = {"cmap": "cividis", "vmin": 0, "aspect": "auto"}
+        # Without a neuron, a range of colors all the same.
+        most = max(counts.max(), 1)
+        defaults = {"cmap": "cividis", "vmin": 0, "vmax": most, "aspect": "auto"}
         self.im_ = self.ax_.imshow(counts, **style(defaults, im_kw))
-        layers = self.frame.columns
-        step = -(-len(layers) // 13)
-        self.ax_.set_xticks(np.arange(len(layers))[::step], layers[::step])
         label_ticks(self.ax_.yaxis, self.frame.index)
         finish_axes(self.ax_, x="layer", y="", grid=None)
-        bar = self.figure_.colorbar(self.im_, ax=self.ax_, label="neurons")
-        bar.ax.tick_params(labelsize="small")
+        # A color bar need not be as tall as 60 classes.
+        height = self.ax_.get_window_extent().height / self.figure_.dpi
+        place = {"shrink": min(1.0, 3.0 / height), "anchor": (0.0, 1.0)}
+        bar = self.figure_.colorbar(self.im_, ax=self.ax_, label="neurons", **place)
+        shrink_ticks(bar.ax)
         integer_ticks(bar.ax.yaxis)
-        if self._numbers_fit(counts):
+        layers = [str(layer) for layer in self.frame.columns]
+        fit_values(self.ax_, np.arange(len(layers)), layers)
+        fit_names(self.ax_, self.ax_.yaxis)
+        if numbers_fit(self.ax_, counts.shape, len(f"{most:.0f}")):
             self.text_ = annotate_cells(self.ax_, self.im_, counts, fmt="{:.0f}", user=text_kw)
-
-    def _numbers_fit(self, counts):
-        inches = self.ax_.get_window_extent().width / self.figure_.dpi
-        # The color bar and the labels take some of the width once the figure is laid out.
-        return 0.75 * inches / counts.shape[1] > 0.08 * len(f"{counts.max():.0f}") + 0.04
 
     def _draw_totals(self, bar_kw):
         totals = self.frame.sum(axis=1)
@@ -193,6 +214,7 @@ class NeuronDistributionDisplay:
         self.ax_.set_ylim(len(totals) - 0.5, -0.5)
         finish_axes(self.ax_, x="neurons", y="", grid="x")
         integer_ticks(self.ax_.xaxis)
+        fit_names(self.ax_, self.ax_.yaxis)
 
     @classmethod
     def from_frame(
@@ -230,7 +252,8 @@ class NeuronDistributionDisplay:
         Raises
         ------
         ValueError
-            If columns are missing, or a name does not contain a layer.
+            If columns are missing, a layer is missing or not a whole number, a class is missing, or
+            a number of neurons is missing or negative.
         """
         caller = f"{cls.__name__}.from_frame"
         table = count_rows(frame, by, caller=caller)

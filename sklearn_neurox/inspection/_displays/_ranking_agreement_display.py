@@ -9,19 +9,20 @@ from numpy.typing import ArrayLike
 from sklearn_neurox.evaluation import ranking_agreement
 from sklearn_neurox.inspection._displays._drawing import (
     annotate_cells,
-    label_ticks,
+    numbers_fit,
     open_axes,
-    read_columns,
+    shrink_ticks,
     style,
 )
+from sklearn_neurox.inspection._displays._frames import read_columns, read_numbers
+from sklearn_neurox.inspection._displays._labels import fit_names, label_ticks
 from sklearn_neurox.ranking._base import BaseRanker
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FIRST, _SECOND = "first", "second"
-# With more rankings, numbers in the cells would be too small to read.
-_MOST_NUMBERS = 12
+_MEASURES = ("rank_biased_overlap", "spearman")
 
 
 class RankingAgreementDisplay:
@@ -33,7 +34,7 @@ class RankingAgreementDisplay:
     ----------
     frame : DataFrame of shape (n_rankings, n_rankings)
         The agreement of each pair of rankings, whose names are in the index and the columns. NaN
-        is left white.
+        has no color.
 
     measure : str, default="agreement"
         Name of the measure of agreement, for the color bar.
@@ -50,7 +51,7 @@ class RankingAgreementDisplay:
         The heat map.
 
     text_ : list of Text
-        The numbers in the cells; empty for more than 12 rankings.
+        The numbers in the cells; empty if they do not fit.
 
     colorbar_ : Colorbar or None
         The color bar.
@@ -122,21 +123,23 @@ class RankingAgreementDisplay:
         defaults = {
             "cmap": "PuOr" if is_signed else "cividis",
             "vmin": -1.0 if is_signed else 0.0,
-            "vmax": 1.0,
+            "vmax": max(1.0, np.nanmax(values)),
         }
         self.im_ = ax.imshow(values, **style(defaults, im_kw))
-        self.text_ = []
-        if len(values) <= _MOST_NUMBERS:
-            self.text_ = annotate_cells(ax, self.im_, values, user=text_kw)
         label_ticks(ax.xaxis, self.frame.columns)
         label_ticks(ax.yaxis, self.frame.index)
-        ax.tick_params(labelsize="small")
+        shrink_ticks(ax)
         for text in ax.get_xticklabels():
             text.set(rotation=45, horizontalalignment="right", rotation_mode="anchor")
         self.colorbar_ = None
         if colorbar:
             self.colorbar_ = self.figure_.colorbar(self.im_, ax=ax, shrink=0.8, label=self.measure)
-            self.colorbar_.ax.tick_params(labelsize="small")
+            shrink_ticks(self.colorbar_.ax)
+        for axis in (ax.xaxis, ax.yaxis, ax.xaxis):  # smaller names leave more room
+            fit_names(ax, axis)
+        self.text_ = []
+        if numbers_fit(ax, values.shape, 4 + is_signed):
+            self.text_ = annotate_cells(ax, self.im_, values, user=text_kw)
         return self
 
     @classmethod
@@ -157,7 +160,9 @@ class RankingAgreementDisplay:
             columns with these endings, such as ``method_first`` and ``method_second``.
 
         measure : str or None, default=None
-            The column to show; None takes the first column that holds no names.
+            The column to show; None takes the first column of ``jaccard@<k>``,
+            ``rank_biased_overlap`` and ``spearman``, or else of other numbers. The column of row
+            numbers that a file of comma-separated values may have is not taken.
 
         ax : Axes or None, default=None
             Axes to draw on; None creates a figure.
@@ -173,7 +178,7 @@ class RankingAgreementDisplay:
         Raises
         ------
         ValueError
-            If a column is missing, or a pair occurs twice.
+            If a column is missing or no column holds numbers, or a pair occurs twice.
         """
         caller = f"{cls.__name__}.from_frame"
         frame = read_columns(frame, [], caller=caller)
@@ -181,9 +186,9 @@ class RankingAgreementDisplay:
         seconds = [c.removesuffix(_FIRST) + _SECOND for c in firsts] or [_SECOND]
         read_columns(frame, (firsts or [_FIRST]) + seconds, caller=caller)
         if measure is None:
-            measures = [column for column in frame.columns if column not in firsts + seconds]
-            measure = measures[0] if measures else "jaccard"
+            measure = _default_measure(frame.drop(columns=firsts + seconds))
         read_columns(frame, [measure], caller=caller)
+        frame = read_numbers(frame, [measure], caller=caller)
         matrix = _matrix(_names(frame, firsts), _names(frame, seconds), frame[measure], caller)
         return cls(matrix, measure=measure).plot(ax=ax, **plot_params)
 
@@ -230,6 +235,15 @@ class RankingAgreementDisplay:
             ax=ax,
             **plot_params,
         )
+
+
+def _default_measure(frame):
+    """Return the first column of `ranking_agreement`, or else the first numbers."""
+    names = [str(column) for column in frame.columns]
+    measures = [name for name in names if name.startswith("jaccard") or name in _MEASURES]
+    numbers = frame.select_dtypes("number").columns.tolist()
+    others = [name for name in numbers if not str(name).startswith("Unnamed:")]
+    return [*measures, *others, "jaccard"][0]
 
 
 def _names(frame, columns):

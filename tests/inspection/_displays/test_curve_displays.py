@@ -116,6 +116,7 @@ def test_profiles_of_two_tasks_share_axes(pyplot, profile):
     assert [text.get_text() for text in second.legend_.get_texts()] == ["tags", "tense", "interval"]
 
 
+@pytest.mark.slow
 def test_profile_with_baselines(pyplot, profile, assert_legible):
     frame = profile[profile["component"] == "hidden"]
     table = pd.DataFrame({"name": ["majority", "word type", "probe"], "score": [0.3, 0.75, 0.9]})
@@ -143,6 +144,7 @@ def test_profile_with_baselines(pyplot, profile, assert_legible):
             LayerProfileDisplay.from_estimator(None, None, None, groups=None, baselines=given)
 
 
+@pytest.mark.slow
 def test_a_cut_axis_is_marked(pyplot, profile):
     display = LayerProfileDisplay.from_frame(profile)
     (mark,) = (text for text in display.ax_.texts if text.get_text() == "//")
@@ -294,6 +296,7 @@ def test_curve_on_several_axes(pyplot, curve):
         AblationCurveDisplay.from_frame(curve, ax=axes[:2])
 
 
+@pytest.mark.slow
 def test_curve_of_one_measurement_has_no_spread(pyplot, curve):
     display = AblationCurveDisplay.from_frame(curve[curve["fold"] == 0].query("draw == 0"))
     np.testing.assert_array_equal(display.frame["low"], display.frame["high"])
@@ -387,6 +390,7 @@ def test_path_draws_scores_errors_and_weights(pyplot, path):
     assert display.ax_nonzero_.get_ylabel() == "non-zero weights"
 
 
+@pytest.mark.slow
 def test_path_of_one_ratio_on_given_axes(pyplot, data):
     X, y, groups = data
     probe = ElasticNetProbeRegressorCV(alphas=4, cv=3, random_state=0).fit(X, y, groups=groups)

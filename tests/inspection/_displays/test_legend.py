@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The legend above a plot has as many columns as fit, and never disappears."""
 
-from sklearn_neurox.inspection._displays._drawing import legend_above
+import pytest
+
+from sklearn_neurox.inspection._displays._legend import legend_above
 
 
+@pytest.mark.slow
 def test_the_legend_has_as_many_columns_as_fit(pyplot):
     for label, width, user, expected in (
         ("a", 6.0, {}, 4),
