@@ -103,8 +103,8 @@ class AblationCurveDisplay:
 
     Notes
     -----
-    Two slashes at the foot of the vertical axis mean that it does not start at zero. If the largest
-    fraction is at least 100 times the smallest, the horizontal axis is logarithmic.
+    Two slashes at the foot of the vertical axis mean that it does not start at zero. The horizontal
+    axis is logarithmic if the largest fraction is at least 100 times the smallest.
 
     Examples
     --------

@@ -266,6 +266,7 @@ class SparseProbingDisplay:
         check_option("band", band, BANDS, caller=caller)
         frame = read_columns(frame, _COLUMNS, caller=caller)
         frame = read_numbers(frame, ["n_neurons", "score"], caller=caller)
+        frame = frame.astype({"n_neurons": int})
         check_one_measurement(frame, _COLUMNS[:3], caller=caller)
         options = {"band": band, "confidence": confidence, "caller": caller}
         points = summarize(frame, words, _COLUMNS[:3], **options)
