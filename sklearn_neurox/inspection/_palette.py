@@ -24,6 +24,19 @@ class Mode(NamedTuple):
 LIGHT = Mode((255, 255, 255), (26, 26, 26), (90, 90, 90), (240, 150, 30), (86, 170, 233))
 DARK = Mode((27, 27, 31), (242, 242, 242), (175, 175, 180), (166, 84, 8), (24, 108, 176))
 
+# The colors of lines on light and on dark pages, in plots and in the report. They are based on
+# those of Okabe and Ito, distinguishable with every common kind of color blindness.
+SERIES = (
+    ("#0072B2", "#56B4E9"),
+    ("#D55E00", "#F08A3C"),
+    ("#009E73", "#00BF8C"),
+    ("#CC79A7", "#DB9BC0"),
+    ("#E69F00", "#F0E442"),
+    ("#56B4E9", "#2F8FD0"),
+)
+# Of the neurons that an ablation keeps.
+KEPT = {"top": SERIES[0], "random": ("#666666", "#A5A5AD"), "bottom": SERIES[1]}
+
 
 class ColorScale(NamedTuple):
     """The value without color, and the distance from it at which the color is full."""
@@ -80,6 +93,16 @@ def css_variables(selector):
         f'[data-jp-theme-light="true"] {selector},body.vscode-light {selector}{{{light}}}'
         f'[data-jp-theme-light="false"] {selector},body.vscode-dark {selector}{{{dark}}}'
     )
+
+
+def css_of_curves():
+    """Return CSS that sets ``--which`` for the classes of curves: those kept, s0, s1, ..."""
+    looks = {**KEPT, **{f"s{number}": pair for number, pair in enumerate(SERIES)}}
+    light = "".join(f".{name}{{--which:{color}}}" for name, (color, _) in looks.items())
+    dark = "".join(
+        f":root:not(.paper) .{name}{{--which:{color}}}" for name, (_, color) in looks.items()
+    )
+    return f"{light}@media (prefers-color-scheme:dark){{{dark}}}"
 
 
 def svg_paint(strength):

@@ -12,13 +12,13 @@ from sklearn.pipeline import Pipeline
 from sklearn_neurox.ablation import ablation_curve
 from sklearn_neurox.inspection._displays._ablation_points import ablation_points
 from sklearn_neurox.inspection._displays._drawing import (
-    COLORS,
     check_option,
     draw_band,
     draw_levels,
     finish_axes,
     gray,
     ink,
+    kept_color,
     mark_cut_axis,
     open_axes,
     score_name,
@@ -33,11 +33,7 @@ from sklearn_neurox.inspection._displays._legend import band_entries, legend_abo
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_STYLES = {
-    "top": {"color": COLORS[0], "marker": "o"},
-    "random": {"color": None, "marker": "s"},  # gray
-    "bottom": {"color": COLORS[1], "marker": "^"},
-}
+_MARKERS = {"top": "o", "random": "s", "bottom": "^"}
 # Used when several ways share one plot.
 _LINES = ("-", "--", ":", "-.")
 # The names of the ways on axes that hold several, in the order of their line styles.
@@ -212,13 +208,13 @@ class AblationCurveDisplay:
             defaults = {"color": ink(ax), "linestyle": (0, (4, 3)), "linewidth": 1}
             line = ax.axhline(everything.iloc[0], **style(defaults, line_kw))
             self.lines_[way, "all"] = line
-        for which, look in _STYLES.items():
+        for which, marker in _MARKERS.items():
             points = rows[rows["which"] == which].sort_values("fraction")
             if points.empty:
                 continue
             x = 100 * points["fraction"]
-            color = look["color"] or gray(ax)
-            defaults = {**look, "color": color, "linestyle": linestyle, "markersize": 4}
+            look = {"color": kept_color(ax, which), "marker": marker, "markersize": 4}
+            defaults = {**look, "linestyle": linestyle}
             (line,) = ax.plot(x, points["score"], **style(defaults, line_kw))
             self.lines_[way, which] = line
             band = draw_band(ax, line, x, points["low"], points["high"], band_kw, self.band_name)
@@ -248,7 +244,7 @@ class AblationCurveDisplay:
         from matplotlib.lines import Line2D
 
         lines = {which: line for (_, which), line in self.lines_.items()}
-        names = {which: which for which in _STYLES} | {"all": "all neurons"}
+        names = {which: which for which in _MARKERS} | {"all": "all neurons"}
         entries = [(lines[which], name) for which, name in names.items() if which in lines]
         shared = _WAYS[self.ax_]
         if len(shared) > 1:

@@ -11,11 +11,11 @@ from sklearn.utils._plotting import _validate_style_kwargs
 
 from sklearn_neurox.inspection._displays._labels import lay_out, plain_label, plain_labels
 from sklearn_neurox.inspection._displays._legend import band_tag
+from sklearn_neurox.inspection._palette import KEPT, SERIES
 from sklearn_neurox.utils._optional import require
 
-# Okabe and Ito's colors, distinguishable with every common kind of color blindness.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+N_COLORS = len(SERIES) + 1  # the last one is that of text
 _CUT = "neurox-cut-axis"
 _BASELINE = "neurox-baseline"
 _DASHES = ((1, 2), (5, 2), (5, 2, 1, 2), (10, 3), (10, 3, 1, 3, 1, 3), (2, 2, 2, 6))
@@ -56,19 +56,24 @@ def ink(ax):
 
 def gray(ax):
     """Return a gray that stands out from the page."""
-    return "#a6a6a6" if _is_dark(ax) else "#666666"
+    return kept_color(ax, "random")
+
+
+def kept_color(ax, which):
+    """Return the color of the top, random or bottom neurons."""
+    return KEPT[which][_is_dark(ax)]
 
 
 def _is_dark(ax):
     from matplotlib.colors import to_rgb
 
-    return np.dot(to_rgb(ink(ax)), [0.299, 0.587, 0.114]) > 0.5
+    return bool(np.dot(to_rgb(ink(ax)), [0.299, 0.587, 0.114]) > 0.5)
 
 
 def series_color(ax, number):
     """Return the color of the series with this number; the last one is that of text."""
-    color = COLORS[number % len(COLORS)]
-    return ink(ax) if color == "#000000" else color
+    number %= N_COLORS
+    return SERIES[number][_is_dark(ax)] if number < len(SERIES) else ink(ax)
 
 
 def series_styles(ax, n_series):
@@ -77,16 +82,15 @@ def series_styles(ax, n_series):
 
     drawn = {(to_hex(line.get_color()), line.get_marker()) for line in ax.lines}
     colors = {color for color, _ in drawn}
-    n_colors = len(COLORS)
     looks = []
     # Beyond the colors, their combinations with other markers.
-    for number in range(n_colors**2):
+    for number in range(N_COLORS**2):
         color = series_color(ax, number)
-        marker = MARKERS[(number + number // n_colors) % n_colors]
-        is_fresh = number >= n_colors or to_hex(color) not in colors
+        marker = MARKERS[(number + number // N_COLORS) % len(MARKERS)]
+        is_fresh = number >= N_COLORS or to_hex(color) not in colors
         if is_fresh and (to_hex(color), marker) not in drawn:
             looks.append({"color": color, "marker": marker})
-    looks = looks or [{"color": color, "marker": "o"} for color in COLORS]
+    looks = looks or [{"color": series_color(ax, n), "marker": "o"} for n in range(N_COLORS)]
     return [looks[number % len(looks)] for number in range(n_series)]
 
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from sklearn_neurox.inspection._displays._drawing import (
-    COLORS,
+    N_COLORS,
     annotate_cells,
     check_option,
     finish_axes,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _KINDS = ("auto", "bar", "heatmap", "total")
 # One color per part of a bar.
-_MOST_PARTS = len(COLORS)
+_MOST_PARTS = N_COLORS
 # Further parts have the same colors again.
 _HATCHES = ("", "////", "....", "xxxx")
 
@@ -207,7 +207,7 @@ class NeuronDistributionDisplay:
 
     def _draw_totals(self, bar_kw):
         totals = self.frame.sum(axis=1)
-        defaults = {"color": COLORS[0], "height": 0.75}
+        defaults = {"color": series_color(self.ax_, 0), "height": 0.75}
         bars = self.ax_.barh(np.arange(len(totals)), totals, **style(defaults, bar_kw))
         self.bars_ = [bars]
         label_ticks(self.ax_.yaxis, totals.index)

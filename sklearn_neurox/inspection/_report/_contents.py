@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_neurox._version import __version__
+from sklearn_neurox.inspection._displays._frames import check_one_measurement, read_booleans
 from sklearn_neurox.inspection._report._distributions import N_FINE_BINS, N_HEIGHTS, REACH
 from sklearn_neurox.inspection._report._gathering import FULL_COLOR, WINDOW
 from sklearn_neurox.inspection._report._packing import (
@@ -94,7 +95,8 @@ def _penalty(probe):
     for name in _PENALTIES:
         value = getattr(probe, f"{name}_", given.get(name))
         values = np.unique(np.ravel(value)) if isinstance(value, np.ndarray) else [value]
-        if value is not None and len(values):
+        # scikit-learn marks parameters that say nothing any more.
+        if value is not None and len(values) and value not in ("deprecated", "warn"):
             shown = [v if isinstance(v, str) else f"{v:.4g}" for v in values]
             found.append([name, ", ".join(shown)])
     return found
@@ -150,8 +152,10 @@ def _mean_scores(curve):
             "The 'ablation' parameter of NeuronReport must be a frame returned by ablation_curve "
             f"or ablation_table, got a frame with the columns {list(curve.columns)}."
         )
+    check_one_measurement(curve, groups, caller="NeuronReport")
     scores = curve.groupby(groups, sort=False, dropna=False)["score"]
     table = scores.agg(score="mean", spread="std", n="count").reset_index()
     for name in table.columns.intersection(["retrained"]):
-        table[name] = np.where(table[name], "yes", "no")
+        is_retrained = read_booleans(table[name].fillna(False), caller="NeuronReport")
+        table[name] = np.where(is_retrained, "yes", "no")
     return table

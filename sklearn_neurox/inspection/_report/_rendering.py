@@ -9,7 +9,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from sklearn_neurox.inspection._palette import css_variables
+from sklearn_neurox.inspection._palette import css_of_curves, css_variables
 
 _SCRIPTS = (
     *("data.js", "dom.js", "glossary.js", "tables.js", "charts.js", "pictures.js"),
@@ -56,7 +56,7 @@ def _script():
 
 
 def _style():
-    return css_variables(":root") + "".join(_asset(name) for name in _STYLES)
+    return css_variables(":root") + css_of_curves() + "".join(_asset(name) for name in _STYLES)
 
 
 @cache

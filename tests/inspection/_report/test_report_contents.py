@@ -167,3 +167,30 @@ def test_baselines_are_packed_with_the_columns_that_the_report_shows():
     packed = module.pack_tables(None, None, frame.assign(std=0.125))["baselines"]
     assert packed["columns"] == ["name", "score", "std"]
     assert packed["rows"] == [["majority", 0.5, 0.125], ["probe", 0.75, 0.125]]
+
+
+def test_a_penalty_that_says_nothing_is_not_listed():
+    probe = LogisticRegression(C=0.25).set_params(penalty="deprecated")
+    probe = FrozenEstimator(probe.fit(X, LABELS == "N"))
+    report = NeuronReport(LCARanker(probe).fit(X, LABELS == "N"), X, LABELS == "N", WORDS)
+    assert "deprecated" not in str(contents(report)[0]["penalty"])
+
+
+def test_the_ablation_of_a_file_is_that_of_the_frame():
+    rows = [
+        (which, fraction, retrained, "mean", fold, score + fold / 10)
+        for which, score in {"top": 0.6, "all": 0.8}.items()
+        for fraction in ([0.1, 0.5] if which == "top" else [1.0])
+        for retrained in ([False, True] if which == "top" else [False])
+        for fold in range(2)
+    ]
+    columns = ["which", "fraction", "retrained", "fill", "fold", "score"]
+    curve = pd.DataFrame(rows, columns=columns)
+    expected = contents(NeuronReport(RANKER, X, LABELS, WORDS, ablation=curve))[0]["tables"]
+    given = curve.astype({"retrained": str})
+    found = contents(NeuronReport(RANKER, X, LABELS, WORDS, ablation=given))[0]["tables"]
+    assert found == expected
+    models = pd.concat([curve.assign(model="bert"), curve.assign(model="gpt2")])
+    for mixed, message in ((models, "'model' has"), (pd.concat([curve] * 2), "is repeated")):
+        with pytest.raises(ValueError, match=f"^NeuronReport .*{message}"):
+            contents(NeuronReport(RANKER, X, LABELS, WORDS, ablation=mixed))

@@ -128,12 +128,29 @@ function chartFrame({ scores, ticks, x, title, levels }) {
     rule(tick, "grid"),
     text(left - 6, y(tick) + 4, "end", number(tick)),
   ]);
-  for (const [at, name] of ticks) nodes.push(text(x(at), height - bottom + 15, "middle", name));
+  for (const [at, name] of apart(ticks.map(([value, name]) => [x(value), name])))
+    nodes.push(text(at, height - bottom + 15, "middle", name));
   levels.forEach(([, score]) => nodes.push(rule(score, "level")));
   const middle = (left + width - right) / 2;
   nodes.push(text(middle, height - 18, "middle", title));
   if (low > 0) nodes.push(text(middle, height - 4, "middle", "the vertical axis does not start at 0"));
   return { y, nodes, text };
+}
+
+// The ticks whose names do not touch, the first and the last before those between them.
+function apart(ticks) {
+  const letter = 6.5;
+  const room = (one, other) => (letter * (one[1].length + other[1].length)) / 2 + 4;
+  const kept = [];
+  for (const tick of [ticks[0], ticks.at(-1), ...ticks])
+    if (kept.every((other) => Math.abs(tick[0] - other[0]) >= room(tick, other))) kept.push(tick);
+  return kept;
+}
+
+// As long as there is room for at the right of a chart; names that differ do so at either end.
+function shortened(name) {
+  const longest = 16;
+  return name.length > longest ? `${name.slice(0, 7)}…${name.slice(8 - longest)}` : name;
 }
 
 // Names at the right end of lines and levels, moved apart.
@@ -144,17 +161,25 @@ function endNames(entries, y, text) {
     14,
     CURVES.height - CURVES.bottom - 4,
   );
-  return entries.map(([name, , kind], i) => text(x, ends[i] + 4, "start", name, `tick ${kind}`));
+  return entries.map(([name, , kind], i) =>
+    text(x, ends[i] + 4, "start", shortened(name), `tick ${kind}`),
+  );
 }
 
-// Scores by fraction kept; `points` have which, fraction and score, and `levels` names and scores.
+// Scores by fraction kept; `points` have which, fraction, score, low and high, and `levels` names
+// and scores. Small fractions have room on a logarithmic axis.
 function ablationCurves(points, levels, scores) {
   const { width, height, left, right } = CURVES;
   const fractions = [...new Set(points.map((point) => point.fraction))];
   const ends = [Math.min(...fractions), Math.max(...fractions)];
-  const x = linear(...ends, left + 20, width - right - 8);
+  const scale = ends[0] > 0 && ends[1] >= 100 * ends[0] ? Math.log : (fraction) => fraction;
+  const along = linear(...ends.map(scale), left + 20, width - right - 8);
+  const x = (fraction) => along(scale(fraction));
+  fractions.sort((a, b) => a - b);
   const ticks = fractions.map((fraction) => [fraction, `${number(100 * fraction)}%`]);
-  const frame = chartFrame({ scores, ticks, x, title: "neurons kept", levels });
+  const hasBand = points.some(isBanded);
+  const title = hasBand ? "neurons kept (band: ± 1 standard deviation)" : "neurons kept";
+  const frame = chartFrame({ scores, ticks, x, title, levels });
   const fills = new Set(points.map((point) => point.fill));
   const curves = groupBy(points, (point) => `${point.which}|${point.fill}`).map((own) => ({
     name: fills.size > 1 ? `${own[0].which}, ${own[0].fill}` : own[0].which,
@@ -168,10 +193,7 @@ function ablationCurves(points, levels, scores) {
     "Score by share of neurons kept; the table contains the numbers",
     frame.nodes,
     curves.map((curve) =>
-      drawCurve(
-        curve.points.map((point) => [x(point.fraction), frame.y(point.score)]),
-        curve.which,
-      ),
+      bandedCurve(curve.points, (point) => x(point.fraction), frame.y, curve.which),
     ),
     endNames([...named, ...levels.map(([name, score]) => [name, score, ""])], frame.y, frame.text),
   );
@@ -190,12 +212,11 @@ function layerCurves(points, levels) {
   const { width, height, left, right } = CURVES;
   const layers = [...new Set(points.map((point) => point.layer))].sort((a, b) => a - b);
   const x = linear(layers[0], layers.at(-1), left + 12, width - right - 8);
-  const step = Math.ceil(layers.length / 12);
   const ends = points.flatMap(({ score, low, high }) => [score, low ?? score, high ?? score]);
-  const hasBand = points.some((point) => point.low !== null && point.high !== null);
+  const hasBand = points.some(isBanded);
   const frame = chartFrame({
     scores: [...ends, ...levels.map(([, score]) => score)],
-    ticks: layers.filter((_, i) => i % step === 0).map((layer) => [layer, number(layer)]),
+    ticks: everySoMany(layers).map((layer) => [layer, number(layer)]),
     x,
     title: hasBand ? "layer (band: interval from low to high)" : "layer",
     levels,
@@ -203,33 +224,50 @@ function layerCurves(points, levels) {
   const curves = groupBy(points, (point) => point.component).map((own) =>
     own.sort((a, b) => a.layer - b.layer),
   );
-  const kinds = ["top", "bottom", "random"];
   const named = curves.map((own, i) => [
     own[0].component || "probe",
     own.at(-1).score,
-    kinds[i % kinds.length],
+    SERIES[i % SERIES.length],
   ]);
   return drawing(
     width,
     height,
     "Score by layer; the table in Layers contains the numbers",
     frame.nodes,
-    curves.map((own, i) => layerCurve(own, x, frame.y, kinds[i % kinds.length])),
+    curves.map((own, i) =>
+      bandedCurve(own, (point) => x(point.layer), frame.y, SERIES[i % SERIES.length]),
+    ),
     endNames([...named, ...levels.map(([name, score]) => [name, score, ""])], frame.y, frame.text),
   );
 }
 
-function layerCurve(own, x, y, kind) {
-  const banded = own.filter((point) => point.low !== null && point.high !== null);
-  const edge = (name) => banded.map((point) => [x(point.layer), y(point[name])]);
-  const band = banded.length
-    ? svg("path", {
-        d: `M${[...edge("low"), ...edge("high").reverse()].join("L")}Z`,
-        class: `band ${kind}`,
-      })
-    : null;
+// Classes of colors in the order of the plots.
+const SERIES = ["s0", "s1", "s2", "s3", "s4", "s5"];
+
+const isBanded = (point) => point.low !== null && point.high !== null;
+
+// Some of the layers, with the same number of others between them.
+function everySoMany(layers) {
+  const step = [1, 2, 4, 5, 10, 20].find((s) => layers.length / s <= 12) ?? layers.length;
+  return layers.filter((_, i) => i % step === 0);
+}
+
+// A line, and a band for every run of points with bounds; a run of one point is a bar.
+function bandedCurve(own, x, y, kind) {
+  const runs = [[]];
+  for (const point of own)
+    if (isBanded(point)) runs.at(-1).push(point);
+    else runs.push([]);
+  const half = 3;
+  const edge = (run, name) => {
+    const at = run.map((point) => [x(point), y(point[name])]);
+    return run.length > 1 ? at : [-half, half].map((shift) => [at[0][0] + shift, at[0][1]]);
+  };
+  const outline = (run) => `M${[...edge(run, "low"), ...edge(run, "high").reverse()].join("L")}Z`;
+  const d = runs.filter((run) => run.length).map(outline).join("");
+  const band = d ? svg("path", { d, class: `band ${kind}` }) : null;
   const line = drawCurve(
-    own.map((point) => [x(point.layer), y(point.score)]),
+    own.map((point) => [x(point), y(point.score)]),
     kind,
   );
   return svg("g", null, band, line);
@@ -268,6 +306,8 @@ function niceTicks(low, high) {
   const step = 10 ** Math.floor(Math.log10((high - low || 1) / 2));
   const stride = [1, 2, 5, 10].map((m) => m * step).find((s) => (high - low) / s <= 5);
   const ticks = [];
-  for (let k = Math.ceil(low / stride); k * stride <= high; k++) ticks.push(k * stride);
+  const first = Math.ceil(low / stride);
+  // Adding 0 makes a zero of minus zero.
+  for (let k = first; k * stride <= high; k++) ticks.push(k * stride + 0);
   return ticks;
 }

@@ -19,19 +19,21 @@ const svg = (tag, attributes, ...children) =>
 const integers = new Intl.NumberFormat("en");
 const decimals = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 
+// With a proper minus sign, and none before zero.
+const signed = (text) => text.replace(/^-(?=[0.]*$)/, "").replace("-", "−");
+
 function number(value) {
   if (value === null || Number.isNaN(value)) return "–";
-  if (Number.isInteger(value)) return integers.format(value).replace("-", "−");
+  if (Number.isInteger(value)) return signed(integers.format(value));
   const size = Math.abs(value);
-  const text = size < 1e-4 || size >= 1e6 ? value.toExponential(1) : decimals.format(value);
-  return text.replace("-", "−");
+  return signed(size < 1e-4 || size >= 1e6 ? value.toExponential(1) : decimals.format(value));
 }
 
 // As many decimals as the largest number in the column needs, so that the column is aligned.
 function aligned(value, largest) {
   if (value === null || Number.isNaN(value)) return "–";
   const digits = 2 - Math.floor(Math.log10(largest || 1));
-  return value.toFixed(Math.min(8, Math.max(largest < 10 ? 3 : 0, digits))).replace("-", "−");
+  return signed(value.toFixed(Math.min(8, Math.max(largest < 10 ? 3 : 0, digits))));
 }
 
 // Format a number of standard deviations, always with its sign.
@@ -86,7 +88,7 @@ function direction(neuron) {
   return [isHigh(c, neuron) ? "high for " : "low for ", labelLink(c)];
 }
 
-const short = (value) => (Number.isNaN(value) ? "–" : value.toFixed(2).replace("-", "−"));
+const short = (value) => (Number.isNaN(value) ? "–" : signed(value.toFixed(2)));
 
 function actionButton(title, action, kind) {
   const button = el("button", { type: "button", class: kind ? `action ${kind}` : "action" }, title);

@@ -21,17 +21,21 @@ function ablationCharts(table) {
   const all = table.rows.find((row) => row[at("which")] === "all");
   const points = table.rows
     .filter((row) => CURVE_KINDS.includes(row[at("which")]) && row[at("score")] !== null)
-    .map((row) => ({
+    .map((row) => [row, at("spread") < 0 ? null : row[at("spread")]])
+    .map(([row, spread]) => ({
       which: row[at("which")],
       fraction: row[at("fraction")],
       score: row[at("score")],
+      low: spread === null ? null : row[at("score")] - spread,
+      high: spread === null ? null : row[at("score")] + spread,
       fill: row[at("fill")] ?? "",
       how: row[at("retrained")] === "yes" ? "retrained" : "filled",
     }));
   const levels = all ? [["all neurons", all[at("score")]]] : [];
   const chance = baselineScores().find(([name]) => name === "majority");
   if (chance) levels.push(["majority", chance[1]]);
-  const scores = [...points.map((point) => point.score), ...levels.map(([, score]) => score)];
+  const ends = points.flatMap(({ score, low, high }) => [score, low ?? score, high ?? score]);
+  const scores = [...ends, ...levels.map(([, score]) => score)];
   const panels = Object.keys(HOW).map((how) => {
     const own = points.filter((point) => point.how === how);
     return own.length
