@@ -35,6 +35,22 @@ def text_cells(text):
     return sum(map(_cells, text))
 
 
+def wrap_cells(text, n_cells):
+    """Break a text into lines at its blanks, or within a word that is longer than a line."""
+    lines = [""]
+    for word in text.split():
+        line = f"{lines[-1]} {word}" if lines[-1] else word
+        if text_cells(line) <= n_cells:
+            lines[-1] = line
+            continue
+        lines.append("")
+        for character in word:
+            if text_cells(lines[-1] + character) > n_cells:
+                lines.append("")
+            lines[-1] += character
+    return [line for line in lines if line] or [text]
+
+
 def _cells(character):
     if unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0

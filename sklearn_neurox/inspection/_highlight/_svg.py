@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`Highlight` as SVG: text in a monospaced font, with a fixed width for each word."""
 
-from sklearn_neurox.inspection._highlight._line_layout import lay_out, text_cells
+from sklearn_neurox.inspection._highlight._line_layout import lay_out, text_cells, wrap_cells
 from sklearn_neurox.inspection._highlight._view import escape
 from sklearn_neurox.inspection._palette import LIGHT, hex_color, svg_paint, svg_style
 
@@ -86,20 +86,26 @@ def svg_document(view, *, width, font_size):
 
 def _draw_header(canvas, view, neuron):
     low, high, unit = view.legend(neuron)
-    _write(canvas, view.names[neuron], canvas.margin, bold=True)
-    canvas.new_line()
+    for line in wrap_cells(view.names[neuron], canvas.n_cells):
+        _write(canvas, line, canvas.margin, bold=True)
+        canvas.new_line()
     x = _write(canvas, low, canvas.margin, color="muted")
     x = _draw_bar(canvas, x)
     x = _write(canvas, high, x, color="muted")
-    _write(canvas, unit, x, color="muted")
+    n_left = int((canvas.width - canvas.margin - x) / canvas.advance)
+    # What the colors mean, beside the bar or below it.
+    lines = [unit] if text_cells(unit) <= n_left else wrap_cells(unit, canvas.n_cells)
+    for line in lines:
+        if len(lines) > 1:
+            canvas.new_line()
+            x = canvas.margin
+        x = _write(canvas, line, x, color="muted")
     canvas.new_line()
     canvas.y += _GAP * canvas.size
 
 
 def _write(canvas, text, x, **kwargs):
-    """Write a text at x or on the next line, truncated to one line, and return its end."""
-    if text_cells(text) > canvas.n_cells:
-        text = text[: canvas.n_cells // 2] + "…"
+    """Write a text that fits a line at x or on the next line, and return its end."""
     n_cells = text_cells(text)
     x = _with_room(canvas, x, n_cells)
     canvas.text(escape(text), x, n_cells, **kwargs)

@@ -26,6 +26,7 @@ class View:
     scales: list
     unit: str
     direction: str
+    filters: str  # which words are colored, for the legend; "" for all
 
     @classmethod
     def color(
@@ -46,7 +47,14 @@ class View:
             rows = np.flatnonzero(sentences.sentence_of_word == number)
             hidden[rows] |= _filtered(distances[rows], top_words, min_share)
         return cls(
-            sentences, values, np.where(hidden, 0.0, strengths), names, scales, unit, direction
+            sentences=sentences,
+            values=values,
+            strengths=np.where(hidden, 0.0, strengths),
+            names=names,
+            scales=scales,
+            unit=unit,
+            direction=direction,
+            filters=_name_filters(top_words, min_share),
         )
 
     def direction_of(self, sentence: int) -> str:
@@ -63,8 +71,18 @@ class View:
         """Return the two ends of a neuron's bar and what the colors mean."""
         center, limit = self.scales[neuron]
         middle = format_value(center)
-        unit = f"{self.unit}: orange above {middle}, blue below, uncolored at {middle}"
-        return format_value(center - limit), format_value(center + limit), unit
+        meaning = f"{self.unit}: orange above {middle}, blue below, uncolored at {middle}"
+        values = self.values[:, neuron]
+        if self.filters:
+            meaning += f"; {self.filters}"
+        if np.isnan(values).any():
+            meaning += "; missing values uncolored"
+        low, high = center - limit, center + limit
+        # Beyond the ends of the scale, the color does not change any more.
+        slack = 1e-9 * limit
+        below = "≤ " if (values < low - slack).any() else ""
+        above = "≥ " if (values > high + slack).any() else ""
+        return below + format_value(low), above + format_value(high), meaning
 
 
 def escape(text: str) -> str:
@@ -77,6 +95,17 @@ def format_value(value: float) -> str:
     if np.isnan(value):
         return "missing"
     return f"{value:.3g}".replace("-", "\u2212")
+
+
+def _name_filters(top_words, min_share):
+    """Say which words of a sentence are colored."""
+    parts = []
+    if top_words is not None:
+        words = "word" if top_words == 1 else f"{top_words} words"
+        parts.append(f"the {words} farthest from it")
+    if min_share is not None:
+        parts.append(f"words at least {min_share:g} times as far from it as the farthest")
+    return f"in each sentence, only {' and '.join(parts)}" if parts else ""
 
 
 def _filtered(distances, top_words, min_share):

@@ -439,3 +439,58 @@ def test_svg_of_bad_size(kwargs):
 def test_svg_without_room():
     with pytest.raises(ValueError, match="0.5 inches has room for 5 .* fewer than 10"):
         highlight(SENTENCES, H, 0).to_svg(width=0.5)
+
+
+def _shown_texts(svg):
+    return [element.text for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+def test_the_meaning_of_the_colors_is_whole_in_one_column():
+    name = "module:model.layers.3.mlp.gate_proj." + "7" * 60
+    shown = highlight(
+        SENTENCES,
+        H,
+        [name],
+        input_features=[name, "other"],
+        unit="log-odds of a label",
+        top_words=1,
+    )
+    whole = _shown_texts(shown.to_svg(width=6.9, font_size=4))
+    for width, font_size in ((3.3, 8), (1.2, 8), (6.9, 8)):
+        svg = shown.to_svg(width=width, font_size=font_size)
+        texts = _shown_texts(svg)
+        start, end = texts.index(next(t for t in texts if "log-odds" in t)), texts.index("Dogs")
+        meaning = " ".join(texts[start:end])
+        assert meaning in whole
+        assert "".join(texts[: texts.index("−2")]) == name
+        for element in ElementTree.fromstring(svg).iter(f"{SVG}text"):
+            half = float(element.get("textLength")) / 2
+            x = float(element.get("x"))
+            assert x - half > 0 and x + half < 72 * width
+
+
+def test_the_legend_says_which_words_have_no_color():
+    values = np.array([[1.0], [-2], [np.nan], [0], [1.5]])
+    meanings = {
+        "; missing values uncolored": {},
+        "; in each sentence, only the word farthest from it; missing": {"top_words": 1},
+        "; in each sentence, only the 2 words farthest from it; missing": {"top_words": 2},
+        "only words at least 0.8 times as far from it as the farthest; missing": {"min_share": 0.8},
+        "only the word farthest from it and words at least 0.5 times": {
+            "top_words": 1,
+            "min_share": 0.5,
+        },
+    }
+    for meaning, how in meanings.items():
+        shown = highlight(SENTENCES, values, 0, **how)
+        assert meaning in shown.to_html()
+        assert meaning.split()[-1] in " ".join(_shown_texts(shown.to_svg()))
+    assert "missing" not in highlight(SENTENCES, values[[0, 1, 1, 3, 4]], 0).to_html()
+
+
+def test_the_ends_of_the_scale_say_that_values_go_on():
+    for limit, ends in ((1.75, ("≤ −1.75", "1.75")), (1.0, ("≤ −1", "≥ 1")), (2, ("−2", "2"))):
+        shown = highlight(SENTENCES, H, 0, limit=limit)
+        assert f"<span>{ends[0]}<i></i>{ends[1]}</span>" in shown.to_html()
+        texts = _shown_texts(shown.to_svg())
+        assert set(ends) <= set(texts)
