@@ -133,8 +133,8 @@ def _place(ax, over_figure, over_title, user, shift=0.0):
         return {**look, "loc": "outside upper left", **user}
     from matplotlib.transforms import ScaledTranslation
 
-    inches = -shift / ax.figure.dpi, (18 if over_title else 2) / 72
-    lift = ScaledTranslation(*inches, ax.figure.dpi_scale_trans)
+    points = 18 if over_title or _has_offset(ax) else 2
+    lift = ScaledTranslation(-shift / ax.figure.dpi, points / 72, ax.figure.dpi_scale_trans)
     place = {
         "loc": "lower left",
         "bbox_to_anchor": (0.0, 1.0),
@@ -142,6 +142,13 @@ def _place(ax, over_figure, over_title, user, shift=0.0):
         "borderaxespad": 0.0,
     }
     return {**look, **place, **user}
+
+
+def _has_offset(ax):
+    """Return whether a power of ten stands above the numbers of the vertical axis."""
+    formatter = ax.yaxis.get_major_formatter()
+    formatter.set_locs(ax.get_yticks())
+    return bool(formatter.get_offset())
 
 
 def _draw(ax, over_figure, handles, texts, n_columns, place):

@@ -162,6 +162,19 @@ def test_legends_leave_the_plot_its_room(pyplot, assert_legible):
 
 
 @pytest.mark.slow
+def test_a_power_of_ten_is_not_under_the_legend(pyplot):
+    for size in (1e9, 1e-9):
+        frame = _profile()
+        scaled = frame.assign(**{name: size * frame[name] for name in ("score", "low", "high")})
+        display = LayerProfileDisplay.from_frame(scaled)
+        display.figure_.canvas.draw()
+        power = display.ax_.yaxis.get_offset_text()
+        assert power.get_text()
+        legend = display.legend_.get_window_extent()
+        assert not legend.overlaps(power.get_window_extent())
+
+
+@pytest.mark.slow
 def test_dark_pages(pyplot):
     ratios = pd.concat([_path([1, 0.1]).assign(l1_ratio=i) for i in range(7)])
     counts = pd.DataFrame({"layer": 0, "class": list("abcdefg")})
