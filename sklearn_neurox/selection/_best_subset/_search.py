@@ -11,9 +11,9 @@ from sklearn_neurox.selection._best_subset._subset_fit import fit_subset, invers
 # How many candidates are fitted: units to add, units to take the place of another, and swaps.
 _NEW_UNITS, _NEW_PER_OLD, _MOST_SWAPS = 5, 4, 20
 # With this many units, the second-order model is close enough for fewer fits, and the best few
-# candidates stay the best while a quarter as many units are added.
-_MANY_UNITS, _FEW_NEW_UNITS, _UNITS_PER_STEP = 8, 2, 4
-# How many candidates are searched on their own, and in how many times as many they are looked for.
+# candidates stay the best while a third as many units are added.
+_MANY_UNITS, _FEW_NEW_UNITS, _UNITS_PER_STEP = 8, 2, 3
+# How many candidates are searched apart, in matrices with this many times as many columns.
 _SHORTLIST, _LEAST_SHORTENING = 64, 4
 # A swap must lower the loss by this fraction.
 _LEAST_GAIN = 1e-6
@@ -81,8 +81,10 @@ class Search:
         """Swap one unit for another as long as this lowers the loss."""
         while fit.units and len(fit.units) < self.columns.n_units and not self.clock.is_up:
             swaps = self._promising(fit)
+            if not swaps or swaps[0][0] <= 0:
+                break
             if self._can_shorten(fit):
-                units = list(dict.fromkeys(unit for _, unit in swaps))
+                units = list(dict.fromkeys(unit for _, _, unit in swaps))
                 better = self._swap_among(units[:_SHORTLIST], fit)
             else:
                 better = self._first_better(swaps[:_MOST_SWAPS], fit)
@@ -112,8 +114,9 @@ class Search:
         return _renumber(found, [units[unit] for unit in found.units])
 
     def _first_better(self, swaps, fit):
-        self.columns.hold(sorted({unit for _, unit in swaps}))
-        for place, unit in swaps:
+        swaps = [swap for swap in swaps if swap[0] > 0]
+        self.columns.hold(sorted({unit for _, _, unit in swaps}))
+        for _, place, unit in swaps:
             units = [*fit.units[:place], *fit.units[place + 1 :], unit]
             trial = self.fit(units, fit)
             if trial.loss < fit.loss * (1 - _LEAST_GAIN):
@@ -123,16 +126,15 @@ class Search:
         return None
 
     def _promising(self, fit):
-        """List the swaps that lower the second-order model of the loss, the best first."""
+        """List swaps by how much they lower the second-order model of the loss, in this order."""
         losses, gains = self._model(fit)
         swaps = []
         for place, lost in enumerate(losses):
             net = gains(place) - lost
             net[fit.units] = -np.inf
             best = np.argsort(-net, kind="stable")[:_NEW_PER_OLD]
-            swaps += [(net[unit], place, int(unit)) for unit in best if net[unit] > 0]
-        swaps.sort(key=lambda swap: -swap[0])
-        return [(place, unit) for _, place, unit in swaps]
+            swaps += [(net[unit], place, int(unit)) for unit in best if net[unit] > -np.inf]
+        return sorted(swaps, key=lambda swap: -swap[0])
 
     def _model(self, fit):
         """Expand the loss to second order at a fit.
