@@ -260,7 +260,11 @@ def test_no_time_still_gives_a_subset_and_a_bound():
     assert hasty.supports_.sum(axis=1).tolist() == [2, 5]
     assert (hasty.losses_ >= patient.losses_).all()
     assert (hasty.lower_bounds_ <= patient.lower_bounds_ + 1e-12).all()
-    assert np.isfinite(hasty.lower_bounds_).all()
+    # No loss is negative, so no bound needs to be, and no gap exceeds the loss itself.
+    planted = make_planted_neurons(300, 200, n_classes=2, random_state=0)
+    for target in (planted.y, np.random.default_rng(0).random(300)):
+        hasty = BestSubsetSelector(5, alpha=1e-6, max_time=0).fit(planted.X, target)
+        assert 0 <= hasty.lower_bound_ <= hasty.loss_ and 0 <= hasty.gap_ <= 1
 
 
 def test_in_a_pipeline_that_is_tuned():
