@@ -11,10 +11,11 @@ from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 GROUPS = ("component", "class")
 
 
-def count_rows(frame, by, *, caller):
+def count_rows(frame, by, *, caller, has_all_layers=False):
     """Count the neurons in a table as groups x layers; see `NeuronDistributionDisplay.from_frame`.
 
-    The columns are all layers from the first to the last; the index is named after ``by``.
+    The columns are all layers from the first to the last, or only those of the rows if these
+    include every layer of the data. The index is named after ``by``.
     """
     frame = read_columns(frame, [], caller=caller)
     if by is None:
@@ -33,7 +34,11 @@ def count_rows(frame, by, *, caller):
         _refuse_rows(np.isnan(counts), need, "has none")
         _refuse_rows(counts < 0, need, "has a negative one")
         counts = counts.astype(int) if (counts % 1 == 0).all() else counts
-    return _count(np.asarray(groups), _layers(frame, caller), np.asarray(counts), by)
+    layers = _layers(frame, caller)
+    columns = pd.RangeIndex(min(layers), max(layers) + 1, name="layer")
+    if has_all_layers and len(columns) > len(set(layers)):
+        columns = pd.Index(sorted(set(layers)), name="layer")
+    return _count(np.asarray(groups), layers, counts, by, columns)
 
 
 def _layers(frame, caller):
@@ -67,12 +72,11 @@ def _components(frame):
     return stack.where(stack == "", stack + ".").add(component).to_numpy(dtype=object)
 
 
-def _count(groups, layers, counts, by):
+def _count(groups, layers, counts, by, columns):
     rows = pd.DataFrame({by: groups, "layer": layers, "n": counts})
     # Components keep the order of the neurons; classes are sorted, as in `classes_` of a probe.
     names = pd.unique(rows[by])
     if by == "class":
         names = sorted(names, key=lambda name: (str(type(name)), name))
     table = rows.pivot_table(index=by, columns="layer", values="n", aggfunc="sum", fill_value=0)
-    columns = pd.RangeIndex(min(layers), max(layers) + 1, name="layer")
     return table.reindex(index=pd.Index(names, name=by), columns=columns, fill_value=0)

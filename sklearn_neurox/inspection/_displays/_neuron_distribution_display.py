@@ -330,4 +330,6 @@ class NeuronDistributionDisplay:
             input_features=input_features,
             n_layers=n_layers,
         )
-        return cls(count_rows(table, by, caller=caller), by=by).plot(ax=ax, **plot_params)
+        # Layers that were not extracted have no count, not even zero.
+        counts = count_rows(table, by, caller=caller, has_all_layers=True)
+        return cls(counts, by=by).plot(ax=ax, **plot_params)

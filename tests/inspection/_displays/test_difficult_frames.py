@@ -16,6 +16,8 @@ from sklearn_neurox.inspection import (
     RegularizationPathDisplay,
     SparseProbingDisplay,
 )
+from sklearn_neurox.ranking import ProbelessRanker
+from sklearn_neurox.utils._names import neuron_names
 
 SCORES = [0.5, 0.55, 0.6, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5]
 
@@ -213,6 +215,22 @@ def test_counts_lose_no_neuron(pyplot):
             NeuronDistributionDisplay.from_frame(given)
     with pytest.raises(ValueError, match="has bars already"):
         NeuronDistributionDisplay.from_frame(frame, ax=display.ax_)
+
+
+def test_layers_that_are_not_in_the_data_are_not_shown(pyplot):
+    names = neuron_names([0, 2, 4], 3)
+    ranker = ProbelessRanker().fit(np.arange(36.0).reshape(4, 9) ** 2, [0, 1, 0, 1])
+    how = {"input_features": names, "n_neurons": 2}
+    display = NeuronDistributionDisplay.from_estimator(ranker, **how)
+    assert display.frame.columns.tolist() == [0, 2, 4]
+    assert display.frame.to_numpy().sum() == 2
+    assert [bar.get_x() + bar.get_width() / 2 for bar in display.bars_[0]] == [0, 2, 4]
+    heat = NeuronDistributionDisplay.from_estimator(ranker, kind="heatmap", **how)
+    assert [text.get_text() for text in heat.ax_.get_xticklabels()] == ["0", "2", "4"]
+    assert heat.im_.get_array().tolist() == display.frame.to_numpy().tolist()
+    # A frame lists the neurons that were selected, not those that could have been.
+    rows = NeuronDistributionDisplay.from_frame(pd.DataFrame({"layer": [0, 2]}))
+    assert rows.frame.to_numpy().tolist() == [[1, 0, 1]]
 
 
 @pytest.mark.slow
