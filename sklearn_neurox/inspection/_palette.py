@@ -29,10 +29,10 @@ DARK = Mode((27, 27, 31), (242, 242, 242), (175, 175, 180), (166, 84, 8), (24, 1
 SERIES = (
     ("#0072B2", "#56B4E9"),
     ("#D55E00", "#F08A3C"),
-    ("#009E73", "#00BF8C"),
+    ("#009E73", "#009E73"),
     ("#CC79A7", "#DB9BC0"),
     ("#E69F00", "#F0E442"),
-    ("#56B4E9", "#2F8FD0"),
+    ("#56B4E9", "#2A78C2"),
 )
 # Of the neurons that an ablation keeps.
 KEPT = {"top": SERIES[0], "random": ("#666666", "#A5A5AD"), "bottom": SERIES[1]}

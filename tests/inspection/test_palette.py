@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from itertools import combinations
+
 import numpy as np
 import pytest
 
 from sklearn_neurox.inspection._palette import (
     DARK,
+    KEPT,
     LIGHT,
+    SERIES,
     color_strengths,
     css_background,
     css_variables,
@@ -91,3 +95,44 @@ def test_both_modes_are_in_the_css():
     assert css.count("{") == css.count("}")
     assert svg_paint(-0.25) == {"class": "neg", "fill": "#56aae9", "fill-opacity": ".25"}
     assert ".neg{fill:#186cb0}" in svg_style() and ".text{fill:#f2f2f2}" in svg_style()
+
+
+# The matrices of Machado, Oliveira and Fernandes (2009) for full deficiency, in linear RGB.
+VISION = {
+    "normal": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+         [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+         [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+         [0.004733, 0.691367, 0.303900]]
+    ),
+}  # fmt: skip
+TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
+     [0.0193339, 0.1191920, 0.9503041]]
+)  # fmt: skip
+
+
+def _lab(color, vision):
+    rgb = np.array([int(color[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(VISION[vision] @ linear, 0, 1)
+    x, y, z = np.cbrt(TO_XYZ @ seen / [0.95047, 1, 1.08883])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("vision", VISION)
+@pytest.mark.parametrize("mode, ink", [(0, "#000000"), (1, "#ffffff")])
+def test_lines_are_told_apart_by_every_eye(mode, ink, vision):
+    # A difference of 2.3 is just noticeable.
+    series = [pair[mode] for pair in SERIES] + [ink]
+    kept = [pair[mode] for pair in KEPT.values()]
+    for colors, least in ((series, 15), (kept, 25)):
+        for one, other in combinations(colors, 2):
+            assert np.linalg.norm(_lab(one, vision) - _lab(other, vision)) > least, (one, other)

@@ -89,8 +89,7 @@ def check_one_measurement(frame, by, *, caller):
         if len(found) > 1:
             raise ValueError(
                 f"{caller} averages over folds and draws, but the column {column!r} has "
-                f"{sorted(found)[:5]}. Keep the rows of one of them and draw the others on the "
-                "same axes with ax=..., or drop the column to average over them."
+                f"{sorted(found)[:5]}. Keep the rows of one of them."
             )
     keys = [*by, *(column for column in _REPEATED if column in frame)]
     if len(keys) > len(by):
@@ -99,8 +98,8 @@ def check_one_measurement(frame, by, *, caller):
             first = frame.loc[repeated, keys].iloc[0].to_dict()
             raise ValueError(
                 f"{caller} needs one row per measurement, but {first} is repeated "
-                f"({int(repeated.sum())} such rows). Draw one table at a time; ax=... adds another "
-                "to the same plot. To average over repetitions, number them in a column 'repeat'."
+                f"({int(repeated.sum())} such rows). Pass one table at a time. To average over "
+                "repetitions, number them in a column 'repeat'."
             )
 
 
