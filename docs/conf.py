@@ -18,6 +18,7 @@ release = version = __version__
 extensions = [
     "mathml",
     "myst_parser",
+    "name_pages",
     "numpydoc",
     "public_names",
     "sphinx.ext.autodoc",
@@ -45,6 +46,7 @@ html_theme_options = {
     "navigation_with_keys": False,
     "header_links_before_dropdown": 5,
     "secondary_sidebar_items": ["page-toc"],
+    "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
 }

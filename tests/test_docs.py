@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The documentation: complete, with correct names, and built without warnings."""
 
+import html
 import importlib
 import inspect
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import sklearn_neurox
 from tests.public_names import SUBPACKAGES, public_names
 
 _ROOT = Path(__file__).parent.parent
@@ -60,13 +62,83 @@ def built(tmp_path_factory):
     return folder / "html"
 
 
+def _article(page):
+    """Return the markup of a page without the navigation."""
+    return re.search("<article.*</article>", page.read_text(encoding="utf-8"), re.S)[0]
+
+
+def _text(markup):
+    """Return the text without its markup."""
+    return html.unescape(re.sub("<[^>]*>", "", markup))
+
+
+def _links(page):
+    """Return the files that the article of a page links to."""
+    links = re.findall(r'<a [^>]*href="([^"#:]+)', _article(page))
+    return {(page.parent / link).resolve() for link in links}
+
+
+def _page_of(package, name):
+    """Return the page of a name; the one function that differs from a class in case is marked."""
+    return f"api/{package}/{name}{'-function' if name == 'highlight' else ''}.html"
+
+
 @pytest.mark.slow
-def test_every_public_name_is_documented(built):
+def test_every_public_name_has_a_page(built):
     table = (built / "api.html").read_text(encoding="utf-8")
     for package, name in public_names():
-        page = (built / "api" / f"{package}.html").read_text(encoding="utf-8")
-        assert f'id="sklearn_neurox.{package}.{name}"' in page
-        assert f'href="api/{package}.html#sklearn_neurox.{package}.{name}"' in table
+        page, anchor = _page_of(package, name), f"sklearn_neurox.{package}.{name}"
+        text = (built / page).read_text(encoding="utf-8")
+        assert f'id="{anchor}"' in text and f"<h1>{name}<" in text
+        lines = [line.split(" # ")[0].split() for line in _text(text).splitlines()]
+        assert ["from", f"sklearn_neurox.{package}", "import", name] in lines
+        is_short = name in sklearn_neurox.__all__
+        assert (["from", "sklearn_neurox", "import", name] in lines) == is_short
+        assert f'href="{page}#{anchor}"' in table
+    # No page is left of a name that is gone, and no two overwrite each other on any disk.
+    pages = {page.relative_to(built).as_posix() for page in built.glob("api/*/*.html")}
+    assert pages == {_page_of(*pair) for pair in public_names()}
+    assert len({page.lower() for page in pages}) == len(pages)
+
+
+@pytest.mark.slow
+def test_page_of_a_name_links_to_the_pages_that_mention_it(built):
+    names = {_page_of(*pair): pair[1] for pair in public_names()}
+    told = {page: _links(built / page) for page in names}
+    ends = {page: _text(_article(built / page)).rpartition("Examples")[2] for page in names}
+    n_mentions = 0
+    for page in [*built.glob("guide/*.html"), built / "tutorial.html", built / "methods.html"]:
+        mentioned = {name for name in names if built / name in _links(page)}
+        assert all(page in told[name] for name in mentioned), page
+        n_mentions += len(mentioned)
+    assert n_mentions > len(names)
+    for example in (_ROOT / "examples").glob("*.py"):
+        code = example.read_text(encoding="utf-8")
+        imports = re.findall(r"^from sklearn_neurox[\w.]* import (\([^)]*\)|.*)$", code, re.M)
+        imported = set(re.findall(r"\w+", " ".join(imports)))
+        title = re.search(r'^"""\n(.+)\n=+$', code, re.M)[1]
+        for page, name in names.items():
+            assert (title in ends[page]) == (name in imported), (page, example.name)
+
+
+def test_mentions_are_imports_and_code(monkeypatch):
+    monkeypatch.syspath_prepend(str(_DOCS / "_ext"))
+    mentions = importlib.import_module("mentions")
+    names = {"annotate", "highlight", "top_words", "LCARanker"}
+    text = """
+Call `annotate(...)` or `top_words`, not `highlight=True` nor LCARanker.
+```python
+from sklearn_neurox import LCARanker
+from elsewhere import highlight
+LCARanker(top_words=3).fit(highlight)
+```
+```text
+`highlight`
+```
+"""
+    assert mentions.in_markdown(text, names) == {"annotate": 1, "top_words": 1, "LCARanker": 2}
+    found = mentions.by_name({"a": {"x": 1}, "b": {"x": 2, "y": 1}, "c": {"x": 1}})
+    assert found == {"x": ["b", "a", "c"], "y": ["b"]}
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Build the API pages from each sub-package's ``__all__``, so that no public name is missing.
 
-Defines two directives, ``public-names`` (a table) and ``public-docs`` (the docstrings), and links
-every public name in code markup to its API entry.
+Defines two directives, ``public-names`` (a table) and ``name-pages`` (the page of a sub-package),
+and links every public name in code markup to its page.
 """
 
 import importlib
@@ -31,10 +31,23 @@ def public_names(subpackage):
     return importlib.import_module(f"sklearn_neurox.{subpackage}").__all__
 
 
-def _docstring(subpackage, name):
+def resolve(subpackage, name):
+    """Return the object that a public name stands for."""
+    return getattr(importlib.import_module(f"sklearn_neurox.{subpackage}"), name)
+
+
+def page_of(subpackage, name):
+    """Return the page of a public name; no two differ in case alone, as some disks need it."""
+    rivals = [other for other in public_names(subpackage) if other.lower() == name.lower()]
+    is_plain = len(rivals) == 1 or inspect.isclass(resolve(subpackage, name))
+    return f"api/{subpackage}/{name}" + ("" if is_plain else "-function")
+
+
+def docstring(subpackage, name):
+    """Return the docstring of a public name, also if it is data."""
     package = importlib.import_module(f"sklearn_neurox.{subpackage}")
-    if callable(getattr(package, name)):
-        return inspect.getdoc(getattr(package, name))
+    if callable(resolve(subpackage, name)):
+        return inspect.getdoc(resolve(subpackage, name))
     for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         documented = ModuleAnalyzer.for_module(info.name).find_attr_docs()
         if ("", name) in documented:
@@ -42,7 +55,7 @@ def _docstring(subpackage, name):
     raise ValueError(f"{package.__name__}.{name} has no docstring.")
 
 
-def _methods(thing):
+def public_methods(thing):
     """List the public methods defined in this package, without those from scikit-learn."""
     return [
         name
@@ -66,7 +79,7 @@ class PublicNames(SphinxDirective):
         package = self.arguments[0]
         lines = [".. list-table::", "   :class: public-names", "   :widths: 35 65", ""]
         for name in public_names(package):
-            first = re.split(r"\n\s*\n", _docstring(package, name))[0].replace("\n", " ")
+            first = re.split(r"\n\s*\n", docstring(package, name))[0].replace("\n", " ")
             lines += [
                 f"   * - :py:obj:`{name} <sklearn_neurox.{package}.{name}>`",
                 f"     - {first}",
@@ -74,30 +87,19 @@ class PublicNames(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines)) if public_names(package) else []
 
 
-class PublicDocs(SphinxDirective):
-    """The docstrings of all public names in a sub-package."""
+class NamePages(SphinxDirective):
+    """A summary of a sub-package, the table of its public names, and their pages as subpages."""
 
     required_arguments = 1
 
     def run(self):
-        """Return the nodes that autodoc generates."""
-        return self.parse_text_to_nodes("\n".join(self._lines(self.arguments[0])))
-
-    @staticmethod
-    def _lines(package):
-        for name in public_names(package):
-            path = f"sklearn_neurox.{package}.{name}"
-            thing = getattr(importlib.import_module(f"sklearn_neurox.{package}"), name)
-            if inspect.isclass(thing):
-                yield f".. autoclass:: {path}"
-                for method in _methods(thing):
-                    yield from ["", f"   .. automethod:: {path}.{method}"]
-            elif callable(thing):
-                yield f".. autofunction:: {path}"
-            else:
-                yield f".. py:data:: {path}"
-                yield from ["", f"   {_docstring(package, name)}"]
-            yield ""
+        """Return the nodes of the summary, the table and the list of pages."""
+        package = self.arguments[0]
+        summary = importlib.import_module(f"sklearn_neurox.{package}").__doc__
+        pages = [f"   /{page_of(package, name)}" for name in public_names(package)]
+        lines = [summary, "", f".. public-names:: {package}", ""]
+        lines += [".. toctree::", "   :hidden:", "", *pages]
+        return self.parse_text_to_nodes("\n".join(lines))
 
 
 def _link_code(app, doctree):
@@ -140,7 +142,7 @@ def _quote_fitted_names(app, what, name, thing, options, lines):
 def setup(app):
     """Register the directives and event handlers with Sphinx."""
     app.add_directive("public-names", PublicNames)
-    app.add_directive("public-docs", PublicDocs)
+    app.add_directive("name-pages", NamePages)
     app.connect("doctree-read", _link_code)
     # numpydoc runs at priority 500, so this runs before it.
     app.connect("autodoc-process-docstring", _quote_fitted_names, priority=400)
