@@ -108,7 +108,8 @@ def test_page_of_a_name_links_to_the_pages_that_mention_it(built):
     ends = {page: _text(_article(built / page)).rpartition("Examples")[2] for page in names}
     n_mentions = 0
     for page in [*built.glob("guide/*.html"), built / "tutorial.html", built / "methods.html"]:
-        mentioned = {name for name in names if built / name in _links(page)}
+        linked = _links(page)
+        mentioned = {name for name in names if built / name in linked}
         assert all(page in told[name] for name in mentioned), page
         n_mentions += len(mentioned)
     assert n_mentions > len(names)
@@ -139,6 +140,95 @@ LCARanker(top_words=3).fit(highlight)
     assert mentions.in_markdown(text, names) == {"annotate": 1, "top_words": 1, "LCARanker": 2}
     found = mentions.by_name({"a": {"x": 1}, "b": {"x": 2, "y": 1}, "c": {"x": 1}})
     assert found == {"x": ["b", "a", "c"], "y": ["b"]}
+
+
+def _other_projects(monkeypatch):
+    pytest.importorskip("numpydoc", reason="the extra 'docs' is not installed")
+    monkeypatch.syspath_prepend(str(_DOCS / "_ext"))
+    return importlib.import_module("other_projects")
+
+
+def test_inventories_contain_the_list(monkeypatch):
+    load = _other_projects(monkeypatch)
+    inventory = pytest.importorskip("sphinx.util.inventory")
+    text = (_DOCS / "_ext" / "other_projects.txt").read_text(encoding="utf-8")
+    indented = re.findall(r"^    (\S+)$", text, re.M)
+    found = []
+    for project, (address, locations) in load.PROJECTS.items():
+        content = load.inventory(project, locations)
+        data = inventory.InventoryFile.loads(content, uri=address).data
+        for kind, items in data.items():
+            for name, item in items.items():
+                found.append(name)
+                assert item.uri.startswith(address) and item.uri.endswith(name), name
+                assert (kind == "std:term") == ("." not in name), name
+    assert sorted(found) == sorted(set(indented)) and len(indented) == len(set(indented))
+    short = load.short_names()
+    assert short["GridSearchCV"] == "sklearn.model_selection.GridSearchCV"
+    assert short["cross_validate"] == "sklearn.model_selection.cross_validate"
+    assert short["np.load"] == short["numpy.load"] == "numpy.load" and "load" not in short
+    assert short["DataFrame.to_parquet"] == "pandas.DataFrame.to_parquet"
+    # A short name stands for one name only, and never for one of ours.
+    own = {name for _, name in public_names()}
+    assert not own & set(short)
+    ends = [name.rpartition(".")[2] for name in found if name.startswith("sklearn.")]
+    assert len(set(ends)) == len(ends)
+
+
+@pytest.mark.slow
+def test_names_of_other_projects_exist_and_are_linked(built, monkeypatch):
+    pages = [page.read_text(encoding="utf-8") for page in built.rglob("*.html")]
+    links = {link for page in pages for link in re.findall(r'<a [^>]*href="(https:[^"]+)', page)}
+    for address, locations in _other_projects(monkeypatch).PROJECTS.values():
+        for name, location in locations.items():
+            assert address + location.replace("$", name) in links, name
+            if "#term-" not in location:
+                pkgutil.resolve_name(f"builtins.{name}" if name.startswith("str.") else name)
+
+
+@pytest.mark.slow
+def test_types_and_code_link_to_other_projects(built):
+    page = _article(built / "api" / "ablation" / "ablate_model.html")
+    types = re.findall(r'<span class="classifier">(.*?)</span></dt>', page, re.S)
+    links = dict(re.findall(r'href="([^"]+)"[^>]*>(.*?)</a>', " ".join(types)))
+    links = {_text(label): link for link, label in links.items()}
+    assert links["DataFrame"].endswith("/pandas.DataFrame.html#pandas.DataFrame")
+    assert links["array-like"].endswith("/glossary.html#term-array-like")
+    assert links["ActivationExtractor"].startswith("../extraction/ActivationExtractor.html#")
+    assert not {"str", "None", "float"} & set(links)
+    guide = _article(built / "guide" / "probes.html")
+    assert "https://scikit-learn.org/stable/modules/generated/sklearn.model_selection.Grid" in guide
+
+
+@pytest.mark.slow
+def test_names_that_are_not_listed_are_warnings(tmp_path, monkeypatch):
+    _other_projects(monkeypatch)
+    page = "Title\n=====\n\n`sklearn.pipeline.Pipeline`, `x.y`, `sklearn.nowhere.Thing`.\n"
+    (tmp_path / "index.rst").write_text(page, encoding="utf-8")
+    options = "extensions=sphinx.ext.intersphinx,numpydoc,other_projects"
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-C",
+        "-D",
+        options,
+        "-D",
+        "default_role=py:obj",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(_DOCS / "_ext")}
+    done = subprocess.run(
+        [*command, str(tmp_path), str(tmp_path / "html")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert "index.rst:4: WARNING: sklearn.nowhere.Thing is not listed in" in done.stderr
+    assert done.stderr.count("WARNING") == 1
+    linked = (tmp_path / "html" / "index.html").read_text(encoding="utf-8")
+    assert "/modules/generated/sklearn.pipeline.Pipeline.html#" in linked
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 """Build the API pages from each sub-package's ``__all__``, so that no public name is missing.
 
 Defines two directives, ``public-names`` (a table) and ``name-pages`` (the page of a sub-package),
-and links every public name in code markup to its page.
+and links every public name in code markup to its page, and names of other projects to theirs.
 """
 
 import importlib
@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from other_projects import short_names
 from sphinx import addnodes
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
@@ -102,9 +103,19 @@ class NamePages(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+def aliases():
+    """Map the classes that may stand in the types of parameters to links."""
+    return {
+        name: f":obj:`{name} <sklearn_neurox.{package}.{name}>`"
+        for package in SUBPACKAGES
+        for name in public_names(package)
+        if inspect.isclass(resolve(package, name))
+    }
+
+
 def _link_code(app, doctree):
-    """Turn every public name in code markup into a link to its API entry."""
-    homes = {
+    """Turn every name in code markup, ours or another project's, into a link to its entry."""
+    homes = short_names() | {
         name: f"sklearn_neurox.{package}.{name}"
         for package in SUBPACKAGES
         for name in public_names(package)
