@@ -11,10 +11,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import sklearn_neurox
+from sklearn_neurox import ActivationExtractor, SparseAutoencoderEncoder, SubwordAggregator
+from tests.instances import numeric_estimators
 from tests.public_names import SUBPACKAGES, public_names
 
 _ROOT = Path(__file__).parent.parent
@@ -229,6 +235,27 @@ def test_names_that_are_not_listed_are_warnings(tmp_path, monkeypatch):
     assert done.stderr.count("WARNING") == 1
     linked = (tmp_path / "html" / "index.html").read_text(encoding="utf-8")
     assert "/modules/generated/sklearn.pipeline.Pipeline.html#" in linked
+
+
+@pytest.mark.slow
+def test_diagrams_link_to_pages(built, monkeypatch):
+    monkeypatch.setenv("SKLEARN_NEUROX_DOCS", str(built))
+    steps = [ActivationExtractor("model"), SparseAutoencoderEncoder("sae"), SubwordAggregator()]
+    # The tests' own subclasses of estimators have no page.
+    own = [e for e in numeric_estimators() if type(e).__module__.startswith("sklearn_neurox")]
+    scaler = StandardScaler()
+    for estimator in [*steps, *own]:
+        diagram = make_pipeline(clone(estimator), scaler)._repr_html_()
+        links = re.findall(r'<a class="sk-estimator-doc-link[^>]*href="([^"]+)"', diagram)
+        ours = [link for link in links if link.startswith("file:")]
+        name = type(estimator).__name__
+        assert ours[0].endswith(f"/{name}.html")
+        for link in ours:
+            page = Path(unquote(urlsplit(link).path))
+            package, class_name = page.parent.name, page.stem
+            anchor = f'id="sklearn_neurox.{package}.{class_name}"'
+            assert anchor in page.read_text(encoding="utf-8")
+        assert scaler._get_doc_link() in links and "scikit-learn.org" in scaler._get_doc_link()
 
 
 @pytest.mark.slow
