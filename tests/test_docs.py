@@ -255,6 +255,10 @@ def test_diagrams_link_to_pages(built, monkeypatch):
             package, class_name = page.parent.name, page.stem
             anchor = f'id="sklearn_neurox.{package}.{class_name}"'
             assert anchor in page.read_text(encoding="utf-8")
+        # Parameters link to the text of their entry: the name, and the type after it.
+        for page, start, end in re.findall(r'href="file:([^"#]+)#:~:text=(\w+),-([^"]+)"', diagram):
+            text = _text(_article(Path(unquote(page))))
+            assert unquote(start + end) in text
         assert scaler._get_doc_link() in links and "scikit-learn.org" in scaler._get_doc_link()
 
 

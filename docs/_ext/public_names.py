@@ -20,6 +20,7 @@ from sphinx.util.docutils import SphinxDirective
 import sklearn_neurox
 
 _HOME = Path(sklearn_neurox.__file__).parent
+_STRAIGHT = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"})
 SUBPACKAGES = [
     info.name
     for info in pkgutil.iter_modules(sklearn_neurox.__path__)
@@ -143,6 +144,16 @@ def _link_code(app, doctree):
         literal.replace_self(link)
 
 
+def _straighten_quotes(app, doctree):
+    """Show the strings in the types of parameters in straight quotes, as code.
+
+    The links from diagrams to parameters search for the text of the docstring.
+    """
+    for classifier in doctree.findall(nodes.classifier):
+        for text in list(classifier.findall(nodes.Text)):
+            text.parent.replace(text, nodes.Text(text.translate(_STRAIGHT)))
+
+
 def _quote_fitted_names(app, what, name, thing, options, lines):
     """Keep docutils from parsing names such as ``n_features_in_`` in shapes as links."""
     for i, line in enumerate(lines):
@@ -155,6 +166,7 @@ def setup(app):
     app.add_directive("public-names", PublicNames)
     app.add_directive("name-pages", NamePages)
     app.connect("doctree-read", _link_code)
+    app.connect("doctree-read", _straighten_quotes)
     # numpydoc runs at priority 500, so this runs before it.
     app.connect("autodoc-process-docstring", _quote_fitted_names, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
