@@ -128,7 +128,7 @@ def test_page_of_a_name_links_to_the_pages_that_mention_it(built):
             assert (title in ends[page]) == (name in imported), (page, example.name)
 
 
-def test_mentions_are_imports_and_code(monkeypatch):
+def test_mentions_are_imports_and_code(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(_DOCS / "_ext"))
     mentions = importlib.import_module("mentions")
     names = {"annotate", "highlight", "top_words", "LCARanker"}
@@ -144,6 +144,15 @@ LCARanker(top_words=3).fit(highlight)
 ```
 """
     assert mentions.in_markdown(text, names) == {"annotate": 1, "top_words": 1, "LCARanker": 2}
+    code = [
+        "%matplotlib inline\n",
+        "!ls\n",
+        "from sklearn_neurox import LCARanker\n",
+        "LCARanker()",
+    ]
+    cells = [{"cell_type": "markdown", "source": ["`"]}, {"cell_type": "code", "source": code}]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    assert mentions.in_example(tmp_path / "a.ipynb", names) == {"LCARanker": 2}
     found = mentions.by_name({"a": {"x": 1}, "b": {"x": 2, "y": 1}, "c": {"x": 1}})
     assert found == {"x": ["b", "a", "c"], "y": ["b"]}
 

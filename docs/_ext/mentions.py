@@ -36,6 +36,7 @@ def in_example(path, names):
     if path.suffix == ".ipynb":
         cells = json.loads(text)["cells"]
         text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+        text = re.sub(r"^[%!].*", "", text, flags=re.M)
     return _uses(text, names)
 
 
