@@ -133,7 +133,7 @@ def test_mentions_are_imports_and_code(monkeypatch, tmp_path):
     mentions = importlib.import_module("mentions")
     names = {"annotate", "highlight", "top_words", "LCARanker"}
     text = """
-Call `annotate(...)` or `top_words`, not `highlight=True` nor LCARanker.
+Call `annotate(...)` or `top_words.of(1)`, not `highlight=True` nor LCARanker.
 ```python
 from sklearn_neurox import LCARanker
 from elsewhere import highlight
@@ -211,6 +211,8 @@ def test_types_and_code_link_to_other_projects(built):
     assert links["array-like"].endswith("/glossary.html#term-array-like")
     assert links["ActivationExtractor"].startswith("../extraction/ActivationExtractor.html#")
     assert not {"str", "None", "float"} & set(links)
+    report = _article(built / "guide" / "report.html")
+    assert "NeuronReport.html#sklearn_neurox.inspection.NeuronReport.from_pipeline" in report
     guide = _article(built / "guide" / "probes.html")
     assert "https://scikit-learn.org/stable/modules/generated/sklearn.model_selection.Grid" in guide
 

@@ -26,7 +26,8 @@ def in_markdown(text, names):
     """Count the mentions in a Markdown page: in `python` blocks and in code within sentences."""
     blocks = [code for language, code in _BLOCK.findall(text) if language == "python"]
     spans = re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text))
-    words = [span.partition("(")[0] for span in spans]
+    # A method counts for its class.
+    words = [re.split("[.(]", span, maxsplit=1)[0] for span in spans]
     return _uses("\n".join(blocks), names) + Counter(word for word in words if word in names)
 
 

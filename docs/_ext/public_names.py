@@ -5,6 +5,7 @@ Defines two directives, ``public-names`` (a table) and ``name-pages`` (the page 
 and links every public name in code markup to its page, and names of other projects to theirs.
 """
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -114,13 +115,22 @@ def aliases():
     }
 
 
+@functools.cache
+def _homes():
+    """Map what code markup may say to the full names: our names, methods, other projects' names."""
+    homes = short_names()
+    for package in SUBPACKAGES:
+        for name in public_names(package):
+            thing = resolve(package, name)
+            methods = public_methods(thing) if inspect.isclass(thing) else []
+            for said in [name, *[f"{name}.{method}" for method in methods]]:
+                homes[said] = f"sklearn_neurox.{package}.{said}"
+    return homes
+
+
 def _link_code(app, doctree):
     """Turn every name in code markup, ours or another project's, into a link to its entry."""
-    homes = short_names() | {
-        name: f"sklearn_neurox.{package}.{name}"
-        for package in SUBPACKAGES
-        for name in public_names(package)
-    }
+    homes = _homes()
     for reference in doctree.findall(addnodes.pending_xref):
         # Docstrings refer to our public names without the module path.
         target = reference.get("reftarget")
