@@ -116,6 +116,17 @@ def _names(text):
     return names if len(names) > 1 else names[0]
 
 
+def count_from(least):
+    """Return a function that reads an argument as a whole number of at least ``least``."""
+
+    def read(text):
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        return int(text)
+
+    return read
+
+
 def _numbers(text):
     try:
         return [int(number) for number in text.split(",")]
