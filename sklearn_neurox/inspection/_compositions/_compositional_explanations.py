@@ -138,8 +138,9 @@ def compositional_explanations(
     Raises
     ------
     ValueError
-        If X contains NaN or infinity, a neuron is unknown, a quantile is not in [0, 1), a column of
-        ``concepts`` contains numbers, or no concept is frequent enough.
+        If X contains NaN or infinity, a neuron is unknown or none is selected, a quantile is not in
+        [0, 1), a column of ``concepts`` contains numbers, two concepts have the same name, or no
+        concept is frequent enough.
 
     Warns
     -----

@@ -61,7 +61,7 @@ def neuron_summary(
     estimator : fitted ranker, scoring selector or linear probe
         What orders the neurons. A probe orders them by :math:`\max_c |w_{cj}| \sigma_j`, its
         weights times the standard deviations of the neurons. For a pipeline, pass its last step
-        and the activations that this step received.
+        and the activations that this step received; for a search, its ``best_estimator_``.
 
     X : array-like or sparse matrix of shape (n_samples, n_features)
         The activations, best of words that the estimator was not fitted on. float16 and
@@ -101,8 +101,8 @@ def neuron_summary(
         - ``label``, the class with the highest class score or weight, or, if the estimator has
           none, with the largest effect. With two classes it is the one the neuron is high for;
         - ``direction``: ``"high"`` or ``"low"``, whether the mean over the label's rows lies above
-          or below that over the other rows; empty, as is ``words``, if y lacks the label, so that
-          ``effect`` and ``auc`` are missing;
+          or below that over the other rows; empty, as is ``words``, if the means are equal, or if
+          no row or every row has the label, so that ``effect`` and ``auc`` are missing;
         - ``effect``: the difference of these means in units of the neuron's standard deviation
           over all rows; negative for ``"low"``;
         - ``auc``: the probability that the activation on a random row of the label is greater than
@@ -113,16 +113,19 @@ def neuron_summary(
           its most frequent label;
         - ``rank``, from 1, and ``score``;
         - ``n_tied``, the number of other neurons with the same score, whose order among each other
-          means nothing.
+          means nothing; the weights of a probe are the same if they differ only by rounding.
 
         For numbers, ``direction`` is ``"rises"`` or ``"falls"`` with the target, ``correlation``
         (Pearson) replaces ``label``, ``effect`` and ``auc``, and ``words`` shows mean targets.
+        With a constant, the correlation is missing and the direction empty. There is no ``weight``
+        if the probe has several targets.
 
     Raises
     ------
     ValueError
-        If the estimator has neither an order nor weights for the columns of X, or rows are
-        misaligned, labels missing or all unknown to the estimator, or no word is frequent enough.
+        If the estimator has neither an order nor weights for the columns of X, or no neuron is
+        selected, rows are misaligned, labels missing or all unknown to the estimator, or no word is
+        frequent enough.
 
     See Also
     --------

@@ -53,10 +53,9 @@ def predictions_frame(
     Returns
     -------
     frame : DataFrame of shape (n_words, n_columns)
-        One row per word, with the index and order of ``words``: ``word`` (not for whole texts),
-        and ``sentence_id``,
-        ``position``, ``text``, ``start`` and ``end`` if ``words`` has them, as well as the columns
-        of the other word of a pair (``other_word``, ...); then ``gold`` and
+        One row per word, with the index and order of ``words``: ``word`` (not for whole texts), and
+        ``sentence_id``, ``position``, ``text``, ``start`` and ``end`` if ``words`` has them, as
+        well as the columns of the other word of a pair (``other_word``, ...); then ``gold`` and
         ``predicted``. For a classifier, also ``correct``, and if it predicts probabilities,
         ``probability`` (of the predicted label) and ``gold_probability`` (0 for a label that it
         does not know). For a regressor, also ``error``, the prediction minus the target.

@@ -87,8 +87,8 @@ def top_contexts(
     Raises
     ------
     ValueError
-        If a column is missing, X is not finite, no neuron is selected, or a selected neuron is
-        constant.
+        If a column or text is missing, a span is not one of its text, X is not finite, no neuron is
+        selected, or a selected neuron is constant.
 
     See Also
     --------
