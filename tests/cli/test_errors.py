@@ -77,7 +77,7 @@ REPORT = [
     ("good.conllu page.html --n-detailed=-1", "'-1' is not a whole number from 0 on"),
     ("good.conllu page.html --model nowhere", "It is not a local folder"),
     ("good.conllu page.html --model folder", "It has no config.json"),
-    ("good.conllu page.html --cache good.txt", "cache folder 'good.txt' cannot be created"),
+    ("good.conllu page.html --cache good.txt", "good.txt cannot be a cache folder"),
     ("good.conllu", "the following arguments are required: OUT.html"),
     ("good.conllu page.html --nonsense", "unrecognized arguments: --nonsense"),
 ]
@@ -95,6 +95,7 @@ EXTRACT = [
     ("MODEL good.txt nowhere/acts.npy", "there is no folder nowhere"),
     ("MODEL good.txt acts.csv", "acts.csv must end with .hdf5, .json or .npy"),
     ("MODEL good.txt acts.npy --layers 9", "but there is no layer 9"),
+    ("MODEL good.txt good.conllu/cache", "cannot be a cache folder, because good.conllu is a file"),
     ("folder good.txt acts.npy", "It has no config.json"),
 ]
 CALLS = [

@@ -272,10 +272,11 @@ def _describe_classes(activations, labels, ranking, columns):
     known = ranking.classes is not None
     classes = np.asarray(ranking.classes) if known else np.unique(labels)
     if not np.isin(labels, classes).any():
+        first = labels[:1].tolist()[0]
         raise ValueError(
             f"The estimator passed to neuron_summary knows the labels {classes[:5].tolist()}, but "
-            f"y contains none of them; its first label is {labels[0]!r}. Pass labels like those "
-            "that it was fitted on."
+            f"y contains none of them; its first label is {first!r}. Pass labels like those that "
+            "it was fitted on."
         )
     effects = np.stack([_effects(activations, labels == label) for label in classes])
     size = np.abs(np.nan_to_num(effects))

@@ -120,9 +120,9 @@ def _with_words(words):
     if not has_text or "word" in words:
         return read_frame(words, ["word"], caller="predictions_frame")
     words = read_frame(words, caller="predictions_frame")
+    texts = read_texts(words, caller="predictions_frame")
     if whole_texts(words, caller="predictions_frame").all():
         return words
-    texts = read_texts(words, caller="predictions_frame")
     start, end = read_spans(words, caller="predictions_frame")
     words = words.assign(word=spelled(texts, start, end))
     if are_pairs(words) and "other_word" not in words:
@@ -140,9 +140,14 @@ def _numbers(targets):
         row = int(wrong.argmax())
         raise ValueError(
             "The estimator passed to predictions_frame predicts numbers, but y is "
-            f"{targets[row]!r} at row {row}. Pass the numbers that it predicts."
+            f"{_shown(targets[row:])} at row {row}. Pass the numbers that it predicts."
         )
     return numbers
+
+
+def _shown(values):
+    """Write the first value as Python does, not as NumPy."""
+    return repr(values[:1].tolist()[0])
 
 
 def _check_type(gold, predicted):
@@ -152,8 +157,9 @@ def _check_type(gold, predicted):
     ]
     if len(gold) and is_text[0] != is_text[1]:
         raise ValueError(
-            f"The estimator passed to predictions_frame predicts labels such as {predicted[0]!r}, "
-            f"but y has labels such as {gold[0]!r}. Pass labels like those that it was fitted on."
+            "The estimator passed to predictions_frame predicts labels such as "
+            f"{_shown(predicted)}, but y has labels such as {_shown(gold)}. Pass labels like those "
+            "that it was fitted on."
         )
 
 

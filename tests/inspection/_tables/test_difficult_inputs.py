@@ -231,6 +231,7 @@ def test_texts_that_are_missing_or_numbers():
         lambda: top_words(X, missing, 0),
         lambda: top_contexts(X, missing, 0),
         lambda: neuron_summary(PROBE, X, Y, words=missing),
+        lambda: predictions_frame(PROBE, X, missing, Y),
     ]
     for call in calls:
         with pytest.raises(ValueError, match=r"The text of row 19 of the words .* is missing"):
