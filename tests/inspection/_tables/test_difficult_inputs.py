@@ -273,6 +273,25 @@ def test_concepts_that_look_alike():
             compositional_explanations(X, table)
 
 
+def test_layers_of_names_and_of_their_number():
+    mask = [True, False, True, True]
+    expected = [1, 2]
+    for options in ({"n_layers": 2}, {"input_features": NAMES}):
+        assert neuron_table(mask, **options)["n_selected"].tolist() == expected
+    both = neuron_table(mask, n_layers=2, input_features=NAMES)
+    assert both["n_selected"].tolist() == expected
+    other = ["hidden.3.0", "hidden.3.1", "hidden.9.0", "hidden.9.1"]
+    assert neuron_table(mask, n_layers=2, input_features=other)["layer"].tolist() == [0, 1]
+    assert neuron_table(mask, n_layers=2, input_features=list("abcd"))["layer"].tolist() == [0, 1]
+    stacks = [f"{stack}.hidden.0.{unit}" for stack in ("encoder", "decoder") for unit in range(2)]
+    assert neuron_table(mask, n_layers=2, input_features=stacks)["n_selected"].tolist() == expected
+    for names, n_layers in ((NAMES, 4), (NAMES, 1), ([NAMES[i] for i in (0, 2, 1, 3)], 2)):
+        with pytest.raises(ValueError, match=f"of 2 layers, which n_layers={n_layers} does not"):
+            neuron_table(mask, n_layers=n_layers, input_features=names)
+    with pytest.raises(ValueError, match="has the name 'hidden.0.0' more than once"):
+        neuron_table(mask, input_features=[NAMES[0]] * 2 + NAMES[2:])
+
+
 def test_a_table_survives_csv():
     words = ["NA", "None", "nan", "1", "a,b", ' "q"'] * 5
     labels = np.array(["NA", "None", "1"] * 10)
