@@ -210,8 +210,11 @@ class _Ranking:
             self.order = np.asarray(neuron_order(estimator))
             _check_width(estimator, len(self.order), X)
             scores = getattr(estimator, "scores_", None)
-            ranks = np.argsort(self.order)
-            self.scores = -ranks if scores is None else np.asarray(scores, dtype=float)
+            if scores is None:
+                # The ranking of a selector such as RFE begins with 1, and may have ties.
+                has_ties = not hasattr(estimator, "order_")
+                scores = 1 - estimator.ranking_ if has_ties else -np.argsort(self.order)
+            self.scores = np.asarray(scores)
 
     def places(self, columns):
         ranks = np.argsort(self.order)[columns] + 1
@@ -223,8 +226,9 @@ def _count_equal(scores, precision):
     """Return the number of other scores that equal each score; undefined ones are equal."""
     order = np.argsort(scores)  # NaN last
     ascending = scores[order]
+    size = np.abs(ascending[1:])
     with np.errstate(invalid="ignore"):  # infinite ones
-        steps = np.diff(ascending) > precision * np.abs(ascending[1:])
+        steps = np.diff(ascending) > precision * np.where(np.isfinite(size), size, 0)
     steps |= np.isnan(ascending[1:]) & ~np.isnan(ascending[:-1])
     groups = np.concatenate([[0], np.cumsum(steps)])
     counts = np.empty(len(scores), dtype=int)

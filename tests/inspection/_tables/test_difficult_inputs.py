@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.feature_selection import RFE, SelectKBest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
@@ -113,16 +114,20 @@ def test_equal_columns_are_tied_although_a_solver_rounds():
             table = neuron_summary(LogisticRegression().fit(matrix, y), matrix, y)
             tied = table.set_index("neuron")["n_tied"]
             assert tied.to_dict() == {"x0": 1, "x1": 1, "x2": 0, "x3": 0, "x4": 1, "x5": 1}
-    undefined = np.column_stack([matrix, np.ones((30, 2))])
 
-    class Scores(ProbelessRanker):
-        pass
 
-    ranker = Scores().fit(undefined, y)
-    del ranker.order_
-    ranker.scores_ = np.array([1, 2, 1, 0, -np.inf, -np.inf, np.nan, np.nan])
-    places = neuron_summary(ranker, undefined, y).set_index("neuron")["n_tied"]
-    assert places[[f"x{i}" for i in range(8)]].tolist() == [1, 0, 1, 0, 1, 1, 1, 1]
+def test_ties_of_selectors():
+    # Two columns that only the label decides, and two constant ones.
+    sure = np.column_stack([X, Y == "N", Y == "V", np.ones((20, 2))])
+    with pytest.warns(UserWarning, match="constant"), np.errstate(all="ignore"):
+        selector = SelectKBest(k=2).fit(sure, Y)
+    assert np.isinf(selector.scores_[4:6]).all() and np.isnan(selector.scores_[6:]).all()
+    tied = neuron_summary(selector, sure, Y).set_index("neuron")["n_tied"]
+    assert tied[[f"x{i}" for i in range(8)]].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    selector = RFE(LogisticRegression(), n_features_to_select=2).fit(X, Y)
+    table = neuron_summary(selector, X, Y)
+    assert table["score"].tolist() == [0, 0, -1, -2]
+    assert table["n_tied"].tolist() == [1, 1, 0, 0]
 
 
 def test_no_difference_has_no_direction():
