@@ -113,7 +113,7 @@ def neuron_summary(
           its most frequent label;
         - ``rank``, from 1, and ``score``;
         - ``n_tied``, the number of other neurons with the same score, whose order among each other
-          means nothing; the weights of a probe are the same if they differ only by rounding.
+          means nothing; scores are the same if they differ only by rounding.
 
         For numbers, ``direction`` is ``"rises"`` or ``"falls"`` with the target, ``correlation``
         (Pearson) replaces ``label``, ``effect`` and ``auc``, and ``words`` shows mean targets.
@@ -194,14 +194,14 @@ class _Ranking:
         check_is_fitted(estimator)
         self.classes = getattr(estimator, "classes_", None)
         self.class_scores = getattr(estimator, "class_scores_", None)
-        self.weights, self.precision = None, 0.0
+        # Sums over equal columns differ in the last digits, and what a solver finds in more.
+        self.weights, self.precision = None, 1e-12
         if getattr(estimator, "coef_", None) is not None and not hasattr(estimator, "order_"):
             weights = _weights(estimator)
             _check_width(estimator, weights.shape[1], X)
             self.weights = weights * column_deviations(X, column_means(X))
             self.scores = np.abs(self.weights).max(axis=0)
             self.order = np.argsort(-self.scores, kind="stable")
-            # A solver gives equal columns weights that are equal up to rounding.
             self.precision = 1e-5 if estimator.coef_.dtype == np.float32 else 1e-9
             if self.classes is not None:
                 self.class_scores = np.abs(self.weights)
@@ -314,6 +314,8 @@ def _directions(values, negative, positive):
 def _effects(activations, inside):
     if not inside.any() or inside.all():
         return np.full(activations.shape[1], np.nan)
+    # Near zero, the means keep digits that they lose far from it.
+    activations = activations - column_means(activations)
     difference = column_means(activations[inside]) - column_means(activations[~inside])
     deviations = _deviations(activations)
     return np.divide(difference, deviations, out=np.zeros_like(difference), where=deviations > 0)

@@ -103,17 +103,18 @@ def test_neurons_that_name_none_or_have_no_order(neurons, error, message):
             call()
 
 
-def test_equal_columns_are_tied_although_a_solver_rounds():
+def test_equal_columns_are_tied_although_sums_are_rounded():
     rng = np.random.default_rng(1)
     for dtype in (np.float64, np.float32):
-        for _ in range(20):
+        for _ in range(4):
             matrix = rng.normal(size=(30, 4)).astype(dtype)
             matrix = np.column_stack([matrix, matrix[:, :2]])
             y = rng.choice(["N", "V"], 30)
             y[:2] = "N", "V"
-            table = neuron_summary(LogisticRegression().fit(matrix, y), matrix, y)
-            tied = table.set_index("neuron")["n_tied"]
-            assert tied.to_dict() == {"x0": 1, "x1": 1, "x2": 0, "x3": 0, "x4": 1, "x5": 1}
+            for estimator in (LogisticRegression(), ProbelessRanker()):
+                table = neuron_summary(estimator.fit(matrix, y), matrix, y)
+                tied = table.set_index("neuron")["n_tied"]
+                assert tied.to_dict() == {"x0": 1, "x1": 1, "x2": 0, "x3": 0, "x4": 1, "x5": 1}
 
 
 def test_ties_of_selectors():
@@ -145,6 +146,16 @@ def test_no_difference_has_no_direction():
     assert table["correlation"].isna().tolist() == [False, True]
     table = neuron_summary(Ridge().fit(still, target), still, np.full(20, 0.5), words=WORDS)
     assert table["correlation"].isna().all() and not table["direction"].any()
+
+
+def test_small_effects_far_from_zero_keep_their_digits():
+    far = (1000 + 1e-8 * X).astype(np.float64)
+    table = neuron_summary(ProbelessRanker().fit(far, Y), far, Y).set_index("neuron")
+    exact = far.astype(np.longdouble)
+    for i, name in enumerate(["x0", "x1", "x2", "x3"]):
+        inside, column = Y == table.loc[name, "label"], exact[:, i] - 1000
+        effect = (column[inside].mean() - column[~inside].mean()) / column.std()
+        assert table.loc[name, "effect"] == pytest.approx(float(effect), rel=1e-9)
 
 
 def test_weights_of_several_targets_are_left_out():
