@@ -47,10 +47,10 @@ best = best.nlargest(3, "score")
 print(best[["text", "word", "score"]].to_string(index=False))
 
 # %%
-# Every token of the first of these texts.
+# The scores of the tokens of the first of these texts.
 text = scores[scores["sentence_id"] == best["sentence_id"].iloc[0]]
-ax = text.plot.bar(x="token", y="score", legend=False, ylabel="score for a verb")
-ax.axhline(0, color="black", linewidth=0.8)
+ax = text.plot.bar(x="word", y="score", legend=False, ylabel="score for a verb")
+_ = ax.axhline(0, color="black", linewidth=0.8)
 
 # %%
 # All of them as colored text. In a notebook, it shows itself as the last line of a cell; elsewhere,

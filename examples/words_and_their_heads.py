@@ -75,9 +75,8 @@ extractor = ActivationExtractor(demo_model_path(), layers=[0, 2, 4, 6], cache="a
 relations = make_pipeline(extractor, SubwordAggregator("mean"), probe)
 profile = layer_profile(relations, arcs, arcs["relation"], **folds)
 print(profile[["name", "score", "low", "high"]].round(3), "\n")
-display = LayerProfileDisplay.from_frame(
-    profile, score_name="accuracy", baselines={"distance alone": baseline}
-)
+look = {"score_name": "accuracy", "band_name": "95% interval"}
+display = LayerProfileDisplay.from_frame(profile, baselines={"distance alone": baseline}, **look)
 
 # %%
 # Is there an arc? Each arc has a negative of the same distance and direction, so the distance tells
@@ -90,7 +89,7 @@ for pair in ("concat", "product"):
     joined = make_pipeline(extractor, SubwordAggregator("mean", pair=pair), probe)
     profile = layer_profile(joined, pairs, y, groups=pairs["text"], cv=GroupKFold(3))
     print(f"arc or not, pair={pair!r}\n{profile[['name', 'score', 'low', 'high']].round(3)}\n")
-    ax = LayerProfileDisplay.from_frame(profile, score_name="accuracy", name=pair, ax=ax).ax_
+    ax = LayerProfileDisplay.from_frame(profile, name=pair, ax=ax, **look).ax_
 
 
 # %%

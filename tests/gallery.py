@@ -25,6 +25,8 @@ _METADATA = {
 _SHOWN = ("image/png", "text/html", "text/plain")
 # Sharp on a high-resolution screen; the documentation shows 100 dots of the figure per inch.
 _STYLE = "figure.dpi: 150\n"
+# tqdm asks for ipywidgets.
+_WARNINGS = "error::FutureWarning,ignore:IProgress not found"
 
 
 def gallery_file(example):
@@ -70,14 +72,8 @@ def execute(notebook, folder):
         coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},
     )
-    client.execute(
-        env=os.environ
-        | {
-            "PYTHONPATH": str(_ROOT),
-            "PYTHONWARNINGS": "error::FutureWarning",
-            "IPYTHONDIR": str(folder / "ipython"),
-        }
-    )
+    settings = {"PYTHONPATH": _ROOT, "PYTHONWARNINGS": _WARNINGS, "IPYTHONDIR": folder / "ipython"}
+    client.execute(env=os.environ | {name: str(value) for name, value in settings.items()})
     wrong = [output.text for output in _outputs(notebook) if output.get("name") == "stderr"]
     assert not wrong, "\n".join(wrong)
     return notebook

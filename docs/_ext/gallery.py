@@ -120,14 +120,14 @@ class Gallery(SphinxDirective):
         notebook = Path(self.env.srcdir) / f"{page}.ipynb"
         self.env.note_dependency(notebook)
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        title, introduction = _source(cells[0]).removeprefix("# ").split("\n", 1)
+        introduction = _source(cells[0]).partition("\n")[2]
         link = addnodes.pending_xref(
             "",
-            nodes.inline("", title),
+            nodes.inline(),
             refdomain="std",
             reftype="doc",
             reftarget=f"/{page}",
-            refexplicit=True,
+            refexplicit=False,
             refwarn=True,
             refdoc=self.env.docname,
         )
