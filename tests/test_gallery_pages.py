@@ -48,7 +48,9 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gallery")
     (folder / "gallery").mkdir()
     every = _notebook(
-        "A *first* look", "Is `it` good? It is.", ["printed", "drawn", "table", "drawn"]
+        "A *first* look",
+        "Do all agree with A et al. (2020)? We do.",
+        ["printed", "drawn", "table", "drawn"],
     )
     # The name is that of a script, so that there is one to download.
     (folder / "gallery" / "quickstart.ipynb").write_text(every, encoding="utf-8")
@@ -74,7 +76,11 @@ def _images(page):
 def test_a_page_shows_text_code_outputs_and_downloads(built):
     page = (built / "gallery" / "quickstart.html").read_text(encoding="utf-8")
     shown = re.sub(r"<[^>]+>", "", page[page.index("<h1>") :]).replace("&#39;", "'")
-    assert "Is it good? It is." in shown and "x = '```'" in shown and "Some text." in shown
+    assert (
+        "Do all agree with A et al. (2020)? We do." in shown
+        and "x = '```'" in shown
+        and "Some text." in shown
+    )
     assert "``` &amp; &lt;b&gt;\nx_\n" in shown
     assert "<table>\n\n<td>a cell</td></table>" in page
     assert [Path(image).name for image in _images(page)] == ["quickstart-1.png", "quickstart-2.png"]
@@ -99,4 +105,4 @@ def test_the_index_has_a_card_for_each_page(built):
         assert f'href="gallery/{name}.html"' in card
     assert _images(cards[0]) == ["_images/quickstart-1.png"] and not _images(cards[1])
     assert "A first look" in cards[0] and "Second" in cards[1]
-    assert "good?" in cards[0] and "It is." not in cards[0] and "No figure" in cards[1]
+    assert "al. (2020)?" in cards[0] and "We do." not in cards[0] and "No figure" in cards[1]

@@ -132,7 +132,8 @@ class Gallery(SphinxDirective):
             refdoc=self.env.docname,
         )
         card = nodes.container("", nodes.paragraph("", "", link), classes=["gallery-card"])
-        sentence = re.split(r"(?<=[.?!])\s", introduction.strip(), maxsplit=1)[0]
+        # Not after "et al." in front of a bracket.
+        sentence = re.split(r"(?<=[.?!])\s+(?![(\[a-z])", introduction.strip(), maxsplit=1)[0]
         card += self.parse_text_to_nodes(sentence)
         for path, _ in _figures(cells, self.env, page)[:1]:
             uri = _relative(path, self.env, self.env.docname)
