@@ -162,7 +162,8 @@ def measure(
     data = _read_rows(X, y, groups, sample_weight)
     X, y, groups, _ = data
     random_state = check_random_state(random_state)
-    folds = split_rows(make_splitter(cv, groups, caller=caller), X, y, groups)
+    splitter = make_splitter(cv, groups, caller=caller)
+    folds = split_rows(splitter, X, y, groups, caller=caller)
     # Threads share the matrices of the fold, and long fits and scores release the GIL.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     codes = group_codes(groups)

@@ -54,7 +54,7 @@ class FoldScores:
         # Threads share X, and the numerical work releases the interpreter lock.
         self.parallel = Parallel(n_jobs=selector.n_jobs, prefer="threads")
         splitter = make_splitter(selector.cv, groups, caller=self.caller)
-        self.folds = split_rows(splitter, X, y, groups)
+        self.folds = split_rows(splitter, X, y, groups, caller=self.caller)
 
     def map(self, function, *arguments):
         """Call a function for each fold, with its rows and its item of each argument.

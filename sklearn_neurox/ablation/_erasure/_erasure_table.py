@@ -204,7 +204,7 @@ def erasure_table(
     concept = concept if isinstance(concept, pd.DataFrame) else np.asarray(concept)
     random_state = check_random_state(random_state)
     splitter = make_splitter(cv, groups, caller=_CALLER)
-    folds = split_rows(splitter, matrix, targets[0].values, groups)
+    folds = split_rows(splitter, matrix, targets[0].values, groups, caller=_CALLER)
     # Threads share X, and long numerical work releases the interpreter lock.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     rows = []
