@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.pipeline import Pipeline
 
@@ -13,6 +14,14 @@ from sklearn_neurox.utils._scores._fold_score import flat_classes, score_fold
 from sklearn_neurox.utils._scores._group_intervals import mean_interval
 from sklearn_neurox.utils._scores._outcomes import metric_scale
 from sklearn_neurox.utils._scores._recorded_predictions import RecordedPredictions, record
+
+# The ``score`` methods that are these metrics. Those of searches, for example, are their own.
+_SCORES = {
+    ClassifierMixin.score: "accuracy",
+    DummyClassifier.score: "accuracy",
+    RegressorMixin.score: "r2",
+    DummyRegressor.score: "r2",
+}
 
 
 class ScoredRows(NamedTuple):
@@ -59,8 +68,7 @@ def _known_scorer(scoring, probe):
         while isinstance(last, Pipeline):
             last = last[-1]
         own = getattr(type(last), "score", None)
-        names = {ClassifierMixin.score: "accuracy", RegressorMixin.score: "r2"}
-        return get_scorer(names[own]) if own in names else None
+        return get_scorer(_SCORES[own]) if own in _SCORES else None
     scorer = check_scoring(probe, scoring=scoring)
     return scorer if hasattr(scorer, "_score_func") else None
 
