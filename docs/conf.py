@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 _HERE = Path(__file__).parent
-_BELOW = {"user_guide": "guide", "api": "api"}
+_BELOW = {"user_guide": "guide", "api": "api", "examples": "gallery"}
 sys.path[:0] = [str(_HERE.parent), str(_HERE / "_ext")]
+
+import other_projects  # noqa: E402
+import public_names  # noqa: E402
 
 from sklearn_neurox._version import __version__  # noqa: E402
 
@@ -16,11 +19,15 @@ copyright = "the sklearn-neurox developers"  # noqa: A001
 release = version = __version__
 
 extensions = [
+    "gallery",
     "mathml",
     "myst_parser",
+    "name_pages",
     "numpydoc",
+    "other_projects",
     "public_names",
     "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
@@ -32,6 +39,9 @@ myst_heading_anchors = 3
 # The docstrings state the types; in signatures they would be very long.
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
+numpydoc_xref_param_type = True
+numpydoc_xref_aliases = other_projects.aliases() | public_names.aliases()
+numpydoc_xref_ignore = "all"
 toc_object_entries_show_parents = "hide"
 
 html_math_renderer = "mathml"
@@ -45,6 +55,7 @@ html_theme_options = {
     "navigation_with_keys": False,
     "header_links_before_dropdown": 5,
     "secondary_sidebar_items": ["page-toc"],
+    "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
@@ -53,6 +64,6 @@ _NAVIGATION = ["sidebar-nav-bs"]
 html_sidebars = {
     page.stem: _NAVIGATION if (_HERE / _BELOW.get(page.stem, "-")).is_dir() else []
     for page in _HERE.glob("*.md")
-} | dict.fromkeys(["guide/**", "api/**"], _NAVIGATION)
+} | dict.fromkeys(["guide/**", "api/**", "gallery/**"], _NAVIGATION)
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True

@@ -41,6 +41,7 @@ from sklearn_neurox.extraction._text._targets import read_cross_pairs, read_rows
 from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
 from sklearn_neurox.extraction._text._vocabulary import report_unknown
 from sklearn_neurox.extraction._text._windows import make_sequences
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._validation import check_row_order
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
 _PORTION = 4096
 
 
-class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, BaseEstimator):
+class ActivationExtractor(
+    DocLinkMixin, LiveModelMixin, OwnSetOutputMixin, TransformerMixin, BaseEstimator
+):
     """Extract the activations of a transformer language model for words or whole texts.
 
     Each row is a word in its text: the text that the model reads, and where the word starts and
