@@ -115,7 +115,7 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     any row tells the two probes apart, all folds may agree by chance. The bound is therefore above
     the mean difference by at least the share of rows that may be lost although none of the n
     held-out rows is: :math:`1 - 0.1^{1/n}` of the score, about 2.3 / n. In simulations, at most one
-    search in ten then loses more than ``delta`` on unseen rows, against up to 58% without the
+    search in ten then loses more than ``delta`` on unseen rows, against up to 54% without the
     guarantee. The fewer rows there are, the more neurons are kept; if no number is sure to suffice,
     all are kept.
 
