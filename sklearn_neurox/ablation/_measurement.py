@@ -162,7 +162,8 @@ def measure(
     data = _read_rows(X, y, groups, sample_weight)
     X, y, groups, _ = data
     random_state = check_random_state(random_state)
-    folds = split_rows(make_splitter(cv, groups, caller=caller), X, y, groups)
+    splitter = make_splitter(cv, groups, caller=caller)
+    folds = split_rows(splitter, X, y, groups, caller=caller)
     # Threads share the matrices of the fold, and long fits and scores release the GIL.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     codes = group_codes(groups)
@@ -182,8 +183,7 @@ def measure(
                 measured = _measure_fold(fold, plan, parallel, bar, random_state)
                 rows += [(repeat, number, *row[:-1]) for row in measured]
                 if return_words:
-                    sizes = len(fold.Z_train), test
-                    parts += [_part(repeat, number, row, *sizes) for row in measured]
+                    parts += [_part(repeat, number, row, fold, test) for row in measured]
     table = pd.DataFrame(rows, columns=_COLUMNS)
     return table, outcome_frame(parts, groups) if return_words else None
 
@@ -198,9 +198,10 @@ def _read_rows(X, y, groups, sample_weight):
     return X, y, groups, check_weight(sample_weight, X)
 
 
-def _part(repeat, number, row, n_train, test):
+def _part(repeat, number, row, fold, test):
     labels = {"repeat": repeat, "fold": number, **dict(zip(_LABELS, row, strict=False))}
-    return labels, n_train, test, {"outcome": row[-1]}
+    weight = {} if fold.test_weight is None else {"weight": fold.test_weight}
+    return labels, len(fold.Z_train), test, {**weight, "outcome": row[-1]}
 
 
 def _check_modes(retrain, caller):

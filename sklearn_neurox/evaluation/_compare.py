@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
 from sklearn_neurox.utils._scores._group_intervals import group_mean
-from sklearn_neurox.utils._validation import check_row_order
+from sklearn_neurox.utils._validation import check_row_order, check_weight
 
 # What identifies an outcome of one measurement, in the frames of evaluators.
 _KEYS = ("repeat", "fold", "block", "row")
@@ -48,8 +48,8 @@ def compare(
         One number or bool per word for each of the two, such as whether the prediction is correct,
         its loss or a rank; or the rows of one measurement from a frame that an evaluator returns
         with ``return_words=True``: its columns ``row``, ``group`` and ``outcome`` are read, and
-        ``fold``, ``repeat``, ``block`` and ``n_train`` if present. The two frames are paired by
-        row, fold, repeat and block, whatever their order. The column ``correct`` of
+        ``fold``, ``repeat``, ``block``, ``n_train`` and ``weight`` if present. The two frames are
+        paired by row, fold, repeat and block, whatever their order. The column ``correct`` of
         `sklearn_neurox.inspection.predictions_frame` has such outcomes, too.
 
     groups : array-like of shape (n_words,) or None, default=None
@@ -78,9 +78,9 @@ def compare(
     ------
     ValueError
         If lengths differ, an outcome or group is missing or not finite, there are fewer than two
-        groups, the frames have several measurements of a word or different words, the groups of two
-        frames (or of a frame and ``groups``) cut across each other, or ``method="splits"`` gets
-        fewer than two splits.
+        groups, the frames have several measurements of a word, different words or different
+        weights, the groups of two frames (or of a frame and ``groups``) cut across each other, or
+        ``method="splits"`` gets fewer than two splits.
 
     Warns
     -----
@@ -143,11 +143,11 @@ def compare(
     p_value       0.20
     dtype: float64
     """
-    folds = n_train = None
+    folds = n_train = weight = None
     if isinstance(outcomes_a, pd.DataFrame) and isinstance(outcomes_b, pd.DataFrame):
         check_row_order(outcomes_a=outcomes_a, groups=groups)
         paired = _paired(outcomes_a, outcomes_b, groups, outcome)
-        outcomes_a, outcomes_b, groups, folds, n_train = paired
+        outcomes_a, outcomes_b, groups, weight, folds, n_train = paired
     if groups is None:
         raise ValueError(
             "compare needs the group of each word, such as groups=words['text'], or two frames "
@@ -159,19 +159,20 @@ def compare(
     check_groups(groups, "compare")
     check_no_missing_groups(groups, "compare")
     codes = pd.factorize(np.asarray(groups, dtype=object))[0]
-    n_groups = len(np.unique(codes))
+    weight = np.ones(len(a)) if weight is None else weight
+    n_groups = len(np.unique(codes[weight > 0]))
     if n_groups < 2:
         raise ValueError(
             f"compare needs at least two groups, got {n_groups}. Pass the text of each word, as in "
             "groups=words['text']."
         )
     if method == "splits":
-        found, means = _across_splits(a, b, folds, n_train, confidence)
+        found, means = _across_splits(a, b, weight, folds, n_train, confidence)
     else:
         inflation = 1.0 if folds is None else fold_inflation(folds, n_train)
         size = max(np.abs(a).max(), np.abs(b).max())
-        found = paired_test(a - b, codes, inflation, confidence, size=size)
-        means = a.mean(), b.mean()
+        found = paired_test(a - b, codes, inflation, confidence, size=size, weight=weight)
+        means = np.average(a, weights=weight), np.average(b, weights=weight)
     return pd.Series(
         {
             "mean_a": means[0],
@@ -180,7 +181,7 @@ def compare(
             "low": found.low,
             "high": found.high,
             "p_value": found.p_value,
-            "n_words": len(a),
+            "n_words": np.count_nonzero(weight),
             "n_groups": n_groups,
         }
     )
@@ -196,12 +197,13 @@ class PairedTest(NamedTuple):
     p_value: float
 
 
-def paired_test(differences, codes, inflation, confidence, *, size=1.0):
+def paired_test(differences, codes, inflation, confidence, *, size=1.0, weight=None):
     """Test whether a mean difference is zero, by groups; see the notes of `compare`.
 
     ``inflation`` multiplies the variance; ``size`` is that of the numbers that were subtracted.
     """
-    found = group_mean(differences, codes)
+    totals = differences if weight is None else differences * weight
+    found = group_mean(totals, codes, weight)
     if np.isnan(found.mean):
         return PairedTest(*[np.nan] * 5)
     error = np.sqrt(inflation) * found.error
@@ -228,7 +230,7 @@ def fold_inflation(folds, n_train):
     return 1.0 + sizes.mean() / trained.mean()
 
 
-def _across_splits(a, b, folds, n_train, confidence):
+def _across_splits(a, b, weight, folds, n_train, confidence):
     """Test the mean differences of random splits with the variance of Nadeau and Bengio."""
     codes = None if folds is None else pd.factorize(folds)[0]
     if codes is None or codes.max() < 1:
@@ -237,8 +239,8 @@ def _across_splits(a, b, folds, n_train, confidence):
             "evaluators return with return_words=True and, for example, "
             "cv=GroupShuffleSplit(15, test_size=0.2)."
         )
-    sizes = np.bincount(codes)
-    of_a, of_b = np.bincount(codes, a) / sizes, np.bincount(codes, b) / sizes
+    sizes = np.bincount(codes, weight)
+    of_a, of_b = (np.bincount(codes, one * weight) / sizes for one in (a, b))
     n_splits, difference = len(sizes), np.mean(of_a - of_b)
     ratio = fold_inflation(folds, n_train) - 1
     # Scaled so that no square overflows.
@@ -252,7 +254,7 @@ def _across_splits(a, b, folds, n_train, confidence):
 
 
 def _paired(frame_a, frame_b, groups, outcome):
-    """Pair two frames of outcomes; return both outcomes, and the groups, folds and n_train."""
+    """Pair two frames of outcomes; return both, and the groups, weights, folds and n_train."""
     frames = {"outcomes_a": frame_a, "outcomes_b": frame_b}
     for name, frame in frames.items():
         lacking = [one for one in ("row", "group", outcome) if one not in frame.columns]
@@ -264,12 +266,13 @@ def _paired(frame_a, frame_b, groups, outcome):
     keys = [key for key in _KEYS if key in frame_a and key in frame_b]
     for name, frame in frames.items():
         repeated = frame.duplicated(keys)
+        own = [name for name in ("n_train", "group", "weight") if name in frame]
         if repeated.any():
             raise ValueError(
                 f"The frame {name} of compare has several outcomes of row "
                 f"{frame.loc[repeated, 'row'].iloc[0]}. Keep those of one measurement, such as "
                 "words[words['name'] == 'hidden.3'], or average them first, such as over draws: "
-                f"words.groupby({[*keys, 'n_train', 'group']}, as_index=False, sort=False)"
+                f"words.groupby({keys + own}, as_index=False, sort=False)"
                 f"[{outcome!r}].mean()."
             )
     a, b = frame_a.set_index(keys)[outcome], frame_b.set_index(keys)[outcome]
@@ -291,12 +294,25 @@ def _paired(frame_a, frame_b, groups, outcome):
         check_consistent_length(frame_a, groups)
         for column in own[:1]:
             _check_nested(column, groups, "in the 'groups' parameter")
-    outcomes = a.to_numpy(), b.reindex(a.index).to_numpy(), groups
+    weight = _common_weight(*(frame.set_index(keys).get("weight") for frame in frames.values()))
+    outcomes = a.to_numpy(), b.reindex(a.index).to_numpy(), groups, weight
     of_fold = [key for key in keys if key in ("repeat", "fold")]
     if not of_fold or "n_train" not in frame_a:
         return *outcomes, None, None
     folds = frame_a.groupby(of_fold, sort=False).ngroup().to_numpy()
     return *outcomes, folds, frame_a["n_train"].to_numpy(dtype=np.float64)
+
+
+def _common_weight(of_a, of_b):
+    """Return the weights of the rows of the first frame, or None without weights."""
+    if of_a is None and of_b is None:
+        return None
+    if of_a is None or of_b is None or (of_a != of_b.reindex(of_a.index)).any():
+        raise ValueError(
+            "The two frames of compare have different weights. Measure both with the same "
+            "sample_weight, or drop the column 'weight' of both to count each word once."
+        )
+    return check_weight(of_a, of_a)
 
 
 def _check_nested(of_frame, others, where):

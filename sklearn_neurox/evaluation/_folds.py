@@ -14,7 +14,7 @@ def make_folds(cv, X, y, groups, *, classes, caller):
     ``classes`` states whether y contains class labels.
     """
     splitter = make_splitter(cv, groups, caller=caller)
-    folds = split_rows(splitter, X, y, groups)
+    folds = split_rows(splitter, X, y, groups, caller=caller)
     y = np.asarray(y)
     # np.isin is slow on strings.
     labels = pd.factorize(y)[0] if classes else None

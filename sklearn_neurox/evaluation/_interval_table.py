@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._labels import check_no_missing_groups
 from sklearn_neurox.utils._scores._group_intervals import mean_interval
+from sklearn_neurox.utils._validation import check_weight
 
 
 @validate_params(
@@ -37,7 +38,8 @@ def interval_table(
     Parameters
     ----------
     words : table of shape (n_outcomes, n_columns)
-        One row per outcome, with the columns ``group``, ``outcome`` and those in ``by``.
+        One row per outcome, with the columns ``group``, ``outcome`` and those in ``by``. If there
+        is a column ``weight``, as after an evaluation with ``sample_weight``, means are weighted.
 
     by : str, sequence of str or None, default=None
         Columns that tell measurements apart, such as ``"name"`` or ``["ranker", "n_neurons"]``.
@@ -136,13 +138,17 @@ def interval_table(
             f"({len(wrong)} such rows). Outcomes are missing if a scorer is not one of "
             "scikit-learn's; use another scoring, or leave out these rows."
         )
+    if "weight" in words:
+        words = words[check_weight(words["weight"], words) > 0]
     if scale == "auto":
         scale = "logit" if np.isin(values, [0, 1]).all() else "linear"
     measured = words.groupby(by, sort=False, dropna=False, observed=True) if by else [((), words)]
     rows = []
     for key, own in measured:
         codes = pd.factorize(own["group"])[0]
-        found = mean_interval(own[outcome], codes, scale=scale, confidence=confidence)
+        totals, weight = own[outcome], own.get("weight")
+        totals = totals if weight is None else totals * weight
+        found = mean_interval(totals, codes, sizes=weight, scale=scale, confidence=confidence)
         _check_range(found.mean, scale)
         n_words = own["row"].nunique() if "row" in own else len(own)
         rows.append([*key, *found, n_words, len(np.unique(codes))])

@@ -69,7 +69,7 @@ def leakage_report(
     Raises
     ------
     ValueError
-        If a column is missing, or a fold has no test words.
+        If a column is missing, or a fold has no training or no test words.
 
     Warns
     -----
@@ -104,9 +104,9 @@ def leakage_report(
     casefolded = pd.factorize(forms.str.casefold())[0]
     groups = None if groups is None else pd.factorize(np.asarray(groups))[0]
     rows, leaks = [], []
-    for fold, (train, test) in enumerate(split_rows(splitter, words, y, groups)):
-        if not len(test):
-            raise ValueError(f"Fold {fold} given to leakage_report has no test words.")
+    for fold, (train, test) in enumerate(
+        split_rows(splitter, words, y, groups, caller="leakage_report")
+    ):
         n_texts, n_shared_texts, in_shared_text = _shared(texts, train, test)
         n_types, n_seen_types, of_seen_type = _shared(types, train, test)
         of_seen_casefold = _shared(casefolded, train, test)[2]

@@ -236,11 +236,19 @@ class BestSubsetSelector(BaseNeuronSelector):
                 f"The 'column_groups' parameter of {type(self).__name__} needs one group for each "
                 f"of the {self.n_features_in_} columns of X, but has shape {groups.shape}."
             )
+        missing = np.flatnonzero(pd.isna(groups))
+        if len(missing):
+            raise ValueError(
+                f"The 'column_groups' parameter of {type(self).__name__} has no group for "
+                f"{len(missing)} columns, the first at position {missing[0]}."
+            )
         return np.unique(groups, return_inverse=True)[1]
 
     def _check_sizes(self, n_units):
         named = {"caller": type(self).__name__, "parameter": "n_neurons"}
         given = self.n_neurons
+        if self.column_groups is not None:
+            named["of"] = "groups of columns"
         sizes = [given] if given is None else check_counts(given, **named)
         return np.unique([count_neurons(size, n_units, **named) for size in sizes])
 

@@ -54,7 +54,7 @@ class FoldScores:
         # Threads share X, and the numerical work releases the interpreter lock.
         self.parallel = Parallel(n_jobs=selector.n_jobs, prefer="threads")
         splitter = make_splitter(selector.cv, groups, caller=self.caller)
-        self.folds = split_rows(splitter, X, y, groups)
+        self.folds = split_rows(splitter, X, y, groups, caller=self.caller)
 
     def map(self, function, *arguments):
         """Call a function for each fold, with its rows and its item of each argument.
@@ -99,16 +99,18 @@ class FoldScores:
             is_enough = scores[-1].mean() >= oracle - delta * abs(oracle)
             if guarantee and is_enough:
                 excess = oracle_scores - scores[-1] - delta * np.abs(oracle_scores)
-                is_enough = self._upper_bound(excess) <= 0
+                is_enough = self._upper_bound(excess, abs(oracle)) <= 0
             if is_enough:
                 return np.array(scores)
         return np.array([*scores, oracle_scores])
 
-    def _upper_bound(self, differences):
+    def _upper_bound(self, differences, oracle):
         """Bound the mean difference between two probes, given one difference per fold.
 
         The variance is corrected for the rows that the training sets share (Nadeau and Bengio,
-        "Inference for the Generalization Error", Machine Learning, 2003).
+        "Inference for the Generalization Error", Machine Learning, 2003). Near a perfect score, all
+        folds may agree by chance. The margin is therefore at least the share of rows that may be
+        lost although none of the held-out rows is (Clopper and Pearson, Biometrika 26, 1934).
         """
         n_folds = len(self.folds)
         if n_folds < 2:
@@ -118,7 +120,11 @@ class FoldScores:
             )
         ratio = np.mean([len(test) / len(train) for train, test in self.folds])
         error = differences.std(ddof=1) * np.sqrt(1 / n_folds + ratio)
-        return differences.mean() + t.ppf(_CONFIDENCE, n_folds - 1) * error
+        held_out = np.unique(np.concatenate([test for _, test in self.folds]))
+        n_rows = len(held_out) if self.weight is None else np.count_nonzero(self.weight[held_out])
+        unseen = oracle * (1 - (1 - _CONFIDENCE) ** (1 / n_rows))
+        margin = max(t.ppf(_CONFIDENCE, n_folds - 1) * error, unseen)
+        return differences.mean() + margin
 
     def _score_columns(self, train, test, columns):
         columns = np.sort(columns)

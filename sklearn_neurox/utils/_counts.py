@@ -57,11 +57,11 @@ def check_counts(values, *, caller, parameter, of="neurons"):
     return listed
 
 
-def count_neurons(n_neurons, n_features, *, caller, parameter="n_neurons"):
+def count_neurons(n_neurons, n_features, *, caller, parameter="n_neurons", of="columns"):
     """Convert a number, a fraction in (0, 1], or None (for all) to a number of neurons.
 
     A fraction is rounded to the nearest number, halves up, and is at least 1. ``caller`` and
-    ``parameter`` name the class and its parameter in the error message.
+    ``parameter`` name the class and its parameter in the error message, and ``of`` what is counted.
     """
     if n_neurons is None:
         return n_features
@@ -69,7 +69,7 @@ def count_neurons(n_neurons, n_features, *, caller, parameter="n_neurons"):
         return max(1, int(np.floor(n_neurons * n_features + 0.5)))
     if n_neurons > n_features:
         raise ValueError(
-            f"{caller} was asked for {parameter}={n_neurons}, but X has {n_features} columns. Ask "
+            f"{caller} was asked for {parameter}={n_neurons}, but X has {n_features} {of}. Ask "
             f"for fewer, for a fraction, or for all with {parameter}=1.0."
         )
     return int(n_neurons)

@@ -18,6 +18,8 @@ def make_splitter(cv, groups, *, caller):
     contiguous, with a warning. ``caller`` is named in messages.
     """
     check_groups(groups, caller)
+    if groups is not None:
+        check_no_missing_groups(groups, caller)
     if cv is not None and not isinstance(cv, Integral):
         folds = check_cv(cv)
         # Only a list of splits has a length that does not depend on the rows.
@@ -28,7 +30,6 @@ def make_splitter(cv, groups, *, caller):
         return folds
     n_splits = 5 if cv is None else cv
     if groups is not None:
-        check_no_missing_groups(groups, caller)
         return GroupKFold(n_splits)
     warn_user(
         f"{caller} was given no groups, so a text at the boundary between two folds may be split "
@@ -38,14 +39,23 @@ def make_splitter(cv, groups, *, caller):
     return KFold(n_splits)
 
 
-def split_rows(splitter, X, y, groups):
+def split_rows(splitter, X, y, groups, *, caller):
     """List the training and test rows of each fold as row numbers from 0.
 
-    A list of splits may also contain masks, ranges or row numbers that count from the end.
+    A list of splits may also contain masks, ranges or row numbers that count from the end. A fold
+    without rows to train on or to test on is an error.
     """
     # Private, but scikit-learn's splitters count rows with it.
     every = np.arange(_num_samples(X))
-    return [
+    folds = [
         tuple(every[np.asarray(part) if len(part) else every[:0]] for part in parts)
         for parts in splitter.split(X, y, groups)
     ]
+    for number, fold in enumerate(folds):
+        for rows, kind in zip(fold, ("training", "test"), strict=True):
+            if not len(rows):
+                raise ValueError(
+                    f"Fold {number} of {caller} has no {kind} rows. Pass a cv of which every split "
+                    "has both."
+                )
+    return folds

@@ -92,7 +92,7 @@ def test_wrong_input_is_named(words):
         leakage_report(list("abc"), 2)
     with pytest.raises(ValueError, match="reads the column 'text'"):
         leakage_report(words.drop(columns="text"), 2)
-    with pytest.raises(ValueError, match="Fold 0 given to leakage_report has no test words"):
+    with pytest.raises(ValueError, match="Fold 0 of leakage_report has no test rows"):
         leakage_report(words, [([0, 1], [])])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         leakage_report(words, 2, groups=[0, 1])

@@ -283,6 +283,29 @@ def test_wrong_parameters_are_named():
         ({"n_neurons": [0]}, "ints from 1"),
         ({"alpha": 0}, "'alpha' parameter"),
         ({"loss": "squared_error"}, "needs numbers in y"),
+        (
+            {"n_neurons": 4, "column_groups": [*"abc"] * 4},
+            "n_neurons=4, but X has 3 groups of columns",
+        ),
+        (
+            {"column_groups": [np.nan, 1, np.nan, *range(9)]},
+            "no group for 2 columns, the first at position 0",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             BestSubsetSelector(**parameters).fit(X, y)
+
+
+def test_the_mean_of_the_targets_does_not_matter():
+    X, y = _problem("numbers", n_samples=60, n_columns=6)
+    best, loss = _brute_force(_standardized(X), y, 2, 0.01)
+    bound = BestSubsetSelector(2, alpha=0.01).fit(X, y).lower_bound_
+    for offset in (0.0, 1e8, -1e10):
+        selector = BestSubsetSelector(2, alpha=0.01).fit(X, y + offset)
+        assert selector.get_support(indices=True).tolist() == best
+        assert selector.loss_ == pytest.approx(loss, rel=1e-4)
+        assert selector.lower_bound_ == pytest.approx(bound, rel=1e-4)
+    for weight in (None, np.arange(60.0)):
+        constant = BestSubsetSelector([1, 2], loss="squared_error")
+        constant.fit(X, np.full(60, 0.1), sample_weight=weight)
+        assert [*constant.losses_, *constant.lower_bounds_, *constant.gaps_] == [0.0] * 6

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A list of splits may contain row numbers of any kind, and masks, with the same results."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from sklearn_neurox.ablation import ablation_curve, erasure_table
 from sklearn_neurox.evaluation import (
     layer_profile,
     leakage_report,
+    online_codelength,
     selectivity_score,
     sparse_probing_curve,
     v_information,
@@ -77,11 +80,11 @@ CALLS = {
     "MinimalNeuronSelector": lambda cv: _attributes(
         MinimalNeuronSelector(
             PROBE, ranker=ProbelessRanker(), delta=0.1, guarantee=True, sizes=[1, 2, 3], cv=cv
-        ).fit(X, Y, groups=GROUPS),
+        ).fit(X, Y, **OPTIONS),
         "size_scores_",
     ),
     "ElasticNetProbeClassifierCV": lambda cv: _attributes(
-        ElasticNetProbeClassifierCV(alphas=[0.1, 0.01], cv=cv).fit(X, Y, groups=GROUPS), "scores_"
+        ElasticNetProbeClassifierCV(alphas=[0.1, 0.01], cv=cv).fit(X, Y, **OPTIONS), "scores_"
     ),
 }
 
@@ -103,12 +106,33 @@ def test_all_kinds_of_splits_give_the_same_results():
 
 
 def test_rows_are_numbered_from_0():
+    splitter = partial(make_splitter, groups=None, caller="f")
     for kind, split in SPLITS.items():
-        folds = split_rows(make_splitter(split(), GROUPS, caller="f"), X, Y, GROUPS)
+        folds = split_rows(splitter(split()), X, Y, None, caller="f")
         for found, right in zip(folds, SPLITS["numbers"](), strict=True):
             for part, expected in zip(found, right, strict=True):
                 np.testing.assert_array_equal(part, expected, err_msg=kind)
-    ((_, empty),) = split_rows(make_splitter([([1], [])], None, caller="f"), X, Y, None)
-    assert empty.tolist() == []
     with pytest.raises(IndexError, match="60 is out of bounds"):
-        split_rows(make_splitter([([1], [60])], None, caller="f"), X, Y, None)
+        split_rows(splitter([([1], [60])]), X, Y, None, caller="f")
+
+
+def test_a_fold_needs_training_and_test_rows():
+    """The first estimator of a fold said that it got no samples, but not why."""
+    good = SPLITS["numbers"]()[0]
+    for name, call in CALLS.items():
+        for fold, kind in (((ROWS, []), "test"), ((ROWS < 0, ROWS >= 0), "training")):
+            with pytest.raises(ValueError, match=rf"^Fold 1 of {name} has no {kind} rows\."):
+                call([good, fold])
+
+
+def test_every_row_needs_a_group(monkeypatch):
+    """With a list of splits, rows without a group were one group, or a cryptic error."""
+    for missing in (np.nan, None, pd.NA):
+        groups = GROUPS.astype(object)
+        groups[7] = missing
+        monkeypatch.setitem(OPTIONS, "groups", groups)
+        for name, call in CALLS.items():
+            with pytest.raises(ValueError, match=f"'groups' parameter of {name}.* row 7"):
+                call(SPLITS["numbers"]())
+        with pytest.raises(ValueError, match="'groups' parameter of online_codelength.* row 7"):
+            online_codelength(PROBE, X, Y, groups=groups)

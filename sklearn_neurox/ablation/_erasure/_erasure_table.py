@@ -1,41 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, clone, is_regressor
+from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.metrics import check_scoring
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
 from sklearn.utils.parallel import Parallel, delayed
 
-from sklearn_neurox.ablation._erasure._concept import concept_columns
 from sklearn_neurox.ablation._erasure._concept_eraser import ConceptEraser
 from sklearn_neurox.ablation._erasure._ridge_probe import ridge_probe
+from sklearn_neurox.ablation._erasure._targets import read_targets
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._row_blocks import row_blocks
-from sklearn_neurox.utils._scores._fold_score import score_fold
+from sklearn_neurox.utils._scores._scored_rows import group_codes, outcome_frame, score_rows
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_activations, check_equal_lengths, check_row_order
 
 _CALLER = "erasure_table"
-_COLUMNS = [
-    "fold", "eraser", "draw", "n_directions", "distance", "target", "is_erased", "score", "chance",
-]  # fmt: skip
-
-
-class _Target(NamedTuple):
-    name: str
-    values: np.ndarray
-    is_number: bool
-    is_erased: bool
+_LABELS = ["fold", "eraser", "draw", "n_directions", "distance", "target", "is_erased"]
 
 
 class _Fold(NamedTuple):
@@ -45,6 +35,7 @@ class _Fold(NamedTuple):
     train: np.ndarray
     test: np.ndarray
     groups: ArrayLike | None
+    codes: np.ndarray | None  # numbers of the groups
     targets: list
 
 
@@ -59,6 +50,8 @@ class _Fold(NamedTuple):
         "scoring": [str, callable, None],
         "cv": ["cv_object"],
         "groups": ["array-like", None],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "return_words": ["boolean"],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -76,10 +69,12 @@ def erasure_table(
     scoring: str | Callable | None = None,
     cv: int | Iterable | BaseCrossValidator | None = None,
     groups: ArrayLike | None = None,
+    confidence: float = 0.95,
+    return_words: bool = False,
     n_jobs: int | None = None,
     verbose: bool | int = False,
     random_state: int | np.random.RandomState | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame | tuple[pd.DataFrame, pd.DataFrame]:
     """Score probes before and after a concept is erased, beside random erasure of equal rank.
 
     In each fold, an eraser is fitted on the training rows and applied to all rows; then a new probe
@@ -124,6 +119,12 @@ def erasure_table(
     groups : array-like of shape (n_samples,) or None, default=None
         Samples of the same group stay in the same fold; for words, use ``words["text"]``.
 
+    confidence : float, default=0.95
+        The confidence level of the intervals, in (0, 1).
+
+    return_words : bool, default=False
+        Whether to also return the outcome of each word.
+
     n_jobs : int or None, default=None
         How many erasers to measure in parallel, in threads. The results do not depend on it.
 
@@ -144,8 +145,20 @@ def erasure_table(
         - ``distance``: how far the test rows moved: the root mean square of their changes, divided
           by that of their distances from the mean of the training rows.
         - ``target``: the name of what the probe predicts; ``is_erased``: whether it is the concept.
-        - ``score`` on the test rows, and ``chance``, the score of a probe that ignores X: it
-          predicts the frequencies of the classes, or the mean.
+        - ``score`` on the test rows, and its confidence interval from ``low`` to ``high``: how the
+          score of this measurement would vary with other test groups. Without groups, or with a
+          scorer that scikit-learn did not make, the bounds are missing.
+        - ``chance``, the score of a probe that ignores X: it predicts the frequencies of the
+          classes, or the mean.
+
+    of_words : DataFrame
+        Only with ``return_words``. One row per measurement and test word, with the columns
+        ``fold``, ``eraser``, ``draw``, ``n_directions``, ``distance``, ``target`` and
+        ``is_erased``, ``n_train`` (the number of training words of the fold), ``row`` (the number
+        of the word in X), ``group``, and ``chance`` and ``outcome``, whose means are the ``chance``
+        and the ``score``: whether the prediction is right, for the accuracy.
+        `sklearn_neurox.evaluation.interval_table` gives intervals over all folds and draws, and
+        `sklearn_neurox.evaluation.compare` takes the rows of two measurements.
 
     Raises
     ------
@@ -197,38 +210,47 @@ def erasure_table(
     check_row_order(X=X, concept=concept, **beside, groups=groups)
     matrix, _ = check_activations(X, caller=_CALLER)
     named_erasers = _named_erasers(erasers)
-    targets = _all_targets(concept, others, probe)
+    targets = read_targets(concept, others, probe, caller=_CALLER)
     named = {target.name: target.values for target in targets}
     check_equal_lengths(_CALLER, X=matrix, groups=groups, **named)
     # The eraser decides by itself what the columns of the concept are.
     concept = concept if isinstance(concept, pd.DataFrame) else np.asarray(concept)
     random_state = check_random_state(random_state)
     splitter = make_splitter(cv, groups, caller=_CALLER)
-    folds = split_rows(splitter, matrix, targets[0].values, groups)
+    folds = split_rows(splitter, matrix, targets[0].values, groups, caller=_CALLER)
+    codes, how = group_codes(groups), (probe, scoring, confidence)
     # Threads share X, and long numerical work releases the interpreter lock.
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    rows = []
-    with progress_bar(
-        len(folds) * (1 + len(named_erasers)), verbose, desc="erasing", unit="fit"
-    ) as bar:
+    parts = []
+    total = len(folds) * (1 + len(named_erasers))
+    with progress_bar(total, verbose, desc="erasing", unit="fit") as bar:
         for number, (train, test) in enumerate(folds):
-            fold = _Fold(number, matrix, concept, train, test, groups, targets)
+            fold = _Fold(number, matrix, concept, train, test, groups, codes, targets)
             jobs = [
                 ("none", 0, None),
                 *((name, 0, eraser) for name, eraser in named_erasers.items()),
             ]
-            found = parallel(delayed(_measure)(fold, *job, probe, scoring) for job in jobs)
+            found = parallel(delayed(_measure)(fold, *job, *how) for job in jobs)
             measured = list(counted(bar, found))
             jobs = _random_jobs(measured, n_draws, random_state)
-            measured += parallel(delayed(_measure)(fold, *job, probe, scoring) for job in jobs)
-            rows += [row for part in measured for row in part]
-    table = pd.DataFrame(rows, columns=_COLUMNS)
+            measured += parallel(delayed(_measure)(fold, *job, *how) for job in jobs)
+            sizes = len(train), test
+            parts += [(row, *sizes, words) for part in measured for row, words in part]
+    table = _with_counts(pd.DataFrame([row for row, *_ in parts]))
+    if not return_words:
+        return table
+    parts = [({name: row[name] for name in _LABELS}, *others) for row, *others in parts]
+    return table, _with_counts(outcome_frame(parts, groups))
+
+
+def _with_counts(table):
+    """Keep the numbers of directions integers, even if some are missing."""
     return table.astype({"n_directions": "Int64"}) if table["n_directions"].hasnans else table
 
 
 def _random_jobs(measured, n_draws, random_state):
     """List draws of random erasers that have the ranks of the measured ones."""
-    ranks = {part[0][3] for part in measured} - {0, None}
+    ranks = {part[0][0]["n_directions"] for part in measured} - {0, None}
     return [
         ("random", draw, _random(rank, random_state))
         for rank in sorted(ranks)
@@ -265,53 +287,13 @@ def _name(eraser):
     return eraser if isinstance(eraser, str) else getattr(eraser, "method", type(eraser).__name__)
 
 
-def _all_targets(concept, others, probe):
-    kind = "auto"
-    if probe is not None:
-        kind = "numbers" if is_regressor(probe) else "classes"
-    targets = _targets(concept, "concept", kind, is_erased=True)
-    if others is not None:
-        targets += _targets(others, "other", kind, is_erased=False)
-    names = pd.Index([target.name for target in targets])
-    if names.has_duplicates:
-        raise ValueError(
-            f"{_CALLER} has several targets named {names[names.duplicated()][0]!r}. Rename them."
-        )
-    return targets
-
-
-def _targets(values, default, kind, *, is_erased):
-    """Split labels and numbers into named columns."""
-    if isinstance(values, dict):
-        named = list(values.items())
-    elif isinstance(values, pd.DataFrame):
-        named = [(name, values.iloc[:, place]) for place, name in enumerate(values.columns)]
-    elif isinstance(values, pd.Series):
-        named = [(default if values.name is None else values.name, values)]
-    else:
-        values = np.asarray(values)
-        columns = [values] if values.ndim == 1 else list(values.T)
-        places = [""] if len(columns) == 1 else [f" {place}" for place in range(len(columns))]
-        named = [(default + place, column) for place, column in zip(places, columns, strict=True)]
-    return [_target(str(name), column, kind, is_erased) for name, column in named]
-
-
-def _target(name, values, kind, is_erased):
-    columns = concept_columns(values, kind, caller=_CALLER, name=name)
-    if len(columns) > 1:
-        raise ValueError(f"The target {name!r} of {_CALLER} has {len(columns)} columns, not one.")
-    is_number = columns[0].classes is None
-    values = columns[0].values if is_number else columns[0].classes[columns[0].values]
-    return _Target(name, values, is_number, is_erased)
-
-
 def _random(n_directions, random_state):
     seed = int(random_state.randint(np.iinfo(np.int32).max))
     return ConceptEraser("random", n_directions=n_directions, random_state=seed)
 
 
-def _measure(fold, name, draw, eraser, probe, scoring):
-    """Return the rows of the table for one eraser."""
+def _measure(fold, name, draw, eraser, probe, scoring, confidence):
+    """Return the rows of the table for one eraser, each with the outcomes of the words."""
     X_train, X_test = fold.X[fold.train], fold.X[fold.test]
     n_directions, distance = 0, 0.0
     if eraser is not None:
@@ -320,16 +302,16 @@ def _measure(fold, name, draw, eraser, probe, scoring):
         before, X_train, X_test = X_test, eraser.transform(X_train), eraser.transform(X_test)
         n_directions = len(eraser.directions_) if hasattr(eraser, "directions_") else None
         distance = _distance(before, X_test, mean)
-    label = (fold.number, name, draw, n_directions, distance)
-    return [
-        (
-            *label,
-            target.name,
-            target.is_erased,
-            *_scores(fold, target, X_train, X_test, name, probe, scoring),
-        )
-        for target in fold.targets
-    ]
+    measured = []
+    for target in fold.targets:
+        label = fold.number, name, draw, n_directions, distance, target.name, target.is_erased
+        of_probe, ignorant = _scores(fold, target, X_train, X_test, name, probe, scoring)
+        codes = None if fold.codes is None else fold.codes[fold.test]
+        low, high = of_probe.interval(codes, confidence=confidence)
+        scores = {"score": of_probe.score, "low": low, "high": high, "chance": ignorant.score}
+        words = {"chance": ignorant.outcomes, "outcome": of_probe.outcomes}
+        measured.append(({**dict(zip(_LABELS, label, strict=True)), **scores}, words))
+    return measured
 
 
 def _distance(before, after, mean):
@@ -342,16 +324,16 @@ def _distance(before, after, mean):
 
 
 def _scores(fold, target, X_train, X_test, name, probe, scoring):
-    """Fit a probe, and return its score and that of a probe that ignores X."""
+    """Fit a probe, and score it and a probe that ignores X."""
     y_train, y_test = target.values[fold.train], target.values[fold.test]
     if probe is None:
         probe = ridge_probe(is_number=target.is_number, standardize=True)
     ignorant = DummyRegressor() if target.is_number else DummyClassifier(strategy="prior")
     groups = None if fold.groups is None else np.asarray(fold.groups)[fold.train]
+    codes = None if fold.codes is None else fold.codes[fold.test]
     scores = []
     for estimator in (clone(probe), ignorant):
         fit_with_groups(estimator, X_train, y_train, groups)
         where = f"Fold {fold.number} of {_CALLER} ({target.name!r}, eraser {name!r})"
-        scorer = check_scoring(estimator, scoring=scoring)
-        scores.append(score_fold(scorer, estimator, X_test, y_test, where=where))
+        scores.append(score_rows(scoring, estimator, X_test, y_test, codes, where=where))
     return scores

@@ -22,7 +22,7 @@ from sklearn_neurox.evaluation._label_costs import (
     labeled_rows,
 )
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts
-from sklearn_neurox.utils._labels import check_groups
+from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
 from sklearn_neurox.utils._scores._group_intervals import mean_interval
 from sklearn_neurox.utils._scores._scored_rows import group_codes, outcome_frame
 from sklearn_neurox.utils._warn_user import warn_user
@@ -184,10 +184,12 @@ def online_codelength(
     remaining probability. Finally, 2\ :sup:`-52` is mixed in for each class, so that a label that
     the probe rules out costs 52 bits rather than infinitely many.
 
-    With ``alpha``, the penalty of each block is the one that encodes the last quarter of the groups
-    before the block in the fewest bits, by a probe fitted to the first three quarters; then a probe
-    with this penalty is fitted to all of them. Penalties are tried from strong to weak, until two
-    in a row are no better than the best. The receiver of the code knows all of these labels.
+    With ``alpha``, the penalty of each block is the one that encodes the last quarter of the words
+    before the block (or more, to keep groups whole) in the fewest bits, by a probe fitted to the
+    words before these; then a probe with this penalty is fitted to all of them. Penalties are tried
+    from strong to weak, until two in a row are no better than the best. If nothing is left to fit
+    the first probe to, the penalty is the middle one. The receiver of the code knows all of these
+    labels.
     A fixed penalty is too strong for some blocks and too weak for others, which lengthens the code
     by an amount that says nothing about the activations and depends on how many bits the labels
     need.
@@ -225,6 +227,8 @@ def online_codelength(
     check_has_probabilities(estimator, "online_codelength")
     X, y, groups = matching_rows("online_codelength", X=X, y=y, groups=groups)
     check_groups(groups, "online_codelength")
+    if groups is not None:
+        check_no_missing_groups(groups, "online_codelength")
     rows = labeled_rows(X, y, classes, groups, caller="online_codelength")
     n_encoded = _check_fractions(fractions, len(rows.y))
     order, ends = _blocks(len(rows.y), groups, n_encoded, shuffle, random_state)

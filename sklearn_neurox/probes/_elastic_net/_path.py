@@ -94,7 +94,8 @@ class BaseElasticNetPath(BaseElasticNetProbe):
         alphas = self._grid(X, targets, l1_ratios)
         scorer = check_scoring(self, self.scoring)
         caller = type(self).__name__
-        folds = split_rows(make_splitter(self.cv, groups, caller=caller), X, y, groups)
+        splitter = make_splitter(self.cv, groups, caller=caller)
+        folds = split_rows(splitter, X, y, groups, caller=caller)
         data = {"X": X, "y": y, "metadata": {"sample_weight": weight, "groups": groups}}
         context = self._init_callback_context(max_subtasks=len(folds), sequential_subtasks=False)
         context.call_on_fit_task_begin(estimator=self, **data)

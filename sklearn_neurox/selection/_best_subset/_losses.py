@@ -145,7 +145,12 @@ class SquaredLoss:
     is_quadratic = True
 
     def __init__(self, targets, shares):
-        self.target = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
+        target = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
+        # The intercept is free, so the loss is the same for centered targets, while the penalty
+        # that keeps the Hessian of the intercept regular would price a large mean. Differences
+        # come first, so that rounding leaves nothing of a constant.
+        target = target - target[shares.argmax()]
+        self.target = target - shares @ target
         self.n_outputs = self.target.shape[1]
         self.shares = shares
 

@@ -6,13 +6,25 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import check_scoring, get_scorer
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from sklearn_neurox.utils._scores._fold_score import flat_classes, score_fold
 from sklearn_neurox.utils._scores._group_intervals import mean_interval
 from sklearn_neurox.utils._scores._outcomes import metric_scale
 from sklearn_neurox.utils._scores._recorded_predictions import RecordedPredictions, record
+
+# The ``score`` methods that are always the same metric.
+_SCORES = {
+    ClassifierMixin.score: "accuracy",
+    DummyClassifier.score: "accuracy",
+    RegressorMixin.score: "r2",
+    DummyRegressor.score: "r2",
+}
 
 
 class ScoredRows(NamedTuple):
@@ -55,13 +67,27 @@ def score_rows(scoring, probe, X, y, groups, *, where, sample_weight=None):
 def _known_scorer(scoring, probe):
     """Return the scorer, if it is one of scikit-learn's, which only use predictions."""
     if scoring is None:
-        last = probe
-        while isinstance(last, Pipeline):
-            last = last[-1]
-        own = getattr(type(last), "score", None)
-        names = {ClassifierMixin.score: "accuracy", RegressorMixin.score: "r2"}
-        return get_scorer(names[own]) if own in names else None
+        return _own_scorer(probe)
     scorer = check_scoring(probe, scoring=scoring)
+    return scorer if hasattr(scorer, "_score_func") else None
+
+
+def _own_scorer(probe):
+    """Return the scorer that the ``score`` method of a fitted probe computes, if it is known."""
+    own = getattr(type(probe), "score", None)
+    if isinstance(probe, Pipeline):
+        return _own_scorer(probe[-1])
+    if isinstance(probe, FrozenEstimator):
+        return _own_scorer(probe.estimator)
+    if own is GridSearchCV.score:  # that of all searches
+        if probe.scoring is None:
+            return _own_scorer(probe.best_estimator_)
+        scorer = probe.scorer_[probe.refit] if probe.multimetric_ else probe.scorer_
+    elif own is LogisticRegressionCV.score:
+        chosen = "accuracy" if probe.scoring in (None, "warn") else probe.scoring
+        scorer = get_scorer(chosen)
+    else:
+        scorer = get_scorer(_SCORES[own]) if own in _SCORES else None
     return scorer if hasattr(scorer, "_score_func") else None
 
 
