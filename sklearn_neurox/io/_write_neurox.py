@@ -74,7 +74,7 @@ def write_neurox(
         ``acts.hdf5``, numbered by layer.
 
     parallel : mapping from str to str or path-like, or None, default=None
-        Additional text files to write, by column of `words`, such as ``{"word": "acts.word",
+        Additional text files to write or overwrite, by column of `words`, such as ``{"word": "acts.word",
         "upos": "acts.upos"}``: one line per sentence, with one entry per word. NeuroX's
         ``load_data`` and `read_parallel` read them.
 
