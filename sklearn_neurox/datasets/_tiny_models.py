@@ -164,12 +164,12 @@ def make_tiny_model(
         tokenizer.save_pretrained(folder)
 
     if path is None:
-        path = _temporary_folder(family)
-        save(path)
-        return path
-    with tempfile.TemporaryDirectory(prefix=f"tiny-{family}-") as folder:
-        save(folder)
-        _add_files(Path(folder), Path(path))
+        temporary = _temporary_folder(family)
+        save(temporary)
+        return temporary
+    with tempfile.TemporaryDirectory(prefix=f"tiny-{family}-") as scratch:
+        save(scratch)
+        _add_files(Path(scratch), Path(path))
     return str(path)
 
 
