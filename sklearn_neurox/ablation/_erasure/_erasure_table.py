@@ -17,6 +17,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_neurox.ablation._erasure._concept import concept_columns
 from sklearn_neurox.ablation._erasure._concept_eraser import ConceptEraser
 from sklearn_neurox.ablation._erasure._ridge_probe import ridge_probe
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._metadata import fit_with_groups
@@ -50,18 +51,13 @@ class _Fold(NamedTuple):
 
 @validate_params(
     {
+        **MEASUREMENT_CONSTRAINTS,
         "X": ["array-like"],
         "concept": ["array-like"],
         "others": ["array-like", dict, None],
         "erasers": ["array-like", dict],
         "probe": [HasMethods(["fit", "predict"]), None],
         "n_draws": [Interval(Integral, 0, None, closed="left")],
-        "scoring": [str, callable, None],
-        "cv": ["cv_object"],
-        "groups": ["array-like", None],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )
