@@ -73,7 +73,8 @@ class BestSubsetSelector(BaseNeuronSelector):
         Penalized loss of the neurons kept, in nats for classes.
 
     lower_bound_ : float
-        No subset of this size has a lower penalized loss; NaN without ``compute_bound``.
+        No subset of this size has a lower penalized loss. At least 0; NaN without
+        ``compute_bound``.
 
     gap_ : float
         ``(loss_ - lower_bound_) / loss_``: the fraction by which another subset may be better, at
@@ -274,7 +275,8 @@ class BestSubsetSelector(BaseNeuronSelector):
         for place, (fit, size) in enumerate(zip(fits, sizes.tolist(), strict=True)):
             relaxation = Relaxation(search.columns, search.loss, self.alpha, size, search.clock)
             relaxed = relaxation.solve(fit, relaxed)
-            bounds[place] = relaxed.bound
+            # No loss is negative, even where the relaxation had no time to show it.
+            bounds[place] = max(relaxed.bound, 0)
             if not search.clock.is_up and relaxed.bound < fit.loss:
                 largest = np.argsort(-relaxed.shares, kind="stable")[:size]
                 fit = min(fit, search.swap(search.fit(largest.tolist())), key=lambda one: one.loss)

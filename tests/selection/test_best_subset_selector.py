@@ -120,6 +120,34 @@ def test_the_bound_is_never_above_the_best_of_all_subsets(kind, monkeypatch):
         assert selector.gap_ < 0.006
 
 
+def test_no_swap_improves_on_a_subset_of_many_columns(tmp_path):
+    # With so many columns, later additions and swaps are searched on a shortlist.
+    X, y = _problem("numbers", n_samples=80, n_columns=330)
+    np.save(tmp_path / "X.npy", X)
+    Z, alpha, found = _standardized(X), 0.01, []
+    for H in (X, np.load(tmp_path / "X.npy", mmap_mode="r"), csr_matrix(X)):
+        selector = BestSubsetSelector([9, 14], alpha=alpha, compute_bound=False).fit(H, y)
+        found.append(selector.supports_)
+        for support, loss in zip(selector.supports_, selector.losses_, strict=True):
+            subset = np.flatnonzero(support)
+            assert loss == pytest.approx(_ridge_loss(Z[:, subset], y, alpha), rel=1e-8)
+            for place in range(len(subset)):
+                others = _swapped_losses(Z, y - y.mean(), np.delete(subset, place), alpha)
+                assert others.min() >= loss * (1 - 2e-6)
+    assert (found[0] == found[1]).all() and (found[0] == found[2]).all()
+
+
+def _swapped_losses(Z, y, kept, alpha):
+    """Compute the least loss of a linear model with each column added to those kept."""
+    pairs = np.concatenate([np.repeat(Z[None, :, kept], Z.shape[1], 0), Z.T[:, :, None]], axis=2)
+    grams = pairs.transpose(0, 2, 1) @ pairs / len(y) + alpha * np.eye(len(kept) + 1)
+    slopes = y @ pairs / len(y)
+    solved = np.linalg.solve(grams, slopes[:, :, None])[:, :, 0]
+    losses = (y @ y / len(y) - (slopes * solved).sum(axis=1)) / 2
+    losses[kept] = np.inf
+    return losses
+
+
 def test_planted_supports_in_a_matrix_a_file_and_a_sparse_matrix(tmp_path):
     planted = make_planted_neurons(
         400, 60, n_informative=4, n_classes=2, effect=2.0, random_state=0, dtype=np.float32
@@ -232,7 +260,11 @@ def test_no_time_still_gives_a_subset_and_a_bound():
     assert hasty.supports_.sum(axis=1).tolist() == [2, 5]
     assert (hasty.losses_ >= patient.losses_).all()
     assert (hasty.lower_bounds_ <= patient.lower_bounds_ + 1e-12).all()
-    assert np.isfinite(hasty.lower_bounds_).all()
+    # No loss is negative, so no bound needs to be, and no gap exceeds the loss itself.
+    planted = make_planted_neurons(300, 200, n_classes=2, random_state=0)
+    for target in (planted.y, np.random.default_rng(0).random(300)):
+        hasty = BestSubsetSelector(5, alpha=1e-6, max_time=0).fit(planted.X, target)
+        assert 0 <= hasty.lower_bound_ <= hasty.loss_ and 0 <= hasty.gap_ <= 1
 
 
 def test_in_a_pipeline_that_is_tuned():

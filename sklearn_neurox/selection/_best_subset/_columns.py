@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from copy import copy
+
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 
@@ -55,6 +57,16 @@ class Columns:
         # Precision of the numbers that only choose candidates.
         is_double = X.dtype.itemsize == 8 or self.factor.max() > _LARGEST_FACTOR
         self._dtype = np.float64 if is_double else np.float32
+
+    def only(self, columns):
+        """Copy some columns out of the matrix, each a unit of its own, in the order given."""
+        few = copy(self)
+        few.X = self.X[:, columns]
+        few.mean, few.factor = self.mean[columns], self.factor[columns]
+        few.n_units, few._held = len(columns), {}
+        few.units = few._sorted = np.arange(few.n_units)
+        few._bounds = np.arange(few.n_units + 1)
+        return few
 
     def of(self, units):
         """Return the columns of some units, unit by unit."""
