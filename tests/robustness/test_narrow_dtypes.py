@@ -8,6 +8,7 @@ and so are small values beside larger ones of the same neuron.
 import json
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -25,6 +26,7 @@ from sklearn_neurox.extraction import (
     SparseAutoencoderEncoder,
     SubwordAggregator,
 )
+from sklearn_neurox.extraction._run._half_matrix import HalfMatrix
 from sklearn_neurox.io import read_neurox, write_neurox
 from sklearn_neurox.utils._underflow import Underflow
 from sklearn_neurox.words import pair_frame, words_frame
@@ -316,3 +318,27 @@ def test_integer_labels_stay_exact_beside_missing_ones():
         assert column[0] == labels[0] and pd.isna(column[1])
     assert words_frame([["a", "b"]], {"id": [[7, None]]})["id"].dtype == float
     assert words_frame([["a", "b"]], {"id": [[2.0**60, 0.5]]})["id"].tolist() == [2.0**60, 0.5]
+
+
+def test_weights_of_a_sae_that_its_dtype_cannot_hold():
+    names = ["hidden.1.0", "hidden.1.1"]
+    tokens = Activations.from_arrays([[[1.0, 2.0]]], feature_names=names)
+    eye = np.eye(2, dtype=np.float32)
+    sae = {"W_enc": eye, "b_enc": np.zeros(2), "W_dec": eye, "b_dec": np.zeros(2)}
+    for name, value in (("b_enc", -1e39), ("threshold", 1e39)):
+        own = sae | {name: np.array([0.0, value])}
+        with pytest.raises(ValueError, match=rf"weights '{name}' .* reach .*e\+39, which float32"):
+            SparseAutoencoderEncoder(own).fit_transform(tokens).pool("last")
+
+
+def test_several_threads_fill_a_matrix():
+    rng = np.random.RandomState(0)
+    H = rng.choice([0.0, 1e-9, 1.0], size=(4000, 50), p=[0.5, 0.4995, 0.0005]).astype(np.float32)
+    H[:, :5] = 1e-9
+    half = HalfMatrix(np.empty(H.shape, dtype=np.float16), str)
+    blocks = np.array_split(np.arange(len(H)), 64)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda rows: half.__setitem__((rows, slice(0, 50)), H[rows]), blocks))
+    np.testing.assert_array_equal(half.values, H.astype(np.float16))
+    expected = np.flatnonzero(H.any(axis=0) & ~H.astype(np.float16).any(axis=0))
+    assert half.underflow.columns().tolist() == expected.tolist()
