@@ -7,6 +7,7 @@ from sklearn_neurox.utils._half_precision import widened
 from sklearn_neurox.utils._warn_user import warn_user
 
 _SMALLEST = {"float16": 6e-8, "float32": 1.4e-45, "bfloat16": 9.2e-41}
+_FIRST_ROWS = 64
 
 
 class Underflow:
@@ -25,9 +26,12 @@ class Underflow:
 
     def look(self, before, after, start=0):
         """Look at rows before and after the cast; ``start`` is the place of their first column."""
-        own = slice(start, start + before.shape[1])
-        # After the first rows, usually none.
-        places = np.flatnonzero(~self.is_kept[own])
+        # The first rows leave few columns to look for in the others.
+        for rows in (slice(0, _FIRST_ROWS), slice(_FIRST_ROWS, None)):
+            self._look(before[rows], after[rows], start)
+
+    def _look(self, before, after, start):
+        places = np.flatnonzero(~self.is_kept[start : start + before.shape[1]])
         if not len(places) or not len(before):
             return
         is_kept = (widened(after[:, places]) != 0).any(axis=0)
