@@ -8,11 +8,11 @@ import numpy as np
 
 from sklearn_neurox.utils._files._foreign_files import check_regular, json_kind, named_errors
 from sklearn_neurox.utils._half_precision import cast_and_find_lost
-from sklearn_neurox.utils._underflow import Underflow, warn_about_zeros
+from sklearn_neurox.utils._underflow import DEAD, Underflow, warn_about_zeros
 
 _WHAT = "a NeuroX file with one JSON object per line"
 _AGAIN = "Extract the activations again."
-RESCALE = "Rescale the activations before they are saved, or leave these neurons out."
+RESCALE = f"{DEAD} rescale them before they are saved."
 _PIECE = 2**24
 
 

@@ -24,7 +24,7 @@ from sklearn_neurox.utils._files._foreign_files import as_path
 from sklearn_neurox.utils._files._output_files import write_together
 from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 from sklearn_neurox.utils._optional import require
-from sklearn_neurox.utils._underflow import Underflow, warn_about_zeros
+from sklearn_neurox.utils._underflow import DEAD, Underflow, warn_about_zeros
 from sklearn_neurox.utils._validation import check_row_order
 
 _WRITERS = {".hdf5": write_hdf5, ".json": write_json}
@@ -251,8 +251,8 @@ def _blocks(H, plan, places, dtype):
             raise ValueError(f"The activations of sentence {name!r} contain NaN or infinity.")
         yield narrow(rows, dtype, f"sentence {name!r}", underflow).swapaxes(0, 1)
     neuron = neuron_name([plan.layers[place] for place in places], plan.n_units)
-    advice = "Write float32." if dtype == "float16" else "Rescale these neurons first."
-    warn_about_zeros([(underflow, neuron)], dtype, "The file that is written", advice)
+    remedy = "use dtype='float32'." if dtype == "float16" else "rescale them first."
+    warn_about_zeros([(underflow, neuron)], dtype, "The file that is written", f"{DEAD} {remedy}")
 
 
 def _write(write, content, scratch):

@@ -16,7 +16,7 @@ from sklearn_neurox.extraction._cache._shard import write_shard
 from sklearn_neurox.extraction._cache._shard_index import index_of
 from sklearn_neurox.utils._files._foreign_files import expanded
 from sklearn_neurox.utils._half_precision import narrowed
-from sklearn_neurox.utils._underflow import Underflow, warn_about_zeros
+from sklearn_neurox.utils._underflow import DEAD, Underflow, warn_about_zeros
 
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -94,7 +94,7 @@ class ShardStore:
             for block, underflow in sorted(zeros.items())
         ]
         other = "'bfloat16' or 'float32'" if self.dtype == "float16" else "'float32'"
-        advice = f"Use ActivationCache(..., dtype={other})."
+        advice = f"{DEAD} use ActivationCache(..., dtype={other})."
         warn_about_zeros(found, self.dtype, f"The cache folder {str(self.folder)!r}", advice)
 
     def _prepare(self, fingerprint):

@@ -4,7 +4,7 @@
 import numpy as np
 
 from sklearn_neurox.utils._half_precision import narrowed
-from sklearn_neurox.utils._underflow import Underflow, warn_about_zeros
+from sklearn_neurox.utils._underflow import DEAD, Underflow, warn_about_zeros
 
 
 class HalfMatrix:
@@ -43,4 +43,4 @@ class HalfMatrix:
     def warn(self):
         """Warn about columns that became zero."""
         found = [(self.underflow, self.name)]
-        warn_about_zeros(found, self.dtype, "The matrix", "Use dtype='float32'.")
+        warn_about_zeros(found, self.dtype, "The matrix", f"{DEAD} use dtype='float32'.")

@@ -17,7 +17,7 @@ from sklearn_neurox.extraction._text._sink_rows import report_sinks
 from sklearn_neurox.extraction._text._targets import tokenize_contexts
 from sklearn_neurox.extraction._text._windows import Sequences
 from sklearn_neurox.utils._autocast import warn_about_autocast
-from sklearn_neurox.utils._underflow import Underflow, warn_about_zeros
+from sklearn_neurox.utils._underflow import DEAD, Underflow, warn_about_zeros
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class ModelSource:
             (underflow, lambda unit, block=self.blocks[n]: f"{block.name}.{unit}")
             for n, underflow in sorted(zeros.items())
         ]
-        advice = "Leave them out, or rescale the weights of the layer."
+        advice = f"{DEAD} rescale the weights of the layer."
         warn_about_zeros(found, "float32", f"{self.spec.name} in float64", advice)
 
     def computing(self, model):

@@ -151,8 +151,6 @@ def reason_of(error):
     """Return the first line of an error's message, or what its type says."""
     if isinstance(error, RecursionError):
         return "too deeply nested"
-    if isinstance(error, MemoryError):
-        return "not enough memory"
     if isinstance(error, KeyError) and error.args:
         return f"no {error.args[0]!r}"
     lines = str(error).strip().splitlines()
