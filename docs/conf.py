@@ -8,6 +8,9 @@ _HERE = Path(__file__).parent
 _BELOW = {"user_guide": "guide", "api": "api"}
 sys.path[:0] = [str(_HERE.parent), str(_HERE / "_ext")]
 
+import other_projects  # noqa: E402
+import public_names  # noqa: E402
+
 from sklearn_neurox._version import __version__  # noqa: E402
 
 project = "sklearn-neurox"
@@ -18,9 +21,12 @@ release = version = __version__
 extensions = [
     "mathml",
     "myst_parser",
+    "name_pages",
     "numpydoc",
+    "other_projects",
     "public_names",
     "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
@@ -32,6 +38,9 @@ myst_heading_anchors = 3
 # The docstrings state the types; in signatures they would be very long.
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
+numpydoc_xref_param_type = True
+numpydoc_xref_aliases = other_projects.aliases() | public_names.aliases()
+numpydoc_xref_ignore = "all"
 toc_object_entries_show_parents = "hide"
 
 html_math_renderer = "mathml"
@@ -45,6 +54,7 @@ html_theme_options = {
     "navigation_with_keys": False,
     "header_links_before_dropdown": 5,
     "secondary_sidebar_items": ["page-toc"],
+    "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
 }

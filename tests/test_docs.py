@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The documentation: complete, with correct names, and built without warnings."""
 
+import html
 import importlib
 import inspect
 import json
@@ -10,9 +11,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+import sklearn_neurox
+from sklearn_neurox import ActivationExtractor, SparseAutoencoderEncoder, SubwordAggregator
+from tests.instances import numeric_estimators
 from tests.public_names import SUBPACKAGES, public_names
 
 _ROOT = Path(__file__).parent.parent
@@ -60,13 +68,209 @@ def built(tmp_path_factory):
     return folder / "html"
 
 
+def _article(page):
+    """Return the markup of a page without the navigation."""
+    return re.search("<article.*</article>", page.read_text(encoding="utf-8"), re.S)[0]
+
+
+def _text(markup):
+    """Return the text without its markup."""
+    return html.unescape(re.sub("<[^>]*>", "", markup))
+
+
+def _links(page):
+    """Return the files that the article of a page links to."""
+    links = re.findall(r'<a [^>]*href="([^"#:]+)', _article(page))
+    return {(page.parent / link).resolve() for link in links}
+
+
+def _page_of(package, name):
+    """Return the page of a name; the one function that differs from a class in case is marked."""
+    return f"api/{package}/{name}{'-function' if name == 'highlight' else ''}.html"
+
+
 @pytest.mark.slow
-def test_every_public_name_is_documented(built):
+def test_every_public_name_has_a_page(built):
     table = (built / "api.html").read_text(encoding="utf-8")
     for package, name in public_names():
-        page = (built / "api" / f"{package}.html").read_text(encoding="utf-8")
-        assert f'id="sklearn_neurox.{package}.{name}"' in page
-        assert f'href="api/{package}.html#sklearn_neurox.{package}.{name}"' in table
+        page, anchor = _page_of(package, name), f"sklearn_neurox.{package}.{name}"
+        text = (built / page).read_text(encoding="utf-8")
+        assert f'id="{anchor}"' in text and f"<h1>{name}<" in text
+        lines = [line.split(" # ")[0].split() for line in _text(text).splitlines()]
+        assert ["from", f"sklearn_neurox.{package}", "import", name] in lines
+        is_short = name in sklearn_neurox.__all__
+        assert (["from", "sklearn_neurox", "import", name] in lines) == is_short
+        assert f'href="{page}#{anchor}"' in table
+    # No page is left of a name that is gone, and no two overwrite each other on any disk.
+    pages = {page.relative_to(built).as_posix() for page in built.glob("api/*/*.html")}
+    assert pages == {_page_of(*pair) for pair in public_names()}
+    assert len({page.lower() for page in pages}) == len(pages)
+
+
+@pytest.mark.slow
+def test_page_of_a_name_links_to_the_pages_that_mention_it(built):
+    names = {_page_of(*pair): pair[1] for pair in public_names()}
+    told = {page: _links(built / page) for page in names}
+    ends = {page: _text(_article(built / page)).rpartition("Examples")[2] for page in names}
+    n_mentions = 0
+    for page in [*built.glob("guide/*.html"), built / "tutorial.html", built / "methods.html"]:
+        linked = _links(page)
+        mentioned = {name for name in names if built / name in linked}
+        assert all(page in told[name] for name in mentioned), page
+        n_mentions += len(mentioned)
+    assert n_mentions > len(names)
+    for example in (_ROOT / "examples").glob("*.py"):
+        code = example.read_text(encoding="utf-8")
+        imports = re.findall(r"^from sklearn_neurox[\w.]* import (\([^)]*\)|.*)$", code, re.M)
+        imported = set(re.findall(r"\w+", " ".join(imports)))
+        title = re.search(r'^"""\n(.+)\n=+$', code, re.M)[1]
+        for page, name in names.items():
+            assert (title in ends[page]) == (name in imported), (page, example.name)
+
+
+def test_mentions_are_imports_and_code(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(_DOCS / "_ext"))
+    mentions = importlib.import_module("mentions")
+    names = {"annotate", "highlight", "top_words", "LCARanker"}
+    text = """
+Call `annotate(...)` or `top_words.of(1)`, not `highlight=True` nor LCARanker.
+```python
+from sklearn_neurox import LCARanker
+from elsewhere import highlight
+LCARanker(top_words=3).fit(highlight)
+```
+```text
+`highlight`
+```
+"""
+    assert mentions.in_markdown(text, names) == {"annotate": 1, "top_words": 1, "LCARanker": 2}
+    code = [
+        "%matplotlib inline\n",
+        "!ls\n",
+        "from sklearn_neurox import LCARanker\n",
+        "LCARanker()",
+    ]
+    cells = [{"cell_type": "markdown", "source": ["`"]}, {"cell_type": "code", "source": code}]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    assert mentions.in_example(tmp_path / "a.ipynb", names) == {"LCARanker": 2}
+    found = mentions.by_name({"a": {"x": 1}, "b": {"x": 2, "y": 1}, "c": {"x": 1}})
+    assert found == {"x": ["b", "a", "c"], "y": ["b"]}
+
+
+def _other_projects(monkeypatch):
+    pytest.importorskip("numpydoc", reason="the extra 'docs' is not installed")
+    monkeypatch.syspath_prepend(str(_DOCS / "_ext"))
+    return importlib.import_module("other_projects")
+
+
+def test_inventories_contain_the_list(monkeypatch):
+    load = _other_projects(monkeypatch)
+    inventory = pytest.importorskip("sphinx.util.inventory")
+    text = (_DOCS / "_ext" / "other_projects.txt").read_text(encoding="utf-8")
+    indented = re.findall(r"^    (\S+)$", text, re.M)
+    found = []
+    for project, (address, locations) in load.PROJECTS.items():
+        content = load.inventory(project, locations)
+        data = inventory.InventoryFile.loads(content, uri=address).data
+        for kind, items in data.items():
+            for name, item in items.items():
+                found.append(name)
+                assert item.uri.startswith(address) and item.uri.endswith(name), name
+                assert (kind == "std:term") == ("." not in name), name
+    assert sorted(found) == sorted(set(indented)) and len(indented) == len(set(indented))
+    short = load.short_names()
+    assert short["GridSearchCV"] == "sklearn.model_selection.GridSearchCV"
+    assert short["cross_validate"] == "sklearn.model_selection.cross_validate"
+    assert short["np.load"] == short["numpy.load"] == "numpy.load" and "load" not in short
+    assert short["DataFrame.to_parquet"] == "pandas.DataFrame.to_parquet"
+    # A short name stands for one name only, and never for one of ours.
+    own = {name for _, name in public_names()}
+    assert not own & set(short)
+    ends = [name.rpartition(".")[2] for name in found if name.startswith("sklearn.")]
+    assert len(set(ends)) == len(ends)
+
+
+@pytest.mark.slow
+def test_names_of_other_projects_exist_and_are_linked(built, monkeypatch):
+    pages = [page.read_text(encoding="utf-8") for page in built.rglob("*.html")]
+    links = {link for page in pages for link in re.findall(r'<a [^>]*href="(https:[^"]+)', page)}
+    for address, locations in _other_projects(monkeypatch).PROJECTS.values():
+        for name, location in locations.items():
+            assert address + location.replace("$", name) in links, name
+            if "#term-" not in location:
+                pkgutil.resolve_name(f"builtins.{name}" if name.startswith("str.") else name)
+
+
+@pytest.mark.slow
+def test_types_and_code_link_to_other_projects(built):
+    page = _article(built / "api" / "ablation" / "ablate_model.html")
+    types = re.findall(r'<span class="classifier">(.*?)</span></dt>', page, re.S)
+    links = dict(re.findall(r'href="([^"]+)"[^>]*>(.*?)</a>', " ".join(types)))
+    links = {_text(label): link for link, label in links.items()}
+    assert links["DataFrame"].endswith("/pandas.DataFrame.html#pandas.DataFrame")
+    assert links["array-like"].endswith("/glossary.html#term-array-like")
+    assert links["ActivationExtractor"].startswith("../extraction/ActivationExtractor.html#")
+    assert not {"str", "None", "float"} & set(links)
+    report = _article(built / "guide" / "report.html")
+    assert "NeuronReport.html#sklearn_neurox.inspection.NeuronReport.from_pipeline" in report
+    guide = _article(built / "guide" / "probes.html")
+    assert "https://scikit-learn.org/stable/modules/generated/sklearn.model_selection.Grid" in guide
+
+
+@pytest.mark.slow
+def test_names_that_are_not_listed_are_warnings(tmp_path, monkeypatch):
+    _other_projects(monkeypatch)
+    page = "Title\n=====\n\n`sklearn.pipeline.Pipeline`, `x.y`, `sklearn.nowhere.Thing`.\n"
+    (tmp_path / "index.rst").write_text(page, encoding="utf-8")
+    options = "extensions=sphinx.ext.intersphinx,numpydoc,other_projects"
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-C",
+        "-D",
+        options,
+        "-D",
+        "default_role=py:obj",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(_DOCS / "_ext")}
+    done = subprocess.run(
+        [*command, str(tmp_path), str(tmp_path / "html")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert "index.rst:4: WARNING: sklearn.nowhere.Thing is not listed in" in done.stderr
+    assert done.stderr.count("WARNING") == 1
+    linked = (tmp_path / "html" / "index.html").read_text(encoding="utf-8")
+    assert "/modules/generated/sklearn.pipeline.Pipeline.html#" in linked
+
+
+@pytest.mark.slow
+def test_diagrams_link_to_pages(built, monkeypatch):
+    monkeypatch.setenv("SKLEARN_NEUROX_DOCS", str(built))
+    steps = [ActivationExtractor("model"), SparseAutoencoderEncoder("sae"), SubwordAggregator()]
+    # The tests' own subclasses of estimators have no page.
+    own = [e for e in numeric_estimators() if type(e).__module__.startswith("sklearn_neurox")]
+    scaler = StandardScaler()
+    for estimator in [*steps, *own]:
+        diagram = make_pipeline(clone(estimator), scaler)._repr_html_()
+        links = re.findall(r'<a class="sk-estimator-doc-link[^>]*href="([^"]+)"', diagram)
+        ours = [link for link in links if link.startswith("file:")]
+        name = type(estimator).__name__
+        assert ours[0].endswith(f"/{name}.html")
+        for link in ours:
+            page = Path(unquote(urlsplit(link).path))
+            package, class_name = page.parent.name, page.stem
+            anchor = f'id="sklearn_neurox.{package}.{class_name}"'
+            assert anchor in page.read_text(encoding="utf-8")
+        # Parameters link to the text of their entry: the name, and the type after it.
+        for page, start, end in re.findall(r'href="file:([^"#]+)#:~:text=(\w+),-([^"]+)"', diagram):
+            text = _text(_article(Path(unquote(page))))
+            assert unquote(start + end) in text
+        assert scaler._get_doc_link() in links and "scikit-learn.org" in scaler._get_doc_link()
 
 
 @pytest.mark.slow

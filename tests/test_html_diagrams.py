@@ -15,7 +15,8 @@ from tests.instances import numeric_estimators
 pytestmark = pytest.mark.slow
 
 
-def test_every_step_is_in_the_diagram():
+def test_every_step_is_in_the_diagram(monkeypatch):
+    monkeypatch.delenv("SKLEARN_NEUROX_DOCS", raising=False)
     for estimator in numeric_estimators():
         steps = [ActivationExtractor("model", layers=[0, 3]), SubwordAggregator("mean")]
         names = {type(step).__name__ for step in [*steps, estimator]}

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Build the API pages from each sub-package's ``__all__``, so that no public name is missing.
 
-Defines two directives, ``public-names`` (a table) and ``public-docs`` (the docstrings), and links
-every public name in code markup to its API entry.
+Defines two directives, ``public-names`` (a table) and ``name-pages`` (the page of a sub-package),
+and links every public name in code markup to its page, and names of other projects to theirs.
 """
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -12,6 +13,7 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from other_projects import short_names
 from sphinx import addnodes
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
@@ -19,6 +21,7 @@ from sphinx.util.docutils import SphinxDirective
 import sklearn_neurox
 
 _HOME = Path(sklearn_neurox.__file__).parent
+_STRAIGHT = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"})
 SUBPACKAGES = [
     info.name
     for info in pkgutil.iter_modules(sklearn_neurox.__path__)
@@ -31,10 +34,23 @@ def public_names(subpackage):
     return importlib.import_module(f"sklearn_neurox.{subpackage}").__all__
 
 
-def _docstring(subpackage, name):
+def resolve(subpackage, name):
+    """Return the object that a public name stands for."""
+    return getattr(importlib.import_module(f"sklearn_neurox.{subpackage}"), name)
+
+
+def page_of(subpackage, name):
+    """Return the page of a public name; no two differ in case alone, as some disks need it."""
+    rivals = [other for other in public_names(subpackage) if other.lower() == name.lower()]
+    is_plain = len(rivals) == 1 or inspect.isclass(resolve(subpackage, name))
+    return f"api/{subpackage}/{name}" + ("" if is_plain else "-function")
+
+
+def docstring(subpackage, name):
+    """Return the docstring of a public name, also if it is data."""
     package = importlib.import_module(f"sklearn_neurox.{subpackage}")
-    if callable(getattr(package, name)):
-        return inspect.getdoc(getattr(package, name))
+    if callable(resolve(subpackage, name)):
+        return inspect.getdoc(resolve(subpackage, name))
     for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         documented = ModuleAnalyzer.for_module(info.name).find_attr_docs()
         if ("", name) in documented:
@@ -42,7 +58,7 @@ def _docstring(subpackage, name):
     raise ValueError(f"{package.__name__}.{name} has no docstring.")
 
 
-def _methods(thing):
+def public_methods(thing):
     """List the public methods defined in this package, without those from scikit-learn."""
     return [
         name
@@ -66,7 +82,7 @@ class PublicNames(SphinxDirective):
         package = self.arguments[0]
         lines = [".. list-table::", "   :class: public-names", "   :widths: 35 65", ""]
         for name in public_names(package):
-            first = re.split(r"\n\s*\n", _docstring(package, name))[0].replace("\n", " ")
+            first = re.split(r"\n\s*\n", docstring(package, name))[0].replace("\n", " ")
             lines += [
                 f"   * - :py:obj:`{name} <sklearn_neurox.{package}.{name}>`",
                 f"     - {first}",
@@ -74,39 +90,47 @@ class PublicNames(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines)) if public_names(package) else []
 
 
-class PublicDocs(SphinxDirective):
-    """The docstrings of all public names in a sub-package."""
+class NamePages(SphinxDirective):
+    """A summary of a sub-package, the table of its public names, and their pages as subpages."""
 
     required_arguments = 1
 
     def run(self):
-        """Return the nodes that autodoc generates."""
-        return self.parse_text_to_nodes("\n".join(self._lines(self.arguments[0])))
+        """Return the nodes of the summary, the table and the list of pages."""
+        package = self.arguments[0]
+        summary = importlib.import_module(f"sklearn_neurox.{package}").__doc__
+        pages = [f"   /{page_of(package, name)}" for name in public_names(package)]
+        lines = [summary, "", f".. public-names:: {package}", ""]
+        lines += [".. toctree::", "   :hidden:", "", *pages]
+        return self.parse_text_to_nodes("\n".join(lines))
 
-    @staticmethod
-    def _lines(package):
+
+def aliases():
+    """Map the classes that may stand in the types of parameters to links."""
+    return {
+        name: f":obj:`{name} <sklearn_neurox.{package}.{name}>`"
+        for package in SUBPACKAGES
+        for name in public_names(package)
+        if inspect.isclass(resolve(package, name))
+    }
+
+
+@functools.cache
+def _homes():
+    """Map what code markup may say to the full names: our names, methods, other projects' names."""
+    homes = short_names()
+    for package in SUBPACKAGES:
         for name in public_names(package):
-            path = f"sklearn_neurox.{package}.{name}"
-            thing = getattr(importlib.import_module(f"sklearn_neurox.{package}"), name)
-            if inspect.isclass(thing):
-                yield f".. autoclass:: {path}"
-                for method in _methods(thing):
-                    yield from ["", f"   .. automethod:: {path}.{method}"]
-            elif callable(thing):
-                yield f".. autofunction:: {path}"
-            else:
-                yield f".. py:data:: {path}"
-                yield from ["", f"   {_docstring(package, name)}"]
-            yield ""
+            thing = resolve(package, name)
+            methods = public_methods(thing) if inspect.isclass(thing) else []
+            for said in [name, *[f"{name}.{method}" for method in methods]]:
+                homes[said] = f"sklearn_neurox.{package}.{said}"
+    return homes
 
 
 def _link_code(app, doctree):
-    """Turn every public name in code markup into a link to its API entry."""
-    homes = {
-        name: f"sklearn_neurox.{package}.{name}"
-        for package in SUBPACKAGES
-        for name in public_names(package)
-    }
+    """Turn every name in code markup, ours or another project's, into a link to its entry."""
+    homes = _homes()
     for reference in doctree.findall(addnodes.pending_xref):
         # Docstrings refer to our public names without the module path.
         target = reference.get("reftarget")
@@ -130,6 +154,16 @@ def _link_code(app, doctree):
         literal.replace_self(link)
 
 
+def _straighten_quotes(app, doctree):
+    """Show the strings in the types of parameters in straight quotes, as code.
+
+    The links from diagrams to parameters search for the text of the docstring.
+    """
+    for classifier in doctree.findall(nodes.classifier):
+        for text in list(classifier.findall(nodes.Text)):
+            text.parent.replace(text, nodes.Text(text.translate(_STRAIGHT)))
+
+
 def _quote_fitted_names(app, what, name, thing, options, lines):
     """Keep docutils from parsing names such as ``n_features_in_`` in shapes as links."""
     for i, line in enumerate(lines):
@@ -140,8 +174,9 @@ def _quote_fitted_names(app, what, name, thing, options, lines):
 def setup(app):
     """Register the directives and event handlers with Sphinx."""
     app.add_directive("public-names", PublicNames)
-    app.add_directive("public-docs", PublicDocs)
+    app.add_directive("name-pages", NamePages)
     app.connect("doctree-read", _link_code)
+    app.connect("doctree-read", _straighten_quotes)
     # numpydoc runs at priority 500, so this runs before it.
     app.connect("autodoc-process-docstring", _quote_fitted_names, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,10 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._run._combining import as_combinations
 from sklearn_neurox.extraction._set_output import OwnSetOutputMixin
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._names import pair_names
 
 
-class SubwordAggregator(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
+class SubwordAggregator(DocLinkMixin, OwnSetOutputMixin, TransformerMixin, BaseEstimator):
     """Pool the subword activations of each row into one vector.
 
     `transform` is the step that runs the model: it fills the matrix batch by batch, layer by layer.

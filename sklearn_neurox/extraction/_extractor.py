@@ -28,6 +28,7 @@ from sklearn_neurox.extraction._text._lost_context import (
     report_texts_for_words,
 )
 from sklearn_neurox.extraction._text._targets import read_cross_pairs, read_rows_and_targets
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._validation import check_row_order
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 _PORTION = 4096
 
 
-class ActivationExtractor(LiveModelMixin, OwnSetOutputMixin, TransformerMixin, BaseEstimator):
+class ActivationExtractor(
+    DocLinkMixin, LiveModelMixin, OwnSetOutputMixin, TransformerMixin, BaseEstimator
+):
     """Extract the activations of a transformer language model for words or whole texts.
 
     Each row is a word in its text: the text that the model reads, and where the word starts and

@@ -15,11 +15,12 @@ from sklearn_neurox.extraction._activations import Activations
 from sklearn_neurox.extraction._sae._encoded_source import EncodedSource
 from sklearn_neurox.extraction._sae._given_sae import open_sae
 from sklearn_neurox.extraction._set_output import OwnSetOutputMixin
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._names import block_neuron_names, parse_neuron_names
 from sklearn_neurox.utils._warn_user import warn_user
 
 
-class SparseAutoencoderEncoder(OwnSetOutputMixin, TransformerMixin, BaseEstimator):
+class SparseAutoencoderEncoder(DocLinkMixin, OwnSetOutputMixin, TransformerMixin, BaseEstimator):
     """Encode every token of one block with a sparse autoencoder (SAE).
 
     It stands between an `ActivationExtractor` and a `SubwordAggregator`: tokens are encoded before

@@ -5,11 +5,12 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._sparse import refuse_sparse
 from sklearn_neurox.utils._validation import check_matrix
 
 
-class BaseNeuronSelector(SelectorMixin, BaseEstimator):
+class BaseNeuronSelector(DocLinkMixin, SelectorMixin, BaseEstimator):
     """Base class for selectors, which keep some columns of an activation matrix.
 
     It extends `sklearn.feature_selection.SelectorMixin` so that ``transform`` preserves half

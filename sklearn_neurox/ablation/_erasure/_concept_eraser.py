@@ -29,6 +29,7 @@ from sklearn_neurox.ablation._erasure._subspaces import (
     random_subspace,
 )
 from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._validation import (
     check_equal_lengths,
@@ -48,7 +49,7 @@ def _can_stream(estimator):
     return True
 
 
-class ConceptEraser(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class ConceptEraser(DocLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Make a concept unreadable for linear probes, and change the activations as little as can be.
 
     ``transform`` removes what is linearly related to the concept, such as part of speech, and

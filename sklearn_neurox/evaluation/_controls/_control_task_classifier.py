@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _estimator_has, check_is_fitted
 
 from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._validation import check_row_order
 
@@ -26,7 +27,7 @@ def check_both_labels(X, y, control_y):
         check_classification_targets(labels)
 
 
-class ControlTaskClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class ControlTaskClassifier(DocLinkMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Fit a probe to a task, and a clone of it to a control task.
 
     It predicts the task and can be scored like any classifier. `SelectivityScorer` scores it by its

@@ -8,10 +8,11 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.metadata_routing import UNUSED
 
 from sklearn_neurox.evaluation._controls._control_task_classifier import ControlTaskClassifier
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._scores._fold_score import score_fold
 
 
-class SelectivityScorer(BaseEstimator):
+class SelectivityScorer(DocLinkMixin, BaseEstimator):
     """Score a `ControlTaskClassifier` by its selectivity: task score minus control score.
 
     Pass it as ``scoring`` to `sklearn.model_selection.cross_validate` or to a search. It requests

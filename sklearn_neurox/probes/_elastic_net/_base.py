@@ -18,11 +18,14 @@ from sklearn_neurox.probes._elastic_net._epoch_callbacks import EpochWatch
 from sklearn_neurox.probes._elastic_net._free_shifts import has_free_shift
 from sklearn_neurox.probes._elastic_net._linear_probe import LinearProbeMixin
 from sklearn_neurox.utils._autocast import without_autocast
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._warn_user import warn_user
 
 
-class BaseElasticNetProbe(LinearProbeMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseElasticNetProbe(
+    DocLinkMixin, LinearProbeMixin, CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta
+):
     """Base class for linear probes with an elastic-net penalty."""
 
     _parameter_constraints: dict = {

@@ -17,13 +17,14 @@ from sklearn_neurox.probes._gaussian._density import (
 )
 from sklearn_neurox.probes._gaussian._moments import map_covariances
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._labels import check_no_missing_labels, encode_classes
 from sklearn_neurox.utils._names import seen_neuron_indices
 from sklearn_neurox.utils._sparse import refuse_sparse
 from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
-class GaussianProbeClassifier(ClassifierMixin, BaseEstimator):
+class GaussianProbeClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     r"""Gaussian probe: one multivariate normal distribution per class.
 
     After one fit on :math:`d` neurons, `subset` returns the probe for any subset of them without

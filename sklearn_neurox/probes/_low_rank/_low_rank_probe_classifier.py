@@ -11,11 +11,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn_neurox.probes._elastic_net._linear_probe import LinearProbeMixin
 from sklearn_neurox.probes._elastic_net._probe_classifier import ProbeClassifierMixin
 from sklearn_neurox.utils._autocast import without_autocast
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._warn_user import warn_user
 
 
-class LowRankProbeClassifier(ProbeClassifierMixin, LinearProbeMixin, BaseEstimator):
+class LowRankProbeClassifier(DocLinkMixin, ProbeClassifierMixin, LinearProbeMixin, BaseEstimator):
     r"""Linear classification probe that reads only a few directions, with a certified solution.
 
     Its penalty is the nuclear norm of the weights, the sum of their singular values. Some of these

@@ -14,6 +14,7 @@ from sklearn_neurox.probes._mean_difference._class_moments import (
     ClassMoments,
     ledoit_wolf_covariance,
 )
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._finite import check_all_finite, check_squares
 from sklearn_neurox.utils._labels import encode_classes, encode_known
 from sklearn_neurox.utils._row_blocks import row_blocks
@@ -33,7 +34,7 @@ def _can_stream(estimator):
     return True
 
 
-class MeanDifferenceProbeClassifier(ProbeClassifierMixin, BaseEstimator):
+class MeanDifferenceProbeClassifier(DocLinkMixin, ProbeClassifierMixin, BaseEstimator):
     r"""Linear probe whose weights are the differences between class means.
 
     It has a closed-form solution: nothing is tuned, and one or two passes over the rows suffice.

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._validation import check_matrix, check_weight
@@ -19,7 +20,7 @@ from sklearn_neurox.utils._warn_user import warn_user
 _WIDTHS = (0.3, 0.03)
 
 
-class StructuralProbe(RegressorMixin, BaseEstimator):
+class StructuralProbe(DocLinkMixin, RegressorMixin, BaseEstimator):
     r"""Probe for trees: squared distances in a projection of the activations fit tree distances.
 
     A row of X is the difference :math:`h_i - h_j` between the activations of two words of a

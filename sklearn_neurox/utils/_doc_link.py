@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Link the steps in the diagrams of estimators to their documentation."""
+
+import os
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+from urllib.parse import quote
+
+_VARIABLE = "SKLEARN_NEUROX_DOCS"
+
+
+class DocLinkMixin:
+    """Mixin for estimators whose diagram links to their page, if it is known where the pages are.
+
+    The environment variable ``SKLEARN_NEUROX_DOCS`` gives the address or the folder of the built
+    documentation; if it is not set, the entry "Documentation" of the installed package does.
+    """
+
+    def _get_doc_link(self) -> str:
+        """Return the link that scikit-learn shows in diagrams, or an empty string for none."""
+        name = type(self).__name__
+        package = ".".join(type(self).__module__.split(".")[:2])
+        # Private classes, and subclasses that others write, have no page.
+        if getattr(sys.modules.get(package), name, None) is not type(self):
+            return ""
+        return _link_to(f"api/{package.rpartition('.')[2]}/{name}.html")
+
+
+def _link_to(page: str) -> str:
+    place = os.environ.get(_VARIABLE, "").strip() or _address_of_distribution()
+    if re.match(r"(?i)(https?|file)://.", place):
+        # scikit-learn writes the link into the HTML as it is.
+        return quote(f"{place.rstrip('/')}/{page}", safe="%/:=&?~#+!$,;'@()*[]")
+    try:
+        file = Path(place).expanduser().absolute() / page
+        return file.as_uri() if place and file.is_file() else ""
+    except (OSError, RuntimeError, ValueError):
+        # The folder has an unknown user, a name too long, or no working directory to start from.
+        return ""
+
+
+def _address_of_distribution() -> str:
+    """Return the address of the documentation in the metadata of the installed package."""
+    try:
+        entries = metadata("sklearn-neurox").get_all("Project-URL") or []
+    except (PackageNotFoundError, OSError):
+        return ""
+    for entry in entries:
+        label, _, address = entry.partition(",")
+        is_address = re.match(r"(?i)https?://.", address.strip())
+        if label.strip().lower() == "documentation" and is_address:
+            return address.strip()
+    return ""
