@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 _HERE = Path(__file__).parent
-_BELOW = {"user_guide": "guide", "api": "api"}
+_BELOW = {"user_guide": "guide", "api": "api", "examples": "gallery"}
 sys.path[:0] = [str(_HERE.parent), str(_HERE / "_ext")]
 
 import other_projects  # noqa: E402
@@ -19,6 +19,7 @@ copyright = "the sklearn-neurox developers"  # noqa: A001
 release = version = __version__
 
 extensions = [
+    "gallery",
     "mathml",
     "myst_parser",
     "name_pages",
@@ -63,6 +64,6 @@ _NAVIGATION = ["sidebar-nav-bs"]
 html_sidebars = {
     page.stem: _NAVIGATION if (_HERE / _BELOW.get(page.stem, "-")).is_dir() else []
     for page in _HERE.glob("*.md")
-} | dict.fromkeys(["guide/**", "api/**"], _NAVIGATION)
+} | dict.fromkeys(["guide/**", "api/**", "gallery/**"], _NAVIGATION)
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True

@@ -12,6 +12,7 @@ or generates sentences if it is not set.
 
 import os
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn import config_context
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -32,6 +33,7 @@ from sklearn_neurox.evaluation import (
     online_codelength,
     selectivity_score,
 )
+from sklearn_neurox.inspection import LayerProfileDisplay
 from sklearn_neurox.words import annotate
 
 # %%
@@ -66,7 +68,13 @@ table = pd.concat(
 )
 columns = ["task", "control", "selectivity", "seen", "ceiling"]
 print("\nAccuracy on the task and on its control, averaged over three folds")
-print(table.groupby(level=["probe", "layer"], sort=False)[columns].mean().round(3).to_string())
+means = table.groupby(level=["probe", "layer"], sort=False)[columns].mean()
+print(means.round(3).to_string())
+
+_, axes = plt.subplots(ncols=2, figsize=(8, 3), sharey=True)
+for ax, (name, rows) in zip(axes, means.groupby(level="probe"), strict=True):
+    rows.droplevel("probe")[["task", "control"]].plot(ax=ax, marker="o", title=name)
+    ax.set(ylabel="accuracy", xticks=list(layers))
 
 # %%
 # How many bits does it take to encode the labels with a probe trained on the earlier labels?
@@ -82,6 +90,10 @@ codes = pd.concat(
 )
 print("\nDescription length, in bits")
 print(codes.droplevel(2).round(1).to_string())
+frame = codes.reset_index().rename(columns={"labels": "component", "codelength": "score"})
+display = LayerProfileDisplay.from_frame(
+    frame, score_name="description length (bits)", band_name="95% interval"
+)
 
 # %%
 # Search for the most selective probe on a binary task: is the word a noun? Metadata routing passes
@@ -102,3 +114,5 @@ results.index = [type(estimator).__name__ for estimator in (memory, probe)]
 print("\nNoun or not, layer 3")
 print(results.round(3).to_string())
 print(f"the search chose the {type(search.best_params_['estimator']).__name__}")
+
+plt.show()

@@ -14,6 +14,8 @@ variable ``SKLEARN_NEUROX_DECODER`` to the folder of a chat model to read that o
 
 import os
 
+import matplotlib.pyplot as plt
+import pandas as pd
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from transformers import AutoConfig, AutoTokenizer
@@ -70,6 +72,7 @@ layers = [n_layers // 2, n_layers - 1]
 extractor = ActivationExtractor(folder, tokenizer=tokenizer, layers=layers)
 features = make_pipeline(extractor, SubwordAggregator("last")).set_output(transform="pandas")
 probe = ElasticNetProbeClassifier(alpha=3e-2, l1_ratio=0.2, random_state=0)
+accuracy = pd.DataFrame(columns=layers, index=list(places), dtype=float)
 for place, rows in places.items():
     H = features.fit_transform(rows)
     y = [kinds[chat] for chat in rows["chat"]]
@@ -77,4 +80,12 @@ for place, rows in places.items():
     for layer in layers:
         own = H.filter(regex=rf"^hidden\.{layer}\.")
         scores = cross_val_score(probe, own, y, groups=groups, cv=GroupKFold(5))
+        accuracy.loc[place, layer] = scores.mean()
         print(f"{place:20} layer {layer:2}: accuracy {scores.mean():.2f}")
+
+# %%
+# The dotted line is chance.
+ax = accuracy.rename_axis(columns="layer").plot.bar(rot=0, ylabel="accuracy", ylim=(0, 1))
+ax.axhline(1 / len(THINGS), color="black", linestyle=":")
+
+plt.show()

@@ -10,6 +10,7 @@ and how to compare the model with an untrained copy.
 
 import re
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from sklearn.model_selection import GroupKFold, cross_val_score
@@ -78,4 +79,12 @@ for name, reader in (("trained", trained), ("untrained", untrained)):
         H = make_pipeline(extractor, SubwordAggregator("last")).fit_transform(rest)
         folds = cross_val_score(probe, H, rest["upos"], groups=rest["text"], cv=GroupKFold(3))
         scores[name, module] = folds.mean()
-print(pd.Series(scores).unstack().round(3))
+table = pd.Series(scores).unstack()
+print(table.round(3))
+
+# %%
+# The dotted line is the share of the most frequent part of speech.
+ax = table.T.plot.bar(rot=0, ylabel="accuracy")
+ax.axhline(rest["upos"].value_counts(normalize=True).max(), color="black", linestyle=":")
+
+plt.show()

@@ -9,8 +9,8 @@ texts a probe finds most noteworthy.
 """
 
 import os
-from pathlib import Path
 
+import matplotlib.pyplot as plt
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
@@ -43,17 +43,24 @@ print(scores.nlargest(8, "score")[["token", "word", "sentence_id", "score"]].to_
 # %%
 # One row per text: its highest score, and where.
 best = scores.loc[scores.groupby("sentence_id")["score"].idxmax()]
-print(best.nlargest(3, "score")[["text", "word", "score"]].to_string(index=False))
+best = best.nlargest(3, "score")
+print(best[["text", "word", "score"]].to_string(index=False))
 
 # %%
-# In a notebook, the last line of a cell shows the colored text by itself.
-shown = highlight(scores[scores["sentence_id"] < 3], neurons=None)
-shown.write_html("verbs.html")
-print(shown, Path("verbs.html").stat().st_size > 1000)
-Path("verbs.html").unlink()
+# The scores of the tokens of the first of these texts.
+text = scores[scores["sentence_id"] == best["sentence_id"].iloc[0]]
+ax = text.plot.bar(x="word", y="score", legend=False, ylabel="score for a verb")
+_ = ax.axhline(0, color="black", linewidth=0.8)
+
+# %%
+# All of them as colored text. In a notebook, it shows itself as the last line of a cell; elsewhere,
+# write it to a file with `write_html` or `write_svg`.
+highlight(scores[scores["sentence_id"].isin(best["sentence_id"])], neurons=None)
 
 # %%
 # A frame of tokens is an ordinary frame of rows: a probe may be fitted on tokens, too.
 tokens = token_frame(texts, folder)
 H = features.transform(tokens)
 print(f"{len(tokens)} tokens of {len(texts)} texts: {H.shape}")
+
+plt.show()

@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import make_pipeline
@@ -76,3 +77,9 @@ with timed("AveragePrecisionRanker"):
 # %%
 print(f"accuracy on {len(test):,} held-out words: {probe.score(H[test], y[test]):.3f}\n")
 print(pd.Series(times).map("{:.1f} s".format).to_string())
+
+# %%
+ax = pd.Series(times)[::-1].plot.barh(figsize=(7, 3), xlabel="seconds")
+ax.figure.tight_layout()
+
+plt.show()

@@ -10,12 +10,14 @@ once for the whole search, and how to turn the results into a table.
 
 import time
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox import ActivationExtractor, ElasticNetProbeClassifier, SubwordAggregator
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
+from sklearn_neurox.inspection import LayerProfileDisplay
 
 # %%
 words = make_tagged_words(400, random_state=0)
@@ -45,3 +47,11 @@ print(f"{len(search.cv_results_['params'])} settings in {time.perf_counter() - s
 # seen the rest of the sentence.
 results = pd.DataFrame(search.cv_results_).rename(columns=lambda name: name.split("__")[-1])
 print(results.pivot(index="layers", columns="strategy", values="mean_test_score").round(3))
+
+# %%
+# The same as a plot, with one line per strategy.
+columns = {"layers": "layer", "strategy": "component", "mean_test_score": "score"}
+profile = results[[*columns]].rename(columns=columns)
+display = LayerProfileDisplay.from_frame(profile, score_name="accuracy")
+
+plt.show()

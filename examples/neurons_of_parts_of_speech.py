@@ -12,6 +12,7 @@ SKLEARN_NEUROX_CONLLU points to, or generates sentences if it is not set.
 import os
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.frozen import FrozenEstimator
@@ -27,6 +28,7 @@ from sklearn_neurox import (
     read_conllu,
 )
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
+from sklearn_neurox.inspection import AblationCurveDisplay, NeuronDistributionDisplay
 
 # %%
 # One row per word. Every fifth sentence is held out.
@@ -61,11 +63,16 @@ print(
 )
 
 # %%
-# The best neurons, and how the best tenth is distributed over the layers.
+# The best neurons, and how the best tenth is distributed over the layers, for all tags together and
+# for each.
 ranker = LCARanker(FrozenEstimator(probe)).fit(H[train], y[train])
-ranking = ranker.to_frame(features.get_feature_names_out())
+names = features.get_feature_names_out()
+ranking = ranker.to_frame(names)
 print(ranking[["neuron", "score", "rank"]].head(10).to_string(index=False))
 print(ranking.head(len(ranking) // 10)["layer"].value_counts().sort_index().rename("neurons"))
+distribution = NeuronDistributionDisplay.from_estimator(
+    ranker, input_features=names, by="class", n_neurons=0.1
+)
 
 # %%
 # The ablation table of the papers: the accuracy with only the best, random or worst neurons. Where
@@ -74,6 +81,7 @@ print(ranking.head(len(ranking) // 10)["layer"].value_counts().sort_index().rena
 # difference, because neurons are redundant.
 curve = ablation_curve(probe, H, y, cv=[(train, test)], n_draws=3, random_state=0)
 print(curve.groupby(["retrained", "which", "fraction"])["score"].agg(["mean", "std", "count"]))
+display = AblationCurveDisplay.from_frame(curve, score_name="accuracy")
 
 # %%
 # Tune the subword strategy and the penalty together, cross-validated over whole sentences. Use only
@@ -90,3 +98,5 @@ search.fit(words, y, groups=words["text"])
 columns = [*(f"param_{name}" for name in grid), "mean_test_score", "std_test_score"]
 print(pd.DataFrame(search.cv_results_)[columns].round(4).to_string(index=False))
 print(f"{time.perf_counter() - started:.0f} s")
+
+plt.show()

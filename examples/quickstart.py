@@ -7,6 +7,7 @@ Probe a model, rank its neurons and ablate them in a few lines: first with plain
 single pipeline. You learn what each step takes and returns.
 """
 
+import matplotlib.pyplot as plt
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -19,6 +20,7 @@ from sklearn_neurox import (
     ablation_curve,
 )
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
+from sklearn_neurox.inspection import AblationCurveDisplay
 
 # %%
 # One row per word: the text that the model reads, the word's position in it, and its labels.
@@ -41,11 +43,22 @@ ranking = LCARanker(FrozenEstimator(probe)).fit(H, y).to_frame()
 print(ranking[["neuron", "layer", "score", "rank"]].head(5).to_string(index=False), "\n")
 
 # %%
-# How accurate is the probe on held-out sentences when it keeps only a tenth of its neurons?
+# How accurate is the probe on held-out sentences when it keeps only some of its neurons: the best,
+# random ones, or the worst?
 curve = ablation_curve(
-    probe, H, y, groups=groups, cv=3, fractions=[0.1], n_draws=3, retrain=False, random_state=0
+    probe,
+    H,
+    y,
+    groups=groups,
+    cv=3,
+    fractions=[0.02, 0.05, 0.1, 0.2],
+    n_draws=3,
+    retrain=False,
+    random_state=0,
 )
-print(curve.groupby("which")["score"].agg(["mean", "std"]).round(3).to_string(), "\n")
+tenth = curve[curve["fraction"].isin([0.1, 1])]
+print(tenth.groupby("which")["score"].agg(["mean", "std"]).round(3).to_string(), "\n")
+display = AblationCurveDisplay.from_frame(curve, score_name="accuracy")
 
 # %%
 # Neuron selection and probe as a single pipeline: each fold ranks the neurons on its own training
@@ -53,3 +66,5 @@ print(curve.groupby("which")["score"].agg(["mean", "std"]).round(3).to_string(),
 pipe = make_pipeline(extractor, SubwordAggregator("last"), LCARanker(probe, n_neurons=0.1), probe)
 scores = cross_validate(pipe, words, y, groups=groups, cv=GroupKFold(3))["test_score"]
 print(f"accuracy with a tenth of the neurons, selected anew in each fold: {scores.mean():.3f}")
+
+plt.show()

@@ -13,6 +13,7 @@ SKLEARN_NEUROX_CONLLU points to, or generates sentences if it is not set.
 import os
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import make_pipeline
@@ -69,3 +70,14 @@ kept = [H.shape[1], *(int(step.get_support().sum()) for step in (layers, cluster
 table = pd.DataFrame({"step": ["oracle", "layers", "clusters", "minimal set"], "neurons": kept})
 print(table.assign(percent=(100 * table["neurons"] / kept[0]).round(1)).to_string(index=False))
 print(f"accuracy on the test words: {oracle:.4f} with all neurons, {score:.4f} with {kept[-1]}")
+
+# %%
+# The smallest set is the first that loses at most one percent of the score of all its candidates.
+tried = minimal.to_frame()
+ax = tried.plot("n_neurons", "score", logx=True, marker=".", label="held-out training words")
+tried[tried["selected"]].plot.scatter("n_neurons", "score", s=60, color="C3", label="chosen", ax=ax)
+ax.axhline(tried["score"].iloc[-1] - minimal.delta, color="gray", linestyle=":", label="threshold")
+ax.set(xlabel="neurons kept", ylabel="accuracy")
+ax.legend()
+
+plt.show()

@@ -8,6 +8,7 @@ and rank with a numerical target instead of a label, to choose the penalty by cr
 to check the ranking by ablation.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.feature_selection import SelectKBest, f_regression
@@ -25,6 +26,7 @@ from sklearn_neurox import (
 )
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
 from sklearn_neurox.evaluation import ranking_agreement
+from sklearn_neurox.inspection import AblationCurveDisplay, RegularizationPathDisplay
 from sklearn_neurox.ranking import ConsensusRanker
 
 # %%
@@ -51,6 +53,7 @@ tuned = ElasticNetProbeRegressorCV(
     0.5, alphas=[0.3, 0.1, 0.03, 0.01], cv=3, standardize=True, random_state=0
 ).fit(first, y, groups=groups)
 print(f"alpha {tuned.alpha_}: {np.count_nonzero(tuned.coef_)} of {first.shape[1]} neurons\n")
+path = RegularizationPathDisplay.from_estimator(tuned)
 
 # %%
 # Rank the neurons by the probe's weights and by a scikit-learn scorer, and compare the rankings.
@@ -60,8 +63,11 @@ print(by_weight.to_frame().head(5).to_string(index=False), "\n")
 print(ranking_agreement({"weights": by_weight, "F": by_f}, k=20).round(2).to_string(), "\n")
 
 # %%
-# Check the ranking by ablation: R squared with only a tenth of the neurons.
+# Check the ranking by ablation: R squared with only some of the neurons.
 curve = ablation_curve(
-    probe, first, y, groups=groups, cv=3, fractions=[0.1], n_draws=3, random_state=0
+    probe, first, y, groups=groups, cv=3, fractions=[0.02, 0.1, 0.3], n_draws=3, random_state=0
 )
-print(curve.groupby(["retrained", "which"])["score"].agg(["mean", "std"]).round(3))
+print(curve.groupby(["retrained", "which", "fraction"])["score"].agg(["mean", "std"]).round(3))
+display = AblationCurveDisplay.from_frame(curve, score_name="R squared")
+
+plt.show()

@@ -8,8 +8,9 @@ in place of neurons. You learn how to encode tokens before they are pooled, how 
 stays sparse from the aggregator to the probe, and how to read what a feature responds to.
 """
 
+import matplotlib.pyplot as plt
 import torch
-from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox import (
@@ -19,7 +20,7 @@ from sklearn_neurox import (
     SubwordAggregator,
 )
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
-from sklearn_neurox.inspection import top_words
+from sklearn_neurox.inspection import ClassScoresDisplay, top_words
 
 # %%
 words = make_tagged_words(400, random_state=0)
@@ -68,7 +69,7 @@ sae = train(torch.from_numpy(dense))
 
 # %%
 # Every token is encoded, and the codes of a word's tokens are pooled. A trained SAE would be the
-# folder that SAELens wrote: SparseAutoencoderEncoder("sae/").
+# folder that SAELens wrote: `SparseAutoencoderEncoder("sae/")`.
 features = make_pipeline(extractor, SparseAutoencoderEncoder(sae), SubwordAggregator("max"))
 H = features.fit_transform(words)
 names = features.get_feature_names_out()
@@ -76,17 +77,23 @@ n_active = H.nnz / H.shape[0]
 print(f"{H.shape[0]} words x {H.shape[1]} features, {n_active:.1f} of them active on a word.")
 
 # %%
-# Nothing after the aggregator makes the matrix dense.
+# Nothing after the aggregator makes the matrix dense. Which parts of speech lose by the features?
 probe = ElasticNetProbeClassifier(3e-3, random_state=0)
-groups = words["text"]
+y, groups = words["upos"], words["text"]
+predicted = {}
 for name, matrix in {"neurons": dense, "features": H}.items():
-    scores = cross_val_score(probe, matrix, words["upos"], groups=groups, cv=GroupKFold(3))
-    print(f"Accuracy from {name}: {scores.mean():.3f}")
+    predicted[name] = cross_val_predict(probe, matrix, y, groups=groups, cv=GroupKFold(3))
+    print(f"Accuracy from {name}: {(predicted[name] == y).mean():.3f}")
+display = ClassScoresDisplay.from_predictions(
+    y, predicted["features"], other=predicted["neurons"], names=["features", "neurons"]
+)
 
 # %%
 # What does the feature that speaks most for each part of speech respond to?
-probe.fit(H, words["upos"])
+probe.fit(H, y)
 for label, weights in zip(probe.classes_, probe.coef_, strict=True):
     best = names[weights.argmax()]
     table = top_words(H, words, [best], n_words=4, sign="positive", input_features=names)
     print(f"{label:6} {best:12} {', '.join(table['word'])}")
+
+plt.show()

@@ -12,6 +12,7 @@ to steer a model while it generates, and to check that it is the direction that 
 
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
@@ -97,9 +98,13 @@ for strength in (-0.4, -0.2, 0.0, 0.2, 0.4):
         with steer_model(model, random, strength=strength):
             rows.append(("random", strength, share_of_adjectives()))
 shares = pd.DataFrame(rows, columns=["direction", "strength", "adjectives"])
-print(shares.pivot_table("adjectives", "strength", "direction").round(3))
+table = shares.pivot_table("adjectives", "strength", "direction")
+print(table.round(3))
+ax = table.plot(marker="o", ylabel="share of adjectives")
 
 # %%
 # Only what the model generates may be steered, too; then the prompt is read as it is.
 with steer_model(model, probe, strength=0.4, positions="generated"):
     print(f"{share_of_adjectives():.3f} with the prompt left alone")
+
+plt.show()

@@ -12,6 +12,7 @@ SKLEARN_NEUROX_CONLLU points to, or generates sentences with simple heads if it 
 
 import os
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from scipy.stats import bootstrap
 from sklearn.base import clone
@@ -30,6 +31,7 @@ from sklearn_neurox import (
 )
 from sklearn_neurox.datasets import demo_model_path, make_tagged_words
 from sklearn_neurox.evaluation import attention_head_table, uuas_score
+from sklearn_neurox.inspection import LayerProfileDisplay
 
 
 # %%
@@ -65,13 +67,16 @@ print(f"{len(arcs):,} arcs of {arcs['relation'].nunique()} relations")
 folds = {"groups": arcs["text"], "cv": GroupKFold(3)}
 distance = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
 guessed = cross_val_predict(distance, arcs[["distance"]], arcs["relation"], **folds)
-print(f"relation by distance alone: {(guessed == arcs['relation']).mean():.3f}\n")
+baseline = (guessed == arcs["relation"]).mean()
+print(f"relation by distance alone: {baseline:.3f}\n")
 
 probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.003))
 extractor = ActivationExtractor(demo_model_path(), layers=[0, 2, 4, 6], cache="activations/")
 relations = make_pipeline(extractor, SubwordAggregator("mean"), probe)
 profile = layer_profile(relations, arcs, arcs["relation"], **folds)
 print(profile[["name", "score", "low", "high"]].round(3), "\n")
+look = {"score_name": "accuracy", "band_name": "95% interval"}
+display = LayerProfileDisplay.from_frame(profile, baselines={"distance alone": baseline}, **look)
 
 # %%
 # Is there an arc? Each arc has a negative of the same distance and direction, so the distance tells
@@ -79,10 +84,12 @@ print(profile[["name", "score", "low", "high"]].round(3), "\n")
 # are heads. A probe of their product sees only how the two fit together.
 pairs = pair_frame(words, heads="head", negatives="matched", random_state=0)
 y = pairs["is_arc"].map({True: "arc", False: "none"})
+ax = None
 for pair in ("concat", "product"):
     joined = make_pipeline(extractor, SubwordAggregator("mean", pair=pair), probe)
     profile = layer_profile(joined, pairs, y, groups=pairs["text"], cv=GroupKFold(3))
     print(f"arc or not, pair={pair!r}\n{profile[['name', 'score', 'low', 'high']].round(3)}\n")
+    ax = LayerProfileDisplay.from_frame(profile, name=pair, ax=ax, **look).ax_
 
 
 # %%
@@ -125,3 +132,5 @@ A = make_pipeline(attention, SubwordAggregator()).set_output(transform="pandas")
 table = attention_head_table(A.fit_transform(every), every, min_count=30)
 columns = ["relation", "attention_head", "accuracy", "low", "high", "offset", "offset_accuracy"]
 print(table[["n_words", *columns]].round(3).to_string(index=False))
+
+plt.show()

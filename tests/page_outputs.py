@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Write what snippets of pages and what example scripts print, for the documentation to show.
+"""Write what the snippets of pages print, for the documentation to show.
 
 What a ``python`` block of a Markdown page prints stands in a ``text`` block right below it; output
-of more than 14 lines is cut, and then ends in ``...``. What a script of ``examples`` prints stands
-in ``docs/outputs``. Tests run both and compare.
+of more than 14 lines is cut, and then ends in ``...``. Tests run the snippets and compare.
 """
 
 import argparse
@@ -18,7 +17,6 @@ from pathlib import Path
 _ROOT = Path(__file__).parent.parent
 _SNIPPET = re.compile(r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.M | re.S)
 _SEPARATOR = "\x1e"
-_OUTPUTS = _ROOT / "docs" / "outputs"
 _MOST_LINES = 14
 # A number that is no part of a name, such as hidden.3.127.
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d*)?(?:e[+-]?\d+)?(?!\w)")
@@ -106,21 +104,13 @@ def differences(text, printed):
     ]
 
 
-def output_file(example):
-    """Return the path of what a script printed when it was last run for the documentation."""
-    return _OUTPUTS / f"{example.stem}.txt"
-
-
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.page_outputs", description=__doc__)
-    parser.add_argument("pages", type=Path, nargs="+", help="Markdown pages and example scripts")
+    parser.add_argument("pages", type=Path, nargs="+", help="Markdown pages")
     for page in parser.parse_args().pages:
         text = page.read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as folder:
-            if page.suffix == ".py":
-                output_file(page).write_text(tidy(run(text, folder)) + "\n", encoding="utf-8")
-            else:
-                page.write_text(with_outputs(text, outputs(text, folder)), encoding="utf-8")
+            page.write_text(with_outputs(text, outputs(text, folder)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -331,12 +331,6 @@ def test_every_subpackage_has_a_page():
     assert sorted(re.findall(r"^\.\. public-names:: (\w+)$", overview, re.M)) == SUBPACKAGES
 
 
-def test_every_example_is_on_the_page():
-    page = (_DOCS / "examples.md").read_text(encoding="utf-8")
-    for example in (_ROOT / "examples").iterdir():
-        assert f"examples/{example.name}" in page
-
-
 def _rows_from_neurox():
     page = (_DOCS / "coming_from_neurox.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]

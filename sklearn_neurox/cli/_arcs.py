@@ -7,7 +7,12 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox.cli._probing import make_probe, split_sentences, step
-from sklearn_neurox.cli._reading import add_pair_options, add_reading_options, make_extractor
+from sklearn_neurox.cli._reading import (
+    add_pair_options,
+    add_reading_options,
+    count_from,
+    make_extractor,
+)
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.evaluation import attention_head_table, baseline_table, layer_profile
 from sklearn_neurox.extraction import SubwordAggregator
@@ -39,7 +44,7 @@ def add_arcs(commands):
     add_pair_options(add)
     add(
         "--min-count",
-        type=int,
+        type=count_from(1),
         default=20,
         metavar="N",
         help="leave out relations with fewer arcs (default: %(default)s)",

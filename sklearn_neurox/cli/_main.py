@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import argparse
+import re
 import sys
 import warnings
 
@@ -24,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     -------
     status : int
         0 on success; 1 if the input is invalid, after printing what is wrong; 130 if interrupted.
+        The process exits with 2 if the arguments cannot be parsed.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -32,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
             warnings.showwarning = _show_as_note
             arguments.run(arguments)
     except (ValueError, ArithmeticError, ImportError, OSError) as error:
-        print(f"sklearn-neurox: {error}", file=sys.stderr)
+        print(f"sklearn-neurox: {_in_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("sklearn-neurox: interrupted", file=sys.stderr)
@@ -40,13 +42,25 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _in_one_line(error):
+    """Return the message of an error without line breaks and numbers of the system."""
+    return re.sub(r"\[Errno \d+\] ", "", " ".join(str(error).split()))
+
+
 def _show_as_note(message, *_):
     """Print a warning without the line of code that it comes from."""
     print(f"note: {message}", file=sys.stderr)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that prints an error in one line, without the list of all options."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}. For help: {self.prog} --help\n")
+
+
 def _parser():
-    parser = argparse.ArgumentParser(prog="sklearn-neurox", description=_DESCRIPTION)
+    parser = _Parser(prog="sklearn-neurox", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
     add_demo(commands)

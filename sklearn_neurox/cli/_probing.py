@@ -3,6 +3,7 @@
 
 import time
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import numpy as np
@@ -137,33 +138,61 @@ def fit_and_rank(scored, probe):
 
 def read_labeled_words(data, label):
     """Read the words of a treebank that have a label, or generate some if ``data`` is None."""
-    column = label
-    if data is None:
-        words = make_tagged_words(1000, random_state=0)
-        column = label.lower()
-    elif label in COLUMNS:
-        words = read_conllu(data, columns=[label])
-    else:
-        words = read_conllu(data, columns=(), feats=[label])
-    if column not in words:
-        raise ValueError(f"--label {label}: generated sentences have only upos, number and tense.")
-    words = words.rename(columns={column: "label"})
+    words = _generate(label) if data is None else _read(data, label)
     words["label"] = words["label"].astype(words["word"].dtype)  # heads are numbers
     labeled = words.dropna(subset=["label"]).reset_index(drop=True)
     print(f"{len(words):,} words of {words['sentence_id'].nunique():,} sentences, ", end="")
     print(f"{len(labeled):,} of them with a label")
-    if labeled["label"].nunique() < 2 or labeled["text"].nunique() < 10:
+    n_labels, n_texts = labeled["label"].nunique(), labeled["text"].nunique()
+    if n_labels < 2:
+        found = f"no word of {data} has one"
+        if n_labels:
+            found = (
+                f"all {len(labeled):,} labeled words have the label {labeled['label'].iloc[0]!r}"
+            )
+        raise ValueError(f"--label {label}: at least two different labels are needed, but {found}.")
+    if n_texts < 10:
         raise ValueError(
-            f"--label {label}: at least two different labels and ten sentences are needed. "
-            "Spell features as in the file; case matters."
+            f"--label {label}: labeled words in at least ten different sentences are needed, but "
+            f"{data} has them in {n_texts}."
         )
     return labeled
+
+
+def _generate(label):
+    words = make_tagged_words(1000, random_state=0)
+    if label.lower() not in ("upos", "number", "tense"):
+        raise ValueError(f"--label {label}: generated sentences have only upos, number and tense.")
+    return words.rename(columns={label.lower(): "label"})
+
+
+def _read(data, label):
+    if label in COLUMNS:
+        return read_conllu(data, columns=[label]).rename(columns={label: "label"})
+    words = read_conllu(data, columns=(), feats="all")
+    own = ["text", "start", "end", "word", "position", "sentence_id"]
+    features = [column for column in words if column not in own]
+    if label not in features:
+        known = {name.lower(): name for name in (*COLUMNS, *features)}
+        close = get_close_matches(label.lower().strip(), known, n=1)
+        guess = f" Did you mean {known[close[0]]}?" if close else ""
+        raise ValueError(
+            f"--label {label}: {data} has no such column or feature.{guess} The columns are "
+            f"{', '.join(COLUMNS)}; the features are {', '.join(features) or 'none'}."
+        )
+    return words[[*own, label]].rename(columns={label: "label"})
 
 
 def split_sentences(words, label):
     """Hold out every fifth distinct sentence, and print the sizes of the two sets."""
     held_out = pd.factorize(words["text"])[0] % 5 == 0
     train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    trained = words["label"].iloc[train].unique()
+    if len(trained) < 2:
+        raise ValueError(
+            f"--label {label}: the sentences to train on have only the label {trained[0]!r}. Every "
+            "fifth distinct sentence is held out; add sentences with other labels."
+        )
     print(f"{words['label'].nunique()} values of {label!r}; every fifth distinct sentence is")
     print(f"held out: {len(train):,} words to train on, {len(test):,} to test")
     return train, test

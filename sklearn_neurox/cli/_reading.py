@@ -2,6 +2,8 @@
 """The options of the extractor, and the extractor built from them."""
 
 import argparse
+import os
+from pathlib import Path
 
 from sklearn_neurox.extraction import ActivationExtractor
 
@@ -89,6 +91,7 @@ def check_pair_options(arguments):
 
 def make_extractor(arguments, model, *, cache, n_jobs=None):
     """Return the extractor that the options describe; raise an error if one is invalid."""
+    _check_cache(cache)
     components = arguments.component.split(",")
     extractor = ActivationExtractor(
         model,
@@ -107,6 +110,18 @@ def make_extractor(arguments, model, *, cache, n_jobs=None):
     return extractor
 
 
+def _check_cache(cache):
+    """Raise an error if a folder cannot be made before the model runs."""
+    if cache is None:
+        return
+    path = Path(cache).absolute()
+    nearest = next(one for one in (path, *path.parents) if one.exists())
+    if not nearest.is_dir():
+        raise ValueError(f"{cache} cannot be a cache folder, because {nearest.name} is a file.")
+    if not os.access(nearest, os.W_OK):
+        raise ValueError(f"{cache} cannot be a cache folder: you may not write in {nearest}.")
+
+
 def _device_map(text):
     return int(text) if text.isdecimal() else text
 
@@ -114,6 +129,17 @@ def _device_map(text):
 def _names(text):
     names = text.split(",")
     return names if len(names) > 1 else names[0]
+
+
+def count_from(least):
+    """Return a function that reads an argument as a whole number of at least ``least``."""
+
+    def read(text):
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        return int(text)
+
+    return read
 
 
 def _numbers(text):

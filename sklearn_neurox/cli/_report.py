@@ -14,7 +14,7 @@ from sklearn_neurox.cli._probing import (
     make_probe,
     step,
 )
-from sklearn_neurox.cli._reading import add_reading_options, make_extractor
+from sklearn_neurox.cli._reading import add_reading_options, count_from, make_extractor
 from sklearn_neurox.cli._summary import print_summary
 from sklearn_neurox.datasets import demo_model_path
 from sklearn_neurox.inspection import NeuronReport
@@ -39,7 +39,7 @@ def add_report(commands):
     add("--no-ablation", action="store_true", help="skip the ablation, which takes the most time")
     add(
         "--n-detailed",
-        type=int,
+        type=count_from(0),
         metavar="N",
         help="show words and sentences only for the N best neurons, for a smaller page "
         "(default: all, or 1000 of more than 10,000)",

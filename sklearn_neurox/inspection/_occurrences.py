@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The words and the spans of rows, which may be words, whole texts or pairs of words."""
 
+import json
 import re
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from sklearn_neurox.utils._word_columns import word_forms
 
 # Letters and digits, also around an apostrophe or a hyphen.
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_ARROW = "→"
 
 
 class Occurrences(NamedTuple):
@@ -39,24 +41,46 @@ def word_occurrences(words, *, caller, case_sensitive=True):
     is_frame = isinstance(words, pd.DataFrame)
     if not is_frame or _names_all_words(words):
         forms = word_forms(words, caller=caller)
-        codes, types = pd.factorize(forms if case_sensitive else forms.str.lower())
+        codes, types = _numbered(forms, caller, case_sensitive)
         return Occurrences(np.arange(len(forms)), codes, np.asarray(types, dtype=object))
     rows, forms = _split(words, caller)
-    codes, types = pd.factorize(forms if case_sensitive else forms.str.lower())
+    codes, types = _numbered(forms, caller, case_sensitive)
     pairs = pd.DataFrame({"row": rows, "code": codes}).drop_duplicates()
     return Occurrences(*pairs.to_numpy().T, np.asarray(types, dtype=object))
 
 
 def _pair_occurrences(words, caller, case_sensitive):
     sides = [
-        pd.factorize(forms if case_sensitive else forms.str.lower())
-        for forms in (_forms_of_side(words, prefix, caller) for prefix in ("", "other_"))
+        _numbered(_forms_of_side(words, prefix, caller), caller, case_sensitive)
+        for prefix in ("", "other_")
     ]
     (first, first_types), (other, other_types) = sides
     codes, keys = pd.factorize(first * len(other_types) + other)
     first, other = np.divmod(keys, len(other_types))
-    types = [f"{a} → {b}" for a, b in zip(first_types[first], other_types[other], strict=True)]
+    types = [_joined(a, b) for a, b in zip(first_types[first], other_types[other], strict=True)]
     return Occurrences(np.arange(len(codes)), codes, np.array(types, dtype=object))
+
+
+def _joined(first, other):
+    """Join the words of a pair, with quotes if a word has an arrow: no two pairs look alike."""
+    words = str(first), str(other)
+    if any(_ARROW in word for word in words):
+        words = tuple(json.dumps(word, ensure_ascii=False) for word in words)
+    return f" {_ARROW} ".join(words)
+
+
+def _numbered(forms, caller, case_sensitive):
+    """Return the number of the type of each word, and the types."""
+    are_str = forms.map(lambda form: isinstance(form, str)).to_numpy(dtype=bool)
+    if are_str.any() and not are_str.all():
+        row = int(np.flatnonzero(~are_str)[0])
+        raise TypeError(
+            f"Some words given to {caller} are strings and some are not; the first of these is "
+            f"{forms.iloc[row]!r:.60}, of type {type(forms.iloc[row]).__name__}, at row {row}. "
+            "Convert all of them to strings."
+        )
+    lower = not case_sensitive and are_str.any()
+    return pd.factorize(forms.str.lower() if lower else forms)
 
 
 def other_words(pairs, *, caller):
@@ -76,21 +100,54 @@ def _forms_of_side(pairs, prefix, caller):
             f"Row {int(lacks.argmax())} of the pairs given to {caller} lacks its text, {start!r} "
             f"or {end!r} ({lacks.sum()} such rows). A pair needs both spans."
         )
-    spans = zip(pairs["text"], pairs[start].astype(int), pairs[end].astype(int), strict=True)
-    return pd.Series([str(text)[low:high] for text, low, high in spans], dtype=object)
+    texts = read_texts(pairs, caller=caller)
+    return pd.Series(spelled(texts, *_places(pairs[[start, end]], texts, caller)), dtype=object)
+
+
+def read_texts(words, *, caller):
+    """Return the text of each row, as a list of str; raise an error if one is missing."""
+    missing = words["text"].isna().to_numpy()
+    if missing.any():
+        raise ValueError(
+            f"The text of row {int(missing.argmax())} of the words given to {caller} is missing "
+            f"({missing.sum()} such rows)."
+        )
+    return [str(text) for text in words["text"]]
+
+
+def spelled(texts, start, end):
+    """Return the characters of each span, as a list of str."""
+    return [text[low:high] for text, low, high in zip(texts, start, end, strict=True)]
 
 
 def read_spans(words, *, caller):
     """Return the starts and ends of the rows of a frame; those of a whole text are 0 and length."""
     whole = whole_texts(words, caller=caller)
-    lengths = np.array([len(str(text)) for text in words["text"]], dtype=np.intp)
+    texts = read_texts(words, caller=caller)
     if whole.all():
+        lengths = np.array([len(text) for text in texts], dtype=np.intp)
         return np.zeros_like(lengths), lengths
     words = read_frame(words, ["start", "end"], caller=caller)
-    return tuple(
-        words[name].where(~whole, other).to_numpy(dtype=np.intp)
-        for name, other in (("start", 0), ("end", lengths))
-    )
+    return _places(words[["start", "end"]], texts, caller, whole)
+
+
+def _places(spans, texts, caller, whole=False):
+    """Return starts and ends as arrays of int; raise an error if a span does not fit its text."""
+    lengths = np.array([len(text) for text in texts], dtype=np.intp)
+    numbers = spans.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    start, end = np.where(whole, 0, numbers[:, 0]), np.where(whole, lengths, numbers[:, 1])
+    # Comparisons with NaN are false.
+    fits = (start >= 0) & (start <= end) & (end <= lengths)
+    fits &= (start == np.floor(start)) & (end == np.floor(end))
+    if not fits.all():
+        row = int(np.flatnonzero(~fits)[0])
+        low, high = (f"{name}={spans[name].iloc[row]}" for name in spans)
+        raise ValueError(
+            f"The span of row {row} of the words given to {caller} ({low}, {high}) is not one of "
+            f"its text, which has {lengths[row]} characters ({np.count_nonzero(~fits)} such rows). "
+            "Text and spans must come from the same frame."
+        )
+    return start.astype(np.intp), end.astype(np.intp)
 
 
 def whole_texts(words, *, caller):
@@ -117,13 +174,10 @@ def _names_all_words(words):
 
 def _split(words, caller):
     words = read_frame(words, ["text"], caller=caller)
-    missing = np.flatnonzero(words["text"].isna())
-    if len(missing):
-        raise ValueError(f"The text of row {missing[0]} of the words given to {caller} is missing.")
     whole = whole_texts(words, caller=caller)
     starts, ends = read_spans(words, caller=caller)
-    texts = [str(text) for text in words["text"]]
-    spans = [text[a:b] for text, a, b in zip(texts, starts, ends, strict=True)]
+    texts = read_texts(words, caller=caller)
+    spans = spelled(texts, starts, ends)
     own = words["word"].to_numpy(dtype=object) if "word" in words else spans
     own = pd.Series(own, dtype=object)
     word_forms(own[~whole], caller=caller)  # raises an error if a word is missing

@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from sklearn_neurox.utils._containers import describe, to_pandas
 from sklearn_neurox.utils._finite import check_all_finite, check_squares
 from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._names import check_same_columns
 from sklearn_neurox.utils._sparse import canonical, dtypes_for
 from sklearn_neurox.utils._torch import to_numpy
 from sklearn_neurox.utils._warn_user import warn_user
@@ -150,6 +151,9 @@ def check_activations(X, *, input_features=None, input_name="X", caller, **check
     if names is None and isinstance(X, pd.DataFrame):
         names = X.columns
     names = None if names is None else np.asarray(names, dtype=object)
+    if input_features is not None and isinstance(X, pd.DataFrame):
+        named = {input_name: X, "input_features": pd.DataFrame(columns=names)}
+        check_same_columns(caller, **named)
     X = check_array(
         X,
         dtype=dtypes_for(X),

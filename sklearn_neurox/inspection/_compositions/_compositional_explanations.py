@@ -11,8 +11,8 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.inspection._compositions._beam_search import find_formulas
 from sklearn_neurox.inspection._compositions._concepts import read_concepts
+from sklearn_neurox.inspection._tables._chosen_neurons import some_neurons
 from sklearn_neurox.utils._containers import read_frame, to_pandas
-from sklearn_neurox.utils._names import neuron_indices
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_activations, check_row_order
 
@@ -138,8 +138,9 @@ def compositional_explanations(
     Raises
     ------
     ValueError
-        If X contains NaN or infinity, a neuron is unknown, a quantile is not in [0, 1), a column of
-        ``concepts`` contains numbers, or no concept is frequent enough.
+        If X contains NaN or infinity, a neuron is unknown or none is selected, a quantile is not in
+        [0, 1), a column of ``concepts`` contains numbers, two concepts have the same name, or no
+        concept is frequent enough.
 
     Warns
     -----
@@ -192,8 +193,7 @@ def compositional_explanations(
     if neurons is None:
         columns = np.arange(matrix.shape[1])
     else:
-        options = {"names": names, "n_features": matrix.shape[1], "caller": _CALLER}
-        columns = neuron_indices(np.atleast_1d(np.asarray(neurons)), **options)
+        columns = some_neurons(neurons, names=names, n_features=matrix.shape[1], caller=_CALLER)
     known = read_concepts(table, min_count, caller=_CALLER)
     search = {"max_length": max_length, "beam_width": beam_width, "length_penalty": length_penalty}
     seeds = check_random_state(random_state).randint(2**31 - 1, size=len(columns))

@@ -25,6 +25,12 @@ def read_concepts(table, min_count, *, caller):
                 rows.append(np.full(len(where), len(names)))
                 columns.append(where)
                 names.append(name)
+    repeated = pd.Index(names).duplicated()
+    if repeated.any():
+        raise ValueError(
+            f"Two concepts of {caller} are both called {names[int(repeated.argmax())]!r}. Rename a "
+            "column, or give all values of a column one type, such as str."
+        )
     if not names:
         raise ValueError(
             f"No concept of {caller} has at least min_count={min_count} words. Lower min_count, or "

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The neurons that a table shows, with their moments over all words."""
 
+from collections.abc import Set
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,23 @@ class ChosenNeurons(NamedTuple):
 _VALUES = 8_000_000
 
 
+def some_neurons(neurons, *, names, n_features, caller):
+    """Convert one neuron or several to column indices; raise an error if there is none."""
+    if isinstance(neurons, Set):
+        raise TypeError(
+            f"The 'neurons' parameter of {caller} is a set, which has no order. Pass a list, such "
+            "as sorted(neurons)."
+        )
+    neurons = np.atleast_1d(np.asarray(neurons))
+    columns = neuron_indices(neurons, names=names, n_features=n_features, caller=caller)
+    if not len(columns):
+        raise ValueError(
+            f"The 'neurons' parameter of {caller} selects no column. Pass at least one neuron, "
+            "or None for all."
+        )
+    return columns
+
+
 def choose_neurons(X, words, neurons, *, input_features, caller):
     """Validate a matrix and the neurons to show, and compute their moments.
 
@@ -49,13 +67,7 @@ def choose_neurons(X, words, neurons, *, input_features, caller):
     check_consistent_length(X, words)
     every = neurons is None
     if not every:
-        neurons = np.atleast_1d(np.asarray(neurons))
-        columns = neuron_indices(neurons, names=names, n_features=X.shape[1], caller=caller)
-        if not len(columns):
-            raise ValueError(
-                f"The 'neurons' parameter of {caller} selects no column. Pass at least one neuron, "
-                "or None for all."
-            )
+        columns = some_neurons(neurons, names=names, n_features=X.shape[1], caller=caller)
     else:
         columns = np.arange(X.shape[1])
     shown = np.array([f"x{i}" for i in columns], dtype=object) if names is None else names[columns]

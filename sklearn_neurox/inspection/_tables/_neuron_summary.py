@@ -13,12 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.inspection._are_numbers import are_numbers
 from sklearn_neurox.inspection._occurrences import word_occurrences
+from sklearn_neurox.inspection._tables._chosen_neurons import some_neurons
 from sklearn_neurox.inspection._tables._top_words import top_words
 from sklearn_neurox.ranking._order import neuron_order
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._moments import column_deviations, column_means
-from sklearn_neurox.utils._names import check_same_columns, neuron_indices
+from sklearn_neurox.utils._names import check_same_columns
 from sklearn_neurox.utils._validation import check_activations, check_row_order
 
 _COUNT = [Interval(Integral, 1, None, closed="left")]
@@ -60,7 +61,7 @@ def neuron_summary(
     estimator : fitted ranker, scoring selector or linear probe
         What orders the neurons. A probe orders them by :math:`\max_c |w_{cj}| \sigma_j`, its
         weights times the standard deviations of the neurons. For a pipeline, pass its last step
-        and the activations that this step received.
+        and the activations that this step received; for a search, its ``best_estimator_``.
 
     X : array-like or sparse matrix of shape (n_samples, n_features)
         The activations, best of words that the estimator was not fitted on. float16 and
@@ -100,8 +101,8 @@ def neuron_summary(
         - ``label``, the class with the highest class score or weight, or, if the estimator has
           none, with the largest effect. With two classes it is the one the neuron is high for;
         - ``direction``: ``"high"`` or ``"low"``, whether the mean over the label's rows lies above
-          or below that over the other rows; empty, as is ``words``, if y lacks the label, so that
-          ``effect`` and ``auc`` are missing;
+          or below that over the other rows; empty, as is ``words``, if the means are equal, or if
+          no row or every row has the label, so that ``effect`` and ``auc`` are missing;
         - ``effect``: the difference of these means in units of the neuron's standard deviation
           over all rows; negative for ``"low"``;
         - ``auc``: the probability that the activation on a random row of the label is greater than
@@ -112,16 +113,19 @@ def neuron_summary(
           its most frequent label;
         - ``rank``, from 1, and ``score``;
         - ``n_tied``, the number of other neurons with the same score, whose order among each other
-          means nothing.
+          means nothing; scores are the same if they differ only by rounding.
 
         For numbers, ``direction`` is ``"rises"`` or ``"falls"`` with the target, ``correlation``
         (Pearson) replaces ``label``, ``effect`` and ``auc``, and ``words`` shows mean targets.
+        With a constant, the correlation is missing and the direction empty. There is no ``weight``
+        if the probe has several targets.
 
     Raises
     ------
     ValueError
-        If the estimator has neither an order nor weights for the columns of X, or rows are
-        misaligned, labels missing or all unknown to the estimator, or no word is frequent enough.
+        If the estimator has neither an order nor weights for the columns of X, or no neuron is
+        selected, rows are misaligned, labels missing or all unknown to the estimator, or no word is
+        frequent enough.
 
     See Also
     --------
@@ -148,8 +152,11 @@ def neuron_summary(
     """
     check_row_order(X=X, y=y, words=words)
     check_no_missing_labels(y, may_mix=True)
-    check_same_columns("neuron_summary", X=to_pandas(X), estimator=estimator)
-    labels = column_or_1d(np.asarray(y))
+    given = None if input_features is None else pd.DataFrame(columns=np.asarray(input_features))
+    named = {"X": to_pandas(X), "estimator": estimator, "input_features": given}
+    check_same_columns("neuron_summary", **named)
+    # Numbers in a column of objects, such as one that held missing values, are numbers.
+    labels = pd.Series(column_or_1d(np.asarray(y))).infer_objects().to_numpy()
     matrix, names = check_activations(
         X, input_features=input_features, accept_sparse="csr", caller="neuron_summary"
     )
@@ -164,16 +171,15 @@ def neuron_summary(
     described = describe(activations, labels, ranking, columns)
     table = pd.DataFrame({"neuron": shown}).assign(**described)
     if words is not None:
-        listed = _list_words(activations, words, labels, table["direction"], n_words, min_count)
-        table["words"] = listed
+        options = {"is_numeric": is_numeric, "n_words": n_words, "min_count": min_count}
+        table["words"] = _list_words(activations, words, labels, table["direction"], **options)
     return table.assign(**ranking.places(columns))
 
 
 def _columns(neurons, best, names, n_features):
     if neurons is None:
         return best
-    options = {"names": names, "n_features": n_features, "caller": "neuron_summary"}
-    return neuron_indices(np.atleast_1d(np.asarray(neurons)), **options)
+    return some_neurons(neurons, names=names, n_features=n_features, caller="neuron_summary")
 
 
 def _dense(matrix, columns):
@@ -188,29 +194,74 @@ class _Ranking:
         check_is_fitted(estimator)
         self.classes = getattr(estimator, "classes_", None)
         self.class_scores = getattr(estimator, "class_scores_", None)
-        self.weights = None
+        # Sums over equal columns differ in the last digits, and what a solver finds in more.
+        self.weights, self.precision = None, 1e-12
         if getattr(estimator, "coef_", None) is not None and not hasattr(estimator, "order_"):
-            self.weights = _weights(estimator) * column_deviations(X, column_means(X))
+            weights = _weights(estimator)
+            _check_width(estimator, weights.shape[1], X)
+            self.weights = weights * column_deviations(X, column_means(X))
             self.scores = np.abs(self.weights).max(axis=0)
             self.order = np.argsort(-self.scores, kind="stable")
+            self.precision = 1e-5 if estimator.coef_.dtype == np.float32 else 1e-9
             if self.classes is not None:
                 self.class_scores = np.abs(self.weights)
         else:
+            _check_has_order(estimator)
             self.order = np.asarray(neuron_order(estimator))
+            _check_width(estimator, len(self.order), X)
             scores = getattr(estimator, "scores_", None)
-            ranks = np.argsort(self.order)
-            self.scores = -ranks if scores is None else np.asarray(scores, dtype=float)
-        if len(self.order) != X.shape[1]:
-            raise ValueError(
-                f"The {type(estimator).__name__} passed to neuron_summary was fitted on "
-                f"{len(self.order)} columns, but X has {X.shape[1]}. Pass the activations that it "
-                "was fitted on, such as X[:, selector.get_support()] after a selector."
-            )
+            if scores is None:
+                # The ranking of a selector such as RFE begins with 1, and may have ties.
+                has_ties = not hasattr(estimator, "order_")
+                scores = 1 - estimator.ranking_ if has_ties else -np.argsort(self.order)
+            self.scores = np.asarray(scores)
 
     def places(self, columns):
         ranks = np.argsort(self.order)[columns] + 1
-        shared = rankdata(self.scores, "max") - rankdata(self.scores, "min")
-        return {"rank": ranks, "score": self.scores[columns], "n_tied": shared[columns].astype(int)}
+        n_tied = _count_equal(self.scores, self.precision)[columns]
+        return {"rank": ranks, "score": self.scores[columns], "n_tied": n_tied}
+
+
+def _count_equal(scores, precision):
+    """Return the number of other scores that equal each score; undefined ones are equal."""
+    order = np.argsort(scores)  # NaN last
+    ascending = scores[order]
+    size = np.abs(ascending[1:])
+    with np.errstate(invalid="ignore"):  # infinite ones
+        steps = np.diff(ascending) > precision * np.where(np.isfinite(size), size, 0)
+    steps |= np.isnan(ascending[1:]) & ~np.isnan(ascending[:-1])
+    groups = np.concatenate([[0], np.cumsum(steps)])
+    counts = np.empty(len(scores), dtype=int)
+    counts[order] = np.bincount(groups)[groups] - 1
+    return counts
+
+
+def _check_width(estimator, n_features, X):
+    if n_features != X.shape[1]:
+        raise ValueError(
+            f"The {type(estimator).__name__} passed to neuron_summary was fitted on {n_features} "
+            f"columns, but X has {X.shape[1]}. Pass the activations that it was fitted on, such as "
+            "X[:, selector.get_support()] after a selector."
+        )
+
+
+def _check_has_order(estimator):
+    if any(hasattr(estimator, name) for name in ("order_", "scores_", "ranking_")):
+        return
+    remedy = (
+        "Pass a ranker, such as ProbelessRanker().fit(X, y), or a probe with the attribute coef_"
+    )
+    if hasattr(estimator, "steps"):
+        remedy = "Pass its last step, and as X what the steps before it return: pipeline[-1] and "
+        remedy += "pipeline[:-1].transform(X)"
+    elif hasattr(estimator, "best_estimator_"):
+        remedy = "Pass its best_estimator_"
+    elif hasattr(estimator, "calibrated_classifiers_"):
+        remedy = "Pass a probe that it fitted: calibrated_classifiers_[0].estimator"
+    raise ValueError(
+        f"neuron_summary needs a ranker or a linear probe, but this {type(estimator).__name__} "
+        f"does not order neurons itself. {remedy}."
+    )
 
 
 def _weights(probe):
@@ -225,10 +276,11 @@ def _describe_classes(activations, labels, ranking, columns):
     known = ranking.classes is not None
     classes = np.asarray(ranking.classes) if known else np.unique(labels)
     if not np.isin(labels, classes).any():
+        first = labels[:1].tolist()[0]
         raise ValueError(
             f"The estimator passed to neuron_summary knows the labels {classes[:5].tolist()}, but "
-            f"y contains none of them; its first label is {labels[0]!r}. Pass labels like those "
-            "that it was fitted on."
+            f"y contains none of them; its first label is {first!r}. Pass labels like those that "
+            "it was fitted on."
         )
     effects = np.stack([_effects(activations, labels == label) for label in classes])
     size = np.abs(np.nan_to_num(effects))
@@ -241,7 +293,7 @@ def _describe_classes(activations, labels, ranking, columns):
     effect = effects[best, np.arange(len(columns))]
     described = {
         "label": classes[best],
-        "direction": np.where(np.isnan(effect), "", np.where(effect < 0, "low", "high")),
+        "direction": _directions(effect, "low", "high"),
         "effect": effect,
         "auc": [
             _area(column, labels == classes[label])
@@ -254,9 +306,16 @@ def _describe_classes(activations, labels, ranking, columns):
     return described
 
 
+def _directions(values, negative, positive):
+    """Name the signs of values; 0 and NaN have none."""
+    return np.select([values < 0, values > 0], [negative, positive], default="")
+
+
 def _effects(activations, inside):
     if not inside.any() or inside.all():
         return np.full(activations.shape[1], np.nan)
+    # Near zero, the means keep digits that they lose far from it.
+    activations = activations - column_means(activations)
     difference = column_means(activations[inside]) - column_means(activations[~inside])
     deviations = _deviations(activations)
     return np.divide(difference, deviations, out=np.zeros_like(difference), where=deviations > 0)
@@ -285,29 +344,32 @@ def _area(column, inside):
 def _describe_numbers(activations, targets, ranking, columns):
     targets = _standardized(np.asarray(targets, dtype=np.float64)[:, np.newaxis])[:, 0]
     correlation = targets @ _standardized(activations) / len(targets)
+    # That with a constant is undefined.
+    correlation[(_deviations(activations) == 0) | (not targets.any())] = np.nan
     described = {
-        "direction": np.where(correlation < 0, "falls", "rises"),
+        "direction": _directions(correlation, "falls", "rises"),
         "correlation": correlation,
     }
-    if ranking.weights is not None:
+    # Which of several targets y is, is unknown.
+    if ranking.weights is not None and len(ranking.weights) == 1:
         described["weight"] = ranking.weights[0, columns]
     return described
 
 
-def _list_words(activations, words, labels, directions, n_words, min_count):
+def _list_words(activations, words, labels, directions, *, is_numeric, n_words, min_count):
     """Join the top words of each neuron with the most frequent label, or mean target, of each."""
     words = to_pandas(words)
     found = word_occurrences(words, caller="neuron_summary")
     check_consistent_length(activations, words)
     by_form = pd.Series(labels[found.rows]).groupby(found.types[found.codes], sort=False)
-    is_numeric = directions.isin(["rises", "falls"]).all()
     shown = by_form.mean().map("{:.3g}".format) if is_numeric else by_form.agg(_most_frequent)
     varies = _deviations(activations) > 0
     listed = np.full(len(directions), "", dtype=object)
     if varies.any():
         options = {"n_words": n_words, "min_count": min_count}
         table = top_words(activations, words, neurons=varies, **options)
-        table["shown"] = table["word"] + " (" + table["word"].map(shown).astype(str) + ")"
+        own = table["word"].map(shown).astype(str)
+        table["shown"] = table["word"].astype(str) + " (" + own + ")"
         ends = np.where(directions.isin(["high", "rises"]), "+", "-")
         for i in np.flatnonzero(varies & (directions != "").to_numpy()):
             rows = (table["neuron"] == f"x{i}") & (table["sign"] == ends[i])

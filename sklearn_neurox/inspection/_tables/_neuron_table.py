@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_neurox.ranking._weight_mass import needed_for_mass, reach_threshold
 from sklearn_neurox.utils._blocks import neuron_blocks
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, count_neurons
-from sklearn_neurox.utils._names import neuron_indices
+from sklearn_neurox.utils._names import neuron_indices, parse_neuron_names
 
 _BY = ("class", "component", "layer")
 
@@ -78,7 +78,8 @@ def neuron_table(
     ------
     ValueError
         If no neuron is selected or a ranker keeps all neurons, if the layers of the columns are
-        unknown, or if there are no classes to count by.
+        unknown or not those of ``n_layers``, if names repeat, or if there are no classes to count
+        by.
 
     See Also
     --------
@@ -222,6 +223,20 @@ def _cuts_nothing(ranker):
     )
 
 
+def _check_layers(names, layers, n_layers):
+    """Raise an error if the names of the columns say that layers begin elsewhere."""
+    parts = parse_neuron_names(names).assign(cut=layers.to_numpy())
+    if parts["layer"].isna().any():
+        return
+    blocks = parts.groupby(["stack", "component", "layer"], dropna=False)["cut"].nunique()
+    layer = parts.groupby(["stack", "layer"], dropna=False).ngroup()
+    if blocks.max() > 1 or layer.groupby(parts["cut"]).nunique().max() > 1:
+        raise ValueError(
+            f"The names of the columns of neuron_table are those of {parts['layer'].nunique()} "
+            f"layers, which n_layers={n_layers} does not cut them into. Leave n_layers out."
+        )
+
+
 def _count(support, classes, by, names, n_layers):
     n_features = support.shape[1]
     keys = {}
@@ -231,11 +246,18 @@ def _count(support, classes, by, names, n_layers):
                 f"The 'input_features' parameter of neuron_table has {len(names)} names, but there "
                 f"are {n_features} columns."
             )
+        if names is not None and (repeated := pd.Index(names).duplicated()).any():
+            raise ValueError(
+                f"The 'input_features' parameter of neuron_table has the name "
+                f"{names[int(repeated.argmax())]!r} more than once."
+            )
         blocks = neuron_blocks(names, n_features, n_layers=n_layers, caller="neuron_table")
         if "component" in by and blocks["component"].isna().any():
             raise ValueError(
                 "neuron_table counts by component only if the columns have neuron names."
             )
+        if n_layers is not None and names is not None:
+            _check_layers(names, blocks["layer"], n_layers)
         keys = {key: np.tile(blocks[key].to_numpy(), len(support)) for key in by if key != "class"}
     if "class" in by:
         keys["class"] = np.repeat(np.asarray(classes), n_features)

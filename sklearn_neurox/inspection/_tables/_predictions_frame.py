@@ -3,10 +3,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import HasMethods, validate_params
 
-from sklearn_neurox.utils._containers import read_frame
+from sklearn_neurox.inspection._occurrences import (
+    are_pairs,
+    other_words,
+    read_spans,
+    read_texts,
+    spelled,
+    whole_texts,
+)
+from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels, class_codes
 from sklearn_neurox.utils._validation import check_row_order
 
@@ -36,8 +44,8 @@ def predictions_frame(
     X : array-like of shape (n_words, n_features), or DataFrame of words
         The input of the estimator, such as the activations of test words.
 
-    words : table with the column ``word``, of shape (n_words, n_columns)
-        The words of the rows of X.
+    words : table with the column ``word`` or ``text``, of shape (n_words, n_columns)
+        The words of the rows of X; or whole texts, such as ``pd.DataFrame({"text": texts})``.
 
     y : array-like of shape (n_words,) or None, default=None
         The labels or targets. None leaves out the columns that depend on them.
@@ -45,9 +53,9 @@ def predictions_frame(
     Returns
     -------
     frame : DataFrame of shape (n_words, n_columns)
-        One row per word, with the index and order of ``words``: ``word``, and ``sentence_id``,
-        ``position``, ``text``, ``start`` and ``end`` if ``words`` has them, as well as the columns
-        of the other word of a pair (``other_word``, ...); then ``gold`` and
+        One row per word, with the index and order of ``words``: ``word`` (not for whole texts), and
+        ``sentence_id``, ``position``, ``text``, ``start`` and ``end`` if ``words`` has them, as
+        well as the columns of the other word of a pair (``other_word``, ...); then ``gold`` and
         ``predicted``. For a classifier, also ``correct``, and if it predicts probabilities,
         ``probability`` (of the predicted label) and ``gold_probability`` (0 for a label that it
         does not know). For a regressor, also ``error``, the prediction minus the target.
@@ -56,7 +64,8 @@ def predictions_frame(
     ------
     ValueError
         If X, words and y have different lengths, a label is missing, there is more than one
-        output, or either the predictions or the labels are strings, but not both.
+        output, either the predictions or the labels are strings, but not both, or the target of a
+        regressor is not a finite number.
 
     See Also
     --------
@@ -77,7 +86,7 @@ def predictions_frame(
     3  meow    V         N
     """
     check_row_order(X=X, words=words, y=y)
-    words = read_frame(words, ["word"], caller="predictions_frame")
+    words = _with_words(words)
     check_consistent_length(X, words, y)
     predicted = np.asarray(estimator.predict(X))
     if predicted.ndim != 1:
@@ -89,10 +98,10 @@ def predictions_frame(
     if y is not None:
         check_no_missing_labels(y)
         # Not as a Series, which pandas would align by its index.
-        frame["gold"] = gold = np.asarray(y)
+        frame["gold"] = gold = column_or_1d(np.asarray(y))
     frame["predicted"] = predicted
     if not is_classifier(estimator):
-        return frame if y is None else frame.assign(error=predicted - gold)
+        return frame if y is None else frame.assign(error=predicted - _numbers(gold))
     if y is not None:
         _check_type(gold, predicted)
         frame["correct"] = predicted == gold
@@ -104,6 +113,43 @@ def predictions_frame(
     return frame
 
 
+def _with_words(words):
+    """Return the table with the words of spans, if it has spans, but no words."""
+    words = to_pandas(words)
+    has_text = isinstance(words, pd.DataFrame) and "text" in words
+    if not has_text or "word" in words:
+        return read_frame(words, ["word"], caller="predictions_frame")
+    words = read_frame(words, caller="predictions_frame")
+    texts = read_texts(words, caller="predictions_frame")
+    if whole_texts(words, caller="predictions_frame").all():
+        return words
+    start, end = read_spans(words, caller="predictions_frame")
+    words = words.assign(word=spelled(texts, start, end))
+    if are_pairs(words) and "other_word" not in words:
+        words["other_word"] = other_words(words, caller="predictions_frame")
+    return words
+
+
+def _numbers(targets):
+    try:
+        numbers = targets.astype(np.float64)
+    except (TypeError, ValueError):
+        numbers = np.full(len(targets), np.nan)
+    wrong = ~np.isfinite(numbers) | (targets.dtype.kind in "USTmM")
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            "The estimator passed to predictions_frame predicts numbers, but y is "
+            f"{_shown(targets[row:])} at row {row}. Pass the numbers that it predicts."
+        )
+    return numbers
+
+
+def _shown(values):
+    """Write the first value as Python does, not as NumPy."""
+    return repr(values[:1].tolist()[0])
+
+
 def _check_type(gold, predicted):
     """Raise an error if either the labels or the predictions are strings, but not both."""
     is_text = [
@@ -111,8 +157,9 @@ def _check_type(gold, predicted):
     ]
     if len(gold) and is_text[0] != is_text[1]:
         raise ValueError(
-            f"The estimator passed to predictions_frame predicts labels such as {predicted[0]!r}, "
-            f"but y has labels such as {gold[0]!r}. Pass labels like those that it was fitted on."
+            "The estimator passed to predictions_frame predicts labels such as "
+            f"{_shown(predicted)}, but y has labels such as {_shown(gold)}. Pass labels like those "
+            "that it was fitted on."
         )
 
 

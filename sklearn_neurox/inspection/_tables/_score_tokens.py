@@ -14,6 +14,9 @@ from sklearn_neurox.utils._unique_in_order import unique_in_order
 _METHODS = ("decision_function", "predict_proba", "predict")
 
 
+_NO_TOKEN = "The 'texts' parameter of score_tokens contains no token. Pass some text."
+
+
 @validate_params(
     {
         "pipeline": [HasMethods(["predict"])],
@@ -51,7 +54,7 @@ def score_tokens(
     ------
     ValueError
         If the pipeline does not start with an `ActivationExtractor`, lacks the method, or is a
-        classifier that has only ``predict``.
+        classifier that has only ``predict``, or if the texts have no token.
 
     See Also
     --------
@@ -92,6 +95,8 @@ def score_tokens(
         load_tokenizer(extractor._spec()),
         split_special_tokens=bool(extractor.split_special_tokens),
     )
+    if not len(frame):
+        raise ValueError(_NO_TOKEN)
     method = _method_of(pipeline, response_method)
     scores = np.asarray(getattr(pipeline, method)(frame))
     if scores.ndim == 1:
@@ -124,9 +129,13 @@ def _read_texts(texts):
                 f"The 'texts' parameter of score_tokens must be a list of texts, got "
                 f"{describe(texts)}."
             )
-        return texts
-    texts = read_frame(texts, ["text"], caller="score_tokens", name="texts")["text"]
-    return unique_in_order(texts.to_numpy(dtype=object))[0]
+    else:
+        texts = read_frame(texts, ["text"], caller="score_tokens", name="texts")["text"]
+        texts = unique_in_order(texts.to_numpy(dtype=object))[0]
+    # Some tokenizers fail on no text.
+    if hasattr(texts, "__len__") and not len(texts):
+        raise ValueError(_NO_TOKEN)
+    return texts
 
 
 def _method_of(pipeline, response_method):

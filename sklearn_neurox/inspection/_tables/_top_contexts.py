@@ -87,8 +87,8 @@ def top_contexts(
     Raises
     ------
     ValueError
-        If a column is missing, X is not finite, no neuron is selected, or a selected neuron is
-        constant.
+        If a column or text is missing, a span is not one of its text, X is not finite, no neuron is
+        selected, or a selected neuron is constant.
 
     See Also
     --------
@@ -151,7 +151,8 @@ def _find(z, n_contexts, sign, texts):
 
 def _contexts(words, rows, window):
     chosen = words.iloc[rows].reset_index(drop=True)
-    spans = list(zip(chosen["text"].astype(object), chosen["start"], chosen["end"], strict=True))
+    texts = [str(text) for text in chosen["text"]]
+    spans = list(zip(texts, chosen["start"], chosen["end"], strict=True))
     # A window as long as the text shows the whole text.
     reach = [len(text) if window is None else window for text, _, _ in spans]
     sides = {

@@ -63,7 +63,8 @@ def top_words(
         but neither word nor span, is a whole text, such as in ``pd.DataFrame({"text": texts})``.
         It counts, with its one activation, for each word that it contains: letters and digits,
         also around an apostrophe or a hyphen. The type of a row of `pair_frame` is the pair of its
-        words, ``"dog → barks"``; to average over the first or the other words instead, as for the
+        words, ``"dog → barks"``; if one of them contains an arrow, both are in quotes, so that no
+        two pairs look alike. To average over the first or the other words instead, as for the
         columns ``first.*`` and ``other.*``, pass ``pairs["word"]`` or ``pairs["other_word"]``.
 
     neurons : int, str, array-like of these or of bool, or None, default=None
@@ -101,8 +102,11 @@ def top_words(
     Raises
     ------
     ValueError
-        If no type occurs often enough, X is not finite, a word is missing, no neuron is selected,
-        or a selected neuron is constant.
+        If no type occurs often enough, X is not finite, a word or text is missing, a span is not
+        one of its text, no neuron is selected, or a selected neuron is constant.
+
+    TypeError
+        If some words are strings and others are not.
 
     See Also
     --------

@@ -434,7 +434,7 @@ def test_wrong_values_are_placed(ranker, data, words):
     X[5, 2] = np.nan
     with pytest.raises(ValueError, match=r"column 2, row 5"):
         NeuronReport(ranker, X, y, words)
-    with pytest.raises(ValueError, match=r"Row 3 of the words has the span .* \(1 such rows\)"):
+    with pytest.raises(ValueError, match=r"The span of row 3 of the words .* \(1 such rows\)"):
         NeuronReport(
             ranker, data[0], y, words.assign(end=words["end"].where(words.index != 3, 999))
         )

@@ -209,7 +209,7 @@ def test_errors(data):
     ranker = ProbelessRanker().fit(X, y)
     with pytest.raises(ValueError, match="was fitted on 6 columns, but X has 3"):
         neuron_summary(ranker, X[:, :3], y)
-    with pytest.raises(ValueError, match="does not rank neurons"):
+    with pytest.raises(ValueError, match="this VarianceThreshold does not order neurons itself"):
         neuron_summary(VarianceThreshold().fit(X), X, y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         neuron_summary(ranker, X, y[:-1])

@@ -94,7 +94,7 @@ def test_wrong_input_is_named(words, X):
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         predictions_frame(probe, X, words.iloc[1:], words["label"])
     with pytest.raises(ValueError, match="reads the column 'word'"):
-        predictions_frame(probe, X, words[["text"]], words["label"])
+        predictions_frame(probe, X, words[["position"]], words["label"])
     two = LinearRegression().fit(X, np.ones((5, 2)))
     with pytest.raises(ValueError, match="shows one output, but the LinearRegression predicts 2"):
         predictions_frame(two, X, words)

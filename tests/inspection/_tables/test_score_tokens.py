@@ -150,6 +150,9 @@ def test_bad_input_is_named(words):
         score_tokens(pipe[2:], TEXTS)
     with pytest.raises(TypeError, match="takes a list of texts, got one string"):
         score_tokens(pipe, "Dogs")
+    for nothing in ([], [""], np.array([]), pd.DataFrame({"text": []})):
+        with pytest.raises(ValueError, match="contains no token. Pass some text"):
+            score_tokens(pipe, nothing)
     with pytest.raises(ValueError, match="reads the column 'text'"):
         score_tokens(pipe, pd.DataFrame({"word": ["Dogs"]}))
     with pytest.raises(ValueError, match="has no scores of tokens"):
