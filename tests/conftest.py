@@ -11,6 +11,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 
 from sklearn_neurox.extraction._run._repeated_reads import forget_passes
+from tests.followed_advice import make_example
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -62,3 +63,9 @@ def treebank():
     if not path:
         pytest.skip("SKLEARN_NEUROX_CONLLU does not name a CoNLL-U file")
     return path
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory):
+    """Return words and their activations, for the tests of advice."""
+    return make_example(tmp_path_factory.mktemp("example"))

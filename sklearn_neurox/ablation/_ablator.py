@@ -9,6 +9,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._constraints import FiniteNumber
+from sklearn_neurox.utils._half_precision import cast_and_find_lost
 from sklearn_neurox.utils._moments import column_means
 from sklearn_neurox.utils._names import seen_neuron_indices
 from sklearn_neurox.utils._row_blocks import row_blocks
@@ -181,12 +182,29 @@ class NeuronAblator(BaseNeuronSelector):
         -------
         X_ablated : ndarray or CSR matrix of shape (n_samples, n_features or n_features - n_ablated)
             A copy, with the dtype of X.
+
+        Raises
+        ------
+        OverflowError
+            If the dtype of X is smaller than that of the X in `fit`, and cannot hold a fill.
         """
         check_is_fitted(self)
         if self.fill_rows_ is None:
             return super().transform(X)
         X = self._check(X, reset=False)
+        self._check_fills(X)
         return self._overwrite_sparse(X) if issparse(X) else self._overwrite(X)
+
+    def _check_fills(self, X):
+        """Raise an OverflowError if the dtype of X, such as float16, cannot hold the fills."""
+        fills = self.fill_rows_.data if issparse(self.fill_rows_) else self.fill_rows_
+        _, lost = cast_and_find_lost(np.asarray(fills), X.dtype)
+        if lost is not None:
+            raise OverflowError(
+                f"{type(self).__name__} was fitted on X whose values reach {fills[lost][0]:.6g}, "
+                f"which {X.dtype}, the dtype of this X, cannot hold. Convert this X to the dtype "
+                "of the other."
+            )
 
     def _overwrite(self, X, places=slice(None)):
         """Copy X with the ablated columns, or only those at ``places`` among them, overwritten.

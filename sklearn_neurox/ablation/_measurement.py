@@ -11,13 +11,13 @@ from sklearn.base import clone
 from sklearn.ensemble._base import _set_random_states
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.ablation._ablator import NeuronAblator
 from sklearn_neurox.ranking import LCARanker, RandomRanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
-from sklearn_neurox.utils._constraints import FiniteNumber
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS, FiniteNumber
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
 from sklearn_neurox.utils._folds import make_splitter, split_rows
@@ -32,22 +32,13 @@ _LABELS = ["probe", "ranking", "which", "fraction", "n_neurons", "retrained", "f
 _COLUMNS = ["repeat", "fold", *_LABELS, "score", "low", "high"]
 _FILLS = ("zero", "mean", "resample")
 CONSTRAINTS = {
-    "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
-    "y": ["array-like"],
+    **MEASUREMENT_CONSTRAINTS,
     "fractions": [*COUNT_CONSTRAINTS[:2], "array-like"],
     "n_draws": [Interval(Integral, 0, None, closed="left")],
     "fill": [StrOptions(set(_FILLS)), FiniteNumber(), "array-like"],
     "retrain": ["boolean", "array-like"],
-    "scoring": [str, callable, None],
-    "cv": ["cv_object"],
-    "groups": ["array-like", None],
     "sample_weight": ["array-like", None],
-    "confidence": [Interval(Real, 0, 1, closed="neither")],
-    "return_words": ["boolean"],
     "n_repeats": [Interval(Integral, 1, None, closed="left")],
-    "n_jobs": [Integral, None],
-    "verbose": ["verbose"],
-    "random_state": ["random_state"],
 }
 
 

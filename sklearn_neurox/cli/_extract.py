@@ -19,6 +19,8 @@ from sklearn_neurox.words import pair_frame, read_conllu, words_frame
 from sklearn_neurox.words._readers._lines import iterate_lines, read_lines
 
 _NEUROX = (".hdf5", ".json")
+# The files beside a .npy file.
+_ROWS, _COLUMNS = ".words.csv", ".neurons.txt"
 
 
 def add_extract(commands):
@@ -101,6 +103,11 @@ def _is_cache(output, arguments):
         if arguments.cache is not None:
             raise ValueError(f"OUTPUT {output} is itself a cache folder: omit --cache.")
         return True
+    for file in (output, output.with_suffix(_ROWS), output.with_suffix(_COLUMNS)):
+        if file.exists() and Path(arguments.input).exists() and file.samefile(arguments.input):
+            raise ValueError(
+                f"OUTPUT {output} would replace the input {arguments.input}. Name another file."
+            )
     if output.suffix not in (*_NEUROX, ".npy"):
         raise ValueError(f"OUTPUT {output} must end with .hdf5, .json or .npy, or be a folder.")
     if arguments.rows != "words" and output.suffix != ".npy":
@@ -186,7 +193,7 @@ def _write(output, arguments, activations, rows):
         return list(H.columns)
     # Directly into the file, which may be larger than memory.
     aggregator.set_params(dtype=arguments.output_dtype, memmap=output).fit_transform(activations)
-    write_whole(output.with_suffix(".words.csv"), lambda to: rows.to_csv(to, index=False))
+    write_whole(output.with_suffix(_ROWS), lambda to: rows.to_csv(to, index=False))
     names = "".join(f"{name}\n" for name in aggregator.feature_names_)
-    write_whole(output.with_suffix(".neurons.txt"), lambda to: Path(to).write_text(names))
+    write_whole(output.with_suffix(_COLUMNS), lambda to: Path(to).write_text(names))
     return aggregator.feature_names_.tolist()

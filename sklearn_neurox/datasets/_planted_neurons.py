@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from sklearn_neurox.utils._half_precision import cast_and_find_lost
 from sklearn_neurox.utils._names import neuron_names
 
 _COUNT = Interval(Integral, 1, None, closed="left")
@@ -103,7 +104,7 @@ def make_planted_neurons(
         The number of layers named in ``feature_names``; it must divide ``n_neurons``.
 
     dtype : dtype, default=numpy.float32
-        The floating-point type of ``X``.
+        The floating-point type of ``X``. A value that it cannot hold is an error.
 
     random_state : int, RandomState instance or None, default=None
         Determines the data. Pass an int for reproducible output across calls.
@@ -171,7 +172,7 @@ def make_planted_neurons(
     X[:, informative] = planted
     X[:, redundant] = planted[:, source] * scale
     return Bunch(
-        X=X.astype(dtype),
+        X=_cast(X, dtype),
         y=y,
         informative=informative,
         class_informative=[informative[owner == label] for label in range(n_classes)],
@@ -221,6 +222,15 @@ def _check_dtype(dtype):
         "The 'dtype' parameter of make_planted_neurons must be a dtype of floating-point numbers, "
         f"such as numpy.float32. Got {dtype!r}."
     )
+
+
+def _cast(X, dtype):
+    cast, lost = cast_and_find_lost(X, dtype)
+    if lost is not None:
+        raise ValueError(
+            f"{dtype} cannot hold the value {X[lost][0]:.3g}. Lower effect, or use another dtype."
+        )
+    return cast
 
 
 def _check_effect(effect, n_informative):

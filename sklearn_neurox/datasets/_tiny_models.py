@@ -81,8 +81,9 @@ def make_tiny_model(
           encoder-decoders.
 
     path : str or Path, default=None
-        The folder to save to, created if it does not exist. None creates a temporary folder, which
-        is removed when the process ends.
+        The folder to save to, created if it does not exist. It must be empty, or hold the same
+        model from an earlier call: nothing is replaced. Files whose names begin with a dot do not
+        count. None creates a temporary folder, which is removed when the process ends.
 
     n_layers : int, default=2
         The number of layers in each stack.
@@ -114,6 +115,9 @@ def make_tiny_model(
 
     Raises
     ------
+    FileExistsError
+        If the folder holds other files, such as another model.
+
     ImportError
         If ``family`` is ``"marian"`` and the package sentencepiece is not installed.
 
@@ -148,16 +152,42 @@ def make_tiny_model(
     rng = check_random_state(random_state)
     make_tokenizer, make_config = FAMILIES[family]
     corpus = _default_corpus() if corpus is None else list(corpus)
-    path = _temporary_folder(family) if path is None else str(path)
-    # Marian's tokenizer exists only in files, so it is trained in its final folder.
-    where = {"folder": path} if family == "marian" else {}
-    tokenizer = make_tokenizer(corpus, vocab_size, **where)
-    tokenizer.model_max_length = max_length
-    config = make_config(Size(n_layers, hidden_size, n_heads, max_length), tokenizer)
-    with _without_progress_bars():
-        _random_model(config, rng).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
+    size = Size(n_layers, hidden_size, n_heads, max_length)
+
+    def save(folder):
+        # Marian's tokenizer exists only in files, so it is trained in its final folder.
+        where = {"folder": folder} if family == "marian" else {}
+        tokenizer = make_tokenizer(corpus, vocab_size, **where)
+        tokenizer.model_max_length = max_length
+        with _without_progress_bars():
+            _random_model(make_config(size, tokenizer), rng).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    if path is None:
+        temporary = _temporary_folder(family)
+        save(temporary)
+        return temporary
+    with tempfile.TemporaryDirectory(prefix=f"tiny-{family}-") as scratch:
+        save(scratch)
+        _add_files(Path(scratch), Path(path))
+    return str(path)
+
+
+def _add_files(made, folder):
+    """Copy files to a folder; raise a FileExistsError if it holds anything but copies of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    for file in held:
+        own = made / file.name
+        if not (file.is_file() and own.is_file() and file.read_bytes() == own.read_bytes()):
+            what = "holds another" if own.exists() else "holds files that are not this model's:"
+            raise FileExistsError(
+                f"path={str(folder)!r} {what} {file.name}, and make_tiny_model replaces nothing. "
+                "Name a new folder, or empty this one."
+            )
+    for own in sorted(made.iterdir()):
+        if folder / own.name not in held:
+            shutil.copyfile(own, folder / own.name)
 
 
 @cache

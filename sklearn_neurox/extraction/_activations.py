@@ -25,7 +25,6 @@ from sklearn_neurox.extraction._run._combining import (
 from sklearn_neurox.extraction._run._output_matrix import filled_matrix
 from sklearn_neurox.extraction._run._row_parts import Parts
 from sklearn_neurox.extraction._run._sparse_output import check_sparse, in_configured_form
-from sklearn_neurox.utils._half_precision import narrowed
 from sklearn_neurox.utils._names import pair_names
 from sklearn_neurox.utils._pickling import pickled_for
 from sklearn_neurox.utils._ragged import pointers, ranges
@@ -370,11 +369,10 @@ class Activations:
                 source.pool(Parts(sequence, position, ptr, of_tokens, self._noun), H)
                 return
             for block in row_blocks(H):
-                filled = np.diff(ptr)[block] > 0
-                values = codes[block].toarray()[filled]
-                H[block][filled] = narrowed(values, H.dtype, lambda i: f"The feature sae.{i}")
+                filled = np.flatnonzero(np.diff(ptr)[block])
+                H[block.start + filled] = codes[block].toarray()[filled]
 
-        H = filled_matrix(shape, np.dtype(dtype), memmap, fill)
+        H = filled_matrix(shape, np.dtype(dtype), memmap, fill, self._name)
         return in_configured_form(csr_matrix(H)) if sparse else H
 
     def _pool_pairs(self, strategy, dtype, memmap, sparse, combinations):
@@ -389,10 +387,13 @@ class Activations:
         shape = (len(self), n_parts(combinations) * vectors.shape[1])
 
         def name(column):
-            return f"The neuron {pair_names(self.get_feature_names(), combinations)[column]}"
+            return pair_names(self.get_feature_names(), combinations)[column]
 
         def fill(H):
-            combine(vectors, self._pairs, combinations, H, name)
+            combine(vectors, self._pairs, combinations, H)
 
-        H = filled_matrix(shape, np.dtype(dtype), memmap, fill)
+        H = filled_matrix(shape, np.dtype(dtype), memmap, fill, name)
         return in_configured_form(csr_matrix(H)) if sparse else H
+
+    def _name(self, column):
+        return self.get_feature_names()[column]

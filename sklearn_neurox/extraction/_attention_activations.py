@@ -79,7 +79,7 @@ class AttentionActivations(Activations):
             H[self._spans.sequence < 0] = np.nan if self._missing == "nan" else 0.0
             self._source.pool_weights(self._spans, H)
 
-        H = filled_matrix(shape, np.dtype(dtype), memmap, fill)
+        H = filled_matrix(shape, np.dtype(dtype), memmap, fill, self._name)
         return in_configured_form(csr_matrix(H)) if sparse else H
 
 

@@ -16,6 +16,8 @@ from sklearn_neurox.extraction._text._own_characters import pieces_of
 from sklearn_neurox.extraction._text._roles import SPECIAL, UNALIGNED
 from sklearn_neurox.extraction._text._tokenization import check_surrogates, encode
 from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._files._foreign_files import reason_of
+from sklearn_neurox.utils._torch import is_out_of_memory
 from sklearn_neurox.utils._warn_user import warn_user
 
 if TYPE_CHECKING:
@@ -238,10 +240,12 @@ def _render_first(render, chat, number, **options):
         return render(chat, **options)
     except ImportError:  # the template language is not installed
         raise
-    except Exception as error:
+    except Exception as error:  # a template can raise anything
+        if is_out_of_memory(error):
+            raise
         raise ValueError(
             f"chat_frame: the chat template refuses conversation {number}, with the roles "
-            f"{[message['role'] for message in chat]}: {error}"
+            f"{[message['role'] for message in chat]}: {reason_of(error)}"
         ) from error
 
 

@@ -11,36 +11,23 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklearn_neurox.extraction._activations import Activations
-from sklearn_neurox.extraction._attention_activations import plan_attention
 from sklearn_neurox.extraction._cache._activation_cache import ActivationCache, store_of
-from sklearn_neurox.extraction._cache._cached_source import cached_source
 from sklearn_neurox.extraction._cache._cached_texts import CachedTexts
-from sklearn_neurox.extraction._cache._pooled_source import pooled_source
 from sklearn_neurox.extraction._model._block_widths import join_neuron_names, widths_of
 from sklearn_neurox.extraction._model._blocks import CROSS, WEIGHT_PARTS, check_components
 from sklearn_neurox.extraction._model._live_model import LiveModelMixin
 from sklearn_neurox.extraction._model._loading import DetachedModel
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.extraction._plan_activations import plan_activations
 from sklearn_neurox.extraction._run._extraction_request import ExtractionRequest
-from sklearn_neurox.extraction._run._model_source import model_source
 from sklearn_neurox.extraction._set_output import OwnSetOutputMixin
-from sklearn_neurox.extraction._text._alignment import align, find_first_tokens
-from sklearn_neurox.extraction._text._checks import (
-    check_lengths,
-    report_dropped,
-    report_special,
-)
 from sklearn_neurox.extraction._text._corpora import portions_of, unrepeated
 from sklearn_neurox.extraction._text._lost_context import (
     report_lost_context,
     report_single_words,
     report_texts_for_words,
 )
-from sklearn_neurox.extraction._text._pair_spans import distinct_spans
 from sklearn_neurox.extraction._text._targets import read_cross_pairs, read_rows_and_targets
-from sklearn_neurox.extraction._text._tokenized_texts import tokenize_texts
-from sklearn_neurox.extraction._text._vocabulary import report_unknown
-from sklearn_neurox.extraction._text._windows import make_sequences
 from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._validation import check_row_order
 
@@ -475,42 +462,7 @@ class ActivationExtractor(
         rows, others, contexts = self._read(X)
         if check_rows is not None:
             check_rows(rows)
-        request, texts = self._request(), (rows.texts, rows.pairs, contexts)
-        if request.component[0] in WEIGHT_PARTS:
-            return plan_attention(request, rows, others, contexts)
-        cached = None if request.store is None else CachedTexts(request, *texts)
-        recalled = None if cached is None or request.store.pooled else cached.recall()
-        tokenized = recalled or tokenize_texts(request, *texts)
-        encodings, limit = tokenized.encodings, tokenized.limit
-        alignment = align(rows, encodings, special_tokens=request.special_tokens)
-        report_dropped(rows, tokenized, alignment, missing=request.missing)
-        report_special(rows, encodings, alignment, split=request.split_special_tokens)
-        report_unknown(rows, encodings, alignment, tokenized.unknown_id)
-        check_lengths(rows, encodings, limit, overflow=request.overflow)
-        pairs = None
-        if rows.are_pairs:
-            alignment, pairs = distinct_spans(rows, alignment)
-        sequences, placement, first_sequence = make_sequences(
-            encodings, alignment, limit, causal=tokenized.causal
-        )
-        source = None
-        if recalled is None:
-            source = model_source(request, tokenized, contexts, sequences, first_sequence)
-        if cached is not None and request.store.pooled:
-            source = pooled_source(cached, tokenized, source, first_sequence)
-        elif cached is not None:
-            source = cached_source(cached, tokenized, source, first_sequence, len(sequences))
-        return Activations(
-            source,
-            placement.sequence,
-            placement.position,
-            alignment.ptr,
-            first_token=find_first_tokens(rows, tokenized, first_sequence),
-            missing=request.missing,
-            # A view, since joblib.Memory hashes an object that labels share unlike an equal one.
-            index=None if rows.index is None else rows.index.view(),
-            pairs=pairs,
-        )
+        return plan_activations(self._request(), rows, others, contexts)
 
     def fill_cache(
         self, X: pd.DataFrame | ArrayLike | Iterable[str], *, dry_run: bool = False

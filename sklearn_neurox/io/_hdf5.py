@@ -19,13 +19,14 @@ from sklearn_neurox.io._hdf5_checks import (
     sentence_texts,
     stated_layers,
 )
-from sklearn_neurox.io._json import narrow
+from sklearn_neurox.io._json import RESCALE, narrow, neuron_name
 from sklearn_neurox.io._not_finite import NotFinite
 from sklearn_neurox.io._unfailing_file import open_unfailing
 from sklearn_neurox.utils._files._foreign_files import named_errors
 from sklearn_neurox.utils._names import neuron_names
 from sklearn_neurox.utils._optional import require
 from sklearn_neurox.utils._pickling import pickled_for
+from sklearn_neurox.utils._underflow import Underflow, warn_about_zeros
 
 # Reading in batches of this many words bounds the memory used in addition to the result.
 _BATCH_WORDS = 1024
@@ -62,39 +63,42 @@ class HDF5Source:
 
     def pool(self, parts, out):
         """Read the values batch by batch, and pool them into the rows of a matrix."""
-        pooler = NumpyPooler(parts, out, lambda: self.feature_names)
+        pooler = NumpyPooler(parts, out)
         ends, n = np.cumsum(self.lengths), self.n_units
         cuts = np.flatnonzero(np.diff(ends // _BATCH_WORDS)) + 1
         problems = NotFinite()
+        paths = dict.fromkeys(path for _, path, _ in self.blocks)
+        files = [_File(path, self.blocks, n) for path in paths]
         for batch in np.split(np.arange(len(ends)), cuts):
             if len(batch) == 0:  # no sentence was requested
                 continue
             lengths = self.lengths[batch]
             found = parts.of_batch(batch, np.cumsum(lengths) - lengths)
-            for path in dict.fromkeys(path for _, path, _ in self.blocks):
-                inside = {b: p for b, (_, own, p) in enumerate(self.blocks) if own == path}
-                low, high = min(inside.values()), max(inside.values()) + 1
-                values = self._read(path, batch, low, high, problems)
+            for file in files:
+                values = self._read(file, batch, problems)
                 pooler.add(found, [
-                    (slice(block * n, (block + 1) * n), values[place - low])
-                    for block, place in inside.items()
+                    (slice(block * n, (block + 1) * n), values[place - file.low])
+                    for block, place in file.inside.items()
                 ])  # fmt: skip
         pooler.finish()
         problems.warn()
+        for file in files:
+            file.warn()
 
-    def _read(self, path, batch, low, high, problems):
+    def _read(self, file, batch, problems):
         """Read consecutive layers of some sentences, as layers x words x neurons."""
         ends = np.cumsum(self.lengths[batch]).tolist()
+        path, low, high = file.path, file.low, file.high
         values = np.empty((high - low, ends[-1], self.n_units), dtype=np.float32)
         if self.stamps is not None and stamp(path) != self.stamps[path]:
             raise ValueError(
                 f"{path} has changed since read_neurox read it, or was replaced by another file. "
                 "Call read_neurox again."
             )
-        with open_checked(path) as file:
+        with open_checked(path) as content:
             for start, end, name in zip([0, *ends], ends, self.datasets[batch], strict=False):
                 # The file may have been replaced since it was looked at.
-                dataset = activations_of(file, name, path)
+                dataset = activations_of(content, name, path)
                 if dataset.shape[1:] != (end - start, self.n_units) or dataset.shape[0] < high:
                     raise ValueError(
                         f"{path}: sentence {name} has the shape {dataset.shape}, and had another "
@@ -103,9 +107,30 @@ class HDF5Source:
                 where = f"{path}: sentence {name}"
                 with named_errors(where, "cannot be read", AGAIN):
                     stored = dataset[low:high]
-                values[:, start:end] = narrow(stored, np.dtype(np.float32), where)
+                rows = narrow(stored.swapaxes(0, 1), "float32", where, file.underflow)
+                values[:, start:end] = rows.swapaxes(0, 1)
                 problems.look(values[:, start:end], where)
         return values
+
+
+class _File:
+    """The layers to read from one file: consecutive ones, of which some may not be asked for."""
+
+    def __init__(self, path, blocks, n_units):
+        self.path, self.n_units = path, n_units
+        self.inside = {b: place for b, (_, own, place) in enumerate(blocks) if own == path}
+        self.low, self.high = min(self.inside.values()), max(self.inside.values()) + 1
+        self.layers = {place: layer for layer, own, place in blocks if own == path}
+        self.underflow = Underflow((self.high - self.low) * n_units)
+
+    def warn(self):
+        """Warn about neurons that became zero, in the layers that are asked for."""
+        layers = [self.layers.get(place) for place in range(self.low, self.high)]
+        for i, layer in enumerate(layers):
+            if layer is None:
+                self.underflow.largest[i * self.n_units : (i + 1) * self.n_units] = 0
+        found = [(self.underflow, neuron_name(layers, self.n_units))]
+        warn_about_zeros(found, "float32", self.path, RESCALE)
 
 
 def open_hdf5(path):

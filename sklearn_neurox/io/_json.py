@@ -8,9 +8,11 @@ import numpy as np
 
 from sklearn_neurox.utils._files._foreign_files import check_regular, json_kind, named_errors
 from sklearn_neurox.utils._half_precision import cast_and_find_lost
+from sklearn_neurox.utils._underflow import DEAD, Underflow, warn_about_zeros
 
 _WHAT = "a NeuroX file with one JSON object per line"
 _AGAIN = "Extract the activations again."
+RESCALE = f"{DEAD} rescale them before they are saved."
 _PIECE = 2**24
 
 
@@ -33,7 +35,7 @@ def read_json(path, dtype):
         counts them from 0 in file order, as NeuroX does whatever layers it stores.
     """
     check_regular(path, _WHAT)
-    indices, words, values, layers = [], [], [], None
+    indices, words, values, layers, underflow = [], [], [], None, None
     for number, line in enumerate(_lines(path), start=1):
         where = f"{path}:{number}"
         with named_errors(where, "is not a sentence in NeuroX's format", _AGAIN):
@@ -49,7 +51,9 @@ def read_json(path, dtype):
             array = array[:, [found.index(layer) for layer in layers]]
         indices.append(index)
         words.append(tokens)
-        values.append(narrow(array, dtype, where))
+        if underflow is None:
+            underflow = Underflow(array[0].size)
+        values.append(narrow(array, dtype, where, underflow))
     if not values:
         raise ValueError(f"{path} is empty. {_AGAIN}")
     if len(set(indices)) < len(indices):
@@ -58,6 +62,7 @@ def read_json(path, dtype):
             f"{path} has the linex_index {again} in more than one line, so the order of its "
             "sentences is unclear. Number its lines from 0."
         )
+    warn_about_zeros([(underflow, neuron_name(layers, array.shape[2]))], dtype, path, RESCALE)
     return indices, words, values, None if layers == list(range(len(layers))) else layers
 
 
@@ -79,8 +84,11 @@ def write_json(path, sentences, blocks, dtype, layers):
             file.write(f'{{"linex_index": {i}, "features": [{", ".join(tokens)}]}}\n')
 
 
-def narrow(array, dtype, where):
-    """Cast values to the dtype they are kept in; a value that does not fit is an error."""
+def narrow(array, dtype, where, underflow=None):
+    """Cast values to the dtype they are kept in; a value that does not fit is an error.
+
+    ``underflow`` looks at arrays of shape (n_words, n_layers, n_units).
+    """
     cast, lost = cast_and_find_lost(array, dtype)
     if lost is not None:
         raise ValueError(
@@ -88,7 +96,15 @@ def narrow(array, dtype, where):
             f"{np.dtype(dtype)}."
             + (" Use dtype='float32'." if dtype == "float16" else f" {_AGAIN}")
         )
+    if underflow is not None and cast is not array:
+        shape = len(array), array.shape[1] * array.shape[2]
+        underflow.look(array.reshape(shape), cast.reshape(shape))
     return cast
+
+
+def neuron_name(layers, n_units):
+    """Return a function that names a neuron by its place in layers that are side by side."""
+    return lambda place: f"neuron {place % n_units} of layer {layers[place // n_units]}"
 
 
 def _lines(path):

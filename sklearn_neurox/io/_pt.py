@@ -8,8 +8,9 @@ import zipfile
 
 import numpy as np
 
-from sklearn_neurox.io._json import narrow
+from sklearn_neurox.io._json import RESCALE, narrow, neuron_name
 from sklearn_neurox.utils._files._foreign_files import check_regular, gigabytes, named_errors
+from sklearn_neurox.utils._underflow import Underflow, warn_about_zeros
 
 _WHAT = "a .pt file with a list of sentences, each a list of words, each a list of tensors"
 _AGAIN = "Save the activations again with torch.save, as lists of tensors."
@@ -31,7 +32,7 @@ def read_pt(path, dtype):
     if not isinstance(stored, (list, tuple)):
         raise ValueError(f"{path} holds a {type(stored).__name__}; it should be {_WHAT}. {_AGAIN}")
     _check_sizes(path, stored)
-    values = []
+    values, underflow = [], None
     for i, sentence in enumerate(stored):
         where = f"{path}: sentence {i}"
         with named_errors(
@@ -43,9 +44,13 @@ def read_pt(path, dtype):
                 f"{path}: the layers of sentence {i} differ in size from those of the first. "
                 f"{_AGAIN}"
             )
-        values.append(narrow(array, dtype, where))
+        if underflow is None:
+            underflow = Underflow(array.shape[1] * array.shape[2])
+        values.append(narrow(array, dtype, where, underflow))
     if not values:
         raise ValueError(f"{path} holds no sentences. {_AGAIN}")
+    name = neuron_name(range(array.shape[1]), array.shape[2])
+    warn_about_zeros([(underflow, name)], dtype, path, RESCALE)
     return values
 
 

@@ -118,8 +118,9 @@ def read_neurox(
     Warns
     -----
     UserWarning
-        If sentences are dropped; or if plain words are spelled differently in the file, which
-        usually means that `words` are in another order.
+        If sentences are dropped; if plain words are spelled differently in the file, which
+        usually means that `words` are in another order; or if all values of a neuron are too small
+        for `dtype`, and so become 0 (for HDF5 files, too small for float32, when they are pooled).
 
     See Also
     --------

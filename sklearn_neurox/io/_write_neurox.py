@@ -17,13 +17,14 @@ from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import _get_feature_names
 
 from sklearn_neurox.io._hdf5 import write_hdf5
-from sklearn_neurox.io._json import narrow, write_json
+from sklearn_neurox.io._json import narrow, neuron_name, write_json
 from sklearn_neurox.io._sentences import sentence_lengths
 from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._files._foreign_files import as_path
 from sklearn_neurox.utils._files._output_files import write_together
 from sklearn_neurox.utils._names import neuron_layers, parse_neuron_names
 from sklearn_neurox.utils._optional import require
+from sklearn_neurox.utils._underflow import DEAD, Underflow, warn_about_zeros
 from sklearn_neurox.utils._validation import check_row_order
 
 _WRITERS = {".hdf5": write_hdf5, ".json": write_json}
@@ -74,9 +75,9 @@ def write_neurox(
         ``acts.hdf5``, numbered by layer.
 
     parallel : mapping from str to str or path-like, or None, default=None
-        Additional text files to write, by column of `words`, such as ``{"word": "acts.word",
-        "upos": "acts.upos"}``: one line per sentence, with one entry per word. NeuroX's
-        ``load_data`` and `read_parallel` read them.
+        Additional text files to write or overwrite, by column of `words`, such as ``{"word":
+        "acts.word", "upos": "acts.upos"}``: one line per sentence, with one entry per word.
+        NeuroX's ``load_data`` and `read_parallel` read them.
 
     dtype : {"float32", "float16"}, default="float32"
         The type of the values. NeuroX itself always writes float32, and reads both.
@@ -89,6 +90,9 @@ def write_neurox(
     FileNotFoundError
         If the folder of `path` does not exist.
 
+    PermissionError
+        If a file that exists is write-protected.
+
     ValueError
         If the numbers of rows of H and `words` differ; if values are not finite or too large for
         `dtype`; if the columns of H are not equal consecutive layers, each with all neurons of one
@@ -98,7 +102,8 @@ def write_neurox(
     Warns
     -----
     UserWarning
-        If the indexes of H and `words` share labels in different orders.
+        If the indexes of H and `words` share labels in different orders; or if all values of a
+        neuron are too small for `dtype`, and so become 0.
 
     See Also
     --------
@@ -238,13 +243,16 @@ def _files(path, layers, decompose_layers):
 
 def _blocks(H, plan, places, dtype):
     """Yield the activations of every sentence as layers x words x neurons."""
-    stop = 0
+    stop, underflow = 0, Underflow(len(places) * plan.n_units)
     for name, length in zip(plan.ids, plan.lengths.tolist(), strict=True):
         start, stop = stop, stop + length
         rows = H[start:stop].reshape(length, -1, plan.n_units)[:, places]
         if not np.isfinite(rows).all():
             raise ValueError(f"The activations of sentence {name!r} contain NaN or infinity.")
-        yield narrow(rows, dtype, f"sentence {name!r}").swapaxes(0, 1)
+        yield narrow(rows, dtype, f"sentence {name!r}", underflow).swapaxes(0, 1)
+    neuron = neuron_name([plan.layers[place] for place in places], plan.n_units)
+    remedy = "use dtype='float32'." if dtype == "float16" else "rescale them first."
+    warn_about_zeros([(underflow, neuron)], dtype, "The file that is written", f"{DEAD} {remedy}")
 
 
 def _write(write, content, scratch):

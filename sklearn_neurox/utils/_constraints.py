@@ -1,10 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Parameter constraints that scikit-learn does not provide."""
+"""Parameter constraints that scikit-learn does not provide, or that many functions share."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import HasMethods, Interval
+
+# Of functions that score probes; `validate_params` ignores those that a function does not have.
+MEASUREMENT_CONSTRAINTS = {
+    "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
+    "y": ["array-like"],
+    "scoring": [str, callable, None],
+    "cv": ["cv_object"],
+    "groups": ["array-like", None],
+    "confidence": [Interval(Real, 0, 1, closed="neither")],
+    "return_words": ["boolean"],
+    "n_jobs": [Integral, None],
+    "verbose": ["verbose"],
+    "random_state": ["random_state"],
+}
 
 
 class FiniteNumber(Interval):

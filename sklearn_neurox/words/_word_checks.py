@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Checks of words and their labels, whose errors name the sentence and the row."""
 
+import contextlib
 from itertools import chain
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,8 @@ from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.words._layout import first_rows, string_dtype
 
 # Other white space may be a word, such as the ideographic space.
+# Larger integers have no float64 of their own.
+_MOST_EXACT = 2**53
 _SPACE = " \t\n\r"
 
 
@@ -78,7 +82,13 @@ def flat_labels(name, values, lengths, ids):
                 f"There are {n_words} words in {name_sentence(i, ids)}, but {len(sentence)} labels "
                 f"{name!r}."
             )
-    flat = pd.Series(list(chain.from_iterable(values)))
+    labels = list(chain.from_iterable(values))
+    flat = pd.Series(labels)
+    integers = [label for label in labels if isinstance(label, Integral)]
+    if flat.dtype == float and any(abs(integer) > _MOST_EXACT for integer in integers):
+        with contextlib.suppress(TypeError):  # other labels have fractions
+            # Missing labels would turn others into neighboring numbers.
+            return pd.Series(labels, dtype="Int64")
     # A column that is all None would change its dtype when written to a file and read back.
     return flat.astype(string_dtype()) if flat.dtype == object and flat.isna().all() else flat
 

@@ -36,6 +36,8 @@ def H(words):
     return SubwordAggregator("last").set_output(transform="pandas").fit_transform(model)
 
 
+# Two neurons of this model are dead: 9e-32 at most.
+@pytest.mark.filterwarnings("ignore:.* 2 of 1152 neurons become 0 .*:UserWarning")
 @pytest.mark.parametrize("suffix", [".hdf5", ".json"])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_neurox_reads_ours(tmp_path, words, H, suffix, dtype):

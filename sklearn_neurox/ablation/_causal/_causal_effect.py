@@ -2,7 +2,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,7 @@ from sklearn_neurox.ablation._causal._spread import report_spread
 from sklearn_neurox.ablation._fills import FILL_CONSTRAINTS
 from sklearn_neurox.ablation._intervention import POSITIONS_CONSTRAINTS, WHAT_CONSTRAINTS
 from sklearn_neurox.extraction import ActivationExtractor
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     {
         "model": [str, os.PathLike, HasMethods(["get_input_embeddings"]), ActivationExtractor],
         "words": "no_validation",  # may be a table of any library
-        "y": ["array-like"],
+        **MEASUREMENT_CONSTRAINTS,
         "neurons": [*WHAT_CONSTRAINTS, dict],
         "positive": "no_validation",
         "by": [StrOptions({"neuron", "head", "layer"})],
@@ -48,15 +49,10 @@ if TYPE_CHECKING:
         "fill": [*FILL_CONSTRAINTS["fill"], StrOptions({"interchange"})],
         "positions": POSITIONS_CONSTRAINTS,
         "metric": [callable, None],
-        "groups": ["array-like", None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
         "tokenizer": [str, os.PathLike, HasMethods(["convert_ids_to_tokens"]), None],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "max_batch_tokens": [Interval(Integral, 1, None, closed="left")],
         "device": [str, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
 )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn_neurox.ablation._erasure._concept_eraser import ConceptEraser
 from sklearn_neurox.ablation._erasure._ridge_probe import ridge_probe
 from sklearn_neurox.ablation._erasure._targets import read_targets
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._metadata import fit_with_groups
@@ -41,20 +42,13 @@ class _Fold(NamedTuple):
 
 @validate_params(
     {
+        **MEASUREMENT_CONSTRAINTS,
         "X": ["array-like"],
         "concept": ["array-like"],
         "others": ["array-like", dict, None],
         "erasers": ["array-like", dict],
         "probe": [HasMethods(["fit", "predict"]), None],
         "n_draws": [Interval(Integral, 0, None, closed="left")],
-        "scoring": [str, callable, None],
-        "cv": ["cv_object"],
-        "groups": ["array-like", None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "return_words": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )

@@ -61,7 +61,7 @@ def is_folder(path):
 def mark(folder):
     """Write the file that marks a folder as a cache, unless something has its name."""
     if not os.path.lexists(folder / MARKER):
-        write_whole(folder / MARKER, _write_marker)
+        write_whole(folder / MARKER, _write_marker, own=True)
 
 
 def _write_marker(name):

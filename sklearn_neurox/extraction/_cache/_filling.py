@@ -59,11 +59,13 @@ def fill(texts, chosen, blocks):
         n * sum(job.source.block_widths) * itemsize for n, job in zip(n_tokens, jobs, strict=True)
     )
     store.make_room(fingerprint, n_bytes)
-    write = partial(store.write, fingerprint, facts=facts)
+    zeros = {}
+    write = partial(store.write, fingerprint, facts=facts, zeros=zeros)
     note = f"{n_bytes / 1e9:.2f} GB to the cache"
     _run(jobs, entries, write, watch, request, sum(n_tokens), note)
     for job in jobs:
         job.write_empty(entries, write)
+    store.warn_about_zeros(zeros)
     read = np.concatenate([part for job in jobs for part in (job.empty, *job.batches)])
     return len(np.unique(text[read]))
 
@@ -179,7 +181,10 @@ def _run(jobs, entries, write, watch, request, n_tokens, note):
         tasks += [_task(job.source, entries, job.batches[i::n_tasks]) for i in range(n_tasks)]
     run = Parallel(n_jobs=request.n_jobs, return_as="generator_unordered")
     with progress(n_tokens, jobs[0].source.verbose if jobs else 0, note) as bar:
-        for n_done in run(delayed(_compute_elsewhere)(*task, write, watch) for task in tasks):
+        for n_done, zeros in run(
+            delayed(_compute_elsewhere)(*task, write, watch) for task in tasks
+        ):
+            merge_zeros(write.keywords["zeros"], zeros)
             bar.update(n_done)
 
 
@@ -193,7 +198,13 @@ def _task(source, entries, batches):
 def _compute_elsewhere(source, batches, entries, write, watch):
     spec = own_spec(source.spec)
     _compute(replace(source, spec=spec), batches, entries, write, watch.begin_again(spec), "")
-    return int(source.sequences.lengths.sum())
+    return int(source.sequences.lengths.sum()), write.keywords["zeros"]
+
+
+def merge_zeros(zeros, others):
+    """Add what another process has found to the `Underflow` of each block."""
+    for block, other in others.items():
+        zeros.setdefault(block, other).merge(other)
 
 
 def _compute(source, batches, entries, write, watch, note):

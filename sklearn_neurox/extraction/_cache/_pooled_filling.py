@@ -13,7 +13,12 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.extraction._cache._entries import Entries
 from sklearn_neurox.extraction._cache._facts import facts_of
-from sklearn_neurox.extraction._cache._filling import look_at_stacks, n_workers, own_spec
+from sklearn_neurox.extraction._cache._filling import (
+    look_at_stacks,
+    merge_zeros,
+    n_workers,
+    own_spec,
+)
 from sklearn_neurox.extraction._cache._identity import identify
 from sklearn_neurox.extraction._cache._obstacles import Watch
 from sklearn_neurox.extraction._cache._row_digests import row_keys
@@ -48,7 +53,8 @@ def fill(rows):
     traits_by_stack = dict(zip(stacks, look_at_stacks(everything, request), strict=True))
     facts = facts_of(request, rows.source.tokenized, everything, traits_by_stack)
     store.make_room(fingerprint, _count_bytes(lists, source, store))
-    write = partial(store.write, fingerprint, facts=facts)
+    zeros = {}
+    write = partial(store.write, fingerprint, facts=facts, zeros=zeros)
     tasks = [
         _Portion(
             replace(source.take(inputs), verbose=0),
@@ -58,6 +64,7 @@ def fill(rows):
         for inputs in _plan(rows, read, source)
     ]
     _run(tasks, write, watch, request, sum(task.n_tokens for task in tasks))
+    store.warn_about_zeros(zeros)
     return len(np.unique(_number_texts(rows.source.inputs)[read]))
 
 
@@ -193,7 +200,7 @@ class _Portion:
         """Do as `store`, in a worker process."""
         spec = own_spec(self.source.spec)
         own = replace(self, source=replace(self.source, spec=spec))
-        return own.store(write, watch.begin_again(spec))
+        return own.store(write, watch.begin_again(spec)), write.keywords["zeros"]
 
     def _pool(self):
         """Pool the rows of all strategies in one pass, into one matrix."""
@@ -203,12 +210,9 @@ class _Portion:
         source, ends = self.source, pointers([len(own.digests) for own in self.lists])
         pooled = np.empty((ends[-1], sum(source.block_widths)), dtype=np.float32)
 
-        def names():
-            return source.feature_names
-
         with DeviceCopies() as copies:
             poolers = [
-                TorchPooler(own.parts, source.block_widths, pooled[a:b], names, copies)
+                TorchPooler(own.parts, source.block_widths, pooled[a:b], copies)
                 for own, a, b in zip(self.lists, ends[:-1], ends[1:], strict=True)
             ]
 
@@ -257,5 +261,6 @@ def _run(tasks, write, watch, request, n_tokens):
                 bar.update(task.store(write, watch))
             return
         run = Parallel(n_jobs=request.n_jobs, return_as="generator_unordered")
-        for n_done in run(delayed(task.store_elsewhere)(write, watch) for task in tasks):
+        for n_done, zeros in run(delayed(task.store_elsewhere)(write, watch) for task in tasks):
+            merge_zeros(write.keywords["zeros"], zeros)
             bar.update(n_done)

@@ -86,7 +86,7 @@ def write_shard(folder, entries, states, *, facts, note=""):
             file.flush()
             _flush_to_disk(file.fileno())
 
-    write_whole(path, write)
+    write_whole(path, write, own=True)
     return path
 
 

@@ -16,6 +16,7 @@ from sklearn_neurox.extraction._cache._shard import write_shard
 from sklearn_neurox.extraction._cache._shard_index import index_of
 from sklearn_neurox.utils._files._foreign_files import expanded
 from sklearn_neurox.utils._half_precision import narrowed
+from sklearn_neurox.utils._underflow import DEAD, Underflow, warn_about_zeros
 
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -63,15 +64,13 @@ class ShardStore:
         """Return the up-to-date index of the shards of a fingerprint."""
         return index_of(self.folder / fingerprint)
 
-    def write(self, fingerprint, entries, states, *, facts, note=""):
-        """Write a shard, which becomes visible when complete; see `write_shard`."""
+    def write(self, fingerprint, entries, states, *, facts, zeros, note=""):
+        """Write a shard, which becomes visible when complete; see `write_shard`.
+
+        ``zeros`` collects the `Underflow` of each block; see `warn_about_zeros`.
+        """
         if self.dtype != "float32":
-            states = {
-                name: narrowed(
-                    values, self.dtype, lambda unit, name=name: f"The neuron {name}.{unit}"
-                )
-                for name, values in states.items()
-            }
+            states = {name: self._narrowed(name, each, zeros) for name, each in states.items()}
         for attempt in range(_MAX_TRIES):
             try:
                 folder = self._prepare(fingerprint)
@@ -82,6 +81,21 @@ class ShardStore:
                     raise self._cannot_write(error) from error
             except OSError as error:
                 raise self._cannot_write(error) from error
+
+    def _narrowed(self, block, values, zeros):
+        cast = narrowed(values, self.dtype, lambda unit: f"The neuron {block}.{unit}")
+        zeros.setdefault(block, Underflow(values.shape[1])).look(values, cast)
+        return cast
+
+    def warn_about_zeros(self, zeros):
+        """Warn about the neurons that became zero in all shards of one filling."""
+        found = [
+            (underflow, lambda unit, block=block: f"{block}.{unit}")
+            for block, underflow in sorted(zeros.items())
+        ]
+        other = "'bfloat16' or 'float32'" if self.dtype == "float16" else "'float32'"
+        advice = f"{DEAD} use ActivationCache(..., dtype={other})."
+        warn_about_zeros(found, self.dtype, f"The cache folder {str(self.folder)!r}", advice)
 
     def _prepare(self, fingerprint):
         folder = self.folder / fingerprint

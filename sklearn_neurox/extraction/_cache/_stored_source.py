@@ -120,7 +120,7 @@ class StoredSource:
         return None if groups is None else (index, groups)
 
     def _pool_stored(self, groups, parts, out):
-        pooler = NumpyPooler(parts, out, lambda: self.feature_names)
+        pooler = NumpyPooler(parts, out)
         for places, columns in groups:
             for shard, inputs, slots in places.by_shard():
                 # Skip inputs in which no row has a token.

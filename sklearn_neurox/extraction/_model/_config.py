@@ -81,7 +81,10 @@ def n_heads(config, stack=None, layer=1):
     try:
         heads = getattr(config, "num_attention_heads", None)
     except Exception:  # transformers has no stable class for a number that depends on the layer
-        return config.per_layer_config[layer - 1].num_attention_heads
+        layers = getattr(config, "per_layer_config", None)
+        if layers is None:
+            raise
+        return layers[layer - 1].num_attention_heads
     if stack != "decoder":
         return heads
     own = getattr(config, "num_decoder_attention_heads", heads)

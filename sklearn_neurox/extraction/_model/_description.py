@@ -206,11 +206,17 @@ class _Description:
 
     def _pickled(self, value):
         """Add what a pickle of an object holds: compiled classes show their contents only there."""
-        with contextlib.suppress(Exception):  # it has no contents that a pickle could hold
+        try:
             reduced = value.__reduce_ex__(4)
-            if isinstance(reduced, tuple):
-                _, args, *state = reduced
-                self.add([*args, *(list(s) if isinstance(s, Iterator) else s for s in state)])
+            if not isinstance(reduced, tuple):
+                return
+            _, args, *state = reduced
+            held = [*args, *(list(s) if isinstance(s, Iterator) else s for s in state)]
+        except MemoryError:
+            raise
+        except Exception:  # any class can refuse: then a pickle holds no contents of it
+            return
+        self.add(held)
 
     def _array(self, value, kind):
         if value.dtype.hasobject:

@@ -8,6 +8,7 @@ from pathlib import Path
 from sklearn_neurox.extraction._model._gguf import find_gguf, reading_gguf
 from sklearn_neurox.utils._files._foreign_files import reason_of
 from sklearn_neurox.utils._optional import require
+from sklearn_neurox.utils._torch import is_out_of_memory
 
 
 def draw_weights(config, spec):
@@ -86,6 +87,8 @@ def fetch(auto_class, spec, **options):
         except ImportError:  # it says what to install
             raise
         except Exception as error:  # a damaged file makes the libraries raise anything
+            if is_out_of_memory(error):
+                raise
             raise ValueError(_not_found(auto_class, spec, error, path)) from error
 
 

@@ -214,7 +214,7 @@ def _digest(files, memo):
         stored.parent.mkdir(parents=True, exist_ok=True)
         if not stored.parent.is_symlink():
             content = digest.encode() + b" " + _check(digest.encode())
-            write_whole(stored, lambda name: Path(name).write_bytes(content))
+            write_whole(stored, lambda name: Path(name).write_bytes(content), own=True)
     return digest
 
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Find what changes the activations of a model only in this process, for the time being."""
 
-import sys
-
 from sklearn_neurox.extraction._model._loading import loaded_model
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 
@@ -67,8 +65,6 @@ def _modes():
 
 
 def _has_foreign_hooks(model):
-    if "torch" not in sys.modules:
-        return False
     from torch.nn.modules import module as every_module
 
     if _modes():

@@ -4,7 +4,6 @@
 They are results, not part of what the model is.
 """
 
-import contextlib
 import weakref
 from collections.abc import Mapping, Set
 
@@ -13,6 +12,7 @@ import torch
 from sklearn_neurox.extraction._model._description import attributes_of
 from sklearn_neurox.extraction._model._families import check_readable
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.utils._torch import is_out_of_memory
 
 _names: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 _CONSTANT = (type(None), bool, int, float, complex, str, bytes)
@@ -31,17 +31,22 @@ def overwritten_by(model, run):
         if module is model:
             # Before a pass, since Reformer then chooses the settings that it lacks.
             check_readable(model)
-        # A model that cannot run like this says so when it is read.
-        with contextlib.suppress(Exception):
-            run(model, 0)
+        _run_if_possible(run, model, 0)
         before = _snapshots(new)
-        with contextlib.suppress(Exception):
-            run(model, 1)
+        _run_if_possible(run, model, 1)
         for part, old, after in zip(new, before, _snapshots(new), strict=True):
             _names[part] = frozenset(
                 name for name in after if name not in old or _is_result(*old[name], *after[name])
             )
     return _names
+
+
+def _run_if_possible(run, model, n_before):
+    try:
+        run(model, n_before)
+    except Exception as error:  # a model that cannot run like this says so when it is read
+        if is_out_of_memory(error):
+            raise
 
 
 def _is_result(identity, held, identity_after, held_after):

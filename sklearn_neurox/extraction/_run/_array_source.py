@@ -28,7 +28,7 @@ class ArraySource:
 
     def pool(self, parts, out):
         """Pool the activations into the rows of a matrix."""
-        pooler = NumpyPooler(parts, out, lambda: self.feature_names)
+        pooler = NumpyPooler(parts, out)
         batch = parts.of_batch(np.arange(len(self.ptr) - 1), self.ptr[:-1])
         with np.errstate(over="ignore"):
             values = self.values.astype(np.float32, copy=False)
@@ -41,7 +41,7 @@ def check_arrays(arrays):
     checked = [
         check_array(
             array,
-            dtype=[np.float32, np.float64, np.float16],
+            dtype=[np.float64, np.float32, np.float16],
             ensure_min_samples=0,
             input_name=f"arrays[{number}]",
             estimator="Activations.from_arrays",

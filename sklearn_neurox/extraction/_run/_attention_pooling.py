@@ -21,7 +21,7 @@ class AttentionPooler:
 
     blocks : tuple of Block
 
-    out : ndarray of shape (n_rows, n_columns), dtype=float32 or float16
+    out : ndarray of shape (n_rows, n_columns), dtype=float32, or HalfMatrix
         Filled in place.
     """
 

@@ -37,7 +37,7 @@ class AttentionSource(ModelSource):
         spans : PlacedSpans
             The tokens of each row; rows without an input are left as they are.
 
-        out : ndarray of shape (n_rows, n_columns), dtype=float32 or float16
+        out : ndarray of shape (n_rows, n_columns), dtype=float32, or HalfMatrix
             Filled in place.
         """
         from sklearn_neurox.extraction._run._attention_pooling import AttentionPooler

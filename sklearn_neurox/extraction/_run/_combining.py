@@ -4,7 +4,6 @@
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
-from sklearn_neurox.utils._half_precision import narrowed
 from sklearn_neurox.utils._names import PAIR_PARTS
 from sklearn_neurox.utils._row_blocks import row_blocks
 
@@ -32,7 +31,7 @@ def n_parts(combinations):
     return sum(len(PAIR_PARTS[combination]) for combination in combinations)
 
 
-def combine(vectors, pairs, combinations, out, name):
+def combine(vectors, pairs, combinations, out):
     """Fill the rows of a matrix with the combined vectors of pairs, block by block.
 
     Parameters
@@ -44,18 +43,15 @@ def combine(vectors, pairs, combinations, out, name):
 
     combinations : list of {"concat", "difference", "product"}
 
-    out : ndarray of shape (n_pairs, n_columns), dtype=float32 or float16
+    out : ndarray of shape (n_pairs, n_columns), dtype=float32, or HalfMatrix
         Filled in place.
-
-    name : callable
-        Returns the name of a column, for the error about a value beyond float16.
     """
     for rows in row_blocks(out):
         first, other = vectors[pairs[rows, 0]], vectors[pairs[rows, 1]]
         column = 0
         for part in _parts(first, other, combinations, np.multiply):
             columns = slice(column, column + part.shape[1])
-            out[rows, columns] = narrowed(part, out.dtype, lambda i, c=column: name(c + i))
+            out[rows, columns] = part
             column = columns.stop
 
 

@@ -56,4 +56,6 @@ def advise(model, dtype):
             f"{what}, whose largest number is {largest:.0f}, and overflows. Load it with "
             "dtype='bfloat16' or dtype='float32', or convert it: model.float()."
         )
+    if dtype == torch.float64:
+        return f"{what}, and divides by zero or exceeds float32, in which activations are read."
     return f"{what}, and divides by zero or overflows on the way."

@@ -17,6 +17,7 @@ from sklearn_neurox.extraction._text._sink_rows import report_sinks
 from sklearn_neurox.extraction._text._targets import tokenize_contexts
 from sklearn_neurox.extraction._text._windows import Sequences
 from sklearn_neurox.utils._autocast import warn_about_autocast
+from sklearn_neurox.utils._underflow import DEAD, Underflow, warn_about_zeros
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class ModelSource:
         from sklearn_neurox.extraction._run._torch_pooling import TorchPooler
 
         with DeviceCopies() as copies:
-            pooler = TorchPooler(parts, self.block_widths, out, lambda: self.feature_names, copies)
+            pooler = TorchPooler(parts, self.block_widths, out, copies)
             self.run(pooler.begin, pooler.visit)
             copies.wait()
         pooler.finish()
@@ -142,12 +143,25 @@ class ModelSource:
         total = sum(int(lengths[batch].sum()) for batch in batches)
         device = input_device(model)
         types = self.reads_types(model)
-        run_batch = partial(self._run_batch, model, device, types, traits_by_stack, begin, visit)
+        zeros = {}
+        run_batch = partial(
+            self._run_batch, model, device, types, traits_by_stack, begin, visit, zeros
+        )
         scope = self.computing(model)
         with evaluating(model), scope, progress(total, self.verbose, note) as bar:
             for batch in batches:
                 run_in_halves(run_batch, batch)
                 bar.update(int(lengths[batch].sum()))
+        self._warn_about_zeros(zeros)
+
+    def _warn_about_zeros(self, zeros):
+        """Warn if a model of double precision has neurons that are zero in single precision."""
+        found = [
+            (underflow, lambda unit, block=self.blocks[n]: f"{block.name}.{unit}")
+            for n, underflow in sorted(zeros.items())
+        ]
+        advice = f"{DEAD} rescale the weights of the layer."
+        warn_about_zeros(found, "float32", f"{self.spec.name} in float64", advice)
 
     def computing(self, model):
         """Return a context in which the model computes what is read."""
@@ -192,7 +206,9 @@ class ModelSource:
         read = self.sequences if self.contexts is None else self.contexts
         return reads_token_types(model, self.stacks[0], read.types)
 
-    def _run_batch(self, model, device, types, traits_by_stack, begin, visit, batch, visited):
+    def _run_batch(
+        self, model, device, types, traits_by_stack, begin, visit, zeros, batch, visited
+    ):
         """Run a batch, and add each block to ``visited`` once it has been handed over."""
         from sklearn_neurox.extraction._model._forward import run_hidden
 
@@ -205,6 +221,7 @@ class ModelSource:
 
         def hand_over(n, state):
             if n not in visited:
+                _look_for_zeros(zeros, n, state)
                 visit(n, self.checked(model, self.blocks[n], state, len(batch), width, is_token))
                 visited.add(n)
 
@@ -277,6 +294,17 @@ def model_source(request, tokenized, contexts, sequences, first_sequence, kind=M
         verbose=request.verbose,
         files=tokenized.files,
     )
+
+
+def _look_for_zeros(zeros, n, state):
+    """Find the neurons of double precision of a block that are zero in single precision."""
+    from sklearn_neurox.utils._torch import to_numpy
+
+    if str(state.dtype) == "torch.float64" and state.ndim < 4:  # not attention weights
+        before = to_numpy(state.reshape(-1, state.shape[-1]))
+        with np.errstate(over="ignore"):
+            after = before.astype(np.float32)
+        zeros.setdefault(n, Underflow(before.shape[1])).look(before, after)
 
 
 def _flatten(block, state, n_inputs, n_places):

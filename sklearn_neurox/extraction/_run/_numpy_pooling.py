@@ -4,7 +4,7 @@
 import numpy as np
 
 from sklearn_neurox.extraction._run._row_parts import merge_split, split_values
-from sklearn_neurox.utils._half_precision import narrowed, widened
+from sklearn_neurox.utils._half_precision import widened
 
 
 class NumpyPooler:
@@ -15,16 +15,12 @@ class NumpyPooler:
     parts : Parts
         The tokens of each row; rows without tokens are left as they are.
 
-    out : ndarray of shape (n_rows, n_neurons), dtype=float32 or float16
+    out : ndarray of shape (n_rows, n_neurons), dtype=float32; HalfMatrix or SparseRows
         Filled in place.
-
-    feature_names : callable
-        Returns the names of the neurons, for the error about a value beyond float16.
     """
 
-    def __init__(self, parts, out, feature_names):
-        self.strategy, self.rows = parts.strategy, parts.split_rows
-        self.out, self.feature_names = out, feature_names
+    def __init__(self, parts, out):
+        self.strategy, self.rows, self.out = parts.strategy, parts.split_rows, out
         self.split = split_values(parts, out.shape[1])
 
     def add(self, batch, blocks):
@@ -42,21 +38,15 @@ class NumpyPooler:
         for columns, states in blocks:
             pooled = self._reduce(states, steps, size)
             if rows is not None:
-                self.out[rows, columns] = self._narrowed(pooled, columns.start)
+                self.out[rows, columns] = pooled
                 continue
             pooled[order] = pooled.copy()
-            self.out[batch.rows, columns] = self._narrowed(pooled[:n], columns.start)
+            self.out[batch.rows, columns] = pooled[:n]
             merge_split(self.split[:, columns], batch, pooled[n:], self.strategy)
 
     def finish(self):
         """Fill the rows whose tokens are in several inputs."""
-        self.out[self.rows] = self._narrowed(self.split, 0)
-
-    def _narrowed(self, values, first):
-        if self.out.dtype == values.dtype:
-            return values
-        name = self.feature_names
-        return narrowed(values, self.out.dtype, lambda unit: f"The neuron {name()[first + unit]}")
+        self.out[self.rows] = self.split
 
     def _reduce(self, states, steps, size):
         """Reduce the tokens of each part, step by step, in float32."""

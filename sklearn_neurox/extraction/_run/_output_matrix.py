@@ -6,29 +6,33 @@ import os
 
 import numpy as np
 
+from sklearn_neurox.extraction._run._half_matrix import HalfMatrix
 from sklearn_neurox.utils._files._foreign_files import as_path, expanded
 from sklearn_neurox.utils._files._output_files import write_whole
 
 _PARAMETER = "The file given as 'memmap'"
 
 
-def filled_matrix(shape, dtype, path, fill):
+def filled_matrix(shape, dtype, path, fill, name):
     """Allocate a matrix in memory or in a ``.npy`` file, call ``fill`` with it, and return it.
 
     A matrix in a file is returned as a map of the file. An existing file is replaced when the new
     one is complete; matrices mapped from the old one do not change, nor do the copies of them that
     worker processes get. Raises an OSError if the file cannot be written or does not fit on the
     disk.
+
+    ``fill`` writes values of single precision. If ``dtype`` is half precision, it is called with a
+    `HalfMatrix`, and ``name`` returns the name of a column for what that has to say.
     """
     if path is None:
         values = np.empty(shape, dtype=dtype)
-        fill(values)
+        _fill(values, fill, name)
         return values
     path = expanded(as_path(path, _PARAMETER), _PARAMETER)
 
     def write(temporary):
         values = _mapped(temporary, shape, dtype, path)
-        fill(values)
+        _fill(values, fill, name)
         values.flush()
         if os.name == "posix":  # elsewhere, a file that is mapped cannot be renamed
             mapped.append(_mapped_copy(temporary))
@@ -37,6 +41,15 @@ def filled_matrix(shape, dtype, path, fill):
     write_whole(path, write)
     # Mapped before it got its name, under which another process may write at the same time.
     return mapped[0] if mapped else _mapped_copy(path)
+
+
+def _fill(values, fill, name):
+    if values.dtype == np.float32:
+        fill(values)
+        return
+    matrix = HalfMatrix(values, name)
+    fill(matrix)
+    matrix.warn()
 
 
 def _mapped_copy(path):

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from sklearn_neurox.extraction._run._row_parts import merge_split, split_values
-from sklearn_neurox.utils._half_precision import narrowed
 from sklearn_neurox.utils._ragged import pointers
 from sklearn_neurox.utils._torch import send_behind, to_numpy
 
@@ -22,19 +21,15 @@ class TorchPooler:
 
     block_widths : tuple of int
 
-    out : ndarray of shape (n_rows, n_neurons), dtype=float32 or float16
+    out : ndarray of shape (n_rows, n_neurons), dtype=float32; HalfMatrix or SparseRows
         Filled in place.
-
-    feature_names : callable
-        Returns the names of the neurons, for the error about a value beyond float16.
 
     copies : DeviceCopies
         Brings pooled states to the host.
     """
 
-    def __init__(self, parts, block_widths, out, feature_names, copies):
-        self.parts, self.out, self.feature_names = parts, out, feature_names
-        self.copies = copies
+    def __init__(self, parts, block_widths, out, copies):
+        self.parts, self.out, self.copies = parts, out, copies
         self.edges = pointers(block_widths).tolist()
         self.split = split_values(parts, out.shape[1])
 
@@ -50,14 +45,12 @@ class TorchPooler:
 
     def finish(self):
         """Fill the rows whose tokens are in several inputs."""
-        rows = self.parts.split_rows
-        self.out[rows] = narrowed(self.split, self.out.dtype, self._name)
+        self.out[self.parts.split_rows] = self.split
 
     def _take(self, batch, columns, pooled):
         """Write the pooled states of a batch to their rows, or merge them."""
         pooled = to_numpy(pooled)
         whole, rest = np.split(pooled, [batch.n_whole])
-        whole = narrowed(whole, self.out.dtype, lambda unit: self._name(columns.start + unit))
 
         def write(some):
             self.out[batch.rows[some], columns] = whole[some]
@@ -65,9 +58,6 @@ class TorchPooler:
         self.copies.by_rows(write, whole)
         if len(rest):
             merge_split(self.split[:, columns], batch, rest, self.parts.strategy)
-
-    def _name(self, neuron):
-        return f"The neuron {self.feature_names()[neuron]}"
 
     def _reduce(self, states):
         places, ptr = self._indices(states.device)

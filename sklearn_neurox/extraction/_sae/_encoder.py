@@ -69,10 +69,22 @@ class Encoder:
     def __init__(self, settings, weights, device):
         self.settings = settings
         self.kind = {"device": device, "dtype": getattr(torch, settings.dtype)}
-        self.weights = {name: tensor.to(**self.kind) for name, tensor in weights.items()}
+        self.weights = {name: self._cast(name, tensor) for name, tensor in weights.items()}
         self.norms = None
         if settings.rescale_acts_by_decoder_norm:
             self.norms = self.weights.pop("W_dec").norm(dim=-1)
+
+    def _cast(self, name, tensor):
+        cast = tensor.to(**self.kind)
+        # A threshold, for example, would switch its feature off.
+        lost = cast.isinf() & tensor.to(cast.device).isfinite()
+        if lost.any():
+            raise ValueError(
+                f"The weights {name!r} of the SAE reach {tensor[lost.to(tensor.device)][0]:.6g}, "
+                f"which {self.settings.dtype}, the dtype of the SAE, cannot hold. Set its dtype to "
+                "'float32' or 'float64'."
+            )
+        return cast
 
     def __call__(self, values):
         """Encode activations of shape (n_tokens, d_in)."""

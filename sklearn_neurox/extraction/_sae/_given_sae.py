@@ -21,7 +21,7 @@ from sklearn_neurox.utils._files._foreign_files import (
     reason_of,
 )
 from sklearn_neurox.utils._pickling import pickled_for
-from sklearn_neurox.utils._torch import to_tensor
+from sklearn_neurox.utils._torch import is_out_of_memory, to_tensor
 
 CONFIG_FILE, WEIGHTS_FILE = "cfg.json", "sae_weights.safetensors"
 _CALLER = "SparseAutoencoderEncoder"
@@ -241,7 +241,9 @@ class ModuleSae:
         with torch.inference_mode():
             try:
                 codes = encoder.encode(torch.zeros(1, width))
-            except Exception as error:
+            except Exception as error:  # whatever the user's module raises for another width
+                if is_out_of_memory(error):
+                    raise
                 raise ValueError(
                     f"{name} cannot encode a token of {width} neurons ({reason_of(error)}). "
                     "Extract the layer and component that it was trained on, from the same model."

@@ -10,6 +10,9 @@ import re
 from itertools import accumulate
 from typing import NamedTuple
 
+from sklearn_neurox.utils._files._foreign_files import reason_of
+from sklearn_neurox.utils._torch import is_out_of_memory
+
 # Digits, which no filter of a template trims, escapes or puts in another case. The first one occurs
 # nowhere else among them, so that no mark can overlap another or the content around it.
 _MARK = "7135902468"
@@ -126,7 +129,7 @@ class _Marker:
     """Renders a chat with marks in its contents, and finds them in the text."""
 
     def __init__(self, render, chat, text):
-        self.render, self.chat, self.text = render, chat, text
+        self.render, self.chat, self.text, self.error = render, chat, text, None
         self.base = _MARK
         while self.base in text or any(self.base in str(message) for message in chat):
             self.base += "0"
@@ -160,7 +163,7 @@ class _Marker:
         """Return why a mark in a content cannot be located."""
         rendered = self._render([(turn, place)])
         if rendered is None:
-            return "refuses a content with a mark in it"
+            return f"refuses a content with a mark in it ({reason_of(self.error)})"
         n_times = len(self.pattern.findall(rendered))
         if n_times > 1:
             return f"writes the content {n_times} times"
@@ -178,7 +181,10 @@ class _Marker:
             chat[turn]["content"] = _insert(chat[turn]["content"], place, mark, is_end=is_end)
         try:
             return self.render(chat)
-        except Exception:  # whatever the template raises because of the marks
+        except Exception as error:  # whatever the template raises because of the marks
+            if is_out_of_memory(error):
+                raise
+            self.error = error  # for the message about it, see `why_not`
             return None
 
 

@@ -7,7 +7,9 @@ import numpy as np
 
 from sklearn_neurox.extraction._model._torch_model import TorchModel
 from sklearn_neurox.extraction._text._roles import PREFIX, SPECIAL
+from sklearn_neurox.utils._files._foreign_files import reason_of
 from sklearn_neurox.utils._ragged import pointers
+from sklearn_neurox.utils._torch import is_out_of_memory
 
 
 def with_prefix(encodings, tokenizer, request):
@@ -64,9 +66,11 @@ def _prefix_ids(tokenizer, request):
             verbose=False,
         )["input_ids"]
     except Exception as error:  # each library complains about surrogates in its own way
+        if is_out_of_memory(error):
+            raise
         raise ValueError(
             f"The 'prefix' parameter of ActivationExtractor, {prefix!r}, cannot be read by {name}: "
-            f"{error}."
+            f"{reason_of(error)}."
         ) from error
     if not len(ids):
         raise ValueError(

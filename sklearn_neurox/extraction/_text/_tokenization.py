@@ -15,6 +15,7 @@ from sklearn_neurox.extraction._text._own_characters import correct_markers, pie
 from sklearn_neurox.extraction._text._roles import SPECIAL, TEXT
 from sklearn_neurox.extraction._text._slow_offsets import SlowTokenizer
 from sklearn_neurox.utils._ragged import pointers
+from sklearn_neurox.utils._torch import is_out_of_memory
 
 # Texts tokenized together: tokenizers return about ten kilobytes per text.
 _PORTION = 2048
@@ -70,9 +71,10 @@ def encode(tokenizer, texts, pairs, *, split_special_tokens, add_special_tokens=
         return _encode_torch_model(tokenizer, texts, pairs, add_special_tokens)
     try:
         flat, lengths = _encode_in_portions(tokenizer, texts, pairs, split_special_tokens)
-    except Exception:
-        # Each library complains about surrogates in its own way.
-        check_surrogates([*texts, *(pairs or ())], f"{type(tokenizer).__name__} cannot read")
+    except Exception as error:
+        # Each library complains about surrogates in its own way. The error is raised in any case.
+        if not is_out_of_memory(error):
+            check_surrogates([*texts, *(pairs or ())], f"{type(tokenizer).__name__} cannot read")
         raise
     ptr = pointers(lengths)
     flat["is_special_word"] = _spelled_specials(tokenizer, texts, flat, ptr)

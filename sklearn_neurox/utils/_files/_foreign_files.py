@@ -134,12 +134,15 @@ def read_settings(path, what, remedy):
 def named_errors(where, problem, remedy, *, unless=()):
     """Turn whatever a library says about a file into a ValueError of one line.
 
-    Errors of the types ``unless`` pass. A crafted file can make a parser raise anything.
+    Errors of the types ``unless`` pass. A crafted file can make a parser raise anything. A lack of
+    memory is no fault of the file, and stays a MemoryError.
     """
     try:
         yield
     except unless:
         raise
+    except MemoryError as error:
+        raise MemoryError(f"{where}: there is not enough memory to read it.") from error
     except Exception as error:
         raise ValueError(f"{where} {problem} ({reason_of(error)}). {remedy}") from error
 
@@ -148,8 +151,6 @@ def reason_of(error):
     """Return the first line of an error's message, or what its type says."""
     if isinstance(error, RecursionError):
         return "too deeply nested"
-    if isinstance(error, MemoryError):
-        return "not enough memory"
     if isinstance(error, KeyError) and error.args:
         return f"no {error.args[0]!r}"
     lines = str(error).strip().splitlines()

@@ -3,6 +3,7 @@
 
 import errno
 import os
+import stat
 import uuid
 
 from sklearn_neurox.utils._files._foreign_files import as_path
@@ -27,20 +28,35 @@ def check_writable(path, what):
             f"{what} cannot be written to {path}: you have no permission to write in "
             f"{path.parent}. Choose another folder."
         )
+    _check_not_protected(path)
 
 
-def write_whole(file, write):
+def _check_not_protected(path):
+    """Raise a PermissionError if a file may not be written to, though its folder may."""
+    if path.is_file() and not path.is_symlink() and not os.access(path, os.W_OK):
+        raise PermissionError(
+            errno.EACCES, "the file is write-protected. Choose another name", str(path)
+        )
+
+
+def write_whole(file, write, *, own=False):
     """Call ``write`` with a temporary file name, then rename, so ``file`` is never incomplete.
 
-    A system error about the temporary file is raised as an error about ``file``.
+    A file that is replaced passes its permissions on. A write-protected one is an error unless it
+    is our ``own``, which the user did not name. A system error about the temporary file is raised
+    as an error about ``file``.
     """
     as_path(file, "The path of the output")
     if os.path.exists(file) and not os.path.isfile(file):
         raise OSError(errno.EEXIST, "there is something else than a file", str(file))
+    if not own:
+        _check_not_protected(file)
     # Cut, because the system limits the length of names.
     scratch = file.with_name(f".{file.name[:50]}.{uuid.uuid4().hex}.tmp")
     try:
         write(str(scratch))
+        if not own and file.is_file() and not file.is_symlink():
+            scratch.chmod(stat.S_IMODE(file.stat().st_mode))
         # Only the file that the caller names; a link of this name is replaced, not followed.
         scratch.replace(file)
     except OSError as error:

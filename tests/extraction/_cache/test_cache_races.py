@@ -234,7 +234,7 @@ def test_a_writer_whose_file_vanishes_writes_again(what, tiny, words, tmp_path, 
     folder, removed = tmp_path / "cache", []
     write_whole = _shard.write_whole
 
-    def write_slowly(path, write):
+    def write_slowly(path, write, **options):
         def write_and_lose(name):
             write(name)
             if len(removed) < 2:
@@ -244,7 +244,7 @@ def test_a_writer_whose_file_vanishes_writes_again(what, tiny, words, tmp_path, 
                 else:
                     shutil.rmtree(path.parent if what == "folder" else folder)
 
-        write_whole(path, write_and_lose)
+        write_whole(path, write_and_lose, **options)
 
     monkeypatch.setattr(_shard, "write_whole", write_slowly)
     extractor = ActivationExtractor(tiny("bert"), cache=folder)
