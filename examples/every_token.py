@@ -41,24 +41,24 @@ scores = score_tokens(pipe, texts)
 print(scores.nlargest(8, "score")[["token", "word", "sentence_id", "score"]].to_string(index=False))
 
 # %%
-# One row per text: its highest score, and where.
+# One row per text: the token with its highest score.
 best = scores.loc[scores.groupby("sentence_id")["score"].idxmax()]
 best = best.nlargest(3, "score")
 print(best[["text", "word", "score"]].to_string(index=False))
 
 # %%
-# The scores of the tokens of the first of these texts.
+# Plot the score of each token in the first of these texts.
 text = scores[scores["sentence_id"] == best["sentence_id"].iloc[0]]
 ax = text.plot.bar(x="word", y="score", legend=False, ylabel="score for a verb")
 _ = ax.axhline(0, color="black", linewidth=0.8)
 
 # %%
-# All of them as colored text. In a notebook, it shows itself as the last line of a cell; elsewhere,
-# write it to a file with `write_html` or `write_svg`.
+# Show all three texts with colored tokens. A notebook displays them if this is the last line of a
+# cell; elsewhere, write them to a file with `write_html` or `write_svg`.
 highlight(scores[scores["sentence_id"].isin(best["sentence_id"])], neurons=None)
 
 # %%
-# A frame of tokens is an ordinary frame of rows: a probe may be fitted on tokens, too.
+# `token_frame` returns an ordinary frame of rows, so a probe can also be fitted on tokens.
 tokens = token_frame(texts, folder)
 H = features.transform(tokens)
 print(f"{len(tokens)} tokens of {len(texts)} texts: {H.shape}")

@@ -49,7 +49,7 @@ results = pd.DataFrame(search.cv_results_).rename(columns=lambda name: name.spli
 print(results.pivot(index="layers", columns="strategy", values="mean_test_score").round(3))
 
 # %%
-# The same as a plot, with one line per strategy.
+# Plot these results, with one line per strategy.
 columns = {"layers": "layer", "strategy": "component", "mean_test_score": "score"}
 profile = results[[*columns]].rename(columns=columns)
 display = LayerProfileDisplay.from_frame(profile, score_name="accuracy")

@@ -63,8 +63,8 @@ print(
 )
 
 # %%
-# The best neurons, and how the best tenth is distributed over the layers, for all tags together and
-# for each.
+# List the best neurons, and show how the best tenth is distributed over the layers, for all tags
+# together and for each tag.
 ranker = LCARanker(FrozenEstimator(probe)).fit(H[train], y[train])
 names = features.get_feature_names_out()
 ranking = ranker.to_frame(names)

@@ -43,8 +43,8 @@ ranking = LCARanker(FrozenEstimator(probe)).fit(H, y).to_frame()
 print(ranking[["neuron", "layer", "score", "rank"]].head(5).to_string(index=False), "\n")
 
 # %%
-# How accurate is the probe on held-out sentences when it keeps only some of its neurons: the best,
-# random ones, or the worst?
+# How accurate is the probe on held-out sentences when it keeps only its best neurons, only random
+# ones or only the worst?
 curve = ablation_curve(
     probe,
     H,

@@ -72,7 +72,8 @@ print(table.assign(percent=(100 * table["neurons"] / kept[0]).round(1)).to_strin
 print(f"accuracy on the test words: {oracle:.4f} with all neurons, {score:.4f} with {kept[-1]}")
 
 # %%
-# The smallest set is the first that loses at most one percent of the score of all its candidates.
+# The last step chooses the smallest set of neurons that loses at most one percent of the score on
+# all candidates.
 tried = minimal.to_frame()
 ax = tried.plot("n_neurons", "score", logx=True, marker=".", label="held-out training words")
 tried[tried["selected"]].plot.scatter("n_neurons", "score", s=60, color="C3", label="chosen", ax=ax)

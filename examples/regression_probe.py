@@ -63,7 +63,7 @@ print(by_weight.to_frame().head(5).to_string(index=False), "\n")
 print(ranking_agreement({"weights": by_weight, "F": by_f}, k=20).round(2).to_string(), "\n")
 
 # %%
-# Check the ranking by ablation: R squared with only some of the neurons.
+# Check the ranking by ablation: R squared with only the best, random or worst neurons.
 curve = ablation_curve(
     probe, first, y, groups=groups, cv=3, fractions=[0.02, 0.1, 0.3], n_draws=3, random_state=0
 )

@@ -77,7 +77,8 @@ n_active = H.nnz / H.shape[0]
 print(f"{H.shape[0]} words x {H.shape[1]} features, {n_active:.1f} of them active on a word.")
 
 # %%
-# Nothing after the aggregator makes the matrix dense. Which parts of speech lose by the features?
+# Nothing after the aggregator makes the matrix dense. For which parts of speech is the probe of the
+# features worse than the probe of the neurons?
 probe = ElasticNetProbeClassifier(3e-3, random_state=0)
 y, groups = words["upos"], words["text"]
 predicted = {}
@@ -89,7 +90,7 @@ display = ClassScoresDisplay.from_predictions(
 )
 
 # %%
-# What does the feature that speaks most for each part of speech respond to?
+# For each part of speech, which words does the feature with the largest weight respond to?
 probe.fit(H, y)
 for label, weights in zip(probe.classes_, probe.coef_, strict=True):
     best = names[weights.argmax()]

@@ -86,8 +86,8 @@ def share_of_adjectives():
 
 
 # %%
-# Steer it: ``strength`` is in units of each state's own norm. The random directions are pushed
-# equally far, so what they do not do is due to the direction.
+# Steer the model: `strength` is in units of each state's own norm. Steering along a random direction
+# moves the states equally far, so an effect that it does not have is due to the direction.
 rng = np.random.default_rng(0)
 rows = []
 for strength in (-0.4, -0.2, 0.0, 0.2, 0.4):
@@ -103,7 +103,7 @@ print(table.round(3))
 ax = table.plot(marker="o", ylabel="share of adjectives")
 
 # %%
-# Only what the model generates may be steered, too; then the prompt is read as it is.
+# It is also possible to steer only what the model generates, so that it reads the prompt unchanged.
 with steer_model(model, probe, strength=0.4, positions="generated"):
     print(f"{share_of_adjectives():.3f} with the prompt left alone")
 

@@ -5,9 +5,10 @@ What does a model know about words and their heads?
 
 This script probes pairs of words: which relation joins a word to its head, and whether two words
 are joined at all. You learn how to make pairs with negatives that match in distance, how to compare
-layers with what the distance alone tells, how to fit a structural probe, and which attention head
-attends to the heads of a relation. The script reads the treebank that the environment variable
-SKLEARN_NEUROX_CONLLU points to, or generates sentences with simple heads if it is not set.
+layers with a baseline that knows only the distance, how to fit a structural probe, and how to find
+the attention head that attends to the heads of a relation. The script reads the treebank that the
+environment variable SKLEARN_NEUROX_CONLLU points to, or generates sentences with simple heads if it
+is not set.
 """
 
 import os
@@ -36,7 +37,7 @@ from sklearn_neurox.inspection import LayerProfileDisplay
 
 # %%
 # The head of a generated word is the next noun, or else the last verb of its sentence. A real
-# treebank says better.
+# treebank has the true heads.
 def with_heads(words):
     """Add the columns head and deprel to generated words."""
     for _, sentence in words.groupby("sentence_id"):

@@ -53,7 +53,7 @@ def script_cells(text):
     cells = [("markdown", f"# {title}\n{introduction.partition(chr(10))[2]}")]
     rest = "\n".join(text.split("\n")[docstring.end_lineno :])
     for number, block in enumerate(re.split(r"^# %%\n", rest, flags=re.M)):
-        # The text above the first mark is code alone.
+        # Above the first mark, there is only code.
         comment = re.match(r"(?:#.*\n)*", block)[0] if number else ""
         cells.append(("markdown", re.sub(r"^# ?", "", comment, flags=re.M)))
         cells.append(("code", block[len(comment) :]))

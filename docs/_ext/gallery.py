@@ -132,7 +132,7 @@ class Gallery(SphinxDirective):
             refdoc=self.env.docname,
         )
         card = nodes.container("", nodes.paragraph("", "", link), classes=["gallery-card"])
-        # Not after "et al." in front of a bracket.
+        # "et al." before a bracket does not end a sentence.
         sentence = re.split(r"(?<=[.?!])\s+(?![(\[a-z])", introduction.strip(), maxsplit=1)[0]
         card += self.parse_text_to_nodes(sentence)
         for path, _ in _figures(cells, self.env, page)[:1]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Make one page per public name, such as ``api/probes/ElasticNetProbeClassifier``, without files.
 
-The text of a page is made when Sphinx reads it: how to import the name, its docstring, and links to
-the pages and examples that mention it. So no page can outlive its name.
+The text of a page is made during the build: how to import the name, its docstring, and links to the
+pages and examples that mention it. So no page can outlive its name.
 """
 
 import ast
@@ -15,7 +15,7 @@ from sphinx.project import Project
 
 import sklearn_neurox
 
-# These pages list everything, or nothing that explains a name.
+# These pages list all names, or explain none.
 _LISTS = re.compile(r"(api|changelog|examples|index|user_guide)$|(api|gallery)/")
 
 
@@ -29,7 +29,7 @@ class ProjectWithNamePages(Project):
         return self.docnames
 
     def doc2path(self, docname, absolute):
-        """Return the path of a page; that of a name has the file of its sub-package."""
+        """Return the path of a page; for the page of a name, that of its sub-package's page."""
         folder, _, name = docname.rpartition("/")
         has_file = not folder.startswith("api/")
         return super().doc2path(docname if has_file or not absolute else folder, absolute)
@@ -97,7 +97,7 @@ def _texts(app):
 
 
 def _find_changed(app, env, added, changed, removed):
-    """Make the texts; the pages whose text is another than at the last build are read again."""
+    """Make the texts, and return the pages whose text has changed since the last build."""
     before = getattr(env, "name_pages", {})
     env.name_pages = _texts(app)
     return [page for page, text in env.name_pages.items() if before.get(page) != text]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Link to the documentation of other projects, without a network while building.
 
-``other_projects.txt`` lists the names. They become the inventories that intersphinx reads. A name
-of these projects that docstrings refer to but that is not listed is a warning.
+``other_projects.txt`` lists the names. They become the inventories that intersphinx reads. If a
+docstring refers to a name of these projects that is not listed, the build warns.
 """
 
 import re

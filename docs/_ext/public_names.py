@@ -40,14 +40,14 @@ def resolve(subpackage, name):
 
 
 def page_of(subpackage, name):
-    """Return the page of a public name; no two differ in case alone, as some disks need it."""
+    """Return the page of a public name; no two differ in case alone, which some disks ignore."""
     rivals = [other for other in public_names(subpackage) if other.lower() == name.lower()]
     is_plain = len(rivals) == 1 or inspect.isclass(resolve(subpackage, name))
     return f"api/{subpackage}/{name}" + ("" if is_plain else "-function")
 
 
 def docstring(subpackage, name):
-    """Return the docstring of a public name, also if it is data."""
+    """Return the docstring of a public name, even if it is data."""
     package = importlib.import_module(f"sklearn_neurox.{subpackage}")
     if callable(resolve(subpackage, name)):
         return inspect.getdoc(resolve(subpackage, name))
@@ -117,7 +117,7 @@ def aliases():
 
 @functools.cache
 def _homes():
-    """Map what code markup may say to the full names: our names, methods, other projects' names."""
+    """Map names in code markup (ours, our methods, other projects') to full names."""
     homes = short_names()
     for package in SUBPACKAGES:
         for name in public_names(package):

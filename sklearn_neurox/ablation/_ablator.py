@@ -186,7 +186,7 @@ class NeuronAblator(BaseNeuronSelector):
         Raises
         ------
         OverflowError
-            If the dtype of X is smaller than that of the X in `fit`, and cannot hold a fill.
+            If the dtype of X, such as float16, cannot hold a value that is filled in.
         """
         check_is_fitted(self)
         if self.fill_rows_ is None:
@@ -201,9 +201,9 @@ class NeuronAblator(BaseNeuronSelector):
         _, lost = cast_and_find_lost(np.asarray(fills), X.dtype)
         if lost is not None:
             raise OverflowError(
-                f"{type(self).__name__} was fitted on X whose values reach {fills[lost][0]:.6g}, "
-                f"which {X.dtype}, the dtype of this X, cannot hold. Convert this X to the dtype "
-                "of the other."
+                f"{type(self).__name__} fills neurons with {fills[lost][0]:.6g}, which {X.dtype}, "
+                "the dtype of this X, cannot hold. Convert this X to the dtype of the X passed to "
+                "fit."
             )
 
     def _overwrite(self, X, places=slice(None)):

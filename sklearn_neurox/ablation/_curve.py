@@ -137,8 +137,8 @@ def ablation_curve(
         Only with ``return_words``. One row per measurement and test word, with the columns that
         identify the measurement, ``n_train`` (the number of training words of the fold), ``row``
         (the number of the word in X), ``group``, ``weight`` (only with ``sample_weight``) and
-        ``outcome``, whose weighted mean is the score: whether the prediction is right, for the
-        accuracy.
+        ``outcome``, whose (weighted) mean is the score. For accuracy, the outcome is whether the
+        prediction is right.
         `sklearn_neurox.evaluation.interval_table` gives intervals over all folds and draws, and
         `sklearn_neurox.evaluation.compare` takes the rows of two measurements.
 

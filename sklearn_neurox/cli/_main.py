@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _in_one_line(error):
-    """Return the message of an error without line breaks and numbers of the system."""
+    """Return the message of an error on one line, without the error number of the system."""
     return re.sub(r"\[Errno \d+\] ", "", " ".join(str(error).split()))
 
 

@@ -111,7 +111,7 @@ def make_extractor(arguments, model, *, cache, n_jobs=None):
 
 
 def _check_cache(cache):
-    """Raise an error if a folder cannot be made before the model runs."""
+    """Raise an error before the model runs if the cache folder cannot be created."""
     if cache is None:
         return
     path = Path(cache).absolute()
@@ -119,7 +119,9 @@ def _check_cache(cache):
     if not nearest.is_dir():
         raise ValueError(f"{cache} cannot be a cache folder, because {nearest.name} is a file.")
     if not os.access(nearest, os.W_OK):
-        raise ValueError(f"{cache} cannot be a cache folder: you may not write in {nearest}.")
+        raise ValueError(
+            f"{cache} cannot be a cache folder, because you may not write to {nearest}."
+        )
 
 
 def _device_map(text):
@@ -136,7 +138,7 @@ def count_from(least):
 
     def read(text):
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
         return int(text)
 
     return read

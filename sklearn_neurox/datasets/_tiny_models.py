@@ -82,8 +82,8 @@ def make_tiny_model(
 
     path : str or Path, default=None
         The folder to save to, created if it does not exist. It must be empty, or hold the same
-        model from an earlier call: nothing is replaced. Files whose names begin with a dot do not
-        count. None creates a temporary folder, which is removed when the process ends.
+        model from an earlier call, because nothing is replaced. Files whose names begin with a dot
+        are ignored. None creates a temporary folder, which is removed when the process ends.
 
     n_layers : int, default=2
         The number of layers in each stack.
@@ -180,7 +180,7 @@ def _add_files(made, folder):
     for file in held:
         own = made / file.name
         if not (file.is_file() and own.is_file() and file.read_bytes() == own.read_bytes()):
-            what = "holds another" if own.exists() else "holds files that are not this model's:"
+            what = "has a different" if own.exists() else "has a file that is not this model's,"
             raise FileExistsError(
                 f"path={str(folder)!r} {what} {file.name}, and make_tiny_model replaces nothing. "
                 "Name a new folder, or empty this one."

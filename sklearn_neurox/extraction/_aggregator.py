@@ -38,8 +38,8 @@ class SubwordAggregator(DocLinkMixin, OwnSetOutputMixin, TransformerMixin, BaseE
 
     dtype : {"float32", "float16"}, default="float32"
         The dtype of the matrix. float16 takes half the memory and keeps about three digits. A
-        value beyond its range of 65504 raises an error that names the neuron. A warning says so if
-        all values of a neuron are below 6e-8, and so become 0.
+        value beyond its range of 65504 raises an error that names the neuron. If all values of a
+        neuron are below 3e-8, they become 0, and a warning names the neuron.
 
     memmap : str, path or None, default=None
         A ``.npy`` file to which `transform` writes its matrix, for a matrix larger than memory.

@@ -19,7 +19,7 @@ from sklearn_neurox.extraction._text._windows import make_sequences
 
 
 def plan_activations(request, rows, others, contexts):
-    """Tokenize texts and find the subwords of each row; return `Activations`, not computed yet.
+    """Tokenize texts, find the subwords of each row, and return `Activations` to be computed.
 
     Parameters
     ----------

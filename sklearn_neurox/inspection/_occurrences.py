@@ -62,7 +62,7 @@ def _pair_occurrences(words, caller, case_sensitive):
 
 
 def _joined(first, other):
-    """Join the words of a pair, with quotes if a word has an arrow: no two pairs look alike."""
+    """Join the words of a pair, in quotes if one has an arrow, so that no two pairs look alike."""
     words = str(first), str(other)
     if any(_ARROW in word for word in words):
         words = tuple(json.dumps(word, ensure_ascii=False) for word in words)
@@ -75,7 +75,7 @@ def _numbered(forms, caller, case_sensitive):
     if are_str.any() and not are_str.all():
         row = int(np.flatnonzero(~are_str)[0])
         raise TypeError(
-            f"Some words given to {caller} are strings and some are not; the first of these is "
+            f"Some words given to {caller} are strings and some are not. The first that is not is "
             f"{forms.iloc[row]!r:.60}, of type {type(forms.iloc[row]).__name__}, at row {row}. "
             "Convert all of them to strings."
         )
@@ -143,7 +143,7 @@ def _places(spans, texts, caller, whole=False):
         row = int(np.flatnonzero(~fits)[0])
         low, high = (f"{name}={spans[name].iloc[row]}" for name in spans)
         raise ValueError(
-            f"The span of row {row} of the words given to {caller} ({low}, {high}) is not one of "
+            f"The span of row {row} of the words given to {caller} ({low}, {high}) does not fit "
             f"its text, which has {lengths[row]} characters ({np.count_nonzero(~fits)} such rows). "
             "Text and spans must come from the same frame."
         )

@@ -91,7 +91,7 @@ def write_neurox(
         If the folder of `path` does not exist.
 
     PermissionError
-        If a file that exists is write-protected.
+        If an existing file is write-protected.
 
     ValueError
         If the numbers of rows of H and `words` differ; if values are not finite or too large for
@@ -252,7 +252,7 @@ def _blocks(H, plan, places, dtype):
         yield narrow(rows, dtype, f"sentence {name!r}", underflow).swapaxes(0, 1)
     neuron = neuron_name([plan.layers[place] for place in places], plan.n_units)
     remedy = "use dtype='float32'." if dtype == "float16" else "rescale them first."
-    warn_about_zeros([(underflow, neuron)], dtype, "The file that is written", f"{DEAD} {remedy}")
+    warn_about_zeros([(underflow, neuron)], dtype, "The output file", f"{DEAD} {remedy}")
 
 
 def _write(write, content, scratch):

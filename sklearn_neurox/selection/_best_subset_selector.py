@@ -283,7 +283,7 @@ class BestSubsetSelector(BaseNeuronSelector):
         for place, (fit, size) in enumerate(zip(fits, sizes.tolist(), strict=True)):
             relaxation = Relaxation(search.columns, search.loss, self.alpha, size, search.clock)
             relaxed = relaxation.solve(fit, relaxed)
-            # No loss is negative, even where the relaxation had no time to show it.
+            # No loss is negative, even if the relaxation runs out of time to prove it.
             bounds[place] = max(relaxed.bound, 0)
             if not search.clock.is_up and relaxed.bound < fit.loss:
                 largest = np.argsort(-relaxed.shares, kind="stable")[:size]

@@ -111,10 +111,10 @@ class MinimalNeuronSelector(BaseNeuronSelector):
     other rows.
 
     With ``guarantee``, the bound is the one-sided 90% bound of a t test on the differences between
-    the folds' scores, with the variance that [2]_ corrects for overlapping training sets. If hardly
-    any row tells the two probes apart, all folds may agree by chance. The bound is therefore above
-    the mean difference by at least the share of rows that may be lost although none of the n
-    held-out rows is: :math:`1 - 0.1^{1/n}` of the score, about 2.3 / n. In simulations, at most one
+    the folds' scores, with the variance that [2]_ corrects for overlapping training sets. If the
+    two probes differ on hardly any row, all folds may agree by chance. The bound therefore exceeds
+    the mean difference by at least :math:`1 - 0.1^{1/n}` of the score, about 2.3 / n: the share of
+    all rows that may be lost even if none of the n held-out rows is. In simulations, at most one
     search in ten then loses more than ``delta`` on unseen rows, against up to 54% without the
     guarantee. The fewer rows there are, the more neurons are kept; if no number is sure to suffice,
     all are kept.

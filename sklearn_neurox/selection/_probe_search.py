@@ -109,8 +109,8 @@ class FoldScores:
 
         The variance is corrected for the rows that the training sets share (Nadeau and Bengio,
         "Inference for the Generalization Error", Machine Learning, 2003). Near a perfect score, all
-        folds may agree by chance. The margin is therefore at least the share of rows that may be
-        lost although none of the held-out rows is (Clopper and Pearson, Biometrika 26, 1934).
+        folds may agree by chance. The margin is therefore at least the share of all rows that may
+        be lost even if none of the held-out rows is (Clopper and Pearson, Biometrika 26, 1934).
         """
         n_folds = len(self.folds)
         if n_folds < 2:

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval
 
-# Of functions that score probes; `validate_params` ignores those that a function does not have.
+# For functions that score probes; `validate_params` ignores parameters that a function lacks.
 MEASUREMENT_CONSTRAINTS = {
     "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"])],
     "y": ["array-like"],

@@ -12,7 +12,7 @@ _VARIABLE = "SKLEARN_NEUROX_DOCS"
 
 
 class DocLinkMixin:
-    """Mixin for estimators whose diagram links to their page, if it is known where the pages are.
+    """Link the diagram of an estimator to its page, if the place of the documentation is known.
 
     The environment variable ``SKLEARN_NEUROX_DOCS`` gives the address or the folder of the built
     documentation; if it is not set, the entry "Documentation" of the installed package does.
@@ -37,7 +37,7 @@ def _link_to(page: str) -> str:
         file = Path(place).expanduser().absolute() / page
         return file.as_uri() if place and file.is_file() else ""
     except (OSError, RuntimeError, ValueError):
-        # The folder has an unknown user, a name too long, or no working directory to start from.
+        # The path names an unknown user or is too long, or there is no working directory.
         return ""
 
 

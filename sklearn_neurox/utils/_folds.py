@@ -55,7 +55,7 @@ def split_rows(splitter, X, y, groups, *, caller):
         for rows, kind in zip(fold, ("training", "test"), strict=True):
             if not len(rows):
                 raise ValueError(
-                    f"Fold {number} of {caller} has no {kind} rows. Pass a cv of which every split "
+                    f"Fold {number} of {caller} has no {kind} rows. Pass a cv in which every split "
                     "has both."
                 )
     return folds

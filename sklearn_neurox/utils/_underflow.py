@@ -7,7 +7,7 @@ from sklearn_neurox.utils._half_precision import widened
 from sklearn_neurox.utils._warn_user import warn_user
 
 # What all messages say before their remedy.
-DEAD = "In a trained model, such neurons are dead. To keep them,"
+DEAD = "In a trained model, such neurons are usually dead. To keep them,"
 _SMALLEST = {"float16": 6e-8, "float32": 1.4e-45, "bfloat16": 9.2e-41}
 _FIRST_ROWS = 64
 

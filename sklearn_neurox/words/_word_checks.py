@@ -12,9 +12,9 @@ from sklearn_neurox.utils._warn_user import warn_user
 from sklearn_neurox.words._layout import first_rows, string_dtype
 
 # Other white space may be a word, such as the ideographic space.
-# Larger integers have no float64 of their own.
-_MOST_EXACT = 2**53
 _SPACE = " \t\n\r"
+# Not every larger integer has a float64 of its own.
+_MOST_EXACT = 2**53
 
 
 def check_words(flat, lengths, ids):

@@ -74,7 +74,7 @@ REPORT = [
     ("good.conllu page.html --layers=-9", "but there is no layer -9"),
     ("good.conllu page.html --layers 1,1", "must name at least one layer, all distinct"),
     ("good.conllu page.html --layers one", "'one' is not a comma-separated list of numbers"),
-    ("good.conllu page.html --n-detailed=-1", "'-1' is not a whole number from 0 on"),
+    ("good.conllu page.html --n-detailed=-1", "'-1' is not a whole number of at least 0"),
     ("good.conllu page.html --model nowhere", "It is not a local folder"),
     ("good.conllu page.html --model folder", "It has no config.json"),
     ("good.conllu page.html --cache good.txt", "good.txt cannot be a cache folder"),
@@ -85,7 +85,7 @@ ARCS = [
     ("nowhere.conllu", "No such file or directory: 'nowhere.conllu'"),
     ("empty.conllu", "empty.conllu: no sentences in this file"),
     ("good.conllu", "at least two labels"),
-    ("good.conllu --min-count 0", "'0' is not a whole number from 1 on"),
+    ("good.conllu --min-count 0", "'0' is not a whole number of at least 1"),
 ]
 EXTRACT = [
     ("MODEL nowhere.txt acts.npy", "No such file or directory: 'nowhere.txt'"),

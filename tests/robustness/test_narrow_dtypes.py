@@ -305,7 +305,7 @@ def test_fills_that_half_precision_cannot_hold():
     half = np.ones((2, 2), dtype=np.float16)
     for fill in ("mean", "resample"):
         ablator = NeuronAblator([0], fill=fill).fit(np.full((4, 2), 1e6, dtype=np.float32))
-        with pytest.raises(OverflowError, match=r"reach 1e\+06, which float16"):
+        with pytest.raises(OverflowError, match=r"fills neurons with 1e\+06, which float16"):
             ablator.transform(half)
         assert np.isfinite(ablator.transform(half.astype(np.float32))).all()
         assert np.isfinite(ablator.transform(csr_matrix(half.astype(np.float32))).data).all()

@@ -150,7 +150,7 @@ def erasure_table(
         ``fold``, ``eraser``, ``draw``, ``n_directions``, ``distance``, ``target`` and
         ``is_erased``, ``n_train`` (the number of training words of the fold), ``row`` (the number
         of the word in X), ``group``, and ``chance`` and ``outcome``, whose means are the ``chance``
-        and the ``score``: whether the prediction is right, for the accuracy.
+        and the ``score`` of the table. For accuracy, they are whether the prediction is right.
         `sklearn_neurox.evaluation.interval_table` gives intervals over all folds and draws, and
         `sklearn_neurox.evaluation.compare` takes the rows of two measurements.
 
@@ -238,7 +238,7 @@ def erasure_table(
 
 
 def _with_counts(table):
-    """Keep the numbers of directions integers, even if some are missing."""
+    """Return the table with integer numbers of directions, even if some are missing."""
     return table.astype({"n_directions": "Int64"}) if table["n_directions"].hasnans else table
 
 

@@ -184,12 +184,12 @@ def online_codelength(
     remaining probability. Finally, 2\ :sup:`-52` is mixed in for each class, so that a label that
     the probe rules out costs 52 bits rather than infinitely many.
 
-    With ``alpha``, the penalty of each block is the one that encodes the last quarter of the words
-    before the block (or more, to keep groups whole) in the fewest bits, by a probe fitted to the
-    words before these; then a probe with this penalty is fitted to all of them. Penalties are tried
-    from strong to weak, until two in a row are no better than the best. If nothing is left to fit
-    the first probe to, the penalty is the middle one. The receiver of the code knows all of these
-    labels.
+    With ``alpha``, the words before each block choose its penalty. The last quarter of them (or
+    more, to keep groups whole) is held out, and a probe with each penalty is fitted to the others.
+    The penalty that encodes the held-out words in the fewest bits is used to fit the probe of the
+    block to all words before it. Penalties are tried from strong to weak, until two in a row are no
+    better than the best. If all words would be held out, the penalty is the middle one. The
+    receiver of the code knows all of these labels, and so finds the same penalty.
     A fixed penalty is too strong for some blocks and too weak for others, which lengthens the code
     by an amount that says nothing about the activations and depends on how many bits the labels
     need.

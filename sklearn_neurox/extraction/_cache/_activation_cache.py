@@ -85,9 +85,9 @@ class ActivationCache:
 
     dtype : {"float32", "float16", "bfloat16"}, default="float32"
         The dtype of the stored activations. float16 and bfloat16 take half the space. float16 keeps
-        about three digits; a value beyond its range of 65504, which some neurons of large models
-        reach, raises an error, and a neuron whose values are all below 6e-8 becomes 0, with a
-        warning. bfloat16 has the range of float32 and keeps between two and three digits. It stores
+        about three digits. A value beyond its range of 65504, which some neurons of large models
+        reach, raises an error. A neuron whose values are all below 3e-8 becomes 0, with a warning.
+        bfloat16 has the range of float32 and keeps between two and three digits. It stores
         what a model in bfloat16 computes without any loss.
 
     See Also

@@ -57,5 +57,5 @@ def advise(model, dtype):
             "dtype='bfloat16' or dtype='float32', or convert it: model.float()."
         )
     if dtype == torch.float64:
-        return f"{what}, and divides by zero or exceeds float32, in which activations are read."
+        return f"{what}, and divides by zero or exceeds float32, to which activations are cast."
     return f"{what}, and divides by zero or overflows on the way."

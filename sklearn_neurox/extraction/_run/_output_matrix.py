@@ -22,7 +22,7 @@ def filled_matrix(shape, dtype, path, fill, name):
     disk.
 
     ``fill`` writes values of single precision. If ``dtype`` is half precision, it is called with a
-    `HalfMatrix`, and ``name`` returns the name of a column for what that has to say.
+    `HalfMatrix`, whose errors and warnings take the name of a column from ``name``.
     """
     if path is None:
         values = np.empty(shape, dtype=dtype)

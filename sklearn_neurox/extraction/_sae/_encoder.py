@@ -76,7 +76,7 @@ class Encoder:
 
     def _cast(self, name, tensor):
         cast = tensor.to(**self.kind)
-        # A threshold, for example, would switch its feature off.
+        # An infinite threshold, for example, would switch its feature off.
         lost = cast.isinf() & tensor.to(cast.device).isfinite()
         if lost.any():
             raise ValueError(

@@ -184,7 +184,7 @@ class _Marker:
         except Exception as error:  # whatever the template raises because of the marks
             if is_out_of_memory(error):
                 raise
-            self.error = error  # for the message about it, see `why_not`
+            self.error = error  # `why_not` quotes it
             return None
 
 

@@ -29,7 +29,7 @@ def read_concepts(table, min_count, *, caller):
     if repeated.any():
         raise ValueError(
             f"Two concepts of {caller} are both called {names[int(repeated.argmax())]!r}. Rename a "
-            "column, or give all values of a column one type, such as str."
+            "column, or convert all values of a column to one type, such as str."
         )
     if not names:
         raise ValueError(

@@ -377,7 +377,7 @@ class AblationCurveDisplay:
         display : AblationCurveDisplay
             The display, drawn.
         """
-        read_levels(baselines, caller=cls.__name__)  # an error now, not after minutes
+        read_levels(baselines, caller=cls.__name__)  # raise errors before the long computation
         check_option("band", band, BANDS, caller=f"{cls.__name__}.from_estimator")
         found = ablation_curve(estimator, X, y, **curve_params, return_words=band == "interval")
         curve, words = found if band == "interval" else (found, None)

@@ -83,7 +83,7 @@ def series_styles(ax, n_series):
     drawn = {(to_hex(line.get_color()), line.get_marker()) for line in ax.lines}
     colors = {color for color, _ in drawn}
     looks = []
-    # Beyond the colors, their combinations with other markers.
+    # Once all colors are taken, combine them with other markers.
     for number in range(N_COLORS**2):
         color = series_color(ax, number)
         marker = MARKERS[(number + number // N_COLORS) % len(MARKERS)]
@@ -201,7 +201,7 @@ def title_panels(axes, names):
 
 
 def share_label(axes, label):
-    """Label panels that stand on each other once, because low ones have no room for it."""
+    """Give stacked panels one shared label, because each is too low for its own."""
     if not axes[-1].get_subplotspec().rowspan.start:
         return
     size = axes[0].yaxis.label.get_fontsize()
@@ -221,7 +221,7 @@ def shrink_ticks(ax):
 
 
 def wrap(ax, label):
-    """Break a label of a vertical axis into lines that are no longer than the axes may be."""
+    """Break the label of a vertical axis into lines that are no longer than the axis."""
     spec = ax.get_subplotspec()
     n_rows = 1 if spec is None else spec.get_gridspec().nrows
     points = 72 * ax.figure.bbox.height / ax.figure.dpi / n_rows

@@ -80,7 +80,7 @@ def check_unique(frame, columns, *, caller):
 def check_one_measurement(frame, by, *, caller):
     """Raise an error if a mean would mix measurements, such as those of two models.
 
-    These show in a column of names that is none of `by`, or in rows that are repeated.
+    Such a mix shows as a column of names that is not in `by`, or as repeated rows.
     """
     known = [*by, *_REPEATED, "probe", "ranking", "retrained", "fill", "which"]
     names = frame.select_dtypes(exclude="number").drop(columns=known, errors="ignore")
@@ -147,7 +147,7 @@ def read_levels(baselines, *, caller):
             )
         if not np.isfinite(score):
             raise ValueError(
-                f"The 'baselines' parameter of {caller} has {score} for {name!r}, which is no "
-                "place on the axis. Leave this baseline out."
+                f"The 'baselines' parameter of {caller} has {score} for {name!r}, which cannot "
+                "be drawn. Leave this baseline out."
             )
     return {str(name): float(score) for name, score in scores.items() if name != "probe"}

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Names and numbers beside axes: short, distinct, literal, and never over each other."""
+"""Names and numbers beside axes: short, distinct, literal, and never overlapping."""
 
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 _LONGEST_LABEL = 24
-# In points; names in smaller type are left out, and more of them than fit.
+# In points. Names that do not fit in this type are thinned out.
 _SMALLEST = 4.0
 # The names along an axis, so that a second display on it keeps their places.
 _NAMES: WeakKeyDictionary = WeakKeyDictionary()
@@ -30,7 +30,7 @@ def plain_labels(values, *, longest=_LONGEST_LABEL):
 
 
 def _cut(text, longest, n_last):
-    """Shorten a text to this length, of which the end has one character less than `n_last`."""
+    """Shorten a text to `longest` characters, of which ``n_last - 1`` are its end."""
     if len(text) <= longest:
         return text
     return text[: longest - n_last] + "…" + text[len(text) - n_last + 1 :]
@@ -41,7 +41,7 @@ def integer_ticks(*axes):
     from matplotlib.ticker import MaxNLocator
 
     for axis in axes:
-        # More than one tick would take fractions if there is one layer.
+        # With one layer, a second tick would need fractions.
         axis.set_major_locator(
             MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
         )
@@ -70,7 +70,7 @@ def _write_literally(axis):
 
 
 def fit_names(ax, axis):
-    """Turn or shrink the names along an axis so that they are apart; leave some out at last."""
+    """Turn or shrink names along an axis until they are apart; as a last resort, omit some."""
     lay_out(ax.figure)
     texts = axis.get_ticklabels()
     spacing = _points_per_unit(ax, axis)
@@ -102,7 +102,7 @@ def fit_measured(axes, values):
 
 
 def fit_values(ax, values, labels):
-    """Put ticks at those of the sorted values of the horizontal axis whose labels are apart."""
+    """Put ticks at the sorted values of the horizontal axis whose labels do not touch."""
     from matplotlib.ticker import NullLocator
 
     ax.xaxis.set_minor_locator(NullLocator())
@@ -115,7 +115,7 @@ def fit_values(ax, values, labels):
 
 
 def _apart(places, half):
-    """Choose the numbers of labels that do not touch: every so many if evenly spaced."""
+    """Return the positions of labels that do not touch: every nth if they are evenly spaced."""
     n_labels = len(places)
 
     def are_apart(one, other):

@@ -256,8 +256,8 @@ class LayerProfileDisplay:
         Raises
         ------
         ValueError
-            If a column is missing, or a layer occurs twice or is missing, or a score, a bound or a
-            baseline is not a number, or a lower bound exceeds the upper one.
+            If a column is missing, a layer is missing or occurs twice, a score, bound or baseline
+            is not a number, or a lower bound exceeds the upper one.
         """
         caller = f"{cls.__name__}.from_frame"
         frame = read_columns(frame, ["layer", "score"], caller=caller)
@@ -342,7 +342,7 @@ class LayerProfileDisplay:
             If neither names nor ``n_layers`` give the layers, or `layer_profile` rejects a
             parameter.
         """
-        read_levels(baselines, caller=cls.__name__)  # an error now, not after minutes
+        read_levels(baselines, caller=cls.__name__)  # raise errors before the long computation
         profile = layer_profile(estimator, X, y, groups=groups, **profile_params)
         if isinstance(profile, tuple):  # with tables of words or pairs, which are not drawn
             profile = profile[0]

@@ -4,7 +4,7 @@
 from sklearn_neurox.inspection._displays._labels import lay_out, plain_labels
 
 _LONGEST_ENTRIES = (40, 28, 18)
-# Of the height of the figure; longer legends get shorter entries in more columns.
+# As a share of the figure's height; taller legends get shorter entries in more columns.
 _TALLEST = 0.3
 _BAND = "_neurox band: "  # matplotlib leaves out labels with an underscore
 _STYLE = {

@@ -136,7 +136,7 @@ class NeuronDistributionDisplay:
             If matplotlib is not installed.
 
         ValueError
-            If the kind is unknown, or the axes have bars already.
+            If the kind is unknown, or the axes already have bars.
         """
         check_option("kind", kind, _KINDS, caller=f"{type(self).__name__}.plot")
         n_groups = len(self.frame)
@@ -187,7 +187,7 @@ class NeuronDistributionDisplay:
 
     def _draw_heat_map(self, im_kw, text_kw):
         counts = self.frame.to_numpy(dtype=np.float64)
-        # Without a neuron, a range of colors all the same.
+        # Even without neurons, the colors need a range.
         most = max(counts.max(), 1)
         defaults = {"cmap": "cividis", "vmin": 0, "vmax": most, "aspect": "auto"}
         self.im_ = self.ax_.imshow(counts, **style(defaults, im_kw))

@@ -160,9 +160,9 @@ class RankingAgreementDisplay:
             columns with these endings, such as ``method_first`` and ``method_second``.
 
         measure : str or None, default=None
-            The column to show; None takes the first column of ``jaccard@<k>``,
-            ``rank_biased_overlap`` and ``spearman``, or else of other numbers. The column of row
-            numbers that a file of comma-separated values may have is not taken.
+            The column to show. By default, the first of ``jaccard@<k>``, ``rank_biased_overlap``
+            and ``spearman``, or else the first other column of numbers, except for the unnamed
+            column of row numbers that a CSV file may have.
 
         ax : Axes or None, default=None
             Axes to draw on; None creates a figure.

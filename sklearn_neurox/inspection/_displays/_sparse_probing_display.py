@@ -200,7 +200,7 @@ class SparseProbingDisplay:
         handles += band_entries(ax)
         labels = [handle.get_label() for handle in handles]
         self.legend_ = legend_above(ax, handles, labels, user=legend_kw, grow=is_own)
-        # Those of other displays on the axes as well.
+        # Other displays may have drawn on the axes, too.
         curves = [line for line in ax.lines if line.get_marker() != "None"]
         sizes = sorted({float(size) for line in curves for size in line.get_xdata()})
         fit_values(ax, sizes, [f"{size:.15g}" for size in sizes])
@@ -321,7 +321,7 @@ class SparseProbingDisplay:
         display : SparseProbingDisplay
             The display, drawn.
         """
-        read_levels(baselines, caller=cls.__name__)  # an error now, not after minutes
+        read_levels(baselines, caller=cls.__name__)  # raise errors before the long computation
         check_option("band", band, BANDS, caller=f"{cls.__name__}.from_data")
         found = sparse_probing_curve(X, y, **curve_params, return_words=band == "interval")
         curve, words = found if band == "interval" else (found, None)

@@ -95,7 +95,7 @@ def _penalty(probe):
     for name in _PENALTIES:
         value = getattr(probe, f"{name}_", given.get(name))
         values = np.unique(np.ravel(value)) if isinstance(value, np.ndarray) else [value]
-        # scikit-learn marks parameters that say nothing any more.
+        # scikit-learn marks parameters that no longer have an effect.
         if value is not None and len(values) and value not in ("deprecated", "warn"):
             shown = [v if isinstance(v, str) else f"{v:.4g}" for v in values]
             found.append([name, ", ".join(shown)])

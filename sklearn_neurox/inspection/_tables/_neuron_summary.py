@@ -112,20 +112,20 @@ def neuron_summary(
         - ``words``: the words with the most extreme mean activations in that direction, each with
           its most frequent label;
         - ``rank``, from 1, and ``score``;
-        - ``n_tied``, the number of other neurons with the same score, whose order among each other
-          means nothing; scores are the same if they differ only by rounding.
+        - ``n_tied``, the number of other neurons with the same score, up to rounding. The order
+          among tied neurons is arbitrary.
 
         For numbers, ``direction`` is ``"rises"`` or ``"falls"`` with the target, ``correlation``
         (Pearson) replaces ``label``, ``effect`` and ``auc``, and ``words`` shows mean targets.
-        With a constant, the correlation is missing and the direction empty. There is no ``weight``
-        if the probe has several targets.
+        If the neuron or the target is constant, the correlation is missing and the direction is
+        empty. There is no ``weight`` if the probe has several targets.
 
     Raises
     ------
     ValueError
-        If the estimator has neither an order nor weights for the columns of X, or no neuron is
-        selected, rows are misaligned, labels missing or all unknown to the estimator, or no word is
-        frequent enough.
+        If the estimator has neither an order nor weights for the columns of X, no neuron is
+        selected, rows are misaligned, labels are missing or all unknown to the estimator, or no
+        word is frequent enough.
 
     See Also
     --------
@@ -194,7 +194,7 @@ class _Ranking:
         check_is_fitted(estimator)
         self.classes = getattr(estimator, "classes_", None)
         self.class_scores = getattr(estimator, "class_scores_", None)
-        # Sums over equal columns differ in the last digits, and what a solver finds in more.
+        # Sums over equal columns may differ in the last digits, and weights from a solver in more.
         self.weights, self.precision = None, 1e-12
         if getattr(estimator, "coef_", None) is not None and not hasattr(estimator, "order_"):
             weights = _weights(estimator)
@@ -252,7 +252,7 @@ def _check_has_order(estimator):
         "Pass a ranker, such as ProbelessRanker().fit(X, y), or a probe with the attribute coef_"
     )
     if hasattr(estimator, "steps"):
-        remedy = "Pass its last step, and as X what the steps before it return: pipeline[-1] and "
+        remedy = "Pass its last step, pipeline[-1], and the X that this step received, "
         remedy += "pipeline[:-1].transform(X)"
     elif hasattr(estimator, "best_estimator_"):
         remedy = "Pass its best_estimator_"
@@ -314,7 +314,7 @@ def _directions(values, negative, positive):
 def _effects(activations, inside):
     if not inside.any() or inside.all():
         return np.full(activations.shape[1], np.nan)
-    # Near zero, the means keep digits that they lose far from it.
+    # Means far from zero lose digits, so center the values first.
     activations = activations - column_means(activations)
     difference = column_means(activations[inside]) - column_means(activations[~inside])
     deviations = _deviations(activations)
@@ -344,13 +344,13 @@ def _area(column, inside):
 def _describe_numbers(activations, targets, ranking, columns):
     targets = _standardized(np.asarray(targets, dtype=np.float64)[:, np.newaxis])[:, 0]
     correlation = targets @ _standardized(activations) / len(targets)
-    # That with a constant is undefined.
+    # The correlation with a constant is undefined.
     correlation[(_deviations(activations) == 0) | (not targets.any())] = np.nan
     described = {
         "direction": _directions(correlation, "falls", "rises"),
         "correlation": correlation,
     }
-    # Which of several targets y is, is unknown.
+    # With several targets, it is unknown which one y is.
     if ranking.weights is not None and len(ranking.weights) == 1:
         described["weight"] = ranking.weights[0, columns]
     return described

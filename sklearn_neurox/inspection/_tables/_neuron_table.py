@@ -224,7 +224,7 @@ def _cuts_nothing(ranker):
 
 
 def _check_layers(names, layers, n_layers):
-    """Raise an error if the names of the columns say that layers begin elsewhere."""
+    """Raise an error if, by the names of the columns, layers begin elsewhere."""
     parts = parse_neuron_names(names).assign(cut=layers.to_numpy())
     if parts["layer"].isna().any():
         return
@@ -232,8 +232,8 @@ def _check_layers(names, layers, n_layers):
     layer = parts.groupby(["stack", "layer"], dropna=False).ngroup()
     if blocks.max() > 1 or layer.groupby(parts["cut"]).nunique().max() > 1:
         raise ValueError(
-            f"The names of the columns of neuron_table are those of {parts['layer'].nunique()} "
-            f"layers, which n_layers={n_layers} does not cut them into. Leave n_layers out."
+            f"The column names passed to neuron_table belong to {parts['layer'].nunique()} layers, "
+            f"but n_layers={n_layers} cuts the columns elsewhere. Leave n_layers out."
         )
 
 

@@ -114,7 +114,7 @@ def predictions_frame(
 
 
 def _with_words(words):
-    """Return the table with the words of spans, if it has spans, but no words."""
+    """Return the table, with a column of words if it has spans without one."""
     words = to_pandas(words)
     has_text = isinstance(words, pd.DataFrame) and "text" in words
     if not has_text or "word" in words:
@@ -140,7 +140,7 @@ def _numbers(targets):
         row = int(wrong.argmax())
         raise ValueError(
             "The estimator passed to predictions_frame predicts numbers, but y is "
-            f"{_shown(targets[row:])} at row {row}. Pass the numbers that it predicts."
+            f"{_shown(targets[row:])} at row {row}. Pass numbers like those that it was fitted on."
         )
     return numbers
 

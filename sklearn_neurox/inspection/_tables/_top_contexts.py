@@ -87,7 +87,7 @@ def top_contexts(
     Raises
     ------
     ValueError
-        If a column or text is missing, a span is not one of its text, X is not finite, no neuron is
+        If a column or text is missing, a span does not fit its text, X is not finite, no neuron is
         selected, or a selected neuron is constant.
 
     See Also

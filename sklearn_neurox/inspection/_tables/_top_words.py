@@ -102,8 +102,8 @@ def top_words(
     Raises
     ------
     ValueError
-        If no type occurs often enough, X is not finite, a word or text is missing, a span is not
-        one of its text, no neuron is selected, or a selected neuron is constant.
+        If no type occurs often enough, X is not finite, a word or text is missing, a span does not
+        fit its text, no neuron is selected, or a selected neuron is constant.
 
     TypeError
         If some words are strings and others are not.

@@ -146,9 +146,9 @@ class SquaredLoss:
 
     def __init__(self, targets, shares):
         target = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
-        # The intercept is free, so the loss is the same for centered targets, while the penalty
-        # that keeps the Hessian of the intercept regular would price a large mean. Differences
-        # come first, so that rounding leaves nothing of a constant.
+        # The intercept is free, so centering the targets does not change the loss. It keeps a large
+        # mean from being penalized by the term that makes the Hessian of the intercept regular.
+        # Subtracting one of the targets first makes constant targets exactly zero.
         target = target - target[shares.argmax()]
         self.target = target - shares @ target
         self.n_outputs = self.target.shape[1]

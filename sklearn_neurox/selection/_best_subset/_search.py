@@ -13,7 +13,7 @@ _NEW_UNITS, _NEW_PER_OLD, _MOST_SWAPS = 5, 4, 20
 # With this many units, the second-order model is close enough for fewer fits, and the best few
 # candidates stay the best while a third as many units are added.
 _MANY_UNITS, _FEW_NEW_UNITS, _UNITS_PER_STEP = 8, 2, 3
-# How many candidates are searched apart, in matrices with this many times as many columns.
+# How many candidates a shortlist has, and how many times as many columns the matrix must have.
 _SHORTLIST, _LEAST_SHORTENING = 64, 4
 # A swap must lower the loss by this fraction.
 _LEAST_GAIN = 1e-6
@@ -94,7 +94,7 @@ class Search:
         return fit
 
     def _can_shorten(self, fit):
-        """Whether a shortlist leaves out most of the matrix."""
+        """Return whether a shortlist leaves out most of the matrix."""
         n_short = len(fit.units) + _SHORTLIST
         return not self.columns.has_groups and self.columns.n_units >= _LEAST_SHORTENING * n_short
 

@@ -42,9 +42,9 @@ def _check_not_protected(path):
 def write_whole(file, write, *, own=False):
     """Call ``write`` with a temporary file name, then rename, so ``file`` is never incomplete.
 
-    A file that is replaced passes its permissions on. A write-protected one is an error unless it
-    is our ``own``, which the user did not name. A system error about the temporary file is raised
-    as an error about ``file``.
+    The new file has the permissions of the file that it replaces. A write-protected file raises an
+    error unless it is the package's ``own``, which the user did not name. A system error about the
+    temporary file is raised as an error about ``file``.
     """
     as_path(file, "The path of the output")
     if os.path.exists(file) and not os.path.isfile(file):
