@@ -86,8 +86,8 @@ def share_of_adjectives():
 
 
 # %%
-# Steer the model: `strength` is in units of each state's own norm. Steering along a random direction
-# moves the states equally far, so an effect that it does not have is due to the direction.
+# Steer the model: `strength` is in units of each state's own norm. The random directions move the
+# states equally far, so an effect that they do not have is due to the direction of the probe.
 rng = np.random.default_rng(0)
 rows = []
 for strength in (-0.4, -0.2, 0.0, 0.2, 0.4):

@@ -233,7 +233,7 @@ def _check_layers(names, layers, n_layers):
     if blocks.max() > 1 or layer.groupby(parts["cut"]).nunique().max() > 1:
         raise ValueError(
             f"The column names passed to neuron_table belong to {parts['layer'].nunique()} layers, "
-            f"but n_layers={n_layers} cuts the columns elsewhere. Leave n_layers out."
+            f"but n_layers={n_layers} cuts the columns differently. Leave n_layers out."
         )
 
 

@@ -302,7 +302,7 @@ def test_layers_of_names_and_of_their_number():
     stacks = [f"{stack}.hidden.0.{unit}" for stack in ("encoder", "decoder") for unit in range(2)]
     assert neuron_table(mask, n_layers=2, input_features=stacks)["n_selected"].tolist() == expected
     for names, n_layers in ((NAMES, 4), (NAMES, 1), ([NAMES[i] for i in (0, 2, 1, 3)], 2)):
-        with pytest.raises(ValueError, match=f"of 2 layers, which n_layers={n_layers} does not"):
+        with pytest.raises(ValueError, match=f"belong to 2 layers, but n_layers={n_layers} cuts"):
             neuron_table(mask, n_layers=n_layers, input_features=names)
     with pytest.raises(ValueError, match="has the name 'hidden.0.0' more than once"):
         neuron_table(mask, input_features=[NAMES[0]] * 2 + NAMES[2:])
