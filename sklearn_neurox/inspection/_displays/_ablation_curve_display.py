@@ -65,7 +65,7 @@ class AblationCurveDisplay:
         line style.
 
     baselines : dict of str to float, DataFrame or None, default=None
-        Scores to draw as dotted lines, by name, such as ``{"chance": 0.5}``; or a frame with the
+        Scores to draw as broken lines, by name, such as ``{"chance": 0.5}``; or a frame with the
         columns ``name`` and ``score``, such as `sklearn_neurox.evaluation.baseline_table` returns,
         without its row ``"probe"``.
 
@@ -298,7 +298,7 @@ class AblationCurveDisplay:
             Name of the curve in the legend, as for the class.
 
         baselines : dict of str to float, DataFrame or None, default=None
-            Scores to draw as dotted lines, as for the class.
+            Scores to draw as broken lines, as for the class.
 
         ax : Axes, array-like of Axes or None, default=None
             Axes to draw on; None creates a figure.

@@ -62,7 +62,7 @@ class LayerProfileDisplay:
         Name of the intervals in the legend.
 
     baselines : dict of str to float, DataFrame or None, default=None
-        Scores to draw as dotted lines, by name; or a frame with the columns ``name`` and ``score``,
+        Scores to draw as broken lines, by name; or a frame with the columns ``name`` and ``score``,
         such as `sklearn_neurox.evaluation.baseline_table` returns, without its row ``"probe"``.
 
     Attributes
@@ -240,7 +240,7 @@ class LayerProfileDisplay:
             Name of the intervals in the legend, such as ``"95% interval"``; ``""`` omits it.
 
         baselines : dict of str to float, DataFrame or None, default=None
-            Scores to draw as dotted lines, as for the class.
+            Scores to draw as broken lines, as for the class.
 
         ax : Axes or None, default=None
             Axes to draw on; None creates a figure.
@@ -321,7 +321,7 @@ class LayerProfileDisplay:
             Name of the line in the legend.
 
         baselines : dict of str to float, DataFrame or None, default=None
-            Scores to draw as dotted lines, as for the class.
+            Scores to draw as broken lines, as for the class.
 
         ax, figsize, line_kw, band_kw, legend_kw : object
             See `plot`.

@@ -63,7 +63,7 @@ class SparseProbingDisplay:
         Name of the bands in the legend; ``""`` omits it.
 
     baselines : dict of str to float, DataFrame or None, default=None
-        Scores to draw as dotted lines, by name, such as ``{"all neurons": 0.8}``; or a frame with
+        Scores to draw as broken lines, by name, such as ``{"all neurons": 0.8}``; or a frame with
         the columns ``name`` and ``score``, such as `sklearn_neurox.evaluation.baseline_table`
         returns, without its row ``"probe"``.
 
@@ -242,7 +242,7 @@ class SparseProbingDisplay:
             Name of the score, for the axis label.
 
         baselines : dict of str to float, DataFrame or None, default=None
-            Scores to draw as dotted lines, as for the class.
+            Scores to draw as broken lines, as for the class.
 
         ax : Axes or None, default=None
             Axes to draw on; None creates a figure.
@@ -307,7 +307,7 @@ class SparseProbingDisplay:
             The confidence level for ``band="interval"``.
 
         baselines : dict of str to float, DataFrame or None, default=None
-            Scores to draw as dotted lines, as for the class.
+            Scores to draw as broken lines, as for the class.
 
         ax, figsize, line_kw, band_kw, legend_kw : object
             See `plot`.
