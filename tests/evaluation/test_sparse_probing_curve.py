@@ -141,7 +141,7 @@ def test_the_display_shows_means_and_spreads():
     assert display.lines_["one", "shuffled"].get_linestyle() == "--"
     assert display.ax_.get_ylabel() == "MCC"
     labels = [text.get_text() for text in display.legend_.get_texts()]
-    assert labels == ["one", "random", "one, shuffled labels", "lowest to highest"]
+    assert labels == ["one", "random", "shuffled labels", "lowest to highest"]
     with pytest.raises(ValueError, match="frame lacks"):
         SparseProbingDisplay.from_frame(frame.drop(columns="labels"))
     with pytest.raises(ValueError, match="'band' parameter"):
