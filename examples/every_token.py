@@ -4,8 +4,8 @@ A probe on every token of running text
 ======================================
 
 A probe that was fitted on labeled words scores every token of texts that nobody has labeled. You
-learn to score and color tokens, what a prefix changes for the first token of a text, and which
-texts a probe finds most noteworthy.
+learn to score and color tokens, to keep words off the attention sink with a prefix, and to find the
+texts with the highest scores.
 """
 
 import os

@@ -77,7 +77,9 @@ print(f"accuracy on the test words: {oracle:.4f} with all neurons, {score:.4f} w
 tried = minimal.to_frame()
 ax = tried.plot("n_neurons", "score", logx=True, marker=".", label="held-out training words")
 tried[tried["selected"]].plot.scatter("n_neurons", "score", s=60, color="C3", label="chosen", ax=ax)
-ax.axhline(tried["score"].iloc[-1] - minimal.delta, color="gray", linestyle=":", label="threshold")
+ax.axhline(
+    tried["score"].iloc[-1] * (1 - minimal.delta), color="gray", linestyle=":", label="threshold"
+)
 ax.set(xlabel="neurons kept", ylabel="accuracy")
 ax.legend()
 
