@@ -172,7 +172,7 @@ def sparse_probing_curve(
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn_neurox.datasets import make_planted_neurons
     >>> from sklearn_neurox.evaluation import sparse_probing_curve
-    >>> planted = make_planted_neurons(600, 50, effect=2.0, n_informative=4, random_state=0)
+    >>> planted = make_planted_neurons(600, 50, n_informative=4, n_classes=2, random_state=0)
     >>> curve = sparse_probing_curve(
     ...     planted.X, planted.y, n_neurons=[1, 4], estimator=LogisticRegression(),
     ...     groups=np.arange(600), random_state=0

@@ -100,7 +100,7 @@ class SparseProbingDisplay:
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn_neurox.datasets import make_planted_neurons
     >>> from sklearn_neurox.inspection import SparseProbingDisplay
-    >>> planted = make_planted_neurons(200, 10, n_informative=2, random_state=0)
+    >>> planted = make_planted_neurons(200, 10, n_informative=2, n_classes=2, random_state=0)
     >>> display = SparseProbingDisplay.from_data(
     ...     planted.X, planted.y, n_neurons=[1, 2], groups=range(200),
     ...     estimator=LogisticRegression(), random_state=0
