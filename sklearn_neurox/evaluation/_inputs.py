@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The checks of the rows and options that evaluators have in common."""
 
-from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._validation import check_equal_lengths, check_row_order
-
-CONSTRAINTS = MEASUREMENT_CONSTRAINTS
 
 
 def matching_rows(caller, **rows):

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils._param_validation import validate_params
 
-from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
+from sklearn_neurox.evaluation._inputs import matching_rows
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._folds import make_splitter, split_rows
 from sklearn_neurox.utils._warn_user import warn_user
@@ -16,7 +17,7 @@ from sklearn_neurox.utils._word_columns import word_forms
 
 @validate_params(
     {
-        **CONSTRAINTS,
+        **MEASUREMENT_CONSTRAINTS,
         "words": "no_validation",  # may be a table of any library
         "y": ["array-like", None],
     },

@@ -14,11 +14,12 @@ from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._fits import run_fits
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
+from sklearn_neurox.evaluation._inputs import matching_rows
 from sklearn_neurox.probes._default_probe import default_probe
 from sklearn_neurox.ranking import ProbelessRanker, RandomRanker
 from sklearn_neurox.ranking._order import neuron_order, without_selection
 from sklearn_neurox.selection import BestSubsetSelector
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._metadata import fit_with_groups
@@ -30,7 +31,7 @@ _CALLER = "sparse_probing_curve"
 
 @validate_params(
     {
-        **CONSTRAINTS,
+        **MEASUREMENT_CONSTRAINTS,
         "X": ["array-like", "sparse matrix"],
         "n_neurons": [*COUNT_CONSTRAINTS[:2], "array-like"],
         "label": "no_validation",

@@ -12,7 +12,8 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from sklearn_neurox.evaluation._attention_heads._candidates import Candidates
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
+from sklearn_neurox.evaluation._inputs import matching_rows
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._scores._group_intervals import mean_interval
@@ -28,7 +29,7 @@ _COLUMNS = ["text", "start", "end", "other_start", "other_end", "is_arc", "dista
 
 @validate_params(
     {
-        **CONSTRAINTS,
+        **MEASUREMENT_CONSTRAINTS,
         "X": ["array-like"],
         "pairs": "no_validation",  # may be a table of any library
         "min_count": [Interval(Integral, 1, None, closed="left")],

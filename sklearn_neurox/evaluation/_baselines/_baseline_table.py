@@ -25,7 +25,7 @@ from sklearn_neurox.evaluation._baselines._type_baseline import (
 )
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.evaluation._inputs import CONSTRAINTS
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._scores._recorded_predictions import as_scorer
@@ -52,7 +52,7 @@ class _Contender(NamedTuple):
 
 @validate_params(
     {
-        **CONSTRAINTS,
+        **MEASUREMENT_CONSTRAINTS,
         "words": "no_validation",  # may be a table of any library
         "estimator": [HasMethods(["fit", "predict"]), None],
         "X": ["array-like", "sparse matrix", HasMethods(["shape", "__getitem__"]), None],

@@ -15,12 +15,13 @@ from sklearn.utils.parallel import delayed
 from sklearn_neurox.evaluation._codelength._online_code import OnlineCode
 from sklearn_neurox.evaluation._codelength._penalties import read_penalties, tuned
 from sklearn_neurox.evaluation._fits import run_fits
-from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
+from sklearn_neurox.evaluation._inputs import matching_rows
 from sklearn_neurox.evaluation._label_costs import (
     check_has_probabilities,
     label_costs,
     labeled_rows,
 )
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
 from sklearn_neurox.utils._scores._group_intervals import mean_interval
@@ -44,7 +45,7 @@ class _Sent(NamedTuple):
 
 @validate_params(
     {
-        **CONSTRAINTS,
+        **MEASUREMENT_CONSTRAINTS,
         "estimator": [HasMethods(["fit"])],
         "fractions": [*COUNT_CONSTRAINTS[:2], "array-like"],
         "classes": ["array-like", None],

@@ -14,7 +14,8 @@ from sklearn_neurox.evaluation._controls._control_labels import control_labels
 from sklearn_neurox.evaluation._controls._control_task_classifier import check_both_labels
 from sklearn_neurox.evaluation._fits import fit_on_rows, run_fits, take_rows
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
+from sklearn_neurox.evaluation._inputs import matching_rows
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._scores._scored_rows import (
     group_codes,
     interval_of,
@@ -26,7 +27,7 @@ from sklearn_neurox.utils._unique_in_order import unique_in_order
 
 @validate_params(
     {
-        **CONSTRAINTS,
+        **MEASUREMENT_CONSTRAINTS,
         "estimator": [HasMethods(["fit", "predict"])],
         "control_y": ["array-like", None],
         "types": ["array-like", None],

@@ -12,12 +12,13 @@ from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._fits import run_fits
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
+from sklearn_neurox.evaluation._inputs import matching_rows
 from sklearn_neurox.evaluation._label_costs import (
     check_has_probabilities,
     label_costs,
     labeled_rows,
 )
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_groups
 from sklearn_neurox.utils._scores._group_intervals import mean_interval
 from sklearn_neurox.utils._validation import (
@@ -30,7 +31,7 @@ _CALLER = "v_information"
 
 @validate_params(
     {
-        **CONSTRAINTS,
+        **MEASUREMENT_CONSTRAINTS,
         "estimator": [HasMethods(["fit"])],
         "baseline": ["array-like", "sparse matrix", None],
         "classes": ["array-like", None],

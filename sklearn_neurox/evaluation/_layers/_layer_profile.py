@@ -14,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._compare import fold_inflation
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
+from sklearn_neurox.evaluation._inputs import matching_rows
 from sklearn_neurox.evaluation._layers._held_out_blocks import HeldOutBlocks
 from sklearn_neurox.evaluation._layers._layers_in_turn import (
     LayersInTurn,
@@ -23,6 +23,7 @@ from sklearn_neurox.evaluation._layers._layers_in_turn import (
     split_pipeline,
 )
 from sklearn_neurox.evaluation._layers._paired_tests import compare_pairs
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._labels import check_no_missing_labels
 from sklearn_neurox.utils._scores._outcomes import metric_scale
 from sklearn_neurox.utils._scores._recorded_predictions import as_scorer
@@ -34,7 +35,7 @@ from sklearn_neurox.utils._warn_user import warn_user
 
 @validate_params(
     {
-        **CONSTRAINTS,
+        **MEASUREMENT_CONSTRAINTS,
         "estimator": [HasMethods(["fit", "predict"])],
         "X": "no_validation",  # may be a table of any library
         "groups": ["array-like"],

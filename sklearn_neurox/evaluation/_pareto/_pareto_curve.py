@@ -14,8 +14,9 @@ from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._fits import run_fits
 from sklearn_neurox.evaluation._folds import make_folds
-from sklearn_neurox.evaluation._inputs import CONSTRAINTS, matching_rows
+from sklearn_neurox.evaluation._inputs import matching_rows
 from sklearn_neurox.probes import LowRankProbeClassifier
+from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
 from sklearn_neurox.utils._labels import check_groups, check_no_missing_labels
 from sklearn_neurox.utils._scores._recorded_predictions import as_scorer
 from sklearn_neurox.utils._scores._scored_rows import group_codes, outcome_frame, score_rows
@@ -26,7 +27,7 @@ _CALLER = "pareto_curve"
 
 @validate_params(
     {
-        **CONSTRAINTS,
+        **MEASUREMENT_CONSTRAINTS,
         "X": ["array-like", "sparse matrix"],
         "alphas": [Interval(Real, 0, None, closed="neither"), "array-like"],
         "estimator": [LowRankProbeClassifier, None],

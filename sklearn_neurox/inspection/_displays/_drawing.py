@@ -201,7 +201,7 @@ def title_panels(axes, names):
 
 
 def share_label(axes, label):
-    """Give stacked panels one shared label, because each is too low for its own."""
+    """Give stacked panels one shared label, because each panel is too short for its own."""
     if not axes[-1].get_subplotspec().rowspan.start:
         return
     size = axes[0].yaxis.label.get_fontsize()

@@ -98,7 +98,7 @@ def format_value(value: float) -> str:
 
 
 def _name_filters(top_words, min_share):
-    """Say which words of a sentence are colored."""
+    """Describe which words of a sentence are colored."""
     parts = []
     if top_words is not None:
         words = "word" if top_words == 1 else f"{top_words} words"

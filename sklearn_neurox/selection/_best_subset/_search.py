@@ -188,5 +188,5 @@ class Search:
 
 
 def _renumber(fit, units):
-    """Give the units of a fit other numbers, where every unit is a column."""
+    """Return a fit with other numbers for its units, each of which is a single column."""
     return replace(fit, units=list(units), columns=np.array(units, dtype=np.intp))
