@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The checks of the rows and options that evaluators have in common."""
+"""The check of the rows given to evaluators."""
 
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._validation import check_equal_lengths, check_row_order

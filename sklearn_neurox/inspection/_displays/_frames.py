@@ -68,12 +68,16 @@ def _refuse_row(wrong, values, need):
 
 def check_unique(frame, columns, *, caller):
     """Raise an error that names the first combination of values that is repeated."""
+    need = f"{caller} needs one row per value of {columns}"
+    _refuse_repeated(frame, columns, need, "Aggregate the frame first.")
+
+
+def _refuse_repeated(frame, columns, need, remedy):
     repeated = frame.duplicated(columns)
     if repeated.any():
         first = frame.loc[repeated, columns].iloc[0].to_dict()
         raise ValueError(
-            f"{caller} needs one row per value of {columns}, but {first} is repeated "
-            f"({int(repeated.sum())} such rows). Aggregate the frame first."
+            f"{need}, but {first} is repeated ({int(repeated.sum())} such rows). {remedy}"
         )
 
 
@@ -93,14 +97,11 @@ def check_one_measurement(frame, by, *, caller):
             )
     keys = [*by, *(column for column in _REPEATED if column in frame)]
     if len(keys) > len(by):
-        repeated = frame.duplicated(keys)
-        if repeated.any():
-            first = frame.loc[repeated, keys].iloc[0].to_dict()
-            raise ValueError(
-                f"{caller} needs one row per measurement, but {first} is repeated "
-                f"({int(repeated.sum())} such rows). Pass one table at a time. To average over "
-                "repetitions, number them in a column 'repeat'."
-            )
+        remedy = (
+            "Pass one table at a time. To average over repetitions, number them in a column "
+            "'repeat'."
+        )
+        _refuse_repeated(frame, keys, f"{caller} needs one row per measurement", remedy)
 
 
 def summarize(frame, words, by, *, band, confidence, caller):
