@@ -60,7 +60,7 @@ def _source(cell):
 
 def figure_descriptions(cell):
     """Return the texts of the comments that describe the figures of a cell, in order."""
-    found = re.findall(r"^# Figure: (.*(?:\n# .*)*)", _source(cell), flags=re.M)
+    found = re.findall(r"^# Figure: (.*(?:\n# (?!Figure: ).*)*)", _source(cell), flags=re.M)
     return [text.replace("\n# ", " ") for text in found]
 
 
