@@ -1,7 +1,7 @@
 // What every column and fact means: shown as a tooltip of its name, and listed in About.
 
 const GLOSSARY = {
-  Rank: "Place in the ranking, from 1 for the best neuron; on the page of a label, in its ranking",
+  Rank: "Place in the ranking, from 1 for the best neuron. Beside a label and on its page: in the ranking for this label",
   Neuron: "Name of the neuron: component, layer, and number within the layer",
   Data: `The ${data.unit}s whose activations the report shows, with their labels`,
   Labels: "The annotation that the neurons are ranked for, and its most frequent values",
@@ -13,7 +13,7 @@ const GLOSSARY = {
     "How the probe keeps its weights small. alpha is the strength (C is its inverse), and l1_ratio the share of the penalty that sets weights to exactly zero",
   Created: "The date of the report, and the version that wrote it",
   Layer: "The layer that the neuron belongs to",
-  Score: `How important the neuron is to ${data.ranker}; larger is better, the unit is its own`,
+  Score: `How important the neuron is to ${data.ranker}: larger is better, and the scale is that of the ranker. Beside a label and on its page: for this label`,
   Direction: data.numeric
     ? "Whether the activation rises or falls with the target"
     : "The label for which the neuron matters most in the ranking, and whether its activation on that label is higher or lower than on the others",
