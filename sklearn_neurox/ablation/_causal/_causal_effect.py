@@ -202,7 +202,8 @@ def causal_effect(
 
         - ``which``, ``name``, ``n_units``, ``n_neurons``, ``draw``: what was changed. The first two
           rows describe the original model and have ``"none"`` and 0; the name is that of a single
-          unit, group or direction, ``"all"`` for all directions, otherwise empty; the draw is 0 except for random choices.
+          unit, group or direction, ``"all"`` for all directions together, otherwise empty; the
+          draw is 0 except for random choices.
         - ``carries``: whether the row is about the words that carry the property.
         - ``n_words``, ``n_unscored``: the number of words that are scored, and of those that cannot
           be.
