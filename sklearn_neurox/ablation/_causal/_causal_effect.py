@@ -202,7 +202,8 @@ def causal_effect(
 
         - ``which``, ``name``, ``n_units``, ``n_neurons``, ``draw``: what was changed. The first two
           rows describe the original model and have ``"none"`` and 0; the name is that of a single
-          unit, group or direction, otherwise empty; the draw is 0 except for random choices.
+          unit, group or direction, ``"all"`` for all directions together, otherwise empty; the
+          draw is 0 except for random choices.
         - ``carries``: whether the row is about the words that carry the property.
         - ``n_words``, ``n_unscored``: the number of words that are scored, and of those that cannot
           be.
@@ -231,9 +232,10 @@ def causal_effect(
     ValueError
         If the model has no language-model head, a parameter conflicts with the given extractor, no
         label equals ``positive``, a label is missing, a step is out of range, groups overlap or are
-        too large to draw others, some neurons of a head or layer are missing, two texts with other
-        labels have the same tokens, so that ``"gold"`` cannot tell them apart, or the metric does
-        not return one finite number per row; and in the same cases as `ablate_model`.
+        too large to draw others, some neurons of a head or layer are missing, ``"gold"`` labels
+        contradict each other (two rows of one word, or two texts with the same tokens, have
+        different labels), or the metric does not return one finite number per row; and in the same
+        cases as `ablate_model`.
 
     Warns
     -----
@@ -265,8 +267,9 @@ def causal_effect(
 
     Erasing a concept and comparing with as many random directions and with the labels given back is
     amnesic probing [2]_. Here, a word gets its label back without training: the mean over its class
-    of what the eraser removes from it is added to the erased states of its tokens. The loss that
-    remains comes from what else the directions carry. Random directions are drawn uniformly, and
+    of what the eraser removes from it is added to the erased states of its tokens; a token that
+    several words share gets the mean of theirs. The loss that remains comes from what else the
+    directions carry. Random directions are drawn uniformly, and
     the directions of an eraser's control are orthonormal.
 
     Intervals are those of a ratio of two sums over groups, with a linearized variance and the t
