@@ -182,7 +182,12 @@ def _check_chats(chats):
                 "chat_frame takes a list of conversations, but got the messages of a single one. "
                 "Put it in a list: chat_frame([chat], ...)."
             )
-        if isinstance(chat, Mapping | str) or not isinstance(chat, Iterable):
+        if isinstance(chat, str):
+            raise TypeError(
+                f"chat_frame: conversation {n} is a str, not a list of messages. Make each text a "
+                "message: [[{'role': 'user', 'content': text}] for text in texts]."
+            )
+        if isinstance(chat, Mapping) or not isinstance(chat, Iterable):
             raise TypeError(
                 f"chat_frame: conversation {n} is {type(chat).__name__}, not a list of dicts with "
                 "'role' and 'content'. Of a dict that holds the messages, pass the messages."
