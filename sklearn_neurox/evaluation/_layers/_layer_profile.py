@@ -271,7 +271,8 @@ def _check_features(estimator, X, features):
         raise ValueError(
             "layer_profile extracts once per fold with 'features', and fits the estimator on the "
             f"activations of each layer, but {what}. Pass a pipeline that reads words: "
-            "layer_profile(make_pipeline(extractor, aggregator, probe), words, y, groups=groups)."
+            "layer_profile(make_pipeline(extractor, aggregator, probe), words, y, groups=groups). "
+            "If the first two are a pipeline of their own, unpack it: make_pipeline(*own, probe)."
         )
 
 
