@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ends of prompts are tokens of a chat template: what reads their words says what to pass."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -44,6 +46,25 @@ def test_strings_are_no_conversations_but_the_remedy_is(chatting):
         chat_frame(PROMPTS, chatting[1], rows="user")
     chats = [[{"role": "user", "content": text}] for text in PROMPTS]
     assert chat_frame(chats, chatting[1], rows="user")["word"].tolist() == PROMPTS
+
+
+def test_conversations_beyond_the_limit_are_counted(chatting):
+    """Their ends have not read their beginnings, in which they may differ."""
+    tokenizer = chatting[1]
+    texts = ["The old dog " + "barks " * 200, "Dogs bark", "The new dog " + "barks " * 200]
+    chats = [[{"role": "user", "content": text}] for text in texts]
+    for rows in ("user", "prompt_end"):
+        with pytest.warns(
+            UserWarning, match=r"^2 of 3 conversations .* 128 tokens.*conversation 0"
+        ):
+            chat_frame(chats, tokenizer, rows=rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Between the limit in tokens and in bytes.
+        longer = [[{"role": "user", "content": "the dog " * 30}]]
+        frame = chat_frame(longer, tokenizer, rows="user")
+    n_tokens = len(tokenizer(str(frame["text"][0]), add_special_tokens=False)["input_ids"])
+    assert n_tokens <= 128 < len(frame["text"][0])
 
 
 @pytest.mark.slow
