@@ -110,7 +110,8 @@ def chat_frame(
     UserWarning
         If messages have no content, such as calls of tools, and therefore no row; if a template
         writes only the end of some contents, as it does when it leaves out reasoning; or if
-        `ActivationExtractor` would add a special token that the template does not write.
+        `ActivationExtractor` would add a special token that the template does not write; or if
+        conversations have more tokens than the tokenizer's ``model_max_length``.
 
     See Also
     --------
@@ -160,6 +161,7 @@ def chat_frame(
     else:
         frame = _messages(chats, _chosen(chats, rows), render, continue_final_message)
     _report_added(frame["text"].iloc[0], tokenizer)
+    _report_long(frame, tokenizer)
     return frame
 
 
@@ -182,7 +184,12 @@ def _check_chats(chats):
                 "chat_frame takes a list of conversations, but got the messages of a single one. "
                 "Put it in a list: chat_frame([chat], ...)."
             )
-        if isinstance(chat, Mapping | str) or not isinstance(chat, Iterable):
+        if isinstance(chat, str):
+            raise TypeError(
+                f"chat_frame: conversation {n} is a str, not a list of messages. Make each text a "
+                "message: [[{'role': 'user', 'content': text}] for text in texts]."
+            )
+        if isinstance(chat, Mapping) or not isinstance(chat, Iterable):
             raise TypeError(
                 f"chat_frame: conversation {n} is {type(chat).__name__}, not a list of dicts with "
                 "'role' and 'content'. Of a dict that holds the messages, pass the messages."
@@ -347,4 +354,22 @@ def _report_added(text, tokenizer):
             f"The {type(tokenizer).__name__} adds {', '.join(pieces_of(tokenizer, added))} to each "
             "text, which its chat template does not write. To read texts exactly as the template "
             "writes them, set ActivationExtractor(add_special_tokens=False)."
+        )
+
+
+def _report_long(frame, tokenizer):
+    """Warn about conversations that are read in windows."""
+    limit, texts = tokenizer.model_max_length, frame["text"].cat.categories
+    # A token stands for a byte at least, so most texts need not be tokenized.
+    long_texts = [text for text in texts if len(text.encode("utf-8", "surrogatepass")) > limit]
+    quiet = {"add_special_tokens": False, "verbose": False}
+    sizes = {text: len(tokenizer(text, **quiet)["input_ids"]) for text in long_texts}
+    rows = np.flatnonzero(frame["text"].map(sizes).astype(float).to_numpy() > limit)
+    if len(rows):
+        warn_user(
+            f"{frame['chat'].iloc[rows].nunique()} of {frame['chat'].nunique()} conversations have "
+            f"more than {limit} tokens, which this tokenizer names as the limit of its model; the "
+            f"first is conversation {frame['chat'].iloc[rows[0]]}. ActivationExtractor reads such "
+            "texts in windows, so that their end has not read their beginning. Shorten them, or "
+            "set ActivationExtractor(max_length=...) if the model reads more."
         )

@@ -65,6 +65,7 @@ def conversations(name):
 def quietly(*args, **params):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* have no content in the rendered text")
+        warnings.filterwarnings("ignore", ".* conversations have more than 128 tokens")
         return chat_frame(*args, **params)
 
 

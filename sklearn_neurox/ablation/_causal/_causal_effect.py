@@ -19,6 +19,7 @@ from sklearn_neurox.ablation._causal._inputs import (
     check_labels,
     checked_metric,
     reader_of,
+    report_prompt_ends,
     report_unscored,
 )
 from sklearn_neurox.ablation._causal._plan import Plan, choose
@@ -97,9 +98,10 @@ def causal_effect(
         ``tokenizer`` and ``prefix``; its layers and components are ignored.
 
     words : table of shape (n_words, n_columns)
-        One row per word, with the columns ``text``, ``start`` and ``end``. An encoder-decoder model
-        also needs ``target``, ``target_start`` and ``target_end`` if the decoder should produce
-        something other than the text, such as its translation.
+        One row per word that the model is to predict, with the columns ``text``, ``start`` and
+        ``end``. To measure what a chat model answers, pass the rows of answers, see `chat_frame`.
+        An encoder-decoder model also needs ``target``, ``target_start`` and ``target_end`` if the
+        decoder should produce something other than the text, such as its translation.
 
     y : array-like of shape (n_words,)
         The labels.
@@ -241,8 +243,9 @@ def causal_effect(
     -----
     UserWarning
         If words cannot be scored, because the tokenizer drops them or a causal model has nothing to
-        predict them from; if the indexes of ``words`` and y share labels in different orders; or if
-        random choices differ widely, because some hit an attention sink.
+        predict them from; if the rows are the ends of prompts (see `chat_frame`), which are not
+        what the model answers; if the indexes of ``words`` and y share labels in different orders;
+        or if random choices differ widely, because some hit an attention sink.
 
     See Also
     --------
@@ -316,6 +319,7 @@ def causal_effect(
     caller = "causal_effect"
     words, y = read_frame(words, caller=caller), to_pandas(y)
     carries = check_labels(words, y, positive)
+    report_prompt_ends(words)
     extractor = reader_of(
         model,
         tokenizer=tokenizer,

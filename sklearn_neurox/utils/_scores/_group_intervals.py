@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import norm
 from scipy.special import expit, logit
-from scipy.stats import t
+from scipy.stats import beta, t
 
 
 class MeanInterval(NamedTuple):
@@ -23,7 +23,7 @@ class GroupMean(NamedTuple):
     mean: float
     error: float
     df: float
-    n_groups: int
+    shares: np.ndarray  # the mean of each group
 
 
 def group_mean(totals, groups, sizes=None):
@@ -39,12 +39,12 @@ def group_mean(totals, groups, sizes=None):
     n_groups = len(size)
     mean = total.sum() / size.sum() if n_groups else np.nan
     if n_groups < 2 or np.isnan(mean):
-        return GroupMean(mean, np.nan, np.nan, n_groups)
+        return GroupMean(mean, np.nan, np.nan, total / size)
     residuals = total - mean * size
     # BLAS's norm does not square large numbers.
     length = norm(residuals)
     error = np.sqrt(n_groups / (n_groups - 1)) * length / size.sum()
-    return GroupMean(mean, error, _degrees_of_freedom(residuals, length), n_groups)
+    return GroupMean(mean, error, _degrees_of_freedom(residuals, length), total / size)
 
 
 def _degrees_of_freedom(residuals, length):
@@ -94,11 +94,16 @@ def mean_interval(totals, groups, *, sizes=None, scale="linear", confidence=0.95
     estimated from the residuals (Satterthwaite, Biometrics Bulletin 2, 1946), and at most
     ``G - 1``.
 
+    A share is at most that of the groups in which any word has what is counted. If k of G groups
+    have such a word, the upper bound is therefore at most Clopper and Pearson's for k of G
+    (Biometrika 26, 1934), and the lower bound follows from the groups in which any word lacks it.
+    This matters if few groups do: the standard error of one error in thirty groups has two degrees
+    of freedom, and says little.
+
     If no word has what is counted, or all have it, or all groups have the same share, the groups do
-    not differ. Groups that do might then be as many as
-    ``1 - ((1 - confidence) / 2) ** (1 / G)`` of all (Clopper and Pearson, Biometrika 26, 1934), and
-    the bounds are those if all of their words differed. On the linear and log scales, nothing says
-    how far such groups could be from the others, so the bounds are NaN.
+    not differ. Groups that do might then be as many as that bound for none of G, and the bounds are
+    those if all of their words differed. On the linear and log scales, nothing says how far such
+    groups could be from the others, so the bounds are NaN.
     """
     found = group_mean(totals, groups, sizes)
     if np.isnan(found.error):
@@ -112,19 +117,33 @@ def mean_interval(totals, groups, *, sizes=None, scale="linear", confidence=0.95
         factor = np.exp(min(distance / found.mean, 700.0))  # beyond, floats overflow
         return MeanInterval(found.mean, found.mean / factor, found.mean * factor)
     if scale == "logit":
-        return MeanInterval(found.mean, *_of_share(found.mean, distance, found, confidence))
+        return MeanInterval(found.mean, *_of_share(found, distance, confidence))
     if scale == "atanh":
         # The inverse hyperbolic tangent of m is half the logit of (1 + m) / 2.
-        share = _of_share((1 + found.mean) / 2, distance / 2, found, confidence)
+        half = GroupMean((1 + found.mean) / 2, found.error, found.df, (1 + found.shares) / 2)
+        share = _of_share(half, distance / 2, confidence)
         return MeanInterval(found.mean, *(2 * bound - 1 for bound in share))
     return MeanInterval(found.mean, found.mean - distance, found.mean + distance)
 
 
-def _of_share(share, distance, found, confidence):
+def _of_share(found, distance, confidence):
     """Return the bounds of a share whose interval is symmetric on the logit scale."""
-    share = min(max(share, 0.0), 1.0)  # rounding may lead out of it
+    share = min(max(found.mean, 0.0), 1.0)  # rounding may lead out of it
     if not 0 < share < 1 or found.error <= 1e-12:
-        beyond = 1 - ((1 - confidence) / 2) ** (1 / found.n_groups)
+        beyond = _most(0, len(found.shares), confidence)
         return share - beyond * share, share + beyond * (1 - share)
     center, distance = logit(share), distance / (share * (1 - share))
-    return expit(center - distance), expit(center + distance)
+    low, high = expit(center - distance), expit(center + distance)
+    if found.shares.min() < -1e-9 or found.shares.max() > 1 + 1e-9:  # an outcome, not a share
+        return low, high
+    lacking, having = np.sum(found.shares < 1 - 1e-9), np.sum(found.shares > 1e-9)
+    n_groups = len(found.shares)
+    return (
+        max(low, 1 - _most(lacking, n_groups, confidence)),
+        min(high, _most(having, n_groups, confidence)),
+    )
+
+
+def _most(k, n, confidence):
+    """Return Clopper and Pearson's upper bound of a share of which k of n are seen."""
+    return 1.0 if k == n else float(beta.ppf((1 + confidence) / 2, k + 1, n - k))
