@@ -209,7 +209,7 @@ def paired_test(differences, codes, inflation, confidence, *, size=1.0, weight=N
     error = np.sqrt(inflation) * found.error
     # Below this width, only rounding makes the groups differ.
     if not error > 1e-13 * size:
-        p_value = 1.0 if abs(found.mean) <= 1e-15 * size else 2.0 ** (1 - len(found.shares))
+        p_value = 1.0 if abs(found.mean) <= 1e-15 * size else 2.0 ** (1 - found.n_groups)
         return PairedTest(found.mean, np.nan, np.nan, 0.0, p_value)
     return _t_test(found.mean, error, found.df, confidence)
 

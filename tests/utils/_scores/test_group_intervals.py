@@ -30,7 +30,7 @@ def by_hand(totals, groups, sizes, scale, confidence):
         return tuple(2 * bound - 1 for bound in halves)
     center, reach = np.log(mean / (1 - mean)), reach / (mean * (1 - mean))
     low, high = [1 / (1 + np.exp(-(center + sign * reach))) for sign in (-1, 1)]
-    if any(h < 0 or h > m for h, m in pairs):  # outcomes, not shares
+    if any(h < 0 or h > m for h, m in zip(totals, sizes, strict=True)):  # outcomes, not shares
         return mean, low, high
     # A share is at most that of the groups that have any, whose bound is that of a binomial.
     having, lacking = sum(h > 0 for h, _ in pairs), sum(h < m for h, m in pairs)
@@ -38,7 +38,8 @@ def by_hand(totals, groups, sizes, scale, confidence):
         stats.binomtest(k, n).proportion_ci(confidence, method="exact").high
         for k in (having, lacking)
     ]
-    return mean, max(low, 1 - most[1]), min(high, most[0])
+    largest = max(m for _, m in pairs) / (size / n)
+    return mean, max(low, 1 - largest * most[1]), min(high, largest * most[0])
 
 
 def test_bounds_equal_the_formula():
@@ -101,6 +102,12 @@ def test_edges():
         mirrored = mean_interval(1 - outcomes, groups_of_two, scale="logit")
         np.testing.assert_allclose(mirrored[1:], (1 - high, 1 - low), atol=1e-12)
     assert max(widths) < 0.2
+    # Few large groups may have nearly all words: their number says nothing about the share.
+    sizes = np.r_[[1000] * 2, [1] * 28]
+    mean, low, high = mean_interval(
+        np.r_[[900, 800], np.zeros(28)], np.arange(30), sizes=sizes, scale="logit"
+    )
+    assert low < mean < high and mean > 0.8
     huge = mean_interval(np.eye(1, 40)[0] * 1e100, groups, scale="log")
     assert 0 <= huge.low < huge.mean < huge.high
 
