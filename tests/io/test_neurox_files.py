@@ -289,3 +289,14 @@ def test_what_cannot_be_written_is_named(tmp_path, H, words, change, message):
 
 def names_of(n):
     return ["0.0", "0.1", "1.0"][:n]
+
+
+@pytest.mark.parametrize("suffix", [".hdf5", ".json"])
+def test_float16_values_are_the_same_in_every_format(tmp_path, suffix):
+    """The shortest digits of a float16 are those of a neighboring float32."""
+    bits = np.arange(0, 2**16, 7, dtype=np.uint16).view(np.float16)
+    values = bits[np.isfinite(bits)][:, None]
+    words = words_frame([["w"] * len(values)])
+    write_neurox(tmp_path / f"acts{suffix}", values, words, n_layers=1, dtype="float16")
+    back = read_neurox(tmp_path / f"acts{suffix}", words)[0].pool("last")
+    np.testing.assert_array_equal(back, values.astype(np.float32))
