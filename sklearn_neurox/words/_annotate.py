@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import StrOptions, validate_params
 from sklearn_neurox.utils._containers import read_frame
 from sklearn_neurox.utils._exact_integers import exact_series
 from sklearn_neurox.utils._labels import is_hashable
+from sklearn_neurox.words._half_characters import refuse_half_characters
 from sklearn_neurox.words._layout import check_column_names, string_dtype
 
 
@@ -22,6 +23,7 @@ from sklearn_neurox.words._layout import check_column_names, string_dtype
     },
     prefer_skip_nested_validation=True,
 )
+@refuse_half_characters
 def annotate(
     words: pd.DataFrame,
     by: Collection[str] | str | re.Pattern | Callable,

@@ -8,6 +8,7 @@ import pandas as pd
 
 from sklearn_neurox.utils._exact_integers import exact_series
 from sklearn_neurox.utils._warn_user import warn_user
+from sklearn_neurox.words._half_characters import HALF_CHARACTER
 from sklearn_neurox.words._layout import first_rows, string_dtype
 
 # Other white space may be a word, such as the ideographic space.
@@ -114,9 +115,8 @@ def _check_encodable(flat, lengths, ids):
     except UnicodeEncodeError as error:
         row = int(np.searchsorted(np.cumsum([len(word) for word in flat]), error.start, "right"))
         raise ValueError(
-            f"The word at {_place(row, lengths, ids)} is {flat[row]!r}, which contains half of "
-            "a surrogate pair. Neither files nor tokenizers accept that. It comes from decoding "
-            "with errors='surrogateescape' or from cutting UTF-16; read the source as UTF-8."
+            f"The word at {_place(row, lengths, ids)} is {flat[row]!r}, which contains "
+            f"{HALF_CHARACTER}"
         ) from None
 
 

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn_neurox.utils._containers import read_frame, to_pandas
 from sklearn_neurox.utils._exact_integers import exact_series
 from sklearn_neurox.utils._unique_in_order import unique_in_order
+from sklearn_neurox.words._half_characters import refuse_half_characters
 from sklearn_neurox.words._layout import string_dtype
 from sklearn_neurox.words._pairs._arcs import Trees, name_row, positions_of
 from sklearn_neurox.words._pairs._negatives import all_pairs, is_among, matched
@@ -29,6 +30,7 @@ from sklearn_neurox.words._pairs._spans import check_pairs, check_spans, spelled
     },
     prefer_skip_nested_validation=True,
 )
+@refuse_half_characters
 def pair_frame(
     words: pd.DataFrame,
     *,
