@@ -38,6 +38,8 @@ def read_json(path, dtype):
     indices, words, values, layers, underflow = [], [], [], None, None
     for number, line in enumerate(_lines(path), start=1):
         where = f"{path}:{number}"
+        if not line.strip():  # as editors leave behind
+            continue
         with named_errors(where, "is not a sentence in NeuroX's format", _AGAIN):
             index, tokens, found, array = _sentence(line)
         if layers is None:
