@@ -193,7 +193,7 @@ class RowPositions(Positions):
 
     def slots(self, reading):
         """Return the numbers of the tokens that are rows'."""
-        slots = torch.full(reading.shape, -1)
+        slots = torch.full(reading.shape, -1, device="cpu")
         width = reading.shape[1]
         if reading.generation is not None and reading.stack != "encoder":
             width = reading.generation.prompt_width(reading)
