@@ -11,7 +11,12 @@ from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn_neurox.extraction._extractor import ActivationExtractor
 from sklearn_neurox.extraction._model._loading import load_tokenizer
 from sklearn_neurox.extraction._text._alignment import own_tokens, shown_spans
-from sklearn_neurox.extraction._text._chat_spans import NotFoundError, content_of, find_contents
+from sklearn_neurox.extraction._text._chat_spans import (
+    NotFoundError,
+    as_plain,
+    content_of,
+    find_contents,
+)
 from sklearn_neurox.extraction._text._own_characters import pieces_of
 from sklearn_neurox.extraction._text._roles import SPECIAL, UNALIGNED
 from sklearn_neurox.extraction._text._tokenization import check_surrogates, encode
@@ -62,8 +67,9 @@ def chat_frame(
     Parameters
     ----------
     chats : iterable of list of dict
-        The conversations. A message is a dict with ``role`` and ``content``, and whatever else the
-        template reads, such as ``tool_calls``. A content is a str or a list of parts with ``text``.
+        The conversations, which may be a column of a table. A message is a dict with ``role`` and
+        ``content``, and whatever else the template reads, such as ``tool_calls``. A content is a
+        str or a list of parts with ``text``.
 
     tokenizer : str, path or PreTrainedTokenizerBase
         A tokenizer with a chat template, or the name or folder of the model whose tokenizer it is.
@@ -178,7 +184,7 @@ def _check_chats(chats):
             "table['messages']."
         )
     checked = []
-    for n, chat in enumerate(chats):
+    for n, chat in enumerate(chats if isinstance(chats, list) else table):
         if isinstance(chat, Mapping) and "role" in chat:
             raise TypeError(
                 "chat_frame takes a list of conversations, but got the messages of a single one. "
@@ -194,7 +200,7 @@ def _check_chats(chats):
                 f"chat_frame: conversation {n} is {type(chat).__name__}, not a list of dicts with "
                 "'role' and 'content'. Of a dict that holds the messages, pass the messages."
             )
-        chat = list(chat)
+        chat = [as_plain(message) for message in chat]
         for turn, message in enumerate(chat):
             if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
                 raise TypeError(
@@ -209,21 +215,21 @@ def _check_chats(chats):
                 ) from None
         if not chat:
             raise ValueError(f"chat_frame: conversation {n} has no messages.")
-        checked.append([dict(message) for message in chat])
+        checked.append(chat)
     if not checked:
         raise ValueError("chat_frame got no conversations.")
     return checked
 
 
 def _check_params(params):
-    params = params or {}
+    params = dict(params or {})
     reserved = [name for name in params if name in _RESERVED]
     if reserved:
         raise ValueError(
             f"The 'template_params' parameter of chat_frame contains {reserved[0]!r}; "
             f"{_RESERVED[reserved[0]]}."
         )
-    return params
+    return as_plain(params)
 
 
 def _check_template(tokenizer, params):
