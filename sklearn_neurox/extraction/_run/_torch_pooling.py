@@ -69,9 +69,9 @@ class TorchPooler:
 
     def _mean(self, states, places, ptr):
         result = torch.nn.functional.embedding_bag(places, states, ptr, mode="mean")
-        if torch.isfinite(result.sum()):
+        # Sums overflow before means do, also this one. Looking at it would make the CPU wait for a GPU.
+        if not result.is_cuda and torch.isfinite(result.sum()):
             return result
-        # Sums overflow before means do, also in the line above.
         unit = 2.0 ** int(np.frexp(self.batch.size.max())[1])  # more than the longest part
         small = torch.nn.functional.embedding_bag(places, states / unit, ptr, mode="mean")
         return torch.where(torch.isfinite(result), result, small * unit)
