@@ -69,7 +69,7 @@ class TorchPooler:
 
     def _mean(self, states, places, ptr):
         result = torch.nn.functional.embedding_bag(places, states, ptr, mode="mean")
-        # Sums overflow before means do, also this one. Looking at it would make the CPU wait for a GPU.
+        # Sums overflow before means do, also this one, for which the CPU would wait for a GPU.
         if not result.is_cuda and torch.isfinite(result.sum()):
             return result
         unit = 2.0 ** int(np.frexp(self.batch.size.max())[1])  # more than the longest part
