@@ -9,7 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
-from sklearn.base import _fit_context
+from sklearn.base import _fit_context, is_classifier
 from sklearn.callback import with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
@@ -168,9 +168,13 @@ class BaseElasticNetPath(BaseElasticNetProbe):
     def _report(self, scores, has_converged):
         if not np.isfinite(scores).all():
             fold = np.argwhere(~np.isfinite(scores))[0][0]
+            used = (
+                "R squared (scoring=None)" if self.scoring is None else f"scoring={self.scoring!r}"
+            )
+            advice = "contain every class" if is_classifier(self) else "test at least two rows"
             raise ValueError(
-                f"scoring={self.scoring!r} gave {scores[~np.isfinite(scores)][0]} on fold {fold}. "
-                "Use folds that contain every class, or another scorer."
+                f"{used} gave {scores[~np.isfinite(scores)][0]} on fold {fold}. Use folds that "
+                f"{advice}, or another scorer."
             )
         if not has_converged.all():
             warn_user(

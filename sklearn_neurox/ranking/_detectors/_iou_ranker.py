@@ -5,6 +5,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_neurox.ranking._detectors._base_detector import BaseDetectorRanker
+from sklearn_neurox.utils._quantiles import lower_quantile
 
 
 class IoURanker(BaseDetectorRanker):
@@ -170,9 +171,9 @@ class IoURanker(BaseDetectorRanker):
     def _thresholds(self, columns, weight):
         if self.unit == "value":
             return self.threshold, -self.threshold
-        options = {"axis": 1, "method": "inverted_cdf", "weights": weight, "keepdims": True}
-        high = np.quantile(columns, self.threshold, **options)
-        return high, -np.quantile(-columns, self.threshold, **options)
+        high = lower_quantile(columns, self.threshold, weight)
+        low = -lower_quantile(-columns, self.threshold, weight)
+        return high[:, np.newaxis], low[:, np.newaxis]
 
 
 def _best(counter, column):
