@@ -320,10 +320,17 @@ def test_the_warning_about_zero_coefficients_names_the_cause(kind):
         (X * 0, {"l1_ratio": 0.5}, "no column of X is linearly related"),
         (X * 0, {"l1_ratio": 0.0}, "no column of X is linearly related"),
         (X * 0, {"alpha": 0.0}, "no column of X is linearly related"),
-        (X * 1e-9, {"l1_ratio": 0.0, "solver": "fista"}, "less than tol=0.001 allows"),
     ]:
         with pytest.warns(UserWarning, match=f"coefficients are zero, because .*{cause}"):
             assert not kind(**options).fit(matrix, y).coef_.any()
+
+
+def test_coefficients_that_are_zero_by_tolerance_alone_get_a_warning():
+    X, y = np.random.RandomState(0).normal(size=(40, 2)), np.arange(40) % 2
+    probe = ElasticNetProbeClassifier(l1_ratio=0.0, solver="svrg", random_state=0)
+    with pytest.warns(UserWarning, match="are zero, because .* less than tol=0.001 allows"):
+        probe.fit(X * 1e-9, y)
+    assert probe.set_params(solver="newton").fit(X * 1e-9, y).coef_.any()
 
 
 @pytest.mark.parametrize(
