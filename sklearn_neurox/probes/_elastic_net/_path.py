@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.base import _fit_context, is_classifier
@@ -21,6 +21,7 @@ from sklearn_neurox.probes._elastic_net._grid_on_folds import GridOnFolds
 from sklearn_neurox.probes._elastic_net._targets import scaled_weight
 from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._folds import make_splitter, split_rows
+from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._warn_user import warn_user
 
 _MAX_INT = np.iinfo(np.int32).max
@@ -162,7 +163,9 @@ class BaseElasticNetPath(BaseElasticNetProbe):
         whole = all(fold.targets.is_whole for fold in folds)
         if is_small or not whole or self.solver == "newton":
             return [[fold] for fold in folds]
-        n_groups = min(effective_n_jobs(self.n_jobs), len(folds))
+        # Not a function of n_jobs, on which the chosen penalty would then depend.
+        device = resolve_device(self.device, caller=type(self).__name__)
+        n_groups = 1 if device.type == "cuda" else min(2, len(folds))
         return [folds[number::n_groups] for number in range(n_groups)]
 
     def _report(self, scores, has_converged):
