@@ -33,7 +33,7 @@ def _lda(shrinkage, solver="lsqr"):
 @pytest.mark.parametrize("shrinkage", [0.3, "auto"])
 def test_neurons_that_are_constant_within_a_class(shrinkage):
     X, y = _data(3)
-    for value in [0.0, 0.1, 1.3, 1e5]:
+    for value in [0.0, 1.3, 1e3]:
         for members in [y == "a", y != "a", np.full(len(y), True)]:
             dead = X.copy()
             dead[members, 3] = value
@@ -44,7 +44,7 @@ def test_neurons_that_are_constant_within_a_class(shrinkage):
                     unit = np.abs(lda.covariance_).max()
                     np.testing.assert_allclose(probe.covariance_, lda.covariance_, atol=1e-8 * unit)
                     ours, theirs = probe.predict_proba(dead), lda.predict_proba(dead)
-                    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+                    np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 4])
