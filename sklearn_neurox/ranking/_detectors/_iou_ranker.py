@@ -5,7 +5,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_neurox.ranking._detectors._base_detector import BaseDetectorRanker
-from sklearn_neurox.utils._quantiles import lower_quantile
+from sklearn_neurox.utils._quantile_cut import quantile_cut
 
 
 class IoURanker(BaseDetectorRanker):
@@ -171,9 +171,9 @@ class IoURanker(BaseDetectorRanker):
     def _thresholds(self, columns, weight):
         if self.unit == "value":
             return self.threshold, -self.threshold
-        high = lower_quantile(columns, self.threshold, weight)
-        low = -lower_quantile(-columns, self.threshold, weight)
-        return high[:, np.newaxis], low[:, np.newaxis]
+        options = {"axis": 1, "weight": weight}
+        high = quantile_cut(columns, self.threshold, **options)
+        return high, -quantile_cut(-columns, self.threshold, **options)
 
 
 def _best(counter, column):
