@@ -11,6 +11,9 @@ from sklearn_neurox.utils._moments import sparse_origin
 from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._validation import check_weight
 
+# Odd, and enough for the median to ignore a few rows far from all others.
+_MEDIAN_ROWS = 15
+
 
 class ProbelessRanker(BaseRanker):
     r"""Rank neurons by the distances between class means, without a probe.
@@ -182,9 +185,9 @@ class ProbelessRanker(BaseRanker):
 
 
 def _class_means(X, codes, weight):
-    """Compute the class means, less a row of X, of which only the differences matter.
+    """Compute the class means, less the origin, of which only the differences matter.
 
-    A row is subtracted so that the means of a constant neuron are exactly equal.
+    The origin is subtracted so that the means of a constant neuron are exactly equal.
     """
     members = np.eye(codes.max() + 1)[codes] * weight[:, np.newaxis]
     members /= members.max(axis=0)  # so that neither tiny nor huge weights leave single precision
@@ -199,8 +202,20 @@ def _class_means(X, codes, weight):
     return _sums_over_rows(X, members, weight) / totals
 
 
+def _origin(X, weight):
+    """Return a typical value of each column, which is that of a constant column exactly.
+
+    The median of a few rows: a single row may be far from all others, as that of the first token
+    of a text is, and differences from it would lose digits in single precision.
+    """
+    rows = np.flatnonzero(weight)
+    n_rows = min(_MEDIAN_ROWS, len(rows) - 1 + len(rows) % 2)  # odd, so that it is a value of X
+    places = np.linspace(0, len(rows) - 1, n_rows).astype(np.intp)
+    return np.median(X[rows[places]], axis=0)
+
+
 def _sums_over_rows(X, members, weight):
-    origin = X[np.argmax(weight > 0)].astype(members.dtype)
+    origin = _origin(X, weight).astype(members.dtype)
     sums = np.zeros((members.shape[1], X.shape[1]))
     with np.errstate(over="ignore", invalid="ignore"):
         for block in row_blocks(X):
@@ -246,7 +261,7 @@ def _pooled_deviations(X, codes, means, weight):
     if issparse(X):
         return _pooled_deviations_of_sparse(X, codes, means, weight)
     squares = np.zeros(X.shape[1])
-    origin = X[np.argmax(weight > 0)].astype(np.float64)
+    origin = _origin(X, weight).astype(np.float64)
     for block in row_blocks(X):
         centered = X[block] - origin - means[codes[block]]
         squares += weight[block] @ np.square(centered, out=centered)

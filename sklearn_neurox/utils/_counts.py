@@ -66,7 +66,8 @@ def count_neurons(n_neurons, n_features, *, caller, parameter="n_neurons", of="c
     if n_neurons is None:
         return n_features
     if not isinstance(n_neurons, Integral):
-        return max(1, int(np.floor(n_neurons * n_features + 0.5)))
+        # A half stays a half, however the product is rounded.
+        return max(1, int(np.floor(n_neurons * n_features + 0.5 + 1e-9)))
     if n_neurons > n_features:
         raise ValueError(
             f"{caller} was asked for {parameter}={n_neurons}, but X has {n_features} {of}. Ask "

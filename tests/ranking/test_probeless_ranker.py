@@ -93,3 +93,18 @@ def test_weights_of_rows_are_repetitions(scale):
     repeated = ProbelessRanker(scale=scale).fit(X.repeat(weight, axis=0), y.repeat(weight))
     assert weighted.classes_.tolist() == [0, 1, 3, 4]
     np.testing.assert_allclose(weighted.class_scores_, repeated.class_scores_)
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_a_first_row_far_from_all_others_costs_no_digits(scale):
+    # As the first token of a text: here it is a class of its own, which is left out.
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(3000, 5)).astype(np.float32)
+    y = np.append(0, rng.randint(1, 4, size=2999))
+    X[0] = 1e6
+    ranker = ProbelessRanker(scale=scale, min_count=2).fit(X, y)
+    means = np.array([X[y == label].astype(float).mean(axis=0) for label in range(4)])
+    expected = sum(np.abs(means[a] - means[b]) for a, b in combinations(range(1, 4), 2))
+    if scale:
+        expected /= np.sqrt(np.mean((X - means[y]) ** 2, axis=0))
+    np.testing.assert_allclose(ranker.scores_, expected, rtol=1e-5)

@@ -204,11 +204,16 @@ class BaseElasticNetProbe(
                 "increase alpha, which makes the problem easier.",
                 ConvergenceWarning,
             )
-        if alpha * l1_ratio > 0 and solution.has_converged and not np.any(self.coef_):
+        if solution.has_converged and not np.any(self.coef_):
             reason = (
                 f"alpha={alpha:.6g} is too large: with this l1_ratio, every alpha from "
                 f"alpha_max={self.alpha_max_:.6g} upward has that effect. Use a smaller alpha"
             )
             if not self.alpha_max_:
                 reason = "no column of X is linearly related to y; no alpha would change that"
+            elif alpha < self.alpha_max_:
+                reason = (
+                    f"the solution differs from that by less than tol={self.tol:.3g} allows. Use a "
+                    "smaller tol, or standardize=True"
+                )
             warn_user(f"All coefficients are zero, because {reason}.")

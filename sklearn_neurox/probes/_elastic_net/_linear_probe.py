@@ -32,16 +32,19 @@ class LinearProbeMixin:
         return problem.estimate(*problem.design.from_input_units(coef, intercept))
 
     def _scores(self, X):
-        """Compute the linear scores, of shape (n_samples, n_rows of coefficients)."""
+        """Compute the linear scores, of shape (n_samples, n_rows of coefficients).
+
+        They are summed in float64, because the terms of columns far from zero are much larger than
+        the scores.
+        """
         check_is_fitted(self)
         X = check_matrix(self, X, reset=False, accept_sparse="csr")
         dtype = np.result_type(X.dtype, np.float32)
-        coef = np.atleast_2d(self.coef_).T.astype(dtype)
-        intercept = np.atleast_1d(self.intercept_).astype(dtype)
+        coef = np.atleast_2d(self.coef_).T.astype(np.float64)
+        intercept = np.atleast_1d(self.intercept_).astype(np.float64)
         if issparse(X):
-            return X @ coef + intercept
+            return (X @ coef + intercept).astype(dtype, copy=False)
         scores = np.empty((len(X), len(intercept)), dtype=dtype)
         for block in row_blocks(X):
-            scores[block] = X[block].astype(dtype, copy=False) @ coef
-        scores += intercept
+            scores[block] = X[block].astype(np.float64, copy=False) @ coef + intercept
         return scores

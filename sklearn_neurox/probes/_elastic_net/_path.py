@@ -6,10 +6,10 @@ from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
-from sklearn.base import _fit_context
+from sklearn.base import _fit_context, is_classifier
 from sklearn.callback import with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
@@ -21,6 +21,7 @@ from sklearn_neurox.probes._elastic_net._grid_on_folds import GridOnFolds
 from sklearn_neurox.probes._elastic_net._targets import scaled_weight
 from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._folds import make_splitter, split_rows
+from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._warn_user import warn_user
 
 _MAX_INT = np.iinfo(np.int32).max
@@ -162,15 +163,21 @@ class BaseElasticNetPath(BaseElasticNetProbe):
         whole = all(fold.targets.is_whole for fold in folds)
         if is_small or not whole or self.solver == "newton":
             return [[fold] for fold in folds]
-        n_groups = min(effective_n_jobs(self.n_jobs), len(folds))
+        # Not a function of n_jobs, on which the chosen penalty would then depend.
+        device = resolve_device(self.device, caller=type(self).__name__)
+        n_groups = 1 if device.type == "cuda" else min(2, len(folds))
         return [folds[number::n_groups] for number in range(n_groups)]
 
     def _report(self, scores, has_converged):
         if not np.isfinite(scores).all():
             fold = np.argwhere(~np.isfinite(scores))[0][0]
+            used = (
+                "R squared (scoring=None)" if self.scoring is None else f"scoring={self.scoring!r}"
+            )
+            advice = "contain every class" if is_classifier(self) else "test at least two rows"
             raise ValueError(
-                f"scoring={self.scoring!r} gave {scores[~np.isfinite(scores)][0]} on fold {fold}. "
-                "Use folds that contain every class, or another scorer."
+                f"{used} gave {scores[~np.isfinite(scores)][0]} on fold {fold}. Use folds that "
+                f"{advice}, or another scorer."
             )
         if not has_converged.all():
             warn_user(

@@ -111,9 +111,9 @@ class GaussianProbeClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     The diagonal of :math:`\Sigma^*` would be zero for a class with one row, or for a neuron that is
     constant within a class. Therefore, two terms are added to it: the pooled within-class variance
-    divided by :math:`N^2`, which is then the variance of a class with a single row, and a billionth
-    of the column's total variance, to guard against rounding. A column that is constant over all
-    rows is uninformative: its variance is set to one in every class.
+    divided by :math:`\max(N, 1)^2`, which is then the variance of a class with a single row, and a
+    billionth of the column's total variance, to guard against rounding. A column that is constant
+    over all rows is uninformative: its variance is set to one in every class.
 
     References
     ----------

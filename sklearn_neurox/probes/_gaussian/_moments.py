@@ -108,7 +108,8 @@ def lift_variances(diagonals, means, variances, counts):
     shares = counts / counts.sum()
     pooled = shares @ variances
     total = pooled + variance_between(means, shares)
-    diagonals = diagonals + pooled / np.square(np.maximum(counts, 1))[:, np.newaxis]
+    size = np.maximum(counts, 1)[:, np.newaxis]
+    diagonals = diagonals + pooled / size / size  # the square of a huge weight would overflow
     diagonals += _ROUNDING * total
     # Equal variances in all classes make a dead neuron uninformative.
     diagonals[:, total == 0] = 1.0

@@ -193,10 +193,13 @@ class LowRankProbeClassifier(DocLinkMixin, ProbeClassifierMixin, LinearProbeMixi
         """
         self._fit(X, y, sample_weight)
         if not self.rank_:
-            warn_user(
-                f"All coefficients are zero, because alpha={self.alpha:.6g} is not below "
-                f"alpha_max_={self.alpha_max_:.6g}. Use a smaller alpha."
+            reason = (
+                f"alpha={self.alpha:.6g} is not below alpha_max_={self.alpha_max_:.6g}. Use a "
+                "smaller alpha"
             )
+            if not self.alpha_max_:
+                reason = "no column of X is linearly related to y; no alpha would change that"
+            warn_user(f"All coefficients are zero, because {reason}.")
         return self
 
     def _fit(self, X, y, sample_weight=None):

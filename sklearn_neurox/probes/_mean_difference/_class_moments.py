@@ -8,6 +8,8 @@ from scipy.sparse import csr_array, issparse
 
 # Blocks are long because a rank-one update of a scatter matrix costs as much as a rank-fifty one.
 _BLOCK_BYTES = 64_000_000
+# Relative to the largest value, the rounding error per row of a standard deviation.
+_ROUNDING = 2e-15
 
 
 @dataclass
@@ -112,11 +114,14 @@ def ledoit_wolf_covariance(X, codes, weights, moments):
     n_features = X.shape[1]
     shares = moments.counts / moments.counts.sum()
     covariance = np.zeros((n_features, n_features))
+    variances = moments.squares / moments.counts[:, np.newaxis]
+    largest = np.sqrt(np.max(variances + moments.means**2, axis=0))
     for code, count in enumerate(moments.counts):
-        variance = moments.squares[code] / count
-        scale = np.sqrt(np.where(variance > 0, variance, 1))
-        scatter, fourth = np.zeros_like(covariance), 0.0
         rows = np.flatnonzero((codes == code) & (weights > 0))
+        # A column that is constant within the class has scale one, as scikit-learn gives it.
+        varies = np.sqrt(variances[code]) > _ROUNDING * len(rows) * largest
+        scale = np.sqrt(np.where(varies, variances[code], 1))
+        scatter, fourth = np.zeros_like(covariance), 0.0
         for block in _blocks(X, len(rows)):
             values = (_dense(X[rows[block]]) - moments.means[code]) / scale
             fourth += weights[rows[block]] @ np.square(values).sum(axis=1) ** 2

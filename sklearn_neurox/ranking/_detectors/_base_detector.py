@@ -95,7 +95,8 @@ class BaseDetectorRanker(BaseRanker):
             delayed(self._score_block)(_columns(matrix, rows, start, width), counter)
             for start in range(0, matrix.shape[1], width)
         )
-        themselves, negatives = np.concatenate(blocks, axis=-1)
+        # Rounding can lift the score of a perfect detector above 1.
+        themselves, negatives = np.minimum(np.concatenate(blocks, axis=-1), 1)
         negative = self.two_sided & (negatives > themselves)
         self.class_signs_ = np.where(negative, -1, 1)
         class_scores = np.where(negative, negatives, themselves)

@@ -44,11 +44,12 @@ class ClassCounter:
             above = self._group_end - run_start, len(order) - first
             below = run_end - self._group_start, after
             return 1.0, above, below
-        weights = self.weight[order]
-        every, hits = _from_zero(weights), _from_zero(weights[grouped])
-        above = hits[self._group_end] - hits[run_start], every[-1] - every[first]
-        below = hits[run_end] - hits[self._group_start], every[after]
-        return weights[grouped], above, below
+        every = self.weight[order]
+        weights = every[grouped]
+        # Each side is summed from its end: a difference of sums would lose the small weights.
+        above = self._within_class(_sums_down, weights)[run_start], _sums_down(every)[first]
+        below = self._within_class(np.cumsum, weights)[run_end - 1], np.cumsum(every)[after - 1]
+        return weights, above, below
 
     def _ties(self, values, grouped):
         """Return where the run of values equal to each sample's begins and ends."""
@@ -57,6 +58,9 @@ class ClassCounter:
             return grouped, grouped + 1
         first, after = _runs(changes)
         return first[grouped], after[grouped]
+
+    def _within_class(self, sums, weights):
+        return np.concatenate([sums(part) for part in np.split(weights, self.starts[1:])])
 
     def _runs_within_class(self, first):
         changes = first[1:] != first[:-1]
@@ -70,5 +74,5 @@ def _runs(changes):
     return np.repeat(starts, ends - starts), np.repeat(ends, ends - starts)
 
 
-def _from_zero(weights):
-    return np.append(0.0, np.cumsum(weights))
+def _sums_down(weights):
+    return np.cumsum(weights[::-1])[::-1]

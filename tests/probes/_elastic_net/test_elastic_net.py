@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_neurox.probes import ElasticNetProbeClassifier
+from sklearn_neurox.probes import ElasticNetProbeClassifier, ElasticNetProbeRegressor
 
 
 def planted(n_samples=120, n_features=12, n_classes=3, seed=0, dtype=np.float64):
@@ -307,12 +307,30 @@ def test_one_feature_and_two_string_classes():
 def test_constant_matrix_predicts_the_frequencies(l1_ratio):
     X, y = np.ones((8, 3)), np.repeat([0, 1, 2], [1, 3, 4])
     probe = ElasticNetProbeClassifier(l1_ratio=l1_ratio)
-    if l1_ratio:
-        with pytest.warns(UserWarning, match="coefficients are zero"):
-            probe.fit(X, y)
-    else:
+    with pytest.warns(UserWarning, match="coefficients are zero, because no column"):
         probe.fit(X, y)
     np.testing.assert_allclose(probe.predict_proba(X)[0], [1 / 8, 3 / 8, 4 / 8])
+
+
+@pytest.mark.parametrize("kind", [ElasticNetProbeClassifier, ElasticNetProbeRegressor])
+def test_the_warning_about_zero_coefficients_names_the_cause(kind):
+    X, y = np.random.RandomState(0).normal(size=(40, 2)), np.arange(40) % 2
+    for matrix, options, cause in [
+        (X, {"alpha": 9.0, "l1_ratio": 0.5}, "alpha=9 is too large"),
+        (X * 0, {"l1_ratio": 0.5}, "no column of X is linearly related"),
+        (X * 0, {"l1_ratio": 0.0}, "no column of X is linearly related"),
+        (X * 0, {"alpha": 0.0}, "no column of X is linearly related"),
+    ]:
+        with pytest.warns(UserWarning, match=f"coefficients are zero, because .*{cause}"):
+            assert not kind(**options).fit(matrix, y).coef_.any()
+
+
+def test_coefficients_that_are_zero_by_tolerance_alone_get_a_warning():
+    X, y = np.random.RandomState(0).normal(size=(40, 2)), np.arange(40) % 2
+    probe = ElasticNetProbeClassifier(l1_ratio=0.0, solver="svrg", random_state=0)
+    with pytest.warns(UserWarning, match="are zero, because .* less than tol=0.001 allows"):
+        probe.fit(X * 1e-9, y)
+    assert probe.set_params(solver="newton").fit(X * 1e-9, y).coef_.any()
 
 
 @pytest.mark.parametrize(

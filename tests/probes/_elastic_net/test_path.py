@@ -259,6 +259,17 @@ def test_threads_change_nothing(kind):
     np.testing.assert_array_equal(one.coef_, two.coef_)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", _KINDS)
+def test_the_number_of_threads_does_not_decide_which_folds_share_a_pass(kind):
+    X, y = data_of(kind, n_samples=2400)
+    options = {"cv": KFold(5), "tol": 1e-3}
+    searches = [search(kind, [0.3], n_jobs=n, **options).fit(X, y) for n in (None, 2, 5)]
+    for one in searches[1:]:
+        np.testing.assert_array_equal(one.scores_, searches[0].scores_)
+        np.testing.assert_array_equal(one.coef_, searches[0].coef_)
+
+
 def test_a_scorer_that_fails_says_in_which_fold():
     X, y = classes_data(150, n_classes=3)
     y[50:] = np.where(y[50:] == 2, 0, y[50:])

@@ -135,6 +135,13 @@ def test_weights_are_repetitions():
     np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), atol=1e-8)
 
 
+def test_any_sum_of_weights_is_finite():
+    X, y = _labeled()
+    for weight in [1e-300, 1e-3, 1e200, 1e300]:
+        probe = GaussianProbeClassifier().fit(X, y, sample_weight=np.full(len(y), weight))
+        assert np.isfinite(probe.predict_log_proba(X)).all()
+
+
 def test_a_class_of_one_row_has_the_pooled_variance():
     X, y = _labeled()
     X, y = np.vstack([X, X[:1]]), np.append(y, "Z")

@@ -129,6 +129,8 @@ def test_from_alpha_max_upward_all_coefficients_are_zero():
     assert probe.alpha_max_ == pytest.approx(largest)
     np.testing.assert_allclose(probe.predict_proba(X)[0], shares)
     assert LowRankProbeClassifier(largest * 0.99, tol=1e-8).fit(X, y).rank_ == 1
+    with pytest.warns(UserWarning, match="zero, because no column of X is linearly related to y"):
+        LowRankProbeClassifier().fit(X * 0, y)
 
 
 @pytest.mark.slow

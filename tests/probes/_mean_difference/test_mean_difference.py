@@ -29,6 +29,24 @@ def _lda(shrinkage, solver="lsqr"):
     return LinearDiscriminantAnalysis(solver=solver, shrinkage=shrinkage or None)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("shrinkage", [0.3, "auto"])
+def test_neurons_that_are_constant_within_a_class(shrinkage):
+    X, y = _data(3)
+    for value in [0.0, 1.3, 1e3]:
+        for members in [y == "a", y != "a", np.full(len(y), True)]:
+            dead = X.copy()
+            dead[members, 3] = value
+            for order in [np.arange(len(y)), np.argsort(y), np.argsort(y)[::-1]]:
+                lda = _lda(shrinkage).fit(dead[order], y[order])
+                for matrix in [dead[order], sparse.csr_array(dead[order])]:
+                    probe = MeanDifferenceProbeClassifier(shrinkage).fit(matrix, y[order])
+                    unit = np.abs(lda.covariance_).max()
+                    np.testing.assert_allclose(probe.covariance_, lda.covariance_, atol=1e-8 * unit)
+                    ours, theirs = probe.predict_proba(dead), lda.predict_proba(dead)
+                    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3, 4])
 def test_with_shrinkage_it_is_scikit_learns_lda(n_classes):
     X, y = _data(n_classes)
