@@ -12,6 +12,7 @@ import pytest
 
 from sklearn_neurox.extraction._run._repeated_reads import forget_passes
 from tests.followed_advice import make_example
+from tests.page_outputs import processes
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -63,6 +64,13 @@ def treebank():
     if not path:
         pytest.skip("SKLEARN_NEUROX_CONLLU does not name a CoNLL-U file")
     return path
+
+
+@pytest.fixture(scope="session")
+def run_fresh():
+    """Return a function that runs code in a process of its own; the heavy imports are shared."""
+    with processes() as run:
+        yield run
 
 
 @pytest.fixture(scope="session")

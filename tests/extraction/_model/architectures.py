@@ -113,11 +113,10 @@ _OWN = {
 OWN = {name: own for names, own in _OWN.items() for name in names.split()}
 
 
-@functools.cache
-def architectures():
-    """List the model types whose model takes the ids of tokens."""
+def architectures(part, n_parts):
+    """List the model types whose model takes the ids of tokens, of one part of all model types."""
     names = []
-    for name in CONFIG_MAPPING:
+    for name in list(CONFIG_MAPPING)[part::n_parts]:
         with contextlib.suppress(ImportError, ValueError, KeyError):
             found = MODEL_MAPPING[CONFIG_MAPPING[name]]
             model = found[0] if isinstance(found, tuple) else found
