@@ -83,7 +83,7 @@ class ActivationExtractor(
           (``"decoder.cross_attention_weights.3.h5.to"``).
         - ``"attention_summary"``: for words, three numbers per head, averaged over the subwords:
           the ``entropy`` of the weights (in nats), the weight on the ``first`` token of the input,
-          special tokens included, and the weight of the word on it``self``.
+          special tokens included, and the word's weight on itself (``self``).
         - ``"embedding"``: the token's vector in the embedding table, which is the same in every
           context (``"embedding.0.17"``; it has no layers). ``hidden.0``, in contrast, is the input
           of the first block, with positions, norms and whatever else the model adds.
