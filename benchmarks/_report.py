@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time building and opening (in Chromium) a report on 10,000 neurons and 25,000 words."""
+"""Time building and opening (in Chromium) reports on 10,000 and 50,000 neurons, 25,000 words."""
 
 import shutil
 import tempfile
@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmarks._words import benchmark_words
 from sklearn_neurox.inspection import NeuronReport
+from sklearn_neurox.probes import MeanDifferenceProbeClassifier
 from sklearn_neurox.ranking import ProbelessRanker
 
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -18,22 +19,27 @@ _READY = "return performance.getEntriesByName('ready')[0]?.startTime"
 
 
 def run(*, quick: bool) -> pd.DataFrame:
-    """Measure one report, which is opened five times."""
+    """Measure reports with scores and weights for every label; each is opened five times."""
     words = benchmark_words(quick=quick).iloc[:25_000]
-    n_neurons = 1000 if quick else 10_000
+    sizes = (500, 1000) if quick else (10_000, 50_000)
+    return pd.concat([_measure(words, n_neurons) for n_neurons in sizes], ignore_index=True)
+
+
+def _measure(words, n_neurons):
     with tempfile.TemporaryDirectory() as folder:
         X = _activations(words, n_neurons, Path(folder) / "X.npy")
-        ranker = ProbelessRanker().fit(X, words["upos"])
-        started = time.perf_counter()
-        report = NeuronReport(ranker, X, words["upos"], words)
-        took = time.perf_counter() - started
+        y = words["upos"]
+        ranker, probe = ProbelessRanker().fit(X, y), MeanDifferenceProbeClassifier().fit(X, y)
+        started = time.process_time()
+        report = NeuronReport(ranker, X, y, words, probe=probe)
+        took = time.process_time() - started
         page = Path(folder) / "report.html"
         report.write_html(page)
         return pd.DataFrame(
             {
                 "neurons": [n_neurons],
                 "words": [len(words)],
-                "built in, s": [round(took, 1)],
+                "built in, CPU s": [round(took, 1)],
                 "size, MB": [round(page.stat().st_size / 1e6, 1)],
                 "opened in, s": [round(_opening_seconds(page), 2)],
             }

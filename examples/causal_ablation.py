@@ -103,4 +103,6 @@ for ax, (carries, rows) in zip(axes, ablated.groupby("carries"), strict=True):
     change.plot(ax=ax, marker="o", title=carries)
     ax.set(xlabel="neurons ablated", ylabel="change of the loss (nats)")
 
+# Figure: Two panels, for nouns and for other words: the change of the loss grows with the number
+# of neurons ablated; fastest for the top neurons, most of all on nouns.
 plt.show()

@@ -84,6 +84,9 @@ print(table.round(3))
 
 # %%
 # The dotted line is the share of the most frequent part of speech.
+
+# Figure: Bars of accuracy for the embedding and the LSTM, trained and untrained: trained is
+# higher in both, and all are above the dotted line of the most frequent label.
 ax = table.T.plot.bar(rot=0, ylabel="accuracy")
 ax.axhline(rest["upos"].value_counts(normalize=True).max(), color="black", linestyle=":")
 

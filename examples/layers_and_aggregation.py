@@ -52,6 +52,8 @@ print(results.pivot(index="layers", columns="strategy", values="mean_test_score"
 # Plot these results, with one line per strategy.
 columns = {"layers": "layer", "strategy": "component", "mean_test_score": "score"}
 profile = results[[*columns]].rename(columns=columns)
+# Figure: Accuracy by layer for the strategies first, last and mean: it rises from .86 at layer 0
+# to .97 at layers 2 and 3, and falls to .91; the three lines nearly coincide.
 display = LayerProfileDisplay.from_frame(profile, score_name="accuracy")
 
 plt.show()

@@ -70,6 +70,8 @@ names = features.get_feature_names_out()
 ranking = ranker.to_frame(names)
 print(ranking[["neuron", "score", "rank"]].head(10).to_string(index=False))
 print(ranking.head(len(ranking) // 10)["layer"].value_counts().sort_index().rename("neurons"))
+# Figure: A table of colored cells: the number of the best neurons in each layer, one row per
+# tag; most are in layers 1 to 3, few in layers 5 and 6.
 distribution = NeuronDistributionDisplay.from_estimator(
     ranker, input_features=names, by="class", n_neurons=0.1
 )
@@ -81,6 +83,8 @@ distribution = NeuronDistributionDisplay.from_estimator(
 # difference, because neurons are redundant.
 curve = ablation_curve(probe, H, y, cv=[(train, test)], n_draws=3, random_state=0)
 print(curve.groupby(["retrained", "which", "fraction"])["score"].agg(["mean", "std", "count"]))
+# Figure: Two panels of accuracy against the share of neurons kept. Filled: top far above random,
+# and bottom flat. Retrained: all three are close to the accuracy of all neurons.
 display = AblationCurveDisplay.from_frame(curve, score_name="accuracy")
 
 # %%

@@ -58,6 +58,8 @@ curve = ablation_curve(
 )
 tenth = curve[curve["fraction"].isin([0.1, 1])]
 print(tenth.groupby("which")["score"].agg(["mean", "std"]).round(3).to_string(), "\n")
+# Figure: Accuracy against the share of neurons kept, from 2% to 20%: top neurons rise to nearly
+# the accuracy of all neurons, random ones stay far below, and bottom ones stay at .2.
 display = AblationCurveDisplay.from_frame(curve, score_name="accuracy")
 
 # %%

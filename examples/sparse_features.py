@@ -85,6 +85,8 @@ predicted = {}
 for name, matrix in {"neurons": dense, "features": H}.items():
     predicted[name] = cross_val_predict(probe, matrix, y, groups=groups, cv=GroupKFold(3))
     print(f"Accuracy from {name}: {(predicted[name] == y).mean():.3f}")
+# Figure: F1 of each tag from sparse features and from neurons, joined by a line: close for most
+# tags; features are better for numerals and proper nouns, neurons for adjectives.
 display = ClassScoresDisplay.from_predictions(
     y, predicted["features"], other=predicted["neurons"], names=["features", "neurons"]
 )

@@ -76,6 +76,8 @@ extractor = ActivationExtractor(demo_model_path(), layers=[0, 2, 4, 6], cache="a
 relations = make_pipeline(extractor, SubwordAggregator("mean"), probe)
 profile = layer_profile(relations, arcs, arcs["relation"], **folds)
 print(profile[["name", "score", "low", "high"]].round(3), "\n")
+# Figure: Accuracy of the relation by layer, with 95% intervals: highest at layer 2, at .81, and
+# far above the dotted line of distance alone.
 look = {"score_name": "accuracy", "band_name": "95% interval"}
 display = LayerProfileDisplay.from_frame(profile, baselines={"distance alone": baseline}, **look)
 
@@ -85,6 +87,8 @@ display = LayerProfileDisplay.from_frame(profile, baselines={"distance alone": b
 # are heads. A probe of their product sees only how the two fit together.
 pairs = pair_frame(words, heads="head", negatives="matched", random_state=0)
 y = pairs["is_arc"].map({True: "arc", False: "none"})
+# Figure: Accuracy of arc or not by layer, with 95% intervals: concatenated vectors are about .8,
+# products about .6.
 ax = None
 for pair in ("concat", "product"):
     joined = make_pipeline(extractor, SubwordAggregator("mean", pair=pair), probe)

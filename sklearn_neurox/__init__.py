@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Find, rank, select and ablate neurons of transformer language models with scikit-learn."""
 
+from sklearn_neurox import _interruption as _interruption
 from sklearn_neurox._version import __version__
 from sklearn_neurox.ablation import (
     ConceptEraser,

@@ -18,6 +18,8 @@ _DATA = ["SKLEARN_NEUROX_CONLLU", "SKLEARN_NEUROX_DECODER"]
 # They train a language model, whose weights depend on the number of threads.
 _TRAINED = {"causal_ablation", "steering"}
 
+_FIGURE = re.compile(r"^# Figure: .", flags=re.M)
+
 _SCRIPT = '''# SPDX-License-Identifier: BSD-3-Clause
 """
 A title
@@ -64,6 +66,15 @@ def _execute(notebook, folder):
         # The kernel runs in its own process, reached through asyncio and zmq.
         warnings.simplefilter("ignore")
         return tidied(execute(notebook, folder))
+
+
+def test_each_figure_of_an_example_is_described():
+    for example in EXAMPLES:
+        for cell in read(gallery_file(example)).cells:
+            data = [output.get("data", {}) for output in cell.get("outputs", [])]
+            n_figures = sum("image/png" in kinds for kinds in data)
+            n_described = len(_FIGURE.findall(cell.source)) if cell.cell_type == "code" else 0
+            assert n_described == n_figures, (example.name, cell.source)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 """The Sphinx extension that shows executed notebooks as pages."""
 
 import base64
+import html
 import json
 import os
 import re
@@ -14,6 +15,12 @@ import pytest
 
 _EXTENSIONS = Path(__file__).parent.parent / "docs" / "_ext"
 _PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 900, 300)
+
+_CODE = """x = '```'
+# Figure: A line in
+# two panels: "up" & <down>.
+# Figure: Bars.
+"""
 
 
 def _notebook(title, introduction, outputs):
@@ -32,7 +39,7 @@ def _notebook(title, introduction, outputs):
     }
     cells = [
         {"cell_type": "markdown", "source": [f"# {title}\n", "\n", introduction]},
-        {"cell_type": "code", "source": "x = '```'", "outputs": [found[name] for name in outputs]},
+        {"cell_type": "code", "source": _CODE, "outputs": [found[name] for name in outputs]},
         {"cell_type": "markdown", "source": "Some *text*."},
         {"cell_type": "code", "source": "pass", "outputs": []},
     ]
@@ -87,6 +94,8 @@ def test_a_page_shows_text_code_outputs_and_downloads(built):
     for image in _images(page):
         assert (built / "gallery" / image).read_bytes().startswith(_PNG)
     assert page.count("width: 600px") == 2
+    alts = [html.unescape(alt) for alt in re.findall(r'<img [^>]*alt="([^"]*)"', page)]
+    assert alts == ['A line in two panels: "up" & <down>.', "Bars."]
     downloads = re.findall(r'href="([^"]*_downloads[^"]*)"', page)
     assert [Path(link).name for link in downloads] == ["quickstart.py", "quickstart.ipynb"]
     assert all((built / "gallery" / link).is_file() for link in downloads)

@@ -2,8 +2,9 @@
 """Show the executed notebooks of ``docs/gallery``.
 
 A parser turns a notebook into a page: text, code, what the code prints and draws, and links to
-download the notebook and the script that it was made from. The directive ``gallery`` lists the
-pages as cards, each with a figure.
+download the notebook and the script that it was made from. The comment ``# Figure: ...`` above the
+code of a figure is its alternative text. The directive ``gallery`` lists the pages as cards, each
+with a figure.
 """
 
 import base64
@@ -15,6 +16,7 @@ from pathlib import Path
 from docutils import nodes
 from myst_parser.parsers.sphinx_ import MystParser
 from sphinx import addnodes
+from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -47,12 +49,19 @@ def _page(cells, env, docname):
             yield _source(cell)
             continue
         yield _fenced("python", _source(cell))
+        descriptions = iter(figure_descriptions(cell))
         for output in cell["outputs"]:
-            yield _output(output, figures, docname)
+            yield _output(output, figures, descriptions)
 
 
 def _source(cell):
     return "".join(cell["source"])
+
+
+def figure_descriptions(cell):
+    """Return the texts of the comments that describe the figures of a cell, in order."""
+    found = re.findall(r"^# Figure: (.*(?:\n# (?!Figure: ).*)*)", _source(cell), flags=re.M)
+    return [text.replace("\n# ", " ") for text in found]
 
 
 def _downloads(docname, env):
@@ -64,11 +73,14 @@ def _downloads(docname, env):
     return _fenced("{rst-class} example-downloads", "") + "\n\n" + " ".join(links)
 
 
-def _output(output, figures, docname):
+def _output(output, figures, descriptions):
     data = {kind: "".join(lines) for kind, lines in output.get("data", {}).items()}
     if "image/png" in data:
         path, width = next(figures)
-        options = f":alt: Figure of the example {docname.rpartition('/')[2]}\n:width: {width}px"
+        description = next(descriptions, None)
+        if description is None:
+            raise ExtensionError(f"{path}: a comment '# Figure: ...' must say what it shows.")
+        options = f":alt: {description}\n:width: {width}px"
         return _fenced(f"{{image}} {path}", f"{options}\n:class: example-figure")
     if "text/html" in data:
         return _fenced("{raw} html", f'<div class="example-html">{data["text/html"]}</div>')

@@ -193,6 +193,7 @@ def split_sentences(words, label):
             f"--label {label}: the sentences to train on have only the label {trained[0]!r}. Every "
             "fifth distinct sentence is held out; add sentences with other labels."
         )
-    print(f"{words['label'].nunique()} values of {label!r}; every fifth distinct sentence is")
-    print(f"held out: {len(train):,} words to train on, {len(test):,} to test")
+    print(f"{words['label'].nunique()} values of {label!r}")
+    print("every fifth distinct sentence is held out: ", end="")
+    print(f"{len(train):,} words to train on, {len(test):,} to test")
     return train, test

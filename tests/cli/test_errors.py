@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every error of the command is one line that says what is wrong, and changes no file."""
 
+import subprocess
+import sys
+
 import pytest
 
 from sklearn_neurox.cli import main
@@ -160,3 +163,32 @@ def test_line_ends_and_marks_change_nothing(folder, model, capfd):
         printed.append([line for line in lines if not line.strip().startswith(("(", "Done", name))])
     summaries = [[line for line in lines if "report  " not in line] for lines in printed]
     assert summaries[0] == summaries[1] == summaries[2]
+
+
+def test_an_interruption_during_the_import_is_one_line():
+    code = (
+        "import sys\n"
+        "class Key:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'sklearn_neurox.ablation':\n"
+        "            raise {error}\n"
+        "sys.meta_path.insert(0, Key())\n"
+        "sys.argv = ['{program}', 'demo']\n"
+        "import sklearn_neurox\n"
+    )
+    for program, error, n_lines in (
+        ("/usr/bin/sklearn-neurox", "KeyboardInterrupt", 1),
+        ("C:/Scripts/sklearn-neurox.exe", "KeyboardInterrupt", 1),
+        ("/usr/bin/sklearn-neurox", "ImportError('torn')", 5),
+        ("own.py", "KeyboardInterrupt", 5),
+    ):
+        script = code.format(error=error, program=program)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        )
+        lines = done.stderr.splitlines()
+        if n_lines == 1:
+            assert lines == ["sklearn-neurox: interrupted"]
+        else:
+            assert len(lines) >= n_lines and "Traceback" in lines[0], (program, error)
+        assert done.returncode != 0

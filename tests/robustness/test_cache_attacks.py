@@ -355,7 +355,7 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
     os.mkfifo(pipe)
     with pytest.raises(FileExistsError, match="a pipe, a socket or a device"):
         check_writable(pipe, "The report")
-    with pytest.raises(OSError, match="something else than a file"):
+    with pytest.raises(OSError, match="a folder or a device, not a file"):
         write_whole(pipe, lambda name: pytest.fail("written"))
     assert pipe.is_fifo()
 

@@ -140,6 +140,8 @@ def layer_profile(
           the best layer was chosen after seeing the scores; missing for the best layer itself;
         - ``n_words`` and ``n_groups``, the numbers of words and of groups that were predicted.
 
+        ``profile.attrs["confidence"]`` is the confidence level, for the legends of plots.
+
     pairs : DataFrame of shape (n_pairs, 8)
         Only with ``return_pairs``. One row per pair of layers: their names in ``first`` and
         ``second``, the ``difference`` of their scores (first minus second), its confidence interval
@@ -247,6 +249,7 @@ def layer_profile(
     profile = held_out.blocks.assign(score=scores, low=low, high=high)
     profile = profile.join(_from_best(pairs, names, scores))
     profile = profile.assign(n_words=len(codes), n_groups=len(np.unique(codes)))
+    profile.attrs["confidence"] = float(confidence)
     results = [profile, pairs] if return_pairs else [profile]
     if return_words:
         results.append(_of_words(names, outcomes, folds, groups))

@@ -22,7 +22,7 @@ from sklearn_neurox.inspection._displays._drawing import (
     mark_cut_axis,
     open_axes,
     score_name,
-    share_label,
+    share_labels,
     style,
     title_panels,
 )
@@ -145,7 +145,8 @@ class AblationCurveDisplay:
         ----------
         ax : Axes, array-like of Axes or None, default=None
             Axes to draw on: one for all ways, or one per way. None creates a figure with a panel
-            per way, side by side if it is at least 5 inches wide.
+            per way: side by side, or one above the other if the figure is less than 5 inches wide
+            and has 1.5 inches of height for each.
 
         figsize : tuple of float or None, default=None
             Width and height of a new figure in inches, such as ``(3.3, 4)`` for one column of a
@@ -190,8 +191,8 @@ class AblationCurveDisplay:
 
     def _open(self, ways, ax, figsize):
         n_ways = len(ways)
-        is_wide = figsize is None or figsize[0] >= 5
-        panels = {"ncols" if is_wide else "nrows": n_ways, "sharex": True, "sharey": True}
+        is_stacked = figsize is not None and figsize[0] < 5 and figsize[1] >= 1.5 * n_ways
+        panels = {"nrows" if is_stacked else "ncols": n_ways, "sharex": True, "sharey": True}
         axes = open_axes(ax, caller=type(self).__name__, figsize=figsize, height=3.0, **panels)
         axes = np.ravel(np.asarray(axes, dtype=object))
         if len(axes) not in (1, n_ways):
@@ -229,7 +230,7 @@ class AblationCurveDisplay:
             if is_own:
                 ax.label_outer()
         if is_own and n_panels > 1:
-            share_label(self.axes_, self.score_name)
+            share_labels(self.axes_, self.score_name)
         self.legend_ = legend_above(
             self.ax_,
             *self._entries(),

@@ -200,14 +200,22 @@ def title_panels(axes, names):
         ax.set_title(name, fontsize="small", loc="left", parse_math=False)
 
 
-def share_label(axes, label):
-    """Give stacked panels one shared label, because each panel is too short for its own."""
-    if not axes[-1].get_subplotspec().rowspan.start:
+def share_labels(axes, label):
+    """Give panels one shared label where each of them has no room for its own.
+
+    Stacked panels share the label of the vertical axis; narrow panels, that of the horizontal one.
+    """
+    figure, own = axes[0].figure, axes[0].xaxis.label
+    if axes[-1].get_subplotspec().rowspan.start:
+        figure.supylabel(label, fontsize=axes[0].yaxis.label.get_fontsize(), color=ink(axes[0]))
+        for ax in axes:
+            ax.set_ylabel("")
         return
-    size = axes[0].yaxis.label.get_fontsize()
-    axes[0].figure.supylabel(label, fontsize=size, color=ink(axes[0]))
-    for ax in axes:
-        ax.set_ylabel("")
+    lay_out(figure)
+    if own.get_window_extent().width > axes[0].get_window_extent().width:
+        figure.supxlabel(own.get_text(), fontsize=own.get_fontsize(), color=ink(axes[0]))
+        for ax in axes:
+            ax.set_xlabel("")
 
 
 def shrink_ticks(ax):

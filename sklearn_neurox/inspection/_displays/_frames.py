@@ -133,6 +133,12 @@ def band_label(band, confidence):
     return names.get(band, f"{100 * confidence:g}% interval")
 
 
+def confidence_of(frame):
+    """Return the confidence level of the intervals of a frame of `layer_profile`, if it says it."""
+    level = getattr(frame, "attrs", {}).get("confidence")
+    return float(level) if isinstance(level, Real) else None
+
+
 def read_levels(baselines, *, caller):
     """Return the scores of baselines by name, except that of the probe itself."""
     if baselines is None or isinstance(baselines, Mapping):

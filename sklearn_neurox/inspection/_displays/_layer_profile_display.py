@@ -18,7 +18,9 @@ from sklearn_neurox.inspection._displays._drawing import (
     style,
 )
 from sklearn_neurox.inspection._displays._frames import (
+    band_label,
     check_unique,
+    confidence_of,
     read_columns,
     read_levels,
     read_numbers,
@@ -216,7 +218,7 @@ class LayerProfileDisplay:
         *,
         score_name: str = "score",
         name: str | None = None,
-        band_name: str = "interval",
+        band_name: str | None = None,
         baselines: "Mapping[str, float] | pd.DataFrame | None" = None,
         ax: "Axes | None" = None,
         **plot_params: Any,
@@ -236,8 +238,10 @@ class LayerProfileDisplay:
         name : str or None, default=None
             Name of the line in the legend.
 
-        band_name : str, default="interval"
-            Name of the intervals in the legend, such as ``"95% interval"``; ``""`` omits it.
+        band_name : str or None, default=None
+            Name of the intervals in the legend; ``""`` omits it. None is ``"95% interval"``, or
+            another level, for a frame that says it in ``frame.attrs["confidence"]``, and
+            ``"interval"`` for any other. CSV files do not keep ``attrs``.
 
         baselines : dict of str to float, DataFrame or None, default=None
             Scores to draw as broken lines, as for the class.
@@ -260,6 +264,9 @@ class LayerProfileDisplay:
             is not a number, or a lower bound exceeds the upper one.
         """
         caller = f"{cls.__name__}.from_frame"
+        if band_name is None:
+            level = confidence_of(frame)
+            band_name = "interval" if level is None else band_label("interval", level)
         frame = read_columns(frame, ["layer", "score"], caller=caller)
         if ("low" in frame) != ("high" in frame):
             read_columns(frame, ["low", "high"], caller=caller)
@@ -350,7 +357,6 @@ class LayerProfileDisplay:
             profile,
             score_name=score_name(profile_params.get("scoring"), estimator),
             name=name,
-            band_name=f"{100 * profile_params.get('confidence', 0.95):g}% interval",
             baselines=baselines,
             ax=ax,
             figsize=figsize,

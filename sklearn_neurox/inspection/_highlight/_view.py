@@ -26,7 +26,7 @@ class View:
     scales: list
     unit: str
     direction: str
-    filters: str  # which words are colored, for the legend; "" for all
+    filters: str  # which words are colored, with {center}; "" for all
 
     @classmethod
     def color(
@@ -74,7 +74,7 @@ class View:
         meaning = f"{self.unit}: orange above {middle}, blue below, uncolored at {middle}"
         values = self.values[:, neuron]
         if self.filters:
-            meaning += f"; {self.filters}"
+            meaning += f"; {self.filters.format(center=middle)}"
         if np.isnan(values).any():
             meaning += "; missing values uncolored"
         low, high = center - limit, center + limit
@@ -102,9 +102,9 @@ def _name_filters(top_words, min_share):
     parts = []
     if top_words is not None:
         words = "word" if top_words == 1 else f"{top_words} words"
-        parts.append(f"the {words} farthest from it")
+        parts.append(f"the {words} farthest from {{center}}")
     if min_share is not None:
-        parts.append(f"words at least {min_share:g} times as far from it as the farthest")
+        parts.append(f"words at least {min_share:g} times as far from {{center}} as the farthest")
     return f"in each sentence, only {' and '.join(parts)}" if parts else ""
 
 

@@ -10,7 +10,11 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_neurox._version import __version__
-from sklearn_neurox.inspection._displays._frames import check_one_measurement, read_booleans
+from sklearn_neurox.inspection._displays._frames import (
+    check_one_measurement,
+    confidence_of,
+    read_booleans,
+)
 from sklearn_neurox.inspection._report._distributions import N_FINE_BINS, N_HEIGHTS, REACH
 from sklearn_neurox.inspection._report._gathering import FULL_COLOR, WINDOW
 from sklearn_neurox.inspection._report._packing import (
@@ -45,6 +49,7 @@ def page_data(inputs, ranking, gathered):
     layers, layer_of = _layers(inputs.names)
     return {
         "words": gathered["types"],
+        "n_types": gathered["n_types"],
         "texts": gathered["texts"],
         "arrays": {
             **{name: pack(gathered[name], "float32") for name in _EXACT if name in gathered},
@@ -119,7 +124,10 @@ def pack_tables(ablation, layer_profile, baselines):
         tables["ablation"] = pack_frame(_mean_scores(curve))
     if layer_profile is not None:
         profile = read_frame(layer_profile, caller="NeuronReport", name="layer_profile")
-        tables["layer_profile"] = pack_frame(profile)
+        tables["layer_profile"] = {
+            **pack_frame(profile),
+            "confidence": confidence_of(layer_profile),
+        }
     if baselines is not None:
         if isinstance(baselines, Mapping) and all(isinstance(x, Real) for x in baselines.values()):
             baselines = pd.DataFrame(baselines.items(), columns=["name", "score"])

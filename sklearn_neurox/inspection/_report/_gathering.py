@@ -140,6 +140,7 @@ class _Reader:
             "span_start": spans.start,
             "span_end": spans.end,
             "types": [str(self.found.types[i]) for i in types.tolist()],
+            "n_types": len(self.found.types),
             "type_count": self.counts[types],
             "top_word": np.searchsorted(types, self.kept[self.arrays["top_word"]]),
             **self._gold(types, spans),

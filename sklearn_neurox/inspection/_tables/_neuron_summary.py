@@ -86,7 +86,7 @@ def neuron_summary(
         The number of words to list for each neuron.
 
     min_count : int, default=2
-        The minimum number of occurrences of a listed word.
+        The minimum number of occurrences of a listed word. `top_words` and the report use 5.
 
     input_features : array-like of str or None, default=None
         The names of the columns. None takes those of a DataFrame or of the estimator, or ``x0``,

@@ -48,7 +48,7 @@ def write_whole(file, write, *, own=False):
     """
     as_path(file, "The path of the output")
     if os.path.exists(file) and not os.path.isfile(file):
-        raise OSError(errno.EEXIST, "there is something else than a file", str(file))
+        raise OSError(errno.EEXIST, "this is a folder or a device, not a file", str(file))
     if not own:
         _check_not_protected(file)
     # Cut, because the system limits the length of names.

@@ -58,6 +58,10 @@ def test_the_legend_names_the_bands_of_every_display(pyplot):
     patches = two.legend_.get_patches()
     colors = [patch.get_facecolor()[:3] for patch in patches]
     assert colors == [tuple(band.get_facecolor()[0][:3]) for band in one.bands_ + two.bands_]
+    frame.attrs["confidence"] = 0.9
+    assert _names(LayerProfileDisplay.from_frame(frame)) == ["90% interval"]
+    frame.attrs = {}
+    assert _names(LayerProfileDisplay.from_frame(frame)) == ["interval"]
     assert LayerProfileDisplay.from_frame(frame, band_name="").legend_ is None
     missing = LayerProfileDisplay.from_frame(frame.assign(low=np.nan, high=np.nan))
     assert missing.legend_ is None

@@ -141,6 +141,19 @@ def test_small_fractions_have_room(pyplot):
 
 
 @pytest.mark.slow
+def test_panels_keep_their_room_in_small_figures(pyplot, assert_legible):
+    for frame in (_ablation((0.1, 0.15, 0.2)), _ablation((0.01, 0.05, 0.1, 0.5))):
+        for size, n_rows in (((3.3, 2.2), 1), ((3.3, 2.9), 1), ((3.3, 4), 2), ((5, 4), 1)):
+            display = AblationCurveDisplay.from_frame(frame, figsize=size)
+            assert_legible(display.figure_)
+            rows = {ax.get_subplotspec().rowspan.start for ax in display.axes_}
+            assert len(display.axes_) == 2 and len(rows) == n_rows
+            for ax in display.axes_:
+                box = ax.get_window_extent()
+                assert min(box.width, box.height) > 0.8 * display.figure_.dpi
+
+
+@pytest.mark.slow
 def test_legends_leave_the_plot_its_room(pyplot, assert_legible):
     rankers = [*(f"method {i}" for i in range(11)), "_hidden", "a long name of a method " * 3]
     ratios = pd.concat([_path([1, 0.1]).assign(l1_ratio=i) for i in range(7)])

@@ -473,10 +473,10 @@ def test_the_legend_says_which_words_have_no_color():
     values = np.array([[1.0], [-2], [np.nan], [0], [1.5]])
     meanings = {
         "; missing values uncolored": {},
-        "; in each sentence, only the word farthest from it; missing": {"top_words": 1},
-        "; in each sentence, only the 2 words farthest from it; missing": {"top_words": 2},
-        "only words at least 0.8 times as far from it as the farthest; missing": {"min_share": 0.8},
-        "only the word farthest from it and words at least 0.5 times": {
+        "; in each sentence, only the word farthest from 0; missing": {"top_words": 1},
+        "; in each sentence, only the 2 words farthest from 0; missing": {"top_words": 2},
+        "only words at least 0.8 times as far from 0 as the farthest; missing": {"min_share": 0.8},
+        "only the word farthest from 0 and words at least 0.5 times as far from 0": {
             "top_words": 1,
             "min_share": 0.5,
         },

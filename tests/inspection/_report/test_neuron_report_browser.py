@@ -4,6 +4,7 @@
 import ast
 import base64
 import contextlib
+import importlib
 import io
 import socketserver
 import threading
@@ -771,7 +772,7 @@ def test_what_is_missing_is_said(chrome, data, tmp_path_factory):
     page = write(NeuronReport(ranker, X, y, words, n_detailed=1, min_count=999), tmp_path_factory)
     best, other = X.columns[ranker.order_[:2]]
     open_at(chrome, page, f"#/neuron/{other}")
-    assert "only for the 1 best-ranked neurons" in find(chrome, ".note").text
+    assert "only for the 1 best-ranked neuron;" in find(chrome, ".note").text
     open_at(chrome, page, f"#/neuron/{best}")
     assert texts(chrome, ".note") == ["No word occurs at least 999 times."]
     assert len(texts(chrome, ".sentences li")) == 10
@@ -786,6 +787,28 @@ def test_what_is_missing_is_said(chrome, data, tmp_path_factory):
     open_at(chrome, page)
     assert texts(chrome, ".note")[0].startswith("This report was made without held-out scores")
     assert "Language model" not in texts(chrome, "dt")
+
+
+def test_no_view_shows_the_values_of_the_script(chrome, data, tmp_path_factory, monkeypatch):
+    X, y, words = data
+    for name in ("_neuron_report", "_contents"):
+        module = importlib.import_module(f"sklearn_neurox.inspection._report.{name}")
+        monkeypatch.setattr(module, "MOST_DRAWN", 1)
+    gathering = importlib.import_module("sklearn_neurox.inspection._report._gathering")
+    monkeypatch.setattr(gathering, "_N_LISTED_WORDS", 3)
+    ranker = RandomRanker(random_state=0).fit(X, y)
+    page = write(NeuronReport(ranker, X, y, words, n_detailed=1, n_top_words=1), tmp_path_factory)
+    best, other = X.columns[ranker.order_[:2]]
+    views = [f"#/{view}" for view in ("", "ranking", "labels", "label/plain", "about")]
+    views += [f"#/neuron/{name}" for name in X.columns]
+    for view in [*views, f"#/pair/{best}/{other}"]:
+        open_at(chrome, page, view)
+        shown = set(find(chrome, "main").text.split())
+        assert not shown & {"false", "true", "null", "undefined", "NaN", "[object"}, view
+    find(chrome, "#query").send_keys("no such thing")
+    n_types = words["word"].nunique()
+    (found,) = texts(chrome, "#found")
+    assert f"of {n_types} different words, mostly the most frequent." in found
 
 
 def test_the_overview_shows_no_neuron_of_a_rare_label(chrome, data, tmp_path_factory):

@@ -208,7 +208,7 @@ const drawCurve = (at, kind) =>
   );
 
 // Scores by layer, one curve per component, with a band from low to high.
-function layerCurves(points, levels) {
+function layerCurves(points, levels, confidence) {
   const { width, height, left, right } = CURVES;
   const layers = [...new Set(points.map((point) => point.layer))].sort((a, b) => a - b);
   const x = linear(layers[0], layers.at(-1), left + 12, width - right - 8);
@@ -218,7 +218,7 @@ function layerCurves(points, levels) {
     scores: [...ends, ...levels.map(([, score]) => score)],
     ticks: everySoMany(layers).map((layer) => [layer, number(layer)]),
     x,
-    title: hasBand ? "layer (band: interval from low to high)" : "layer",
+    title: hasBand ? `layer (band: ${intervalName(confidence)})` : "layer",
     levels,
   });
   const curves = groupBy(points, (point) => point.component).map((own) =>
@@ -240,6 +240,10 @@ function layerCurves(points, levels) {
     endNames([...named, ...levels.map(([name, score]) => [name, score, ""])], frame.y, frame.text),
   );
 }
+
+// A table from a file does not say its confidence level.
+const intervalName = (confidence) =>
+  confidence === null ? "interval from low to high" : `${number(100 * confidence)}% interval`;
 
 // Classes of colors in the order of the plots.
 const SERIES = ["s0", "s1", "s2", "s3", "s4", "s5"];

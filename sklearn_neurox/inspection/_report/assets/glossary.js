@@ -1,11 +1,19 @@
-// What every column means: shown as a tooltip of its header, and listed in About.
+// What every column and fact means: shown as a tooltip of its name, and listed in About.
 
 const GLOSSARY = {
-  Rank: "Place in the ranking, from 1 for the best neuron; on the page of a label, in its ranking",
+  Rank: "Place in the ranking, from 1 for the best neuron. Beside a label and on its page: in the ranking for this label",
   Neuron: "Name of the neuron: component, layer, and number within the layer",
+  Data: `The ${data.unit}s whose activations the report shows, with their labels`,
+  Labels: "The annotation that the neurons are ranked for, and its most frequent values",
+  Target: "The numbers that the neurons are ranked for",
   "Language model": "The model that the activations come from",
+  Ranking: "What decides the order of the neurons",
+  Probe: `The model that predicts ${data.label} from the neurons, whose weights are shown`,
+  Penalty:
+    "How the probe keeps its weights small. alpha is the strength (C is its inverse), and l1_ratio the share of the penalty that sets weights to exactly zero",
+  Created: "The date of the report, and the version that wrote it",
   Layer: "The layer that the neuron belongs to",
-  Score: `How important the neuron is to ${data.ranker}; larger is better, the unit is its own`,
+  Score: `How important the neuron is to ${data.ranker}: larger is better, and the scale is that of the ranker. Beside a label and on its page: for this label`,
   Direction: data.numeric
     ? "Whether the activation rises or falls with the target"
     : "The label for which the neuron matters most in the ranking, and whether its activation on that label is higher or lower than on the others",
@@ -37,8 +45,8 @@ const GLOSSARY = {
   fraction: "The share of the neurons that is kept",
   n_neurons: "The number of neurons; in an ablation, of those that are kept",
   retrained:
-    "yes: the probe is fitted again on the kept neurons alone. no: the fitted probe stays, and the other neurons are filled with a constant",
-  fill: "The constant for the neurons that are not kept, if the probe is not fitted again",
+    "yes: the probe is fitted again on the kept neurons alone. no: the fitted probe stays, and the other neurons are filled, as the column fill says",
+  fill: "What becomes of the neurons that are not kept. mean, zero or a number: the fitted probe reads this value for them; resample: values of other rows; drop: the probe is fitted again without them; none: all are kept",
   probe: "The probe that is scored",
   ranking: "The ranking that says which neurons are top and bottom",
   score: "The score of the probe, on rows that were not fitted",

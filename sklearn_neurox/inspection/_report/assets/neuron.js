@@ -79,11 +79,11 @@ function missingNote(neuron) {
     );
   }
   if (detailOf(neuron) !== undefined) return null;
-  const n = integers.format(data.detailed.length);
+  const best = plural(data.detailed.length, "best-ranked neuron");
   return el(
     "p",
     { class: "note" },
-    `${data.all_drawn ? "Top" : "Distributions, top"} words and sentences are included only for the ${n} best-ranked neurons; this is not one of them.`,
+    `${data.all_drawn ? "Top" : "Distributions, top"} words and sentences are included only for the ${best}; this is not one of them.`,
   );
 }
 

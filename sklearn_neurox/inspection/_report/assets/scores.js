@@ -74,5 +74,5 @@ function layerChart(table) {
       low: at("low") < 0 ? null : row[at("low")],
       high: at("high") < 0 ? null : row[at("high")],
     }));
-  return points.length ? figureOf(layerCurves(points, baselineScores()), "layers") : null;
+  return points.length ? figureOf(layerCurves(points, baselineScores(), table.confidence), "layers") : null;
 }

@@ -61,9 +61,15 @@ function search() {
 
 function countText(text, shown, total) {
   if (!total)
-    return `Nothing found for “${text}” among the neurons${partner ? "" : ", layers, labels and words"}.`;
+    return `Nothing found for “${text}” among the neurons${partner ? "" : `, layers, labels and ${searchedWords()}`}.`;
   if (shown === total) return "";
   return `${integers.format(shown)} of ${integers.format(total)} shown; type more to narrow the search`;
+}
+
+// A report of many different words holds only the frequent ones.
+function searchedWords() {
+  if (data.words.length === data.n_types) return "words";
+  return `${integers.format(data.words.length)} of ${integers.format(data.n_types)} different words, mostly the most frequent`;
 }
 
 function groupNodes(title, list) {

@@ -321,7 +321,7 @@ function aboutView() {
   return [
     heading("About this report"),
     ...paragraphs,
-    el("h2", null, "Columns"),
+    el("h2", null, "Columns and terms"),
     el("dl", { class: "glossary prose" }, terms),
   ];
 }
