@@ -8,7 +8,9 @@ process. With ``--device cpu --small``, everything runs in a minute without a GP
 import os
 import platform
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -58,16 +60,21 @@ def run(*, quick: bool = False, device: str = "auto", profile: bool = False) -> 
         X, y = classes_on_device(*shape, device)
         profiled(X, y, device)
         return {}
-    rows = Rows()
+    rows, parts = Rows(), None
     ceilings = measure_ceilings(rows, device, quick)
     X, y = classes_on_device(*shape, device)
-    parts = breakdown(rows, X, y, device, ceilings)
-    few = len(X) // 5
-    streamed_row(rows, X[:few], y[:few], device, ceilings)
-    layer_row(rows, device, quick)
+    with rows.part("a matrix on the device"):
+        parts = breakdown(rows, X, y, device, ceilings)
+    with rows.part("a matrix that is sent"):
+        few = len(X) // 5
+        streamed_row(rows, X[:few], y[:few], device, ceilings)
     del X
-    extraction_rows(rows, device, quick)
-    projection_rows(rows, parts, shape)
+    with rows.part("layers"):
+        layer_row(rows, device, quick)
+    with rows.part("extraction"):
+        extraction_rows(rows, device, quick)
+    if parts is not None:
+        projection_rows(rows, parts, shape)
     rows.add("the whole benchmark", seconds=time.perf_counter() - started)
     return {"measured": pd.DataFrame(rows.found)}
 
@@ -90,6 +97,15 @@ class Rows:
             }
         )
         print(" | ".join(part for part in self.found[-1].values() if part), flush=True)
+
+    @contextmanager
+    def part(self, what):
+        """Go on after an error in one part, because time on a GPU is short; print it at once."""
+        try:
+            yield
+        except Exception as error:
+            traceback.print_exc()
+            self.add(f"{what} FAILED", value=f"{type(error).__name__}: {error}"[:120])
 
 
 def _card(device):

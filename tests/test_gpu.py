@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A GPU computes the same results as the CPU; skipped if there is no GPU.
 
-``SKLEARN_NEUROX_GPU=cpu`` runs these tests on the CPU, which tests the tests themselves.
+``SKLEARN_NEUROX_GPU=cpu`` runs these tests on the CPU, which tests the tests themselves. Where time
+is short, ``pytest --tb=line -q tests/test_gpu.py`` ends with one line per failure, after a line
+with the card and the versions.
 """
 
 import os
@@ -11,6 +13,7 @@ import sys
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import transformers
@@ -18,22 +21,37 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 
 from sklearn_neurox import ActivationCache, ActivationExtractor, SubwordAggregator, pair_frame
-from sklearn_neurox.ablation import ablate_model, causal_effect
+from sklearn_neurox.ablation import ablate_model, causal_effect, steer_model
 from sklearn_neurox.datasets import make_planted_neurons, make_tagged_words, make_tiny_model
+from sklearn_neurox.extraction import SparseAutoencoderEncoder
+from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._device_copies import DeviceCopies
 from sklearn_neurox.probes import (
     ElasticNetProbeClassifier,
     ElasticNetProbeClassifierCV,
     ElasticNetProbeRegressor,
+    ElasticNetProbeRegressorCV,
+    LowRankProbeClassifier,
+    StructuralProbe,
 )
 from sklearn_neurox.probes.solvers import _problem
 
 GPU = os.environ.get("SKLEARN_NEUROX_GPU", "cuda" if torch.cuda.is_available() else None)
 pytestmark = [
     pytest.mark.skipif(GPU is None, reason="there is no GPU"),
-    # Marian's tokenizer works without the package that it recommends.
-    pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses"),
+    # A machine with a GPU has whatever versions of torch and transformers it has. What they are
+    # about to change must not hide what these tests are about.
+    pytest.mark.filterwarnings("default"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _print_versions(request):
+    yield
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA"
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    reporter.write_line(f"\n{name}; {versions}")
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +185,39 @@ def test_a_fit_does_not_depend_on_the_precision_that_the_user_sets(planted):
         np.testing.assert_array_equal(low.coef_, full.coef_)
     assert low.dual_gap_ <= 1e-5 * objective(low, X, y) * 1.001
     check_within_gaps(full, low, X, y)
+
+
+@pytest.mark.parametrize("name", ["structural", "partial_fit", "path"])
+def test_no_other_fit_depends_on_it_either(planted, name):
+    X, y = planted
+    X, number = X[:2048, :48], X[:2048, 0] + (y[:2048] == y[0])
+
+    def fit():
+        if name == "structural":
+            return StructuralProbe(4, device=GPU).fit(X, np.abs(number)).components_
+        if name == "path":
+            options = {"cv": KFold(2), "alphas": 4, "random_state": 0, "device": GPU}
+            return ElasticNetProbeRegressorCV(**options).fit(X, number).scores_
+        probe = ElasticNetProbeRegressor(1e-2, device=GPU, random_state=0)
+        return probe.partial_fit(X, number).partial_fit(X, number).coef_
+
+    full = fit()
+    with products_in("high"):
+        low = fit()
+    if GPU == "cpu":
+        np.testing.assert_allclose(low, full, atol=1e-2)
+    else:
+        np.testing.assert_array_equal(low, full)
+
+
+def test_low_rank_and_structural_probes_agree_with_the_cpu(planted):
+    X, y = planted
+    cpu, gpu = (LowRankProbeClassifier(1e-2, device=one).fit(X, y) for one in ("cpu", GPU))
+    assert cpu.rank_ == gpu.rank_
+    np.testing.assert_allclose(gpu.coef_, cpu.coef_, atol=1e-2)
+    distance = np.abs(X[:, 0]) + np.abs(X[:, 1])
+    cpu, gpu = (StructuralProbe(4, device=one).fit(X, distance) for one in ("cpu", GPU))
+    assert gpu.loss_ == pytest.approx(cpu.loss_, rel=1e-3)
 
 
 @contextmanager
@@ -314,3 +365,75 @@ def test_pooled_activations_arrive_in_their_rows(words, strategy):
         for device in ("cpu", GPU)
     ]
     np.testing.assert_allclose(*pooled, rtol=1e-3, atol=1e-4)
+
+
+def test_sparse_features_match_those_of_the_cpu(words):
+    folder = make_tiny_model("gpt2", corpus=words["text"].unique(), random_state=0)
+    rng = np.random.RandomState(0)
+    sae = {
+        "W_enc": rng.randn(32, 100).astype(np.float32),
+        "W_dec": rng.randn(100, 32).astype(np.float32),
+        "b_enc": np.zeros(100, np.float32),
+        "b_dec": np.zeros(32, np.float32),
+    }
+    cpu, gpu = (
+        make_pipeline(
+            ActivationExtractor(folder, layers=[1], device=device),
+            SparseAutoencoderEncoder(sae, device=device),
+            SubwordAggregator(),
+        ).fit_transform(words)
+        for device in ("cpu", GPU)
+    )
+    np.testing.assert_allclose(gpu.toarray(), cpu.toarray(), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:.*for the third time in this process")
+def test_a_direction_is_removed_and_added_on_the_gpu(words):
+    path = make_tiny_model("gpt2", corpus=words["text"].unique(), random_state=0)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    direction = np.random.RandomState(0).randn(32)
+    direction /= np.linalg.norm(direction)
+    frame = pd.DataFrame([direction], columns=[f"hidden.1.{unit}" for unit in range(32)])
+    ids = tokenizer([words["text"][0]], return_tensors="pt")
+    texts, matrices = [], []
+    for device in ("cpu", GPU):
+        live = transformers.AutoModelForCausalLM.from_pretrained(path).to(device)
+        extract = ActivationExtractor(live, tokenizer=tokenizer, layers=[1])
+        with products_in("high"), ablate_model(live, frame):
+            removed = SubwordAggregator().fit_transform(extract.transform(words))
+        assert np.abs(removed @ direction).max() < 1e-5
+        with ablate_model(extract, ["hidden.1.*"], positions=words.head(9)):
+            matrices.append(SubwordAggregator().fit_transform(extract.transform(words.head(9))))
+        with torch.no_grad(), steer_model(live, frame, strength=3.0, positions="generated"):
+            made = live.generate(**ids.to(device), max_new_tokens=5, do_sample=False)
+        texts.append(made.cpu())
+    np.testing.assert_allclose(*matrices, atol=1e-4)
+    assert torch.equal(*texts)
+
+
+@pytest.mark.filterwarnings("ignore:.*for the third time in this process")
+def test_a_default_device_changes_nothing(planted, words):
+    X, y = planted
+    live, tokenizer, path = live_model(words)
+
+    def compute():
+        probe = ElasticNetProbeClassifier(device=GPU, random_state=0).fit(X, y)
+        structural = StructuralProbe(2, device=GPU).fit(X[:500], np.abs(X[:500, 0]))
+        made = matrix_of(path, words, device=GPU), matrix_of(live, words, tokenizer=tokenizer)
+        return probe.coef_, structural.components_, *made
+
+    expected = compute()
+    torch.set_default_device(GPU)
+    try:
+        found = compute()
+    finally:
+        torch.set_default_device(None)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_every_name_of_a_gpu_means_the_same_loaded_model(words):
+    path = make_tiny_model("gpt2", corpus=words["text"].unique(), random_state=0)
+    names = [GPU] if GPU == "cpu" else [GPU, f"{GPU}:{torch.cuda.current_device()}", None]
+    models = [load_model(ActivationExtractor(path, device=name)._spec()) for name in names]
+    assert all(model is models[0] for model in models)

@@ -3,6 +3,9 @@
 
 import numpy as np
 
+from sklearn_neurox.utils._autocast import without_autocast
+from sklearn_neurox.utils._full_float32 import full_float32
+
 
 class _Change:
     """Arrays that become tensors of a state's device and dtype, once for each."""
@@ -74,7 +77,11 @@ class _FullPrecision(_Change):
     in_double = False
 
     def __call__(self, state, slots=None):
-        """Return a changed state."""
+        """Return a changed state, whatever products of the model may be rounded to."""
+        with without_autocast(), full_float32(state.device):
+            return self._changed(state, slots)
+
+    def _changed(self, state, slots):
         import torch
 
         dtype = torch.promote_types(state.dtype, torch.float32)

@@ -227,14 +227,15 @@ def _random_model(config, rng):
     from transformers import AutoModel
 
     generator = seeded_generator(rng)
+    kind = {"dtype": torch.float32, "device": "cpu"}  # whatever the user's default device is
     # transformers draws from the global generator, whose state is restored afterwards.
-    with torch.random.fork_rng(devices=[]):
-        model = AutoModel.from_config(config)
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        model = AutoModel.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:  # Marian's sinusoidal positions
                 continue
-            noise = torch.randn(parameter.shape, generator=generator)
+            noise = torch.randn(parameter.shape, generator=generator, **kind)
             if parameter.ndim > 1:
                 # Outputs of about unit variance, so that layers and neurons differ.
                 parameter.copy_(noise * (parameter.shape[0] / parameter.numel()) ** 0.5)

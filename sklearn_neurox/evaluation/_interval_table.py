@@ -87,6 +87,11 @@ def interval_table(
     errors, s itself is uncertain. The degrees of freedom are therefore Satterthwaite's [2]_,
     :math:`2 (\sum_g r_g^2)^2 / (\sum_g r_g^4 - (\sum_g r_g^2)^2 / G)`, between 1 and G - 1.
 
+    A share is at most that of the rows of groups in which any outcome is above 0. The upper bound
+    is therefore at most the exact binomial bound for their number among G groups [3]_, times the
+    size of the largest group over the mean size. The lower bound follows from the groups in which
+    any outcome is below 1.
+
     If all groups have the same share, s is 0. The bounds then allow for other groups that differ.
     Their share of all groups may be as large as the exact binomial bound if none of G groups
     differs [3]_. If the outcomes are not shares, the groups do not show how far others could be

@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.evaluation._fits import fit_on_rows, take_rows
-from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_class_labels, check_no_missing_labels
 
 # Probability that is mixed in for each class: a label that the probe rules out costs 52 bits, and a
 # label that it is certain of costs almost nothing.
@@ -29,7 +28,7 @@ class LabeledRows(NamedTuple):
 def labeled_rows(X, y, classes, groups, *, caller):
     """Check the labels of rows, and encode them."""
     check_no_missing_labels(y)
-    check_classification_targets(y)
+    check_class_labels(y)
     labels = column_or_1d(np.asarray(y))
     known = np.unique(labels if classes is None else np.asarray(classes))
     if len(known) < 2:

@@ -122,7 +122,7 @@ class Activations:
         Parameters
         ----------
         arrays : list of array-like of shape (n_subwords, n_neurons)
-            The subword activations of each row. A row without subwords becomes a row of zeros.
+            The subword activations of each row, or tensors. A row without subwords becomes zeros.
 
         feature_names : array-like of str of shape (n_neurons,), default=None
             Names of the neurons, such as ``"hidden.3.127"``; None generates ``x0``, ``x1``, ...
@@ -349,7 +349,7 @@ class Activations:
             matrix than CSR of float32 in memory, or NaN would fill rows without subwords.
 
         OverflowError
-            If a value is beyond the range of float16.
+            If a value is beyond the range of float16 or, in pairs, of float32.
         """
         sequence, position, ptr, of_tokens = self._tokens(strategy)
         if sparse:
@@ -380,17 +380,18 @@ class Activations:
         spans = copy.copy(self)
         spans._pairs, spans._noun = None, "spans"
         vectors = spans.pool(strategy, sparse=self.is_sparse)
-        if sparse and self.is_sparse:
-            return in_configured_form(combine_sparse(vectors, self._pairs, combinations))
-        if self.is_sparse:
-            vectors = vectors.toarray()
-        shape = (len(self), n_parts(combinations) * vectors.shape[1])
 
         def name(column):
             return pair_names(self.get_feature_names(), combinations)[column]
 
+        if sparse and self.is_sparse:
+            return in_configured_form(combine_sparse(vectors, self._pairs, combinations, name))
+        if self.is_sparse:
+            vectors = vectors.toarray()
+        shape = (len(self), n_parts(combinations) * vectors.shape[1])
+
         def fill(H):
-            combine(vectors, self._pairs, combinations, H)
+            combine(vectors, self._pairs, combinations, H, name)
 
         H = filled_matrix(shape, np.dtype(dtype), memmap, fill, name)
         return in_configured_form(csr_matrix(H)) if sparse else H

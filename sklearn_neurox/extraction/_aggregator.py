@@ -167,7 +167,7 @@ class SubwordAggregator(DocLinkMixin, OwnSetOutputMixin, TransformerMixin, BaseE
             container contradict ``sparse_output``.
 
         OverflowError
-            If a value is beyond the range of float16.
+            If a value is beyond the range of float16 or, in pairs, of float32.
         """
         check_is_fitted(self)
         names = self._names(_checked(X))

@@ -11,7 +11,12 @@ from sklearn.utils._param_validation import HasMethods, validate_params
 from sklearn_neurox.extraction._extractor import ActivationExtractor
 from sklearn_neurox.extraction._model._loading import load_tokenizer
 from sklearn_neurox.extraction._text._alignment import own_tokens, shown_spans
-from sklearn_neurox.extraction._text._chat_spans import NotFoundError, content_of, find_contents
+from sklearn_neurox.extraction._text._chat_spans import (
+    NotFoundError,
+    as_plain,
+    content_of,
+    find_contents,
+)
 from sklearn_neurox.extraction._text._own_characters import pieces_of
 from sklearn_neurox.extraction._text._roles import SPECIAL, UNALIGNED
 from sklearn_neurox.extraction._text._tokenization import check_surrogates, encode
@@ -62,8 +67,9 @@ def chat_frame(
     Parameters
     ----------
     chats : iterable of list of dict
-        The conversations. A message is a dict with ``role`` and ``content``, and whatever else the
-        template reads, such as ``tool_calls``. A content is a str or a list of parts with ``text``.
+        The conversations, which may be a column of a table. A message is a dict with ``role`` and
+        ``content``, and whatever else the template reads, such as ``tool_calls``. A content is a
+        str or a list of parts with ``text``.
 
     tokenizer : str, path or PreTrainedTokenizerBase
         A tokenizer with a chat template, or the name or folder of the model whose tokenizer it is.
@@ -110,7 +116,8 @@ def chat_frame(
     UserWarning
         If messages have no content, such as calls of tools, and therefore no row; if a template
         writes only the end of some contents, as it does when it leaves out reasoning; or if
-        `ActivationExtractor` would add a special token that the template does not write.
+        `ActivationExtractor` would add a special token that the template does not write; or if
+        conversations have more tokens than the tokenizer's ``model_max_length``.
 
     See Also
     --------
@@ -160,6 +167,7 @@ def chat_frame(
     else:
         frame = _messages(chats, _chosen(chats, rows), render, continue_final_message)
     _report_added(frame["text"].iloc[0], tokenizer)
+    _report_long(frame, tokenizer)
     return frame
 
 
@@ -176,18 +184,23 @@ def _check_chats(chats):
             "table['messages']."
         )
     checked = []
-    for n, chat in enumerate(chats):
+    for n, chat in enumerate(chats if isinstance(chats, list) else table):
         if isinstance(chat, Mapping) and "role" in chat:
             raise TypeError(
                 "chat_frame takes a list of conversations, but got the messages of a single one. "
                 "Put it in a list: chat_frame([chat], ...)."
             )
-        if isinstance(chat, Mapping | str) or not isinstance(chat, Iterable):
+        if isinstance(chat, str):
+            raise TypeError(
+                f"chat_frame: conversation {n} is a str, not a list of messages. Make each text a "
+                "message: [[{'role': 'user', 'content': text}] for text in texts]."
+            )
+        if isinstance(chat, Mapping) or not isinstance(chat, Iterable):
             raise TypeError(
                 f"chat_frame: conversation {n} is {type(chat).__name__}, not a list of dicts with "
                 "'role' and 'content'. Of a dict that holds the messages, pass the messages."
             )
-        chat = list(chat)
+        chat = [as_plain(message) for message in chat]
         for turn, message in enumerate(chat):
             if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
                 raise TypeError(
@@ -202,21 +215,21 @@ def _check_chats(chats):
                 ) from None
         if not chat:
             raise ValueError(f"chat_frame: conversation {n} has no messages.")
-        checked.append([dict(message) for message in chat])
+        checked.append(chat)
     if not checked:
         raise ValueError("chat_frame got no conversations.")
     return checked
 
 
 def _check_params(params):
-    params = params or {}
+    params = dict(params or {})
     reserved = [name for name in params if name in _RESERVED]
     if reserved:
         raise ValueError(
             f"The 'template_params' parameter of chat_frame contains {reserved[0]!r}; "
             f"{_RESERVED[reserved[0]]}."
         )
-    return params
+    return as_plain(params)
 
 
 def _check_template(tokenizer, params):
@@ -347,4 +360,22 @@ def _report_added(text, tokenizer):
             f"The {type(tokenizer).__name__} adds {', '.join(pieces_of(tokenizer, added))} to each "
             "text, which its chat template does not write. To read texts exactly as the template "
             "writes them, set ActivationExtractor(add_special_tokens=False)."
+        )
+
+
+def _report_long(frame, tokenizer):
+    """Warn about conversations that are read in windows."""
+    limit, texts = tokenizer.model_max_length, frame["text"].cat.categories
+    # A token stands for a byte at least, so most texts need not be tokenized.
+    long_texts = [text for text in texts if len(text.encode("utf-8", "surrogatepass")) > limit]
+    quiet = {"add_special_tokens": False, "verbose": False}
+    sizes = {text: len(tokenizer(text, **quiet)["input_ids"]) for text in long_texts}
+    rows = np.flatnonzero(frame["text"].map(sizes).astype(float).to_numpy() > limit)
+    if len(rows):
+        warn_user(
+            f"{frame['chat'].iloc[rows].nunique()} of {frame['chat'].nunique()} conversations have "
+            f"more than {limit} tokens, which this tokenizer names as the limit of its model; the "
+            f"first is conversation {frame['chat'].iloc[rows[0]]}. ActivationExtractor reads such "
+            "texts in windows, so that their end has not read their beginning. Shorten them, or "
+            "set ActivationExtractor(max_length=...) if the model reads more."
         )

@@ -69,7 +69,7 @@ def token_frame(
         If `texts` is one string or a table, or an item is not a string.
 
     ValueError
-        If the tokens of a text cannot be matched with its characters.
+        If there are no texts, or if the tokens of a text cannot be matched with its characters.
 
     See Also
     --------
@@ -139,6 +139,8 @@ def _check_texts(texts):
             "frame['text'].unique()."
         )
     texts = list(texts)
+    if not texts:
+        raise ValueError("token_frame got no texts. Pass a list of at least one.")
     for place, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(

@@ -38,6 +38,8 @@ def read_json(path, dtype):
     indices, words, values, layers, underflow = [], [], [], None, None
     for number, line in enumerate(_lines(path), start=1):
         where = f"{path}:{number}"
+        if not line.strip():  # as editors leave behind
+            continue
         with named_errors(where, "is not a sentence in NeuroX's format", _AGAIN):
             index, tokens, found, array = _sentence(line)
         if layers is None:
@@ -69,13 +71,14 @@ def read_json(path, dtype):
 def write_json(path, sentences, blocks, dtype, layers):
     """Write sentences, each with its (n_layers, n_words, n_units) activations, as NeuroX does.
 
-    Values are written with as many digits as distinguish numbers of this dtype.
+    Values have as many digits as distinguish numbers of float32, in which NeuroX and we read them:
+    the fewer that distinguish numbers of float16 would be read as neighboring values.
     """
     with open(path, "w", encoding="utf-8") as file:
         for i, (words, values) in enumerate(zip(sentences, blocks, strict=True)):
             tokens = []
             for j, word in enumerate(words):
-                rows = values[:, j].astype(dtype).astype(str).tolist()
+                rows = values[:, j].astype(dtype).astype(np.float32).astype(str).tolist()
                 entries = [
                     f'{{"index": {layer}, "values": [{", ".join(row)}]}}'
                     for layer, row in zip(layers, rows, strict=True)

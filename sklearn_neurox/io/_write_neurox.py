@@ -97,7 +97,8 @@ def write_neurox(
         If the numbers of rows of H and `words` differ; if values are not finite or too large for
         `dtype`; if the columns of H are not equal consecutive layers, each with all neurons of one
         component in order; if the rows of a sentence are not contiguous; if a word contains
-        white space, which would split it; or if two of the files to write are the same file.
+        white space, which would split it; if a text file would begin with U+FEFF; or if two of the
+        files to write are the same file.
 
     Warns
     -----
@@ -279,6 +280,11 @@ def _check_distinct(files):
 def _lines(words, column, lengths):
     """Return the bytes of a text file with one line per sentence."""
     lines = [" ".join(entries) + "\n" for entries in _entries(words, column, lengths)]
+    if lines[0].startswith("\ufeff"):
+        raise ValueError(
+            f"The first entry of {column!r} begins with U+FEFF, which readers of a text file take "
+            "for a mark of its encoding and drop. Strip it from this entry."
+        )
     try:
         return "".join(lines).encode()
     except UnicodeEncodeError:

@@ -6,7 +6,6 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.probes._default_probe import RANKING_TOL, default_probe
 from sklearn_neurox.ranking._base import BaseRanker
@@ -18,7 +17,7 @@ from sklearn_neurox.ranking._weight_mass import (
     needed_for_mass,
     reach_threshold,
 )
-from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_class_labels, check_no_missing_labels
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._moments import column_deviations, column_means
 from sklearn_neurox.utils._validation import check_weight
@@ -258,7 +257,7 @@ class LCARanker(BaseRanker):
         beside = {"groups": groups, "sample_weight": sample_weight}
         matrix, targets = self._check_fit_input(X, y, beside=beside, **options)
         if not regression:
-            check_classification_targets(targets)
+            check_class_labels(targets)
         sample_weight = check_weight(sample_weight, matrix)
         # The estimator gets X as it was passed, so that it sees its feature names.
         self.estimator_ = fit_with_groups(clone(template), X, targets, groups, sample_weight)

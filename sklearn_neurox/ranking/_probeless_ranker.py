@@ -3,11 +3,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import _fit_context
-from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._rare_classes import MIN_COUNT_CONSTRAINTS, RareClasses
-from sklearn_neurox.utils._labels import encode_classes
+from sklearn_neurox.utils._labels import check_class_labels, encode_classes
 from sklearn_neurox.utils._moments import sparse_origin
 from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._validation import check_weight
@@ -153,7 +152,7 @@ class ProbelessRanker(BaseRanker):
         matrix, labels = self._check_fit_input(
             X, y, squares=self.scale, beside={"sample_weight": sample_weight}
         )
-        check_classification_targets(labels)
+        check_class_labels(labels)
         weight = check_weight(sample_weight, matrix)
         if weight is None:
             weight = np.ones(len(labels))

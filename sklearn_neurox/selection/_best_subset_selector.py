@@ -6,7 +6,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklearn_neurox.selection._best_subset._columns import Columns
@@ -15,7 +15,7 @@ from sklearn_neurox.selection._best_subset._relaxation import Relaxation
 from sklearn_neurox.selection._best_subset._search import Clock, Search
 from sklearn_neurox.utils._base_selector import BaseNeuronSelector
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS, check_counts, count_neurons
-from sklearn_neurox.utils._labels import check_no_missing_labels, encode_classes
+from sklearn_neurox.utils._labels import check_class_labels, check_no_missing_labels, encode_classes
 from sklearn_neurox.utils._validation import check_weight
 
 
@@ -266,7 +266,7 @@ class BestSubsetSelector(BaseNeuronSelector):
                     f"{targets.ravel().tolist()[0]!r}. Use loss='log_loss' for labels."
                 )
             return SquaredLoss(targets, shares)
-        check_classification_targets(targets)
+        check_class_labels(targets)
         classes, codes = encode_classes(targets, weight > 0, caller=type(self).__name__)
         return (BinaryLoss if len(classes) == 2 else MultinomialLoss)(codes, shares)
 

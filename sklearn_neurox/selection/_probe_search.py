@@ -8,12 +8,12 @@ from scipy.stats import t
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_neurox.probes._default_probe import default_probe
 from sklearn_neurox.utils._folds import make_splitter, split_rows
+from sklearn_neurox.utils._labels import check_class_labels
 from sklearn_neurox.utils._metadata import fit_with_groups
 from sklearn_neurox.utils._scores._fold_score import score_fold
 from sklearn_neurox.utils._validation import check_weight
@@ -46,7 +46,7 @@ class FoldScores:
         check_consistent_length(X, groups)
         self.weight = check_weight(sample_weight, X)
         if is_classifier(estimator):
-            check_classification_targets(y)
+            check_class_labels(y)
         self.estimator, self.X, self.y = estimator, X, y
         self.caller = type(selector).__name__
         self.groups = None if groups is None else np.asarray(groups)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 from sklearn.utils._param_validation import InvalidParameterError
 
+from sklearn_neurox.utils._exact_integers import exact_series, has_large
 from sklearn_neurox.utils._optional import require
 
 _KINDS = (
@@ -17,17 +18,22 @@ def to_pandas(rows):
     """Convert a table or column of another library to pandas, and return anything else unchanged.
 
     This converts what has a method ``to_pandas`` (polars, Arrow, Hugging Face datasets, cuDF,
-    narwhals), what exports the Arrow PyCapsule stream (DuckDB), and lists of dicts.
+    narwhals), what exports the Arrow PyCapsule stream (DuckDB), and lists of dicts. Large integers
+    beside missing values stay exact.
     """
     if isinstance(rows, pd.DataFrame | pd.Series | pd.Index):
         return rows
     if isinstance(rows, list | tuple):
-        return pd.DataFrame(list(rows)) if _are_records(rows) else rows
+        if not _are_records(rows):
+            return rows
+        return _with_exact_integers(
+            pd.DataFrame(list(rows)), lambda name: [row.get(name) for row in rows]
+        )
     if callable(getattr(rows, "to_pandas", None)):
         return _converted(rows)
     if hasattr(rows, "__arrow_c_stream__"):
         pyarrow = require("pyarrow", caller=f"Reading a {type(rows).__name__}")
-        return pyarrow.table(rows).to_pandas()
+        return _converted(pyarrow.table(rows))
     return rows
 
 
@@ -120,9 +126,37 @@ def _are_records(rows):
 
 def _converted(rows):
     try:
-        return rows.to_pandas()
+        converted = rows.to_pandas()
     except ImportError:
         # The conversion of polars needs pyarrow, which this package does not require.
         if hasattr(rows, "columns"):
-            return pd.DataFrame({column: rows[column].to_list() for column in rows.columns})
-        return pd.Series(rows.to_list(), name=rows.name)
+            columns = {column: exact_series(rows[column].to_list()) for column in rows.columns}
+            return pd.DataFrame(columns)
+        return exact_series(rows.to_list()).rename(rows.name)
+    if isinstance(converted, pd.DataFrame):
+        return _with_exact_integers(converted, lambda name: _as_list(rows[name]))
+    if isinstance(converted, pd.Series) and has_large(converted):
+        exact = exact_series(_as_list(rows))
+        return exact.set_axis(converted.index).rename(converted.name)
+    return converted
+
+
+def _with_exact_integers(frame, values_of):
+    """Restore integers that the conversion to pandas has rounded, because others are missing."""
+    if not frame.columns.is_unique:  # the caller refuses such a table
+        return frame
+    rounded = [name for name in frame.columns if has_large(frame[name])]
+    if rounded:
+        frame = frame.copy(deep=False)  # it may belong to the caller's table
+    for name in rounded:
+        frame[name] = exact_series(values_of(name)).array
+    return frame
+
+
+def _as_list(column):
+    """Return the values of a column of another library as Python objects."""
+    for method in ("to_pylist", "to_arrow", "to_list"):
+        if hasattr(column, method):
+            values = getattr(column, method)()
+            return _as_list(values) if method == "to_arrow" else values
+    return list(column)

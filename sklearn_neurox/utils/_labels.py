@@ -6,8 +6,10 @@ from datetime import datetime
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.utils._containers import to_pandas
+from sklearn_neurox.utils._warn_user import warn_user
 
 # What scikit-learn takes as class labels; complex numbers have no order.
 _PLAIN = (str, bool, int, float, np.bool_, np.integer, np.floating, np.datetime64, datetime)
@@ -131,6 +133,34 @@ def check_one_type(labels, what, remedy):
     )
 
 
+def check_class_labels(y, *, input_name="y"):
+    """Raise an error if y holds no class labels, with the remedy if numbers stand among objects."""
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        values = np.asarray(y, dtype=object).ravel()
+        kinds = sorted({type(value).__name__ for value in values})
+        if not pd.api.types.is_object_dtype(getattr(y, "dtype", None)) or "str" in kinds:
+            raise
+        family = {kind.rstrip("_0123456789").removeprefix("u") for kind in kinds}
+        own = family.pop() if len(family) == 1 else "str"
+        raise ValueError(
+            f"Input {input_name} has dtype object, but holds no strings: its labels are of type "
+            f"{' and '.join(kinds)}. Convert them with {input_name} = {input_name}.astype({own})."
+        ) from error
+
+
+def warn_about_spaces(classes, *, caller):
+    """Warn if two classes differ only in the white space around them."""
+    names = [name for name in np.asarray(classes).tolist() if isinstance(name, str)]
+    padded = [name for name in names if name != name.strip() and name.strip() in names]
+    if padded:
+        warn_user(
+            f"{caller} treats the labels {padded[0]!r} and {padded[0].strip()!r} as different "
+            "classes, but they differ only in white space. Remove it with y.str.strip()."
+        )
+
+
 def encode_classes(y, counting, *, caller):
     """Find the classes in the rows selected by a mask or slice, and encode all rows by them.
 
@@ -143,6 +173,7 @@ def encode_classes(y, counting, *, caller):
             f"{caller} needs at least two classes, but the rows of positive weight have only "
             f"1 class: {classes.tolist()[0]!r}. Give it rows of another class as well."
         )
+    warn_about_spaces(classes, caller=caller)
     return classes, np.searchsorted(classes, y).clip(max=len(classes) - 1)
 
 

@@ -23,6 +23,7 @@ def resolve_device(device, *, caller):
     Returns
     -------
     device : torch.device
+        A GPU has its index, as the devices of tensors have, so that equal devices compare equal.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def resolve_device(device, *, caller):
     import torch
 
     if device is None or device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -50,6 +51,10 @@ def resolve_device(device, *, caller):
             f"The 'device' parameter of {caller} is {device!r}, but torch finds no such device on "
             "this machine. Use device='cpu' or device='auto'."
         )
+    if resolved.type == "cuda" and resolved.index is None:
+        # Asking for the current GPU would start CUDA, which processes that fork cannot share.
+        index = torch.cuda.current_device() if torch.cuda.is_initialized() else 0
+        return torch.device("cuda", index)
     return resolved
 
 

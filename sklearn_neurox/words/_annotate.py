@@ -7,7 +7,9 @@ import pandas as pd
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from sklearn_neurox.utils._containers import read_frame
+from sklearn_neurox.utils._exact_integers import exact_series
 from sklearn_neurox.utils._labels import is_hashable
+from sklearn_neurox.words._half_characters import refuse_half_characters
 from sklearn_neurox.words._layout import check_column_names, string_dtype
 
 
@@ -21,6 +23,7 @@ from sklearn_neurox.words._layout import check_column_names, string_dtype
     },
     prefer_skip_nested_validation=True,
 )
+@refuse_half_characters
 def annotate(
     words: pd.DataFrame,
     by: Collection[str] | str | re.Pattern | Callable,
@@ -65,7 +68,7 @@ def annotate(
         always receives the word unchanged, so it cannot be combined with False.
 
     positive, negative : hashable, default="positive", "negative"
-        The labels.
+        The labels: two different ones, both strings or neither.
 
     Returns
     -------
@@ -80,7 +83,8 @@ def annotate(
         to a value of the column, such as a list (the message names the first such row).
 
     ValueError
-        If a regular expression is invalid; if a class is empty; if the frame already has a column
+        If a regular expression is invalid; if a class is empty; if the labels are equal or missing,
+        or only one of them is a string; if the frame already has a column
         `name`, or has no column `on`; or if a function does not return a bool (the message names
         the first such row).
 
@@ -117,11 +121,7 @@ def annotate(
     """
     words = read_frame(words, caller="annotate")
     _check_names(words, name, on)
-    if positive == negative:
-        raise ValueError(
-            f"The 'positive' and 'negative' parameters of annotate are both {positive!r}. Give "
-            "the two classes different labels."
-        )
+    _check_labels(positive, negative)
     if on is None:
         present = np.ones(len(words), dtype=bool)
         found = _of_rows(words, by, case_sensitive)
@@ -137,6 +137,27 @@ def annotate(
                 "expression must match the whole word; use match='search' to match a part of it."
             )
     return words.assign(**{name: _column(found, present, positive, negative, words.index)})
+
+
+def _check_labels(positive, negative):
+    if positive == negative:
+        raise ValueError(
+            f"The 'positive' and 'negative' parameters of annotate are both {positive!r}. Give "
+            "the two classes different labels."
+        )
+    for name, label in (("positive", positive), ("negative", negative)):
+        if pd.api.types.is_scalar(label) and pd.isna(label):
+            raise ValueError(
+                f"The {name!r} parameter of annotate is {label!r}, which marks rows without a "
+                "label. Give both classes a label, and replace it in the result if some rows "
+                "should have none."
+            )
+    if isinstance(positive, str) != isinstance(negative, str):
+        raise ValueError(
+            f"The 'positive' and 'negative' parameters of annotate are {positive!r} and "
+            f"{negative!r}, but labels that mix strings and other types cannot be sorted. Use "
+            "two labels of one type."
+        )
 
 
 def _check_names(words, name, on):
@@ -277,8 +298,7 @@ def _result(test, value, on, row):
 
 
 def _column(found, present, positive, negative, index):
-    labels = pd.Series([positive, negative])
+    labels = exact_series([positive, negative] + [np.nan] * (not present.all()))
     if isinstance(positive, str) and isinstance(negative, str):
         labels = labels.astype(string_dtype())
-    column = labels.take(np.where(found, 0, 1)).set_axis(index)
-    return column if present.all() else column.where(present)
+    return labels.take(np.where(present, np.where(found, 0, 1), 2)).set_axis(index)

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import validate_params
 from sklearn_neurox.utils._containers import describe, to_pandas
 from sklearn_neurox.utils._labels import is_hashable
 from sklearn_neurox.utils._validation import check_row_order
+from sklearn_neurox.words._half_characters import refuse_half_characters
 from sklearn_neurox.words._layout import assemble_frame, check_column_names, join_words
 from sklearn_neurox.words._table import read_table, sentence_order, spaces_after
 from sklearn_neurox.words._word_checks import (
@@ -28,6 +29,7 @@ from sklearn_neurox.words._word_checks import (
     },
     prefer_skip_nested_validation=True,
 )
+@refuse_half_characters
 def words_frame(
     words: pd.DataFrame | Iterable[Sequence[str]] | Any,
     labels: Mapping[str, Iterable[Sequence]] | Iterable[Sequence] | None = None,

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Checks of words and their labels, whose errors name the sentence and the row."""
 
-import contextlib
 from itertools import chain
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
+from sklearn_neurox.utils._exact_integers import exact_series
 from sklearn_neurox.utils._warn_user import warn_user
+from sklearn_neurox.words._half_characters import HALF_CHARACTER
 from sklearn_neurox.words._layout import first_rows, string_dtype
 
 # Other white space may be a word, such as the ideographic space.
 _SPACE = " \t\n\r"
-# Not every larger integer has a float64 of its own.
-_MOST_EXACT = 2**53
 
 
 def check_words(flat, lengths, ids):
@@ -83,12 +81,7 @@ def flat_labels(name, values, lengths, ids):
                 f"{name!r}."
             )
     labels = list(chain.from_iterable(values))
-    flat = pd.Series(labels)
-    integers = [label for label in labels if isinstance(label, Integral)]
-    if flat.dtype == float and any(abs(integer) > _MOST_EXACT for integer in integers):
-        with contextlib.suppress(TypeError):  # other labels have fractions
-            # Missing labels would turn others into neighboring numbers.
-            return pd.Series(labels, dtype="Int64")
+    flat = exact_series(labels)
     # A column that is all None would change its dtype when written to a file and read back.
     return flat.astype(string_dtype()) if flat.dtype == object and flat.isna().all() else flat
 
@@ -122,9 +115,8 @@ def _check_encodable(flat, lengths, ids):
     except UnicodeEncodeError as error:
         row = int(np.searchsorted(np.cumsum([len(word) for word in flat]), error.start, "right"))
         raise ValueError(
-            f"The word at {_place(row, lengths, ids)} is {flat[row]!r}, which contains half of "
-            "a surrogate pair. Neither files nor tokenizers accept that. It comes from decoding "
-            "with errors='surrogateescape' or from cutting UTF-16; read the source as UTF-8."
+            f"The word at {_place(row, lengths, ids)} is {flat[row]!r}, which contains "
+            f"{HALF_CHARACTER}"
         ) from None
 
 

@@ -65,6 +65,7 @@ def conversations(name):
 def quietly(*args, **params):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* have no content in the rendered text")
+        warnings.filterwarnings("ignore", ".* conversations have more than 128 tokens")
         return chat_frame(*args, **params)
 
 
@@ -248,6 +249,51 @@ def test_contents_in_parts(chat_model):
     frame = chat_frame([chat], tokenizer, rows="all", template_params={"chat_template": template})
     assert frame["word"].tolist() == ["Dogs bark."] * 2
     assert frame["start"].is_monotonic_increasing
+
+
+def _columns_of_tables(chats):
+    """Yield the conversations as the columns of other libraries."""
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"messages": chats})
+    yield "Arrow", table["messages"]
+    yield "Arrow values", list(table["messages"])
+    yield "arrays", table.to_pandas()["messages"]
+    yield "list of arrays", table.to_pandas()["messages"].tolist()
+    pl = pytest.importorskip("polars")
+    yield "polars", pl.from_arrow(table)["messages"]
+
+
+def test_conversations_in_columns_of_tables(chat_model):
+    """Parquet returns arrays, which templates can neither test for emptiness nor write as JSON."""
+    _, tokenizer = chat_model("chatml")
+    template = (
+        "{% for m in messages %}[{{ m.role }}]"
+        "{% for part in m.content or [] %}{{ part.text }}{% endfor %}"
+        "{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% endif %}{% endfor %}"
+        "{% if tools %}{{ tools | tojson }}{% endif %}"
+    )
+    call = {"name": "bark", "arguments": [{"times": 2}, {"times": 3}]}
+    chats = [
+        [
+            {"role": "user", "content": [{"text": "Dogs "}, {"text": "bark."}], "tool_calls": []},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "assistant", "content": [{"text": "They do."}], "tool_calls": None},
+        ],
+        [{"role": "assistant", "content": [{"text": "No."}], "tool_calls": [call, call]}],
+    ]
+    options = {"rows": "all", "template_params": {"chat_template": template}}
+    with pytest.warns(UserWarning, match="1 of 4 messages have no content"):
+        expected = chat_frame(chats, tokenizer, **options)
+    assert expected["word"].tolist() == ["Dogs bark.", "They do.", "No."]
+    assert '"arguments": [{"times": 2}, {"times": 3}]' in expected["text"].iloc[0]
+    for kind, column in _columns_of_tables(chats):
+        with pytest.warns(UserWarning, match="1 of 4 messages have no content"):
+            frame = chat_frame(column, tokenizer, **options)
+        pd.testing.assert_frame_equal(frame, expected, obj=kind)
+    options["template_params"]["tools"] = np.array([{"name": "bark"}])
+    with pytest.warns(UserWarning, match="1 of 4 messages have no content"):
+        frame = chat_frame(chats, tokenizer, **options)
+    assert frame["text"].iloc[0].endswith('[{"name": "bark"}]')
 
 
 REFUSED = {

@@ -78,6 +78,11 @@ BAD_ROWS = {
         ValueError,
         "'start' must contain whole .* row 2 holds 8.5",
     ),
+    "column of fractions": (
+        lambda w: w.assign(start=w["start"] + 0.5),
+        ValueError,
+        r"'start' must contain whole .* row 0 holds 0\.5\.",
+    ),
     "word as start": (
         with_cell(2, "start", "x"),
         ValueError,
@@ -114,6 +119,7 @@ BAD_ROWS = {
     "numbers": (lambda w: [1.0, 2.0], ValueError, "."),
     "an iterator": (lambda w: iter(["Dogs"]), TypeError, "has no length. Pass list"),
     "a dict of columns": (lambda w: w.to_dict("list"), TypeError, "pass pandas.DataFrame"),
+    "a set": (lambda w: {"Dogs", "bark"}, TypeError, "list of texts, got an object of type set"),
     "a lazy frame": (lambda w: pl.from_pandas(w).lazy(), TypeError, "not computed yet.*collect"),
     "a matrix of numbers": (lambda w: np.ones((3, 2)), ValueError, "Pass the DataFrame"),
     "sparse": (lambda w: csr_array(np.eye(2)), (TypeError, ValueError), "[Ss]parse"),

@@ -289,3 +289,26 @@ def test_what_cannot_be_written_is_named(tmp_path, H, words, change, message):
 
 def names_of(n):
     return ["0.0", "0.1", "1.0"][:n]
+
+
+def test_blank_lines_of_json_files_are_skipped(tmp_path, H, words):
+    path = tmp_path / "acts.json"
+    write_neurox(path, H, words, n_layers=N_LAYERS)
+    plain = path.read_bytes()
+    for text in (plain + b"\n\n", plain.replace(b"\n", b"\n \r\n"), b"\n" + plain.rstrip()):
+        path.write_bytes(text)
+        np.testing.assert_allclose(read_neurox(path, words)[0].pool("last"), H, rtol=1e-6)
+    path.write_bytes(b"\n \n")
+    with pytest.raises(ValueError, match="acts.json is empty"):
+        read_neurox(path, words)
+
+
+@pytest.mark.parametrize("suffix", [".hdf5", ".json"])
+def test_float16_values_are_the_same_in_every_format(tmp_path, suffix):
+    """The shortest digits of a float16 are those of a neighboring float32."""
+    bits = np.arange(0, 2**16, 97, dtype=np.uint16).view(np.float16)
+    values = bits[np.isfinite(bits)][:, None]
+    words = words_frame([["w"] * len(values)])
+    write_neurox(tmp_path / f"acts{suffix}", values, words, n_layers=1, dtype="float16")
+    back = read_neurox(tmp_path / f"acts{suffix}", words)[0].pool("last")
+    np.testing.assert_array_equal(back, values.astype(np.float32))

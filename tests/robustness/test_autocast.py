@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-from sklearn_neurox.ablation import causal_effect
+from sklearn_neurox.ablation import ablate_model, causal_effect
 from sklearn_neurox.datasets import make_tagged_words
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.extraction._sae._encoder import TokenEncoder
@@ -20,6 +21,8 @@ from sklearn_neurox.probes import (
     ElasticNetProbeClassifierCV,
     ElasticNetProbeRegressor,
     ElasticNetProbeRegressorCV,
+    LowRankProbeClassifier,
+    StructuralProbe,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
@@ -94,6 +97,28 @@ def test_effects_are_measured_without_it(tiny):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
+def test_a_direction_is_removed_in_full_even_if_the_model_runs_with_it(tiny):
+    model = AutoModelForCausalLM.from_pretrained(tiny("gpt2")).eval()
+    names = [f"hidden.1.{unit}" for unit in range(model.config.n_embd)]
+    direction = np.random.RandomState(0).randn(len(names))
+    direction /= np.linalg.norm(direction)
+    states = []
+    # Called before the block that reads the states of the layer.
+    watch = model.transformer.h[1].register_forward_pre_hook(
+        lambda _, arguments: states.append(arguments[0].double().numpy())
+    )
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad(), torch.autocast(**ROUGH):
+        model(ids)
+        with ablate_model(model, pd.DataFrame([direction], columns=names)):
+            model(ids)
+    watch.remove()
+    before, after = (np.abs(state @ direction).max() for state in (states[0], states[-1]))
+    assert before > 0.1 and after < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_probes_and_encoders_compute_without_it():
     rng = np.random.RandomState(0)
     X = rng.randn(200, 20).astype(np.float32)
@@ -105,12 +130,16 @@ def test_probes_and_encoders_compute_without_it():
         (ElasticNetProbeRegressor(0.01), target),
         (ElasticNetProbeRegressor(0.01, 0.0, standardize=True), target),
         (ElasticNetProbeRegressorCV(alphas=2, cv=2), target),
+        (LowRankProbeClassifier(0.01), label),
+        (StructuralProbe(2), np.abs(target)),
     ):
         # In another order of the rows, rounding may decide whether one more step is needed.
-        probe.set_params(random_state=0)
-        expected = probe.fit(X, y).coef_.copy()
+        if "random_state" in probe.get_params():
+            probe.set_params(random_state=0)
+        name = "components_" if isinstance(probe, StructuralProbe) else "coef_"
+        expected = getattr(probe.fit(X, y), name).copy()
         with torch.autocast(**ROUGH):
-            found = probe.fit(X, y).coef_
+            found = getattr(probe.fit(X, y), name)
         np.testing.assert_allclose(found, expected, atol=1e-5)
     for probe, y in (
         (ElasticNetProbeClassifier(0.01, random_state=0), label),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cells that are no labels, groups or ids are named with their row, and the remedy works."""
 
+import warnings
 from datetime import date
 from decimal import Decimal
 
@@ -168,3 +169,31 @@ def test_ids_and_words_must_be_values():
         words[7] = value
         with pytest.raises(TypeError, match="row 7"):
             top_words(X, words)
+
+
+def test_plain_labels_among_objects():
+    """A column that had missing labels keeps the dtype object; the remedy is named, and works."""
+    for pair, kinds, remedy in (
+        ((True, False), "bool", bool),
+        ((1, 0), "int", int),
+        ((np.int64(2), np.int32(1)), "int32 and int64", int),
+        ((1.0, 0.0), "float", float),
+        ((True, 2), "bool and int", str),
+    ):
+        y = cells(*pair)
+        match = rf"of type {kinds}. Convert them with y = y.astype\({remedy.__name__}\)"
+        for fit in (LABELS["ranker"], LABELS["detector"]):
+            with pytest.raises(ValueError, match=match):
+                fit(y)
+        LABELS["ranker"](y.astype(remedy))
+
+
+@pytest.mark.filterwarnings("default")
+def test_labels_that_differ_in_white_space_only():
+    padded = np.tile(["yes", "no", " yes"], 20)
+    with pytest.warns(UserWarning, match=r"labels ' yes' and 'yes'.*y\.str\.strip"):
+        ElasticNetProbeClassifier().fit(X, padded)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ElasticNetProbeClassifier().fit(X, pd.Series(padded).str.strip())
+        ElasticNetProbeClassifier().fit(X, np.tile(["yes", "no", "Yes", " "], 15))

@@ -19,6 +19,7 @@ from sklearn_neurox.ablation._causal._inputs import (
     check_labels,
     checked_metric,
     reader_of,
+    report_prompt_ends,
     report_unscored,
 )
 from sklearn_neurox.ablation._causal._plan import Plan, choose
@@ -97,9 +98,10 @@ def causal_effect(
         ``tokenizer`` and ``prefix``; its layers and components are ignored.
 
     words : table of shape (n_words, n_columns)
-        One row per word, with the columns ``text``, ``start`` and ``end``. An encoder-decoder model
-        also needs ``target``, ``target_start`` and ``target_end`` if the decoder should produce
-        something other than the text, such as its translation.
+        One row per word that the model is to predict, with the columns ``text``, ``start`` and
+        ``end``. To measure what a chat model answers, pass the rows of answers, see `chat_frame`.
+        An encoder-decoder model also needs ``target``, ``target_start`` and ``target_end`` if the
+        decoder should produce something other than the text, such as its translation.
 
     y : array-like of shape (n_words,)
         The labels.
@@ -202,7 +204,8 @@ def causal_effect(
 
         - ``which``, ``name``, ``n_units``, ``n_neurons``, ``draw``: what was changed. The first two
           rows describe the original model and have ``"none"`` and 0; the name is that of a single
-          unit, group or direction, otherwise empty; the draw is 0 except for random choices.
+          unit, group or direction, ``"all"`` for all directions together, otherwise empty; the
+          draw is 0 except for random choices.
         - ``carries``: whether the row is about the words that carry the property.
         - ``n_words``, ``n_unscored``: the number of words that are scored, and of those that cannot
           be.
@@ -231,16 +234,18 @@ def causal_effect(
     ValueError
         If the model has no language-model head, a parameter conflicts with the given extractor, no
         label equals ``positive``, a label is missing, a step is out of range, groups overlap or are
-        too large to draw others, some neurons of a head or layer are missing, two texts with other
-        labels have the same tokens, so that ``"gold"`` cannot tell them apart, or the metric does
-        not return one finite number per row; and in the same cases as `ablate_model`.
+        too large to draw others, some neurons of a head or layer are missing, ``"gold"`` labels
+        contradict each other (two rows of one word, or two texts with the same tokens, have
+        different labels), or the metric does not return one finite number per row; and in the same
+        cases as `ablate_model`.
 
     Warns
     -----
     UserWarning
         If words cannot be scored, because the tokenizer drops them or a causal model has nothing to
-        predict them from; if the indexes of ``words`` and y share labels in different orders; or if
-        random choices differ widely, because some hit an attention sink.
+        predict them from; if the rows are the ends of prompts (see `chat_frame`), which are not
+        what the model answers; if the indexes of ``words`` and y share labels in different orders;
+        or if random choices differ widely, because some hit an attention sink.
 
     See Also
     --------
@@ -265,8 +270,9 @@ def causal_effect(
 
     Erasing a concept and comparing with as many random directions and with the labels given back is
     amnesic probing [2]_. Here, a word gets its label back without training: the mean over its class
-    of what the eraser removes from it is added to the erased states of its tokens. The loss that
-    remains comes from what else the directions carry. Random directions are drawn uniformly, and
+    of what the eraser removes from it is added to the erased states of its tokens; a token that
+    several words share gets the mean of theirs. The loss that remains comes from what else the
+    directions carry. Random directions are drawn uniformly, and
     the directions of an eraser's control are orthonormal.
 
     Intervals are those of a ratio of two sums over groups, with a linearized variance and the t
@@ -313,6 +319,7 @@ def causal_effect(
     caller = "causal_effect"
     words, y = read_frame(words, caller=caller), to_pandas(y)
     carries = check_labels(words, y, positive)
+    report_prompt_ends(words)
     extractor = reader_of(
         model,
         tokenizer=tokenizer,

@@ -7,7 +7,6 @@ import numpy as np
 
 from sklearn_neurox.ablation._changes import Erasure
 from sklearn_neurox.extraction._editing._neurons import find_neurons
-from sklearn_neurox.extraction._model._blocks import Block
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 
 _CALLER = "causal_effect"
@@ -23,15 +22,30 @@ class GoldLabels:
 
 @dataclass(frozen=True)
 class GoldFills:
-    """The change of an eraser, which then adds a vector for each label."""
+    """The change of an eraser, which then gives back what it removes from each class on average."""
 
-    block: Block
-    change: Erasure
+    part: object  # of DirectionFills
+    removed: np.ndarray  # of shape (n_classes, n_units)
     gold: GoldLabels
 
-    def changes(self, places=None):
-        """Return the change, for `editing`."""
-        return {self.block: self.change}
+    @property
+    def block(self):
+        """The block that is erased."""
+        return self.part.block
+
+    def changes(self, shares):
+        """Return the change, for `editing`.
+
+        Parameters
+        ----------
+        shares : ndarray of shape (n_slots, n_classes)
+            How much each class counts at the tokens of each slot.
+        """
+        matrix, readouts, center = (
+            getattr(self.part.directions, name) for name in ("matrix", "readouts", "center")
+        )
+        restored = shares @ self.removed
+        return {self.block: _RestoringErasure(matrix, readouts, center, restored, self.block.name)}
 
 
 class _RestoringErasure(Erasure):
@@ -79,8 +93,5 @@ def gold_fills(spec, eraser, part, gold):
     unit = find_neurons(spec, eraser.feature_names_in_, caller=_CALLER).unit
     of_class = np.zeros((len(differences), len(part.names)))
     of_class[:, unit] = differences
-    matrix, readouts = part.directions.matrix, part.directions.readouts
-    removed = of_class @ readouts.T @ matrix
-    restored = np.vstack([np.zeros(len(part.names)), removed])
-    change = _RestoringErasure(matrix, readouts, part.directions.center, restored, part.block.name)
-    return GoldFills(part.block, change, gold)
+    removed = of_class @ part.directions.readouts.T @ part.directions.matrix
+    return GoldFills(part, removed, gold)

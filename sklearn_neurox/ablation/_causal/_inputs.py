@@ -32,6 +32,17 @@ def check_labels(words, y, positive):
     return carries.astype(bool)
 
 
+def report_prompt_ends(words):
+    """Warn about rows of ``chat_frame(rows="prompt_end")``, which the template writes."""
+    if {"chat", "turn", "role", "token_index"} <= set(words.columns):
+        warn_user(
+            "causal_effect measures how the model predicts the rows themselves, and these rows are "
+            "the ends of prompts, which the chat template writes, not what the model says next. "
+            "For that, give each conversation an answer, and pass the rows of the answers: "
+            "chat_frame(chats, tokenizer, rows='assistant')."
+        )
+
+
 def reader_of(model, **reading):
     """Return an extractor that determines how texts are read, for a layer that every model has."""
     if not isinstance(model, ActivationExtractor):

@@ -103,10 +103,11 @@ class Plan:
         variants = []
         for choice in choices:
             fills = choice.fills if states is None else choice.fills.with_states(states)
-            where = positions
             if isinstance(fills, GoldFills):
                 where = self._labeled(fills, positions, predictor)
-            changes = fills.changes(choice.places)
+                changes = fills.changes(where.shares)
+            else:
+                where, changes = positions, fills.changes(choice.places)
             variants.append(partial(editing, self.model, changes, where))
         total = predictor.n_tokens(self.model) * (1 + len(variants))
         with progress_bar(total, verbose, desc="ablating", unit="token", unit_scale=True) as bar:
@@ -125,6 +126,7 @@ class Plan:
             self.request,
             fills.gold.words[readable],
             fills.gold.codes[readable],
+            n_labels=len(fills.removed),
             stack=fills.block.stack,
             caller=_CALLER,
         )

@@ -42,7 +42,7 @@ class Candidates:
         It is 1 if the arc has the greatest weight of the candidates of its word, 1 / n if n
         candidates share the greatest weight, and otherwise 0.
         """
-        picked = np.empty((len(self.arcs), X.shape[1]), dtype=np.float32)
+        picked = np.empty((len(self.arcs), X.shape[1]))
         done = 0
         for start, stop in self._blocks(_BLOCK_VALUES // X.shape[1]):
             ptr = self._ptr[start : stop + 1]

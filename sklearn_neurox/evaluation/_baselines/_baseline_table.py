@@ -209,6 +209,8 @@ def baseline_table(
     classes = _are_classes(labels) if estimator is None else is_classifier(estimator)
     contenders = _contenders(words, estimator, X, X_untrained, classes)
     contenders = _choose(contenders, baselines)
+    if "characters" in contenders:
+        _check_characters(words)
     folds = make_folds(cv, words, labels, groups, classes=classes, caller="baseline_table")
     rng = check_random_state(random_state)
     shuffled = [train[rng.permutation(len(train))] for train, _ in folds]
@@ -242,6 +244,17 @@ def _check_rows(words, y, X, X_untrained, groups):
     check_equal_lengths("baseline_table", **rows)
     check_row_order(**rows)
     word_forms(words, caller="baseline_table")
+
+
+def _check_characters(words):
+    forms = word_forms(words, caller="baseline_table").astype(str)
+    if not forms.str.strip().any():
+        raise ValueError(
+            f"The row 'characters' of baseline_table cannot be computed, because all words are "
+            f"white space, such as {forms.iloc[0]!r} in row 0. If they are the ends of prompts, "
+            "pass the list of prompts as words, and the activations as X. Or leave out the row, "
+            "with baselines=['majority', 'probe']."
+        )
 
 
 def _are_classes(labels):

@@ -5,10 +5,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_class_labels, check_no_missing_labels
 from sklearn_neurox.utils._word_columns import word_forms
 
 
@@ -42,7 +41,7 @@ class TypeLabelClassifier(ClassifierMixin, _TypeMemory):
     def fit(self, words, y):
         """Count the labels of each type."""
         check_no_missing_labels(y)
-        check_classification_targets(y)
+        check_class_labels(y)
         check_consistent_length(words, y)
         self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
         types = self._learn_types(words)

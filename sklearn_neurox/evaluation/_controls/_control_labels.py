@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.utils._containers import read_frame, to_pandas
-from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_class_labels, check_no_missing_labels
 from sklearn_neurox.utils._unique_in_order import unique_in_order
 from sklearn_neurox.utils._validation import check_row_order
+from sklearn_neurox.utils._warn_user import warn_user
 
 
 @validate_params(
@@ -87,6 +87,12 @@ def control_labels(
         If there are no labels to draw from, there are fewer than two classes, a label is missing,
         or a probability is negative or not finite.
 
+    Warns
+    -----
+    UserWarning
+        If all rows have the same type, and so the same control label; or if the indexes of `words`
+        and y share labels in different orders.
+
     See Also
     --------
     selectivity_score : Compare a probe on the task and on the control.
@@ -126,6 +132,12 @@ def control_labels(
         check_row_order(words=words, y=y)
     classes, probabilities = _classes(y, distribution)
     types, codes = unique_in_order(keys)
+    if len(types) == 1 < len(codes):
+        warn_user(
+            f"All {len(codes)} rows have the same type, {types[0]!r}, so they all get the same "
+            "control label. Pass other types to control_labels: for the ends of prompts, the "
+            "prompts."
+        )
     races = -np.log(_uniform(types, classes, random_state)) / probabilities
     drawn = races.argmin(axis=1)[codes]
     index = words.index if isinstance(words, pd.DataFrame | pd.Series) else None
@@ -170,7 +182,7 @@ def _classes(y, distribution):
         )
     else:
         check_no_missing_labels(y)
-        check_classification_targets(y)
+        check_class_labels(y)
         classes, weights = np.unique(np.asarray(y), return_counts=True)
         weights = np.ones(len(classes)) if distribution == "uniform" else weights.astype(float)
     wrong = ~(np.isfinite(weights) & (weights >= 0))

@@ -7,14 +7,13 @@ from sklearn.utils import assert_all_finite, check_consistent_length, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 
 # Private, but scikit-learn's own meta-estimators delegate methods with it.
 from sklearn.utils.validation import _estimator_has, check_is_fitted
 
 from sklearn_neurox.utils._containers import to_pandas
 from sklearn_neurox.utils._doc_link import DocLinkMixin
-from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_class_labels, check_no_missing_labels
 from sklearn_neurox.utils._validation import check_row_order
 
 
@@ -24,7 +23,7 @@ def check_both_labels(X, y, control_y):
     for labels, name in ((to_pandas(y), "y"), (to_pandas(control_y), "control_y")):
         check_no_missing_labels(labels, input_name=name)
         assert_all_finite(labels, input_name=name)
-        check_classification_targets(labels)
+        check_class_labels(labels)
 
 
 class ControlTaskClassifier(DocLinkMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):

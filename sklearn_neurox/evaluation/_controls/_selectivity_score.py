@@ -221,6 +221,12 @@ def _controls(y, control_y, types, n_draws, random_state):
                 "types=words['word'], or the labels as control_y=control_labels(words, y)."
             )
         values = np.asarray(types, dtype=object)
+        if len(values) > 1 and len(set(map(str, values.tolist()))) == 1:
+            raise ValueError(
+                "selectivity_score draws a control label for each type, but all rows have the "
+                f"same type, {values[0]!r}, and would all have the same label. Pass other types: "
+                "for the ends of prompts, the prompts."
+            )
         kind = "position" if isinstance(values[0], Integral) else "type"
         seeds = [(random_state + draw) % 2**32 for draw in range(n_draws)]
         return [control_labels(values, y, kind=kind, random_state=seed) for seed in seeds]

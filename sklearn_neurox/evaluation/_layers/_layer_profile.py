@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, validate_params
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 
 from sklearn_neurox.evaluation._compare import fold_inflation
@@ -24,7 +23,7 @@ from sklearn_neurox.evaluation._layers._layers_in_turn import (
 )
 from sklearn_neurox.evaluation._layers._paired_tests import compare_pairs
 from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
-from sklearn_neurox.utils._labels import check_no_missing_labels
+from sklearn_neurox.utils._labels import check_class_labels, check_no_missing_labels
 from sklearn_neurox.utils._scores._outcomes import metric_scale
 from sklearn_neurox.utils._scores._recorded_predictions import as_scorer
 from sklearn_neurox.utils._scores._scored_rows import interval_of, outcome_frame
@@ -260,7 +259,7 @@ def _check_labels(y, classes):
     check_no_missing_labels(y)
     labels = column_or_1d(np.asarray(y))
     if classes:
-        check_classification_targets(labels)
+        check_class_labels(labels)
     return labels
 
 
@@ -275,7 +274,8 @@ def _check_features(estimator, X, features):
         raise ValueError(
             "layer_profile extracts once per fold with 'features', and fits the estimator on the "
             f"activations of each layer, but {what}. Pass a pipeline that reads words: "
-            "layer_profile(make_pipeline(extractor, aggregator, probe), words, y, groups=groups)."
+            "layer_profile(make_pipeline(extractor, aggregator, probe), words, y, groups=groups). "
+            "If the first two are a pipeline of their own, unpack it: make_pipeline(*own, probe)."
         )
 
 

@@ -9,7 +9,6 @@ from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import delayed
 
 from sklearn_neurox.evaluation._fits import run_fits
@@ -17,7 +16,7 @@ from sklearn_neurox.evaluation._folds import make_folds
 from sklearn_neurox.evaluation._inputs import matching_rows
 from sklearn_neurox.probes import LowRankProbeClassifier
 from sklearn_neurox.utils._constraints import MEASUREMENT_CONSTRAINTS
-from sklearn_neurox.utils._labels import check_groups, check_no_missing_labels
+from sklearn_neurox.utils._labels import check_class_labels, check_groups, check_no_missing_labels
 from sklearn_neurox.utils._scores._recorded_predictions import as_scorer
 from sklearn_neurox.utils._scores._scored_rows import group_codes, outcome_frame, score_rows
 from sklearn_neurox.utils._validation import check_activations
@@ -164,7 +163,7 @@ def pareto_curve(
     check_no_missing_labels(y)
     check_groups(groups, _CALLER)
     matrix, _ = check_activations(X, caller=_CALLER, accept_sparse="csr")
-    check_classification_targets(y)
+    check_class_labels(y)
     labels = np.asarray(y)
     probe = clone(estimator or LowRankProbeClassifier()).set_params(warm_start=True)
     probe._validate_params()

@@ -118,6 +118,10 @@ class TokensOfRows:
             )
         return np.arange(len(self._tokens))
 
+    def distinct(self):
+        """Return which of the distinct tokens of the rows each token is."""
+        return np.unique(self._tokens, return_inverse=True)[1]
+
     def as_token_rows(self, X):
         """Return a frame with one row per token of the rows, for an extractor to read."""
         lengths = np.array([len(text) for text in self.rows.texts], dtype=np.int64)
@@ -193,7 +197,7 @@ class RowPositions(Positions):
 
     def slots(self, reading):
         """Return the numbers of the tokens that are rows'."""
-        slots = torch.full(reading.shape, -1)
+        slots = torch.full(reading.shape, -1, device="cpu")
         width = reading.shape[1]
         if reading.generation is not None and reading.stack != "encoder":
             width = reading.generation.prompt_width(reading)

@@ -47,7 +47,7 @@ class PositionsOfRows(Positions):
 
 
 class LabeledPositions(Positions):
-    """Some tokens, numbered by the label of the word that they belong to, from 1.
+    """Some tokens, numbered by the labels of the words that they belong to, from 1.
 
     Parameters
     ----------
@@ -58,25 +58,44 @@ class LabeledPositions(Positions):
         Determines how texts are read.
 
     words : DataFrame
-        One row per word. A token that two words share has the label of the first.
+        One row per word.
 
     codes : ndarray of int, of shape (n_words,)
         The label of each word. Tokens of no word get the number 0.
+
+    n_labels : int
 
     stack : {"encoder", "decoder"} or None
 
     caller : str
         The public function, for messages.
+
+    Attributes
+    ----------
+    shares : ndarray of shape (n_numbers, n_labels)
+        How much each label counts at the tokens of each number. If different words share a token,
+        each of them counts equally.
+
+    Raises
+    ------
+    ValueError
+        If a word has several labels, or texts with other labels have the same tokens.
     """
 
-    def __init__(self, base, request, words, codes, *, stack, caller):
+    def __init__(self, base, request, words, codes, *, n_labels, stack, caller):
         tokens = TokensOfRows(request, words, stack=stack, caller=caller)
-        numbers = np.repeat(codes + 1, np.diff(tokens.ptr))
+        remedy = f"Leave one of them out, or call {caller} without 'gold' in 'which'."
+        first = _first_of_each_word(tokens.rows, codes, remedy)
+        row = np.repeat(np.arange(len(codes)), np.diff(tokens.ptr))
+        token, counts = tokens.distinct(), np.isin(row, first)
+        shares = np.zeros((token.max(initial=-1) + 1, n_labels))
+        np.add.at(shares, (token[counts], codes[row[counts]]), 1)
+        shares /= shares.sum(axis=1, keepdims=True)
+        shares, number = np.unique(shares, axis=0, return_inverse=True)
+        self.shares = np.vstack([np.zeros(n_labels), shares])
         self.base = base
-        unclear = (
-            "the words have other labels",
-            f"Leave one of them out, or call {caller} without 'gold' in 'which'.",
-        )
+        unclear = ("the words have other labels", remedy)
+        numbers = number.reshape(-1)[token] + 1
         rows = RowPositions([tokens], numbers=numbers, caller=caller, unclear=unclear)
         self.rows = PositionsOfRows(rows)
 
@@ -84,3 +103,19 @@ class LabeledPositions(Positions):
         """Return the number of the label of each chosen token."""
         slots = self.rows.slots(reading).clamp(min=0)
         return slots if self.base is None else slots.masked_fill(self.base.slots(reading) < 0, -1)
+
+
+def _first_of_each_word(rows, codes, remedy):
+    """Return the first row of each word, or raise a ValueError if a word has several labels."""
+    spans = np.column_stack([rows.text_of_row, rows.start, rows.end])
+    _, first, word = np.unique(spans, axis=0, return_index=True, return_inverse=True)
+    word = word.reshape(-1)
+    other = np.flatnonzero(codes != codes[first][word])
+    if len(other):
+        row = int(other[0])
+        raise ValueError(
+            f"'gold' gives each word its label back, but {rows.name(int(first[word[row]]))} and "
+            f"{rows.name(row)} are the same word ({rows.spelled_by(row)!r}) of the same text, with "
+            f"different labels. {remedy}"
+        )
+    return first

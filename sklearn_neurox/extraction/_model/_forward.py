@@ -79,7 +79,7 @@ def probe_inputs(model, stack, *, padding=0, n_texts=1):
     first = min(5, size - 1)
     room = max_positions(model.config, stack) or PROBE_LENGTH + PROBE_PADDING
     length = min(PROBE_LENGTH, room - PROBE_PADDING)
-    places = torch.arange(n_texts * length).reshape(n_texts, length)
+    places = torch.arange(n_texts * length, device="cpu").reshape(n_texts, length)
     ids = first + places % max(1, min(size - first, 50))
     mask = torch.ones_like(ids)
     inputs = {

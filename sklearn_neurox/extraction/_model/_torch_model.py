@@ -144,11 +144,23 @@ class TorchModel:
         Raises
         ------
         ValueError
-            If there is not one span per token, or a span lies outside the text.
+            If there is not one span per token, a span lies outside the text, or an id or a span
+            is not a whole number.
         """
-        encoded_ids, encoded_spans = self.encode(text)
-        ids = np.asarray(encoded_ids, dtype=np.int64)
-        spans = np.asarray(encoded_spans, dtype=np.int64).reshape(-1, 2)
+        encoded = self.encode(text)
+        if not isinstance(encoded, tuple | list) or len(encoded) != 2:
+            raise ValueError(
+                f"The 'encode' of {self} returned {encoded!r:.60} for the text {text[:60]!r}. It "
+                "must return a tuple of the token ids and their spans."
+            )
+        ids = self._whole_numbers(encoded[0], text, "token ids")
+        spans = self._whole_numbers(encoded[1], text, "spans")
+        spans = spans.reshape(0, 2) if spans.size == 0 else spans
+        if spans.ndim != 2 or spans.shape[1] != 2:
+            raise ValueError(
+                f"The 'encode' of {self} returned spans of shape {spans.shape} for the text "
+                f"{text[:60]!r}. It must return a start and an end per token."
+            )
         if ids.shape != (len(spans),):
             raise ValueError(
                 f"The 'encode' of {self} returned token ids of shape {ids.shape} and {len(spans)} "
@@ -160,3 +172,16 @@ class TorchModel:
                 f"{len(text)} characters."
             )
         return ids, spans
+
+    def _whole_numbers(self, values, text, what):
+        """Return ids or spans as integers; other numbers would lose their fractions."""
+        try:
+            numbers = np.asarray(values, dtype=np.float64)
+            if np.array_equal(numbers, np.floor(numbers)) and np.isfinite(numbers).all():
+                return np.asarray(values).astype(np.int64)
+        except (TypeError, ValueError):
+            pass
+        raise ValueError(
+            f"The 'encode' of {self} returned the {what} {values!r:.60} for the text "
+            f"{text[:60]!r}. They must be whole numbers."
+        )

@@ -40,7 +40,7 @@ def check_arrays(arrays):
     """Check arrays of (n_subwords, n_neurons), which must have the same number of neurons."""
     checked = [
         check_array(
-            array,
+            _as_array(array),
             dtype=[np.float64, np.float32, np.float16],
             ensure_min_samples=0,
             input_name=f"arrays[{number}]",
@@ -78,3 +78,14 @@ def check_fits_float32(values, ptr, names):
         f"which float32 cannot hold ({int(lost.sum())} such values). Activations are pooled in "
         "float32. Rescale the neuron, for example divide it by its largest value."
     )
+
+
+def _as_array(array):
+    """Return a tensor as an array; NumPy has no bfloat16, and refuses tensors with gradients."""
+    if not callable(getattr(array, "detach", None)):
+        return array
+    tensor = array.detach().cpu()
+    try:
+        return tensor.numpy()
+    except TypeError:
+        return tensor.float().numpy()

@@ -31,7 +31,7 @@ def n_parts(combinations):
     return sum(len(PAIR_PARTS[combination]) for combination in combinations)
 
 
-def combine(vectors, pairs, combinations, out):
+def combine(vectors, pairs, combinations, out, name):
     """Fill the rows of a matrix with the combined vectors of pairs, block by block.
 
     Parameters
@@ -45,23 +45,45 @@ def combine(vectors, pairs, combinations, out):
 
     out : ndarray of shape (n_pairs, n_columns), dtype=float32, or HalfMatrix
         Filled in place.
+
+    name : callable
+        Returns the name of a column.
+
+    Raises
+    ------
+    OverflowError
+        If float32 cannot hold a difference or product.
     """
     for rows in row_blocks(out):
         first, other = vectors[pairs[rows, 0]], vectors[pairs[rows, 1]]
         column = 0
         for part in _parts(first, other, combinations, np.multiply):
             columns = slice(column, column + part.shape[1])
+            if np.isinf(part).any():
+                row, unit = (int(place[0]) for place in np.nonzero(np.isinf(part)))
+                raise _too_large(name(column + unit), rows.start + row, np.isinf(part).sum())
             out[rows, columns] = part
             column = columns.stop
 
 
-def combine_sparse(vectors, pairs, combinations):
+def combine_sparse(vectors, pairs, combinations, name):
     """Return the combined vectors of pairs as a CSR matrix; all arguments as in `combine`."""
     first, other = vectors[pairs[:, 0]], vectors[pairs[:, 1]]
     parts = _parts(first, other, combinations, lambda a, b: a.multiply(b))
     found = csr_matrix(hstack(list(parts), format="csr"))
     found.eliminate_zeros()
+    infinite = np.flatnonzero(np.isinf(found.data))
+    if len(infinite):
+        row = int(np.searchsorted(found.indptr, infinite[0], side="right")) - 1
+        raise _too_large(name(found.indices[infinite[0]]), row, len(infinite))
     return found
+
+
+def _too_large(column, row, count):
+    return OverflowError(
+        f"The neuron {column} of row {row} is larger than float32 can hold ({count} such values). "
+        "Use pair='concat', or leave this neuron out."
+    )
 
 
 def _parts(first, other, combinations, multiply):
@@ -69,7 +91,7 @@ def _parts(first, other, combinations, multiply):
         if combination == "concat":
             yield first
             yield other
-        elif combination == "difference":
-            yield first - other
-        else:
-            yield multiply(first, other)
+            continue
+        with np.errstate(over="ignore"):
+            part = first - other if combination == "difference" else multiply(first, other)
+        yield part

@@ -51,7 +51,9 @@ class DeviceCopies:
         try:
             if buffer is None or len(buffer) < tensor.nbytes:
                 pinned = tensor.is_cuda
-                buffer = torch.empty(tensor.nbytes, dtype=torch.uint8, pin_memory=pinned)
+                buffer = torch.empty(
+                    tensor.nbytes, dtype=torch.uint8, device="cpu", pin_memory=pinned
+                )
             host = buffer[: tensor.nbytes].view(tensor.dtype).view(tensor.shape)
             arrived = self._copy(tensor, host)
             self.pending.append(self.reader.submit(self._hand_over, buffer, host, arrived, use))

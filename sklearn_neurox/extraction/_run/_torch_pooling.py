@@ -64,8 +64,17 @@ class TorchPooler:
         if self.parts.strategy in ("first", "last"):
             return states.index_select(0, places)
         if self.parts.strategy == "mean":
-            return torch.nn.functional.embedding_bag(places, states, ptr, mode="mean")
+            return self._mean(states, places, ptr)
         return self._maximum(states, places, ptr)
+
+    def _mean(self, states, places, ptr):
+        result = torch.nn.functional.embedding_bag(places, states, ptr, mode="mean")
+        # Sums overflow before means do, also this one. Looking at it would make the CPU wait for a GPU.
+        if not result.is_cuda and torch.isfinite(result.sum()):
+            return result
+        unit = 2.0 ** int(np.frexp(self.batch.size.max())[1])  # more than the longest part
+        small = torch.nn.functional.embedding_bag(places, states / unit, ptr, mode="mean")
+        return torch.where(torch.isfinite(result), result, small * unit)
 
     def _indices(self, device):
         """Return the places of the batch and where each part begins, sent to a device once."""

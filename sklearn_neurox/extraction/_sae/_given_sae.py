@@ -240,7 +240,7 @@ class ModuleSae:
         name = f"{_PARAMETER}, a {type(self.module).__name__},"
         with torch.inference_mode():
             try:
-                codes = encoder.encode(torch.zeros(1, width))
+                codes = encoder.encode(torch.zeros(1, width, dtype=torch.float32, device="cpu"))
             except Exception as error:  # whatever the user's module raises for another width
                 if is_out_of_memory(error):
                     raise

@@ -81,7 +81,8 @@ class SparseRows:
         if len(starts) == len(row):
             return row, unit, value, count
         merge = np.maximum if self.strategy == "max" else np.add
-        merged = merge.reduceat(value, starts)
+        with np.errstate(over="ignore"):
+            merged = merge.reduceat(value, starts)
         return row[starts], unit[starts], merged, np.add.reduceat(count, starts)
 
     def matrix(self):
@@ -128,6 +129,12 @@ class SparseRows:
 
     def _finished(self, row, unit, value, count):
         if self.strategy == "mean":
+            if not np.isfinite(value).all():
+                bad = int(np.argmin(np.isfinite(value)))
+                raise OverflowError(
+                    f"The codes of feature {unit[bad]} in row {row[bad]} are so large that float32 "
+                    "cannot hold their sum. Use strategy='max', or check the weights of the SAE."
+                )
             value = value / self.sizes[row].astype(np.float32)
         elif self.strategy == "max":
             # A negative code loses against the zero of another token.

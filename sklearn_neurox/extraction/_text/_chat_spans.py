@@ -7,8 +7,11 @@ only if the text without all marks is the text as rendered before.
 """
 
 import re
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import NamedTuple
+
+import numpy as np
 
 from sklearn_neurox.utils._files._foreign_files import reason_of
 from sklearn_neurox.utils._torch import is_out_of_memory
@@ -29,6 +32,22 @@ class Found(NamedTuple):
     start: int
     end: int
     is_part: bool = False  # the template leaves out the beginning of the content
+
+
+def as_plain(value):
+    """Return lists and dicts of Python for what Parquet and Arrow hold in their place.
+
+    Templates cannot tell whether an array is empty, nor write it as JSON.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return {key: as_plain(each) for key, each in value.items()}
+    if callable(getattr(value, "as_py", None)):  # a value of Arrow
+        return value.as_py()
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return [as_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def content_of(message):

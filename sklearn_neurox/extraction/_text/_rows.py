@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Read the extractor's input: the text of each row, and the span within it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -119,7 +119,7 @@ def _read_texts(X, caller):
             "frame, pass the frame itself."
         )
     is_stream = isinstance(X, Iterable) and not hasattr(X, "__len__")
-    if isinstance(X, Mapping) or hasattr(X, "collect") or is_stream:
+    if isinstance(X, Mapping | Set) or hasattr(X, "collect") or is_stream:
         raise TypeError(f"{caller} takes a frame of words or a list of texts, got {describe(X)}.")
     index = X.index if isinstance(X, pd.Series) else None
     values = np.asarray(X, dtype=object)
@@ -286,7 +286,7 @@ def _positions(column, name, caller):
             row = int(np.flatnonzero(wrong)[0])
             raise ValueError(
                 f"{caller}: {name!r} must contain whole numbers, but {name_row(column.index, row)} "
-                f"holds {values[row]!r}."
+                f"holds {values[row : row + 1].tolist()[0]!r}."
             )
         values = as_float
     return values.astype(np.int64)

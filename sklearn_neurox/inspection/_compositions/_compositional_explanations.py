@@ -13,6 +13,7 @@ from sklearn_neurox.inspection._compositions._beam_search import find_formulas
 from sklearn_neurox.inspection._compositions._concepts import read_concepts
 from sklearn_neurox.inspection._tables._chosen_neurons import some_neurons
 from sklearn_neurox.utils._containers import read_frame, to_pandas
+from sklearn_neurox.utils._quantile_cut import quantile_cut
 from sklearn_neurox.utils._tqdm import counted, progress_bar
 from sklearn_neurox.utils._validation import check_activations, check_row_order
 
@@ -232,7 +233,7 @@ def _explain(matrix, column, threshold, unit, two_sided, concepts, search, n_shu
     for direction, signed in (("high", values), ("low", -values))[: 1 + two_sided]:
         cut = threshold
         if unit == "quantile":
-            cut = np.quantile(signed, threshold, method="inverted_cdf")
+            cut = quantile_cut(signed, threshold)
         active = signed > cut
         formula, single = find_formulas(active, concepts, **search)
         row = [direction, "", 0, 0.0, "", 0.0, int(active.sum()), 0]

@@ -19,6 +19,7 @@ from sklearn_neurox.probes._elastic_net._free_shifts import has_free_shift
 from sklearn_neurox.probes._elastic_net._linear_probe import LinearProbeMixin
 from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._doc_link import DocLinkMixin
+from sklearn_neurox.utils._full_float32 import full_float32
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._warn_user import warn_user
 
@@ -105,7 +106,8 @@ class BaseElasticNetProbe(
             known = np.isfinite(intercept)
             intercept = np.where(known, intercept, intercept[known].min())
             start = problem.design.from_input_units(coef, intercept)
-        coef, intercept = ProximalSGD(problem, random_state, n_before).run(*start)
+        with full_float32(problem.design.device):
+            coef, intercept = ProximalSGD(problem, random_state, n_before).run(*start)
         coef, intercept = problem.design.in_input_units(coef, intercept)
         vars(self).update(targets.attributes(coef, intercept))
         self._stream = stream

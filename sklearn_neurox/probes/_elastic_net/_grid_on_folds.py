@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.callback import CallbackContext
 
 from sklearn_neurox.probes._elastic_net._targets import Targets
+from sklearn_neurox.utils._full_float32 import full_float32
 from sklearn_neurox.utils._scores._fold_score import score_fold
 
 
@@ -121,9 +122,10 @@ def _predict(problem, points, alphas):
         return points[-1] if points else None
     before, last = points
     stretch = np.log(alphas[1] / alphas[2]) / np.log(alphas[0] / alphas[1])
-    beyond = problem.estimate(
-        last.coef.lerp(before.coef, -stretch), last.intercept.lerp(before.intercept, -stretch)
-    )
+    with full_float32(problem.design.device):
+        beyond = problem.estimate(
+            last.coef.lerp(before.coef, -stretch), last.intercept.lerp(before.intercept, -stretch)
+        )
     return min(problem.reprice(last), beyond, key=lambda point: point.objective)
 
 

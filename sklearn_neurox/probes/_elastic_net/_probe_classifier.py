@@ -5,10 +5,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.probes._elastic_net._targets import class_targets, scaled_weight
-from sklearn_neurox.utils._labels import encode_classes
+from sklearn_neurox.utils._labels import check_class_labels, encode_classes
 from sklearn_neurox.utils._validation import check_matrix, check_weight
 
 
@@ -19,7 +18,7 @@ class ProbeClassifierMixin(ClassifierMixin):
         """Validate X and y, set ``classes_``, and encode the labels."""
         options = {"beside": beside, "accept_sparse": "csr", "ensure_min_samples": 2}
         X, y = check_matrix(self, X, y, reset=True, squares=True, **options)
-        check_classification_targets(y)
+        check_class_labels(y)
         classes, codes = encode_classes(y, slice(None), caller=type(self).__name__)
         if getattr(self, "solver", None) == "newton" and len(classes) > 2:
             raise ValueError(

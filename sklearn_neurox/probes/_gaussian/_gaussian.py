@@ -6,7 +6,6 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sklearn_neurox.probes._gaussian._candidates import candidate_places, choose_candidates
@@ -18,7 +17,7 @@ from sklearn_neurox.probes._gaussian._density import (
 from sklearn_neurox.probes._gaussian._moments import map_covariances
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
 from sklearn_neurox.utils._doc_link import DocLinkMixin
-from sklearn_neurox.utils._labels import check_no_missing_labels, encode_classes
+from sklearn_neurox.utils._labels import check_class_labels, check_no_missing_labels, encode_classes
 from sklearn_neurox.utils._names import seen_neuron_indices
 from sklearn_neurox.utils._sparse import refuse_sparse
 from sklearn_neurox.utils._validation import check_matrix, check_weight
@@ -190,7 +189,7 @@ class GaussianProbeClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         refuse_sparse(X, "a Gaussian has a dense covariance", caller=type(self).__name__)
         beside = {"sample_weight": sample_weight}
         X, y = check_matrix(self, X, y, reset=True, squares=True, beside=beside)
-        check_classification_targets(y)
+        check_class_labels(y)
         weights = check_weight(sample_weight, X)
         weights = np.ones(np.shape(y)) if weights is None else weights
         self.classes_, codes = encode_classes(y, weights > 0, caller=type(self).__name__)

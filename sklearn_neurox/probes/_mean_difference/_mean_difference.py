@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
+from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_neurox.probes._elastic_net._probe_classifier import ProbeClassifierMixin
@@ -16,7 +16,7 @@ from sklearn_neurox.probes._mean_difference._class_moments import (
 )
 from sklearn_neurox.utils._doc_link import DocLinkMixin
 from sklearn_neurox.utils._finite import check_all_finite, check_squares
-from sklearn_neurox.utils._labels import encode_classes, encode_known
+from sklearn_neurox.utils._labels import check_class_labels, encode_classes, encode_known
 from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._solve import solve_covariance
 from sklearn_neurox.utils._validation import check_matrix, check_weight
@@ -178,7 +178,7 @@ class MeanDifferenceProbeClassifier(DocLinkMixin, ProbeClassifierMixin, BaseEsti
             within every class.
         """
         X, y, weights = self._check_input(X, y, sample_weight, reset=True)
-        check_classification_targets(y)
+        check_class_labels(y)
         self.classes_, codes = encode_classes(y, weights > 0, caller=type(self).__name__)
         moments = self._updated(self._start(), X, codes, weights)
         if self.shrinkage is not None and not moments.total_within():

@@ -40,24 +40,20 @@ class DistanceLoss:
         return to_tensor(self.weight[rows], device=self.device, dtype=self.dtype)
 
     def _root_mean_squares(self):
-        import torch
-
-        squares = torch.zeros(self._X.shape[1], dtype=torch.float64)
+        squares = np.zeros(self._X.shape[1])
         for rows, block in self._rows():
-            squares += (self._weights(rows) @ block.square()).cpu().double()
-        scale = np.sqrt(to_numpy(squares))
+            squares += to_numpy(self._weights(rows) @ block.square())
+        scale = np.sqrt(squares)
         return np.where(scale > 0, scale, 1.0)
 
     def start(self, rank):
         """Return the principal axes of the rows, scaled to fit the targets."""
-        import torch
-
-        moment = torch.zeros((self._X.shape[1],) * 2, dtype=torch.float64)
+        moment = np.zeros((self._X.shape[1],) * 2)
         scale = to_tensor(self.scale, device=self.device, dtype=self.dtype)
         for rows, block in self._rows():
             block = block / scale
-            moment += ((block * self._weights(rows)[:, None]).T @ block).cpu().double()
-        axes = np.linalg.eigh(to_numpy(moment))[1][:, ::-1][:, :rank].T
+            moment += to_numpy((block * self._weights(rows)[:, None]).T @ block)
+        axes = np.linalg.eigh(moment)[1][:, ::-1][:, :rank].T
         distances = self.distances(axes)
         with np.errstate(invalid="ignore", divide="ignore"):
             factor = (self.weight * distances) @ self.y / ((self.weight * distances) @ distances)
@@ -81,10 +77,8 @@ class DistanceLoss:
 
         The loss of an error e is ``sqrt(e^2 + width^2) - width``, between ``|e| - width`` and |e|.
         """
-        import torch
-
         scaled = self._scaled(components)
-        loss, gradient = 0.0, torch.zeros(scaled.shape, dtype=torch.float64)
+        loss, gradient = 0.0, np.zeros(components.shape)
         for rows, block in self._rows():
             projected = block @ scaled.T
             squared = to_numpy(projected.square().sum(dim=1))
@@ -93,5 +87,5 @@ class DistanceLoss:
             loss += float(self.weight[rows] @ (root - width))
             slope = 2 * self.weight[rows] * error / root
             slope = to_tensor(slope, device=self.device, dtype=self.dtype)
-            gradient += ((projected * slope[:, None]).T @ block).cpu().double()
-        return loss, to_numpy(gradient) / self.scale
+            gradient += to_numpy((projected * slope[:, None]).T @ block)
+        return loss, gradient / self.scale

@@ -9,7 +9,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_neurox.utils._autocast import without_autocast
 from sklearn_neurox.utils._doc_link import DocLinkMixin
+from sklearn_neurox.utils._full_float32 import full_float32
 from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._torch import resolve_device
 from sklearn_neurox.utils._validation import check_matrix, check_weight
@@ -193,9 +195,11 @@ class StructuralProbe(DocLinkMixin, RegressorMixin, BaseEstimator):
         weight = check_weight(sample_weight, X)
         # Distances in units of their mean: the stopping rule of L-BFGS has no unit.
         unit = np.average(y, weights=weight) or 1.0
-        loss = DistanceLoss(X, y / unit, weight, resolve_device(self.device, caller=caller))
-        point, self.n_iter_ = self._minimize(loss)
-        self.loss_ = float(unit * loss.absolute(point))
+        device = resolve_device(self.device, caller=caller)
+        with without_autocast(), full_float32(device):
+            loss = DistanceLoss(X, y / unit, weight, device)
+            point, self.n_iter_ = self._minimize(loss)
+            self.loss_ = float(unit * loss.absolute(point))
         self.components_ = _rotated(np.sqrt(unit) * point / loss.scale)
         return self
 

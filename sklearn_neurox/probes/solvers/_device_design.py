@@ -7,7 +7,7 @@ import torch
 from sklearn_neurox.probes.solvers._column_moments import moments_of_parts, scale_of
 from sklearn_neurox.probes.solvers._design import StandardizedDesign
 from sklearn_neurox.probes.solvers._host_feed import HostFeed
-from sklearn_neurox.utils._torch import to_tensor
+from sklearn_neurox.utils._torch import is_out_of_memory, release_memory, to_tensor
 
 # Numbers in one block of a pass: large enough to fill a GPU, small next to its memory.
 _BLOCK_NUMBERS = 2**25
@@ -28,12 +28,14 @@ class DeviceDesign(StandardizedDesign):
         As in `StandardizedDesign`.
 
     is_kept : bool, default=True
-        Whether the device holds X; otherwise, blocks are sent to it during every pass.
+        Whether the device holds X, if it has room; otherwise, blocks are sent to it during every
+        pass.
     """
 
     def __init__(self, X, *, rows, device, is_kept=True, **options):
-        self.is_kept = is_kept
-        self.raw = (_KeptRows if is_kept else _SentRows)(X, rows, device)
+        kept = _kept_rows(X, rows, device) if is_kept else None
+        self.is_kept = kept is not None
+        self.raw = kept or _SentRows(X, rows, device)
         self.order = to_tensor(rows, device=device)
         super().__init__(X, rows=rows, device=device, **options)
         self._prepare()
@@ -104,6 +106,18 @@ class DeviceDesign(StandardizedDesign):
             # One operation instead of two; its rounding is far below that of half precision.
             return torch.addcmul(self.shift, rows, self.inverse)
         return (rows - self.working_mean).mul_(self.inverse)
+
+
+def _kept_rows(X, rows, device):
+    """Put X on the device; return None if others, such as fits in threads, took the room."""
+    try:
+        return _KeptRows(X, rows, device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    # Outside the except block, whose traceback would keep the memory.
+    release_memory()
+    return None
 
 
 class _KeptRows:

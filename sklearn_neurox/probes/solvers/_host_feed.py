@@ -60,7 +60,8 @@ class HostFeed:
     def _slots(self, n_rows):
         shape = n_rows, self.X.shape[1]
         if self.device.type != "cuda":
-            return [_Slot(torch.empty(shape, dtype=self.dtype)) for _ in range(_N_BUFFERS)]
+            kind = {"dtype": self.dtype, "device": "cpu"}
+            return [_Slot(torch.empty(shape, **kind)) for _ in range(_N_BUFFERS)]
         stream = torch.cuda.Stream(self.device)
         # The memory of the buffers may still be in use by work that is queued.
         stream.wait_stream(torch.cuda.current_stream(self.device))
@@ -140,7 +141,7 @@ class _CudaSlot(_Slot):
         self.stream = stream
         # If a visit ends early, a copy may still be on its way when the buffer is freed.
         self.memory.record_stream(stream)
-        self.pinned = torch.empty(shape, dtype=dtype, pin_memory=True)
+        self.pinned = torch.empty(shape, dtype=dtype, device="cpu", pin_memory=True)
         self.arrived, self.used = torch.cuda.Event(), torch.cuda.Event()
 
     def host(self):

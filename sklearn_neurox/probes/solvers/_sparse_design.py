@@ -62,7 +62,7 @@ class SparseDesign(StandardizedDesign):
 
     def largest_eigenvalue(self, weight):
         """Estimate the largest eigenvalue of the weighted correlation matrix."""
-        vector = torch.ones(1, self.X.shape[1], dtype=self.dtype)
+        vector = self.working_mean.new_ones(1, self.X.shape[1])
         norm = vector.norm()
         for _ in range(_POWER_STEPS):
             scores = self.product(vector / norm)

@@ -8,12 +8,11 @@ from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_neurox.ranking._base import BaseRanker
 from sklearn_neurox.ranking._detectors._class_counts import ClassCounter
 from sklearn_neurox.ranking._rare_classes import MIN_COUNT_CONSTRAINTS, RareClasses
-from sklearn_neurox.utils._labels import encode_classes
+from sklearn_neurox.utils._labels import check_class_labels, encode_classes
 from sklearn_neurox.utils._validation import check_weight
 
 # Each thread copies columns in blocks of at most this size.
@@ -84,7 +83,7 @@ class BaseDetectorRanker(BaseRanker):
             If most of the best neurons owe their rank to classes with fewer than ten rows.
         """
         matrix, labels = self._check_fit_input(X, y, beside={"sample_weight": sample_weight})
-        check_classification_targets(labels)
+        check_class_labels(labels)
         rows, labels, weight = _rows_that_count(matrix, labels, sample_weight)
         self.classes_, codes = encode_classes(labels, slice(None), caller=type(self).__name__)
         rare = RareClasses(self, labels)

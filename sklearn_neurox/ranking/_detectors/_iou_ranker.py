@@ -5,6 +5,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_neurox.ranking._detectors._base_detector import BaseDetectorRanker
+from sklearn_neurox.utils._quantile_cut import quantile_cut
 
 
 class IoURanker(BaseDetectorRanker):
@@ -170,9 +171,9 @@ class IoURanker(BaseDetectorRanker):
     def _thresholds(self, columns, weight):
         if self.unit == "value":
             return self.threshold, -self.threshold
-        options = {"axis": 1, "method": "inverted_cdf", "weights": weight, "keepdims": True}
-        high = np.quantile(columns, self.threshold, **options)
-        return high, -np.quantile(-columns, self.threshold, **options)
+        options = {"axis": 1, "weight": weight}
+        high = quantile_cut(columns, self.threshold, **options)
+        return high, -quantile_cut(-columns, self.threshold, **options)
 
 
 def _best(counter, column):

@@ -5,7 +5,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
 from sklearn_neurox.probes._gaussian._candidates import count_candidates, named_candidates
@@ -14,6 +13,7 @@ from sklearn_neurox.ranking._gaussian._greedy import better_first
 from sklearn_neurox.ranking._gaussian._held_out import held_out_rows
 from sklearn_neurox.ranking._gaussian._split import GaussianSplit
 from sklearn_neurox.utils._counts import COUNT_CONSTRAINTS
+from sklearn_neurox.utils._labels import check_class_labels
 from sklearn_neurox.utils._validation import check_weight
 
 
@@ -210,7 +210,7 @@ class GaussianRanker(BaseRanker):
         beside = {"groups": groups, "sample_weight": sample_weight}
         options = {"squares": True, "beside": beside, "ensure_min_samples": 2}
         matrix, labels = self._check_fit_input(X, y, **options)
-        check_classification_targets(labels)
+        check_class_labels(labels)
         check_consistent_length(matrix, groups)
         caller = type(self).__name__
         weight = check_weight(sample_weight, matrix)

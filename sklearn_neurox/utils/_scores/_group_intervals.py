@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import norm
 from scipy.special import expit, logit
-from scipy.stats import t
+from scipy.stats import beta, t
 
 
 class MeanInterval(NamedTuple):
@@ -32,10 +32,7 @@ def group_mean(totals, groups, sizes=None):
     See `mean_interval` for the parameters and the formulas. Without groups or if a total is NaN,
     everything is NaN; with one group, the error is.
     """
-    totals = np.asarray(totals, dtype=np.float64)
-    sizes = np.ones(len(totals)) if sizes is None else np.asarray(sizes, dtype=np.float64)
-    total, size = np.bincount(groups, totals), np.bincount(groups, sizes)
-    total, size = total[size > 0], size[size > 0]
+    total, size = _of_groups(totals, groups, sizes)
     n_groups = len(size)
     mean = total.sum() / size.sum() if n_groups else np.nan
     if n_groups < 2 or np.isnan(mean):
@@ -45,6 +42,13 @@ def group_mean(totals, groups, sizes=None):
     length = norm(residuals)
     error = np.sqrt(n_groups / (n_groups - 1)) * length / size.sum()
     return GroupMean(mean, error, _degrees_of_freedom(residuals, length), n_groups)
+
+
+def _of_groups(totals, groups, sizes):
+    """Return the total and the size of each group that has one."""
+    totals = np.asarray(totals, dtype=np.float64)
+    size = np.bincount(groups, sizes).astype(np.float64)
+    return np.bincount(groups, totals)[size > 0], size[size > 0]
 
 
 def _degrees_of_freedom(residuals, length):
@@ -94,11 +98,16 @@ def mean_interval(totals, groups, *, sizes=None, scale="linear", confidence=0.95
     estimated from the residuals (Satterthwaite, Biometrics Bulletin 2, 1946), and at most
     ``G - 1``.
 
+    A share is at most that of the words of groups in which any word has what is counted. If k of G
+    groups have such a word, the upper bound is therefore at most Clopper and Pearson's for k of G
+    (Biometrika 26, 1934), times the size of the largest group over the mean size. The lower bound
+    follows from the groups in which any word lacks it. This matters if few groups do: the standard
+    error of one error in thirty groups has two degrees of freedom, and says little.
+
     If no word has what is counted, or all have it, or all groups have the same share, the groups do
-    not differ. Groups that do might then be as many as
-    ``1 - ((1 - confidence) / 2) ** (1 / G)`` of all (Clopper and Pearson, Biometrika 26, 1934), and
-    the bounds are those if all of their words differed. On the linear and log scales, nothing says
-    how far such groups could be from the others, so the bounds are NaN.
+    not differ. Groups that do might then be as many as that bound for none of G, and the bounds are
+    those if all of their words differed. On the linear and log scales, nothing says how far such
+    groups could be from the others, so the bounds are NaN.
     """
     found = group_mean(totals, groups, sizes)
     if np.isnan(found.error):
@@ -112,19 +121,42 @@ def mean_interval(totals, groups, *, sizes=None, scale="linear", confidence=0.95
         factor = np.exp(min(distance / found.mean, 700.0))  # beyond, floats overflow
         return MeanInterval(found.mean, found.mean / factor, found.mean * factor)
     if scale == "logit":
-        return MeanInterval(found.mean, *_of_share(found.mean, distance, found, confidence))
+        limits = _limits_of_share(totals, groups, sizes, confidence)
+        return MeanInterval(found.mean, *_of_share(found.mean, distance, found, limits, confidence))
     if scale == "atanh":
         # The inverse hyperbolic tangent of m is half the logit of (1 + m) / 2.
-        share = _of_share((1 + found.mean) / 2, distance / 2, found, confidence)
+        halves = (np.asarray(totals) + (1 if sizes is None else sizes)) / 2
+        limits = _limits_of_share(halves, groups, sizes, confidence)
+        share = _of_share((1 + found.mean) / 2, distance / 2, found, limits, confidence)
         return MeanInterval(found.mean, *(2 * bound - 1 for bound in share))
     return MeanInterval(found.mean, found.mean - distance, found.mean + distance)
 
 
-def _of_share(share, distance, found, confidence):
+def _of_share(share, distance, found, limits, confidence):
     """Return the bounds of a share whose interval is symmetric on the logit scale."""
     share = min(max(share, 0.0), 1.0)  # rounding may lead out of it
     if not 0 < share < 1 or found.error <= 1e-12:
-        beyond = 1 - ((1 - confidence) / 2) ** (1 / found.n_groups)
+        beyond = _most(0, found.n_groups, confidence)
         return share - beyond * share, share + beyond * (1 - share)
     center, distance = logit(share), distance / (share * (1 - share))
-    return expit(center - distance), expit(center + distance)
+    lowest, highest = limits
+    return max(expit(center - distance), lowest), min(expit(center + distance), highest)
+
+
+def _limits_of_share(totals, groups, sizes, confidence):
+    """Return the bounds of a share that follow from how many groups have any, and how many lack."""
+    size_of_word = 1 if sizes is None else np.asarray(sizes)
+    if np.any(totals < 0) or np.any(totals > size_of_word * (1 + 1e-9)):
+        return 0.0, 1.0  # not a share of the words, but what the delta method makes of a metric
+    total, size = _of_groups(totals, groups, sizes)
+    largest, n_groups = size.max() / size.mean(), len(size)
+    having, lacking = (np.sum(part > 1e-9 * size) for part in (total, size - total))
+    return (
+        1 - largest * _most(lacking, n_groups, confidence),
+        largest * _most(having, n_groups, confidence),
+    )
+
+
+def _most(k, n, confidence):
+    """Return Clopper and Pearson's upper bound of a share of which k of n are seen."""
+    return 1.0 if k == n else float(beta.ppf((1 + confidence) / 2, k + 1, n - k))

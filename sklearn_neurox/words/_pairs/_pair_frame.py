@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_neurox.utils._containers import read_frame, to_pandas
+from sklearn_neurox.utils._exact_integers import exact_series
 from sklearn_neurox.utils._unique_in_order import unique_in_order
+from sklearn_neurox.words._half_characters import refuse_half_characters
 from sklearn_neurox.words._layout import string_dtype
 from sklearn_neurox.words._pairs._arcs import Trees, name_row, positions_of
 from sklearn_neurox.words._pairs._negatives import all_pairs, is_among, matched
@@ -28,6 +30,7 @@ from sklearn_neurox.words._pairs._spans import check_pairs, check_spans, spelled
     },
     prefer_skip_nested_validation=True,
 )
+@refuse_half_characters
 def pair_frame(
     words: pd.DataFrame,
     *,
@@ -81,7 +84,7 @@ def pair_frame(
         The number of negatives per arc, for ``negatives="matched"``.
 
     no_relation : str, default="none"
-        The ``relation`` of negatives.
+        The ``relation`` of negatives, which no other pair may have.
 
     random_state : int, RandomState or None, default=0
         Seed of the sample.
@@ -109,7 +112,8 @@ def pair_frame(
     ValueError
         If a head is missing, not a word of its sentence, or the word itself; if heads form a cycle;
         if a pair joins spans of two texts, or a span with itself, or occurs twice; if a span is
-        empty or out of range; or if a new column has the name of an existing one.
+        empty or out of range; if a pair has the relation of negatives; or if a new column has the
+        name of an existing one.
 
     Warns
     -----
@@ -156,6 +160,7 @@ def pair_frame(
         pairs = _given_rows(frame, rows, relation)
     first, other = pairs.first, pairs.other
     if negatives is not None:
+        _check_no_relation(pairs.labels, no_relation)
         added = _negatives(frame, pairs, negatives, n_negatives, random_state)
         first, other = np.append(first, added[0]), np.append(other, added[1])
     order = np.arange(len(first)) if negatives is None else np.lexsort((other, first))
@@ -164,7 +169,7 @@ def pair_frame(
     if pairs.labels is not None:
         none = pd.Series([no_relation] * (len(order) - len(pairs.labels)), dtype=object)
         labels = pd.concat([pairs.labels.astype(object), none], ignore_index=True)
-        made["relation"] = labels.infer_objects().take(order).array
+        made["relation"] = exact_series(labels.tolist()).take(order).array
     made["distance"] = pairs.place[other] - pairs.place[first]
     if pairs.trees is not None:
         far = pd.Series(pairs.trees.distances(first, other))
@@ -172,6 +177,16 @@ def pair_frame(
             far.astype("Int64").mask(far < 0) if (far < 0).any() else far
         ).array
     return _assemble(frame, first, other, made)
+
+
+def _check_no_relation(labels, no_relation):
+    """Raise an error if negatives would have the relation of a given pair."""
+    if labels is not None and (same := labels.astype(object).eq(no_relation)).any():
+        raise ValueError(
+            f"The relation of pair {int(same.argmax())} is {no_relation!r}, which pair_frame gives "
+            f"to negatives ({same.sum()} such pairs). Choose another label for negatives with the "
+            "'no_relation' parameter."
+        )
 
 
 def _negatives(frame, pairs, kind, n_negatives, random_state):
@@ -244,7 +259,9 @@ def _given_rows(frame, rows, relation):
         )
     labels = None
     if relation is not None:
-        labels = pd.Series(to_pandas(relation)).reset_index(drop=True)
+        values = to_pandas(relation)
+        is_listed = isinstance(values, list | tuple)
+        labels = exact_series(values) if is_listed else pd.Series(values).reset_index(drop=True)
         if len(labels) != len(first):
             raise ValueError(
                 f"The 'relation' parameter of pair_frame has {len(labels)} labels for {len(first)} "

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from sklearn_neurox.utils._files._foreign_files import as_path
+from sklearn_neurox.words._half_characters import HALF_CHARACTER
 
 
 def read_lines(path, *, encoding):
@@ -17,6 +18,8 @@ def read_lines(path, *, encoding):
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             raise ValueError(f"{source}:{line}: this file is not {encoding} ({error}).") from None
+    else:
+        _check_encodable(content, source)
     if "\r" in content and "\n" not in content:
         raise ValueError(
             f"{source}: the lines of this file end with a carriage return alone, as on very old "
@@ -46,6 +49,15 @@ def name_source(path):
     if hasattr(path, "read"):
         return str(getattr(path, "name", "<file object>"))
     return str(as_path(path, "The path of the file"))
+
+
+def _check_encodable(text, source):
+    """Raise an error that names the line if a text that came decoded has half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        line = 1 + text.count("\n", 0, error.start)
+        raise ValueError(f"{source}:{line}: this line contains {HALF_CHARACTER}") from None
 
 
 def _decoded(lines, source, encoding):

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils._param_validation import HasMethods, validate_params
 
 from sklearn_neurox.utils._warn_user import warn_user
+from sklearn_neurox.words._half_characters import refuse_half_characters
 from sklearn_neurox.words._layout import assemble_frame, join_words, string_dtype
 from sklearn_neurox.words._readers._conllu import (
     FIELDS,
@@ -30,6 +31,7 @@ COLUMNS = ("lemma", "upos", "xpos", "head", "deprel", "deps", "misc")
     },
     prefer_skip_nested_validation=True,
 )
+@refuse_half_characters
 def read_conllu(
     path: str | os.PathLike | IO,
     *,

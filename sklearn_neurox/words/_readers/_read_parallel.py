@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
 from sklearn_neurox.words._frame import words_frame
+from sklearn_neurox.words._half_characters import refuse_half_characters
 from sklearn_neurox.words._layout import check_column_names
 from sklearn_neurox.words._readers._lines import read_lines
 
@@ -22,6 +23,7 @@ from sklearn_neurox.words._readers._lines import read_lines
     },
     prefer_skip_nested_validation=True,
 )
+@refuse_half_characters
 def read_parallel(
     text: str | os.PathLike | IO,
     labels: str | os.PathLike | IO | Mapping[str, str | os.PathLike | IO],

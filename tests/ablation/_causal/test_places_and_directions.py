@@ -317,6 +317,57 @@ def test_gold_labels_of_texts_with_the_same_tokens(tmp_path):
     causal_effect(model, words, y, eraser, which=["all", "random"], **options)
 
 
+@pytest.mark.slow
+def test_gold_labels_of_words_that_share_tokens(language_model):
+    """A word has one label, and a token of several words the mean of theirs, in any order."""
+    model, tokenizer = language_model("gpt2")
+    text = "So the dog barks"
+    rng = np.random.RandomState(0)
+    H = pd.DataFrame(rng.normal(size=(90, 16)), columns=HIDDEN)
+    y = np.array(list("NVA"))[np.arange(90) % 3]
+    eraser = ConceptEraser().fit(H, y)
+    removes = torch.tensor(eraser.readouts_.T @ eraser.directions_)
+    mean = torch.tensor(eraser.mean_)
+    of_class = {
+        label: (torch.tensor(H[y == label].mean().to_numpy()) - mean) @ removes for label in "NVA"
+    }
+    options = {"positive": "N", "tokenizer": tokenizer, "return_words": True, "which": "gold"}
+    # Spans and their labels; each is shared by the whole word or by a part of its tokens.
+    tables = [
+        [((7, 9), "N"), ((9, 10), "V"), ((11, 16), "A")],  # parts of one token or of several
+        [((7, 10), "N"), ((3, 16), "V")],  # a word in a phrase
+        [((7, 10), "N"), ((7, 10), "N"), ((3, 16), "V"), ((7, 9), "A")],  # one row twice
+    ]
+    for spans in tables:
+        frame = pd.DataFrame([(text, *span) for span, _ in spans], columns=["text", "start", "end"])
+        labels = np.array([label for _, label in spans])
+        distinct = dict(spans)
+
+        def changes(_, frame=frame, distinct=distinct):
+            def change(state):
+                new = state.double() - (state.double() - mean) @ removes
+                of_token = {}
+                for _, row in frame.drop_duplicates().iterrows():
+                    for token in tokens_of(tokenizer, row):
+                        label = distinct[row["start"], row["end"]]
+                        of_token.setdefault(token, []).append(of_class[label])
+                for token, given in of_token.items():
+                    new[token] += torch.stack(given).mean(0)
+                return new
+
+            return [("hidden", 1, change)]
+
+        expected = expected_measures(model, tokenizer, frame, changes)
+        for order in (np.arange(len(frame)), np.arange(len(frame))[::-1]):
+            _, found = causal_effect(model, frame.iloc[order], labels[order], eraser, **options)
+            found = found[found["which"] == "gold"]
+            assert_equal(found, expected.iloc[order])
+    frame = pd.DataFrame({"text": text, "start": [3, 7, 7], "end": [6, 10, 10]})
+    for labels in (list("NNV"), list("VVN")):
+        with pytest.raises(ValueError, match="row 1 and row 2 are the same word .'dog'.*'gold'"):
+            causal_effect(model, frame, labels, eraser, **options)
+
+
 # The states of other rows
 
 

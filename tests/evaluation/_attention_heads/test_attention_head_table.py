@@ -172,6 +172,25 @@ def test_equal_weights_are_at_chance():
     np.testing.assert_allclose(own["outcome"], 1 / n_candidates[own["row"]])
 
 
+def test_the_first_of_equally_good_columns_is_chosen():
+    """A column that picks k words alone, and one that shares its k * n picks among n, are equal."""
+    for n_others in (3, 5, 6, 7, 10):
+        sentences = [[f"w{k}" for k in range(n_others + 1)] for _ in range(2 * n_others)]
+        heads = [[2] + [0] * n_others for _ in sentences]
+        pairs = pair_frame(words_frame(sentences, {"head": heads}), heads="head", negatives="all")
+        is_own = pairs["is_arc"].to_numpy()
+        number = pairs.groupby("sentence_id", sort=False).ngroup().to_numpy()
+        shared = np.zeros(len(pairs))
+        alone = np.where(is_own == (number % n_others == 0), 1.0, 0.0)
+        halves = [np.flatnonzero(number // n_others == half) for half in (0, 1)]
+        options = {"groups": number, "cv": [halves, halves[::-1]], "min_count": 1}
+        for columns in ([alone, shared], [shared, alone]):
+            table = attention_head_table(np.column_stack(columns), pairs, **options)
+            assert table["attention_head"][0] == "x0"
+            assert table["share_of_folds"][0] == 1.0
+            assert table["accuracy"][0] == pytest.approx(1 / n_others, abs=1e-15)
+
+
 def test_the_best_of_many_random_heads_is_at_chance_on_held_out_texts():
     pairs = _pairs(n_sentences=60)
     X = np.random.default_rng(0).random((len(pairs), 300))

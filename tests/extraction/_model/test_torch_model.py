@@ -172,11 +172,39 @@ def test_what_cannot_be_read_is_said(params, message, model, words):
         (lambda text: ([1, 2], [(0, 1)]), r"shape \(2,\) and 1 spans"),
         (lambda text: ([1], [(0, 999)]), "spans outside the text"),
         (lambda text: ([1], [(2, 1)]), "spans outside the text"),
+        (lambda text: None, "returned None for the text .* must return a tuple"),
+        (lambda text: {"input_ids": [1], "offset_mapping": [(0, 1)]}, "must return a tuple"),
+        (lambda text: ([1], [(0, 1)], 2), "must return a tuple"),
+        (lambda text: [1, 2, 3], "must return a tuple"),
+        (lambda text: ([1.5], [(0, 1)]), r"token ids \[1.5\] .* must be whole numbers"),
+        (lambda text: ([np.nan], [(0, 1)]), "token ids .* must be whole numbers"),
+        (lambda text: (["a"], [(0, 1)]), "token ids .* must be whole numbers"),
+        (lambda text: ([1], [(0, 0.5)]), r"spans \[\(0, 0.5\)\] .* must be whole numbers"),
+        (lambda text: ([1, 1], [(0, 1), (1,)]), "spans .* must be whole numbers"),
+        (lambda text: ([1, 1], [0, 1, 1, 2]), r"spans of shape \(4,\) .* a start and an end"),
+        (lambda text: ([1], [(0, 1, 2)]), r"spans of shape \(1, 3\)"),
     ],
 )
 def test_an_encoding_that_cannot_be_is_refused(wrong, message, module, words):
     with pytest.raises(ValueError, match=message):
         ActivationExtractor(TorchModel(module, wrong), component="module:pool").transform(words)
+
+
+@pytest.mark.parametrize("of", [list, tuple, np.array, torch.tensor])
+def test_ids_and_spans_of_any_type(of, module, words):
+    def reader(text):
+        ids, spans = encode(text)
+        return of(ids), of(spans)
+
+    H = [
+        SubwordAggregator().fit_transform(
+            ActivationExtractor(TorchModel(module, each), component="module:layers.0").transform(X)
+        )
+        for X in (words, words.iloc[:0:-1])
+        for each in (encode, reader)
+    ]
+    np.testing.assert_array_equal(H[0], H[1])
+    np.testing.assert_array_equal(H[2], H[3])
 
 
 def test_pairs_are_refused_and_cls_is_unknown(model, words):

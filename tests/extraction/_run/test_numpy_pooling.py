@@ -2,6 +2,7 @@
 """Arrays are pooled to what NumPy computes in double precision."""
 
 import numpy as np
+import torch
 
 from sklearn_neurox.extraction import Activations
 
@@ -25,3 +26,15 @@ def test_a_mean_of_numbers_whose_sum_overflows():
         plan = Activations.from_arrays(arrays, feature_names=["hidden.0.0", "a", "b"])
         expected = [array.astype(np.float64).mean(axis=0) for array in arrays]
         np.testing.assert_allclose(plan.pool("mean"), expected, rtol=1e-6)
+
+
+def test_tensors_of_any_precision_are_arrays():
+    rows = [[[1.0, -2.5]], [[3.0, 0.5], [5.0, 1.5]]]
+    expected = Activations.from_arrays(rows).pool("mean")
+    for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64):
+        for grad in (False, True):
+            tensors = [torch.tensor(row, dtype=dtype, requires_grad=grad) for row in rows]
+            plan = Activations.from_arrays(tensors)
+            with torch.no_grad():
+                tensors[0].fill_(9)  # the activations are a copy
+            np.testing.assert_array_equal(plan.pool("mean"), expected)

@@ -139,6 +139,17 @@ def test_what_is_not_texts_is_an_error(texts, tiny):
         token_frame(texts, tiny("gpt2"))
 
 
+@pytest.mark.parametrize("texts", [[], (), np.array([]), pd.Series([], dtype=object)])
+def test_no_texts_are_an_error(texts, tiny):
+    with pytest.raises(ValueError, match=r"token_frame got no texts. Pass a list of at least one"):
+        token_frame(texts, tiny("gpt2"))
+
+
+def test_texts_without_tokens_have_no_rows(tiny):
+    assert len(token_frame([""], tiny("gpt2"))) == 0
+    assert token_frame(["", "a"], tiny("gpt2"))["sentence_id"].tolist() == [1]
+
+
 def test_a_table_is_not_a_list_of_texts(tiny):
     words = words_frame([["The", "dog"], ["a", "cat"]])
     for table in (words, words[["text"]], words.to_dict("records"), {"text": ["The dog"]}):

@@ -190,6 +190,31 @@ def test_a_float32_fit_that_rounding_stops_goes_on_in_float64(on_device):
     assert probe.dual_gap_ <= 1e-9 * objective_of(probe, X, y)
 
 
+@pytest.mark.parametrize("place", ["values", "copy"])
+def test_a_matrix_is_sent_if_another_fit_took_the_memory_that_was_free(monkeypatch, place):
+    X = np.random.RandomState(0).normal(size=(103, 7)).astype(np.float32)
+    options = {"weight": None, "moments": None, "center": True, "rows": np.arange(103)[::-1]}
+    expected = DeviceDesign(X, device=CPU, **options)
+    full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8 GiB.")
+
+    def fail(*_, **__):
+        raise full
+
+    with monkeypatch.context() as patch:
+        if place == "values":
+            patch.setattr(_device_design._KeptRows, "__init__", fail)
+        else:
+            patch.setattr(torch.Tensor, "index_copy_", fail)
+        design = DeviceDesign(X, device=CPU, **options)
+    assert expected.is_kept and not design.is_kept
+    coef = torch.ones(2, 7, dtype=torch.float64)
+    np.testing.assert_allclose(design.scores(coef), expected.scores(coef), rtol=1e-12)
+    full = RuntimeError("no kernel image is available")
+    monkeypatch.setattr(_device_design._KeptRows, "__init__", fail)
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        DeviceDesign(X, device=CPU, **options)
+
+
 def test_batches_on_a_gpu_grow_with_the_matrix():
     class Shaped:
         device = torch.device("cuda")

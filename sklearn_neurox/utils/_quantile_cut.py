@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The activation that a share of the rows does not exceed."""
+
+import numpy as np
+
+
+def quantile_cut(values, share, *, axis=None, weight=None):
+    """Return the smallest value that at least a share of the rows does not exceed.
+
+    Parameters
+    ----------
+    values : ndarray
+
+    share : float
+        In [0, 1).
+
+    axis : int or None, default=None
+        The axis of the rows, which is kept.
+
+    weight : ndarray or None, default=None
+        The weight of each row.
+
+    Returns
+    -------
+    cut : ndarray
+    """
+    # Rounding must not lift the number of rows above a whole number, as in .28 * 25.
+    share *= 1 - 1e-12
+    options = {"method": "inverted_cdf", "axis": axis, "weights": weight, "keepdims": True}
+    return np.quantile(values, share, **options)

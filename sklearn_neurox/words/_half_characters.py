@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Strings with half a character, which no column of strings can hold."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+HALF_CHARACTER = (
+    "half of a surrogate pair. Neither files nor tokenizers accept that. It comes from decoding "
+    "with errors='surrogateescape' or from cutting UTF-16; read the source as UTF-8."
+)
+
+
+def refuse_half_characters(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Turn the error about half a character, wherever it is found, into one that quotes it."""
+
+    @wraps(function)
+    def wrapper(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except UnicodeEncodeError as error:
+            around = str(error.object)[max(error.start - 20, 0) : error.start + 20]
+            name = function.__name__
+            raise ValueError(f"{name} got {around!r}, which contains {HALF_CHARACTER}") from None
+
+    return wrapper
