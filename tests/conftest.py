@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import copy
 import functools
 import os
+import sys
 
 # Set before transformers is imported anywhere: no test may use the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -8,10 +10,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
 
 from sklearn_neurox.extraction._run._repeated_reads import forget_passes
 from tests.followed_advice import make_example
+from tests.page_outputs import processes
+
+
+def pytest_collection_modifyitems(config, items):
+    """Put the tests of pages first: idle processes take over the last, and would build again."""
+    items.sort(key=lambda item: item.path.parent != config.rootpath / "tests")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -35,6 +44,17 @@ def _one_vocabulary_of_canine():
 def _fresh_pass_count():
     # Tests read the same few texts again and again, which would otherwise raise a warning.
     forget_passes()
+
+
+@pytest.fixture(autouse=True)
+def _same_draws(request, monkeypatch):
+    """Draw the same random numbers in a test, whichever tests ran before."""
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+    for name, value in list(vars(request.module).items()):
+        if isinstance(value, np.random.RandomState | np.random.Generator):
+            monkeypatch.setattr(request.module, name, copy.deepcopy(value))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -63,6 +83,13 @@ def treebank():
     if not path:
         pytest.skip("SKLEARN_NEUROX_CONLLU does not name a CoNLL-U file")
     return path
+
+
+@pytest.fixture(scope="session")
+def run_fresh():
+    """Return a function that runs code in a process of its own; the heavy imports are shared."""
+    with processes() as run:
+        yield run
 
 
 @pytest.fixture(scope="session")

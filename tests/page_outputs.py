@@ -9,10 +9,10 @@ import argparse
 import math
 import os
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
+
+from tests.fresh_processes import fresh_processes
 
 _ROOT = Path(__file__).parent.parent
 _SNIPPET = re.compile(r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.M | re.S)
@@ -28,25 +28,21 @@ def snippets(text):
     return [(match[1], match[2]) for match in _SNIPPET.finditer(text)]
 
 
-def run(source, folder):
-    """Run code in a process of its own, and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error::FutureWarning", "-c", source],
-        capture_output=True,
-        text=True,
-        cwd=folder,
+def processes():
+    """Return processes that run the snippets of pages."""
+    return fresh_processes(
+        "import sklearn_neurox, torch\nfrom transformers import AutoModel, AutoTokenizer",
+        "-W",
+        "error::FutureWarning",
         # pandas fits its tables into the terminal; the code on the pages is as wide.
         env=os.environ | {"PYTHONPATH": str(_ROOT), "COLUMNS": "100"},
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
-def outputs(text, folder):
+def outputs(run, text, folder):
     """Run the snippets of a page in one process, and return what each prints."""
     code = f"print({_SEPARATOR!r})\n".join(code for code, _ in snippets(text))
-    return [tidy(part) for part in run(code, folder).split(f"{_SEPARATOR}\n")]
+    return [tidy(part) for part in run(code, cwd=folder).split(f"{_SEPARATOR}\n")]
 
 
 def tidy(printed):
@@ -107,10 +103,11 @@ def differences(text, printed):
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.page_outputs", description=__doc__)
     parser.add_argument("pages", type=Path, nargs="+", help="Markdown pages")
-    for page in parser.parse_args().pages:
-        text = page.read_text(encoding="utf-8")
-        with tempfile.TemporaryDirectory() as folder:
-            page.write_text(with_outputs(text, outputs(text, folder)), encoding="utf-8")
+    with processes() as run:
+        for page in parser.parse_args().pages:
+            text = page.read_text(encoding="utf-8")
+            with tempfile.TemporaryDirectory() as folder:
+                page.write_text(with_outputs(text, outputs(run, text, folder)), encoding="utf-8")
 
 
 if __name__ == "__main__":

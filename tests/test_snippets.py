@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fresh_processes import fresh_processes
 from tests.page_outputs import (
     agree,
     differences,
@@ -23,9 +24,9 @@ _PAGES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", _PAGES, ids=lambda path: path.name)
-def test_snippets_of_a_page_run_in_order_and_print_what_it_shows(page, tmp_path):
+def test_snippets_of_a_page_run_in_order_and_print_what_it_shows(page, tmp_path, run_fresh):
     text = page.read_text(encoding="utf-8")
-    wrong = differences(text, outputs(text, tmp_path))
+    wrong = differences(text, outputs(run_fresh, text, tmp_path))
     command = f"python -m tests.page_outputs {page.relative_to(_ROOT)}"
     assert not wrong, "\n".join([*wrong, f"If the new output is right, run: {command}"])
 
@@ -39,7 +40,8 @@ def test_outputs_are_written_below_snippets_and_only_there(tmp_path):
         )
 
     old = page("```text\nold\n\nold\n```\n\n", "```text\nold\n```\n\n", "")
-    printed = outputs(old, tmp_path)
+    with fresh_processes("") as run:
+        printed = outputs(run, old, tmp_path)
     assert printed == ["0.5  a", "", "\n".join(map(str, range(15)))]
     shown = "\n".join(map(str, range(13)))
     new = with_outputs(old, printed)

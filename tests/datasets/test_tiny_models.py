@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -140,12 +139,12 @@ def test_same_seed_same_files(loaded, tmp_path, family):
 
 
 @pytest.mark.slow
-def test_same_seed_same_files_in_another_process(loaded, tmp_path):
+def test_same_seed_same_files_in_another_process(loaded, tmp_path, run_fresh):
     code = (
         "import sys; from sklearn_neurox.datasets import make_tiny_model as make\n"
         "for family in sys.argv[2:]: make(family, path=f'{sys.argv[1]}/{family}')"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path), *FAMILIES], check=True)
+    run_fresh(code, str(tmp_path), *FAMILIES)
     for family in FAMILIES:
         assert _files(tmp_path / family) == _files(loaded(family)[0]), family
 
@@ -200,9 +199,10 @@ def test_bad_parameters(params, message):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that inherits the folder")
-def test_a_forked_process_leaves_the_folder_to_its_parent(tmp_path):
+def test_a_forked_process_leaves_the_folder_to_its_parent(tmp_path, run_fresh):
     code = (
-        "import os, sys\n"
+        "import os, sys, tempfile\n"
+        "tempfile.tempdir = sys.argv[1]\n"
         "from sklearn_neurox.datasets import make_tiny_model\n"
         "folder = make_tiny_model('bert', hidden_size=8, n_heads=1)\n"
         "child = os.fork()\n"
@@ -211,11 +211,7 @@ def test_a_forked_process_leaves_the_folder_to_its_parent(tmp_path):
         "assert os.waitpid(child, 0)[1] == 0\n"
         "print(os.path.isfile(os.path.join(folder, 'config.json')), folder)"
     )
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    kept, folder = run.stdout.split()
+    kept, folder = run_fresh(code, str(tmp_path)).split()
     assert kept == "True"
     assert folder.startswith(str(tmp_path))
     assert not os.path.exists(folder)  # the parent removes it

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -83,35 +81,39 @@ def stored(tmp_path_factory):
         (folder / dtype).unlink()
 
 
-def measure(stored, kind, layout, dtype, method="fit"):
-    command = [sys.executable, "-c", _MEASURE, str(stored / dtype), kind, layout]
-    command += [str(_ROWS), str(_COLUMNS), dtype, method]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+@pytest.fixture
+def measure(stored, run_fresh):
+    """Return a function that measures a fit, each time in a process of its own."""
+
+    def measure(kind, layout, dtype, method="fit"):
+        size = map(str, (_ROWS, _COLUMNS))
+        return json.loads(
+            run_fresh(_MEASURE, str(stored / dtype), kind, layout, *size, dtype, method)
+        )
+
+    return measure
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux's /proc")
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
-def test_a_mapped_matrix_is_not_copied(stored, kind, dtype, method):
-    found = measure(stored, kind, "memmap", dtype, method)
+def test_a_mapped_matrix_is_not_copied(measure, kind, dtype, method):
+    found = measure(kind, "memmap", dtype, method)
     assert found["grown"] < 70  # MiB
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux's /proc")
 @pytest.mark.parametrize("kind", ["classifier", "regressor"])
 @pytest.mark.parametrize("layout", ["memory", "fortran"])
-def test_a_matrix_in_memory_is_copied_once(stored, kind, layout):
-    found = measure(stored, kind, layout, "float32")
+def test_a_matrix_in_memory_is_copied_once(measure, kind, layout):
+    found = measure(kind, layout, "float32")
     assert found["grown"] < found["size"] + 70
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux's /proc")
-def test_float16_in_memory_is_not_copied(stored):
-    assert measure(stored, "classifier", "memory", "float16")["grown"] < 70
+def test_float16_in_memory_is_not_copied(measure):
+    assert measure("classifier", "memory", "float16")["grown"] < 70
 
 
 @pytest.mark.parametrize("kind", [ElasticNetProbeClassifier, ElasticNetProbeRegressor])

@@ -3,10 +3,11 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import pytest
+
+from tests.fresh_processes import fresh_processes
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,9 +55,9 @@ print(json.dumps({"grown": peak[0] - before, "size": X.nbytes, "found": int(prob
 """
 
 
-def grown(rows, columns, classes, dtype, solver="auto", balanced=False):
-    """Return the growth during a fit and the size of the matrix, in megabytes."""
-    command = [sys.executable, "-c", _MEASURE, str(rows), str(columns), str(classes), dtype]
+@pytest.fixture(scope="module")
+def grown():
+    """Return a function that measures the growth during a fit and the size, in megabytes."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -64,13 +65,15 @@ def grown(rows, columns, classes, dtype, solver="auto", balanced=False):
         # Returns freed tables to the system at once; otherwise, glibc keeps some of them.
         "MALLOC_MMAP_THRESHOLD_": "65536",
     }
-    done = subprocess.run(
-        [*command, solver, str(balanced)], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
-    assert figures["found"]
-    return figures["grown"] / _MB, figures["size"] / _MB
+    with fresh_processes("import torch, sklearn_neurox.probes", env=environment) as run:
+
+        def grown(rows, columns, classes, dtype, solver="auto", balanced=False):
+            size = map(str, (rows, columns, classes))
+            figures = json.loads(run(_MEASURE, *size, dtype, solver, str(balanced)))
+            assert figures["found"]
+            return figures["grown"] / _MB, figures["size"] / _MB
+
+        yield grown
 
 
 @pytest.mark.parametrize(
@@ -82,14 +85,14 @@ def grown(rows, columns, classes, dtype, solver="auto", balanced=False):
         ("float64", 1, "auto"),
     ],
 )
-def test_a_wide_matrix_is_copied_as_often_as_promised(dtype, copies, solver):
+def test_a_wide_matrix_is_copied_as_often_as_promised(grown, dtype, copies, solver):
     found, size = grown(1000, 40_000, 5, dtype, solver)
     # The stochastic solvers hold two batches of 128 rows.
     assert found < copies * size + (80 if solver == "auto" else 130)
 
 
 @pytest.mark.parametrize("balanced", [False, True])
-def test_many_classes_take_a_few_tables_of_predictions(balanced):
+def test_many_classes_take_a_few_tables_of_predictions(grown, balanced):
     found, _ = grown(8_000, 64, 500, "float32", balanced=balanced)
     table = 8_000 * 500 * 8 / _MB
     assert found < (6 if balanced else 5) * table + 20

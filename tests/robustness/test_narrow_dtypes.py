@@ -297,8 +297,10 @@ def test_pairs_and_sparse_codes():
 
 def test_planted_neurons_are_finite():
     with pytest.raises(ValueError, match=r"float16 cannot hold the value .*Lower effect"):
-        make_planted_neurons(50, effect=1e6, dtype=np.float16)
-    assert np.isfinite(make_planted_neurons(50, effect=1e3, dtype=np.float16).X).all()
+        make_planted_neurons(50, effect=1e6, dtype=np.float16, random_state=0)
+    assert np.isfinite(
+        make_planted_neurons(50, effect=1e3, dtype=np.float16, random_state=0).X
+    ).all()
 
 
 def test_fills_that_half_precision_cannot_hold():

@@ -4,8 +4,6 @@
 import inspect
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -324,13 +322,9 @@ print(json.dumps(found))
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="needs Linux's /proc")
-def test_nothing_takes_the_memory_of_the_dense_matrix():
+def test_nothing_takes_the_memory_of_the_dense_matrix(run_fresh):
     """The dense matrix would take 576 MB in single precision; the CSR matrix takes 1.2 MB."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", _MEASURE]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    grown = json.loads(done.stdout)
+    grown = json.loads(run_fresh(_MEASURE))
     assert len(grown) == 22
     # A block of the columns at a time, of 16 MB, in several forms.
     assert grown.pop("report") < 200

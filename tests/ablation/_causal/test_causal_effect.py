@@ -17,15 +17,10 @@ from sklearn_neurox.datasets import make_tiny_model
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.ranking import ProbelessRanker
 from sklearn_neurox.words import words_frame
+from tests.ablation._causal.by_hand import SENTENCES
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* for the third time:UserWarning")
 
-SENTENCES = [
-    ["The", "old", "dog", "barked", "unquestionably", "."],
-    ["She", "saw", "the", "café"],
-    ["Dogs", "bark"],
-    ["The", "dog", "that", "the", "man", "saw", "was", "in", "the", "old", "house", "."],
-]
 HEADS = {
     "bert": "AutoModelForMaskedLM",
     "roberta": "AutoModelForMaskedLM",

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 from sklearn_neurox.evaluation import distance_spearman_score, uuas_score
 
 
-def _tree(heads):
+def distances_in_tree(heads):
     """Return the distances in a tree; heads are numbers from 1, and 0 for the root."""
     n = len(heads)
     distances = np.full((n, n), 99.0)
@@ -57,7 +57,7 @@ def _random_sentences(sizes, seed=0):
         heads = np.zeros(n, dtype=int)
         for place in range(1, n):
             heads[order[place] - 1] = order[rng.integers(place)]
-        true = _tree(heads)
+        true = distances_in_tree(heads)
         noise = rng.normal(size=(n, n))
         sentences.append((true, true + 0.7 * (noise + noise.T) - np.diag(np.diag(noise)) * 1.4))
     return sentences
@@ -65,7 +65,7 @@ def _random_sentences(sizes, seed=0):
 
 def test_uuas_by_hand():
     # A chain a-b-c-d and a star around its second word.
-    chain, star = _tree([0, 1, 2, 3]), _tree([2, 0, 2, 2])
+    chain, star = distances_in_tree([0, 1, 2, 3]), distances_in_tree([2, 0, 2, 2])
     for true, predicted, expected in (
         (chain, chain, 1), (star, star, 1), (chain, star, 2 / 3), (star, chain, 2 / 3),
         (chain, chain * 100 - 1000, 1),  # only the order matters
@@ -146,7 +146,7 @@ def test_any_order_of_rows_both_orders_of_pairs_and_repeated_texts():
 
 def test_punctuation_can_be_left_out():
     # The mark between the words has the smallest distances, and joins them in the predicted tree.
-    true = _tree([0, 1, 1])
+    true = distances_in_tree([0, 1, 1])
     predicted = np.array([[0, 0.1, 2], [0.1, 0, 0.1], [2, 0.1, 0]])
     pairs, y_true, y_pred = _pairs([(true, predicted)])
     assert uuas_score(y_true, y_pred, pairs) == 0.5
@@ -157,7 +157,7 @@ def test_punctuation_can_be_left_out():
 
 
 def test_the_head_of_all_words_and_a_probe_without_distances():
-    star = _tree([0, 1, 1, 1, 1])
+    star = distances_in_tree([0, 1, 1, 1, 1])
     pairs, y_true, y_pred = _pairs([(star, star)])
     assert distance_spearman_score(y_true, y_pred, pairs) == 1
     assert distance_spearman_score(y_true, np.zeros(len(pairs)), pairs) == 0

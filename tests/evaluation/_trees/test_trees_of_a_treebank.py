@@ -9,20 +9,9 @@ from sklearn_neurox.evaluation import distance_spearman_score, uuas_score
 from sklearn_neurox.extraction import ActivationExtractor, SubwordAggregator
 from sklearn_neurox.probes import StructuralProbe
 from sklearn_neurox.words import read_conllu
+from tests.evaluation._trees.test_tree_scores import distances_in_tree
 
 _NODES = ["start", "end", "position", "upos"]
-
-
-def _distances(heads):
-    n = len(heads)
-    distances = np.full((n, n), 99.0)
-    np.fill_diagonal(distances, 0)
-    for word, head in enumerate(heads):
-        if head:
-            distances[word, head - 1] = distances[head - 1, word] = 1
-    for middle in range(n):
-        distances = np.minimum(distances, distances[:, [middle]] + distances[[middle]])
-    return distances
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +29,7 @@ def pairs(words):
     parts = []
     for rows in words.groupby("sentence_id", sort=False).indices.values():
         i, j = np.triu_indices(len(rows), 1)
-        far = _distances(words["head"].to_numpy()[rows])[i, j]
+        far = distances_in_tree(words["head"].to_numpy()[rows])[i, j]
         parts.append(pd.DataFrame({"first": rows[i], "other": rows[j], "tree_distance": far}))
     rows = pd.concat(parts, ignore_index=True)
     first = words.iloc[rows["first"]].reset_index(drop=True)

@@ -3,8 +3,6 @@
 
 import os
 import resource
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -294,7 +292,7 @@ def test_a_value_beyond_half_precision_is_an_error_that_names_the_neuron(live, w
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_an_error_and_the_cache_stays_valid(tiny, words, tmp_path):
+def test_a_full_disk_is_an_error_and_the_cache_stays_valid(tiny, words, tmp_path, run_fresh):
     """Simulated by a small limit on the size of files, in a separate process."""
     folder = tmp_path / "cache"
     pool(tiny("bert"), words[:11], ActivationCache(folder))
@@ -308,12 +306,9 @@ def test_a_full_disk_is_an_error_and_the_cache_stays_valid(tiny, words, tmp_path
         "except OSError as error:\n"
         "    print(error.errno, error)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, tiny("bert"), str(folder)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "cannot be created or written to" in done.stdout and "Free some space" in done.stdout
-    assert str(folder) in done.stdout
+    printed = run_fresh(script, tiny("bert"), str(folder))
+    assert "cannot be created or written to" in printed and "Free some space" in printed
+    assert str(folder) in printed
     assert not list(folder.rglob("*.tmp"))
     cache = ActivationCache(folder)
     assert cache.verify().empty and cache.info()["sentences"].tolist() == [2]

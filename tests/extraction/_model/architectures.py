@@ -28,7 +28,7 @@ _NAMES = {
     "decoder_attention_heads num_encoder_attention_heads num_decoder_attention_heads "
     "mamba_num_heads linear_num_value_heads linear_num_key_heads n_encoder_heads mamba_n_heads "
     "num_query_heads num_experts num_local_experts n_routed_experts moe_num_experts n_experts "
-    "num_routed_experts zero_expert_num index_n_heads swa_num_attention_heads",
+    "num_routed_experts zero_expert_num index_n_heads swa_num_attention_heads num_filters",
     2: "decoder_layers num_decoder_layers num_key_value_heads num_kv_heads n_kv_heads "
     "num_experts_per_tok moe_topk num_experts_per_token moe_k moe_top_k top_k_experts "
     "num_selected_experts num_shared_experts eos_token_id decoder_start_token_id "
@@ -113,11 +113,10 @@ _OWN = {
 OWN = {name: own for names, own in _OWN.items() for name in names.split()}
 
 
-@functools.cache
-def architectures():
-    """List the model types whose model takes the ids of tokens."""
+def architectures(part, n_parts):
+    """List the model types whose model takes the ids of tokens, of one part of all model types."""
     names = []
-    for name in CONFIG_MAPPING:
+    for name in list(CONFIG_MAPPING)[part::n_parts]:
         with contextlib.suppress(ImportError, ValueError, KeyError):
             found = MODEL_MAPPING[CONFIG_MAPPING[name]]
             model = found[0] if isinstance(found, tuple) else found

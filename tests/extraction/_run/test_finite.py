@@ -85,18 +85,23 @@ def test_weights_that_are_not_finite_are_named(tiny):
         ActivationExtractor(model, tokenizer=tokenizer).transform(TEXTS).pool("mean")
 
 
-def test_one_infinity_in_one_text_is_enough():
-    class Model(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.table = torch.nn.Embedding(300, 4)
-            self.out = torch.nn.Identity()
+class Table(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(300, 4)
+        self.out = torch.nn.Identity()
 
+
+def encode(text):
+    return [ord(c) for c in text], [(i, i + 1) for i in range(len(text))]
+
+
+def test_one_infinity_in_one_text_is_enough():
+    class Model(Table):
         def forward(self, ids):
             state = self.table(ids)
             return self.out(torch.where((ids == ord("Z"))[..., None], state / 0, state))
 
-    encode = lambda text: ([ord(c) for c in text], [(i, i + 1) for i in range(len(text))])  # noqa: E731
     for component in ("module:out", ["module:table", "module:out"]):
         extractor = ActivationExtractor(TorchModel(Model(), encode), component=component)
         assert np.isfinite(extractor.transform(["abc", "abd"]).pool("mean")).all()
@@ -105,17 +110,10 @@ def test_one_infinity_in_one_text_is_enough():
 
 
 def test_what_padding_becomes_does_not_matter():
-    class Model(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.table = torch.nn.Embedding(300, 4)
-            self.out = torch.nn.Identity()
-
     def forward(module, ids, mask):
         module.out(torch.where(mask[..., None] > 0, module.table(ids), torch.nan))
 
-    encode = lambda text: ([ord(c) for c in text], [(i, i + 1) for i in range(len(text))])  # noqa: E731
-    model = TorchModel(Model(), encode, forward=forward, supports_padding=True)
+    model = TorchModel(Table(), encode, forward=forward, supports_padding=True)
     H = ActivationExtractor(model, component="module:out").transform(
         ["abcdefghijkl", "abcdefghijk"]
     )
@@ -123,16 +121,10 @@ def test_what_padding_becomes_does_not_matter():
 
 
 def test_large_but_finite_values_are_let_through():
-    class Model(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.table = torch.nn.Embedding(300, 4)
-            self.out = torch.nn.Identity()
-
+    class Model(Table):
         def forward(self, ids):
             return self.out(torch.full((*ids.shape, 4), 3e38))
 
-    encode = lambda text: ([ord(c) for c in text], [(i, i + 1) for i in range(len(text))])  # noqa: E731
     extractor = ActivationExtractor(TorchModel(Model(), encode), component="module:out")
     assert (extractor.transform(["abc", "de"]).pool("last") == np.float32(3e38)).all()
 

@@ -4,8 +4,6 @@
 import mmap
 import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -142,7 +140,7 @@ def test_an_error_leaves_the_older_file(tiny, words, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_an_error_that_says_how_much_is_needed(tmp_path):
+def test_a_full_disk_is_an_error_that_says_how_much_is_needed(tmp_path, run_fresh):
     script = (
         "import resource, sys, numpy as np\n"
         "from sklearn_neurox.extraction import Activations\n"
@@ -153,11 +151,8 @@ def test_a_full_disk_is_an_error_that_says_how_much_is_needed(tmp_path):
         "except OSError as error:\n"
         "    print(error)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "H.npy")],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "The matrix of 0.00 GB cannot be written to memmap=" in done.stdout
+    printed = run_fresh(script, str(tmp_path / "H.npy"))
+    assert "The matrix of 0.00 GB cannot be written to memmap=" in printed
     assert os.listdir(tmp_path) == []
 
 

@@ -2,7 +2,6 @@
 """A corpus larger than memory: neither its sentences nor their activations accumulate."""
 
 import json
-import subprocess
 import sys
 
 import pytest
@@ -90,18 +89,15 @@ print(json.dumps(found))
 """
 
 
-def measure(tmp_path, keep="nothing"):
+@pytest.fixture
+def measure(tmp_path, run_fresh):
     model = make_tiny_model("bert", path=tmp_path / "model", hidden_size=256)
-    done = subprocess.run(
-        [sys.executable, "-c", _MEASURE, model, str(tmp_path / "cache"), keep],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    folder = str(tmp_path / "cache")
+    return lambda keep="nothing": json.loads(run_fresh(_MEASURE, model, folder, keep))
 
 
-def test_neither_sentences_nor_activations_accumulate(tmp_path):
-    found = measure(tmp_path)
+def test_neither_sentences_nor_activations_accumulate(measure):
+    found = measure()
     # 1,600 texts of 40 kB, and their states of 100 MiB.
     assert found.pop("fill") < _TEXTS / 2
     matrices = {dtype: found.pop(f"matrix {dtype}") for dtype in ("float32", "float16")}
@@ -111,5 +107,5 @@ def test_neither_sentences_nor_activations_accumulate(tmp_path):
 
 
 @pytest.mark.parametrize("what", ["texts", "states"])
-def test_the_measure_detects_accumulation(what, tmp_path):
-    assert measure(tmp_path, what)["fill"] > _TEXTS
+def test_the_measure_detects_accumulation(what, measure):
+    assert measure(what)["fill"] > _TEXTS
