@@ -145,8 +145,9 @@ def check_class_labels(y, *, input_name="y"):
         family = {kind.rstrip("_0123456789").removeprefix("u") for kind in kinds}
         own = family.pop() if len(family) == 1 else "str"
         raise ValueError(
-            f"Input {input_name} has dtype object, but holds no strings: its labels are of type "
-            f"{' and '.join(kinds)}. Convert them with {input_name} = {input_name}.astype({own})."
+            f"Unknown label type: {input_name} has dtype object, but holds no strings: its labels "
+            f"are of type {' and '.join(kinds)}. Convert them with {input_name} = "
+            f"{input_name}.astype({own})."
         ) from error
 
 

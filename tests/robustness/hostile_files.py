@@ -31,7 +31,7 @@ def raw(values):
 
 JSON_FILES = {
     "empty": ("", "is empty"),
-    "blank": ("\n", ":1 is not a sentence"),
+    "blank": ("\n", "is empty"),
     "text": ("hello", ":1 is not a sentence"),
     "null": ("null", "holds null"),
     "number": ("3", "holds a number"),
