@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """End the command quietly if it is interrupted while the package is still being imported.
 
-Imports take seconds, and the command can catch nothing before they are done.
+The imports take seconds, during which the command itself cannot catch an interruption yet.
 """
 
 import sys

@@ -77,7 +77,7 @@ class _FullPrecision(_Change):
     in_double = False
 
     def __call__(self, state, slots=None):
-        """Return a changed state, whatever products of the model may be rounded to."""
+        """Return a changed state, without the autocast and TF32 with which the model may run."""
         with without_autocast(), full_float32(state.device):
             return self._changed(state, slots)
 

@@ -87,10 +87,11 @@ def interval_table(
     errors, s itself is uncertain. The degrees of freedom are therefore Satterthwaite's [2]_,
     :math:`2 (\sum_g r_g^2)^2 / (\sum_g r_g^4 - (\sum_g r_g^2)^2 / G)`, between 1 and G - 1.
 
-    A share is at most that of the rows of groups in which any outcome is above 0. The upper bound
-    is therefore at most the exact binomial bound for their number among G groups [3]_, times the
-    size of the largest group over the mean size. The lower bound follows from the groups in which
-    any outcome is below 1.
+    The bounds of a share are also limited by the number of groups that have any outcome above 0.
+    The share cannot exceed that of the rows in such groups. The upper bound is therefore at most
+    the exact binomial bound for k of G groups [3]_, where k groups have any, multiplied by the
+    largest group size over the mean one, because these groups may be the largest. The lower bound
+    is limited in the same way, by the number of groups that have any outcome below 1.
 
     If all groups have the same share, s is 0. The bounds then allow for other groups that differ.
     Their share of all groups may be as large as the exact binomial bound if none of G groups

@@ -122,7 +122,8 @@ class Activations:
         Parameters
         ----------
         arrays : list of array-like of shape (n_subwords, n_neurons)
-            The subword activations of each row, or tensors. A row without subwords becomes zeros.
+            The subword activations of each row, as arrays or torch tensors. A row without subwords
+            becomes a row of zeros.
 
         feature_names : array-like of str of shape (n_neurons,), default=None
             Names of the neurons, such as ``"hidden.3.127"``; None generates ``x0``, ``x1``, ...

@@ -115,7 +115,7 @@ def chat_frame(
     -----
     UserWarning
         If messages have no content, such as calls of tools, and therefore no row; if a template
-        writes only the end of some contents, as it does when it leaves out reasoning; or if
+        writes only the end of some contents, as it does when it leaves out reasoning; if
         `ActivationExtractor` would add a special token that the template does not write; or if
         conversations have more tokens than the tokenizer's ``model_max_length``.
 
@@ -374,8 +374,8 @@ def _report_long(frame, tokenizer):
     if len(rows):
         warn_user(
             f"{frame['chat'].iloc[rows].nunique()} of {frame['chat'].nunique()} conversations have "
-            f"more than {limit} tokens, which this tokenizer names as the limit of its model; the "
+            f"more than {limit} tokens, which this tokenizer states as the limit of its model; the "
             f"first is conversation {frame['chat'].iloc[rows[0]]}. ActivationExtractor reads such "
-            "texts in windows, so that their end has not read their beginning. Shorten them, or "
-            "set ActivationExtractor(max_length=...) if the model reads more."
+            "texts in windows, in which the last tokens do not see the first ones. Shorten them, "
+            "or set ActivationExtractor(max_length=...) if the model can read more."
         )

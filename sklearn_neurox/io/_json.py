@@ -71,8 +71,8 @@ def read_json(path, dtype):
 def write_json(path, sentences, blocks, dtype, layers):
     """Write sentences, each with its (n_layers, n_words, n_units) activations, as NeuroX does.
 
-    Values have as many digits as distinguish numbers of float32, in which NeuroX and we read them:
-    the fewer that distinguish numbers of float16 would be read as neighboring values.
+    Values are written with the digits that identify a float32, because NeuroX and `read_json` read
+    float32. The fewer digits that identify a float16 would be read as a neighboring value.
     """
     with open(path, "w", encoding="utf-8") as file:
         for i, (words, values) in enumerate(zip(sentences, blocks, strict=True)):

@@ -282,8 +282,8 @@ def _lines(words, column, lengths):
     lines = [" ".join(entries) + "\n" for entries in _entries(words, column, lengths)]
     if lines[0].startswith("\ufeff"):
         raise ValueError(
-            f"The first entry of {column!r} begins with U+FEFF, which readers of a text file take "
-            "for a mark of its encoding and drop. Strip it from this entry."
+            f"The first entry of {column!r} begins with U+FEFF, which readers take for the byte "
+            "order mark of a text file and drop. Strip it from this entry."
         )
     try:
         return "".join(lines).encode()

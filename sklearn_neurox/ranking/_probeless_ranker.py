@@ -11,7 +11,7 @@ from sklearn_neurox.utils._moments import sparse_origin
 from sklearn_neurox.utils._row_blocks import row_blocks
 from sklearn_neurox.utils._validation import check_weight
 
-# Odd, and enough for the median to ignore a few rows far from all others.
+# Odd, and enough that a few rows far from all others do not move the median.
 _MEDIAN_ROWS = 15
 
 
@@ -185,7 +185,7 @@ class ProbelessRanker(BaseRanker):
 
 
 def _class_means(X, codes, weight):
-    """Compute the class means, less the origin, of which only the differences matter.
+    """Compute the class means minus an origin; only their differences matter.
 
     The origin is subtracted so that the means of a constant neuron are exactly equal.
     """
@@ -203,10 +203,10 @@ def _class_means(X, codes, weight):
 
 
 def _origin(X, weight):
-    """Return a typical value of each column, which is that of a constant column exactly.
+    """Return a typical value of each column; for a constant column, exactly its value.
 
-    The median of a few rows: a single row may be far from all others, as that of the first token
-    of a text is, and differences from it would lose digits in single precision.
+    It is the median of a few rows. A single row may be far from all others, as the first token of a
+    text often is, and differences from it would lose digits in single precision.
     """
     rows = np.flatnonzero(weight)
     n_rows = min(_MEDIAN_ROWS, len(rows) - 1 + len(rows) % 2)  # odd, so that it is a value of X

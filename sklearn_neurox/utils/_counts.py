@@ -66,7 +66,7 @@ def count_neurons(n_neurons, n_features, *, caller, parameter="n_neurons", of="c
     if n_neurons is None:
         return n_features
     if not isinstance(n_neurons, Integral):
-        # A half stays a half, however the product is rounded.
+        # A product that is half-way, such as .29 * 50, may be rounded to slightly less.
         return max(1, int(np.floor(n_neurons * n_features + 0.5 + 1e-9)))
     if n_neurons > n_features:
         raise ValueError(

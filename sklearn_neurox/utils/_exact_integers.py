@@ -6,14 +6,14 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
-# Up to here, float64, to which pandas converts integers beside missing values, is exact.
+# pandas converts integers beside missing values to float64, which is exact up to here.
 _MOST_EXACT = 2**53
 
 
 def exact_series(values):
     """Return a list as a Series whose large integers are exact even if other values are missing.
 
-    These become ``Int64``, ``UInt64`` or objects. Anything else gets the dtype that pandas infers.
+    Such a Series is ``Int64``, ``UInt64`` or object. Any other has the dtype that pandas infers.
     """
     series = pd.Series(values)
     if series.dtype != np.float64 or not has_large(series):

@@ -134,7 +134,7 @@ def check_one_type(labels, what, remedy):
 
 
 def check_class_labels(y, *, input_name="y"):
-    """Raise an error if y holds no class labels, with the remedy if numbers stand among objects."""
+    """Raise an error if y holds no class labels; for numbers in an object array, say the remedy."""
     try:
         check_classification_targets(y)
     except ValueError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The activation that a share of the rows does not exceed."""
+"""Quantiles as thresholds, without rounding errors in the number of rows."""
 
 import numpy as np
 

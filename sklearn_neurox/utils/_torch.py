@@ -23,7 +23,7 @@ def resolve_device(device, *, caller):
     Returns
     -------
     device : torch.device
-        A GPU has its index, as the devices of tensors have, so that equal devices compare equal.
+        A GPU has an index, as the device of a tensor does, so that equal devices compare equal.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def resolve_device(device, *, caller):
             "this machine. Use device='cpu' or device='auto'."
         )
     if resolved.type == "cuda" and resolved.index is None:
-        # Asking for the current GPU would start CUDA, which processes that fork cannot share.
+        # Asking for the current GPU would start CUDA, which forked processes cannot use.
         index = torch.cuda.current_device() if torch.cuda.is_initialized() else 0
         return torch.device("cuda", index)
     return resolved

@@ -68,7 +68,7 @@ def annotate(
         always receives the word unchanged, so it cannot be combined with False.
 
     positive, negative : hashable, default="positive", "negative"
-        The labels: two different ones, both strings or neither.
+        The labels, which must differ. Either both are strings, or neither.
 
     Returns
     -------
@@ -149,8 +149,8 @@ def _check_labels(positive, negative):
         if pd.api.types.is_scalar(label) and pd.isna(label):
             raise ValueError(
                 f"The {name!r} parameter of annotate is {label!r}, which marks rows without a "
-                "label. Give both classes a label, and replace it in the result if some rows "
-                "should have none."
+                "label. Give both classes a label. If the rows of one class should have none, "
+                "replace it in the result."
             )
     if isinstance(positive, str) != isinstance(negative, str):
         raise ValueError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Strings with half a character, which no column of strings can hold."""
+"""Errors about half a character (a lone surrogate), which a column of strings cannot hold."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,7 +15,7 @@ HALF_CHARACTER = (
 
 
 def refuse_half_characters(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Turn the error about half a character, wherever it is found, into one that quotes it."""
+    """Decorate a function so that an error about half a character quotes it."""
 
     @wraps(function)
     def wrapper(*args, **kwargs):

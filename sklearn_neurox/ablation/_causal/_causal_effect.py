@@ -98,8 +98,8 @@ def causal_effect(
         ``tokenizer`` and ``prefix``; its layers and components are ignored.
 
     words : table of shape (n_words, n_columns)
-        One row per word that the model is to predict, with the columns ``text``, ``start`` and
-        ``end``. To measure what a chat model answers, pass the rows of answers, see `chat_frame`.
+        One row per word whose prediction is measured, with the columns ``text``, ``start`` and
+        ``end``. To measure what a chat model answers, pass the rows of answers (see `chat_frame`).
         An encoder-decoder model also needs ``target``, ``target_start`` and ``target_end`` if the
         decoder should produce something other than the text, such as its translation.
 

@@ -22,7 +22,7 @@ class GoldLabels:
 
 @dataclass(frozen=True)
 class GoldFills:
-    """The change of an eraser, which then gives back what it removes from each class on average."""
+    """The change of an eraser, and what it removes from each class on average, to give back."""
 
     part: object  # of DirectionFills
     removed: np.ndarray  # of shape (n_classes, n_units)

@@ -37,8 +37,8 @@ def report_prompt_ends(words):
     if {"chat", "turn", "role", "token_index"} <= set(words.columns):
         warn_user(
             "causal_effect measures how the model predicts the rows themselves, and these rows are "
-            "the ends of prompts, which the chat template writes, not what the model says next. "
-            "For that, give each conversation an answer, and pass the rows of the answers: "
+            "the ends of prompts, which the chat template writes. To measure what the model says "
+            "next, give each conversation an answer, and pass the rows of the answers: "
             "chat_frame(chats, tokenizer, rows='assistant')."
         )
 

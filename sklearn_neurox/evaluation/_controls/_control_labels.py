@@ -135,8 +135,8 @@ def control_labels(
     if len(types) == 1 < len(codes):
         warn_user(
             f"All {len(codes)} rows have the same type, {types[0]!r}, so they all get the same "
-            "control label. Pass other types to control_labels: for the ends of prompts, the "
-            "prompts."
+            "control label. Pass other types to control_labels. If the rows are the ends of "
+            "prompts, pass the prompts."
         )
     races = -np.log(_uniform(types, classes, random_state)) / probabilities
     drawn = races.argmin(axis=1)[codes]

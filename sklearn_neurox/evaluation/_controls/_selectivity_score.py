@@ -224,8 +224,8 @@ def _controls(y, control_y, types, n_draws, random_state):
         if len(values) > 1 and len(set(map(str, values.tolist()))) == 1:
             raise ValueError(
                 "selectivity_score draws a control label for each type, but all rows have the "
-                f"same type, {values[0]!r}, and would all have the same label. Pass other types: "
-                "for the ends of prompts, the prompts."
+                f"same type, {values[0]!r}, and would all get the same label. Pass other types. If "
+                "the rows are the ends of prompts, pass the prompts."
             )
         kind = "position" if isinstance(values[0], Integral) else "type"
         seeds = [(random_state + draw) % 2**32 for draw in range(n_draws)]

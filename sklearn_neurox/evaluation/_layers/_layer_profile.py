@@ -139,7 +139,7 @@ def layer_profile(
           the best layer was chosen after seeing the scores; missing for the best layer itself;
         - ``n_words`` and ``n_groups``, the numbers of words and of groups that were predicted.
 
-        ``profile.attrs["confidence"]`` is the confidence level, for the legends of plots.
+        ``profile.attrs["confidence"]`` is the confidence level, which legends of plots show.
 
     pairs : DataFrame of shape (n_pairs, 8)
         Only with ``return_pairs``. One row per pair of layers: their names in ``first`` and
@@ -275,7 +275,7 @@ def _check_features(estimator, X, features):
             "layer_profile extracts once per fold with 'features', and fits the estimator on the "
             f"activations of each layer, but {what}. Pass a pipeline that reads words: "
             "layer_profile(make_pipeline(extractor, aggregator, probe), words, y, groups=groups). "
-            "If the first two are a pipeline of their own, unpack it: make_pipeline(*own, probe)."
+            "If you have a pipeline of the first two, unpack it: make_pipeline(*features, probe)."
         )
 
 

@@ -131,8 +131,8 @@ def _not_found(auto_class, spec, error, gguf):
         advice = (
             "It is not a local folder, and no model of this name could be downloaded. Check the "
             "spelling and the network, or pass the path of a folder made by save_pretrained. If "
-            "the folder of a saved pipeline has moved, tell its extractor the new path, with "
-            "pipeline.set_params(activationextractor__model=path)."
+            "the model of a saved pipeline has moved, give its extractor the new path, for example "
+            "with pipeline.set_params(activationextractor__model=path)."
         )
     reason = reason_of(error)
     return (

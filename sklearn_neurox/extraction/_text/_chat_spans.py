@@ -35,9 +35,9 @@ class Found(NamedTuple):
 
 
 def as_plain(value):
-    """Return lists and dicts of Python for what Parquet and Arrow hold in their place.
+    """Turn the arrays and Arrow values that columns of Parquet files hold into lists and dicts.
 
-    Templates cannot tell whether an array is empty, nor write it as JSON.
+    A template can neither test whether an array is empty nor write it as JSON.
     """
     if isinstance(value, str):
         return value

@@ -28,8 +28,8 @@ def report_sinks(parts, n_rows, blocks):
     warn_user(
         f"{len(rows)} of {n_rows} {parts.noun} have the first token of the model's input, whose "
         f"state is many times longer than any other in {where} (an attention sink), so that these "
-        f"{parts.noun} dominate variances and extremes. Leave them out if this token is one of a "
-        "chat template (in a token_frame, its token_index is 0). Otherwise, put a token that "
-        "belongs to no row in front of each input, with ActivationExtractor(prefix='bos'), or "
-        "with prefix='\\n' if the tokenizer has no BOS token."
+        f"{parts.noun} dominate variances and extremes. If this token belongs to a chat template, "
+        f"leave these {parts.noun} out (in a token_frame, their token_index is 0). Otherwise, put "
+        "a token that belongs to no row in front of each input, with "
+        "ActivationExtractor(prefix='bos'), or with prefix='\\n' if the tokenizer has no BOS token."
     )

@@ -145,8 +145,8 @@ class AblationCurveDisplay:
         ----------
         ax : Axes, array-like of Axes or None, default=None
             Axes to draw on: one for all ways, or one per way. None creates a figure with a panel
-            per way: side by side, or one above the other if the figure is less than 5 inches wide
-            and has 1.5 inches of height for each.
+            per way. Panels are side by side, or one above the other if ``figsize`` is less than 5
+            inches wide and has at least 1.5 inches of height for each.
 
         figsize : tuple of float or None, default=None
             Width and height of a new figure in inches, such as ``(3.3, 4)`` for one column of a

@@ -201,9 +201,10 @@ def title_panels(axes, names):
 
 
 def share_labels(axes, label):
-    """Give panels one shared label where each of them has no room for its own.
+    """Replace the labels of panels by a shared one where a panel has no room for its own.
 
-    Stacked panels share the label of the vertical axis; narrow panels, that of the horizontal one.
+    Stacked panels share the label of the vertical axis; panels side by side share that of the
+    horizontal axis if they are too narrow for it.
     """
     figure, own = axes[0].figure, axes[0].xaxis.label
     if axes[-1].get_subplotspec().rowspan.start:

@@ -134,7 +134,7 @@ def band_label(band, confidence):
 
 
 def confidence_of(frame):
-    """Return the confidence level of the intervals of a frame of `layer_profile`, if it says it."""
+    """Return the confidence level in the ``attrs`` of a frame of `layer_profile`, or None."""
     level = getattr(frame, "attrs", {}).get("confidence")
     return float(level) if isinstance(level, Real) else None
 

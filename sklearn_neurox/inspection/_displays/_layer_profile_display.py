@@ -239,9 +239,9 @@ class LayerProfileDisplay:
             Name of the line in the legend.
 
         band_name : str or None, default=None
-            Name of the intervals in the legend; ``""`` omits it. None is ``"95% interval"``, or
-            another level, for a frame that says it in ``frame.attrs["confidence"]``, and
-            ``"interval"`` for any other. CSV files do not keep ``attrs``.
+            Name of the intervals in the legend; ``""`` omits it. None takes the level from
+            ``frame.attrs["confidence"]``, as in ``"95% interval"``. Without this entry, as in a
+            frame that was read from a CSV file, the name is ``"interval"``.
 
         baselines : dict of str to float, DataFrame or None, default=None
             Scores to draw as broken lines, as for the class.

@@ -34,8 +34,8 @@ class LinearProbeMixin:
     def _scores(self, X):
         """Compute the linear scores, of shape (n_samples, n_rows of coefficients).
 
-        They are summed in float64, because the terms of columns far from zero are much larger than
-        the scores.
+        The sums are in float64, because columns far from zero contribute terms that are much larger
+        than the scores.
         """
         check_is_fitted(self)
         X = check_matrix(self, X, reset=False, accept_sparse="csr")

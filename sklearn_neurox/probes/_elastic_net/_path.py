@@ -163,7 +163,7 @@ class BaseElasticNetPath(BaseElasticNetProbe):
         whole = all(fold.targets.is_whole for fold in folds)
         if is_small or not whole or self.solver == "newton":
             return [[fold] for fold in folds]
-        # Not a function of n_jobs, on which the chosen penalty would then depend.
+        # If the groups depended on n_jobs, so would the chosen penalty.
         device = resolve_device(self.device, caller=type(self).__name__)
         n_groups = 1 if device.type == "cuda" else min(2, len(folds))
         return [folds[number::n_groups] for number in range(n_groups)]

@@ -118,7 +118,7 @@ def ledoit_wolf_covariance(X, codes, weights, moments):
     largest = np.sqrt(np.max(variances + moments.means**2, axis=0))
     for code, count in enumerate(moments.counts):
         rows = np.flatnonzero((codes == code) & (weights > 0))
-        # A column that is constant within the class has scale one, as scikit-learn gives it.
+        # A column that is constant within the class gets scale one, as in scikit-learn.
         varies = np.sqrt(variances[code]) > _ROUNDING * len(rows) * largest
         scale = np.sqrt(np.where(varies, variances[code], 1))
         scatter, fourth = np.zeros_like(covariance), 0.0

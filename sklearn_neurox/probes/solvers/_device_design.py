@@ -28,8 +28,8 @@ class DeviceDesign(StandardizedDesign):
         As in `StandardizedDesign`.
 
     is_kept : bool, default=True
-        Whether the device holds X, if it has room; otherwise, blocks are sent to it during every
-        pass.
+        Whether to hold X on the device if it has room; otherwise, blocks are sent to it during
+        every pass.
     """
 
     def __init__(self, X, *, rows, device, is_kept=True, **options):
@@ -109,7 +109,7 @@ class DeviceDesign(StandardizedDesign):
 
 
 def _kept_rows(X, rows, device):
-    """Put X on the device; return None if others, such as fits in threads, took the room."""
+    """Put X on the device; return None if its memory is full, as when other threads took it."""
     try:
         return _KeptRows(X, rows, device)
     except RuntimeError as error:

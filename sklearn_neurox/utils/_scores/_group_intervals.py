@@ -98,11 +98,13 @@ def mean_interval(totals, groups, *, sizes=None, scale="linear", confidence=0.95
     estimated from the residuals (Satterthwaite, Biometrics Bulletin 2, 1946), and at most
     ``G - 1``.
 
-    A share is at most that of the words of groups in which any word has what is counted. If k of G
-    groups have such a word, the upper bound is therefore at most Clopper and Pearson's for k of G
-    (Biometrika 26, 1934), times the size of the largest group over the mean size. The lower bound
-    follows from the groups in which any word lacks it. This matters if few groups do: the standard
-    error of one error in thirty groups has two degrees of freedom, and says little.
+    The bounds of a share are also limited by the number of groups that have any of what is counted,
+    such as an error. The share cannot exceed that of the words in such groups. If k of G groups
+    have any, the upper bound is therefore at most Clopper and Pearson's for k of G (Biometrika 26,
+    1934), multiplied by the largest group size over the mean one, because these groups may be the
+    largest. The lower bound is limited in the same way, by the number of groups in which not all
+    words are counted. This matters if there are few: the standard error of one error in thirty
+    groups has only two degrees of freedom.
 
     If no word has what is counted, or all have it, or all groups have the same share, the groups do
     not differ. Groups that do might then be as many as that bound for none of G, and the bounds are
@@ -144,10 +146,10 @@ def _of_share(share, distance, found, limits, confidence):
 
 
 def _limits_of_share(totals, groups, sizes, confidence):
-    """Return the bounds of a share that follow from how many groups have any, and how many lack."""
+    """Return the limits of a share that follow from how many groups have any, and lack any."""
     size_of_word = 1 if sizes is None else np.asarray(sizes)
     if np.any(totals < 0) or np.any(totals > size_of_word * (1 + 1e-9)):
-        return 0.0, 1.0  # not a share of the words, but what the delta method makes of a metric
+        return 0.0, 1.0  # linearized outcomes of a metric, which are not shares of the words
     total, size = _of_groups(totals, groups, sizes)
     largest, n_groups = size.max() / size.mean(), len(size)
     having, lacking = (np.sum(part > 1e-9 * size) for part in (total, size - total))
@@ -158,5 +160,5 @@ def _limits_of_share(totals, groups, sizes, confidence):
 
 
 def _most(k, n, confidence):
-    """Return Clopper and Pearson's upper bound of a share of which k of n are seen."""
+    """Return Clopper and Pearson's upper bound of a share if k of n groups have it."""
     return 1.0 if k == n else float(beta.ppf((1 + confidence) / 2, k + 1, n - k))

@@ -84,7 +84,7 @@ def pair_frame(
         The number of negatives per arc, for ``negatives="matched"``.
 
     no_relation : str, default="none"
-        The ``relation`` of negatives, which no other pair may have.
+        The ``relation`` of negatives. No other pair may have it.
 
     random_state : int, RandomState or None, default=0
         Seed of the sample.

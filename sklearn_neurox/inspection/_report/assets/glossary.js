@@ -10,7 +10,7 @@ const GLOSSARY = {
   Ranking: "What decides the order of the neurons",
   Probe: `The model that predicts ${data.label} from the neurons, whose weights are shown`,
   Penalty:
-    "How the probe keeps its weights small. alpha is the strength (C is its inverse), and l1_ratio the share of the penalty that sets weights to exactly zero",
+    "How the probe keeps its weights small. A larger alpha, or a smaller C, is a stronger penalty; l1_ratio is the share of the penalty that sets weights to exactly zero",
   Created: "The date of the report, and the version that wrote it",
   Layer: "The layer that the neuron belongs to",
   Score: `How important the neuron is to ${data.ranker}: larger is better, and the scale is that of the ranker. Beside a label and on its page: for this label`,
@@ -46,7 +46,7 @@ const GLOSSARY = {
   n_neurons: "The number of neurons; in an ablation, of those that are kept",
   retrained:
     "yes: the probe is fitted again on the kept neurons alone. no: the fitted probe stays, and the other neurons are filled, as the column fill says",
-  fill: "What becomes of the neurons that are not kept. mean, zero or a number: the fitted probe reads this value for them; resample: values of other rows; drop: the probe is fitted again without them; none: all are kept",
+  fill: "What replaces the neurons that are not kept. mean, zero or a number: this value; resample: values of other rows; drop: nothing, because the probe is fitted again without them; none: nothing, because all are kept",
   probe: "The probe that is scored",
   ranking: "The ranking that says which neurons are top and bottom",
   score: "The score of the probe, on rows that were not fitted",
