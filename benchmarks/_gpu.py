@@ -100,7 +100,7 @@ class Rows:
 
     @contextmanager
     def part(self, what):
-        """Go on after an error in one part, because time on a GPU is short; print it at once."""
+        """Print an error in one part and go on with the others, because time on a GPU is short."""
         try:
             yield
         except Exception as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time building and opening (in Chromium) reports on 10,000 and 50,000 neurons, 25,000 words."""
+"""Time how long reports on 10,000 and 50,000 neurons take to build and to open in Chromium."""
 
 import shutil
 import tempfile

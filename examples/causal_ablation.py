@@ -104,5 +104,5 @@ for ax, (carries, rows) in zip(axes, ablated.groupby("carries"), strict=True):
     ax.set(xlabel="neurons ablated", ylabel="change of the loss (nats)")
 
 # Figure: Two panels, for nouns and for other words: the change of the loss grows with the number
-# of neurons ablated; fastest for the top neurons, most of all on nouns.
+# of neurons ablated, fastest for the top neurons, and most of all on nouns.
 plt.show()

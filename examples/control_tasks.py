@@ -92,8 +92,8 @@ codes = pd.concat(
 )
 print("\nDescription length, in bits")
 print(codes.droplevel(2).round(1).to_string())
-# Figure: Description length by layer in bits: the control labels take three to four times as
-# many as the task, fewest for the task at layer 3.
+# Figure: Description length in bits by layer: the control takes about three to four times as
+# many bits as the task, which takes the fewest at layer 3.
 frame = codes.reset_index().rename(columns={"labels": "component", "codelength": "score"})
 display = LayerProfileDisplay.from_frame(
     frame, score_name="description length (bits)", band_name="95% interval"

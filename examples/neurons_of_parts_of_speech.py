@@ -71,7 +71,7 @@ ranking = ranker.to_frame(names)
 print(ranking[["neuron", "score", "rank"]].head(10).to_string(index=False))
 print(ranking.head(len(ranking) // 10)["layer"].value_counts().sort_index().rename("neurons"))
 # Figure: A table of colored cells: the number of the best neurons in each layer, one row per
-# tag; most are in layers 1 to 3, few in layers 5 and 6.
+# tag; most are in layers 0 to 3, few in layers 5 and 6.
 distribution = NeuronDistributionDisplay.from_estimator(
     ranker, input_features=names, by="class", n_neurons=0.1
 )

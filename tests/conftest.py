@@ -19,7 +19,7 @@ from tests.page_outputs import processes
 
 
 def pytest_collection_modifyitems(config, items):
-    """Put the tests of pages first: idle processes take over the last, and would build again."""
+    """Run the tests of pages first: a process that took over the last ones would build again."""
     items.sort(key=lambda item: item.path.parent != config.rootpath / "tests")
 
 
@@ -48,7 +48,7 @@ def _fresh_pass_count():
 
 @pytest.fixture(autouse=True)
 def _same_draws(request, monkeypatch):
-    """Draw the same random numbers in a test, whichever tests ran before."""
+    """Start each test with the same random numbers, whichever tests ran before."""
     np.random.seed(0)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
@@ -87,7 +87,7 @@ def treebank():
 
 @pytest.fixture(scope="session")
 def run_fresh():
-    """Return a function that runs code in a process of its own; the heavy imports are shared."""
+    """Return a function that runs code in a process of its own, without repeating slow imports."""
     with processes() as run:
         yield run
 

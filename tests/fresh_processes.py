@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Processes of their own for many pieces of code, without the time that imports take in each."""
+"""Run pieces of code in processes of their own, without repeating slow imports in each."""
 
 import contextlib
 import json

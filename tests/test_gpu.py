@@ -39,8 +39,8 @@ from sklearn_neurox.probes.solvers import _problem
 GPU = os.environ.get("SKLEARN_NEUROX_GPU", "cuda" if torch.cuda.is_available() else None)
 pytestmark = [
     pytest.mark.skipif(GPU is None, reason="there is no GPU"),
-    # A machine with a GPU has whatever versions of torch and transformers it has. What they are
-    # about to change must not hide what these tests are about.
+    # A machine with a GPU may have other versions of torch and transformers, whose deprecation
+    # warnings must not fail these tests.
     pytest.mark.filterwarnings("default"),
 ]
 

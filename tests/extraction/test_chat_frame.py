@@ -252,7 +252,7 @@ def test_contents_in_parts(chat_model):
 
 
 def _columns_of_tables(chats):
-    """Yield the conversations as the columns of other libraries."""
+    """Yield the conversations as columns of other libraries."""
     pa = pytest.importorskip("pyarrow")
     table = pa.table({"messages": chats})
     yield "Arrow", table["messages"]
@@ -264,7 +264,7 @@ def _columns_of_tables(chats):
 
 
 def test_conversations_in_columns_of_tables(chat_model):
-    """Parquet returns arrays, which templates can neither test for emptiness nor write as JSON."""
+    """Parquet yields arrays, which a template can neither test for emptiness nor write as JSON."""
     _, tokenizer = chat_model("chatml")
     template = (
         "{% for m in messages %}[{{ m.role }}]"

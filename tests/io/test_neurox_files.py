@@ -305,7 +305,7 @@ def test_blank_lines_of_json_files_are_skipped(tmp_path, H, words):
 
 @pytest.mark.parametrize("suffix", [".hdf5", ".json"])
 def test_float16_values_are_the_same_in_every_format(tmp_path, suffix):
-    """The shortest digits of a float16 are those of a neighboring float32."""
+    """The shortest digits that identify a float16 do not give the same value as a float32."""
     bits = np.arange(0, 2**16, 97, dtype=np.uint16).view(np.float16)
     values = bits[np.isfinite(bits)][:, None]
     words = words_frame([["w"] * len(values)])

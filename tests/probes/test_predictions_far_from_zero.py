@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Predictions from matrices of low precision equal those computed in double precision."""
+"""Predictions from low-precision matrices equal those computed in double precision."""
 
 import numpy as np
 import pytest

@@ -97,7 +97,7 @@ def test_weights_of_rows_are_repetitions(scale):
 
 @pytest.mark.parametrize("scale", [False, True])
 def test_a_first_row_far_from_all_others_costs_no_digits(scale):
-    # As the first token of a text: here it is a class of its own, which is left out.
+    # Like the first token of a text. Here, it is a class of its own, which is left out.
     rng = np.random.RandomState(0)
     X = rng.normal(size=(3000, 5)).astype(np.float32)
     y = np.append(0, rng.randint(1, 4, size=2999))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`torch.set_default_device` and `torch.set_default_dtype` of the user change no result.
+"""The user's `torch.set_default_device` and `torch.set_default_dtype` change no result.
 
 The default device of these tests is "meta", whose tensors have no numbers: any tensor that is made
 without a device makes a computation fail, as it does on machines whose default device is a GPU.
@@ -44,7 +44,7 @@ def default_dtype(dtype):
 
 
 def check_unchanged(compute):
-    """Check that a function returns the same numbers under other defaults."""
+    """Check that a function returns the same numbers with other defaults."""
     expected = compute()
     for defaults in (torch.device("meta"), default_dtype(torch.float64)):
         with defaults:

@@ -172,7 +172,7 @@ def test_ids_and_words_must_be_values():
 
 
 def test_plain_labels_among_objects():
-    """A column that had missing labels keeps the dtype object; the remedy is named, and works."""
+    """A column that had missing labels keeps the dtype object; the error names what helps."""
     for pair, kinds, remedy in (
         ((True, False), "bool", bool),
         ((1, 0), "int", int),

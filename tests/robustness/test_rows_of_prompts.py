@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ends of prompts are tokens of a chat template: what reads their words says what to pass."""
+"""The ends of prompts are tokens of a chat template: messages say which words to pass."""
 
 import warnings
 
@@ -49,7 +49,7 @@ def test_strings_are_no_conversations_but_the_remedy_is(chatting):
 
 
 def test_conversations_beyond_the_limit_are_counted(chatting):
-    """Their ends have not read their beginnings, in which they may differ."""
+    """Their last tokens do not see their first ones, in which they may differ."""
     tokenizer = chatting[1]
     texts = ["The old dog " + "barks " * 200, "Dogs bark", "The new dog " + "barks " * 200]
     chats = [[{"role": "user", "content": text}] for text in texts]
@@ -60,7 +60,7 @@ def test_conversations_beyond_the_limit_are_counted(chatting):
             chat_frame(chats, tokenizer, rows=rows)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        # Between the limit in tokens and in bytes.
+        # More bytes than the limit, but fewer tokens.
         longer = [[{"role": "user", "content": "the dog " * 30}]]
         frame = chat_frame(longer, tokenizer, rows="user")
     n_tokens = len(tokenizer(str(frame["text"][0]), add_special_tokens=False)["input_ids"])
@@ -93,7 +93,7 @@ def test_control_labels_of_prompts(ends):
 
 @pytest.mark.slow
 def test_the_effect_on_answers_is_that_on_the_next_token(chatting, ends):
-    """Rows of answers are scored at the last token of the prompt; its own end is no answer."""
+    """An answer is scored at the last token of its prompt, which itself is not an answer."""
     import torch
     from transformers import AutoModelForCausalLM
 

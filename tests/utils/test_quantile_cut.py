@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Thresholds in shares of the words, against integer arithmetic."""
+"""Quantiles as thresholds, against integer arithmetic."""
 
 import numpy as np
 import pandas as pd

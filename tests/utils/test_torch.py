@@ -35,7 +35,7 @@ def test_unavailable_devices(device, message):
 def test_one_gpu_has_one_name(monkeypatch, current, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    # Before CUDA is started, which `current_device` would do, the first GPU is the current one.
+    # `current_device` would start CUDA. Before that, the first GPU is the current one.
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: current is not None)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: int(current))
     found = {resolve_device(one, caller="It") for one in (None, "auto", "cuda", expected)}

@@ -18,7 +18,7 @@ def exact(column):
 
 
 def tables(number):
-    """Yield the name of each kind of table, and one with the number beside missing values."""
+    """Yield each kind of table by name, with the number beside missing values."""
     values, ids = [number, None, 3], [0, 0, 1]
     rows = [
         {"word": word, "sentence_id": i, "n": n}
@@ -89,7 +89,7 @@ def test_relations_and_annotations_of_pairs(number):
 
 
 def test_other_columns_have_the_dtype_that_pandas_infers():
-    """Only integers that would change are kept in another way."""
+    """Only columns with integers that would change get another dtype."""
     rows = [
         {"small": 1, "fraction": 2.5, "huge": 1e300, "mixed": 2**60 + 1, "flag": True},
         {"small": None, "fraction": None, "huge": None, "mixed": 0.5, "flag": None},

@@ -319,7 +319,7 @@ def test_gold_labels_of_texts_with_the_same_tokens(tmp_path):
 
 @pytest.mark.slow
 def test_gold_labels_of_words_that_share_tokens(language_model):
-    """A word has one label, and a token of several words the mean of theirs, in any order."""
+    """A token of several words gets the mean of their labels, whatever the order of the rows."""
     model, tokenizer = language_model("gpt2")
     text = "So the dog barks"
     rng = np.random.RandomState(0)
@@ -332,7 +332,7 @@ def test_gold_labels_of_words_that_share_tokens(language_model):
         label: (torch.tensor(H[y == label].mean().to_numpy()) - mean) @ removes for label in "NVA"
     }
     options = {"positive": "N", "tokenizer": tokenizer, "return_words": True, "which": "gold"}
-    # Spans and their labels; each is shared by the whole word or by a part of its tokens.
+    # Spans and their labels; words share all or some of their tokens.
     tables = [
         [((7, 9), "N"), ((9, 10), "V"), ((11, 16), "A")],  # parts of one token or of several
         [((7, 10), "N"), ((3, 16), "V")],  # a word in a phrase

@@ -173,7 +173,7 @@ def test_equal_weights_are_at_chance():
 
 
 def test_the_first_of_equally_good_columns_is_chosen():
-    """A column that picks k words alone, and one that shares its k * n picks among n, are equal."""
+    """Picking k words alone is as good as picking k * n words, each together with n - 1 others."""
     for n_others in (3, 5, 6, 7, 10):
         sentences = [[f"w{k}" for k in range(n_others + 1)] for _ in range(2 * n_others)]
         heads = [[2] + [0] * n_others for _ in sentences]

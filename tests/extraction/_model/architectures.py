@@ -114,7 +114,7 @@ OWN = {name: own for names, own in _OWN.items() for name in names.split()}
 
 
 def architectures(part, n_parts):
-    """List the model types whose model takes the ids of tokens, of one part of all model types."""
+    """List the model types that take token ids, in one part of all model types."""
     names = []
     for name in list(CONFIG_MAPPING)[part::n_parts]:
         with contextlib.suppress(ImportError, ValueError, KeyError):

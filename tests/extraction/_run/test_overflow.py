@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pooled values of finite states are finite and right, or an error names the neuron."""
+"""Pooled values of finite states are finite and correct, or an error names the neuron."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Detectors of rows whose weights differ by many orders of magnitude, in exact arithmetic."""
+"""Detectors with weights of many orders of magnitude, against exact arithmetic."""
 
 from fractions import Fraction
 

@@ -32,7 +32,7 @@ def by_hand(totals, groups, sizes, scale, confidence):
     low, high = [1 / (1 + np.exp(-(center + sign * reach))) for sign in (-1, 1)]
     if any(h < 0 or h > m for h, m in zip(totals, sizes, strict=True)):  # outcomes, not shares
         return mean, low, high
-    # A share is at most that of the groups that have any, whose bound is that of a binomial.
+    # A share cannot exceed that of the groups that have any, whose bound is a binomial one.
     having, lacking = sum(h > 0 for h, _ in pairs), sum(h < m for h, m in pairs)
     most = [
         stats.binomtest(k, n).proportion_ci(confidence, method="exact").high
@@ -90,7 +90,7 @@ def test_edges():
     found = mean_interval(np.tile([1.0, 0, 0, 0], 10), groups, scale="logit")
     beyond = 1 - exact.low
     assert found == pytest.approx((0.25, 0.25 - beyond * 0.25, 0.25 + beyond * 0.75))
-    # A few errors widen an interval little: with one, it was .48 wide when only s counted.
+    # One error widens an interval only a little; from s alone, it would be .48 wide.
     widths = []
     for n_errors in range(6):
         outcomes = np.r_[np.zeros(n_errors), np.ones(60 - n_errors)]
@@ -102,7 +102,7 @@ def test_edges():
         mirrored = mean_interval(1 - outcomes, groups_of_two, scale="logit")
         np.testing.assert_allclose(mirrored[1:], (1 - high, 1 - low), atol=1e-12)
     assert max(widths) < 0.2
-    # Few large groups may have nearly all words: their number says nothing about the share.
+    # A few large groups may have nearly all words, so their number does not limit the share.
     sizes = np.r_[[1000] * 2, [1] * 28]
     mean, low, high = mean_interval(
         np.r_[[900, 800], np.zeros(28)], np.arange(30), sizes=sizes, scale="logit"
