@@ -27,12 +27,33 @@ exec(compile(job["source"], "<string>", "exec"), vars(main))
 """
 
 
-@contextlib.contextmanager
 def fresh_processes(imports, *options, env=None):
-    """Yield a function that runs code in a process of its own, and returns what it prints.
+    """Return a context of a function that runs code in a process of its own, and what it prints.
 
-    Each is a fork of one process that has done nothing but these imports.
+    Each is a fork of one process that has done nothing but these imports. Where forks do not exist
+    or are not safe, each imports anew.
     """
+    return (forks if sys.platform == "linux" else anew)(imports, *options, env=env)
+
+
+@contextlib.contextmanager
+def anew(imports, *options, env=None):
+    """Yield a function that starts Python for each piece of code."""
+
+    def run(source, *arguments, cwd="."):
+        done = subprocess.run(
+            [sys.executable, *options, "-c", f"{imports}\n{source}", *arguments],
+            capture_output=True, text=True, env=env, cwd=cwd, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{done.returncode}\n{done.stderr}"
+        return done.stdout
+
+    yield run
+
+
+@contextlib.contextmanager
+def forks(imports, *options, env=None):
+    """Yield a function that forks a process for each piece of code."""
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(

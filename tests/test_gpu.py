@@ -24,6 +24,7 @@ from sklearn_neurox import ActivationCache, ActivationExtractor, SubwordAggregat
 from sklearn_neurox.ablation import ablate_model, causal_effect, steer_model
 from sklearn_neurox.datasets import make_planted_neurons, make_tagged_words, make_tiny_model
 from sklearn_neurox.extraction import SparseAutoencoderEncoder
+from sklearn_neurox.extraction._model._first_look import traits_of
 from sklearn_neurox.extraction._model._loading import load_model
 from sklearn_neurox.extraction._run._device_copies import DeviceCopies
 from sklearn_neurox.probes import (
@@ -251,6 +252,18 @@ def test_a_cache_keeps_apart_what_was_computed_with_tf32_and_without(words, tmp_
     check_close(low, full, 1e-2)
     if GPU != "cpu" and torch.cuda.get_device_capability() >= (8, 0):
         assert (low != full).any()
+
+
+def test_what_a_model_is_does_not_depend_on_tf32():
+    path = make_tiny_model("llama", n_layers=24, hidden_size=128, random_state=0)
+    found = []
+    for precision in ("highest", "high"):
+        model = transformers.AutoModel.from_pretrained(path).to(GPU)
+        with products_in(precision):
+            found.append(traits_of(model))
+    full, low = found
+    assert full.supports_padding and not full.batch_dependent
+    assert low == full
 
 
 def live_model(words, family="gpt2"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fresh_processes import fresh_processes
+from tests.fresh_processes import anew, forks, fresh_processes
 from tests.page_outputs import (
     agree,
     differences,
@@ -48,6 +48,17 @@ def test_outputs_are_written_below_snippets_and_only_there(tmp_path):
     assert new == page("```text\n0.5  a\n```\n\n", "", f"\n```text\n{shown}\n...\n```\n")
     assert with_outputs(new, printed) == new
     assert not differences(new, printed) and len(differences(old, printed)) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [forks, anew])
+def test_code_runs_in_a_process_of_its_own(make, tmp_path):
+    code = "import os, sys; print(sys.argv[1:], __name__, os.getcwd()); left = 1"
+    with make("import json") as run:
+        for _ in range(2):
+            assert run(code, "a", "b", cwd=tmp_path) == f"['a', 'b'] __main__ {tmp_path}\n"
+        with pytest.raises(AssertionError, match="name 'left' is not defined"):
+            run("left")
 
 
 def test_outputs_agree_in_words_exactly_and_in_numbers_to_a_tolerance():

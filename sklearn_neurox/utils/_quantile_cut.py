@@ -11,8 +11,8 @@ def quantile_cut(values, share, *, axis=None, weight=None):
     ----------
     values : ndarray
 
-    share : float
-        In [0, 1).
+    share : float or ndarray
+        In [0, 1]; of several, the cuts are along the first axis.
 
     axis : int or None, default=None
         The axis of the rows, which is kept.
@@ -26,6 +26,6 @@ def quantile_cut(values, share, *, axis=None, weight=None):
     """
     # Rounding must not lift the number of rows above a whole number, as in .28 * 25. The sums of
     # the weights of a million rows have errors of 1e-11.
-    share *= 1 - 1e-9
+    share = np.multiply(share, 1 - 1e-9)
     options = {"method": "inverted_cdf", "axis": axis, "weights": weight, "keepdims": True}
     return np.quantile(values, share, **options)

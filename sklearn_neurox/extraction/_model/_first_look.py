@@ -35,6 +35,7 @@ from sklearn_neurox.extraction._model._projections import (
 from sklearn_neurox.extraction._model._remembered import remembered
 from sklearn_neurox.extraction._model._sinks import sink_layers
 from sklearn_neurox.extraction._model._torch_model import TorchModel
+from sklearn_neurox.utils._full_float32 import full_float32
 from sklearn_neurox.utils._torch import is_out_of_memory
 
 _traits: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -49,7 +50,9 @@ def traits_of(model, stack=None):
         if isinstance(model, TorchModel):
             known[stack] = StackTraits(None, 0, model.supports_padding, False, 1)
         else:
-            with evaluating(model), torch.inference_mode():
+            gpu = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            # The rounding of TF32 would add up over many layers, and look like another result.
+            with evaluating(model), torch.inference_mode(), full_float32(gpu):
                 known[stack] = _examine(model, stack)
     return known[stack]
 

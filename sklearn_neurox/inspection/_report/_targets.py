@@ -3,6 +3,8 @@
 
 import numpy as np
 
+from sklearn_neurox.utils._quantile_cut import quantile_cut
+
 N_RANGES = 5
 
 
@@ -16,7 +18,7 @@ def split_targets(targets):
     ends = distinct
     if len(distinct) > N_RANGES:
         shares = np.arange(1, N_RANGES + 1) / N_RANGES
-        ends = np.unique(np.quantile(targets, shares, method="inverted_cdf"))
+        ends = np.unique(quantile_cut(targets, shares))
     codes = np.searchsorted(ends, targets, side="left")
     starts = distinct[np.searchsorted(distinct, np.append(-np.inf, ends[:-1]), side="right")]
     for digits in range(3, 18):
