@@ -28,10 +28,10 @@ exec(compile(job["source"], "<string>", "exec"), vars(main))
 
 
 def fresh_processes(imports, *options, env=None):
-    """Return a context of a function that runs code in a process of its own, and what it prints.
+    """Return a context manager: its function runs code in a new process and returns the output.
 
-    Each is a fork of one process that has done nothing but these imports. Where forks do not exist
-    or are not safe, each imports anew.
+    Each process is a fork of one that has done nothing but these imports. Where forks do not exist
+    or are not safe, each process imports anew.
     """
     return (forks if sys.platform == "linux" else anew)(imports, *options, env=env)
 

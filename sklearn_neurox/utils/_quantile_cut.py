@@ -12,7 +12,7 @@ def quantile_cut(values, share, *, axis=None, weight=None):
     values : ndarray
 
     share : float or ndarray
-        In [0, 1]; of several, the cuts are along the first axis.
+        In [0, 1]. The cuts for several shares are along the first axis.
 
     axis : int or None, default=None
         The axis of the rows, which is kept.

@@ -62,9 +62,9 @@ class ElasticNetProbeRegressorCV(ProbeRegressorMixin, BaseElasticNetPath):
         Maximum number of passes over the data in one fit.
 
     n_jobs : int or None, default=None
-        Number of threads that work on the folds in parallel; at most two for a dense matrix of
-        2,048 rows or more. They share X, but each needs a working copy of its own. The result does
-        not depend on this number.
+        Number of threads that work on the folds in parallel; usually at most two for a dense matrix
+        of 2,048 rows or more. They share X, but each needs a working copy of its own. The result
+        does not depend on this number.
 
     device : str, default="auto"
         Device to solve on: "cpu", "cuda", "cuda:<index>" or "mps"; "auto" uses CUDA if available.
