@@ -81,7 +81,7 @@ def combine_sparse(vectors, pairs, combinations, name):
 
 def _too_large(column, row, count):
     return OverflowError(
-        f"The neuron {column} of row {row} is larger than float32 can hold ({count} such values). "
+        f"The value of neuron {column} in row {row} is too large for float32 ({count} such values). "
         "Use pair='concat', or leave this neuron out."
     )
 

@@ -67,7 +67,7 @@ def test_pairs_beyond_float32(extractor, dtype, sparse):
             assert H[1, 0] == pytest.approx(expected)
             continue
         kind = pair if isinstance(pair, str) else pair[0]
-        with pytest.raises(OverflowError, match=f"neuron {kind}.module:0.0 of row 1 is larger"):
+        with pytest.raises(OverflowError, match=f"neuron {kind}.module:0.0 in row 1 is too large"):
             activations.pool("last", pair=pair, dtype=dtype, sparse=sparse)
 
 
@@ -82,5 +82,5 @@ def test_sums_of_sparse_codes():
     first, other = tokens[[0, 1]], np.array([[0, 1], [1, 1]])
     encoded = SparseAutoencoderEncoder(sae).fit(first).transform(first)
     encoded._pairs = other
-    with pytest.raises(OverflowError, match=r"neuron product.sae.1.1 of row 0 is larger"):
+    with pytest.raises(OverflowError, match=r"neuron product.sae.1.1 in row 0 is too large"):
         encoded.pool("max", pair="product", sparse=True)
