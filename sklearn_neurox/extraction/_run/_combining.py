@@ -81,8 +81,8 @@ def combine_sparse(vectors, pairs, combinations, name):
 
 def _too_large(column, row, count):
     return OverflowError(
-        f"The value of neuron {column} in row {row} is too large for float32 ({count} such values). "
-        "Use pair='concat', or leave this neuron out."
+        f"The value of neuron {column} in row {row} is too large for float32 ({count} such "
+        "values). Use pair='concat', or leave this neuron out."
     )
 
 
