@@ -44,8 +44,10 @@ class TorchModel:
         None calls ``module(token_ids)``.
 
     supports_padding : bool, default=False
-        Whether texts may be padded to a common length. True requires a ``forward`` that keeps the
-        padding from affecting the states. If False, only texts of equal length run together.
+        Whether texts may be padded to a common length, so that they run together. True is right
+        only if the padding after a text does not change its states, which is not checked: if
+        ``forward`` gives the mask to the module, or if the module reads each token by itself or
+        from left to right. If False, only texts of equal length run together.
 
     pad_token_id : int, default=0
         The token to pad with.
