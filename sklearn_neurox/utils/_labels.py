@@ -143,7 +143,7 @@ def check_class_labels(y, *, input_name="y"):
         if not pd.api.types.is_object_dtype(getattr(y, "dtype", None)) or "str" in kinds:
             raise
         family = {kind.rstrip("_0123456789").removeprefix("u") for kind in kinds}
-        own = family.pop() if len(family) == 1 else "str"
+        own = family.pop() if family in ({"bool"}, {"int"}, {"float"}) else "str"
         raise ValueError(
             f"Unknown label type: {input_name} has dtype object, but holds no strings: its labels "
             f"are of type {' and '.join(kinds)}. Convert them with {input_name} = "

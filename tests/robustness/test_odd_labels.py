@@ -179,6 +179,9 @@ def test_plain_labels_among_objects():
         ((np.int64(2), np.int32(1)), "int32 and int64", int),
         ((1.0, 0.0), "float", float),
         ((True, 2), "bool and int", str),
+        ((np.bool_(True), False), "bool", bool),
+        ((pd.Timestamp(2020, 1, 1), pd.Timestamp(2021, 1, 1)), "Timestamp", str),
+        ((np.datetime64("2020"), np.datetime64("2021")), "datetime64", str),
     ):
         y = cells(*pair)
         match = rf"of type {kinds}. Convert them with y = y.astype\({remedy.__name__}\)"

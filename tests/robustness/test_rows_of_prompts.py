@@ -8,9 +8,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_neurox.ablation import causal_effect
+from sklearn_neurox.ablation._causal._inputs import report_prompt_ends
 from sklearn_neurox.datasets import make_tiny_model
 from sklearn_neurox.evaluation import baseline_table, control_labels, selectivity_score
-from sklearn_neurox.extraction import ActivationExtractor, chat_frame
+from sklearn_neurox.extraction import ActivationExtractor, chat_frame, token_frame
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}[{{ m.role }}]\n{{ m.content }}\n{% endfor %}"
@@ -120,6 +121,18 @@ def test_the_effect_on_answers_is_that_on_the_next_token(chatting, ends):
             logits = model(**ids).logits[0, -1]
         expected.append(float(logits[a] - logits[b]))
     np.testing.assert_allclose(before, expected, atol=1e-5)
+
+
+def test_tokens_inside_conversations_are_no_ends_of_prompts(chatting, ends):
+    tokens = token_frame(ends["text"].astype(str).unique(), chatting[1])
+    names = ends[["text", "chat", "turn", "role"]].astype({"text": str})
+    tokens = tokens.astype({"text": str}).merge(names, on="text")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report_prompt_ends(tokens)
+        report_prompt_ends(tokens.groupby("chat").nth(3))
+    with pytest.warns(UserWarning, match="the ends of prompts"):
+        report_prompt_ends(ends)
 
 
 @pytest.mark.slow

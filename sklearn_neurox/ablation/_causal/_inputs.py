@@ -34,7 +34,11 @@ def check_labels(words, y, positive):
 
 def report_prompt_ends(words):
     """Warn about rows of ``chat_frame(rows="prompt_end")``, which the template writes."""
-    if {"chat", "turn", "role", "token_index"} <= set(words.columns):
+    if not {"text", "end", "chat", "turn", "role", "token_index"} <= set(words.columns):
+        return
+    # Other tokens of conversations may have these columns, but do not all end their texts.
+    lengths = words["text"].astype(str).str.len()
+    if (words["end"].to_numpy() == lengths.to_numpy()).all():
         warn_user(
             "causal_effect measures how the model predicts the rows themselves, and these rows are "
             "the ends of prompts, which the chat template writes. To measure what the model says "
