@@ -35,7 +35,7 @@ class DeviceDesign(StandardizedDesign):
     def __init__(self, X, *, rows, device, is_kept=True, **options):
         kept = _kept_rows(X, rows, device) if is_kept else None
         self.is_kept = kept is not None
-        self.raw = kept or _SentRows(X, rows, device)
+        self.raw = _SentRows(X, rows, device) if kept is None else kept
         self.order = to_tensor(rows, device=device)
         super().__init__(X, rows=rows, device=device, **options)
         self._prepare()
