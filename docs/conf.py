@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 _HERE = Path(__file__).parent
-_BELOW = {"user_guide": "guide", "api": "api", "examples": "gallery"}
+_BELOW = {"user_guide": "guide", "api": "api", "examples": "examples"}
 sys.path[:0] = [str(_HERE.parent), str(_HERE / "_ext")]
 
 import other_projects  # noqa: E402
@@ -19,7 +19,6 @@ copyright = "the sklearn-neurox developers"  # noqa: A001
 release = version = __version__
 
 extensions = [
-    "gallery",
     "mathml",
     "myst_parser",
     "name_pages",
@@ -29,7 +28,34 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
 ]
+# sphinx-gallery executes the examples, and makes their pages in the folder `examples`.
+_SECTIONS = [
+    "first_steps",
+    "layers_and_neurons",
+    "rows_targets_models",
+    "cause_and_effect",
+    "large_data",
+]
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "examples",
+    "subsection_order": [f"../examples/{section}" for section in _SECTIONS],
+    "filename_pattern": ".",
+    "backreferences_dir": "examples/backreferences",
+    "doc_module": ("sklearn_neurox",),
+    "exclude_implicit_doc": {r"\._"},
+    "log_level": {"backreference_missing": "info"},
+    "abort_on_example_error": True,
+    "reset_modules": ("gallery.refuse_warnings", "matplotlib"),
+    "image_scrapers": ("gallery.described_figures",),
+    "image_srcset": ["2x"],
+    "show_signature": False,
+    "write_computation_times": False,
+    # The examples run in processes of their own.
+    "parallel": 2,
+}
 exclude_patterns = ["_build"]
 default_role = "py:obj"
 
@@ -64,6 +90,6 @@ _NAVIGATION = ["sidebar-nav-bs"]
 html_sidebars = {
     page.stem: _NAVIGATION if (_HERE / _BELOW.get(page.stem, "-")).is_dir() else []
     for page in _HERE.glob("*.md")
-} | dict.fromkeys(["guide/**", "api/**", "gallery/**"], _NAVIGATION)
+} | dict.fromkeys(["guide/**", "api/**", "examples/**"], _NAVIGATION)
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True

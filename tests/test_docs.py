@@ -25,6 +25,7 @@ from tests.public_names import SUBPACKAGES, public_names
 
 _ROOT = Path(__file__).parent.parent
 _DOCS = _ROOT / "docs"
+_EXAMPLES = sorted((_ROOT / "examples").glob("*/*.py"))
 
 # The public functions and classes of NeuroX 1.0.9.
 _NEUROX = """
@@ -51,12 +52,24 @@ _NEUROX = """
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Build the documentation once; every warning is an error."""
+    """Build the documentation once, without executing the examples; every warning is an error.
+
+    The environment variable SKLEARN_NEUROX_BUILT_DOCS may name a folder that was built before.
+    """
+    if folder := os.environ.get("SKLEARN_NEUROX_BUILT_DOCS"):
+        return Path(folder)
     if not os.environ.get("SKLEARN_NEUROX_CONLLU"):
-        for package in ("sphinx", "myst_parser", "numpydoc", "pydata_sphinx_theme"):
+        for package in (
+            "sphinx",
+            "myst_parser",
+            "numpydoc",
+            "pydata_sphinx_theme",
+            "sphinx_gallery",
+        ):
             pytest.importorskip(package, reason="the extra 'docs' is not installed")
     folder = tmp_path_factory.mktemp("docs")
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q"]
+    command += ["-D", "plot_gallery=0"]
     doctrees = ["-d", str(folder / "doctrees")]
     done = subprocess.run(
         [*command, *doctrees, str(_DOCS), str(folder / "html")],
@@ -111,7 +124,7 @@ def test_every_public_name_has_a_page(built):
 def test_page_of_a_name_links_to_the_pages_that_mention_it(built):
     names = {_page_of(*pair): pair[1] for pair in public_names()}
     told = {page: _links(built / page) for page in names}
-    ends = {page: _text(_article(built / page)).rpartition("Examples")[2] for page in names}
+    ends = {page: _text(_article(built / page)).partition("Gallery examples")[2] for page in names}
     n_mentions = 0
     for page in [*built.glob("guide/*.html"), built / "tutorial.html", built / "methods.html"]:
         linked = _links(page)
@@ -119,7 +132,7 @@ def test_page_of_a_name_links_to_the_pages_that_mention_it(built):
         assert all(page in told[name] for name in mentioned), page
         n_mentions += len(mentioned)
     assert n_mentions > len(names)
-    for example in (_ROOT / "examples").glob("*.py"):
+    for example in _EXAMPLES:
         code = example.read_text(encoding="utf-8")
         imports = re.findall(r"^from sklearn_neurox[\w.]* import (\([^)]*\)|.*)$", code, re.M)
         imported = set(re.findall(r"\w+", " ".join(imports)))
@@ -128,7 +141,7 @@ def test_page_of_a_name_links_to_the_pages_that_mention_it(built):
             assert (title in ends[page]) == (name in imported), (page, example.name)
 
 
-def test_mentions_are_imports_and_code(monkeypatch, tmp_path):
+def test_mentions_are_imports_and_code(monkeypatch):
     monkeypatch.syspath_prepend(str(_DOCS / "_ext"))
     mentions = importlib.import_module("mentions")
     names = {"annotate", "highlight", "top_words", "LCARanker"}
@@ -144,15 +157,6 @@ LCARanker(top_words=3).fit(highlight)
 ```
 """
     assert mentions.in_markdown(text, names) == {"annotate": 1, "top_words": 1, "LCARanker": 2}
-    code = [
-        "%matplotlib inline\n",
-        "!ls\n",
-        "from sklearn_neurox import LCARanker\n",
-        "LCARanker()",
-    ]
-    cells = [{"cell_type": "markdown", "source": ["`"]}, {"cell_type": "code", "source": code}]
-    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
-    assert mentions.in_example(tmp_path / "a.ipynb", names) == {"LCARanker": 2}
     found = mentions.by_name({"a": {"x": 1}, "b": {"x": 2, "y": 1}, "c": {"x": 1}})
     assert found == {"x": ["b", "a", "c"], "y": ["b"]}
 
@@ -199,6 +203,25 @@ def test_names_of_other_projects_exist_and_are_linked(built, monkeypatch):
             assert address + location.replace("$", name) in links, name
             if "#term-" not in location:
                 pkgutil.resolve_name(f"builtins.{name}" if name.startswith("str.") else name)
+
+
+@pytest.mark.slow
+def test_examples_have_pages_with_downloads_and_figures(built):
+    is_executed = bool(os.environ.get("SKLEARN_NEUROX_BUILT_DOCS"))
+    cards = _article(built / "examples" / "index.html")
+    for example in _EXAMPLES:
+        page = built / "examples" / example.parent.name / f"{example.stem}.html"
+        assert f'href="{example.parent.name}/{example.stem}.html"' in cards
+        downloads = {link.name: link for link in _links(page) if "_downloads" in link.parts}
+        script = downloads[example.name].read_text(encoding="utf-8")
+        assert script == example.read_text(encoding="utf-8")
+        cells = json.loads(downloads[f"{example.stem}.ipynb"].read_text(encoding="utf-8"))["cells"]
+        assert {"code", "markdown"} == {cell["cell_type"] for cell in cells}
+        figures = re.findall(r'<img src="([^"]+)" [^>]*alt="([^"]+)"', _article(page))
+        described = re.findall(r"^# Figure: (\w+)", script, re.M)
+        assert [alt.split()[0] for _, alt in figures] == (described if is_executed else [])
+        for source, _ in figures:
+            assert (page.parent / source).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow

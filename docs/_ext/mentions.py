@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Find the pages and the examples that mention public names, in code markup or as an import."""
+"""Find the pages that mention public names, in code markup or as an import."""
 
 import ast
-import json
 import re
 from collections import Counter, defaultdict
 
@@ -29,16 +28,6 @@ def in_markdown(text, names):
     # A method counts for its class.
     words = [re.split("[.(]", span, maxsplit=1)[0] for span in spans]
     return _uses("\n".join(blocks), names) + Counter(word for word in words if word in names)
-
-
-def in_example(path, names):
-    """Count the mentions in a script or a notebook."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".ipynb":
-        cells = json.loads(text)["cells"]
-        text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
-        text = re.sub(r"^[%!].*", "", text, flags=re.M)
-    return _uses(text, names)
 
 
 def by_name(counts):

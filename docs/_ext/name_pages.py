@@ -5,8 +5,8 @@ The text of a page is made during the build: how to import the name, its docstri
 pages and examples that mention it. So no page can outlive its name.
 """
 
-import ast
 import inspect
+import json
 import re
 
 import mentions
@@ -16,7 +16,7 @@ from sphinx.project import Project
 import sklearn_neurox
 
 # These pages list all names, or explain none.
-_LISTS = re.compile(r"(api|changelog|examples|index|user_guide)$|(api|gallery)/")
+_LISTS = re.compile(r"(api|changelog|index|user_guide)$|(api|examples)/")
 
 
 class ProjectWithNamePages(Project):
@@ -52,22 +52,21 @@ def _directives(package, name):
         yield from [f".. py:data:: {path}", "", f"   {docstring(package, name)}"]
 
 
-def _links_to_examples(examples, docnames):
-    """Map each example to a link: to a page of its own, else to its section of the overview."""
-    links = {}
-    for path in examples:
-        if f"gallery/{path.stem}" in docnames:
-            links[path] = f"{{doc}}`/gallery/{path.stem}`"
-        elif path.suffix == ".py":
-            title = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).split("\n")[0]
-            anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
-            links[path] = f"[{title}](/examples.md#{anchor})"
-    return links
+def _section(title, lines):
+    return [f"```{{rubric}} {title}", "```", "", *lines, ""] if lines else []
 
 
-def _list_of(title, links):
-    heading = [f"```{{rubric}} {title}", "```", ""]
-    return [*heading, *[f"- {link}" for link in links], ""] if links else []
+def _names_in_examples(app):
+    """Return the names that sphinx-gallery found in the examples, by their shortest imports."""
+    folder = app.srcdir / app.config.sphinx_gallery_conf["backreferences_dir"]
+    return json.loads((folder / "backreferences_all.json").read_text(encoding="utf-8")).keys()
+
+
+def _cards(package, name, in_examples):
+    """Return the lines that insert cards of the examples which use a name or one of its methods."""
+    name = rf"sklearn_neurox\.({package}\.)?{name}(\.\w+)?"
+    paths = sorted(path for path in in_examples if re.fullmatch(name, path))
+    return ["```{eval-rst}", f".. minigallery:: {' '.join(paths)}", "```"] if paths else []
 
 
 def _texts(app):
@@ -79,9 +78,7 @@ def _texts(app):
         for page in docnames
         if not _LISTS.match(page)
     }
-    links = _links_to_examples(sorted((app.srcdir.parent / "examples").iterdir()), docnames)
-    in_pages = mentions.by_name(pages)
-    in_examples = mentions.by_name({path: mentions.in_example(path, names) for path in links})
+    in_pages, in_examples = mentions.by_name(pages), _names_in_examples(app)
     texts = {}
     for package, name in _pairs():
         imports = [f"from sklearn_neurox.{package} import {name}"]
@@ -90,8 +87,8 @@ def _texts(app):
         mentioning = [f"{{doc}}`/{page}`" for page in in_pages.get(name, [])]
         lines = [f"# {name}", "", "```python", *imports, "```", ""]
         lines += ["```{eval-rst}", *_directives(package, name), "```", ""]
-        lines += _list_of("Pages that mention it", mentioning)
-        lines += _list_of("Examples", [links[path] for path in in_examples.get(name, [])])
+        lines += _section("Pages that mention it", [f"- {link}" for link in mentioning])
+        lines += _section("Gallery examples", _cards(package, name, in_examples))
         texts[page_of(package, name)] = "\n".join(lines)
     return texts
 

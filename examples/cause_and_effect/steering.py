@@ -86,7 +86,7 @@ def share_of_adjectives():
 
 
 # %%
-# Steer the model: `strength` is in units of each state's own norm. The random directions move the
+# Steer the model: ``strength`` is in units of each state's own norm. The random directions move the
 # states equally far, so an effect that they do not have is due to the direction of the probe.
 rng = np.random.default_rng(0)
 rows = []

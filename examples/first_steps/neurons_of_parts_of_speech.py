@@ -42,7 +42,7 @@ print(f"{len(words):,} words, {len(train):,} of them for training")
 # %%
 # Extract all layers of the model at the last subword of each word. The cache keeps the activations
 # for the grid search below.
-extractor = ActivationExtractor(demo_model_path(), cache="activations/")
+extractor = ActivationExtractor(demo_model_path(), cache="activations/neurons_of_parts_of_speech")
 features = make_pipeline(extractor, SubwordAggregator("last"))
 started = time.perf_counter()
 H = features.fit_transform(words)
@@ -78,9 +78,9 @@ distribution = NeuronDistributionDisplay.from_estimator(
 
 # %%
 # The ablation table of the papers: the accuracy with only the best, random or worst neurons. Where
-# `retrained` is False, the same probe is used and the other neurons are filled with their training
-# means. Where it is True, a new probe is fitted on the kept neurons; this hides much of the
-# difference, because neurons are redundant.
+# ``retrained`` is False, the same probe is used and the other neurons are filled with their
+# training means. Where it is True, a new probe is fitted on the kept neurons; this hides much of
+# the difference, because neurons are redundant.
 curve = ablation_curve(probe, H, y, cv=[(train, test)], n_draws=3, random_state=0)
 print(curve.groupby(["retrained", "which", "fraction"])["score"].agg(["mean", "std", "count"]))
 # Figure: Two panels of accuracy against the share of neurons kept. Filled: top far above random,

@@ -72,7 +72,9 @@ baseline = (guessed == arcs["relation"]).mean()
 print(f"relation by distance alone: {baseline:.3f}\n")
 
 probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.003))
-extractor = ActivationExtractor(demo_model_path(), layers=[0, 2, 4, 6], cache="activations/")
+extractor = ActivationExtractor(
+    demo_model_path(), layers=[0, 2, 4, 6], cache="activations/words_and_their_heads"
+)
 relations = make_pipeline(extractor, SubwordAggregator("mean"), probe)
 profile = layer_profile(relations, arcs, arcs["relation"], **folds)
 print(profile[["name", "score", "low", "high"]].round(3), "\n")

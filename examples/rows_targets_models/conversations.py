@@ -56,8 +56,8 @@ for kind, names in THINGS.items():
 print(tokenizer.apply_chat_template(chats[0], tokenize=False))
 
 # %%
-# One row per conversation, at three places. `turns` has the columns chat, turn and role, so labels
-# are easy to assign however many messages there are.
+# One row per conversation, at three places. ``turns`` has the columns chat, turn and role, so
+# labels are easy to assign however many messages there are.
 places = {
     "end of the question": chat_frame(chats, tokenizer, rows="user"),
     "end of the prompt": chat_frame(chats, tokenizer, rows="prompt_end"),

@@ -61,7 +61,8 @@ ranking = ProbelessRanker().fit(H, noun_next).to_frame()
 print(ranking[["neuron", "score", "rank"]].head(5).to_string(index=False))
 
 # %%
-# Pass the names of the neurons to `ablate_model`. Inside the `with` block, they are set to zero.
+# Pass the names of the neurons to ``ablate_model``. Inside the ``with`` block, they are set to
+# zero.
 with ablate_model(model, ranking["neuron"][:10]):
     ablated = SubwordAggregator("last").fit_transform(extractor.transform(words[:5]))
 print(f"{(ablated == 0).all(axis=0).sum()} neurons are zero")

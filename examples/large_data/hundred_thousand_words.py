@@ -10,6 +10,7 @@ You learn how long each step takes and how to work with a matrix that may not fi
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,19 +46,22 @@ print(f"{len(words):,} words, {words['text'].nunique():,} distinct sentences")
 
 # %%
 # Store the activations of all layers on disk. The second call finds that nothing is left to do.
-extractor = ActivationExtractor(model, cache="activations/")
+folder = TemporaryDirectory()  # use a folder that stays, so that later runs find the activations
+cache = Path(folder.name, "activations")
+extractor = ActivationExtractor(model, cache=cache)
 with timed("fill the cache"):
     extractor.fill_cache(words)
 with timed("fill it again"):
     extractor.fill_cache(words)
-print(ActivationCache("activations/").info()[["sentences", "layers"]].to_string(index=False))
+print(ActivationCache(cache).info()[["sentences", "layers"]].to_string(index=False))
 
 # %%
 # Write the matrix to disk in half precision. The result is memory-mapped, not loaded.
-features = make_pipeline(extractor, SubwordAggregator("last", dtype="float16", memmap="H.npy"))
+path = Path(folder.name, "H.npy")
+features = make_pipeline(extractor, SubwordAggregator("last", dtype="float16", memmap=path))
 with timed("read the cache, write the matrix"):
     H = features.fit_transform(words)
-megabytes = Path("H.npy").stat().st_size / 1e6
+megabytes = path.stat().st_size / 1e6
 print(f"{H.shape[0]:,} x {H.shape[1]:,} {H.dtype}, {megabytes:.0f} MB")
 
 # %%

@@ -4,7 +4,7 @@ A model of your own
 ===================
 
 A small recurrent language model is written and trained in plain torch, and then probed like any
-transformer. You learn what `TorchModel` needs to know, how to read the outputs of any submodule,
+transformer. You learn what ``TorchModel`` needs to know, how to read the outputs of any submodule,
 and how to compare the model with an untrained copy.
 """
 

@@ -20,7 +20,7 @@ from sklearn_neurox.extraction import token_frame
 from sklearn_neurox.inspection import highlight, score_tokens
 
 # %%
-# Words of generated sentences, labeled by whether they are verbs. With `prefix`, no word is the
+# Words of generated sentences, labeled by whether they are verbs. With ``prefix``, no word is the
 # first token that the model reads, which trained decoders treat as an attention sink.
 folder = os.environ.get("SKLEARN_NEUROX_DECODER") or make_tiny_model("gpt2", hidden_size=64)
 words = make_tagged_words(200, random_state=0)
@@ -56,11 +56,11 @@ _ = ax.axhline(0, color="black", linewidth=0.8)
 
 # %%
 # Show all three texts with colored tokens. A notebook displays them if this is the last line of a
-# cell; elsewhere, write them to a file with `write_html` or `write_svg`.
+# cell; elsewhere, write them to a file with ``write_html`` or ``write_svg``.
 highlight(scores[scores["sentence_id"].isin(best["sentence_id"])], neurons=None)
 
 # %%
-# `token_frame` returns an ordinary frame of rows, so a probe can also be fitted on tokens.
+# ``token_frame`` returns an ordinary frame of rows, so a probe can also be fitted on tokens.
 tokens = token_frame(texts, folder)
 H = features.transform(tokens)
 print(f"{len(tokens)} tokens of {len(texts)} texts: {H.shape}")

@@ -21,7 +21,7 @@ from sklearn_neurox.inspection import LayerProfileDisplay
 
 # %%
 words = make_tagged_words(400, random_state=0)
-extractor = ActivationExtractor(demo_model_path(), cache="activations/")
+extractor = ActivationExtractor(demo_model_path(), cache="activations/layers_and_aggregation")
 started = time.perf_counter()
 n_read = extractor.fill_cache(words)
 print(f"the model read {n_read} sentences in {time.perf_counter() - started:.1f} s")

@@ -31,7 +31,7 @@ print(words[["text", "start", "end", "word", "upos"]].head().to_string(), "\n")
 # %%
 # One row per word, one column per neuron. The cache stores the activations, so the model reads each
 # sentence only once.
-extractor = ActivationExtractor(demo_model_path(), layers=[1, 3, 5], cache="activations/")
+extractor = ActivationExtractor(demo_model_path(), layers=[1, 3, 5], cache="activations/quickstart")
 features = make_pipeline(extractor, SubwordAggregator("last")).set_output(transform="pandas")
 H = features.fit_transform(words)
 print(f"{H.shape[0]:,} words, {H.shape[1]:,} neurons, {H.columns[0]} to {H.columns[-1]}\n")

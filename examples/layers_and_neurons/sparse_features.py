@@ -69,7 +69,7 @@ sae = train(torch.from_numpy(dense))
 
 # %%
 # Every token is encoded, and the codes of a word's tokens are pooled. A trained SAE would be the
-# folder that SAELens wrote: `SparseAutoencoderEncoder("sae/")`.
+# folder that SAELens wrote: ``SparseAutoencoderEncoder("sae/")``.
 features = make_pipeline(extractor, SparseAutoencoderEncoder(sae), SubwordAggregator("max"))
 H = features.fit_transform(words)
 names = features.get_feature_names_out()
