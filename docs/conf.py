@@ -19,6 +19,7 @@ copyright = "the sklearn-neurox developers"  # noqa: A001
 release = version = __version__
 
 extensions = [
+    "citations",
     "mathml",
     "myst_parser",
     "name_pages",

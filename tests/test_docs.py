@@ -206,6 +206,17 @@ def test_names_of_other_projects_exist_and_are_linked(built, monkeypatch):
 
 
 @pytest.mark.slow
+def test_citations_show_the_numbers_of_references(built):
+    cited = 0
+    for page in built.glob("api/*/*.html"):
+        text = page.read_text(encoding="utf-8")
+        labels = re.findall(r'class="reference internal" href="#\w+-(\w+)"[^>]*>(.*?)</a>', text)
+        cited += sum(_text(label) == f"[{number}]" for number, label in labels)
+        assert not re.search(r"\[R[0-9a-f]{9,}-\w+\]", _text(text)), page.name
+    assert cited > 20
+
+
+@pytest.mark.slow
 def test_examples_have_pages_with_downloads_and_figures(built):
     is_executed = bool(os.environ.get("SKLEARN_NEUROX_BUILT_DOCS"))
     cards = _article(built / "examples" / "index.html")

@@ -11,7 +11,8 @@ from sphinx_gallery.scrapers import matplotlib_scraper
 
 def described_figures(block, block_vars, gallery_conf):
     """Save the figures of a block; the comments "# Figure: ..." become their alternative texts."""
-    images = matplotlib_scraper(block, block_vars, gallery_conf)
+    # As in a notebook, labels outside the axes are not cut off.
+    images = matplotlib_scraper(block, block_vars, gallery_conf, bbox_inches="tight")
     alternatives = re.findall(r":alt: .*", images)
     _, code, line = block
     descriptions = _descriptions(code)

@@ -81,6 +81,8 @@ with timed("AveragePrecisionRanker"):
 # %%
 print(f"accuracy on {len(test):,} held-out words: {probe.score(H[test], y[test]):.3f}\n")
 print(pd.Series(times).map("{:.1f} s".format).to_string())
+del H  # an open file cannot be deleted on Windows
+folder.cleanup()
 
 # %%
 
