@@ -68,7 +68,8 @@ class SparseAutoencoderEncoder(DocLinkMixin, OwnSetOutputMixin, TransformerMixin
     The layers of this package are counted from the embeddings: ``blocks.12.hook_resid_pre`` in
     TransformerLens is ``hidden.12``, and ``blocks.12.hook_resid_post`` is ``hidden.13``. A warning
     says so if a SAE names another block than the one that it encodes. The last hidden layer is
-    taken after the final norm of the model, on which no SAE of the residual stream was trained.
+    taken after the final norm of the model, on which no SAE of the residual stream was trained;
+    ``component="module:layers.29"`` is the output of the last block before it.
 
     With ``strategy="max"``, the zero of a feature that is off in a token counts. A SAE of the
     architecture ``batchtopk`` in training uses the threshold that it has learned, as SAELens does
@@ -261,13 +262,19 @@ _HOOKS = {
 def _compare_blocks(hook_name, block):
     """Warn if a SAE says that it was trained on another block."""
     found = re.fullmatch(r"blocks\.(\d+)\.(.+)", hook_name or "")
-    if block is None or found is None or found[2] not in _HOOKS:
+    if block is None or found is None:
         return
-    component, offset = _HOOKS[found[2]]
-    meant = component, int(found[1]) + offset
-    if meant != (block["component"], block["layer"]):
-        warn_user(
-            f"The SAE was trained on {hook_name!r}, which is '{meant[0]}.{meant[1]}' here, but "
-            f"SparseAutoencoderEncoder encodes '{block['component']}.{block['layer']}'. Extract "
-            f"component={meant[0]!r}, layers=[{meant[1]}] if this is not intended."
-        )
+    kind, offset = _HOOKS.get(found[2], ("module", 1))
+    layer = int(found[1]) + offset
+    is_module = block["component"].startswith("module:")
+    if layer == block["layer"] and (is_module or block["component"] == kind):
+        return
+    where, advice = f"which is '{kind}.{layer}' here", f"component={kind!r}, layers=[{layer}]"
+    if kind == "module":
+        where = f"in block {found[1]}"
+        advice = "the module with this output, component='module:<path>',"
+    encoded = block["component"] if is_module else f"{block['component']}.{block['layer']}"
+    warn_user(
+        f"The SAE was trained on {hook_name!r}, {where}, but SparseAutoencoderEncoder encodes "
+        f"{encoded!r}. Extract {advice} if this is not intended."
+    )

@@ -182,6 +182,12 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
             router.add(**{name: ranker}, method_mapping=mapping)
         return router
 
+    @property
+    def named_estimators_(self) -> Bunch:
+        """The fitted rankers by name."""
+        rankers = self.estimators_
+        return Bunch(**dict(zip(self._names, rankers, strict=True)))
+
     @_fit_context(
         # Each ranker validates its own parameters.
         prefer_skip_nested_validation=False
@@ -221,7 +227,7 @@ class ConsensusRanker(BaseRanker, _BaseComposition):
             clone(ranker).fit(X, y, **routed[name].fit) for name, ranker, _ in voters
         ]
         names, _, weights = zip(*voters, strict=True)
-        self.named_estimators_ = Bunch(**dict(zip(names, self.estimators_, strict=True)))
+        self._names = list(names)
         points = [_points(name, r) for name, r in zip(names, self.estimators_, strict=True)]
         by_class = {}
         class_points = self._class_points()

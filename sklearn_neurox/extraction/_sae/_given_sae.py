@@ -105,7 +105,7 @@ def _read_settings(path, width):
     with _opened(weights_file) as stored:
         names = set(stored.keys())
         shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in names}
-    if "log_threshold" in names:
+    if "log_threshold" in shapes and "threshold" not in shapes:
         shapes["threshold"] = shapes["log_threshold"]
     _check_shapes(settings, shapes, str(weights_file), _AGAIN)
     return settings
@@ -137,6 +137,13 @@ def _load_folder(path, width, device, stamps):
 
 
 def _check_shapes(settings, shapes, where, remedy):
+    foreign = sorted(settings.foreign_weights & set(shapes))
+    if foreign:
+        raise ValueError(
+            f"{where} has the weight {foreign[0]!r}, which the architecture "
+            f"{settings.architecture!r} does not read. State the architecture of the SAE, or drop "
+            "the weight."
+        )
     for name in settings.weights:
         if name not in shapes:
             raise ValueError(

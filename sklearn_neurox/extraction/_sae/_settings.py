@@ -59,6 +59,11 @@ class EncoderSettings:
     hook_name: str | None = None
 
     @property
+    def foreign_weights(self):
+        """The names of the weights that only other encoders have."""
+        return {"b_gate", "b_mag", "r_mag", "threshold", "topk_threshold"} - set(self.weights)
+
+    @property
     def weights(self):
         """The names of the weights that the encoder reads."""
         names = _WEIGHTS[self.architecture]
@@ -107,9 +112,7 @@ def parse_settings(config, where):
     names = EncoderSettings.__dataclass_fields__.keys() - {"hook_name"}
     settings = {name: config[name] for name in names if config.get(name) is not None}
     settings["dtype"] = settings.get("dtype", "float32").removeprefix("torch.")
-    metadata = config.get("metadata")
-    places = (metadata if isinstance(metadata, dict) else {}, config)
-    hook_name = next((p["hook_name"] for p in places if p.get("hook_name")), None)
+    hook_name = _metadata_of(config).get("hook_name") or config.get("hook_name")
     return EncoderSettings(**settings, hook_name=hook_name if isinstance(hook_name, str) else None)
 
 
@@ -118,20 +121,45 @@ def _as_today(config, where):
     config = dict(config)
     if "hook_point" in config:
         config.setdefault("hook_name", config["hook_point"])
-    activation = config.get("activation_fn", config.get("activation_fn_str", "relu"))
-    if activation == "topk":
-        options = config.get("activation_fn_kwargs")
-        config["architecture"] = "topk"
-        config.setdefault("k", (options if isinstance(options, dict) else {}).get("k"))
-    elif activation != "relu":
-        raise ValueError(
-            f"{where} states the activation function {activation!r}; SparseAutoencoderEncoder "
-            "knows 'relu' and 'topk'. Pass a torch module whose 'encode' returns the features."
-        )
+    if _is_before_6(config):
+        _read_activation(config, where)
     if isinstance(config.get("normalize_activations"), bool):
         is_on = config["normalize_activations"]
         config["normalize_activations"] = "expected_average_only_in" if is_on else "none"
     return config
+
+
+def _is_before_6(config):
+    version = config.get("sae_lens_version") or _metadata_of(config).get("sae_lens_version")
+    major = str(version).partition(".")[0]
+    return not (major.isdecimal() and int(major) >= 6)
+
+
+def _metadata_of(config):
+    metadata = config.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _read_activation(config, where):
+    """Make the activation function, which SAELens 6 no longer has, part of the architecture."""
+    activation = config.get("activation_fn", config.get("activation_fn_str", "relu"))
+    architecture = config.get("architecture", "standard")
+    if activation == "topk" and architecture == "standard":
+        config |= {"architecture": "topk", "k": None}
+    elif activation == "topk" and architecture != "topk":
+        raise ValueError(
+            f"{where} states the activation function 'topk' for the architecture "
+            f"{architecture!r}; SparseAutoencoderEncoder knows it only for 'standard' and 'topk'. "
+            "Pass a torch module whose 'encode' returns the features."
+        )
+    elif activation not in ("relu", "topk"):
+        raise ValueError(
+            f"{where} states the activation function {activation!r}; SparseAutoencoderEncoder "
+            "knows 'relu' and 'topk'. Pass a torch module whose 'encode' returns the features."
+        )
+    options = config.get("activation_fn_kwargs")
+    if config.get("architecture") == "topk" and isinstance(options, dict):
+        config["k"] = options.get("k", config.get("k"))
 
 
 _TYPES = {
@@ -156,8 +184,8 @@ def _check_types(config, where):
                 f"{where} lacks {name!r}, which a SAE of the architecture "
                 f"{config['architecture']!r} needs. Save the SAE again."
             )
-    if config["architecture"] == "batchtopk":
-        config.pop("k", None)  # on average over a batch; the threshold takes its place
+    if config["architecture"] not in ("topk", "abstopk"):
+        config.pop("k", None)  # of batchtopk, an average over a batch; a threshold replaces it
     for name, kind in _TYPES.items():
         value = config.get(name)
         is_wrong = not isinstance(value, kind) or (kind is not bool and isinstance(value, bool))

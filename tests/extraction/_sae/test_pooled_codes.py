@@ -203,6 +203,7 @@ def test_wrong_saes(tmp_path, signed):
         ({**good, "k": 50}, plan, ValueError, "k = 50, but there are only 40"),
         ({**good, "architecture": "other"}, plan, ValueError, "'other', which.*does not know"),
         ({**good, "b_enc": np.full(40, np.nan)}, plan, ValueError, "finite numbers"),
+        ({**good, "threshold": np.ones(40), "b_gate": np.ones(40)}, plan, ValueError, "'b_gate'"),
         (Signed(signed[:8]), plan, ValueError, "cannot encode a token of 16 neurons"),
         (_Flat(), plan, ValueError, "must encode a tensor of shape"),
     ]
@@ -240,17 +241,38 @@ class _Flat:
         return x.sum(dim=0)
 
 
-def test_a_sae_of_another_block_is_named(signed):
-    sae = {"W_enc": signed, "b_enc": np.zeros(40), "hook_name": "blocks.3.hook_resid_post"}
-    for layer in (3, 4):
-        names = [f"hidden.{layer}.{i}" for i in range(16)]
-        plan = Activations.from_arrays([np.ones((1, 16))], feature_names=names)
-        encoder = SparseAutoencoderEncoder(sae)
-        if layer == 4:
-            encoder.fit(plan)
-            continue
-        with pytest.warns(UserWarning, match=r"which is 'hidden\.4' here.*encodes 'hidden\.3'"):
-            encoder.fit(plan)
+# The block that is encoded, the place that the SAE was trained on, and the warning.
+PLACES = [
+    ("hidden.4", "blocks.3.hook_resid_post", None),
+    ("hidden.3", "blocks.3.hook_resid_post", r"which is 'hidden\.4' here.*encodes 'hidden\.3'"),
+    ("hidden.3", "blocks.3.hook_resid_pre", None),
+    ("mlp.4", "blocks.3.mlp.hook_post", None),
+    ("mlp.3", "blocks.3.mlp.hook_post", r"which is 'mlp\.4' here.*encodes 'mlp\.3'"),
+    ("attention.4.h0", "blocks.3.attn.hook_z", None),
+    # Before the final norm, the last hidden layer is the output of the last block.
+    ("module:layers.3", "blocks.3.hook_resid_post", None),
+    ("module:layers.2", "blocks.3.hook_resid_post", r"'hidden\.4' here.*'module:layers\.2'"),
+    ("module:layers.3.mlp", "blocks.3.hook_mlp_out", None),
+    ("module:layers.2.mlp", "blocks.3.hook_mlp_out", r"in block 3, but.*'module:layers\.2\.mlp'"),
+    ("hidden.4", "blocks.3.hook_mlp_out", r"in block 3, but .* encodes 'hidden\.4'.*module:"),
+    ("mlp.4", "blocks.3.ln2.hook_normalized", r"in block 3, but .* encodes 'mlp\.4'.*module:"),
+    ("hidden.4", "model.layers.3", None),
+    ("hidden.4", "hook_embed", None),
+]
+
+
+@pytest.mark.parametrize(("block", "hook_name", "message"), PLACES)
+def test_a_sae_of_another_block_is_named(block, hook_name, message, signed):
+    """Only four hooks were known, so a SAE of the MLP's output encoded hidden states in silence."""
+    sae = {"W_enc": signed, "b_enc": np.zeros(40), "hook_name": hook_name}
+    names = [f"{block}.{i}" for i in range(16)]
+    plan = Activations.from_arrays([np.ones((1, 16))], feature_names=names)
+    encoder = SparseAutoencoderEncoder(sae)
+    if message is None:
+        encoder.fit(plan)
+        return
+    with pytest.warns(UserWarning, match=message):
+        encoder.fit(plan)
 
 
 def test_checks_without_data(signed):
