@@ -610,11 +610,13 @@ def test_wrong_fills(bert, options, message):
 
 
 def test_a_state_that_no_module_makes(tmp_path_factory):
-    from transformers import XLNetConfig, XLNetModel
+    from transformers import SqueezeBertConfig, SqueezeBertModel
 
-    # Its blocks read batches with transposed axes.
+    # Its blocks see the units before the tokens.
     with torch.random.fork_rng():
-        model = XLNetModel(XLNetConfig(vocab_size=64, d_model=16, n_layer=2, n_head=2, d_inner=8))
+        sizes = {"embedding_size": 16, "hidden_size": 16, "num_hidden_layers": 2}
+        config = SqueezeBertConfig(vocab_size=64, num_attention_heads=4, **sizes)
+        model = SqueezeBertModel(config)
     model.eval()
     ids = torch.tensor([[5, 6, 7]])
     message = r"'hidden.1' cannot be changed.* layers \[2\] and of other components can"

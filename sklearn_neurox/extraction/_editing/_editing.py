@@ -159,7 +159,7 @@ class _Edit:
                 f"The tokens of {self.block.name!r} are not known, because its module was called "
                 "outside its model. Call the model as a whole, or use positions='all'."
             )
-        slots = arranged(reading.slots(self.positions), state, self.traits, self.block.component)
+        slots = arranged(reading.slots(self.positions), state, self.traits, self.site)
         chosen = slots >= 0
         if not chosen.any():
             return state

@@ -73,7 +73,7 @@ def _known_past(reading):
     return reading.past
 
 
-def arranged(slots, state, traits, component):
+def arranged(slots, state, traits, site):
     """Bring the numbers of tokens into the shape of a state, without its last axis.
 
     Raises
@@ -82,7 +82,7 @@ def arranged(slots, state, traits, component):
         If the state does not have one row per token.
     """
     slots = slots.to(state.device)
-    if component in traits.time_first and state.ndim > 2:
+    if site.time_first and state.ndim > 2:
         slots = slots.T
     if traits.pads_itself and state.ndim > 1:
         width = state.shape[1] if state.ndim > 2 else state.shape[0] // max(len(slots), 1)

@@ -24,6 +24,7 @@ class Reading:
     device: torch.device
     generation: Generation | None  # the call of `generate` that this pass belongs to
     encoded: "Reading | None" = None  # what the encoder read for a decoder; None if unknown
+    padding_id: int | None = None  # the token that a decoder's targets are padded with
     _slots: dict = field(default_factory=dict)
 
     def slots(self, positions):
@@ -74,7 +75,9 @@ class Readings:
             past = None if generation is None else generation.n_read
         reading = _read(stack, inputs, generation, past)
         if stack == "decoder":
-            reading = replace(reading, encoded=self._encoded(inputs.get("encoder_hidden_states")))
+            encoded = self._encoded(inputs.get("encoder_hidden_states"))
+            padding_id = getattr(self.module.config, "pad_token_id", None)
+            reading = replace(reading, encoded=encoded, padding_id=padding_id)
         if generation is not None and reading.past is not None and stack != "encoder":
             generation.n_read = reading.past + reading.shape[1]
         self._of_thread.running.append(reading)

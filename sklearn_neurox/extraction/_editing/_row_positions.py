@@ -215,6 +215,9 @@ class RowPositions(Positions):
         table = self._slots[reading.stack]
         for text, (own, line) in enumerate(zip(is_own, ids, strict=True)):
             by_context = table.get(as_key(line[own]))
+            if by_context is None and reading.mask is None:
+                own = own & _before_padding(line, reading.padding_id)
+                by_context = table.get(as_key(line[own]))
             if by_context is None:
                 continue
             context = None if None in by_context else self._context(reading, text)
@@ -257,3 +260,12 @@ class RowPositions(Positions):
                 "recognized if it has the same tokens as the extractor's, special tokens included: "
                 "tokenize texts as the extractor does, or pass the extractor itself as the model."
             )
+
+
+def _before_padding(ids, padding_id):
+    """Return which tokens are not padding at the end.
+
+    Models that make a decoder's input from ``labels`` pad it without a mask.
+    """
+    own = ids != padding_id
+    return np.arange(len(ids)) <= np.flatnonzero(own).max(initial=0)

@@ -3,16 +3,18 @@
 
 import contextlib
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from sklearn_neurox.extraction._model._first_look import traits_of
+from sklearn_neurox.extraction._model import _families
+from sklearn_neurox.extraction._model._first_look import traits_of, with_embedding
 from sklearn_neurox.extraction._model._forward import (
     are_close,
     base_of,
     evaluating,
     forward_of,
+    hidden_place,
     hidden_states_of,
     probe_inputs,
     run_once,
@@ -33,6 +35,7 @@ class Site:
     # Which of the module's calls in one forward pass; None means all. Counting requires detecting
     # the start of a pass, so calls are counted only for modules that run several times per pass.
     call: int | None = None
+    time_first: bool = False  # whether its states have the tokens before the texts
 
     def tap(self, base):
         """Return the tap that reads the site."""
@@ -42,9 +45,12 @@ class Site:
 def site_of(model, block):
     """Return the site where a block of neurons is computed, if a single module does."""
     if block.component != "hidden":
-        side = "input" if block.component in ("mlp", "attention") else "output"
-        is_repeated = block.component in ("mlp", "attention") and _shares_blocks(model, block.stack)
-        return Site(block.path, side, block.call if is_repeated else None)
+        if block.component not in ("mlp", "attention", "embedding"):
+            return Site(block.path, "output")
+        side = "output" if block.component == "embedding" else "input"
+        call = block.call if side == "input" and _shares_blocks(model, block.stack) else None
+        time_first = block.component in traits_of(model, block.stack).time_first
+        return Site(block.path, side, call, time_first)
     sites = hidden_sites(model, block.stack)
     if block.layer not in sites:
         name = type(getattr(model, "module", model)).__name__
@@ -73,29 +79,40 @@ def hidden_sites(model, stack):
 def _find(model, stack, traits):
     base, inputs = base_of(model, stack), probe_inputs(model, stack)
     expected = hidden_states_of(model, stack, inputs)
+    if traits.lags:
+        expected = with_embedding(model, stack, inputs, expected)
     candidates, blocks = _candidates(model, base, stack, traits)
     found = {}
     seen = _matching(
         forward_of(model, stack, inputs),
         {(layer, site): (site.tap(base), expected[layer]) for layer, site in candidates},
+        pads=_families.pads_itself(model.config),
     )
     for layer, site in candidates:
         if (layer, site) in seen:
-            found.setdefault(layer, site)
+            found.setdefault(layer, replace(site, time_first=seen[layer, site]))
     last = len(expected) - 1
     if last not in found:
         found[last] = _producer(model, stack, inputs, blocks, expected[last])
     return found
 
 
-def _matching(forward, taps):
-    """Return the taps that see the expected states, in the order in which they see them."""
-    seen = []
+def _matching(forward, taps, *, pads=False):
+    """Return the taps that see the expected states, in the order in which they see them.
+
+    The values are whether a tap sees the tokens before the texts.
+    """
+    seen = {}
 
     def visit(name, state):
         expected = taps[name][1]
-        if isinstance(state, torch.Tensor) and are_close(state, expected):
-            seen.append(name)
+        if isinstance(state, torch.Tensor) and state.ndim == 3:
+            state = state[:, : expected.shape[1]] if pads else state
+            # Of one text and several tokens, so that the shapes tell which comes first.
+            if are_close(state, expected):
+                seen[name] = False
+            elif are_close(state.transpose(0, 1), expected):
+                seen[name] = True
 
     with contextlib.suppress(ModuleDidNotRun):  # not all candidates run
         run_tapped(forward, {name: tap for name, (tap, _) in taps.items()}, visit, stop=False)
@@ -106,8 +123,8 @@ def _candidates(model, base, stack, traits):
     """Return candidate sites of the states, the most likely first, and the paths of the blocks."""
     if traits.blocks is not None:
         paths = [f"{traits.blocks}.{block}" for block in range(traits.n_layers)]
-        outputs = [(block + 1, Site(path, "output")) for block, path in enumerate(paths)]
-        return [(0, Site(paths[0], "input")), *outputs], tuple(paths)
+        places = [Site(*hidden_place(traits, layer)) for layer in range(traits.n_layers)]
+        return [*enumerate(places), (traits.n_layers, Site(paths[-1], "output"))], tuple(paths)
     blocks = block_modules(base, model.config, stack)
     shares = _shares_blocks(model, stack)
     calls = [(layer, path, call if shares else None) for layer, (path, call) in blocks.items()]
@@ -134,4 +151,5 @@ def _producer(model, stack, inputs, blocks, expected):
         if path and path not in blocks and not path.startswith(inside)
     }
     found = _matching(forward_of(model, stack, inputs), taps)
-    return Site(found[0] if found else "", "output")
+    path, time_first = next(iter(found.items()), ("", False))
+    return Site(path, "output", time_first=time_first)

@@ -68,6 +68,7 @@ def _examine(model, stack):
             raise
         raise ValueError(_families.does_not_run(model, error)) from error
     expected, shape = states_in(output, model, stack), inputs["input_ids"].shape
+    lags = _lags(model, stack, inputs, expected)
     padded = hidden_states_of(model, stack, probe_inputs(model, stack, padding=PROBE_PADDING))
     supports_padding = not _families.depends_on_length(model.config) and all(
         are_close(short, long[:, : shape[1]])
@@ -81,6 +82,8 @@ def _examine(model, stack):
     batch_dependent = not all(
         are_close(alone, beside[:1]) for alone, beside in zip(expected, together, strict=True)
     )
+    if lags:
+        expected = with_embedding(model, stack, inputs, expected)
     unknown = StackTraits(
         blocks=None,
         n_layers=len(expected) - 1,
@@ -92,6 +95,7 @@ def _examine(model, stack):
         problem=_problem(model, stack, expected, shape),
         repeated=_repeated(model, stack, inputs),
         sinks=sink_layers(expected),
+        lags=lags,
     )
     if unknown.problem or runs_whole(base):
         return unknown
@@ -99,7 +103,26 @@ def _examine(model, stack):
         traits = replace(unknown, blocks=name)
         if _tapped_equals(model, stack, traits, inputs, expected):
             return traits
+    if lags:
+        problem = "it leaves out its embedding, and its other hidden states are not those of blocks"
+        return replace(unknown, problem=problem)
     return unknown
+
+
+def _lags(model, stack, inputs, states):
+    """Return whether a model returns the output of its first block as its first hidden state.
+
+    Mamba and RWKV leave out the output of the embedding, but return the last state before and
+    after the final norm, so the number of states is the usual one.
+    """
+    seen = (_seen_by_first_block(model, stack, inputs, side) for side in ("input", "output"))
+    entered, left = (None if one is None else are_close(one, states[0]) for one in seen)
+    return entered is False and bool(left)
+
+
+def with_embedding(model, stack, inputs, states):
+    """Return the hidden states of a model that lags, numbered as those of other models."""
+    return [_seen_by_first_block(model, stack, inputs, "input"), *states[:-2], states[-1]]
 
 
 def _problem(model, stack, states, shape):

@@ -40,6 +40,7 @@ class StackTraits:
     problem: str | None = None  # why the hidden states cannot be read
     repeated: frozenset = frozenset()  # paths of projections that run several times in a block
     sinks: frozenset = frozenset()  # layers in which the first token's state dwarfs the others
+    lags: bool = False  # whether transformers lists the first block's output as layer 0
 
 
 def base_of(model, stack=None):
@@ -153,8 +154,16 @@ def are_close(ours, theirs):
 
 def hidden_tap(base, traits, layer):
     """Return the tap that reads a hidden layer other than the last."""
-    blocks = base.get_submodule(traits.blocks)
-    return Tap(blocks[layer - 1], "output") if layer else Tap(blocks[0], "input")
+    path, side = hidden_place(traits, layer)
+    return Tap(base.get_submodule(path), side)
+
+
+def hidden_place(traits, layer):
+    """Return the path and the side of the module that shows a hidden layer but the last."""
+    # RWKV rescales some states between its blocks.
+    if traits.lags or not layer:
+        return f"{traits.blocks}.{layer}", "input"
+    return f"{traits.blocks}.{layer - 1}", "output"
 
 
 def text_first(state, traits, component, shape):

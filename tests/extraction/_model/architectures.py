@@ -222,12 +222,16 @@ def run_alone(model, ids, target=None, **options):
 
 def hidden_states(model, ids, stack):
     """Return the hidden states of one text, one array of (n_tokens, n_units) a layer."""
-    return _states_of(run_alone(model, ids, output_hidden_states=True), ids, stack)
+    return _states_of(model, run_alone(model, ids, output_hidden_states=True), ids, stack)
 
 
-def _states_of(output, ids, stack):
+def _states_of(model, output, ids, stack):
     states = getattr(output, f"{stack}_hidden_states" if stack else "hidden_states")
     states = [state[0] if isinstance(state, tuple) else state for state in states]
+    if model.config.model_type in ("mamba", "mamba2", "falcon_mamba", "rwkv"):
+        # They leave out the output of the embedding, and return the last state twice.
+        embedded = model.get_input_embeddings()(torch.tensor([ids])).detach()
+        states = [embedded, *states[:-2], states[-1]]
     start = 1 if stack == "decoder" else 0
     return [state[0, start : start + len(ids)].float().numpy() for state in states]
 
@@ -266,7 +270,7 @@ def own_states(model, ids, part, blocks, stack):
     start = 1 if stack == "decoder" else 0
     found = {}
     if any(block.component == "hidden" for block in blocks):
-        states = _states_of(output, ids, stack)
+        states = _states_of(model, output, ids, stack)
         prefix = f"{stack}." if stack else ""
         found = {f"{prefix}hidden.{layer}": state for layer, state in enumerate(states)}
     for block in blocks:
