@@ -93,10 +93,12 @@ def interval_table(
     largest group size over the mean one, because these groups may be the largest. The lower bound
     is limited in the same way, by the number of groups that have any outcome below 1.
 
-    If all groups have the same share, s is 0. The bounds then allow for other groups that differ.
-    Their share of all groups may be as large as the exact binomial bound if none of G groups
-    differs [3]_. If the outcomes are not shares, the groups do not show how far others could be
-    from them, so the bounds are missing.
+    If all groups have the same share, such as none, s is 0. The bounds then allow for other groups
+    that differ. These may hold as large a share of the rows as the exact binomial bound if none of
+    n groups differs [3]_, where n is the effective number of groups,
+    :math:`(\sum_g n_g)^2 / \sum_g n_g^2` [4]_. This is G for groups of one size, and less for
+    others, because long texts may be more likely to have an error. If the outcomes are not shares,
+    the groups do not show how far others could be from them, so the bounds are missing.
 
     References
     ----------
@@ -107,6 +109,8 @@ def interval_table(
 
     .. [3] C. J. Clopper, E. S. Pearson, "The Use of Confidence or Fiducial Limits Illustrated in
        the Case of the Binomial", Biometrika 26, 1934.
+
+    .. [4] L. Kish, "Survey Sampling", Wiley 1965, chapter 11.
 
     Examples
     --------
