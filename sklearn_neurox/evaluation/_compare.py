@@ -106,6 +106,15 @@ def compare(
     about other texts. The bounds are then NaN, and the p-value is that of a sign test over groups,
     :math:`2^{1 - G}`, or 1 if there is no difference.
 
+    If few groups differ, the p-value cannot be small: with groups of one size, it is below .05 only
+    if four or five differ, all in the same direction; the exact sign test needs six. In simulations
+    of two equally good models that agree on 99 % of the words, it is below .05 in 0 to 5 % of the
+    samples, for 10 to 300 groups. If whole texts of very different lengths differ, it finds fewer
+    differences than a permutation test that swaps the two models in random groups (16 and 40 % with
+    300 groups). The permutation test, however, is below .05 in 12 to 14 % of the samples if one
+    model is better in many groups by a word and worse in a few by many; there, this p-value is in
+    5 %.
+
     The test asks whether the difference would hold for other texts. Outcomes from several folds
     also vary with the training words, which the folds share. If frames have several folds,
     :math:`s^2` is therefore multiplied by :math:`1 + n_{test} / n_{train}`, with the mean numbers

@@ -62,7 +62,8 @@ def interval_table(
         One row per combination of values in ``by``, in order of appearance, with these columns and
         ``score`` (the mean), ``low``, ``high``, ``n_words`` (different values of ``row``, if there
         is this column, or else outcomes) and ``n_groups``. With a single group, the bounds are
-        missing, and so are those on a linear or log scale if all groups have the same mean.
+        missing, and so are those on a linear or log scale if all groups have the same mean. The
+        score is missing, too, if no row has a weight.
 
     Raises
     ------
@@ -93,10 +94,12 @@ def interval_table(
     largest group size over the mean one, because these groups may be the largest. The lower bound
     is limited in the same way, by the number of groups that have any outcome below 1.
 
-    If all groups have the same share, s is 0. The bounds then allow for other groups that differ.
-    Their share of all groups may be as large as the exact binomial bound if none of G groups
-    differs [3]_. If the outcomes are not shares, the groups do not show how far others could be
-    from them, so the bounds are missing.
+    If all groups have the same share, such as none, s is 0. The bounds then allow for other groups
+    that differ. These may hold as large a share of the rows as the exact binomial bound if none of
+    n groups differs [3]_, where n is the effective number of groups,
+    :math:`(\sum_g n_g)^2 / \sum_g n_g^2` [4]_. This is G for groups of one size, and less for
+    others, because long texts may be more likely to have an error. If the outcomes are not shares,
+    the groups do not show how far others could be from them, so the bounds are missing.
 
     References
     ----------
@@ -107,6 +110,8 @@ def interval_table(
 
     .. [3] C. J. Clopper, E. S. Pearson, "The Use of Confidence or Fiducial Limits Illustrated in
        the Case of the Binomial", Biometrika 26, 1934.
+
+    .. [4] L. Kish, "Survey Sampling", Wiley 1965, chapter 11.
 
     Examples
     --------
@@ -145,12 +150,13 @@ def interval_table(
             "scikit-learn's; use another scoring, or leave out these rows."
         )
     if "weight" in words:
-        words = words[check_weight(words["weight"], words) > 0]
+        words = words.assign(weight=check_weight(words["weight"], words))
     if scale == "auto":
         scale = "logit" if np.isin(values, [0, 1]).all() else "linear"
     measured = words.groupby(by, sort=False, dropna=False, observed=True) if by else [((), words)]
     rows = []
     for key, own in measured:
+        own = own[own["weight"] > 0] if "weight" in own else own
         codes = pd.factorize(own["group"])[0]
         totals, weight = own[outcome], own.get("weight")
         totals = totals if weight is None else totals * weight
@@ -165,7 +171,7 @@ def _check_range(mean, scale):
     """Raise an error if a mean has no place on the scale of its interval."""
     ranges = {"log": (0, np.inf), "logit": (0, 1), "atanh": (-1, 1)}
     low, high = ranges.get(scale, (-np.inf, np.inf))
-    if not low - 1e-9 <= mean <= high + 1e-9:
+    if mean < low - 1e-9 or mean > high + 1e-9:  # a missing mean is neither
         raise ValueError(
             f"The 'scale' parameter of interval_table is {scale!r}, which is for means from {low} "
             f'to {high}, but a mean is {mean:.6g}. Use scale="linear".'

@@ -98,6 +98,30 @@ def test_equally_good_probes_differ_in_one_of_twenty_samples(n_groups, correlati
     assert 0.03 < rejected / n_samples < 0.07
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", [1, 8])
+def test_equally_good_models_that_agree_on_nearly_all_words(loss):
+    """One model is right on a word more in many texts, or wrong on several more in a few."""
+    rng, groups, n_samples = np.random.default_rng(5), np.repeat(np.arange(300), 10), 1500
+    places, rejected = np.arange(3000) % 10, 0
+    for _ in range(n_samples):
+        drawn = rng.random(300)
+        wins, loses = drawn < 0.08, drawn > 1 - 0.08 / loss
+        a = wins[groups] & (places == 0)
+        b = loses[groups] & (places < loss)
+        rejected += compare(a, b, groups)["p_value"] < 0.05
+    assert 0.03 < rejected / n_samples < 0.07
+
+
+def test_the_number_of_groups_that_differ_bounds_the_p_value():
+    """An exact sign test of k groups has a p-value of 2^(1 - k)."""
+    groups = np.repeat(np.arange(300), 4)
+    for n_differ, expected in {1: 0.42, 3: 0.13, 4: 0.08, 5: 0.05, 6: 0.03, 8: 0.01}.items():
+        a = (groups < n_differ) & (np.arange(1200) % 4 == 0)
+        p_value = compare(a, np.zeros(1200), groups)["p_value"]
+        assert p_value == pytest.approx(expected, abs=0.005)
+
+
 def _frame(groups, order=None, **columns):
     frame = pd.DataFrame({"row": range(len(groups)), "group": groups, "fold": 0} | columns)
     return frame if order is None else frame.iloc[order]

@@ -79,6 +79,18 @@ def test_weights_are_repetitions():
         assert split["difference"] == pytest.approx(np.mean(difference))
 
 
+def test_a_measurement_without_weight_keeps_its_place():
+    """It was missing from the table."""
+    weight = WEIGHT * (ROWS < 60)
+    words = _words(GROUPS, np.ones(N), weight, half=np.where(ROWS < 60, "first", "second"))
+    table = interval_table(words.iloc[::-1], by="half").set_index("half")
+    assert table.index.tolist() == ["second", "first"]
+    assert table.loc["second", ["score", "low", "high"]].isna().all()
+    assert table.loc["second", ["n_words", "n_groups"]].tolist() == [0, 0]
+    alone = interval_table(words[words["half"] == "first"], by="half").set_index("half")
+    pd.testing.assert_frame_equal(table.loc[["first"]], alone)
+
+
 def test_two_frames_need_the_same_weights():
     outcomes = RNG.normal(size=N)
     weighted = _words(GROUPS, outcomes, WEIGHT)

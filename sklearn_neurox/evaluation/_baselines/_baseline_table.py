@@ -137,9 +137,10 @@ def baseline_table(
     Returns
     -------
     table : DataFrame of shape (n_baselines, 5 + n_folds)
-        Columns ``name``, ``score`` (mean over folds), its confidence interval from ``low`` to
-        ``high`` (see `interval_table`; missing without groups), ``std`` (over folds, with
-        ``ddof=1``; missing for a single fold), and ``fold_0``, ``fold_1``, ... The rows are
+        Columns ``name``, ``score`` (mean over folds; missing if that of a fold is), its confidence
+        interval from ``low`` to ``high`` (see `interval_table`; missing without groups), ``std``
+        (over folds, with ``ddof=1``; missing for a single fold), and ``fold_0``, ``fold_1``, ...
+        The rows are
 
         - ``"majority"``: predicts the most frequent label, or the mean of the targets;
         - ``"word type"``: predicts the most frequent training label of the word type, or the mean
@@ -274,7 +275,8 @@ def _row(of_folds, folds, codes, confidence):
         scale=of_folds[0].scale,
         confidence=confidence,
     )
-    summary = {"score": scores.mean(), "low": low, "high": high, "std": scores.std()}
+    mean, std = scores.mean(skipna=False), scores.std(skipna=False)
+    summary = {"score": mean, "low": low, "high": high, "std": std}
     return summary | scores.add_prefix("fold_").to_dict()
 
 

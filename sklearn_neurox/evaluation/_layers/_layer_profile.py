@@ -134,7 +134,7 @@ def layer_profile(
         - ``name`` (``"hidden.3"``), ``component``, ``layer`` and ``n_neurons``;
         - ``score``, and its confidence interval from ``low`` to ``high``;
         - ``difference``, the score minus that of the best layer (at most 0), and its confidence
-          interval from ``difference_low`` to ``difference_high``;
+          interval from ``difference_low`` to ``difference_high``, which is not corrected;
         - ``p_value`` of that difference, corrected for the number of pairs of layers, because
           the best layer was chosen after seeing the scores; missing for the best layer itself;
         - ``n_words`` and ``n_groups``, the numbers of words and of groups that were predicted.
@@ -185,6 +185,11 @@ def layer_profile(
     The p-value of a pair is that of `compare`, corrected with Holm's method [2]_. With several
     folds, the variance is multiplied by one plus the ratio of test to training words. Pairing the
     two systems on one test set is recommended in [3]_.
+
+    The best layer is best on these words. Its score is therefore a little too high for others, and
+    so are its leads: with twelve equally good layers, 14 % of the intervals of the differences from
+    the best one excluded 0 in a simulation, and 67 % of the profiles had such an interval, but only
+    2 % had a ``p_value`` below .05. To report the score of the best layer, score it on other words.
 
     With an extractor that has a cache, one layer at a time (``n_jobs`` of them in parallel) is read
     from the cache, probed and discarded, so the memory needed is that of one layer: a model of 33
@@ -341,7 +346,9 @@ def _from_best(pairs, names, scores):
     best = names[np.argmax(scores)]
     behind = pairs[pairs["second"] == best].set_index("first")
     ahead = pairs[pairs["first"] == best].set_index("second")
-    ahead = ahead.assign(difference=-ahead["difference"], low=-ahead["high"], high=-ahead["low"])
+    ahead = ahead.assign(
+        difference=0.0 - ahead["difference"], low=-ahead["high"], high=-ahead["low"]
+    )
     found = pd.concat([behind, ahead]).reindex(names)[["difference", "low", "high", "p_holm"]]
     found.loc[best, ["difference", "low", "high"]] = 0.0
     found.columns = ["difference", "difference_low", "difference_high", "p_value"]

@@ -24,6 +24,7 @@ class GroupMean(NamedTuple):
     error: float
     df: float
     n_groups: int
+    n_effective: float  # number of groups of one size that would say as much
 
 
 def group_mean(totals, groups, sizes=None):
@@ -36,12 +37,13 @@ def group_mean(totals, groups, sizes=None):
     n_groups = len(size)
     mean = total.sum() / size.sum() if n_groups else np.nan
     if n_groups < 2 or np.isnan(mean):
-        return GroupMean(mean, np.nan, np.nan, n_groups)
+        return GroupMean(mean, np.nan, np.nan, n_groups, np.nan)
     residuals = total - mean * size
     # BLAS's norm does not square large numbers.
     length = norm(residuals)
     error = np.sqrt(n_groups / (n_groups - 1)) * length / size.sum()
-    return GroupMean(mean, error, _degrees_of_freedom(residuals, length), n_groups)
+    n_effective = (size.sum() / norm(size)) ** 2
+    return GroupMean(mean, error, _degrees_of_freedom(residuals, length), n_groups, n_effective)
 
 
 def _of_groups(totals, groups, sizes):
@@ -107,9 +109,13 @@ def mean_interval(totals, groups, *, sizes=None, scale="linear", confidence=0.95
     groups has only two degrees of freedom.
 
     If no word has what is counted, or all have it, or all groups have the same share, the groups do
-    not differ. Groups that do might then be as many as that bound for none of G, and the bounds are
-    those if all of their words differed. On the linear and log scales, nothing says how far such
-    groups could be from the others, so the bounds are NaN.
+    not differ. The words of groups that do might then be as large a share as that bound for none of
+    ``sum(size_g) ** 2 / sum(size_g ** 2)`` groups, the effective number of groups (Kish, "Survey
+    Sampling", 1965, chapter 11); the bounds are those if all of these words differed. If groups
+    differ as a whole, with a chance proportional to their size c, this is the right bound: no group
+    differs with a probability near ``exp(-c * sum(size_g))``, and the share of the words in groups
+    that differ is ``c * sum(size_g ** 2) / sum(size_g)`` on average. On the linear and log scales,
+    nothing says how far such groups could be from the others, so the bounds are NaN.
     """
     found = group_mean(totals, groups, sizes)
     if np.isnan(found.error):
@@ -138,7 +144,7 @@ def _of_share(share, distance, found, limits, confidence):
     """Return the bounds of a share whose interval is symmetric on the logit scale."""
     share = min(max(share, 0.0), 1.0)  # rounding may lead out of it
     if not 0 < share < 1 or found.error <= 1e-12:
-        beyond = _most(0, found.n_groups, confidence)
+        beyond = _most(0, found.n_effective, confidence)
         return share - beyond * share, share + beyond * (1 - share)
     center, distance = logit(share), distance / (share * (1 - share))
     lowest, highest = limits

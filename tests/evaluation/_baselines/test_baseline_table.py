@@ -168,6 +168,22 @@ def test_wrong_input_is_named(change, message):
         baseline_table(**{**given, **change})
 
 
+@pytest.mark.filterwarnings("ignore:Only one class is present")
+def test_a_fold_without_a_score_leaves_no_mean():
+    """The mean was that of the other folds, which scikit-learn's is not, either."""
+    y, rows = np.r_[np.zeros(20, dtype=int), np.arange(40) % 2], np.arange(60)
+    X = np.random.RandomState(0).normal(size=(60, 2)) + y[:, np.newaxis]
+    folds = [(rows[20:], rows[:20]), (rows[:40], rows[40:])]
+    table = baseline_table(
+        [f"w{row % 7}" for row in rows], y, X=X, estimator=LogisticRegression(), groups=rows,
+        cv=folds, scoring="roc_auc", baselines=["probe"],
+    )  # fmt: skip
+    scores = cross_val_score(LogisticRegression(), X, y, cv=folds, scoring="roc_auc")
+    np.testing.assert_allclose(table[["fold_0", "fold_1"]].iloc[0], scores)
+    np.testing.assert_equal(table["score"].item(), scores.mean())
+    assert np.isnan(scores.mean()) and table[["low", "high", "std"]].isna().all(axis=None)
+
+
 def test_labels_that_training_lacks_are_told():
     with pytest.warns(UserWarning, match=r"1 of 2 test rows in fold 0 of baseline_table .*'c'"):
         table = baseline_table(

@@ -202,6 +202,15 @@ def test_words_are_those_of_the_folds_and_give_the_same_pairs(copied):
         np.testing.assert_allclose(table[column], profile[column])
 
 
+def test_equal_layers_do_not_differ(copied):
+    X, y, groups = copied
+    X = np.hstack([X[:, :2], X[:, :2]])
+    for scoring in ("accuracy", "f1_macro", "matthews_corrcoef", "neg_log_loss"):
+        profile = layer_profile(Copycat(), X, y, groups=groups, n_layers=2, cv=2, scoring=scoring)
+        assert profile["p_value"].iloc[1] == 1
+        assert [str(number) for number in profile["difference"]] == ["0.0", "0.0"]
+
+
 def test_a_single_layer_has_nothing_to_be_compared_with(copied):
     X, y, groups = copied
     profile, pairs = layer_profile(Copycat(), X, y, groups=groups, n_layers=1, return_pairs=True)

@@ -112,6 +112,45 @@ def test_edges():
     assert 0 <= huge.low < huge.mean < huge.high
 
 
+def test_without_an_error_long_texts_count_more():
+    """None of n independent texts has an error with probability (1 - share)^n."""
+    sizes = np.array([1, 1, 2, 4, 8, 24])
+    words, groups = np.repeat(0.0, 40), np.repeat(np.arange(6), sizes)
+    # The effective number of texts (Kish): (sum of sizes)^2 / sum of their squares.
+    high = 1 - 0.025 ** (1 / (40**2 / (sizes**2).sum()))
+    assert mean_interval(words, groups, scale="logit") == (0, 0, pytest.approx(high))
+    assert mean_interval(words + 1, groups, scale="logit") == (1, pytest.approx(1 - high), 1)
+    found = mean_interval(words - 1, groups, scale="atanh")
+    assert found == (-1, -1, pytest.approx(2 * high - 1))
+    half = mean_interval(sizes / 2, np.arange(6), sizes=sizes * 1.0, scale="logit")
+    assert half == pytest.approx((0.5, 0.5 - high / 2, 0.5 + high / 2))
+    for unit in (1e-200, 1e200):
+        found = mean_interval(np.zeros(6), np.arange(6), sizes=sizes * unit, scale="logit")
+        assert found.high == pytest.approx(high)
+    # Texts without words, and words without weight, are not there.
+    found = mean_interval(np.zeros(7), np.arange(7), sizes=np.append(sizes, 0.0), scale="logit")
+    assert found.high == pytest.approx(high)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_groups", [10, 30, 100])
+@pytest.mark.parametrize("spread", [0.7, 1.2])
+def test_coverage_where_whole_texts_fail(n_groups, spread):
+    """A text fails as a whole, and the chance of it grows with its length."""
+    rng, n_repeats = np.random.RandomState(n_groups), 500
+    lengths = np.ceil(rng.lognormal(1.5, spread, size=(5000, n_groups)))
+    for n_failures in (1, 2):
+        chance = np.minimum(n_failures / n_groups * lengths / lengths.mean(), 1)
+        fails = rng.random_sample(lengths.shape) < chance
+        truth = np.sum(lengths * fails) / lengths.sum()
+        hits = 0
+        for sizes, failing in zip(lengths[:n_repeats], fails, strict=False):
+            totals, groups = sizes * failing, np.arange(n_groups)
+            _, low, high = mean_interval(totals, groups, sizes=sizes, scale="logit")
+            hits += low <= truth <= high
+        assert hits / n_repeats > 0.85, (n_failures, hits / n_repeats)
+
+
 @pytest.mark.slow
 def test_the_benchmark_of_intervals_runs():
     tables = list(_intervals.run(quick=True).values())
