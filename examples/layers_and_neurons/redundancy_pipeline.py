@@ -7,7 +7,7 @@ This is the redundancy pipeline of Dalvi et al. (EMNLP 2020): keep as few of the
 possible, then one neuron per cluster of correlated neurons, then as few of the remaining neurons as
 possible. You learn how to combine the three selectors in one pipeline, so that every choice is made
 on the training data alone. The script reads the treebank that the environment variable
-SKLEARN_NEUROX_CONLLU points to, or generates sentences if it is not set.
+``SKLEARN_NEUROX_CONLLU`` points to, or generates sentences if it is not set.
 """
 
 import os
@@ -40,7 +40,8 @@ train, test = np.flatnonzero(text % 4), np.flatnonzero(text % 4 == 0)
 
 features = make_pipeline(ActivationExtractor(demo_model_path()), SubwordAggregator("last"))
 H = features.set_output(transform="pandas").fit_transform(words)
-print(f"{len(train):,} training words, {len(test):,} test words, {H.shape[1]:,} neurons")
+source = "a treebank" if path else "generated sentences"
+print(f"{len(train):,} training and {len(test):,} test words of {source}, {H.shape[1]:,} neurons")
 
 # %%
 # The oracle is the probe on all neurons. The first and the last selector may each lose one percent
