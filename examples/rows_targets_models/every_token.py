@@ -52,8 +52,8 @@ print(best[["text", "word", "score"]].to_string(index=False))
 # %%
 # Plot the score of each token in the first of these texts.
 text = scores[scores["sentence_id"] == best["sentence_id"].iloc[0]]
-# Figure: Bars of the score for a verb, one per word of a sentence: positive for “come” and
-# “swim”, negative for all other words.
+# Figure: Bars of the score for a verb, one per token of a sentence: the highest is that of the
+# token above, and most others are negative.
 ax = text.plot.bar(x="word", y="score", legend=False, ylabel="score for a verb")
 _ = ax.axhline(0, color="black", linewidth=0.8)
 
