@@ -76,8 +76,8 @@ print(f"accuracy on the test words: {oracle:.4f} with all neurons, {score:.4f} w
 # The last step chooses the smallest set of neurons that loses at most one percent of the score on
 # all candidates.
 
-# Figure: Accuracy against the number of neurons kept, on a logarithmic axis: it rises steeply up
-# to 50 neurons, then slowly; a dot marks the chosen number, where the curve meets the threshold.
+# Figure: Accuracy against the number of neurons kept, on a logarithmic axis: it rises steeply at
+# first, then slowly; a dot marks the chosen number, where the curve meets the threshold.
 tried = minimal.to_frame()
 ax = tried.plot("n_neurons", "score", logx=True, marker=".", label="held-out training words")
 tried[tried["selected"]].plot.scatter("n_neurons", "score", s=60, color="C3", label="chosen", ax=ax)

@@ -90,7 +90,8 @@ for place, rows in places.items():
 # Figure: Bars of accuracy at the end of the question, of the prompt and of the answer, for two
 # layers. With a chat model, all are far above the dotted line that marks chance at .25, and
 # highest at the end of the question; with a random model, none is above it.
-ax = accuracy.rename_axis(columns="layer").plot.bar(rot=0, ylabel="accuracy", ylim=(0, 1))
+ax = accuracy.rename_axis(columns="layer").plot.bar(rot=0, ylabel="accuracy", ylim=(0, 1.2))
+ax.legend(title="layer", ncols=2, loc="upper right")
 ax.axhline(1 / len(THINGS), color="black", linestyle=":")
 
 plt.show()
