@@ -91,6 +91,7 @@ for place, rows in places.items():
 # layers. With a chat model, all are far above the dotted line that marks chance at .25, and
 # highest at the end of the question; with a random model, none is above it.
 ax = accuracy.rename_axis(columns="layer").plot.bar(rot=0, ylabel="accuracy", ylim=(0, 1.2))
+ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
 ax.legend(title="layer", ncols=2, loc="upper right")
 ax.axhline(1 / len(THINGS), color="black", linestyle=":")
 
