@@ -217,6 +217,15 @@ def test_citations_show_the_numbers_of_references(built):
 
 
 @pytest.mark.slow
+def test_no_page_shows_markup(built):
+    for page in [*built.glob("*.html"), *built.glob("*/**/*.html")]:
+        if found := re.search("<article.*</article>", page.read_text(encoding="utf-8"), re.S):
+            prose = re.sub(r"<(pre|code|math|svg|style|script)\b.*?</\1>", "", found[0], flags=re.S)
+            shown = re.findall(r".*(?:`|\]\(|:\w+:``?|\.\. \w+::).*", _text(prose))
+            assert not shown, (page.name, shown)
+
+
+@pytest.mark.slow
 def test_examples_have_pages_with_downloads_and_figures(built):
     is_executed = bool(os.environ.get("SKLEARN_NEUROX_BUILT_DOCS"))
     cards = _article(built / "examples" / "index.html")

@@ -48,3 +48,7 @@ def test_the_tested_versions_satisfy_the_bounds():
 
 def test_the_test_extra_can_build_the_documentation():
     assert re.search(r"^sklearn-neurox\[.*\bdocs\b", _EXTRAS["test"], re.M)
+
+
+def test_the_docs_extra_can_execute_the_examples():
+    assert re.search(r"^sklearn-neurox\[.*\bdemo\b", _EXTRAS["docs"], re.M)

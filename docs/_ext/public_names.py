@@ -168,7 +168,8 @@ def _quote_fitted_names(app, what, name, thing, options, lines):
     """Keep docutils from parsing names such as ``n_features_in_`` in shapes as links."""
     for i, line in enumerate(lines):
         if " of shape (" in line:
-            lines[i] = re.sub(r"(?<![`\w])(\w+_)(?=[,)])", r"``\1``", line)
+            names, colon, kind = line.rpartition(" : ")
+            lines[i] = names + colon + re.sub(r"(?<![`\w])(\w+_)(?=[,)])", r"``\1``", kind)
 
 
 def setup(app):

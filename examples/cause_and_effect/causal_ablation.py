@@ -101,9 +101,9 @@ ablated = effect[effect["which"] != "none"]
 _, axes = plt.subplots(ncols=2, figsize=(8, 3), sharey=True)
 for ax, (carries, rows) in zip(axes, ablated.groupby("carries"), strict=True):
     change = rows.pivot_table("loss_change", "n_neurons", "which", sort=False)
-    change.plot(ax=ax, marker="o", title=carries)
+    change.plot(ax=ax, marker="o", title=carries, legend=carries == "others")
     ax.set(xlabel="neurons ablated", ylabel="change of the loss (nats)")
 
 # Figure: Two panels, for nouns and for other words: the change of the loss grows with the number
-# of neurons ablated, fastest for the top neurons, and most of all on nouns.
+# of neurons ablated, most for the top neurons on nouns, where the bottom neurons change little.
 plt.show()

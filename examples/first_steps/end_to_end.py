@@ -7,7 +7,8 @@ Which neurons of a language model encode part of speech, how many does each tag 
 lost without them? This example runs the whole workflow on generated sentences and a small
 model, without downloading anything. To use your own data, read a file in the first block of code
 (with ``read_conllu``, or with ``read_parallel`` if words and tags are in two files, as in
-NeuroX). To use your own model, replace ``demo_model_path()``.
+NeuroX). To use your own model, replace ``demo_model_path()``. Run it as a notebook: as a script, it
+shows neither tables nor figures.
 """
 
 # %%
@@ -90,7 +91,9 @@ selectivity_score(probe, layer, y, control, **given)[["task", "control", "select
 # Probe all layers and rank the neurons
 # -------------------------------------
 #
-# The best neurons come first. Each column ``score_...`` has the scores for one tag.
+# The best neurons come first. Each column ``score_...`` has the scores for one tag: the neuron with
+# the largest weight for the tag has the score 1. ``score`` is the highest of them, so the first
+# neurons, each the best for some tag, share the score 1.
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_neurox import LCARanker

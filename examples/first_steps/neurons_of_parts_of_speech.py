@@ -6,7 +6,7 @@ Which neurons encode parts of speech?
 This script goes from annotated sentences to ranked and ablated neurons. You learn how to measure
 the accuracy of a probe, count its best neurons in each layer, make the ablation table, and tune a
 pipeline with a grid search. The script reads the treebank that the environment variable
-SKLEARN_NEUROX_CONLLU points to, or generates sentences if it is not set.
+``SKLEARN_NEUROX_CONLLU`` points to, or generates sentences if it is not set.
 """
 
 import os
@@ -37,7 +37,8 @@ words = read_conllu(path) if path else make_tagged_words(500, random_state=0)
 y = words["upos"].to_numpy()
 sentence = pd.factorize(words["sentence_id"])[0]
 train, test = np.flatnonzero(sentence % 5 != 0), np.flatnonzero(sentence % 5 == 0)
-print(f"{len(words):,} words, {len(train):,} of them for training")
+source = "a treebank" if path else "generated sentences"
+print(f"{len(words):,} words of {source}, {len(train):,} of them for training")
 
 # %%
 # Extract all layers of the model at the last subword of each word. The cache keeps the activations
@@ -64,7 +65,8 @@ print(
 
 # %%
 # List the best neurons, and show how the best tenth is distributed over the layers, for all tags
-# together and for each tag.
+# together and for each tag. A score of 1 means that no other neuron has a larger weight for some
+# tag, so the first neurons share it.
 ranker = LCARanker(FrozenEstimator(probe)).fit(H[train], y[train])
 names = features.get_feature_names_out()
 ranking = ranker.to_frame(names)

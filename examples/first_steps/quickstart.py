@@ -29,15 +29,16 @@ y, groups = words["upos"], words["text"]
 print(words[["text", "start", "end", "word", "upos"]].head().to_string(), "\n")
 
 # %%
-# One row per word, one column per neuron. The cache stores the activations, so the model reads each
-# sentence only once.
+# One row per word, one column per neuron. The cache stores the activations in a folder, so the
+# model reads each sentence only once.
 extractor = ActivationExtractor(demo_model_path(), layers=[1, 3, 5], cache="activations/quickstart")
 features = make_pipeline(extractor, SubwordAggregator("last")).set_output(transform="pandas")
 H = features.fit_transform(words)
 print(f"{H.shape[0]:,} words, {H.shape[1]:,} neurons, {H.columns[0]} to {H.columns[-1]}\n")
 
 # %%
-# Fit a linear probe and rank the neurons by its weights.
+# Fit a linear probe and rank the neurons by its weights. A score of 1 means that no other neuron
+# has a larger weight for some tag, so the first neurons share it.
 probe = ElasticNetProbeClassifier(alpha=3e-3, standardize=True, random_state=0).fit(H, y)
 ranking = LCARanker(FrozenEstimator(probe)).fit(H, y).to_frame()
 print(ranking[["neuron", "layer", "score", "rank"]].head(5).to_string(index=False), "\n")

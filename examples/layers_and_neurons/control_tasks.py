@@ -6,8 +6,8 @@ Is it the representation, or the probe?
 A probe that memorizes words can be accurate even if the representation does not encode the property
 at all. You learn two checks. A control task assigns random labels to word types, which a probe can
 only memorize. The online code length grows with the effort that the probe needs to learn the
-labels. The script reads the treebank that the environment variable SKLEARN_NEUROX_CONLLU points to,
-or generates sentences if it is not set.
+labels. The script reads the treebank that the environment variable ``SKLEARN_NEUROX_CONLLU`` points
+to, or generates sentences if it is not set.
 """
 
 import os
@@ -47,7 +47,9 @@ features = make_pipeline(
 )
 H = features.set_output(transform="pandas").fit_transform(words)
 layers = {layer: H.filter(regex=rf"^hidden\.{layer}\.") for layer in (0, 3, 6)}
-print(f"{len(words):,} words of {words['word'].nunique():,} types, {y.nunique()} labels")
+source = "a treebank" if path else "generated sentences"
+n_types = words["word"].nunique()
+print(f"{len(words):,} words of {source}, {n_types:,} types, {y.nunique()} labels")
 
 # %%
 # The control task gives each word type a random tag, drawn with the frequencies of the real tags.
@@ -92,8 +94,8 @@ codes = pd.concat(
 )
 print("\nDescription length, in bits")
 print(codes.droplevel(2).round(1).to_string())
-# Figure: Description length in bits by layer: the control takes about three to four times as
-# many bits as the task, which takes the fewest at layer 3.
+# Figure: Description length in bits by layer: the control takes more bits than the task at every
+# layer, and the task takes the fewest at layer 3.
 frame = codes.reset_index().rename(columns={"labels": "component", "codelength": "score"})
 display = LayerProfileDisplay.from_frame(
     frame, score_name="description length (bits)", band_name="95% interval"

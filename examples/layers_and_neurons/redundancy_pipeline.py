@@ -7,7 +7,7 @@ This is the redundancy pipeline of Dalvi et al. (EMNLP 2020): keep as few of the
 possible, then one neuron per cluster of correlated neurons, then as few of the remaining neurons as
 possible. You learn how to combine the three selectors in one pipeline, so that every choice is made
 on the training data alone. The script reads the treebank that the environment variable
-SKLEARN_NEUROX_CONLLU points to, or generates sentences if it is not set.
+``SKLEARN_NEUROX_CONLLU`` points to, or generates sentences if it is not set.
 """
 
 import os
@@ -40,7 +40,8 @@ train, test = np.flatnonzero(text % 4), np.flatnonzero(text % 4 == 0)
 
 features = make_pipeline(ActivationExtractor(demo_model_path()), SubwordAggregator("last"))
 H = features.set_output(transform="pandas").fit_transform(words)
-print(f"{len(train):,} training words, {len(test):,} test words, {H.shape[1]:,} neurons")
+source = "a treebank" if path else "generated sentences"
+print(f"{len(train):,} training and {len(test):,} test words of {source}, {H.shape[1]:,} neurons")
 
 # %%
 # The oracle is the probe on all neurons. The first and the last selector may each lose one percent
@@ -75,8 +76,8 @@ print(f"accuracy on the test words: {oracle:.4f} with all neurons, {score:.4f} w
 # The last step chooses the smallest set of neurons that loses at most one percent of the score on
 # all candidates.
 
-# Figure: Accuracy against the number of neurons kept, on a logarithmic axis: it rises steeply up
-# to 50 neurons, then slowly; a dot marks the chosen number, where the curve meets the threshold.
+# Figure: Accuracy against the number of neurons kept, on a logarithmic axis: it rises steeply at
+# first, then slowly; a dot marks the chosen number, where the curve meets the threshold.
 tried = minimal.to_frame()
 ax = tried.plot("n_neurons", "score", logx=True, marker=".", label="held-out training words")
 tried[tried["selected"]].plot.scatter("n_neurons", "score", s=60, color="C3", label="chosen", ax=ax)

@@ -8,8 +8,9 @@ at the end of the question, at the end of the prompt, where the answer begins, a
 of the answer. You learn to turn conversations into rows, to read them with a prefix, and to keep
 all conversations about one thing in the same fold.
 
-The model is a tiny random one, which knows nothing, so expect chance (0.25). Set the environment
-variable ``SKLEARN_NEUROX_DECODER`` to the folder of a chat model to read that one instead.
+The script reads the chat model in the folder that the environment variable
+``SKLEARN_NEUROX_DECODER`` names. If it is not set, the model is a tiny random one, which knows
+nothing, so expect chance (0.25).
 """
 
 import os
@@ -25,11 +26,11 @@ from sklearn_neurox.datasets import make_tiny_model
 from sklearn_neurox.extraction import chat_frame
 
 # %%
-folder = os.environ.get("SKLEARN_NEUROX_DECODER")
-if not folder:
-    folder = make_tiny_model("llama", n_layers=4, hidden_size=64, random_state=0)
+path = os.environ.get("SKLEARN_NEUROX_DECODER")
+folder = path or make_tiny_model("llama", n_layers=4, hidden_size=64, random_state=0)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 n_layers = AutoConfig.from_pretrained(folder).num_hidden_layers
+print(f"{'a chat model' if path else 'a tiny random model'} with {n_layers} layers")
 if tokenizer.chat_template is None:
     tokenizer.chat_template = (
         "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content | trim }}{{ eos_token }}"
@@ -86,10 +87,12 @@ for place, rows in places.items():
 # %%
 # The dotted line is chance.
 
-# Figure: Bars of accuracy at the end of the question, of the prompt and of the answer, for
-# layers 15 and 29: all at least .8, highest at the end of the question; a dotted line marks
-# chance at .25.
-ax = accuracy.rename_axis(columns="layer").plot.bar(rot=0, ylabel="accuracy", ylim=(0, 1))
+# Figure: Bars of accuracy at the end of the question, of the prompt and of the answer, for two
+# layers. With a chat model, all are far above the dotted line that marks chance at .25, and
+# highest at the end of the question; with a random model, none is above it.
+ax = accuracy.rename_axis(columns="layer").plot.bar(rot=0, ylabel="accuracy", ylim=(0, 1.2))
+ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
+ax.legend(title="layer", ncols=2, loc="upper right")
 ax.axhline(1 / len(THINGS), color="black", linestyle=":")
 
 plt.show()

@@ -87,7 +87,8 @@ print(table.round(3))
 
 # Figure: Bars of accuracy for the embedding and the LSTM, trained and untrained: trained is
 # higher in both, and all are above the dotted line of the most frequent label.
-ax = table.T.plot.bar(rot=0, ylabel="accuracy")
+ax = table.T.plot.bar(rot=0, ylabel="accuracy", ylim=(0, 0.8))
+ax.legend(ncols=2, loc="upper left")
 ax.axhline(rest["upos"].value_counts(normalize=True).max(), color="black", linestyle=":")
 
 plt.show()

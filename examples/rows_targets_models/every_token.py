@@ -5,7 +5,8 @@ A probe on every token of running text
 
 A probe that was fitted on labeled words scores every token of texts that nobody has labeled. You
 learn to score and color tokens, to keep words off the attention sink with a prefix, and to find the
-texts with the highest scores.
+texts with the highest scores. The script reads the decoder in the folder that the environment
+variable ``SKLEARN_NEUROX_DECODER`` names, or a tiny random model if it is not set.
 """
 
 import os
@@ -22,7 +23,8 @@ from sklearn_neurox.inspection import highlight, score_tokens
 # %%
 # Words of generated sentences, labeled by whether they are verbs. With ``prefix``, no word is the
 # first token that the model reads, which trained decoders treat as an attention sink.
-folder = os.environ.get("SKLEARN_NEUROX_DECODER") or make_tiny_model("gpt2", hidden_size=64)
+path = os.environ.get("SKLEARN_NEUROX_DECODER")
+folder = path or make_tiny_model("gpt2", hidden_size=64)
 words = make_tagged_words(200, random_state=0)
 is_verb, groups = words["upos"] == "VERB", words["text"]
 features = make_pipeline(
@@ -31,6 +33,7 @@ features = make_pipeline(
 probe = ElasticNetProbeClassifier(alpha=3e-3, l1_ratio=0.2, random_state=0)
 H = features.fit_transform(words)
 accuracy = cross_val_score(probe, H, is_verb, groups=groups, cv=GroupKFold(3)).mean()
+print("a trained decoder" if path else "a tiny random model")
 print(f"accuracy on words {accuracy:.2f}, share of other words {1 - is_verb.mean():.2f}")
 pipe = make_pipeline(*features, probe).fit(words, is_verb)
 
@@ -49,8 +52,8 @@ print(best[["text", "word", "score"]].to_string(index=False))
 # %%
 # Plot the score of each token in the first of these texts.
 text = scores[scores["sentence_id"] == best["sentence_id"].iloc[0]]
-# Figure: Bars of the score for a verb, one per word of a sentence: positive for “come” and
-# “swim”, negative for all other words.
+# Figure: Bars of the score for a verb, one per token of a sentence: the highest is that of the
+# token above, and most others are negative.
 ax = text.plot.bar(x="word", y="score", legend=False, ylabel="score for a verb")
 _ = ax.axhline(0, color="black", linewidth=0.8)
 

@@ -21,11 +21,12 @@ class DocLinkMixin:
     def _get_doc_link(self) -> str:
         """Return the link that scikit-learn shows in diagrams, or an empty string for none."""
         name = type(self).__name__
-        package = ".".join(type(self).__module__.split(".")[:2])
+        project, room, *_ = [*type(self).__module__.split("."), ""]
+        public = sys.modules.get(f"{project}.{room}")
         # Private classes, and subclasses that others write, have no page.
-        if getattr(sys.modules.get(package), name, None) is not type(self):
+        if project != "sklearn_neurox" or getattr(public, name, None) is not type(self):
             return ""
-        return _link_to(f"api/{package.rpartition('.')[2]}/{name}.html")
+        return _link_to(f"api/{room}/{name}.html")
 
 
 def _link_to(page: str) -> str:

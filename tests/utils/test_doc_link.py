@@ -5,6 +5,8 @@ import importlib
 import inspect
 import pickle
 import re
+import sys
+import types
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -84,6 +86,17 @@ def test_classes_without_a_page_have_no_link(monkeypatch):
     monkeypatch.setenv("SKLEARN_NEUROX_DOCS", "https://host/docs")
     assert GaussianProbeClassifierOfMine()._get_doc_link() == ""
     assert TypeLabelClassifier()._get_doc_link() == ""
+
+
+@pytest.mark.parametrize("package", ["__main__", "theirs", "theirs.probes", "sklearn_neurox_more"])
+def test_subclasses_in_other_packages_have_no_link(package, monkeypatch):
+    names = {"__module__": f"{package}._probe" if "." in package else package}
+    theirs = type("GaussianProbeClassifier", (GaussianProbeClassifier,), names)
+    module = types.ModuleType(package)
+    module.GaussianProbeClassifier = theirs
+    monkeypatch.setitem(sys.modules, package, module)
+    monkeypatch.setenv("SKLEARN_NEUROX_DOCS", "https://host/docs")
+    assert theirs()._get_doc_link() == ""
 
 
 def test_links_are_taken_from_the_metadata_unless_the_variable_is_set(install, monkeypatch):
