@@ -51,7 +51,7 @@ H.shape
 # Which layer is best?
 # --------------------
 #
-# Fit a linear probe on each layer. The intervals come from resampling the test sentences, and the
+# Fit a linear probe on each layer. The intervals treat whole sentences as independent, and the
 # p-value compares each layer with the best one.
 from sklearn_neurox import ElasticNetProbeClassifier
 from sklearn_neurox.evaluation import baseline_table, layer_profile

@@ -112,8 +112,8 @@ def compare(
     samples, for 10 to 300 groups. If whole texts of very different lengths differ, it finds fewer
     differences than a permutation test that swaps the two models in random groups (16 and 40 % with
     300 groups). The permutation test, however, is below .05 in 12 to 14 % of the samples if one
-    model is better in many groups by a word and worse in a few by many; there, this p-value is in
-    5 %.
+    model is better in many groups by a word and worse in a few by many; there, this p-value is
+    below .05 in 5 %.
 
     The test asks whether the difference would hold for other texts. Outcomes from several folds
     also vary with the training words, which the folds share. If frames have several folds,
